@@ -1,0 +1,51 @@
+# Everything happens in .venv; nothing needs root. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run run-flask test lint types unit docs lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "adapter needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Name one: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(INSTALLED) ## Make .venv with everything in it
+
+run: $(INSTALLED) ## Lambda on this machine, with the FastAPI example in it
+	@$(BIN)/adapter dev --app-dir examples/fastapi_app -- $(CURDIR)/$(BIN)/python -m uvicorn main:app --port '{port}' --log-level warning
+
+run-flask: $(INSTALLED) ## The same with the Flask example
+	@$(BIN)/adapter dev --app-dir examples/flask_app -- $(CURDIR)/$(BIN)/python -m gunicorn main:app --bind '127.0.0.1:{port}' --threads 8 --log-level warning
+
+test: lint types unit ## Lint, types and all tests
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+unit: $(INSTALLED)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+docs: $(INSTALLED) ## Write the generated parts of README.md and docs/
+	$(BIN)/python docs/generate.py
+
+lock: ## Renew constraints.txt from what pyproject.toml allows
+	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check '.[dev]'
+	$(VENV)/lock/bin/pip freeze --exclude web-adapter --exclude pip --exclude setuptools > constraints.txt
+
+clean: ## Remove what make and the tools made
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .coverage .hypothesis
