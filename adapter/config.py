@@ -1,0 +1,567 @@
+"""Every option there is, declared once: flags, variables, ``--help`` and the tables in the docs derive from ``Config``.
+
+An option's text comes from its flag, else from the first of its variables that is set (an empty one counts as unset),
+else its default holds. All texts are parsed before anything is reported, so that one run shows every mistake; a typo
+never becomes a default. Only this module reads the environment.
+
+On Lambda this module is imported before the app is started, so it must stay cheap: no regular expressions, no enums.
+"""
+
+from __future__ import annotations
+
+import os
+
+from adapter import parse
+from adapter.errors import ConfigurationError
+from adapter.option import Option
+from adapter.throttle import LAMBDA_BANDWIDTH, STREAM_LIMIT, Bandwidth
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, ClassVar
+
+OWN_PREFIX = "ADAPTER_"
+RUST_ADAPTER_PREFIX = "AWS_LWA_"
+# What Kubernetes sets in every pod beside a Service that is named "adapter"; no option may have such a name.
+_SERVICE_LINK_PREFIXES = ("ADAPTER_SERVICE_", "ADAPTER_PORT")
+
+# Variables of the Rust adapter that are gone, and what took their place.
+_REMOVED = {
+    "AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS": (
+        "was removed; list the healthy statuses in AWS_LWA_READINESS_CHECK_HEALTHY_STATUS, for example 100-499"
+    ),
+}
+
+# How long the app may take until it is ready, in seconds. The Rust adapter waits for ever; a bound shows the cause.
+READINESS_TIMEOUT = 120.0
+# How long a connection to the app may have been idle and still be used again, in seconds. The Rust adapter says 4, but
+# popular servers (gunicorn: 2 s, uvicorn: 5 s) close theirs in that time, and a request that meets the close is lost.
+APP_IDLE_TIMEOUT = 0.5
+
+
+class Config:
+    """The settings of one process, read once and frozen.
+
+    ``sources`` tells where each value came from: a flag, a variable, or ``default``. ``texts`` are the texts as they
+    were given, to hand options on to another process. ``warnings`` are lines for the log. On Lambda there are no flags:
+    configuration is environment only.
+    """
+
+    options: ClassVar[dict[str, Option[Any]]] = {}
+
+    # --- the app ---------------------------------------------------------------------------------------------------
+    app_host = Option(
+        "The host where the app listens. (HOST counts on Lambda only.)",
+        parse=parse.host,
+        default="127.0.0.1",
+        env=("AWS_LWA_HOST",),
+        deprecated=("HOST",),
+        metavar="HOST",
+        group="app",
+    )
+    app_port = Option[int | None](
+        "The app's port. Else a free one where {port} occurs in CMD, else PORT, else 8080. The app gets it as PORT.",
+        parse=parse.port,
+        default=None,
+        default_text="`{port}`, `PORT`, `8080`",
+        env=("AWS_LWA_PORT",),
+        metavar="PORT",
+        group="app",
+    )
+    app_socket = Option[str | None](
+        "Reach the app over this Unix socket instead of TCP.",
+        parse=parse.text,
+        default=None,
+        env=("ADAPTER_APP_SOCKET",),
+        metavar="PATH",
+        group="app",
+    )
+    app_dir = Option[str | None](
+        "Start CMD in this folder.",
+        parse=parse.text,
+        default=None,
+        default_text="the current one",
+        env=("ADAPTER_APP_DIR",),
+        metavar="DIR",
+        group="app",
+    )
+    app_idle_timeout = Option(
+        "Use a connection to the app again if it was idle for less than this many seconds; 0: never.",
+        parse=parse.seconds,
+        default=APP_IDLE_TIMEOUT,
+        env=("AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS",),
+        metavar="SECONDS",
+        group="app",
+    )
+
+    # --- readiness -------------------------------------------------------------------------------------------------
+    readiness_protocol = Option(
+        "How to ask whether the app is ready: http (a GET) or tcp (a connection).",
+        parse=parse.choice("http", "tcp"),
+        default="http",
+        env=("AWS_LWA_READINESS_CHECK_PROTOCOL",),
+        deprecated=("READINESS_CHECK_PROTOCOL",),
+        metavar="http|tcp",
+        group="readiness",
+    )
+    readiness_port = Option[int | None](
+        "Ask on this port.",
+        parse=parse.port,
+        default=None,
+        default_text="the app's",
+        env=("AWS_LWA_READINESS_CHECK_PORT",),
+        deprecated=("READINESS_CHECK_PORT",),
+        metavar="PORT",
+        group="readiness",
+    )
+    readiness_path = Option(
+        "Ask for this path.",
+        parse=parse.path,
+        default="/",
+        env=("AWS_LWA_READINESS_CHECK_PATH",),
+        deprecated=("READINESS_CHECK_PATH",),
+        metavar="PATH",
+        group="readiness",
+    )
+    readiness_status = Option(
+        "The statuses that mean ready.",
+        parse=parse.statuses,
+        default=parse.statuses("100-499"),
+        default_text="100-499",
+        env=("AWS_LWA_READINESS_CHECK_HEALTHY_STATUS",),
+        metavar="LIST",
+        group="readiness",
+    )
+    readiness_timeout = Option(
+        "Give up when the app is not ready after this many seconds, at cold start and after a restore.",
+        parse=parse.positive_seconds,
+        default=READINESS_TIMEOUT,
+        env=("AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS",),
+        metavar="SECONDS",
+        group="readiness",
+    )
+    async_init = Option(
+        "Let a slow app finish starting within the first invocation, instead of failing Lambda's 10 s init.",
+        parse=parse.boolean,
+        default=False,
+        env=("AWS_LWA_ASYNC_INIT",),
+        deprecated=("ASYNC_INIT",),
+        metavar="BOOL",
+        group="readiness",
+    )
+
+    # --- requests --------------------------------------------------------------------------------------------------
+    base_path = Option(
+        "Remove this leading path, once and on a segment boundary, before the app sees the request.",
+        parse=parse.base_path,
+        default="",
+        env=("AWS_LWA_REMOVE_BASE_PATH",),
+        deprecated=("REMOVE_BASE_PATH",),
+        metavar="PATH",
+        group="requests",
+    )
+    pass_through_path = Option(
+        "POST events that are not HTTP requests (SQS, SNS, S3 …) to this path.",
+        parse=parse.path,
+        default="/events",
+        env=("AWS_LWA_PASS_THROUGH_PATH",),
+        metavar="PATH",
+        group="requests",
+    )
+    authorization_source = Option(
+        "Move the value of this header to Authorization.",
+        parse=parse.header_name,
+        default="",
+        env=("AWS_LWA_AUTHORIZATION_SOURCE",),
+        metavar="HEADER",
+        group="requests",
+    )
+
+    # --- responses -------------------------------------------------------------------------------------------------
+    invoke_mode = Option[str | None](
+        "Relay the app's response as a stream or as one buffered payload.",
+        parse=parse.choice("buffered", "response_stream"),
+        default=None,
+        default_text="`buffered` on Lambda, else `response_stream`",
+        env=("AWS_LWA_INVOKE_MODE",),
+        metavar="buffered|response_stream",
+        group="responses",
+    )
+    compression = Option(
+        "Compress responses (gzip; br and zstd where installed), streamed ones piece by piece.",
+        parse=parse.boolean,
+        default=False,
+        env=("AWS_LWA_ENABLE_COMPRESSION",),
+        metavar="BOOL",
+        group="responses",
+    )
+    error_statuses = Option[frozenset[int]](
+        "Statuses of the app that fail the invocation.",
+        parse=parse.statuses,
+        default=frozenset(),
+        default_text="none",
+        env=("AWS_LWA_ERROR_STATUS_CODES",),
+        metavar="LIST",
+        group="responses",
+    )
+    binary_types = Option[tuple[str, ...]](
+        "Media types that a buffered response always carries as base64.",
+        parse=parse.media_types,
+        default=(),
+        default_text="by a table, then by content",
+        env=("ADAPTER_BINARY_TYPES",),
+        metavar="LIST",
+        group="responses",
+    )
+    text_types = Option[tuple[str, ...]](
+        "Media types that a buffered response carries as text, if they are valid UTF-8.",
+        parse=parse.media_types,
+        default=(),
+        default_text="by a table, then by content",
+        env=("ADAPTER_TEXT_TYPES",),
+        metavar="LIST",
+        group="responses",
+    )
+
+    # --- on Lambda -------------------------------------------------------------------------------------------------
+    way_in = Option(
+        "Take invocations from Lambda's Runtime API or as plain HTTP; auto: from the Runtime API where there is one.",
+        parse=parse.choice("auto", "runtime", "proxy"),
+        default="auto",
+        env=("ADAPTER_AS",),
+        flag="--as",
+        metavar="auto|runtime|proxy",
+        group="lambda",
+    )
+    deadline_margin = Option[float | None](
+        "Give up on the app this many seconds before the invocation's deadline.",
+        parse=parse.seconds,
+        default=None,
+        default_text="Lambda's own timeout",
+        env=("ADAPTER_DEADLINE_MARGIN",),
+        metavar="SECONDS",
+        group="lambda",
+    )
+    before_checkpoint_path = Option[str | None](
+        "SnapStart: POST to this path of the app before the snapshot is taken.",
+        parse=parse.path,
+        default=None,
+        env=("AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH",),
+        metavar="PATH",
+        group="lambda",
+    )
+    after_restore_path = Option[str | None](
+        "SnapStart: POST to this path of the app after a restore.",
+        parse=parse.path,
+        default=None,
+        env=("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH",),
+        metavar="PATH",
+        group="lambda",
+    )
+    extension_name = Option(
+        "Register as this extension, so that SIGTERM arrives. As a file in /opt/extensions: the file's name.",
+        parse=parse.text,
+        default="web-adapter",
+        env=("ADAPTER_EXTENSION_NAME",),
+        metavar="NAME",
+        group="lambda",
+    )
+    runtime_api_proxy = Option[str | None](
+        "Take invocations from this address instead of AWS_LAMBDA_RUNTIME_API.",
+        parse=parse.host_and_port,
+        default=None,
+        env=("AWS_LWA_LAMBDA_RUNTIME_API_PROXY",),
+        metavar="HOST:PORT",
+        group="lambda",
+    )
+
+    # --- logs ------------------------------------------------------------------------------------------------------
+    log_format = Option(
+        "Lines for people or for machines.",
+        parse=parse.choice("text", "json"),
+        default="text",
+        env=("ADAPTER_LOG_FORMAT", "AWS_LAMBDA_LOG_FORMAT"),
+        metavar="text|json",
+        group="logs",
+    )
+    log_level = Option(
+        "The least important lines to write.",
+        parse=parse.choice("trace", "debug", "info", "warn", "error", "fatal"),
+        default="info",
+        env=("ADAPTER_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"),
+        metavar="LEVEL",
+        group="logs",
+    )
+    access_log = Option(
+        "Write one line per invocation.",
+        parse=parse.boolean,
+        default=True,
+        env=("ADAPTER_ACCESS_LOG",),
+        metavar="BOOL",
+        group="logs",
+    )
+
+    # --- adapter dev -----------------------------------------------------------------------------------------------
+    dev_host = Option(
+        "The address of the function URL; 0.0.0.0 for dev containers.",
+        parse=parse.host,
+        default="127.0.0.1",
+        env=("ADAPTER_DEV_HOST",),
+        flag="--host",
+        metavar="HOST",
+        group="dev",
+    )
+    dev_port = Option(
+        "The port of the function URL.",
+        parse=parse.port,
+        default=3000,
+        env=("ADAPTER_DEV_PORT",),
+        flag="--port",
+        metavar="PORT",
+        group="dev",
+    )
+    url_invoke_mode = Option[str | None](
+        "The function URL's own mode, to see what a mismatch with --invoke-mode does.",
+        parse=parse.choice("buffered", "response_stream"),
+        default=None,
+        default_text="that of `--invoke-mode`",
+        env=("ADAPTER_URL_INVOKE_MODE",),
+        metavar="buffered|response_stream",
+        group="dev",
+    )
+    bandwidth = Option[Bandwidth | None](
+        "The cap on each streamed response: lambda (6 MB at once, then 2 MB/s), unlimited, or BURST+RATE.",
+        parse=parse.bandwidth,
+        default=LAMBDA_BANDWIDTH,
+        default_text="lambda",
+        env=("ADAPTER_BANDWIDTH",),
+        metavar="lambda|unlimited|BURST+RATE",
+        group="dev",
+    )
+    stream_limit = Option[int | None](
+        "The most bytes of a streamed body: 20mb (until July 2025), 200mb, none, or any size.",
+        parse=parse.stream_limit,
+        default=STREAM_LIMIT,
+        default_text="200mb",
+        env=("ADAPTER_STREAM_LIMIT",),
+        metavar="SIZE",
+        group="dev",
+    )
+    timeout = Option(
+        "The function's timeout in seconds.",
+        parse=parse.positive_seconds,
+        default=900.0,
+        default_text="900",
+        env=("ADAPTER_TIMEOUT",),
+        metavar="SECONDS",
+        group="dev",
+    )
+    warm = Option(
+        "Start the app at once instead of on the first request.",
+        parse=parse.boolean,
+        default=False,
+        env=("ADAPTER_WARM",),
+        metavar="BOOL",
+        group="dev",
+    )
+    price_table = Option[str | None](
+        "A JSON file of streaming prices to use instead of the built-in one.",
+        parse=parse.text,
+        default=None,
+        default_text="built in",
+        env=("ADAPTER_PRICE_TABLE",),
+        metavar="FILE",
+        group="dev",
+    )
+
+    # --- what only Lambda sets -------------------------------------------------------------------------------------
+    runtime_api = Option[str | None](
+        "Where Lambda's Runtime API is.",
+        parse=parse.host_and_port,
+        default=None,
+        env=("AWS_LAMBDA_RUNTIME_API",),
+        flag=None,
+        group="platform",
+    )
+    max_concurrency = Option(
+        "Managed Instances: how many invocations at once.",
+        parse=parse.positive_integer,
+        default=1,
+        env=("AWS_LAMBDA_MAX_CONCURRENCY",),
+        flag=None,
+        group="platform",
+    )
+    initialization_type = Option(
+        "Why this environment was made: on-demand, provisioned-concurrency, snap-start …",
+        parse=parse.text,
+        default="on-demand",
+        env=("AWS_LAMBDA_INITIALIZATION_TYPE",),
+        flag=None,
+        group="platform",
+    )
+    function_name = Option(
+        "The function's name.",
+        parse=parse.text,
+        default="",
+        env=("AWS_LAMBDA_FUNCTION_NAME",),
+        flag=None,
+        group="platform",
+    )
+    function_version = Option(
+        "The function's version.",
+        parse=parse.text,
+        default="",
+        env=("AWS_LAMBDA_FUNCTION_VERSION",),
+        flag=None,
+        group="platform",
+    )
+    function_memory = Option(
+        "The function's memory in MB.",
+        parse=parse.text,
+        default="",
+        env=("AWS_LAMBDA_FUNCTION_MEMORY_SIZE",),
+        flag=None,
+        group="platform",
+    )
+    log_group = Option(
+        "Where the function's lines go.",
+        parse=parse.text,
+        default="",
+        env=("AWS_LAMBDA_LOG_GROUP_NAME",),
+        flag=None,
+        group="platform",
+    )
+    log_stream = Option(
+        "Where this environment's lines go.",
+        parse=parse.text,
+        default="",
+        env=("AWS_LAMBDA_LOG_STREAM_NAME",),
+        flag=None,
+        group="platform",
+    )
+    region = Option(
+        "The region whose prices hold.",
+        parse=parse.text,
+        default="us-east-1",
+        env=("AWS_REGION", "AWS_DEFAULT_REGION"),
+        flag=None,
+        group="platform",
+    )
+    container_port = Option[int | None](
+        "The port that a platform assigned.",
+        parse=parse.port,
+        default=None,
+        env=("PORT",),
+        flag=None,
+        group="platform",
+    )
+
+    def __init__(
+        self, *, values: dict[str, Any], sources: dict[str, str], texts: dict[str, str], warnings: list[str]
+    ) -> None:
+        self.values = values
+        self.sources = sources
+        self.texts = texts
+        self.warnings = warnings
+
+    @property
+    def on_lambda(self) -> bool:
+        """Whether invocations come from a Runtime API."""
+        return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
+
+
+def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
+    """The settings that ``flags`` (option name → text) and then ``environ`` give.
+
+    Raises ConfigurationError with every mistake there is.
+    """
+    flags = flags or {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    mistakes: list[str] = []
+    warnings = list(_unknown_rust_adapter_variables(environ))
+    for name, option in Config.options.items():
+        source, text = _source(option, environ, flags)
+        values[name] = option.default
+        sources[name] = source
+        if source in option.deprecated:
+            warnings.append(f"{source} is deprecated; use {option.env[0]}")
+        if text is not None:
+            texts[name] = text
+            try:
+                values[name] = option.parse(text)
+            except ValueError as error:
+                mistakes.append(f"{source}: {text!r} {error}")
+    config = Config(values=values, sources=sources, texts=texts, warnings=warnings)
+    mistakes += _unknown_own_variables(environ)
+    mistakes += [f"{name}: {hint}" for name, hint in _REMOVED.items() if name in environ]
+    if not mistakes:
+        mistakes += _contradictions(config)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return config
+
+
+def is_on_lambda(environ: Mapping[str, str]) -> bool:
+    """Whether invocations come from a Runtime API, as far as the environment alone tells."""
+    way_in = environ.get("ADAPTER_AS", "auto").lower()
+    return way_in == "runtime" or (way_in != "proxy" and bool(environ.get("AWS_LAMBDA_RUNTIME_API")))
+
+
+def environment() -> dict[str, str]:
+    """A copy of this process's environment."""
+    return dict(os.environ)
+
+
+def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:
+    """Where the option's text comes from, and the text; ``default`` and None where nobody set it."""
+    if option.name in flags:
+        return str(option.flag), flags[option.name]
+    for variable in option.env + option.deprecated:
+        # Shells and container platforms set HOST to the machine's own name; only Lambda's users mean the app by it.
+        if variable == "HOST" and "AWS_LAMBDA_RUNTIME_API" not in environ:
+            continue
+        if environ.get(variable):
+            return variable, environ[variable]
+    return "default", None
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Values that are right by themselves and wrong together."""
+    if config.way_in == "runtime" and config.runtime_api is None:
+        yield (
+            f"{config.sources['way_in']}: 'runtime' needs AWS_LAMBDA_RUNTIME_API, which Lambda sets; "
+            "on this machine use adapter dev"
+        )
+    if config.app_socket is not None and config.app_port is not None:
+        yield (
+            f"{config.sources['app_socket']} and {config.sources['app_port']}: the app is reached over a Unix socket "
+            "or a port, not both"
+        )
+
+
+def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    known = _known_variables(OWN_PREFIX)
+    for name in sorted(environ):
+        if name.startswith(OWN_PREFIX) and name not in known and not name.startswith(_SERVICE_LINK_PREFIXES):
+            yield f"{name}: is not an option{_nearest(name, known)}"
+
+
+def _unknown_rust_adapter_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    known = _known_variables(RUST_ADAPTER_PREFIX)
+    for name in sorted(environ):
+        if name.startswith(RUST_ADAPTER_PREFIX) and name not in known and name not in _REMOVED:
+            yield f"{name} is not known and has no effect{_nearest(name, known)}"
+
+
+def _known_variables(prefix: str) -> frozenset[str]:
+    return frozenset(name for option in Config.options.values() for name in option.env if name.startswith(prefix))
+
+
+def _nearest(name: str, known: frozenset[str]) -> str:
+    from difflib import get_close_matches  # only a mistake needs it
+
+    matches = get_close_matches(name, known, n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""

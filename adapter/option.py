@@ -1,0 +1,66 @@
+"""What an option is. The options themselves are the table in ``config.py``."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Generic, TypeVar
+
+    from adapter.config import Config
+
+    T = TypeVar("T")
+else:
+
+    class Generic:
+        """Stands in for typing.Generic, whose import takes a third as long as the interpreter's own start."""
+
+        def __class_getitem__(cls, parameters):
+            return cls
+
+    T = None
+
+
+class Option(Generic[T]):
+    """One option. As an attribute of ``Config`` it gives the value that is in force.
+
+    ``env`` are its variables, the first that is set counts; ``deprecated`` ones still work, with a warning. ``flag``
+    is None where only the platform sets the value. ``default_text`` is what the docs show where ``default`` itself
+    would say too little.
+    """
+
+    name: str
+    flag: str | None
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        parse: Callable[[str], T],
+        default: T,
+        env: tuple[str, ...],
+        deprecated: tuple[str, ...] = (),
+        flag: str | None = "",
+        metavar: str = "TEXT",
+        default_text: str | None = None,
+        group: str,
+    ) -> None:
+        self.description = description
+        self.parse = parse
+        self.default = default
+        self.env = env
+        self.deprecated = deprecated
+        self.flag = flag
+        self.metavar = metavar
+        self.default_text = default_text
+        self.group = group
+
+    def __set_name__(self, owner: type[Config], name: str) -> None:
+        self.name = name
+        if self.flag == "":
+            self.flag = "--" + name.replace("_", "-")
+        owner.options[name] = self
+
+    def __get__(self, config: Config, owner: type[Config]) -> T:
+        value: T = config.values[self.name]
+        return value

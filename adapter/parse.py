@@ -1,0 +1,189 @@
+"""The text of an option → its value. Each parser raises ValueError whose message says what would have been right.
+
+The messages complete the sentence "NAME: 'text' …", so that a mistake names the variable, its value and the way out.
+"""
+
+from __future__ import annotations
+
+from adapter.throttle import (
+    LAMBDA_BANDWIDTH,
+    MAX_BANDWIDTH,
+    MIN_BANDWIDTH,
+    STREAM_LIMIT,
+    STREAM_LIMIT_UNTIL_2025,
+    Bandwidth,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+_SIZE_UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 1024,
+    "kb": 1024,
+    "kib": 1024,
+    "m": 1024**2,
+    "mb": 1024**2,
+    "mib": 1024**2,
+    "g": 1024**3,
+    "gb": 1024**3,
+    "gib": 1024**3,
+}
+_STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": None}
+
+
+def text(value: str) -> str:
+    """Any text, as it is."""
+    return value
+
+
+def boolean(value: str) -> bool:
+    """``true`` or ``false``, in any case; also 1/0, yes/no, on/off."""
+    if value.lower() in _TRUE:
+        return True
+    if value.lower() in _FALSE:
+        return False
+    raise ValueError("is not a switch; use true or false")
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """One of ``allowed``, in any case."""
+
+    def parse(value: str) -> str:
+        if value.lower() not in allowed:
+            raise ValueError(f"is not one of {', '.join(allowed)}")
+        return value.lower()
+
+    return parse
+
+
+def port(value: str) -> int:
+    """A TCP port."""
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 65535):
+        raise ValueError("is not a port; use a number from 1 to 65535")
+    return int(value)
+
+
+def positive_integer(value: str) -> int:
+    """A whole number of at least 1."""
+    if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and int(value) >= 1):
+        raise ValueError("is not a count; use a whole number of at least 1")
+    return int(value)
+
+
+def seconds(value: str) -> float:
+    """A duration in seconds; fractions are allowed, 0 as well."""
+    try:
+        duration = float(value)
+    except ValueError:
+        duration = -1.0
+    # An upper bound also keeps out "inf" and what no poll() accepts; a NaN fails every comparison.
+    if not 0 <= duration <= 1_000_000:
+        raise ValueError("is not a duration; use seconds, for example 2 or 0.5")
+    return duration
+
+
+def positive_seconds(value: str) -> float:
+    """A duration in seconds, more than 0."""
+    duration = seconds(value)
+    if duration == 0:
+        raise ValueError("is no time at all; use seconds above 0, for example 2 or 0.5")
+    return duration
+
+
+def host(value: str) -> str:
+    """A host name or an IP address, without scheme, port or brackets."""
+    if any(character in value for character in "/@[] \t") or value.count(":") == 1:
+        raise ValueError("is not a host; use a name or an address, for example 127.0.0.1")
+    return value
+
+
+def host_and_port(value: str) -> str:
+    """``HOST:PORT`` as Lambda writes it in AWS_LAMBDA_RUNTIME_API."""
+    name, colon, number = value.rpartition(":")
+    try:
+        port(number)
+        if not (name and colon) or "/" in name:
+            raise ValueError
+    except ValueError:
+        raise ValueError("is not HOST:PORT, for example 127.0.0.1:9001") from None
+    return value
+
+
+def path(value: str) -> str:
+    """An absolute URL path, perhaps with a query."""
+    if not value.startswith("/") or not value.isascii() or any(c in value for c in " \r\n\t#"):
+        raise ValueError("is not a path; it starts with a slash and is percent-encoded, for example /healthz")
+    return value
+
+
+def base_path(value: str) -> str:
+    """A leading path without its trailing slash; ``/`` means none."""
+    return path(value).rstrip("/")
+
+
+def header_name(value: str) -> str:
+    """The name of an HTTP header, in lower case."""
+    if not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
+        raise ValueError("is not a header name, for example x-authorization")
+    return value.lower()
+
+
+def statuses(value: str) -> frozenset[int]:
+    """HTTP statuses and ranges of them: ``500,502-504``."""
+    found: set[int] = set()
+    for part in value.split(","):
+        low, dash, high = (piece.strip() for piece in part.partition("-"))
+        high = high if dash else low
+        if not (low.isdigit() and high.isdigit() and 100 <= int(low) <= int(high) <= 999):
+            raise ValueError("is not a list of statuses; use numbers and ranges, for example 200-399,404")
+        found.update(range(int(low), int(high) + 1))
+    return frozenset(found)
+
+
+def media_types(value: str) -> tuple[str, ...]:
+    """Media types, where ``*`` may stand for a subtype: ``image/*,application/pdf``."""
+    found = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    if not found or any(part.count("/") != 1 or part.startswith(("/", "*")) or part.endswith("/") for part in found):
+        raise ValueError("is not a list of media types, for example image/*,application/pdf")
+    return found
+
+
+def size(value: str) -> int:
+    """A number of bytes: ``1048576``, ``1MB``, ``512KiB``. As in AWS's limits, 1 MB is 1,024 KiB."""
+    number = value.rstrip("BKMGIbkmgi")
+    unit = value[len(number) :].lower()
+    if not (number.isascii() and number.isdigit() and unit in _SIZE_UNITS):
+        raise ValueError("is not a size; use bytes or a unit, for example 6291456, 512KB or 6MB")
+    return int(number) * _SIZE_UNITS[unit]
+
+
+def stream_limit(value: str) -> int | None:
+    """How many body bytes a stream may have: a preset (``20mb``, ``200mb``, ``none``) or any size."""
+    preset = value.lower()
+    return _STREAM_LIMIT_PRESETS[preset] if preset in _STREAM_LIMIT_PRESETS else size(value)
+
+
+def bandwidth(value: str) -> Bandwidth | None:
+    """``lambda``, ``unlimited`` or ``BURST+RATE``: bytes at once and bytes per second after that."""
+    if value.lower() == "lambda":
+        return LAMBDA_BANDWIDTH
+    if value.lower() == "unlimited":
+        return None
+    burst, plus, rate = value.partition("+")
+    try:
+        parsed = Bandwidth(burst=size(burst.strip()), rate=size(rate.strip()))
+    except ValueError:
+        parsed = None
+    if not plus or parsed is None:
+        raise ValueError("is not a bandwidth; use lambda, unlimited or BURST+RATE, for example 6MB+2MB")
+    for amount in (parsed.burst, parsed.rate):
+        if not MIN_BANDWIDTH <= amount <= MAX_BANDWIDTH:
+            raise ValueError(
+                f"is out of bounds; Lambda's limiter takes {MIN_BANDWIDTH} to {MAX_BANDWIDTH} bytes for each"
+            )
+    return parsed

@@ -1,0 +1,98 @@
+"""Lambda's bandwidth cap as a token bucket, and AWS's limits. No I/O and no clock: the time is an argument.
+
+The bucket works on an absolute schedule: the k-th refill is due at ``start + k * interval`` and is reckoned when
+somebody asks, so a late timer never shifts the ones after it. (Sleeping one interval per refill drifts by 0.5 %.)
+Lambda's own limiter lets a write have all its tokens or wait; here a write takes the tokens that are there and waits
+for the rest. The bytes per tick are the same, and the first byte leaves sooner.
+
+In AWS's limits MB means 1,024 KiB.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# Lambda quotas, "Invocation payload": 6 MB for a synchronous request.
+REQUEST_LIMIT = 6 * MIB
+# The same page says 6 MB for a buffered response; the sandbox's source adds 100 bytes. It is the whole encoded JSON.
+BUFFERED_RESPONSE_LIMIT = 6 * MIB + 100
+# Lambda quotas, "Maximum response size for streamed responses": 200 MB since 31 July 2025, 20 MB before.
+STREAM_LIMIT = 200 * MIB
+STREAM_LIMIT_UNTIL_2025: Final = 20 * MIB
+# Streamed bytes beyond the first 6 MB of each response are billed (Lambda pricing, "Response streaming").
+FREE_STREAM_BYTES = 6 * MIB
+
+# How often the sandbox's limiter refills its bucket, in seconds (the official emulator's source, bandwidthlimiter).
+REFILL_INTERVAL = 0.125
+# What that limiter accepts for the burst, in bytes, and for the rate, in bytes per second.
+MIN_BANDWIDTH = 32 * KIB
+MAX_BANDWIDTH = 64 * MIB
+
+
+class Bandwidth:
+    """A cap on one stream: ``burst`` bytes at once, then ``rate`` bytes per second."""
+
+    __slots__ = ("burst", "rate")
+
+    def __init__(self, *, burst: int, rate: int) -> None:
+        self.burst: Final = burst
+        self.rate: Final = rate
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bandwidth) and (self.burst, self.rate) == (other.burst, other.rate)
+
+    def __hash__(self) -> int:
+        return hash((self.burst, self.rate))
+
+    def __repr__(self) -> str:
+        return f"Bandwidth(burst={self.burst}, rate={self.rate})"
+
+
+# Lambda, "Bandwidth limits for response streaming": the first 6 MB uncapped, then 2 MB/s.
+LAMBDA_BANDWIDTH = Bandwidth(burst=6 * MIB, rate=2 * MIB)
+
+
+class TokenBucket:
+    """One stream's bucket. A token is a byte; the bucket starts full and earns burst back while the stream idles.
+
+    The schedule starts with the first ``take``, as Lambda's ticker starts with the first write. ``now`` is in seconds
+    of any clock that does not run backwards.
+    """
+
+    __slots__ = ("_bandwidth", "_refill", "_refills", "_start", "_tokens")
+
+    def __init__(self, bandwidth: Bandwidth) -> None:
+        self._bandwidth: Final = bandwidth
+        self._refill: Final = round(bandwidth.rate * REFILL_INTERVAL)
+        self._tokens = bandwidth.burst
+        self._start: float | None = None
+        self._refills = 0
+
+    def take(self, wanted: int, now: float) -> int:
+        """Up to ``wanted`` bytes that may be sent at ``now``; 0 means wait until ``next_refill``."""
+        if self._start is None:
+            self._start = now
+        self._refill_until(now, self._start)
+        granted = min(wanted, self._tokens)
+        self._tokens -= granted
+        return granted
+
+    def next_refill(self) -> float:
+        """When the next tokens are due, in seconds of the clock given to ``take``, which must have been called."""
+        assert self._start is not None, "take() starts the schedule"
+        return self._start + (self._refills + 1) * REFILL_INTERVAL
+
+    def _refill_until(self, now: float, start: float) -> None:
+        due = int((now - start) / REFILL_INTERVAL)
+        # Compare with what next_refill() promised: the division may round to just below a whole number.
+        if start + (due + 1) * REFILL_INTERVAL <= now:
+            due += 1
+        if due > self._refills:
+            earned = (due - self._refills) * self._refill
+            self._tokens = min(self._bandwidth.burst, self._tokens + earned)
+            self._refills = due
