@@ -1,0 +1,289 @@
+"""HTTP/1.1 towards a server: request heads out, responses in. No I/O: bytes go in, pieces of the body come out.
+
+Heads are parsed by httptools (llhttp, strict). The framing of the body is ours: llhttp takes what follows the answer to
+a HEAD for a body, cannot end a body at the end of the stream, and reports trailers as headers. Body pieces are slices
+of the caller's buffer, never copies, so they are valid only until the caller fills that buffer again.
+"""
+
+from __future__ import annotations
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from adapter.errors import InvalidAppResponse, TruncatedResponse
+from adapter.payload.messages import ResponseHead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from adapter.payload.messages import Request
+
+# Lambda quotas: "request line + headers: 1 MB in all"; the same bound serves for a response head and its trailers.
+HEAD_LIMIT = 1024 * 1024
+# A chunk-size line: 16 hex digits are more than any size; the rest is room for extensions, which are ignored.
+CHUNK_LINE_LIMIT = 4096
+
+_HEX_DIGITS = b"0123456789abcdefABCDEF"
+# Methods whose request says "Content-Length: 0" when there is no body (RFC 9110, section 8.6).
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+# How the end of a body is known (RFC 9112, section 6.3).
+_LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
+# Where a chunked body stands.
+_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+
+
+def encode_request_head(request: Request, default_host: str) -> bytes:
+    """The request line and headers of ``request``, framed by Content-Length, up to and with the empty line.
+
+    ``default_host`` is used where the request names no Host. Names and values must have been checked before.
+    """
+    lines = [f"{request.method} {request.target} HTTP/1.1"]
+    has_host = False
+    for name, value in request.headers:
+        has_host = has_host or name.lower() == "host"
+        lines.append(f"{name}: {value}")
+    if not has_host:
+        lines.insert(1, f"host: {default_host}")
+    if request.body or request.method in _METHODS_WITH_BODY:
+        lines.append(f"content-length: {len(request.body)}")
+    lines.append("\r\n")
+    return "\r\n".join(lines).encode()
+
+
+class ResponseReader:
+    """Reads one response, fed in pieces of any size.
+
+    ``head`` is None until it is complete; interim (1xx) heads are skipped, except 101, after which all bytes are body.
+    ``complete`` tells that the response ended; ``reusable`` whether the connection may then carry another one.
+    ``trailers`` are those of a chunked body.
+    """
+
+    __slots__ = (
+        "_bodiless_request",
+        "_chunk_state",
+        "_framing",
+        "_pending",
+        "_remaining",
+        "_trailer_bytes",
+        "complete",
+        "head",
+        "reusable",
+        "trailers",
+    )
+
+    def __init__(self, method: str) -> None:
+        self._bodiless_request: Final = method == "HEAD"
+        self._framing = _LENGTH
+        self._chunk_state = _SIZE
+        self._remaining = 0
+        # Bytes of an unfinished head or line.
+        self._pending = b""
+        self._trailer_bytes = 0
+        self.head: ResponseHead | None = None
+        self.trailers: list[tuple[str, str]] = []
+        self.complete = False
+        self.reusable = False
+
+    @property
+    def remaining(self) -> int:
+        """How many body bytes are still to come, where Content-Length told; else 0."""
+        return self._remaining if self._framing == _LENGTH else 0
+
+    def feed(self, data: memoryview) -> list[memoryview]:
+        """Take the next bytes of the connection; give the pieces of the body that are in them.
+
+        Raises InvalidAppResponse for anything that is not one HTTP/1 response.
+        """
+        if self.head is None:
+            data = self._feed_head(data)
+            if self.head is None:
+                return []
+        if self.complete:
+            # More than the response: nothing that follows can be trusted to be a next one.
+            self.reusable = self.reusable and not data
+            return []
+        if self._framing == _LENGTH:
+            return self._feed_length(data)
+        if self._framing == _CHUNKED:
+            return self._feed_chunked(data)
+        return [data] if data else []
+
+    def skip(self, count: int) -> None:
+        """Note that ``count`` body bytes were read past this reader, at most ``remaining``."""
+        self._remaining -= count
+        self.complete = self._remaining == 0
+
+    def feed_eof(self) -> None:
+        """Take the end of the stream: it completes a body without framing and breaks any other.
+
+        Raises TruncatedResponse.
+        """
+        self.reusable = False
+        if self.head is not None and self._framing == _UNTIL_EOF:
+            self.complete = True
+        if self.complete:
+            return
+        if self.head is None:
+            raise TruncatedResponse("the connection was closed before the response head was complete")
+        missing = f", {self._remaining} bytes short" if self._framing == _LENGTH else " within a chunked body"
+        raise TruncatedResponse(f"the connection was closed{missing}")
+
+    def _feed_head(self, data: memoryview) -> memoryview:
+        """Take head bytes; give what follows the final head (its body)."""
+        pending = self._pending + bytes(data)
+        while True:
+            end = pending.find(b"\r\n\r\n", 0, HEAD_LIMIT) + 4
+            if end < 4:
+                if len(pending) >= HEAD_LIMIT:
+                    raise InvalidAppResponse(f"the response head is over {HEAD_LIMIT} bytes")
+                if not b"HTTP/".startswith(pending[:5]):
+                    raise InvalidAppResponse(f"not an HTTP response: it starts with {pending[:20]!r}")
+                self._pending = pending
+                return data[:0]
+            head = _parse_head(pending[:end])
+            if head.status >= 200 or head.status == 101:
+                break
+            pending = pending[end:]
+        self._pending = b""
+        self._begin_body(head)
+        self.head = head.message
+        return data[len(data) - (len(pending) - end) :]
+
+    def _begin_body(self, head: _Head) -> None:
+        if self._bodiless_request or head.status in (204, 304):
+            self.complete = True
+            self.reusable = head.keep_alive
+            return
+        self._framing, self._remaining = head.framing()
+        self.complete = self._framing == _LENGTH and self._remaining == 0
+        self.reusable = head.keep_alive and self._framing != _UNTIL_EOF
+
+    def _feed_length(self, data: memoryview) -> list[memoryview]:
+        size = len(data)
+        if size > self._remaining:
+            self.reusable = False
+            data = data[: self._remaining]
+            size = self._remaining
+        self._remaining -= size
+        self.complete = self._remaining == 0
+        return [data] if size else []
+
+    def _feed_chunked(self, data: memoryview) -> list[memoryview]:
+        pieces: list[memoryview] = []
+        position, end = 0, len(data)
+        while position < end and not self.complete:
+            if self._chunk_state == _DATA:
+                piece = data[position : position + self._remaining]
+                pieces.append(piece)
+                position += len(piece)
+                self._remaining -= len(piece)
+                if not self._remaining:
+                    self._chunk_state = _DATA_END
+            else:
+                position += self._feed_line(data[position : position + CHUNK_LINE_LIMIT])
+        if position < end:
+            self.reusable = False
+        return pieces
+
+    def _feed_line(self, data: memoryview) -> int:
+        """Take one line of a chunked body's framing, or a part of it; give the number of bytes used."""
+        fresh = bytes(data[:32])
+        found = fresh.find(b"\n")
+        if found < 0 and len(data) > 32:
+            fresh = bytes(data)
+            found = fresh.find(b"\n")
+        if found < 0:
+            self._pending += fresh
+            if len(self._pending) > CHUNK_LINE_LIMIT:
+                raise InvalidAppResponse(f"a line of the chunked body is over {CHUNK_LINE_LIMIT} bytes")
+            return len(fresh)
+        line = self._pending + fresh[: found + 1]
+        self._pending = b""
+        if not line.endswith(b"\r\n"):
+            raise InvalidAppResponse(f"a line of the chunked body does not end with CRLF: {line[:40]!r}")
+        self._take_line(line[:-2])
+        return found + 1
+
+    def _take_line(self, line: bytes) -> None:
+        if self._chunk_state == _SIZE:
+            self._remaining = _chunk_size(line)
+            self._chunk_state = _DATA if self._remaining else _TRAILERS
+        elif self._chunk_state == _DATA_END:
+            if line:
+                raise InvalidAppResponse(f"a chunk is longer than its size says: {line[:40]!r} follows it")
+            self._chunk_state = _SIZE
+        elif line:
+            self._trailer_bytes += len(line)
+            if self._trailer_bytes > HEAD_LIMIT:
+                raise InvalidAppResponse(f"the trailers are over {HEAD_LIMIT} bytes")
+            name, colon, value = line.partition(b":")
+            if not colon:
+                raise InvalidAppResponse(f"a trailer is not a header line: {line[:40]!r}")
+            self.trailers.append((_decode(name), _decode(value.strip(b" \t"))))
+        else:
+            self.complete = True
+
+
+class _Head:
+    """Collects what llhttp reports about one head."""
+
+    __slots__ = ("_content_length", "_transfer_encoding", "headers", "keep_alive", "message", "status")
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[str, str]] = []
+        self._content_length: str | None = None
+        self._transfer_encoding: str | None = None
+        self.status = 0
+        self.keep_alive = False
+        self.message: ResponseHead
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by llhttp for each header line."""
+        text_name, text = _decode(name), _decode(value)
+        self.headers.append((text_name, text))
+        lower = text_name.lower()
+        if lower == "content-length":
+            self._content_length = text
+        elif lower == "transfer-encoding":
+            self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
+
+    def framing(self) -> tuple[int, int]:
+        """How the body ends and, for a length, how long it is. llhttp has refused contradictions already."""
+        if self._transfer_encoding is not None:
+            if self._transfer_encoding.strip().lower() != "chunked":
+                raise InvalidAppResponse(f"Transfer-Encoding {self._transfer_encoding!r}: only chunked is understood")
+            return _CHUNKED, 0
+        if self._content_length is not None:
+            return _LENGTH, int(self._content_length)
+        return _UNTIL_EOF, 0
+
+
+def _parse_head(data: bytes) -> _Head:
+    head = _Head()
+    parser = HttpResponseParser(head)
+    try:
+        parser.feed_data(data)
+    except HttpParserUpgrade:
+        pass  # a 101: everything after the head belongs to another protocol
+    except HttpParserError as error:
+        raise InvalidAppResponse(f"the response head is not HTTP/1: {error}") from error
+    head.status = parser.get_status_code()
+    head.keep_alive = parser.should_keep_alive()
+    head.message = ResponseHead(status=head.status, headers=head.headers)
+    return head
+
+
+def _chunk_size(line: bytes) -> int:
+    size = line.partition(b";")[0].rstrip(b" \t")
+    # int() alone would take signs, underscores and "0x".
+    if not size or len(size) > 16 or size.strip(_HEX_DIGITS):
+        raise InvalidAppResponse(f"not a chunk size: {line[:40]!r}")
+    return int(size, 16)
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
