@@ -1,0 +1,34 @@
+"""The entry point. On Lambda ``adapter run`` goes straight to the runtime, without loading the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from adapter import config
+
+
+def main() -> int:
+    """Run the command that the process's arguments name; its exit code."""
+    arguments = sys.argv[1:]
+    command = _bare_run(arguments)
+    if command is not None and config.is_on_lambda(config.environment()):
+        from adapter.runtime.start import run
+
+        return run(command)
+    from adapter.cli import main as command_line
+
+    return command_line(arguments)
+
+
+def _bare_run(arguments: list[str]) -> list[str] | None:
+    """CMD, if the arguments are ``run``, ``run CMD`` or ``run -- CMD``; None if there are flags or another command."""
+    if arguments[:1] != ["run"]:
+        return None
+    command = arguments[1:]
+    if command[:1] == ["--"]:
+        return command[1:]
+    return None if command and command[0].startswith("-") else command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The command line: parse, call, exit code. Its flags are those of the option table in ``config.py``."""
+
+from __future__ import annotations
+
+import click
+
+from adapter import __version__, parse
+from adapter.config import Config, environment, load
+from adapter.errors import AdapterError, ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from adapter.option import Option
+
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+
+# The groups of the option table in the order of the help, with their headings.
+GROUPS = {
+    "app": "The app",
+    "readiness": "Readiness",
+    "requests": "Requests",
+    "responses": "Responses",
+    "lambda": "On Lambda",
+    "dev": "The local Lambda",
+    "logs": "Logs",
+}
+
+
+class _GroupedCommand(click.Command):
+    """A command whose help lists its options under the headings of the option table."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in GROUPS.values()}
+        sections["Other"] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                option = Config.options.get(str(parameter.name))
+                sections["Other" if option is None else GROUPS[option.group]].append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command the flags of ``groups``, then CMD. It gets the texts as one mapping, ``flags``."""
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        def call(command: tuple[str, ...], **given: str | bool | None) -> int:
+            flags = {name: _as_text(value) for name, value in given.items() if value is not None}
+            return function(list(command), flags)
+
+        call.__doc__ = function.__doc__
+        decorated: Callable[..., int] = click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD")(
+            call
+        )
+        for option in reversed(Config.options.values()):
+            if option.group in groups and option.flag is not None:
+                decorated = _click_option(option)(decorated)
+        return decorated
+
+    return decorate
+
+
+def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    default = option.default_text or (f"{option.default:g}" if isinstance(option.default, float) else option.default)
+    default = {True: "on", False: "off", None: "", "": ""}.get(default, default)
+    described = [f"default: {default}"] if default else []
+    described.append(", ".join(option.env))
+    help_text = f"{option.description} [{'; '.join(described)}]".replace("`", "")
+    if option.parse is parse.boolean:
+        return click.option(f"{option.flag}/--no-{str(option.flag)[2:]}", option.name, default=None, help=help_text)
+    return click.option(str(option.flag), option.name, metavar=option.metavar, help=help_text)
+
+
+def _as_text(value: str | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="adapter")
+def cli() -> None:
+    """Any web app behind AWS Lambda, streamed or buffered.
+
+    \b
+    adapter dev -- uvicorn main:app --port {port}    Lambda on this machine
+    adapter run -- uvicorn main:app --port {port}    the custom runtime, on Lambda
+
+    {port} stands for a free port; the app also gets it as PORT.
+    """
+
+
+@cli.command("run", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
+@_options("app", "readiness", "requests", "responses", "lambda", "logs")
+def run(command: list[str], flags: dict[str, str]) -> int:
+    """Serve the app that CMD starts, or without CMD one that something else started.
+
+    On Lambda (where AWS_LAMBDA_RUNTIME_API is set) this is the function's custom runtime. Options come from the
+    environment there; it also works as a file in /opt/extensions.
+
+    \b
+    adapter run -- python -m uvicorn main:app --port 8080
+    """
+    from adapter.runtime.start import run as run_runtime
+
+    environ = environment()
+    if not load(environ, flags).on_lambda:
+        raise ConfigurationError(
+            ["AWS_LAMBDA_RUNTIME_API: is not set, so this is not Lambda; adapter dev -- CMD is Lambda on this machine"]
+        )
+    return run_runtime(command, flags)
+
+
+@cli.command("dev", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
+@_options("app", "readiness", "requests", "responses", "dev", "logs")
+def dev(command: list[str], flags: dict[str, str]) -> int:
+    """Run Lambda on this machine, with the app that CMD starts in it.
+
+    A function URL on http://127.0.0.1:3000 turns requests into events, the real runtime serves them, and responses
+    come back under Lambda's bandwidth cap and limits. Ctrl-C ends everything.
+
+    \b
+    adapter dev -- uvicorn main:app --port {port}
+    adapter dev --invoke-mode buffered -- gunicorn main:app --bind 127.0.0.1:{port}
+    """
+    from adapter.emulator.serve import run as run_emulator
+
+    if not command:
+        raise ConfigurationError(["CMD: is missing; name the command that starts the app: adapter dev -- CMD"])
+    return run_emulator(load(environment(), flags), command)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; its exit code. Every error is a line on stderr that names the cause and the way out."""
+    try:
+        code = cli.main(arguments, prog_name="adapter", standalone_mode=False)
+        return code if isinstance(code, int) else EXIT_OK
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except ConfigurationError as error:
+        for mistake in error.mistakes:
+            click.echo(f"adapter: {mistake}", err=True)
+        return EXIT_USAGE
+    except AdapterError as error:
+        click.echo(f"adapter: {error}", err=True)
+        return EXIT_FAILURE

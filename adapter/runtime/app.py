@@ -1,0 +1,233 @@
+"""The app as the upstream: whether it is ready, and one exchange with it at a time.
+
+A connection is used again only when it was idle for a moment and the app has not closed it, so that no request meets
+the close. A request is sent a second time only when not one byte of it was taken, so that none is executed twice.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from adapter.errors import (
+    AppNotReady,
+    AppTimeout,
+    AppUnreachable,
+    HookFailed,
+    InvalidAppResponse,
+    TruncatedResponse,
+)
+from adapter.http1 import ResponseReader, encode_request_head
+from adapter.payload.messages import Request
+from adapter.runtime.connection import Address, Connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adapter.config import Config
+    from adapter.payload.messages import ResponseHead
+
+# How long to pause between two probes, in seconds: next to nothing at first, since every millisecond is one of the cold
+# start, and more when the app is slow anyway.
+_FIRST_PROBE_PAUSE, _LAST_PROBE_PAUSE, _PROBE_PAUSE_GROWTH = 0.001, 0.05, 1.2
+# How long one probe may take, in seconds.
+_PROBE_TIMEOUT = 10.0
+# How long a SnapStart hook may take, in seconds (Lambda's own bound for them).
+_HOOK_TIMEOUT = 10.0
+
+
+class AppResponse:
+    """A response that has begun: its head, the body pieces that came with it, and the connection that brings more.
+
+    ``pieces`` are valid until the next ``receive``. Call ``close`` or read to the end.
+    """
+
+    __slots__ = ("_app", "_connection", "_reader", "head", "pieces")
+
+    def __init__(self, app: App, connection: Connection, reader: ResponseReader, pieces: list[memoryview]) -> None:
+        assert reader.head is not None
+        self._app = app
+        self._connection = connection
+        self._reader = reader
+        self.head: ResponseHead = reader.head
+        self.pieces = pieces
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body was received."""
+        return self._reader.complete
+
+    def receive(self) -> list[memoryview]:
+        """The next pieces of the body, as they arrive; perhaps none.
+
+        Raises TruncatedResponse, InvalidAppResponse, AppTimeout.
+        """
+        try:
+            return self._connection.receive(self._reader)
+        except OSError as error:
+            raise TruncatedResponse(f"the app broke off its response: {error}") from error
+
+    def read(self, limit: int | None) -> bytearray | None:
+        """The whole body; None as soon as it is known to be longer than ``limit``. Raises as ``receive`` does."""
+        try:
+            return self._connection.receive_body(self._reader, self.pieces, limit)
+        except OSError as error:
+            raise TruncatedResponse(f"the app broke off its response: {error}") from error
+
+    def close(self) -> None:
+        """Give the connection back, or drop it where it cannot carry another exchange."""
+        self._app.release(self._connection, reusable=self._reader.complete and self._reader.reusable)
+
+
+class App:
+    """The app at ``config``'s address, ``port`` if it is TCP. One instance for each invocation slot."""
+
+    def __init__(self, config: Config, port: int) -> None:
+        self.address = Address(host=config.app_host, port=port, path=config.app_socket)
+        self._idle_timeout = config.app_idle_timeout
+        self._connection: Connection | None = None
+
+    def send(self, request: Request, deadline: float | None = None) -> AppResponse:
+        """Send ``request`` and wait for the response head. ``deadline`` is a time of the monotonic clock.
+
+        Raises AppUnreachable, InvalidAppResponse, AppTimeout.
+        """
+        head = encode_request_head(request, self.address.host_header)
+        parts = (head, request.body) if request.body else (head,)
+        connection = self._send(parts, deadline)
+        try:
+            reader = ResponseReader(request.method)
+            pieces = connection.receive_head(reader)
+        except (OSError, TruncatedResponse) as error:
+            connection.close()
+            raise AppUnreachable(f"the app at {self.address} closed the connection before it answered") from error
+        except Exception:
+            connection.close()
+            raise
+        if reader.head is not None and reader.head.status == 101:
+            connection.close()
+            raise InvalidAppResponse("the app switched protocols, which an invocation cannot")
+        return AppResponse(self, connection, reader, pieces)
+
+    def release(self, connection: Connection, *, reusable: bool) -> None:
+        """Keep ``connection`` for the next request, or close it."""
+        if reusable and connection.is_whole and self._idle_timeout > 0:
+            connection.begin_idle()
+            self._connection = connection
+        else:
+            connection.close()
+
+    def drop_connection(self) -> None:
+        """Forget the idle connection: after a restore the peer knows nothing of it."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _send(self, parts: tuple[bytes, ...], deadline: float | None) -> Connection:
+        connection = self._take_idle()
+        if connection is not None:
+            connection.deadline = deadline
+            try:
+                connection.send(parts)
+            except OSError:
+                # The app had closed and has seen none of this request: a fresh connection can carry it.
+                connection.close()
+            else:
+                return connection
+        try:
+            connection = Connection(self.address)
+            connection.deadline = deadline
+            # An app that answers before it has read everything (413, say) is heard all the same.
+            connection.send(parts)
+        except OSError as error:
+            raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
+        return connection
+
+    def _take_idle(self) -> Connection | None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_usable(self._idle_timeout):
+            connection.close()
+            return None
+        return connection
+
+
+class Readiness:
+    """Waits for the app to become ready.
+
+    ``check_app`` raises when there is no more point in waiting (the app has ended); ``wait(seconds)`` pauses, and
+    returns early when the app ends.
+    """
+
+    def __init__(
+        self, config: Config, port: int, *, check_app: Callable[[], None], wait: Callable[[float], None]
+    ) -> None:
+        on_app_port = config.readiness_port is None
+        self._address = Address(
+            host=config.app_host,
+            port=port if config.readiness_port is None else config.readiness_port,
+            path=config.app_socket if on_app_port else None,
+        )
+        self._probe = self._probe_tcp if config.readiness_protocol == "tcp" else self._probe_http
+        self._path = config.readiness_path
+        self._healthy = config.readiness_status
+        self._check_app = check_app
+        self._wait = wait
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Return once the app is ready; raises AppNotReady after ``timeout`` seconds, and what ``check_app`` raises."""
+        give_up = monotonic() + timeout
+        pause = _FIRST_PROBE_PAUSE
+        while (unready := self._probe(min(_PROBE_TIMEOUT, max(0.01, give_up - monotonic())))) is not None:
+            self._check_app()
+            if monotonic() + pause >= give_up:
+                raise AppNotReady(
+                    f"the app was not ready after {timeout:g} s: {unready}. It must listen on {self._address}; "
+                    "AWS_LWA_PORT, AWS_LWA_READINESS_CHECK_PATH and _TIMEOUT_SECONDS change what is expected"
+                )
+            self._wait(pause)
+            pause = min(pause * _PROBE_PAUSE_GROWTH, _LAST_PROBE_PAUSE)
+
+    def _probe_tcp(self, timeout: float) -> str | None:
+        """None when a connection succeeds, else why not."""
+        try:
+            self._address.connect(timeout).close()
+        except OSError as error:
+            return f"no connection to {self._address} ({error})"
+        return None
+
+    def _probe_http(self, timeout: float) -> str | None:
+        """None when a GET is answered with a healthy status, else what came instead."""
+        request = Request(method="GET", target=self._path, headers=[("connection", "close")])
+        status = _ask(self._address, request, timeout)
+        if isinstance(status, str):
+            return status
+        return None if status in self._healthy else f"GET {self._path} answered {status}"
+
+
+def call_hook(app: App, path: str) -> None:
+    """POST to a SnapStart hook of the app. Raises HookFailed unless it answers 2xx within its time."""
+    request = Request(method="POST", target=path, headers=[("connection", "close")])
+    status = _ask(app.address, request, _HOOK_TIMEOUT)
+    if isinstance(status, str) or not 200 <= status < 300:
+        raise HookFailed(f"the app's SnapStart hook POST {path} failed: {status}")
+
+
+def _ask(address: Address, request: Request, timeout: float) -> int | str:
+    """The status that the server answers ``request`` with, or a text that says why there is none."""
+    try:
+        connection = Connection(address)
+    except OSError as error:
+        return f"no connection to {address} ({error})"
+    try:
+        connection.deadline = monotonic() + timeout
+        connection.send((encode_request_head(request, address.host_header),))
+        reader = ResponseReader(request.method)
+        connection.receive_head(reader)
+    except (OSError, InvalidAppResponse, TruncatedResponse) as error:
+        return f"{address} did not answer as HTTP ({error})"
+    except AppTimeout:
+        return f"{address} did not answer within {timeout:g} s"
+    finally:
+        connection.close()
+    assert reader.head is not None
+    return reader.head.status

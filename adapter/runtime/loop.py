@@ -1,0 +1,206 @@
+"""The life of the runtime: start the app's side of init, take invocations until told to end, shut down.
+
+With one slot the main thread takes the invocations itself. With more (Managed Instances) each slot is a thread that
+blocks in the Runtime API on its own, with its own connection to the app, and the main thread only supervises.
+"""
+
+from __future__ import annotations
+
+import threading
+from signal import SIGTERM
+from time import sleep
+
+from adapter.errors import AdapterError, AppExited, AppNotReady, RuntimeApiError, StartError
+from adapter.runtime.app import App, Readiness, call_hook
+from adapter.runtime.connection import Address, Connection
+from adapter.runtime.relay import Relay
+from adapter.runtime.runtime_api import RuntimeApi, register_extension
+from adapter.runtime.signals import Signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adapter.config import Config
+    from adapter.logs import Log
+    from adapter.payload.messages import Invocation
+    from adapter.supervisor import AppProcess
+
+# After SIGTERM Lambda leaves the runtime about 300 ms (30 % of the 2 s of the shutdown phase), then it kills.
+SHUTDOWN_GRACE = 0.25
+# With AWS_LWA_ASYNC_INIT: stop probing in time for init to end within Lambda's 10 s.
+ASYNC_INIT_LIMIT = 9.8
+# Initialization types whose init phase Lambda does not bound by 10 s, so that there is nothing to be early for.
+_UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency"})
+
+EXIT_OK, EXIT_FAILURE = 0, 1
+
+
+class Runtime:
+    """The custom runtime in front of the app at ``port``; ``process`` is None where something else started the app."""
+
+    def __init__(self, config: Config, *, port: int, process: AppProcess | None, log: Log) -> None:
+        self._config = config
+        self._port = port
+        self._process = process
+        self._log = log
+        self._signals = Signals(self._forward_signal)
+        self._api = RuntimeApi(_runtime_api_address(config), wake_up=self._signals.fileno())
+        self._app = App(config, port)
+        self._readiness = Readiness(config, port, check_app=self._check_app, wait=self._signals.wait)
+        # Kept open, unread, for as long as the process lives.
+        self._extension: Connection | None = None
+        self._ready = False
+        self._failure: AdapterError | None = None
+
+    def run(self) -> int:
+        """Live from init to shutdown; the process's exit code."""
+        try:
+            self._register()
+            self._start()
+            self._take_invocations()
+        except StartError as error:
+            if self._signals.received is None:
+                self._report_failed_init(error)
+                self._failure = error
+        except RuntimeApiError as error:
+            self._failure = error
+        return self._shut_down()
+
+    def _register(self) -> None:
+        try:
+            address = Address.parse(str(self._config.runtime_api))
+            self._extension = register_extension(address, self._config.extension_name)
+        except (RuntimeApiError, OSError) as error:
+            self._log.warning(f"not registered as an extension, so no SIGTERM will announce the end: {error}")
+
+    def _start(self) -> None:
+        """The init phase: returns when the app is ready, restored where that applies, or left to start later."""
+        initialization_type = self._config.initialization_type
+        if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
+            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}: its init may take longer")
+        if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
+            try:
+                self._wait_until_ready(min(ASYNC_INIT_LIMIT, self._config.readiness_timeout))
+            except AppNotReady:
+                self._log.info("the app is not ready yet; it goes on starting within the first invocation")
+        else:
+            self._wait_until_ready(self._config.readiness_timeout)
+        if initialization_type == "snap-start":
+            self._checkpoint_and_restore()
+
+    def _wait_until_ready(self, timeout: float) -> None:
+        self._readiness.wait_until_ready(timeout)
+        self._ready = True
+
+    def _checkpoint_and_restore(self) -> None:
+        """SnapStart: the process is frozen in here and goes on in another place, at another time."""
+        if self._config.before_checkpoint_path is not None:
+            call_hook(self._app, self._config.before_checkpoint_path)
+        # No connection may be open in the snapshot: its other end will be gone.
+        self._app.drop_connection()
+        self._api.restore_next()
+        try:
+            if self._config.after_restore_path is not None:
+                call_hook(self._app, self._config.after_restore_path)
+            self._wait_until_ready(self._config.readiness_timeout)
+        except StartError as error:
+            self._log.error(f"the restore failed: {error}")
+            self._api.send_restore_error(error)
+            raise RuntimeApiError(f"the restore failed: {error}") from error
+
+    def _take_invocations(self) -> None:
+        if self._config.max_concurrency == 1:
+            self._serve(self._api, self._app)
+            return
+        for number in range(self._config.max_concurrency):
+            threading.Thread(target=self._serve_slot, name=f"slot-{number}", daemon=True).start()
+        while not self._stopped():
+            self._signals.wait(None)
+
+    def _serve_slot(self) -> None:
+        try:
+            self._serve(RuntimeApi(_runtime_api_address(self._config)), App(self._config, self._port))
+        except AdapterError as error:
+            self._failure = error
+            self._signals.wake()
+
+    def _serve(self, api: RuntimeApi, app: App) -> None:
+        """Take one invocation after the other until the end is announced."""
+        relay = Relay(self._config, api=api, app=app, log=self._log)
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        pause: Callable[[float], object] = self._signals.wait if in_main_thread else sleep
+        while not self._stopped():
+            invocation = api.next(stopped=self._stopped, wait=pause)
+            if invocation is None:
+                return
+            try:
+                if not self._ready:
+                    self._wait_until_ready(self._config.readiness_timeout)
+                relay.invoke(invocation)
+            except StartError as error:
+                api.send_error(invocation, error)
+            except RuntimeApiError as error:
+                # Lambda ended the invocation itself (a timeout, for example); its next one is not affected.
+                self._log.error(str(error), requestId=invocation.request_id)
+            except Exception:
+                self._report_fault(api, invocation)
+
+    def _report_fault(self, api: RuntimeApi, invocation: Invocation) -> None:
+        """End an invocation that an unforeseen exception got in the way of; the next one is not affected."""
+        from traceback import format_exc  # only a fault needs it
+
+        self._log.error(f"a fault of the adapter: {format_exc()}", requestId=invocation.request_id)
+        # Where a response has begun, Lambda refuses the error and the cut connection ends the invocation.
+        api.close()
+        api.send_error(invocation, AdapterError("a fault of the adapter; its log has the details"))
+
+    def _stopped(self) -> bool:
+        """Whether the end was announced or there is nothing left to serve."""
+        if threading.current_thread() is threading.main_thread():
+            self._signals.clear()
+        return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
+
+    def _exit_code(self) -> int | None:
+        return None if self._process is None else self._process.exit_code()
+
+    def _forward_signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.signal(number)
+
+    def _check_app(self) -> None:
+        """Raises AppExited when the app has ended while it was waited for."""
+        code = self._exit_code()
+        if code is not None and self._process is not None:
+            said = self._process.last_lines()
+            hint = "" if code else " (a command that puts a server into the background cannot be followed)"
+            raise AppExited(
+                f"the app ended with exit code {code} before it was ready{hint}" + (f": {said}" if said else ""),
+                exit_code=code,
+            )
+        if self._signals.received is not None:
+            raise AppNotReady("told to end before the app was ready")
+
+    def _report_failed_init(self, error: StartError) -> None:
+        self._log.error(f"{error.name}: {error}")
+        try:
+            self._api.send_init_error(error)
+        except RuntimeApiError as failure:
+            self._log.error(str(failure))
+
+    def _shut_down(self) -> int:
+        """End what was started; the process's exit code: the app's, unless ours has a reason of its own."""
+        if self._process is None:
+            return EXIT_OK if self._failure is None else EXIT_FAILURE
+        if self._failure is not None and self._process.exit_code() is None:
+            self._log.error(f"ending: {self._failure}")
+            self._process.signal(SIGTERM)
+        code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
+        if self._failure is None:
+            return code
+        return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE
+
+
+def _runtime_api_address(config: Config) -> Address:
+    """Where invocations come from; a proxy of it does not count for registering as an extension."""
+    return Address.parse(str(config.runtime_api_proxy or config.runtime_api))

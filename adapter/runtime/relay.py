@@ -1,0 +1,253 @@
+"""One invocation: event → request → app → response → Lambda, as one buffered payload or as a stream.
+
+Whatever happens, the invocation gets exactly one end. Before the first byte of a response that is an error; after it,
+a stream's error trailers, since neither its status nor what was sent can be taken back.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, time
+
+from adapter.compression import available_codings, compressed
+from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
+from adapter.payload.body import BodyRules
+from adapter.payload.headers import first, forwardable
+from adapter.payload.messages import ResponseHead
+from adapter.payload.prelude import CONTENT_TYPE, encode_prelude
+from adapter.payload.request import RequestRules, app_request
+from adapter.throttle import BUFFERED_RESPONSE_LIMIT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from adapter.compression import Compressor
+    from adapter.config import Config
+    from adapter.logs import Log
+    from adapter.payload.codec import Codec
+    from adapter.payload.messages import Invocation, Request
+    from adapter.runtime.app import App, AppResponse
+    from adapter.runtime.connection import Piece
+    from adapter.runtime.runtime_api import ResponseStream, RuntimeApi
+
+_JSON = "application/json"
+# How much of an error response goes into the error's message, in bytes.
+_ERROR_BODY_LIMIT = 64 * 1024
+
+
+class Relay:
+    """Relays invocations of one slot from ``api`` to ``app`` and back."""
+
+    def __init__(self, config: Config, *, api: RuntimeApi, app: App, log: Log) -> None:
+        self._api = api
+        self._app = app
+        self._log = log
+        self._streams = config.invoke_mode == "response_stream"
+        self._error_statuses = config.error_statuses
+        self._codings = available_codings() if config.compression else {}
+        self._body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
+        self._hooks = {config.before_checkpoint_path, config.after_restore_path} - {None}
+        self._request_rules = RequestRules(
+            base_path=config.base_path,
+            pass_through_path=config.pass_through_path,
+            authorization_source=config.authorization_source,
+            env_config={
+                "function_name": config.function_name,
+                "memory": int(config.function_memory) if config.function_memory.isdigit() else 0,
+                "version": config.function_version,
+                "log_group": config.log_group,
+                "log_stream": config.log_stream,
+            },
+        )
+        # Among many slots the environment lives on after a timeout, so a request must not outlive its deadline.
+        margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
+        self._deadline_margin = margin
+
+    def invoke(self, invocation: Invocation) -> None:
+        """Relay one invocation and end it. Raises RuntimeApiError when Lambda cannot be told of its end."""
+        exchange = _Exchange(invocation)
+        try:
+            codec, request = app_request(invocation, self._request_rules)
+            exchange.request = request
+            response = self._ask(request, invocation)
+            exchange.status = response.head.status
+            try:
+                self._answer(exchange, codec, response)
+            finally:
+                response.close()
+        except InvocationError as error:
+            exchange.failed(error)
+            exchange.problem = self._api.send_error(invocation, error)
+        self._write_line(exchange)
+
+    def _ask(self, request: Request, invocation: Invocation) -> AppResponse | _Refusal:
+        if self._hooks and request.target.partition("?")[0] in self._hooks:
+            return _Refusal()
+        deadline = None
+        if self._deadline_margin is not None and invocation.deadline_ms:
+            deadline = monotonic() + invocation.deadline_ms / 1000 - time() - self._deadline_margin
+        response = self._app.send(request, deadline)
+        if response.head.status in self._error_statuses:
+            raise _error_status(response)
+        return response
+
+    def _answer(self, exchange: _Exchange, codec: Codec, response: AppResponse | _Refusal) -> None:
+        head = ResponseHead(status=response.head.status, headers=forwardable(response.head.headers))
+        compressor = None
+        if self._codings and codec.has_prelude:
+            head, compressor = compressed(
+                head,
+                method=exchange.request.method,
+                accept_encoding=first(exchange.request.headers, "accept-encoding"),
+                codings=self._codings,
+            )
+        if self._streams:
+            stream = self._api.open_stream(exchange.invocation, _content_type(codec, head, streamed=True))
+            opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
+            self._stream(exchange, stream, opening, _Body(response, compressor))
+        else:
+            self._buffer(exchange, codec, head, _Body(response, compressor))
+
+    def _buffer(self, exchange: _Exchange, codec: Codec, head: ResponseHead, body: _Body) -> None:
+        whole = body.read(BUFFERED_RESPONSE_LIMIT)
+        if whole is None:
+            raise _too_large("its body alone is larger")
+        exchange.bytes = len(whole)
+        parts = codec.encode_response(head, whole, self._body_rules)
+        size = sum(map(len, parts))
+        if size > BUFFERED_RESPONSE_LIMIT:
+            raise _too_large(f"encoded it has {size} bytes")
+        content_type = _content_type(codec, head, streamed=False)
+        exchange.problem = self._api.send_response(exchange.invocation, parts, content_type)
+
+    def _stream(self, exchange: _Exchange, stream: ResponseStream, opening: list[Piece], body: _Body) -> None:
+        try:
+            pieces = [*opening, *body.pieces()]
+            while not body.complete:
+                exchange.bytes = body.bytes
+                if pieces and not stream.write(pieces):
+                    break
+                pieces = body.receive()
+        except InvocationError as error:
+            exchange.failed(error)
+            exchange.problem = stream.fail(error)
+        else:
+            exchange.bytes = body.bytes
+            exchange.problem = stream.finish(pieces)
+
+    def _write_line(self, exchange: _Exchange) -> None:
+        request_id = exchange.invocation.request_id
+        if exchange.problem:
+            self._log.error(f"Lambda refused the response: {exchange.problem}", requestId=request_id)
+        self._log.access(exchange.invocation, **exchange.fields())
+
+
+class _Body:
+    """An app's body on its way: compressed where that was agreed, in pieces or whole. ``bytes`` counts what goes on."""
+
+    def __init__(self, response: AppResponse | _Refusal, compressor: Compressor | None) -> None:
+        self._response = response
+        self._compressor = compressor
+        self.bytes = 0
+
+    @property
+    def complete(self) -> bool:
+        return self._response.complete
+
+    def pieces(self) -> list[Piece]:
+        """What came with the head."""
+        return self._encoded(self._response.pieces)
+
+    def receive(self) -> list[Piece]:
+        """What comes next, as it arrives."""
+        return self._encoded(self._response.receive())
+
+    def read(self, limit: int) -> bytes | bytearray | None:
+        """The whole body; None when the app's is over ``limit``."""
+        body = self._response.read(limit)
+        if body is None or self._compressor is None:
+            return body
+        return self._compressor.compress(body) + self._compressor.finish()
+
+    def _encoded(self, pieces: list[memoryview]) -> list[Piece]:
+        encoded: list[Piece] = [*pieces]
+        if self._compressor is not None:
+            encoded = [self._compressor.compress(piece) for piece in pieces]
+            if self.complete:
+                encoded.append(self._compressor.finish())
+            elif pieces:
+                # The client must be able to decode all that has arrived.
+                encoded.append(self._compressor.flush())
+        self.bytes += sum(map(len, encoded))
+        return encoded
+
+
+class _Exchange:
+    """What is known of an invocation so far, for its line in the log."""
+
+    __slots__ = ("_error", "_start", "bytes", "invocation", "problem", "request", "status")
+
+    request: Request
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._start = monotonic()
+        self._error: InvocationError | None = None
+        self.invocation = invocation
+        self.status = 0
+        self.bytes = 0
+        # What Lambda found wrong with the answer.
+        self.problem = ""
+
+    def failed(self, error: InvocationError) -> None:
+        """Note why the invocation, or the rest of its stream, failed."""
+        self._error = error
+
+    def fields(self) -> dict[str, object]:
+        """The fields of the access line; no query, since secrets travel in it."""
+        fields: dict[str, object] = {}
+        if hasattr(self, "request"):
+            fields |= {"method": self.request.method, "path": self.request.target.partition("?")[0]}
+        if self.status:
+            fields |= {"status": self.status, "bytes": self.bytes}
+        fields["ms"] = round((monotonic() - self._start) * 1000, 1)
+        if self._error is not None:
+            fields |= {"error": self._error.name, "reason": str(self._error)}
+        return fields
+
+
+class _Refusal:
+    """Stands in for the app's response where an outside request names a SnapStart hook, which only Lambda may call."""
+
+    complete = True
+
+    def __init__(self) -> None:
+        body = b'{"message":"Forbidden"}'
+        self.head = ResponseHead(status=403, headers=[("content-type", _JSON)])
+        self.pieces = [memoryview(body)]
+
+    def receive(self) -> list[memoryview]:
+        return []
+
+    def read(self, limit: int) -> bytearray:
+        return bytearray().join(self.pieces)
+
+    def close(self) -> None:
+        return
+
+
+def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:
+    if codec.has_prelude:
+        return CONTENT_TYPE if streamed else _JSON
+    return first(head.headers, "content-type") or "application/octet-stream"
+
+
+def _error_status(response: AppResponse) -> AppErrorStatus:
+    body = response.read(_ERROR_BODY_LIMIT)
+    response.close()
+    text = f"over {_ERROR_BODY_LIMIT} bytes" if body is None else body.decode("utf-8", "replace")
+    return AppErrorStatus(f"the app answered {response.head.status}, which AWS_LWA_ERROR_STATUS_CODES names: {text}")
+
+
+def _too_large(size: str) -> ResponseTooLarge:
+    return ResponseTooLarge(
+        f"Response payload size exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes): {size}. "
+        "AWS_LWA_INVOKE_MODE=response_stream and a streaming front door have no such limit"
+    )

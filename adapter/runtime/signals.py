@@ -1,0 +1,69 @@
+"""What interrupts a blocked runtime: signals and the end of the app.
+
+Python retries a blocking read after a signal, so the main thread waits with poll, on its socket and on a pipe into
+which the interpreter writes a byte for every signal, SIGCHLD included.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from select import POLLIN, poll
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
+
+class Signals:
+    """Installed once, in the main thread. ``received`` is the first ending signal, or None.
+
+    ``forward`` is called with every ending signal, at once, also while an invocation is under way.
+    """
+
+    def __init__(self, forward: Callable[[int], None]) -> None:
+        self._forward = forward
+        self.received: int | None = None
+        self._read_end, self._write_end = os.pipe()
+        for descriptor in (self._read_end, self._write_end):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        for number in _ENDING:
+            signal.signal(number, self._end)
+        # A handler has to be there, or the interpreter is not told of children that end.
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+
+    def fileno(self) -> int:
+        """Readable when something happened; for poll()."""
+        return self._read_end
+
+    def clear(self) -> None:
+        """Take note of everything that has happened so far."""
+        try:
+            while os.read(self._read_end, 1024):
+                pass
+        except BlockingIOError:
+            return
+
+    def wait(self, seconds: float | None) -> None:
+        """Pause until something happens, at most for ``seconds``."""
+        poller = poll()
+        poller.register(self._read_end, POLLIN)
+        poller.poll(None if seconds is None else seconds * 1000)
+        self.clear()
+
+    def wake(self) -> None:
+        """Wake the main thread from another one."""
+        try:
+            os.write(self._write_end, b"\0")
+        except BlockingIOError:
+            # A full pipe wakes it as well.
+            return
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        if self.received is None:
+            self.received = number
+        self._forward(number)

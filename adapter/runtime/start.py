@@ -1,0 +1,55 @@
+"""What happens before anything slow is imported: read the settings, start the app, and only then load the runtime."""
+
+from __future__ import annotations
+
+from adapter import app_port
+from adapter.config import environment, load
+from adapter.errors import ConfigurationError
+from adapter.supervisor import AppProcess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXIT_USAGE = 2
+
+
+def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
+    """Serve the app that ``command`` starts, or one that runs already, from Lambda's Runtime API; the exit code."""
+    environ = environment()
+    try:
+        config = load(environ, flags)
+    except ConfigurationError as error:
+        return _refuse(error, environ)
+    port, command = app_port.resolve(config, command)
+    process = None
+    if command:
+        process = AppProcess(command, environ={**environ, "PORT": str(port)}, directory=config.app_dir)
+
+    from adapter.logs import Log, write_stderr
+    from adapter.runtime.loop import Runtime
+
+    log = Log(format=config.log_format, level=config.log_level, access=config.access_log)
+    if process is not None:
+        process.forward_stderr(write_stderr)
+    for warning in config.warnings:
+        log.warning(warning)
+    return Runtime(config, port=port, process=process, log=log).run()
+
+
+def _refuse(error: ConfigurationError, environ: Mapping[str, str]) -> int:
+    """Show every mistake on stderr and, where there is a Runtime API, as the reason why init failed."""
+    from adapter.errors import RuntimeApiError
+    from adapter.logs import write_stderr
+    from adapter.runtime.connection import Address
+    from adapter.runtime.runtime_api import RuntimeApi
+
+    for mistake in error.mistakes:
+        write_stderr(f"adapter: {mistake}\n".encode())
+    address = environ.get("AWS_LWA_LAMBDA_RUNTIME_API_PROXY") or environ.get("AWS_LAMBDA_RUNTIME_API")
+    if address:
+        try:
+            RuntimeApi(Address.parse(address)).send_init_error(error)
+        except (ValueError, RuntimeApiError) as failure:
+            write_stderr(f"adapter: the Runtime API could not be told: {failure}\n".encode())
+    return EXIT_USAGE
