@@ -24,6 +24,8 @@ GROUPS = {
     "requests": "Requests",
     "responses": "Responses",
     "lambda": "On Lambda",
+    "streams": "The cap on streams",
+    "proxy": "The proxy",
     "dev": "The local Lambda",
     "logs": "Logs",
 }
@@ -116,7 +118,7 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 
 
 @cli.command("dev", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
-@_options("app", "readiness", "requests", "responses", "dev", "logs")
+@_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
     """Run Lambda on this machine, with the app that CMD starts in it.
 

@@ -14,7 +14,7 @@ import os
 from adapter import parse
 from adapter.errors import ConfigurationError
 from adapter.option import Option
-from adapter.throttle import LAMBDA_BANDWIDTH, STREAM_LIMIT, Bandwidth
+from adapter.throttle import LAMBDA_BANDWIDTH, Bandwidth
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ class Config:
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),
         deprecated=("HOST",),
-        metavar="HOST",
         group="app",
     )
     app_port = Option[int | None](
@@ -66,7 +65,6 @@ class Config:
         default=None,
         default_text="`{port}`, `PORT`, `8080`",
         env=("AWS_LWA_PORT",),
-        metavar="PORT",
         group="app",
     )
     app_socket = Option[str | None](
@@ -91,7 +89,6 @@ class Config:
         parse=parse.seconds,
         default=APP_IDLE_TIMEOUT,
         env=("AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS",),
-        metavar="SECONDS",
         group="app",
     )
 
@@ -112,7 +109,6 @@ class Config:
         default_text="the app's",
         env=("AWS_LWA_READINESS_CHECK_PORT",),
         deprecated=("READINESS_CHECK_PORT",),
-        metavar="PORT",
         group="readiness",
     )
     readiness_path = Option(
@@ -121,7 +117,6 @@ class Config:
         default="/",
         env=("AWS_LWA_READINESS_CHECK_PATH",),
         deprecated=("READINESS_CHECK_PATH",),
-        metavar="PATH",
         group="readiness",
     )
     readiness_status = Option(
@@ -130,7 +125,6 @@ class Config:
         default=parse.statuses("100-499"),
         default_text="100-499",
         env=("AWS_LWA_READINESS_CHECK_HEALTHY_STATUS",),
-        metavar="LIST",
         group="readiness",
     )
     readiness_timeout = Option(
@@ -138,7 +132,6 @@ class Config:
         parse=parse.positive_seconds,
         default=READINESS_TIMEOUT,
         env=("AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS",),
-        metavar="SECONDS",
         group="readiness",
     )
     async_init = Option(
@@ -147,7 +140,6 @@ class Config:
         default=False,
         env=("AWS_LWA_ASYNC_INIT",),
         deprecated=("ASYNC_INIT",),
-        metavar="BOOL",
         group="readiness",
     )
 
@@ -158,7 +150,6 @@ class Config:
         default="",
         env=("AWS_LWA_REMOVE_BASE_PATH",),
         deprecated=("REMOVE_BASE_PATH",),
-        metavar="PATH",
         group="requests",
     )
     pass_through_path = Option(
@@ -166,7 +157,6 @@ class Config:
         parse=parse.path,
         default="/events",
         env=("AWS_LWA_PASS_THROUGH_PATH",),
-        metavar="PATH",
         group="requests",
     )
     authorization_source = Option(
@@ -193,7 +183,6 @@ class Config:
         parse=parse.boolean,
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
-        metavar="BOOL",
         group="responses",
     )
     error_statuses = Option[frozenset[int]](
@@ -202,7 +191,6 @@ class Config:
         default=frozenset(),
         default_text="none",
         env=("AWS_LWA_ERROR_STATUS_CODES",),
-        metavar="LIST",
         group="responses",
     )
     binary_types = Option[tuple[str, ...]](
@@ -211,7 +199,6 @@ class Config:
         default=(),
         default_text="by a table, then by content",
         env=("ADAPTER_BINARY_TYPES",),
-        metavar="LIST",
         group="responses",
     )
     text_types = Option[tuple[str, ...]](
@@ -220,7 +207,6 @@ class Config:
         default=(),
         default_text="by a table, then by content",
         env=("ADAPTER_TEXT_TYPES",),
-        metavar="LIST",
         group="responses",
     )
 
@@ -240,7 +226,6 @@ class Config:
         default=None,
         default_text="Lambda's own timeout",
         env=("ADAPTER_DEADLINE_MARGIN",),
-        metavar="SECONDS",
         group="lambda",
     )
     before_checkpoint_path = Option[str | None](
@@ -248,7 +233,6 @@ class Config:
         parse=parse.path,
         default=None,
         env=("AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH",),
-        metavar="PATH",
         group="lambda",
     )
     after_restore_path = Option[str | None](
@@ -256,7 +240,6 @@ class Config:
         parse=parse.path,
         default=None,
         env=("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH",),
-        metavar="PATH",
         group="lambda",
     )
     extension_name = Option(
@@ -272,8 +255,99 @@ class Config:
         parse=parse.host_and_port,
         default=None,
         env=("AWS_LWA_LAMBDA_RUNTIME_API_PROXY",),
-        metavar="HOST:PORT",
         group="lambda",
+    )
+
+    # --- the cap on streams, of adapter dev and of the proxy -------------------------------------------------------
+    bandwidth = Option[Bandwidth | None](
+        "The cap on each streamed response: lambda (6 MB at once, then 2 MB/s), unlimited, or BURST+RATE.",
+        parse=parse.bandwidth,
+        default=LAMBDA_BANDWIDTH,
+        default_text="`lambda`",
+        env=("ADAPTER_BANDWIDTH",),
+        metavar="lambda|unlimited|BURST+RATE",
+        group="streams",
+    )
+    stream_limit = Option[int | None](
+        "The most bytes of a streamed body: 20mb (until July 2025), 200mb, none, or any size.",
+        parse=parse.stream_limit,
+        default=None,
+        default_text="`200mb` in dev, `none` in the proxy",
+        env=("ADAPTER_STREAM_LIMIT",),
+        group="streams",
+    )
+    # --- the proxy -------------------------------------------------------------------------------------------------
+    listen = Option[str | None](
+        "Take plain HTTP on this address.",
+        parse=parse.listen_address,
+        default=None,
+        default_text="`0.0.0.0:$PORT` if PORT is not the app's, else `127.0.0.1:9000`",
+        env=("ADAPTER_LISTEN",),
+        group="proxy",
+    )
+    admin = Option[str | None](
+        "Answer /healthz, /readyz and /metrics on this address.",
+        parse=parse.listen_address,
+        default=None,
+        default_text="off",
+        env=("ADAPTER_ADMIN",),
+        group="proxy",
+    )
+    total_bandwidth = Option[Bandwidth | None](
+        "One cap for all streams together: unlimited, or BURST+RATE.",
+        parse=parse.bandwidth,
+        default=None,
+        default_text="`unlimited`",
+        env=("ADAPTER_TOTAL_BANDWIDTH",),
+        metavar="unlimited|BURST+RATE",
+        group="proxy",
+    )
+    trusted_proxies = Option[tuple[str, ...]](
+        "Believe X-Forwarded-* and Forwarded from these addresses.",
+        parse=parse.networks,
+        default=(),
+        default_text="none",
+        env=("ADAPTER_TRUSTED_PROXIES",),
+        group="proxy",
+    )
+    max_connections = Option[int | None](
+        "Answer 503 beyond this many connections.",
+        parse=parse.positive_integer,
+        default=None,
+        default_text="no limit",
+        env=("ADAPTER_MAX_CONNECTIONS",),
+        group="proxy",
+    )
+    request_timeout = Option[float | None](
+        "Answer 504 when the app has not begun to answer after this many seconds.",
+        parse=parse.positive_seconds,
+        default=None,
+        default_text="no limit",
+        env=("ADAPTER_REQUEST_TIMEOUT",),
+        group="proxy",
+    )
+    idle_timeout = Option[float | None](
+        "Break off a response when the app sends nothing for this many seconds.",
+        parse=parse.positive_seconds,
+        default=None,
+        default_text="no limit",
+        env=("ADAPTER_IDLE_TIMEOUT",),
+        group="proxy",
+    )
+    grace = Option(
+        "How many seconds streams may take to finish after SIGTERM.",
+        parse=parse.seconds,
+        default=8.0,
+        env=("ADAPTER_GRACE",),
+        group="proxy",
+    )
+    restart = Option(
+        "Start the app again when it ends: never, on-failure or always.",
+        parse=parse.choice("never", "on-failure", "always"),
+        default="never",
+        env=("ADAPTER_RESTART",),
+        metavar="never|on-failure|always",
+        group="proxy",
     )
 
     # --- logs ------------------------------------------------------------------------------------------------------
@@ -298,7 +372,6 @@ class Config:
         parse=parse.boolean,
         default=True,
         env=("ADAPTER_ACCESS_LOG",),
-        metavar="BOOL",
         group="logs",
     )
 
@@ -309,16 +382,14 @@ class Config:
         default="127.0.0.1",
         env=("ADAPTER_DEV_HOST",),
         flag="--host",
-        metavar="HOST",
         group="dev",
     )
     dev_port = Option(
-        "The port of the function URL.",
-        parse=parse.port,
+        "The port of the function URL; 0: any free one.",
+        parse=parse.listen_port,
         default=3000,
         env=("ADAPTER_DEV_PORT",),
         flag="--port",
-        metavar="PORT",
         group="dev",
     )
     url_invoke_mode = Option[str | None](
@@ -330,31 +401,12 @@ class Config:
         metavar="buffered|response_stream",
         group="dev",
     )
-    bandwidth = Option[Bandwidth | None](
-        "The cap on each streamed response: lambda (6 MB at once, then 2 MB/s), unlimited, or BURST+RATE.",
-        parse=parse.bandwidth,
-        default=LAMBDA_BANDWIDTH,
-        default_text="lambda",
-        env=("ADAPTER_BANDWIDTH",),
-        metavar="lambda|unlimited|BURST+RATE",
-        group="dev",
-    )
-    stream_limit = Option[int | None](
-        "The most bytes of a streamed body: 20mb (until July 2025), 200mb, none, or any size.",
-        parse=parse.stream_limit,
-        default=STREAM_LIMIT,
-        default_text="200mb",
-        env=("ADAPTER_STREAM_LIMIT",),
-        metavar="SIZE",
-        group="dev",
-    )
     timeout = Option(
         "The function's timeout in seconds.",
         parse=parse.positive_seconds,
         default=900.0,
         default_text="900",
         env=("ADAPTER_TIMEOUT",),
-        metavar="SECONDS",
         group="dev",
     )
     warm = Option(
@@ -362,7 +414,6 @@ class Config:
         parse=parse.boolean,
         default=False,
         env=("ADAPTER_WARM",),
-        metavar="BOOL",
         group="dev",
     )
     price_table = Option[str | None](

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from adapter import parse as parsers
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +21,26 @@ else:
             return cls
 
     T = None
+
+
+# What stands for the value in --help and the docs, where the parser alone tells.
+_METAVARS: dict[object, str] = {
+    parsers.boolean: "BOOL",
+    parsers.host: "HOST",
+    parsers.host_and_port: "HOST:PORT",
+    parsers.listen_address: "HOST:PORT",
+    parsers.listen_port: "PORT",
+    parsers.media_types: "LIST",
+    parsers.networks: "LIST",
+    parsers.path: "PATH",
+    parsers.base_path: "PATH",
+    parsers.port: "PORT",
+    parsers.positive_integer: "COUNT",
+    parsers.positive_seconds: "SECONDS",
+    parsers.seconds: "SECONDS",
+    parsers.stream_limit: "SIZE",
+    parsers.statuses: "LIST",
+}
 
 
 class Option(Generic[T]):
@@ -41,7 +63,7 @@ class Option(Generic[T]):
         env: tuple[str, ...],
         deprecated: tuple[str, ...] = (),
         flag: str | None = "",
-        metavar: str = "TEXT",
+        metavar: str = "",
         default_text: str | None = None,
         group: str,
     ) -> None:
@@ -51,7 +73,7 @@ class Option(Generic[T]):
         self.env = env
         self.deprecated = deprecated
         self.flag = flag
-        self.metavar = metavar
+        self.metavar = metavar or _METAVARS.get(parse, "TEXT")
         self.default_text = default_text
         self.group = group
 

@@ -33,7 +33,9 @@ _SIZE_UNITS = {
     "gb": 1024**3,
     "gib": 1024**3,
 }
-_STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": None}
+#: What ``none`` stands for among stream limits.
+NO_LIMIT = 0
+_STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
 
 
 def text(value: str) -> str:
@@ -114,6 +116,38 @@ def host_and_port(value: str) -> str:
     return value
 
 
+def listen_port(value: str) -> int:
+    """A TCP port to listen on; 0 lets the system choose a free one."""
+    return 0 if value == "0" else port(value)
+
+
+def listen_address(value: str) -> str:
+    """``HOST:PORT`` to listen on, or ``PORT`` alone for all addresses; port 0 lets the system choose a free one."""
+    name, _, number = value.rpartition(":")
+    try:
+        listen_port(number)
+        host(name.strip("[]"))
+    except ValueError:
+        raise ValueError("is not an address to listen on, for example 127.0.0.1:9000 or 0.0.0.0:8080") from None
+    return f"{name or '0.0.0.0'}:{number}"
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """IP addresses and networks: ``10.0.0.0/8,127.0.0.1``; ``*`` for all."""
+    from ipaddress import ip_network  # only the proxy has such an option, and few set it
+
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    try:
+        for part in found:
+            if part != "*":
+                ip_network(part, strict=False)
+    except ValueError:
+        found = ()
+    if not found:
+        raise ValueError("is not a list of addresses or networks, for example 10.0.0.0/8,127.0.0.1")
+    return found
+
+
 def path(value: str) -> str:
     """An absolute URL path, perhaps with a query."""
     if not value.startswith("/") or not value.isascii() or any(c in value for c in " \r\n\t#"):
@@ -162,8 +196,8 @@ def size(value: str) -> int:
     return int(number) * _SIZE_UNITS[unit]
 
 
-def stream_limit(value: str) -> int | None:
-    """How many body bytes a stream may have: a preset (``20mb``, ``200mb``, ``none``) or any size."""
+def stream_limit(value: str) -> int:
+    """How many body bytes a stream may have: a preset (``20mb``, ``200mb``, ``none``: NO_LIMIT) or any size."""
     preset = value.lower()
     return _STREAM_LIMIT_PRESETS[preset] if preset in _STREAM_LIMIT_PRESETS else size(value)
 

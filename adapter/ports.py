@@ -1,6 +1,8 @@
-"""Which port the app gets: decided before the app is started, since it is told by CMD and by PORT."""
+"""Which port the app gets and where the proxy listens: decided before the app is started, since it is told by CMD."""
 
 from __future__ import annotations
+
+from adapter.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,10 +10,12 @@ if TYPE_CHECKING:
 
 PLACEHOLDER = "{port}"
 # The Rust adapter's default.
-DEFAULT_PORT = 8080
+DEFAULT_APP_PORT = 8080
+# Where the proxy listens when nobody says: only this machine is served by accident.
+DEFAULT_LISTEN = ("127.0.0.1", 9000)
 
 
-def resolve(config: Config, command: list[str]) -> tuple[int, list[str]]:
+def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]]:
     """The app's port, and ``command`` with ``{port}`` replaced by it.
 
     The option, else a free port where ``{port}`` occurs in the command, else PORT, else 8080.
@@ -22,8 +26,38 @@ def resolve(config: Config, command: list[str]) -> tuple[int, list[str]]:
     elif has_placeholder:
         port = _free_port(config.app_host)
     else:
-        port = config.container_port or DEFAULT_PORT
+        port = config.container_port or DEFAULT_APP_PORT
     return port, [argument.replace(PLACEHOLDER, str(port)) for argument in command]
+
+
+def resolve_listen(config: Config, app_port: int) -> tuple[str, int]:
+    """Where the proxy listens: the option, else PORT on all addresses where that is not the app's, else 127.0.0.1:9000.
+
+    PORT is how Cloud Run, Knative and their like say where requests will come. Raises ConfigurationError where the
+    proxy would listen where the app does.
+    """
+    if config.listen is not None:
+        host, port = split_address(config.listen)
+    elif config.container_port is not None and config.container_port != app_port:
+        host, port = "0.0.0.0", config.container_port
+    else:
+        host, port = DEFAULT_LISTEN
+    for name, taken in (("the app", None if config.app_socket else app_port), ("--admin", _port_of(config.admin))):
+        if port and port == taken:
+            raise ConfigurationError(
+                [f"{config.sources['listen']}: {host}:{port} is the port of {name}, too; give the two different ports"]
+            )
+    return host, port
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """``HOST:PORT`` in its parts; brackets around an IPv6 address go."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _port_of(address: str | None) -> int | None:
+    return None if address is None else split_address(address)[1]
 
 
 def _free_port(host: str) -> int:

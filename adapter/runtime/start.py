@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapter import app_port
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError
+from adapter.ports import resolve_app_port
 from adapter.supervisor import AppProcess
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         config = load(environ, flags)
     except ConfigurationError as error:
         return _refuse(error, environ)
-    port, command = app_port.resolve(config, command)
+    port, command = resolve_app_port(config, command)
     process = None
     if command:
         process = AppProcess(command, environ={**environ, "PORT": str(port)}, directory=config.app_dir)
