@@ -1,0 +1,74 @@
+"""What each format keeps of a request and of a response, stated once: the canonical forms of the round-trip tests.
+
+A format that joins headers or has single-value maps loses information by design. ``kept_of_request`` and
+``kept_of_response`` say exactly which; a round trip must keep everything else. They are written without the code under
+test.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote_plus
+
+from adapter.payload.messages import Request, ResponseHead
+
+Pairs = list[tuple[str, str]]
+Canonical = tuple[str, str, Pairs, bytes]
+
+#: Requests: repeated headers are joined with a comma, cookies into one header.
+JOINED_REQUESTS = {"http-api", "alb", "lattice-v1"}
+#: Requests: queries become maps of decoded values, in which repeats stand together.
+DECODED_QUERIES = {"rest-api", "lattice-v2"}
+#: Requests: queries become a map of one encoded value for each name, the last; or of all its values.
+SINGLE_QUERIES = {"alb"}
+LISTED_QUERIES = {"alb-multi-value"}
+#: Responses: repeated headers are joined, and of the cookies all survive or only the last.
+JOINED_RESPONSES = {"http-api", "alb", "lattice-v1", "lattice-v2", "prelude"}
+LAST_COOKIE_ONLY = {"alb", "lattice-v1", "lattice-v2"}
+
+
+def grouped(pairs: Pairs) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, value in pairs:
+        groups.setdefault(name, []).append(value)
+    return groups
+
+
+def kept_of_request(name: str, request: Request) -> Canonical:
+    headers = grouped([(field.lower(), value) for field, value in request.headers])
+    if name in JOINED_REQUESTS:
+        cookies = [part.strip() for value in headers.pop("cookie", []) for part in value.split(";") if part.strip()]
+        headers = {field: [",".join(values)] for field, values in headers.items()}
+        if cookies:
+            headers["cookie"] = ["; ".join(cookies)]
+    return request.method, _kept_of_target(name, request.target), _flat(headers), request.body
+
+
+def kept_of_response(name: str, head: ResponseHead, body: bytes) -> tuple[int, Pairs, bytes]:
+    headers = grouped([(field.lower(), value) for field, value in head.headers])
+    if name in JOINED_RESPONSES:
+        cookies = headers.pop("set-cookie", [])
+        headers = {field: [", ".join(values)] for field, values in headers.items()}
+        if cookies:
+            headers["set-cookie"] = cookies[-1:] if name in LAST_COOKIE_ONLY else cookies
+    return head.status, _flat(headers), body
+
+
+def _kept_of_target(name: str, target: str) -> str:
+    path, _, query = target.partition("?")
+    pairs = [(part.partition("=")[0], part.partition("=")[2]) for part in query.split("&") if part]
+    if name in DECODED_QUERIES:
+        groups = grouped([(unquote_plus(key), unquote_plus(value)) for key, value in pairs])
+        query = "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in _in_order(groups))
+    elif name in SINGLE_QUERIES:
+        query = "&".join(f"{key}={values[-1]}" for key, values in grouped(pairs).items())
+    elif name in LISTED_QUERIES:
+        query = "&".join(f"{key}={value}" for key, value in _in_order(grouped(pairs)))
+    return f"{path}?{query}" if query else path
+
+
+def _in_order(groups: dict[str, list[str]]) -> Pairs:
+    return [(name, value) for name, values in groups.items() for value in values]
+
+
+def _flat(groups: dict[str, list[str]]) -> Pairs:
+    return sorted(_in_order(groups), key=lambda pair: pair[0])

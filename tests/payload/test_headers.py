@@ -1,0 +1,164 @@
+"""Header rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.errors import InvalidEvent
+from adapter.payload import headers as rules
+
+HOST = ("Host", "h")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection",
+        "keep-alive",
+        "Proxy-Authenticate",
+        "Proxy-Authorization",
+        "proxy-connection",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Content-Length",
+    ],
+)
+def test_headers_of_the_connection_are_not_forwarded(name: str) -> None:
+    assert rules.forwardable([(name, "x"), HOST]) == [HOST]
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        pytest.param([("Connection", "close, X-Hop , x-other")], id="one-header"),
+        pytest.param([("connection", "x-hop"), ("CONNECTION", "X-OTHER")], id="two-headers"),
+    ],
+)
+def test_headers_that_connection_nominates_are_not_forwarded(connection: rules.Headers) -> None:
+    headers = [("X-Hop", "1"), *connection, ("x-other", "2"), ("X-Kept", "3")]
+    assert rules.forwardable(headers) == [("X-Kept", "3")]
+
+
+def test_a_connection_header_is_read_when_another_set_is_dropped_too() -> None:
+    headers = [("Expect", "100-continue"), ("Content-Length", "1"), HOST]
+    assert rules.forwardable(headers, rules.NOT_FOR_APP) == [HOST]
+    assert rules.forwardable(headers) == [("Expect", "100-continue"), HOST]
+
+
+def test_order_and_repeats_are_forwarded_in_a_new_list() -> None:
+    headers = [("b", "1"), ("a", "2"), ("b", "3")]
+    forwarded = rules.forwardable(headers)
+    assert forwarded == headers
+    assert forwarded is not headers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x-amzn-request-context",
+        "X-Amzn-Lambda-Context",
+        "X_AMZ_TENANT_ID",
+        "x-amz_tenant-ID",
+        "x_amzn-request_context",
+        "x_amzn_lambda_context",
+    ],
+)
+def test_identity_headers_are_removed_however_they_are_spelled(name: str) -> None:
+    assert rules.without_identity([(name, "forged"), HOST]) == [HOST]
+    assert rules.forwardable([(name, "forged"), HOST], rules.NOT_FOR_APP) == [HOST]
+
+
+def test_neighbours_of_identity_headers_stay() -> None:
+    headers = [("x-amzn-request-context-2", "1"), ("amz-tenant-id", "2"), ("x-amz-tenant", "3")]
+    assert rules.without_identity(headers) == headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        pytest.param({"": "x"}, "'' is not a header name", id="empty-name"),
+        pytest.param({"a b": "x"}, "'a b' is not a header name", id="space-in-name"),
+        pytest.param({"a:": "x"}, "'a:' is not a header name", id="colon-in-name"),
+        pytest.param({"é": "x"}, "is not a header name", id="non-ascii-name"),
+        pytest.param({"\ud800": "x"}, "is not a header name", id="surrogate-in-name"),
+        pytest.param({"a": "x\r\nb: y"}, "control character", id="cr-lf"),
+        pytest.param({"a": "x\ny"}, "control character", id="lf"),
+        pytest.param({"a": "x\0"}, "control character", id="nul"),
+        pytest.param({"a": "\x1b"}, "control character", id="escape"),
+        pytest.param({"a": "\x7f"}, "control character", id="del"),
+        pytest.param({"a": "\udc80"}, "lone surrogate", id="surrogate"),
+        pytest.param({"a": 1}, "a header value is of type int", id="number"),
+        pytest.param({"a": None}, "a header value is of type NoneType", id="null"),
+        pytest.param([("a", "x")], "not an object", id="list"),
+        pytest.param("a", "not an object", id="text"),
+    ],
+)
+def test_illegal_headers_are_refused_from_either_map(headers: Any, reason: str) -> None:
+    with pytest.raises(InvalidEvent, match=reason):
+        rules.from_map(headers, InvalidEvent)
+    with pytest.raises(InvalidEvent, match=reason):
+        rules.from_lists(headers, InvalidEvent)
+
+
+def test_legal_headers_are_kept_to_the_letter() -> None:
+    values = {"X-!#$%&'*+.^_`|~9": " \t\x20~é\u0085\U0001f600 ", "b": ""}
+    assert rules.from_map(values, InvalidEvent) == [*values.items()]
+
+
+def test_no_map_is_no_headers() -> None:
+    assert rules.from_map(None, InvalidEvent) == []
+    assert rules.from_lists(None, InvalidEvent) == []
+    assert rules.from_both(None, None, InvalidEvent) == []
+
+
+def test_a_multi_value_map_takes_lists_and_single_strings() -> None:
+    assert rules.from_lists({"a": ["1", "2"], "b": "3", "c": []}, InvalidEvent) == [("a", "1"), ("a", "2"), ("b", "3")]
+
+
+@pytest.mark.parametrize(
+    ("single", "multi", "expected"),
+    [
+        pytest.param({"a": "2"}, {"a": ["1", "2"]}, [("a", "1"), ("a", "2")], id="same-names"),
+        pytest.param({"A": "2", "B": "3"}, {"a": ["1"]}, [("a", "1"), ("B", "3")], id="other-case-and-more-names"),
+        pytest.param({"a": "1"}, None, [("a", "1")], id="single-only"),
+        pytest.param({"a": "1"}, {}, [("a", "1")], id="empty-multi"),
+        pytest.param({}, {"a": ["1"]}, [("a", "1")], id="empty-single"),
+    ],
+)
+def test_the_multi_value_map_wins_where_both_have_a_name(single: Any, multi: Any, expected: rules.Headers) -> None:
+    assert rules.from_both(single, multi, InvalidEvent) == expected
+
+
+def test_a_broken_single_value_map_is_refused_beside_a_good_multi_value_map() -> None:
+    with pytest.raises(InvalidEvent, match="not an object"):
+        rules.from_both(["a"], {"a": ["1"]}, InvalidEvent)
+
+
+def test_repeats_are_joined_but_set_cookie_never_is() -> None:
+    headers = [("Vary", "a"), ("Set-Cookie", "x=1, y"), ("VARY", "b"), ("set-cookie", "z=2")]
+    assert rules.joined(headers) == ({"vary": "a, b"}, ["x=1, y", "z=2"])
+
+
+def test_a_single_value_map_keeps_the_last_cookie() -> None:
+    headers = [("Set-Cookie", "x=1"), ("a", "b"), ("set-cookie", "z=2")]
+    assert rules.last_values(headers) == {"a": "b", "set-cookie": "z=2"}
+    assert rules.last_values([("a", "b")]) == {"a": "b"}
+
+
+def test_a_request_map_joins_values_with_commas_and_cookies_with_semicolons() -> None:
+    headers = [("Cookie", "a=1; b=2"), ("X", "1"), ("x", "2"), ("cookie", " ;c=3;")]
+    assert rules.request_map(headers) == {"x": "1,2", "cookie": "a=1; b=2; c=3"}
+    assert rules.request_map([("Cookie", " ; ")]) == {}
+
+
+def test_a_multi_value_map_groups_names_in_any_case() -> None:
+    assert rules.listed([("A", "1"), ("b", "2"), ("a", "3")]) == {"a": ["1", "3"], "b": ["2"]}
+
+
+def test_first_finds_the_first_value_in_any_case() -> None:
+    assert rules.first([("X", "1"), ("x", "2")], "x") == "1"
+    assert rules.first([("X", "1")], "y") == ""
