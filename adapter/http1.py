@@ -133,12 +133,11 @@ class ResponseReader:
         """Take head bytes; give what follows the final head (its body)."""
         pending = self._pending + bytes(data)
         while True:
+            if not b"HTTP/".startswith(pending[:5]):
+                raise InvalidAppResponse(f"not an HTTP response: it starts with {pending[:20]!r}")
             end = pending.find(b"\r\n\r\n", 0, HEAD_LIMIT) + 4
             if end < 4:
-                if len(pending) >= HEAD_LIMIT:
-                    raise InvalidAppResponse(f"the response head is over {HEAD_LIMIT} bytes")
-                if not b"HTTP/".startswith(pending[:5]):
-                    raise InvalidAppResponse(f"not an HTTP response: it starts with {pending[:20]!r}")
+                _check_unfinished_head(pending)
                 self._pending = pending
                 return data[:0]
             head = _parse_head(pending[:end])
@@ -155,7 +154,8 @@ class ResponseReader:
             self.complete = True
             self.reusable = head.keep_alive
             return
-        self._framing, self._remaining = head.framing()
+        # What follows a 101 belongs to another protocol, whatever its head says of a body.
+        self._framing, self._remaining = (_UNTIL_EOF, 0) if head.status == 101 else head.framing()
         self.complete = self._framing == _LENGTH and self._remaining == 0
         self.reusable = head.keep_alive and self._framing != _UNTIL_EOF
 
@@ -193,17 +193,18 @@ class ResponseReader:
         if found < 0 and len(data) > 32:
             fresh = bytes(data)
             found = fresh.find(b"\n")
+        used = fresh if found < 0 else fresh[: found + 1]
+        line = self._pending + used
+        if len(line) > CHUNK_LINE_LIMIT:
+            raise InvalidAppResponse(f"a line of the chunked body is over {CHUNK_LINE_LIMIT} bytes")
         if found < 0:
-            self._pending += fresh
-            if len(self._pending) > CHUNK_LINE_LIMIT:
-                raise InvalidAppResponse(f"a line of the chunked body is over {CHUNK_LINE_LIMIT} bytes")
-            return len(fresh)
-        line = self._pending + fresh[: found + 1]
+            self._pending = line
+            return len(used)
         self._pending = b""
         if not line.endswith(b"\r\n"):
             raise InvalidAppResponse(f"a line of the chunked body does not end with CRLF: {line[:40]!r}")
         self._take_line(line[:-2])
-        return found + 1
+        return len(used)
 
     def _take_line(self, line: bytes) -> None:
         if self._chunk_state == _SIZE:
@@ -218,7 +219,7 @@ class ResponseReader:
             if self._trailer_bytes > HEAD_LIMIT:
                 raise InvalidAppResponse(f"the trailers are over {HEAD_LIMIT} bytes")
             name, colon, value = line.partition(b":")
-            if not colon:
+            if not (colon and name):
                 raise InvalidAppResponse(f"a trailer is not a header line: {line[:40]!r}")
             self.trailers.append((_decode(name), _decode(value.strip(b" \t"))))
         else:
@@ -228,10 +229,11 @@ class ResponseReader:
 class _Head:
     """Collects what llhttp reports about one head."""
 
-    __slots__ = ("_content_length", "_transfer_encoding", "headers", "keep_alive", "message", "status")
+    __slots__ = ("_connection", "_content_length", "_transfer_encoding", "headers", "keep_alive", "message", "status")
 
     def __init__(self) -> None:
         self.headers: list[tuple[str, str]] = []
+        self._connection: list[str] = []
         self._content_length: str | None = None
         self._transfer_encoding: str | None = None
         self.status = 0
@@ -239,19 +241,32 @@ class _Head:
         self.message: ResponseHead
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by llhttp for each header line."""
-        text_name, text = _decode(name), _decode(value)
+        """Called by llhttp for each header line; it takes the white space before a value off, but not that behind."""
+        text_name, text = _decode(name), _decode(value.rstrip(b" \t"))
         self.headers.append((text_name, text))
         lower = text_name.lower()
         if lower == "content-length":
             self._content_length = text
+        elif lower == "connection":
+            self._connection += [option.strip() for option in text.lower().split(",")]
         elif lower == "transfer-encoding":
             self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
+
+    def begin(self, status: int, version: str) -> None:
+        """Take what the status line said. llhttp forgets persistence (RFC 9112, section 9.3) when a body is empty."""
+        if version not in ("1.0", "1.1"):
+            raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
+        if status < 100:
+            raise InvalidAppResponse(f"the response head is not HTTP/1: {status:03} is no status")
+        self.status = status
+        self.message = ResponseHead(status=status, headers=self.headers)
+        persistent = version == "1.1" or "keep-alive" in self._connection
+        self.keep_alive = persistent and "close" not in self._connection
 
     def framing(self) -> tuple[int, int]:
         """How the body ends and, for a length, how long it is. llhttp has refused contradictions already."""
         if self._transfer_encoding is not None:
-            if self._transfer_encoding.strip().lower() != "chunked":
+            if self._transfer_encoding.lower() != "chunked":
                 raise InvalidAppResponse(f"Transfer-Encoding {self._transfer_encoding!r}: only chunked is understood")
             return _CHUNKED, 0
         if self._content_length is not None:
@@ -268,10 +283,16 @@ def _parse_head(data: bytes) -> _Head:
         pass  # a 101: everything after the head belongs to another protocol
     except HttpParserError as error:
         raise InvalidAppResponse(f"the response head is not HTTP/1: {error}") from error
-    head.status = parser.get_status_code()
-    head.keep_alive = parser.should_keep_alive()
-    head.message = ResponseHead(status=head.status, headers=head.headers)
+    head.begin(parser.get_status_code(), parser.get_http_version())
     return head
+
+
+def _check_unfinished_head(pending: bytes) -> None:
+    """Raises InvalidAppResponse where no more bytes can make this a head, so that nobody waits for them."""
+    if len(pending) >= HEAD_LIMIT:
+        raise InvalidAppResponse(f"the response head is over {HEAD_LIMIT} bytes")
+    if pending.count(b"\n") != pending.count(b"\r\n"):
+        raise InvalidAppResponse(f"a line of the response head does not end with CRLF: {pending[:40]!r}")
 
 
 def _chunk_size(line: bytes) -> int:
