@@ -1,4 +1,4 @@
-"""The entry point. On Lambda ``adapter run`` goes straight to the runtime, without loading the command line."""
+"""The entry point. ``adapter run`` on Lambda and ``adapter health`` start without loading the command line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from adapter import config
 def main() -> int:
     """Run the command that the process's arguments name; its exit code."""
     arguments = sys.argv[1:]
+    if arguments == ["health"]:
+        from adapter.health import run as run_health
+
+        return run_health()
     command = _bare_run(arguments)
     if command is not None and config.is_on_lambda(config.environment()):
-        from adapter.runtime.start import run
+        from adapter.start import run
 
         return run(command)
     from adapter.cli import main as command_line

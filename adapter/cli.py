@@ -97,24 +97,20 @@ def cli() -> None:
 
 
 @cli.command("run", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
-@_options("app", "readiness", "requests", "responses", "lambda", "logs")
+@_options("app", "readiness", "requests", "responses", "streams", "proxy", "lambda", "logs")
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Serve the app that CMD starts, or without CMD one that something else started.
 
-    On Lambda (where AWS_LAMBDA_RUNTIME_API is set) this is the function's custom runtime. Options come from the
-    environment there; it also works as a file in /opt/extensions.
+    Where AWS_LAMBDA_RUNTIME_API is set this is the function's custom runtime, configured by the environment; it also
+    works as a file in /opt/extensions. Elsewhere it is a proxy in front of the app: plain HTTP on --listen.
 
     \b
-    adapter run -- python -m uvicorn main:app --port 8080
+    adapter run -- uvicorn main:app --port {port}
+    adapter run --listen 0.0.0.0:8000 --bandwidth unlimited -- gunicorn main:app --bind 127.0.0.1:{port}
     """
-    from adapter.runtime.start import run as run_runtime
+    from adapter.start import run as start
 
-    environ = environment()
-    if not load(environ, flags).on_lambda:
-        raise ConfigurationError(
-            ["AWS_LAMBDA_RUNTIME_API: is not set, so this is not Lambda; adapter dev -- CMD is Lambda on this machine"]
-        )
-    return run_runtime(command, flags)
+    return start(command, flags)
 
 
 @cli.command("dev", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
@@ -129,11 +125,51 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     adapter dev -- uvicorn main:app --port {port}
     adapter dev --invoke-mode buffered -- gunicorn main:app --bind 127.0.0.1:{port}
     """
-    from adapter.emulator.serve import run as run_emulator
-
     if not command:
         raise ConfigurationError(["CMD: is missing; name the command that starts the app: adapter dev -- CMD"])
+    from adapter.emulator.serve import run as run_emulator
+
     return run_emulator(load(environment(), flags), command)
+
+
+# What `adapter check` looks at: the options that `adapter run` has somewhere.
+_RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
+
+
+@cli.command("check", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
+@_options(*_RUN_GROUPS)
+def check(command: list[str], flags: dict[str, str]) -> int:
+    """Show what adapter run would do here: every setting and where it comes from, mistakes, taken ports, the app.
+
+    It takes the flags and CMD of adapter run, and starts nothing. Without CMD it asks the app that listens whether it
+    is ready. Exit code 2: a mistake in the settings; 1: something is in the way at the moment.
+
+    \b
+    adapter check --log-format json
+    adapter check -- uvicorn main:app --port {port}
+    """
+    from adapter.check import examine
+
+    report = examine(environment(), flags, command, _RUN_GROUPS)
+    click.echo(report.as_json() if report.is_json else report.as_text(GROUPS))
+    return report.exit_code
+
+
+@cli.command("health")
+@click.option("--listen", metavar="HOST:PORT", help="Where the proxy listens. [ADAPTER_LISTEN]")
+@click.option("--admin", metavar="HOST:PORT", help="Ask /readyz there. [ADAPTER_ADMIN]")
+def health(**given: str | None) -> int:
+    """Exit with 0 if the proxy on this machine is healthy, else with 1 and the reason: a HEALTHCHECK without curl.
+
+    With an admin address its /readyz tells whether the app is ready, too; without one a connection to the proxy is
+    enough.
+
+    \b
+    HEALTHCHECK CMD ["/opt/adapter/bin/adapter", "health"]
+    """
+    from adapter.health import run as run_health
+
+    return run_health({name: value for name, value in given.items() if value is not None})
 
 
 def main(arguments: list[str]) -> int:

@@ -527,6 +527,14 @@ def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
 
     Raises ConfigurationError with every mistake there is.
     """
+    config, mistakes = read(environ, flags)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return config
+
+
+def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
+    """As ``load``, but the mistakes are given and not raised; a value that cannot be used is the option's default."""
     flags = flags or {}
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -550,9 +558,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
     mistakes += [f"{name}: {hint}" for name, hint in _REMOVED.items() if name in environ]
     if not mistakes:
         mistakes += _contradictions(config)
-    if mistakes:
-        raise ConfigurationError(mistakes)
-    return config
+    return config, mistakes
 
 
 def is_on_lambda(environ: Mapping[str, str]) -> bool:

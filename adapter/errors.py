@@ -14,6 +14,8 @@
     │   ├── TruncatedResponse   the app ended its response before its body was complete
     │   ├── AppErrorStatus      a status that the user declared to be a failure
     │   └── ResponseTooLarge    more than a buffered response may hold
+    ├── RefusedRequest          a client's request that is not forwarded (proxy)
+    ├── AppNotServing           the app is starting, or gone (proxy)
     ├── InvalidFunctionResponse a Lambda response that no front door can turn into HTTP (emulator)
     └── RuntimeApiError         the Runtime API is gone, or refused a call
 
@@ -131,6 +133,24 @@ class ResponseTooLarge(InvocationError):
 
     name = "Function.ResponseSizeTooLarge"
     lambda_type = "Function.ResponseSizeTooLarge"
+
+
+class RefusedRequest(AdapterError):
+    """A client's request that cannot be forwarded; ``status`` says what is wrong with it."""
+
+    name = "Adapter.RefusedRequest"
+    status = 400
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AppNotServing(AdapterError):
+    """The app is not ready, or is being started again."""
+
+    name = "Adapter.AppNotServing"
+    status = 503
 
 
 class InvalidFunctionResponse(AdapterError):

@@ -23,6 +23,9 @@ HEAD_LIMIT = 1024 * 1024
 # A chunk-size line: 16 hex digits are more than any size; the rest is room for extensions, which are ignored.
 CHUNK_LINE_LIMIT = 4096
 
+# How many interim heads of one response are kept; more are skipped.
+_MAX_INTERIM = 16
+
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 # Methods whose request says "Content-Length: 0" when there is no body (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -54,7 +57,8 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
 class ResponseReader:
     """Reads one response, fed in pieces of any size.
 
-    ``head`` is None until it is complete; interim (1xx) heads are skipped, except 101, after which all bytes are body.
+    ``head`` is None until it is complete; interim (1xx) heads go to ``interim``, except 101, after which all
+    bytes are body.
     ``complete`` tells that the response ended; ``reusable`` whether the connection may then carry another one.
     ``trailers`` are those of a chunked body.
     """
@@ -68,6 +72,7 @@ class ResponseReader:
         "_trailer_bytes",
         "complete",
         "head",
+        "interim",
         "reusable",
         "trailers",
     )
@@ -81,6 +86,7 @@ class ResponseReader:
         self._pending = b""
         self._trailer_bytes = 0
         self.head: ResponseHead | None = None
+        self.interim: list[ResponseHead] = []
         self.trailers: list[tuple[str, str]] = []
         self.complete = False
         self.reusable = False
@@ -143,6 +149,8 @@ class ResponseReader:
             head = _parse_head(pending[:end])
             if head.status >= 200 or head.status == 101:
                 break
+            if len(self.interim) < _MAX_INTERIM:
+                self.interim.append(head.message)
             pending = pending[end:]
         self._pending = b""
         self._begin_body(head)

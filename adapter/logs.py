@@ -49,6 +49,11 @@ class Log:
         if self._access:
             self._write("info", "invocation", {"requestId": invocation.request_id, **fields})
 
+    def visit(self, fields: dict[str, object]) -> None:
+        """The one line of a request to the proxy."""
+        if self._access:
+            self._write("info", "request", fields)
+
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
         if _LEVELS[level] < self._threshold:
             return

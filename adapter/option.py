@@ -77,6 +77,17 @@ class Option(Generic[T]):
         self.default_text = default_text
         self.group = group
 
+    @property
+    def default_as_text(self) -> str:
+        """The default in words for people; a dash where there is none."""
+        if self.default_text is not None:
+            return self.default_text.replace("`", "")
+        if self.default is None or self.default == "":
+            return "none"
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
     def __set_name__(self, owner: type[Config], name: str) -> None:
         self.name = name
         if self.flag == "":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import allocate_lock
 from time import monotonic
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _SIGKILL, _SIGPIPE, _SIGXFSZ, _SIG_DFL = 9, 13, 25, 0
 # Linux, prctl(2).
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class AppProcess:
@@ -50,6 +52,7 @@ class AppProcess:
         self._stderr = read_end
         self._tail = b""
         self._exit_code: int | None = None
+        self._lock = allocate_lock()
         self._drainer: Thread | None = None
 
     def forward_stderr(self, write: Callable[[bytes], None]) -> None:
@@ -60,10 +63,23 @@ class AppProcess:
         self._drainer.start()
 
     def _drain(self, write: Callable[[bytes], None]) -> None:
-        while piece := os.read(self._stderr, 65536):
-            self._tail = (self._tail + piece)[-STDERR_TAIL:]
-            write(piece)
-        os.close(self._stderr)
+        while self.read_stderr(write):
+            pass
+
+    @property
+    def stderr(self) -> int:
+        """The descriptor that ``read_stderr`` reads, for an event loop."""
+        return self._stderr
+
+    def read_stderr(self, write: Callable[[bytes], None]) -> bool:
+        """Hand the next piece of the app's stderr to ``write``, waiting for it; False at the end, which closes it."""
+        piece = os.read(self._stderr, 65536)
+        if not piece:
+            os.close(self._stderr)
+            return False
+        self._tail = (self._tail + piece)[-STDERR_TAIL:]
+        write(piece)
+        return True
 
     def last_lines(self) -> str:
         """What the app, which has ended, wrote to its stderr last: at most STDERR_TAIL bytes, no line cut in two."""
@@ -71,17 +87,39 @@ class AppProcess:
             self._drainer.join(_LAST_WORDS)
         text = self._tail.decode("utf-8", "replace")
         if len(self._tail) == STDERR_TAIL:
-            text = text.partition("\n")[2]
+            # Unless one line is all there is: a part of it says more than nothing.
+            text = text.partition("\n")[2] or text
         return text.strip()
 
     def exit_code(self) -> int | None:
         """None while the app runs; else its exit code as a shell gives it, 128 + n for signal n."""
-        if self._exit_code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                code = os.waitstatus_to_exitcode(status)
-                self._exit_code = code if code >= 0 else 128 - code
-        return self._exit_code
+        # Every invocation slot asks, and a process can be waited for once.
+        with self._lock:
+            if self._exit_code is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self._note_exit(status)
+            return self._exit_code
+
+    def reap_all(self) -> None:
+        """Wait for every child that has ended, the app and orphans alike: for PID 1, and for a subreaper.
+
+        Nobody else in this process may have children of its own.
+        """
+        with self._lock:
+            while True:
+                try:
+                    pid, status = os.waitpid(-1, os.WNOHANG)
+                except ChildProcessError:
+                    return
+                if pid == 0:
+                    return
+                if pid == self.pid:
+                    self._note_exit(status)
+
+    def _note_exit(self, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self._exit_code = code if code >= 0 else 128 - code
 
     def signal(self, number: int) -> None:
         """Send a signal to the app's whole group; one that is gone already is no error."""
@@ -101,6 +139,31 @@ class AppProcess:
             wait(_STOP_POLL)
             code = self.exit_code()
         return code
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own, as PID 1 is; Linux only."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def kill_children() -> None:
+    """Kill whatever is still a child of this process: orphans that left the app's group. Linux only."""
+    from functools import partial
+
+    for pid in _read(f"/proc/self/task/{os.getpid()}/children").split():
+        _ignore_os_error(partial(os.kill, int(pid), _SIGKILL))
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        # No /proc, or none that tells.
+        return ""
 
 
 def _become(

@@ -82,6 +82,10 @@ class TokenBucket:
         self._tokens -= granted
         return granted
 
+    def give_back(self, unused: int) -> None:
+        """Return tokens that were taken and not used."""
+        self._tokens = min(self._bandwidth.burst, self._tokens + unused)
+
     def next_refill(self) -> float:
         """When the next tokens are due, in seconds of the clock given to ``take``, which must have been called."""
         assert self._start is not None, "take() starts the schedule"

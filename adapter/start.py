@@ -1,40 +1,52 @@
-"""What happens before anything slow is imported: read the settings, start the app, and only then load the runtime."""
+"""``adapter run``, before anything slow is imported: read the settings, start the app, and only then load a way in."""
 
 from __future__ import annotations
 
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError
-from adapter.ports import resolve_app_port
+from adapter.ports import resolve_app_port, resolve_listen
 from adapter.supervisor import AppProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 EXIT_USAGE = 2
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
-    """Serve the app that ``command`` starts, or one that runs already, from Lambda's Runtime API; the exit code."""
+    """Serve the app that ``command`` starts, or one that runs already, as the settings say; the exit code."""
     environ = environment()
     try:
         config = load(environ, flags)
+        port, command = resolve_app_port(config, command)
+        listen = None if config.on_lambda else resolve_listen(config, port)
     except ConfigurationError as error:
         return _refuse(error, environ)
-    port, command = resolve_app_port(config, command)
-    process = None
-    if command:
-        process = AppProcess(command, environ={**environ, "PORT": str(port)}, directory=config.app_dir)
+
+    def start_app() -> AppProcess:
+        return AppProcess(command, environ={**environ, "PORT": str(port)}, directory=config.app_dir)
+
+    process = start_app() if command else None
 
     from adapter.logs import Log, write_stderr
-    from adapter.runtime.loop import Runtime
 
     log = Log(format=config.log_format, level=config.log_level, access=config.access_log)
-    if process is not None:
-        process.forward_stderr(write_stderr)
     for warning in config.warnings:
         log.warning(warning)
-    return Runtime(config, port=port, process=process, log=log).run()
+    if listen is None:
+        from adapter.runtime.loop import Runtime
+
+        if process is not None:
+            process.forward_stderr(write_stderr)
+        return Runtime(config, port=port, process=process, log=log).run()
+    from adapter.proxy.serve import Proxy
+
+    try:
+        return Proxy(config, listen=listen, port=port, process=process, start=start_app, log=log).run()
+    except ConfigurationError as error:
+        return _refuse(error, environ)
 
 
 def _refuse(error: ConfigurationError, environ: Mapping[str, str]) -> int:

@@ -1,0 +1,12 @@
+"""A strict HTTP/1.1 server on asyncio and httptools that hides nothing a proxy needs.
+
+Interim responses, trailers both ways, raw targets, repeated headers in order, upgrades and cut-off responses are all in
+its interface, which general servers keep from their applications. Each connection is a protocol that parses and one
+task that serves its requests in order. A body is handed on in the pieces it arrives in; while nobody reads them the
+socket is left unread, and a writer waits while its client does not keep up. So memory is bounded by buffers.
+"""
+
+from adapter.http_server.exchange import BodyTruncatedError, Exchange, RequestBody, Tunnel
+from adapter.http_server.server import HttpServer, Limits, listen
+
+__all__ = ["BodyTruncatedError", "Exchange", "HttpServer", "Limits", "RequestBody", "Tunnel", "listen"]

@@ -1,0 +1,345 @@
+"""One client's connection: bytes in, exchanges out, with the limits that keep a client from holding it for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from adapter.http_server.exchange import BodyTruncatedError, Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from adapter.http_server.exchange import Tunnel
+    from adapter.http_server.server import HttpServer, Limits
+
+    Serve = Callable[[Exchange], Awaitable[None]]
+
+# How much of a body may wait for its reader before the socket is left unread, in bytes.
+BODY_HIGH_WATER = 256 * 1024
+# How much of a response may wait for the client before its writer waits, in bytes.
+WRITE_HIGH_WATER = 64 * 1024
+# How many pipelined requests may wait behind the one that is served.
+MAX_PIPELINED = 8
+
+
+class RefusedHead(Exception):
+    """A request that is not answered by whoever serves: ``status`` says why not."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection; the callbacks named ``on_…`` are httptools'."""
+
+    def __init__(self, server: HttpServer, limits: Limits) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.client = ""
+        self._server = server
+        self._limits = limits
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._parser = HttpRequestParser(self)
+        self._exchanges: deque[Exchange] = deque()
+        self._arriving: Exchange | None = None
+        self._tunnel: Tunnel | None = None
+        # Bytes after a head that asks for an upgrade: HTTP or another protocol, as the answer will have it.
+        self._undecided: bytes | None = None
+        self._refusal: RefusedHead | None = None
+        self._arrived: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._target = b""
+        self._fields: list[tuple[str, str]] = []
+
+    # --- asyncio -------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else ""
+        self._set_timer(self._limits.head_timeout)
+        self._task = self._server.connected(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._set_timer(None)
+        self._break_off()
+        self._wake(self._writable)
+        self._wake(self._arrived)
+        if self._tunnel is not None:
+            self._tunnel.end()
+        if self._exchanges and self._server.cancels:
+            self._cancel()
+        self._server.disconnected(self)
+
+    def eof_received(self) -> bool:
+        """The client sends no more; a response may still be on its way to it."""
+        if self._tunnel is not None:
+            self._tunnel.end()
+            return True
+        self._break_off()
+        if self._exchanges and self._server.cancels:
+            self._cancel()
+            return False
+        return bool(self._exchanges)
+
+    def pause_writing(self) -> None:
+        self._writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        self._wake(self._writable)
+        self._writable = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel.feed(data)
+        elif self._undecided is not None:
+            self._undecided += data
+            self.pause_reading()
+        elif self._refusal is None:
+            self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        begins = self._arriving is None and self._head_bytes == 0
+        if self._arriving is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+            if self._arriving is None and self._head_bytes > self._limits.head_bytes:
+                raise RefusedHead(431, f"the request line and headers are over {self._limits.head_bytes} bytes")
+        except HttpParserUpgrade as upgrade:
+            self._undecided = data[upgrade.args[0] :]
+        except HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, RefusedHead) else RefusedHead(400, str(error)))
+        except HttpParserError as error:
+            self._refuse(RefusedHead(400, f"not HTTP/1.1: {error}"))
+        except RefusedHead as refusal:
+            self._refuse(refusal)
+        if begins and self._head_bytes:
+            self._set_timer(self._limits.head_timeout)
+        self.adjust_flow()
+
+    # --- httptools -----------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._target = b""
+        self._fields = []
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Once the head is complete these are trailers.
+        fields = self._fields if self._arriving is None else self._arriving.body.trailers
+        fields.append((name.decode("latin-1"), _decode(value)))
+
+    def on_headers_complete(self) -> None:
+        version = self._parser.get_http_version()
+        exchange = Exchange(
+            self,
+            method=self._parser.get_method().decode("latin-1"),
+            target=self._target.decode("latin-1"),
+            version=version,
+            headers=self._fields,
+            keep_alive=self._parser.should_keep_alive(),
+        )
+        _check_head(exchange)
+        self._head_bytes = 0
+        self._arriving = exchange
+        self._exchanges.append(exchange)
+        self._set_timer(None)
+        self._wake(self._arrived)
+
+    def on_body(self, piece: bytes) -> None:
+        assert self._arriving is not None
+        self._arriving.body.feed(piece)
+
+    def on_message_complete(self) -> None:
+        assert self._arriving is not None
+        self._arriving.body.end(truncated=False)
+        self._arriving = None
+
+    # --- for the exchange ----------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send to the client; without effect when it is gone."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait while the client does not keep up. Raises ConnectionResetError when it is gone."""
+        if self._writable is not None:
+            await asyncio.shield(self._writable)
+        if self._transport is None:
+            raise ConnectionResetError("the client is gone")
+
+    def write_eof(self) -> None:
+        """Send no more."""
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def cut(self) -> None:
+        """Close without ending what was begun; what has been written still goes out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def hand_over(self, tunnel: Tunnel) -> None:
+        """From now on the bytes are not HTTP."""
+        self._tunnel = tunnel
+        undecided, self._undecided = self._undecided, None
+        if undecided:
+            tunnel.feed(undecided)
+
+    def pause_reading(self) -> None:
+        """Leave the socket unread."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def adjust_flow(self) -> None:
+        """Read from the socket as long as what has been read is being consumed."""
+        waiting = self._arriving.body.waiting if self._arriving is not None else 0
+        if waiting > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED or self._undecided is not None:
+            self.pause_reading()
+        else:
+            self.resume_reading()
+
+    # --- the task ------------------------------------------------------------------------------------------------
+
+    async def run(self, serve: Serve) -> None:
+        """Serve the requests of this connection, one after the other, until it ends."""
+        try:
+            while await self._next_exchange():
+                exchange = self._exchanges[0]
+                await serve(exchange)
+                if not exchange.ended:
+                    exchange.cut()
+                if not exchange.keep_alive or self._server.closing:
+                    break
+                self._undo_upgrade()
+                self._exchanges.popleft()
+                self.adjust_flow()
+            if self._refusal is not None and not self._exchanges:
+                self._answer_refusal(self._refusal)
+            await self._linger()
+        finally:
+            self.cut()
+
+    async def _next_exchange(self) -> bool:
+        """Wait for a request; False when there will be none."""
+        if not self._exchanges and self._head_bytes == 0:
+            self._set_timer(self._limits.keep_alive_timeout)
+        while not self._exchanges:
+            if self._refusal is not None or self._transport is None or self._server.closing:
+                return False
+            self._arrived = self.loop.create_future()
+            await self._arrived
+        return True
+
+    def stop_waiting(self) -> None:
+        """The server is closing: end the connection if it is between two requests."""
+        self._wake(self._arrived)
+
+    async def _linger(self) -> None:
+        """Let a client that is still sending finish, or give up: closing on it would reset what it was sent."""
+        if self._arriving is None or self._transport is None:
+            return
+        body = self._arriving.body
+        self.write_eof()
+        with contextlib.suppress(TimeoutError, BodyTruncatedError):
+            async with asyncio.timeout(self._limits.linger_timeout):
+                while await body.read():
+                    body.discard()
+
+    def _undo_upgrade(self) -> None:
+        """The upgrade was not granted: what came after the head is HTTP."""
+        undecided, self._undecided = self._undecided, None
+        if undecided:
+            self._feed(undecided)
+
+    def _answer_refusal(self, refusal: RefusedHead) -> None:
+        body = f"{refusal}\n".encode()
+        head = (
+            f"HTTP/1.1 {refusal.status} {'Bad Request' if refusal.status == 400 else 'Refused'}\r\n"
+            f"content-type: text/plain\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.write(head.encode() + body)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _refuse(self, refusal: RefusedHead) -> None:
+        self._refusal = refusal
+        self._break_off()
+        self._wake(self._arrived)
+
+    def _break_off(self) -> None:
+        if self._arriving is not None:
+            self._arriving.keep_alive = False
+            self._arriving.body.end(truncated=True)
+            self._arriving = None
+
+    def _set_timer(self, timeout: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if timeout is None else self.loop.call_later(timeout, self._time_out)
+
+    def _time_out(self) -> None:
+        if self._head_bytes:
+            self._refuse(RefusedHead(408, "the request head did not arrive in time"))
+        else:
+            self.cut()
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+def _check_head(exchange: Exchange) -> None:
+    """Raises RefusedHead for what llhttp lets through and a proxy must not (RFC 9112, sections 3.2 and 6.1)."""
+    hosts = 0
+    for name, value in exchange.headers:
+        lower = name.lower()
+        if lower == "host":
+            hosts += 1
+        elif lower == "transfer-encoding" and (value.strip().lower() != "chunked" or exchange.version == "1.0"):
+            raise RefusedHead(400, f"Transfer-Encoding {value!r}: only chunked is understood, and in HTTP/1.1")
+        elif lower == "expect":
+            if value.strip().lower() != "100-continue":
+                raise RefusedHead(417, f"Expect {value!r}: only 100-continue is understood")
+            exchange.expect_continue()
+        elif lower == "upgrade":
+            exchange.upgrade = value.strip().lower()
+    if hosts > 1 or (hosts == 0 and exchange.version == "1.1"):
+        raise RefusedHead(400, f"{hosts} Host headers, one is expected")
+    if exchange.version not in ("1.0", "1.1"):
+        raise RefusedHead(505, f"HTTP/{exchange.version} is not spoken here, HTTP/1.1 is")
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -1,0 +1,246 @@
+"""One request and its response, as the one who serves them sees them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from adapter.http_server.connection import Connection
+
+    Headers = list[tuple[str, str]]
+    Piece = bytes | memoryview
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+def _head(status: int, headers: Headers) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
+
+
+class BodyTruncatedError(Exception):
+    """The connection ended before the body did."""
+
+
+class RequestBody:
+    """A request body as it arrives; ``read`` belongs to one reader. ``trailers`` are complete once it has ended."""
+
+    __slots__ = ("_connection", "_pieces", "_waiter", "ended", "trailers", "truncated", "waiting")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pieces: deque[bytes] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self.waiting = 0
+        self.ended = False
+        self.truncated = False
+        self.trailers: Headers = []
+
+    async def read(self) -> bytes:
+        """The next piece; empty at the end. Raises BodyTruncatedError where the end is missing."""
+        while not self._pieces and not self.ended:
+            self._waiter = self._connection.loop.create_future()
+            await self._waiter
+        if self._pieces:
+            piece = self._pieces.popleft()
+            self.waiting -= len(piece)
+            self._connection.adjust_flow()
+            return piece
+        if self.truncated:
+            raise BodyTruncatedError
+        return b""
+
+    def feed(self, piece: bytes) -> None:
+        """For the connection: a piece has arrived."""
+        self._pieces.append(piece)
+        self.waiting += len(piece)
+        self._wake()
+
+    def end(self, *, truncated: bool) -> None:
+        """For the connection: that was the last piece."""
+        if not self.ended:
+            self.ended = True
+            self.truncated = truncated
+            self._wake()
+
+    def discard(self) -> None:
+        """Throw away what has arrived."""
+        self._pieces.clear()
+        self.waiting = 0
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Exchange:
+    """A request whose head has arrived, and the way to answer it: ``begin``, ``write`` at will, ``end``.
+
+    ``headers`` are as they came. ``upgrade`` is what the client wants to switch to, in lower case, or empty.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_chunked",
+        "_connection",
+        "_expects_continue",
+        "begun",
+        "body",
+        "ended",
+        "headers",
+        "keep_alive",
+        "method",
+        "target",
+        "upgrade",
+        "version",
+    )
+
+    def __init__(
+        self, connection: Connection, *, method: str, target: str, version: str, headers: Headers, keep_alive: bool
+    ) -> None:
+        self.method: Final = method
+        self.target: Final = target
+        self.version: Final = version
+        self.headers: Final = headers
+        self.body: Final = RequestBody(connection)
+        self.upgrade = ""
+        self.keep_alive = keep_alive
+        self.begun = False
+        self.ended = False
+        self._connection = connection
+        self._expects_continue = False
+        self._chunked = False
+        self._bodiless = False
+
+    @property
+    def client(self) -> str:
+        """The address of whoever is connected, without the port; empty over a Unix socket."""
+        return self._connection.client
+
+    def expect_continue(self) -> None:
+        """For the connection: the client waits for 100 before it sends the body."""
+        self._expects_continue = self.version == "1.1"
+
+    def send_continue(self) -> None:
+        """Ask for the body, where the client waits to be asked."""
+        if self._expects_continue and not self.begun:
+            self._expects_continue = False
+            self.send_interim(100, [])
+
+    def send_interim(self, status: int, headers: Headers) -> None:
+        """Send a 1xx response; HTTP/1.0 clients do not know them and get none."""
+        if self.version == "1.1":
+            self._connection.write(_head(status, headers))
+
+    def begin(self, status: int, headers: Headers, *, length: int | None = None, pieces: Iterable[Piece] = ()) -> None:
+        """Send the response head and the first pieces of the body.
+
+        ``headers`` name no framing; without ``length`` the body is chunked, or ends with the connection (HTTP/1.0).
+        What a bodiless response says of the length that a body would have had is kept.
+        """
+        self.begun = True
+        lines = list(headers)
+        self._bodiless = self.method == "HEAD" or status in (204, 304) or status < 200
+        if length is not None and status != 204:
+            lines.append(("content-length", str(length)))
+        elif not self._bodiless and self.version == "1.1":
+            self._chunked = True
+            lines.append(("transfer-encoding", "chunked"))
+        elif not self._bodiless:
+            self.keep_alive = False
+        # Whoever has not been asked for the body may send it or not: what comes next could be either.
+        if self._expects_continue or not self.body.ended:
+            self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(("connection", "close"))
+        elif self.version == "1.0":
+            lines.append(("connection", "keep-alive"))
+        self._connection.write(b"".join((_head(status, lines), *self._framed(pieces))))
+
+    async def write(self, pieces: Iterable[Piece]) -> None:
+        """Send pieces of the body, at once; waits while the client does not keep up."""
+        framed = self._framed(pieces)
+        if framed:
+            self._connection.write(b"".join(framed))
+        await self._connection.drain()
+
+    def end(self, trailers: Headers | None = None) -> None:
+        """The body is complete."""
+        self.ended = True
+        if self._chunked:
+            lines = "".join(f"{name}: {value}\r\n" for name, value in trailers or ())
+            self._connection.write(f"0\r\n{lines}\r\n".encode())
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole response."""
+        self.begin(status, headers, length=len(body), pieces=(body,))
+        self.end()
+
+    def cut(self) -> None:
+        """The body will not be complete: close the connection in a way that the client can tell from an end."""
+        self.keep_alive = False
+        self._connection.cut()
+
+    def switch_protocols(self, headers: Headers) -> Tunnel:
+        """Answer 101; what the client sends from now on comes out of the tunnel."""
+        self.begun = self.ended = True
+        self.keep_alive = False
+        tunnel = Tunnel(self._connection)
+        self._connection.hand_over(tunnel)
+        self._connection.write(_head(101, headers))
+        return tunnel
+
+    def _framed(self, pieces: Iterable[Piece]) -> list[Piece]:
+        if self._bodiless:
+            return []
+        parts = [piece for piece in pieces if piece]
+        if not parts or not self._chunked:
+            return parts
+        return [f"{sum(map(len, parts)):x}\r\n".encode(), *parts, b"\r\n"]
+
+
+class Tunnel:
+    """The client's side of a connection that has switched protocols: bytes both ways, bounded by buffers."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pieces: deque[bytes] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+
+    async def read(self) -> bytes:
+        """What the client sent; empty at the end."""
+        while not self._pieces and not self._ended:
+            self._connection.resume_reading()
+            self._waiter = self._connection.loop.create_future()
+            await self._waiter
+        return self._pieces.popleft() if self._pieces else b""
+
+    async def write(self, data: bytes) -> None:
+        """Send to the client; waits while it does not keep up. Raises ConnectionError when it is gone."""
+        self._connection.write(data)
+        await self._connection.drain()
+
+    def write_eof(self) -> None:
+        """Nothing more will be sent to the client."""
+        self._connection.write_eof()
+
+    def feed(self, data: bytes) -> None:
+        """For the connection."""
+        self._pieces.append(data)
+        self._connection.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """For the connection: the client sends no more."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

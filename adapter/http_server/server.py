@@ -1,0 +1,111 @@
+"""Listening, counting connections, and closing in an orderly way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Final
+
+from adapter.http_server.connection import Connection
+
+if TYPE_CHECKING:
+    from adapter.http_server.connection import Serve
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
+    b"content-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n"
+)
+
+
+# How many connections may wait to be accepted; the kernel has a bound of its own (net.core.somaxconn).
+BACKLOG = 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on ``host`` and ``port``; 0: any free one. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+class Limits:
+    """What a client may ask of a server before it has earned anything. Times are in seconds.
+
+    ``head_bytes``: Lambda quotas, "request line + headers: 1 MB in all"; a proxy should not be narrower than what it
+    stands in for. ``linger_timeout``: how long a client may go on sending a body that nobody wants after its response;
+    closing at once would reset the connection, and a reset destroys a response that is on its way.
+    """
+
+    def __init__(
+        self,
+        *,
+        head_bytes: int = 1024 * 1024,
+        head_timeout: float = 30.0,
+        keep_alive_timeout: float = 75.0,
+        linger_timeout: float = 5.0,
+        connections: int | None = None,
+    ) -> None:
+        self.head_bytes: Final = head_bytes
+        self.head_timeout: Final = head_timeout
+        self.keep_alive_timeout: Final = keep_alive_timeout
+        self.linger_timeout: Final = linger_timeout
+        self.connections: Final = connections
+
+
+class HttpServer:
+    """Serves every request with ``serve``; the connections' tasks live in ``group``.
+
+    ``cancels`` tells whether a client that goes away cancels what is done for it. An exception of ``serve`` would end
+    the group, so it must handle its own.
+    """
+
+    def __init__(
+        self, serve: Serve, group: asyncio.TaskGroup, *, limits: Limits | None = None, cancels: bool = True
+    ) -> None:
+        self.cancels: Final = cancels
+        self.closing = False
+        self._serve = serve
+        self._group = group
+        self._limits = limits or Limits()
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._emptied: asyncio.Future[None] | None = None
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept connections from ``listener``, which becomes the server's own."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self, self._limits), sock=listener, backlog=BACKLOG)
+
+    def close(self) -> None:
+        """Accept no more connections, end those that are between two requests, and let the others finish theirs."""
+        self.closing = True
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections:
+            connection.stop_waiting()
+
+    async def drained(self) -> None:
+        """Wait until no connection is left."""
+        while self._connections:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await self._emptied
+
+    def abort(self) -> None:
+        """End every connection at once."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    def connected(self, connection: Connection) -> asyncio.Task[None] | None:
+        """For a connection: it is there. Gives the task that serves it."""
+        full = self._limits.connections is not None and len(self._connections) >= self._limits.connections
+        if full or self.closing:
+            connection.write(_FULL)
+            connection.cut()
+            return None
+        self._connections.add(connection)
+        return self._group.create_task(connection.run(self._serve))
+
+    def disconnected(self, connection: Connection) -> None:
+        """For a connection: it is gone."""
+        self._connections.discard(connection)
+        if not self._connections and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)

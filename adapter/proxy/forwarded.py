@@ -1,0 +1,79 @@
+"""What the proxy tells the app about the client, and what it believes of what others said. No I/O."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+    Headers = list[tuple[str, str]]
+
+REQUEST_ID = "x-request-id"
+# Headers that say where a request came from; from a client that is not trusted they say nothing.
+_CLAIMS = frozenset(
+    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"}
+)
+# WSGI and CGI give the underscore twin of a header the same name.
+_CLAIMS_AND_TWINS = _CLAIMS | {name.replace("-", "_") for name in _CLAIMS}
+
+
+class TrustedProxies:
+    """Who may say where a request came from: addresses and networks, or ``*`` for everybody."""
+
+    def __init__(self, networks: tuple[str, ...]) -> None:
+        self._all = "*" in networks
+        self._networks: list[IPv4Network | IPv6Network] = [
+            ip_network(network, strict=False) for network in networks if network != "*"
+        ]
+
+    def __contains__(self, address: str) -> bool:
+        if self._all:
+            return True
+        if not self._networks:
+            return False
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            # A Unix socket, or a name: not an address of any network.
+            return False
+        return any(parsed in network for network in self._networks)
+
+
+def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
+    """``headers`` with X-Forwarded-* and Forwarded.
+
+    ``client`` is the address of whoever is connected. What a trusted one claims is kept and extended; what anybody else
+    claims is replaced.
+    """
+    claims: dict[str, list[str]] = {}
+    kept: Headers = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower in _CLAIMS_AND_TWINS:
+            if trusted:
+                claims.setdefault(lower, []).append(value)
+            continue
+        kept.append((name, value))
+    protocol = ", ".join(claims.get("x-forwarded-proto", ["http"]))
+    kept += [
+        ("x-forwarded-for", ", ".join([*claims.get("x-forwarded-for", []), client])),
+        ("x-forwarded-proto", protocol),
+        ("x-forwarded-host", ", ".join(claims.get("x-forwarded-host", [host]))),
+        ("forwarded", ", ".join([*claims.get("forwarded", []), _element(client, host)])),
+    ]
+    kept += [(name, value) for name in ("x-forwarded-port", "x-real-ip") for value in claims.get(name, [])]
+    return kept
+
+
+def new_request_id() -> str:
+    """128 random bits in hexadecimal."""
+    return os.urandom(16).hex()
+
+
+def _element(client: str, host: str) -> str:
+    """One hop in the syntax of RFC 7239: IPv6 addresses, and anything with a colon, are quoted."""
+    node = f'"[{client}]"' if ":" in client else client or "unknown"
+    return f'for={node};host="{host}";proto=http'
