@@ -1,0 +1,152 @@
+"""A function's answer on its way back: the Runtime API writes it, a front door reads it.
+
+An answer is a whole ``Payload``, a ``Failure``, or a ``Stream`` whose pieces are read from the runtime's upload as the
+front door asks for them. Nothing in between holds them, so a throttled client slows the app down, as on Lambda.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from typing import TypeAlias
+
+import orjson
+
+from adapter.emulator.http_server import BodyTruncatedError, Request
+from adapter.throttle import BUFFERED_RESPONSE_LIMIT
+
+_ERROR_TYPE_TRAILER = "lambda-runtime-function-error-type"
+_ERROR_BODY_TRAILER = "lambda-runtime-function-error-body"
+
+# Types that the sandbox itself reports (the official emulator's source, fatalerror).
+RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
+TRUNCATED_RESPONSE = "Runtime.TruncatedResponse"
+EXIT_ERROR = "Runtime.ExitError"
+TIMEOUT = "Sandbox.Timeout"
+UNKNOWN_ERROR = "Runtime.Unknown"
+# Ours: the emulator was stopped while the invocation ran.
+STOPPED = "Emulator.Stopped"
+
+
+class Failure:
+    """Why an invocation failed. ``body`` is the JSON that a direct caller of the function is shown."""
+
+    def __init__(self, error_type: str, body: bytes) -> None:
+        self.error_type = error_type
+        self.body = body
+
+    @property
+    def message(self) -> str:
+        """The ``errorMessage`` of the body, on one line; empty where the body has none."""
+        try:
+            parsed = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return ""
+        message = parsed.get("errorMessage", "") if isinstance(parsed, dict) else ""
+        return " ".join(str(message).split())
+
+
+def failure(error_type: str, message: str) -> Failure:
+    """A failure in Lambda's own words."""
+    return Failure(error_type, orjson.dumps({"errorType": error_type, "errorMessage": message}))
+
+
+def too_large() -> Failure:
+    """A buffered response over the limit."""
+    return failure(
+        RESPONSE_TOO_LARGE,
+        f"Response payload size exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes).",
+    )
+
+
+def truncated() -> Failure:
+    """The runtime broke its response off."""
+    return failure(TRUNCATED_RESPONSE, "The runtime ended its response before it was complete.")
+
+
+class Payload:
+    """A buffered response, as the runtime sent it."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+
+class Stream:
+    """A streamed response. After the last piece ``failure`` tells how it ended; None is the good end."""
+
+    def __init__(self, upload: Request) -> None:
+        self.content_type = upload.headers.get("content-type", "application/octet-stream")
+        self.failure: Failure | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._upload = upload
+
+    async def read(self) -> bytes:
+        """The next piece, as it arrived; empty at the end."""
+        if self.ended.done():
+            return b""
+        try:
+            piece = await self._upload.body.read()
+        except BodyTruncatedError:
+            self.fail(truncated())
+            return b""
+        if not piece and not self.ended.done():
+            self._end(_reported_in_trailers(self._upload))
+        return piece
+
+    def fail(self, why: Failure) -> None:
+        """Nothing more comes, or nothing more is wanted. Without effect on a stream that has ended."""
+        if not self.ended.done():
+            self._end(why)
+            self._upload.body.discard()
+
+    def _end(self, why: Failure | None) -> None:
+        self.failure = why
+        self.ended.set_result(None)
+
+
+Answer: TypeAlias = Payload | Stream | Failure
+
+
+class Reply:
+    """The place where one invocation's answer will be."""
+
+    def __init__(self) -> None:
+        self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole answer has been read, or there is none to come."""
+        if not self._answer.done():
+            return False
+        answer = self._answer.result()
+        return not isinstance(answer, Stream) or answer.ended.done()
+
+    def settle(self, answer: Answer) -> None:
+        """This is the answer; only the first one counts."""
+        if not self._answer.done():
+            self._answer.set_result(answer)
+
+    def fail(self, why: Failure) -> None:
+        """The invocation has failed. Without effect if its answer is complete."""
+        self.settle(why)
+        answer = self._answer.result()
+        if isinstance(answer, Stream):
+            answer.fail(why)
+
+    async def answer(self) -> Answer:
+        """Wait for the answer, or for the beginning of a streamed one."""
+        return await asyncio.shield(self._answer)
+
+
+def _reported_in_trailers(upload: Request) -> Failure | None:
+    """What the runtime reported after it had begun to respond. Trailers count only if the head declared them."""
+    declared = {name.strip().lower() for name in upload.headers.get("trailer", "").split(",")}
+    trailers = {name: value for name, value in upload.trailers.items() if name in declared}
+    if _ERROR_TYPE_TRAILER not in trailers:
+        return None
+    try:
+        body = base64.b64decode(trailers.get(_ERROR_BODY_TRAILER, ""), validate=True)
+    except binascii.Error:
+        body = b""
+    return Failure(trailers[_ERROR_TYPE_TRAILER], body)

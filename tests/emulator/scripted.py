@@ -1,0 +1,260 @@
+"""Real sockets for the emulator's tests: a raw HTTP client, a runtime that a test scripts, and a whole local Lambda.
+
+A script stands in for the process of an environment: it is a coroutine that speaks to the Runtime API, and what it
+returns is the exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from adapter.config import load
+from adapter.emulator.front_door import FrontDoor, listening
+from adapter.emulator.function import LocalFunction
+from adapter.emulator.report import Visit
+from adapter.emulator.url_settings import UrlSettings
+
+PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
+RUNTIME = "/2018-06-01/runtime"
+STREAMING = {"Lambda-Runtime-Function-Response-Mode": "streaming", "Content-Type": PRELUDE_TYPE}
+
+
+@dataclass
+class Response:
+    """``complete``: the body ended as its framing says, not by the end of the connection."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+    complete: bool = True
+
+    def header(self, name: str) -> str | None:
+        return next((value for field, value in self.headers if field.lower() == name.lower()), None)
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class RawClient:
+    """One HTTP/1.1 connection; requests are the bytes that a test wants them to be."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, port: int) -> RawClient:
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        await self.send(head(method, path, {"Content-Length": str(len(body))} | dict(headers or {})) + body)
+        return await self.response(method)
+
+    async def send(self, raw: bytes) -> None:
+        self.writer.write(raw)
+        await self.writer.drain()
+
+    async def response(self, method: str = "GET") -> Response:
+        response = await self.response_head()
+        if method == "HEAD" or response.status in (204, 304):
+            return response
+        if response.header("transfer-encoding") == "chunked":
+            try:
+                while piece := await self.chunk():
+                    response.body += piece
+            except asyncio.IncompleteReadError as cut:
+                response.body += cut.partial
+                response.complete = False
+        else:
+            response.body = await self.reader.readexactly(int(response.header("content-length") or 0))
+        return response
+
+    async def response_head(self) -> Response:
+        first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        fields = [line.partition(": ") for line in lines]
+        return Response(int(first.split()[1]), [(name, value) for name, _, value in fields])
+
+    async def chunk(self) -> bytes:
+        """The next chunk; empty at the last. Raises IncompleteReadError where the connection ends instead."""
+        size = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
+        return (await self.reader.readexactly(size + 2))[:-2]
+
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+    async def close(self) -> None:
+        self.writer.close()
+        try:
+            await self.writer.wait_closed()
+        except ConnectionError:
+            return
+
+
+def head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    fields = {"Host": "localhost"} | dict(headers)
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(piece), piece)
+
+
+def prelude(**fields: Any) -> bytes:
+    return json.dumps({"statusCode": 200} | fields).encode() + b"\0" * 8
+
+
+@dataclass
+class Handed:
+    """An invocation as the runtime got it."""
+
+    request_id: str
+    event: Any
+    response: Response
+
+
+class Upload:
+    """A streamed response that the runtime is sending."""
+
+    def __init__(self, client: RawClient) -> None:
+        self._client = client
+
+    async def write(self, piece: bytes) -> None:
+        await self._client.send(chunk(piece))
+
+    async def end(self, trailers: str = "") -> Response:
+        await self._client.send(f"0\r\n{trailers}\r\n".encode())
+        return await self.answer()
+
+    async def answer(self) -> Response:
+        return await self._client.response()
+
+    def abort(self) -> None:
+        self._client.abort()
+
+
+class ScriptedRuntime:
+    """Speaks to the Runtime API at ``port``."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._clients: list[RawClient] = []
+
+    async def connect(self) -> RawClient:
+        client = await RawClient.connect(self.port)
+        self._clients.append(client)
+        return client
+
+    async def call(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        client = await self.connect()
+        response = await client.request(method, path, body, headers)
+        await client.close()
+        return response
+
+    async def next(self) -> Handed:
+        response = await self.call("GET", f"{RUNTIME}/invocation/next")
+        assert response.status == 200, response
+        request_id = response.header("Lambda-Runtime-Aws-Request-Id")
+        assert request_id is not None
+        return Handed(request_id, response.json(), response)
+
+    async def respond(self, handed: Handed, body: bytes) -> Response:
+        return await self.call("POST", f"{RUNTIME}/invocation/{handed.request_id}/response", body)
+
+    async def fail(self, handed: Handed, error_type: str, message: str) -> Response:
+        body = json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+        path = f"{RUNTIME}/invocation/{handed.request_id}/error"
+        return await self.call("POST", path, body, {"Lambda-Runtime-Function-Error-Type": error_type})
+
+    async def stream(self, handed: Handed, headers: Mapping[str, str] | None = None) -> Upload:
+        client = await self.connect()
+        path = f"{RUNTIME}/invocation/{handed.request_id}/response"
+        await client.send(head("POST", path, STREAMING | {"Transfer-Encoding": "chunked"} | dict(headers or {})))
+        return Upload(client)
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+
+Script: TypeAlias = Callable[[ScriptedRuntime], Awaitable[int]]
+KILLED = -15
+
+
+class ScriptedProcess:
+    """Runs a script in the place of a process."""
+
+    def __init__(self, script: Script, address: str, group: asyncio.TaskGroup) -> None:
+        self._runtime = ScriptedRuntime(int(address.rpartition(":")[2]))
+        self._task = group.create_task(self._run(script))
+
+    async def _run(self, script: Script) -> int:
+        try:
+            return await script(self._runtime)
+        except asyncio.CancelledError:
+            return KILLED
+        finally:
+            await self._runtime.close()
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._task)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+@dataclass
+class LocalLambda:
+    """A function URL on ``port``; ``starts`` counts the environments."""
+
+    port: int = 0
+    notices: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    visits: asyncio.Queue[Visit] = field(default_factory=asyncio.Queue)
+    starts: int = 0
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        client = await RawClient.connect(self.port)
+        try:
+            return await client.request(method, path, body, headers)
+        finally:
+            await client.close()
+
+    async def visit(self) -> Visit:
+        """The next visit that is over."""
+        return await self.visits.get()
+
+
+@asynccontextmanager
+async def local_lambda(script: Script, init_limit: float = 10.0, **flags: str) -> AsyncIterator[LocalLambda]:
+    """A function URL whose environments run ``script``; ``flags`` are those of ``adapter dev``."""
+    config = load({}, flags)
+    local = LocalLambda()
+    async with asyncio.TaskGroup() as group:
+
+        async def start(address: str) -> ScriptedProcess:
+            local.starts += 1
+            return ScriptedProcess(script, address, group)
+
+        function = LocalFunction(
+            start, local.notices.put_nowait, timeout=config.timeout, region=config.region, init_limit=init_limit
+        )
+        door = FrontDoor(function, UrlSettings(config), local.visits.put_nowait)
+        async with listening(door, "127.0.0.1", 0) as local.port:
+            running = group.create_task(function.run(warm=config.warm))
+            try:
+                yield local
+            finally:
+                running.cancel()
+                await asyncio.wait([running])

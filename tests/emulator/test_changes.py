@@ -1,0 +1,43 @@
+"""Waiting for a condition."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from adapter.emulator.changes import Changes
+
+
+async def test_a_condition_that_holds_is_not_waited_for() -> None:
+    await Changes().until(lambda: True)
+
+
+async def test_everybody_is_woken_whose_condition_has_come_true_and_nobody_else() -> None:
+    changes = Changes()
+    state = 0
+    reached: list[int] = []
+
+    async def wait_for(value: int) -> None:
+        await changes.until(lambda: state >= value)
+        reached.append(value)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(wait_for(value)) for value in (1, 1, 2)]
+        await asyncio.sleep(0)
+        state = 1
+        changes.notify()
+        await asyncio.wait(tasks[:2])
+        assert reached == [1, 1]
+        state = 2
+        changes.notify()
+    assert reached == [1, 1, 2]
+
+
+async def test_who_was_cancelled_is_forgotten() -> None:
+    changes = Changes()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await changes.until(lambda: False)
+    changes.notify()
+    assert not changes._waiting
