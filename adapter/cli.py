@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from adapter.option import Option
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+# As a shell gives it: 128 + SIGINT.
+EXIT_INTERRUPTED = 130
 
 # The groups of the option table in the order of the help, with their headings.
 GROUPS = {
@@ -179,6 +181,8 @@ def main(arguments: list[str]) -> int:
         return code if isinstance(code, int) else EXIT_OK
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except click.Abort:
+        return EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE

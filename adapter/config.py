@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 OWN_PREFIX = "ADAPTER_"
 RUST_ADAPTER_PREFIX = "AWS_LWA_"
-# What Kubernetes sets in every pod beside a Service that is named "adapter"; no option may have such a name.
-_SERVICE_LINK_PREFIXES = ("ADAPTER_SERVICE_", "ADAPTER_PORT")
 
 # Variables of the Rust adapter that are gone, and what took their place.
 _REMOVED = {
@@ -602,8 +600,15 @@ def _contradictions(config: Config) -> Iterator[str]:
 def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
     known = _known_variables(OWN_PREFIX)
     for name in sorted(environ):
-        if name.startswith(OWN_PREFIX) and name not in known and not name.startswith(_SERVICE_LINK_PREFIXES):
+        if name.startswith(OWN_PREFIX) and name not in known and not _is_service_link(name, environ[name]):
             yield f"{name}: is not an option{_nearest(name, known)}"
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes set the variable, as in every pod beside a Service whose name begins with "adapter"."""
+    if "_SERVICE_HOST" in name or "_SERVICE_PORT" in name:
+        return True
+    return (name.endswith("_PORT") and "://" in value) or name.rpartition("_PORT_")[2][:1].isdigit()
 
 
 def _unknown_rust_adapter_variables(environ: Mapping[str, str]) -> Iterator[str]:
@@ -618,7 +623,10 @@ def _known_variables(prefix: str) -> frozenset[str]:
 
 
 def _nearest(name: str, known: frozenset[str]) -> str:
+    """A hint at the one of ``known`` that ``name`` is a slip of, if there is one."""
     from difflib import get_close_matches  # only a mistake needs it
 
-    matches = get_close_matches(name, known, n=1)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    # The prefix, which all of them share, would make any two alike.
+    prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
+    matches = get_close_matches(name.removeprefix(prefix), [other.removeprefix(prefix) for other in known], n=1)
+    return f"; did you mean {prefix}{matches[0]}?" if matches else ""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError
 from adapter.ports import resolve_app_port, resolve_listen
-from adapter.supervisor import AppProcess
+from adapter.supervisor import AppProcess, adopt_orphans, hold_signals, release_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +17,20 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 2
 
+# Starts this package wherever it lies: ``-I`` keeps a user's folders off the path, and so would keep off a tree of ours
+# that is not in site-packages. (``-m`` would also load runpy, a third of the interpreter's own start.)
+_START_AGAIN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from adapter.__main__ import main; sys.exit(main())"
+
+
+def own_command(*arguments: str) -> list[str]:
+    """The command that starts this program anew with ``arguments``, isolated from the user's folders."""
+    package_parent = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [sys.executable, "-I", "-c", _START_AGAIN, package_parent, *arguments]
+
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     """Serve the app that ``command`` starts, or one that runs already, as the settings say; the exit code."""
+    hold_signals()
     environ = environment()
     try:
         config = load(environ, flags)
@@ -28,6 +42,9 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     def start_app() -> AppProcess:
         return AppProcess(command, environ={**environ, "PORT": str(port)}, directory=config.app_dir)
 
+    if listen is not None:
+        # Before there can be any.
+        adopt_orphans()
     process = start_app() if command else None
 
     from adapter.logs import Log, write_stderr
@@ -40,7 +57,9 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 
         if process is not None:
             process.forward_stderr(write_stderr)
-        return Runtime(config, port=port, process=process, log=log).run()
+        runtime = Runtime(config, port=port, process=process, log=log)
+        release_signals()
+        return runtime.run()
     from adapter.proxy.serve import Proxy
 
     try:

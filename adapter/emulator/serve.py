@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-import sys
 import uuid
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from adapter.emulator.runtime_environ import LOG_STREAM, runtime_environ
 from adapter.emulator.url_settings import UrlSettings
 from adapter.errors import ConfigurationError
 from adapter.port_owner import port_owner
+from adapter.start import own_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,7 @@ def adapter_run(config: Config, environ: Mapping[str, str], command: list[str]) 
     async def start(runtime_api: str) -> ProcessTree:
         log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
         child_environ = runtime_environ(config, environ, runtime_api=runtime_api, log_stream=log_stream)
-        arguments = [sys.executable, "-I", "-m", "adapter", "run", "--", *command]
+        arguments = own_command("run", "--", *command)
         return await start_process(arguments, child_environ, marker=f"{LOG_STREAM}={log_stream}")
 
     return start

@@ -1,0 +1,32 @@
+# The adapter in /opt/adapter, with the FastAPI example behind it:
+#
+#     docker build -t web-adapter . && docker run -p 8000:8000 web-adapter
+#
+# An image of your own copies /opt/adapter out of this one; examples/*/Dockerfile show how. Its base image must have the
+# same minor version of Python: docker build --build-arg BASE=python:3.12-slim ...
+ARG BASE=python:3.13-slim
+
+FROM ${BASE} AS build
+# Optional dependencies of pyproject.toml; "[br,metrics,zstd]" has all that serve at run time.
+ARG EXTRAS=[metrics]
+COPY . /source
+RUN EXTRAS="${EXTRAS}" /source/deploy/install-tree /opt/adapter
+
+FROM ${BASE}
+COPY --from=build /opt/adapter /opt/adapter
+WORKDIR /app
+COPY constraints.txt examples/fastapi_app/ ./
+RUN pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
+
+# Outside Lambda: plain HTTP on every address, whether the app is ready on the loopback alone, and Lambda's cap on
+# streams; ADAPTER_BANDWIDTH=unlimited lifts it. On Lambda these have no effect.
+ENV ADAPTER_LISTEN=0.0.0.0:8000 \
+    ADAPTER_ADMIN=127.0.0.1:8001 \
+    ADAPTER_BANDWIDTH=lambda
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/opt/adapter/bin/adapter", "health"]
+
+# A number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+ENTRYPOINT ["/opt/adapter/bin/adapter", "run", "--"]
+CMD ["uvicorn", "main:app", "--port", "{port}"]
