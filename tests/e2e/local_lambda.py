@@ -1,0 +1,98 @@
+"""``adapter dev`` as a user starts it: a process with a function URL, and a client of it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.output import PATIENCE, Output
+
+_MARK = "LOCAL_LAMBDA_MARK"
+_URL = re.compile(r"http://127\.0\.0\.1:(\d+)/")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """``complete``: the body ended as its framing says, not with the connection."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    complete: bool
+
+    def all(self, name: str) -> list[str]:
+        return [value for field, value in self.headers if field.lower() == name]
+
+
+class LocalLambda:
+    """A running ``adapter dev``. ``output`` is its stderr, with those of the runtime and the app."""
+
+    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
+        assert process.stderr is not None
+        self.process = process
+        self.output = Output(process.stderr)
+        self._mark = f"{_MARK}={mark}".encode()
+        found = _URL.search(self.output.wait_for("a function URL at"))
+        assert found
+        self.port = int(found[1])
+
+    def connect(self) -> closing[http.client.HTTPConnection]:
+        return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE))
+
+    def ask(self, target: str, *, method: str = "GET", body: bytes | None = None) -> Reply:
+        """One request on a connection of its own."""
+        with self.connect() as connection:
+            connection.request(method, target, body)
+            response = connection.getresponse()
+            try:
+                received, complete = response.read(), True
+            except http.client.IncompleteRead as cut:
+                received, complete = cut.partial, False
+            return Reply(response.status, response.getheaders(), received, complete)
+
+    def press_ctrl_c(self) -> int:
+        """What a terminal does: SIGINT to the whole foreground process group. The exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(PATIENCE)
+
+    def pids(self) -> set[int]:
+        """Every process that is part of this, the first one included, wherever it is by now; Linux only."""
+        return {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if self._mark in _variables(entry)}
+
+
+@contextmanager
+def local_lambda(*command: str, directory: Path, flags: tuple[str, ...] = (), **environ: str) -> Iterator[LocalLambda]:
+    """Run ``adapter dev FLAGS -- COMMAND`` on a free port; nothing is left when the context ends."""
+    mark = uuid.uuid4().hex
+    with subprocess.Popen(
+        [sys.executable, "-I", "-m", "adapter", "dev", "--port", "0", *flags, "--", *command],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], _MARK: mark, **environ},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            local = LocalLambda(process, mark)
+            yield local
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE)
+        local.output.join()
+
+
+def _variables(process: Path) -> list[bytes]:
+    try:
+        return (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        # It has ended meanwhile, or is another user's.
+        return []

@@ -1,0 +1,23 @@
+"""Small events, as the front doors send them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def function_url(
+    path: str = "/", *, method: str = "GET", query: str = "", body: str = "", headers: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Payload format 2.0."""
+    return {
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers or {},
+        "requestContext": {"http": {"method": method, "path": path}, "stage": "$default"},
+        "body": body,
+        "isBase64Encoded": False,
+    }
+
+
+SQS: dict[str, Any] = {"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": "hello"}]}

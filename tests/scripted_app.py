@@ -1,0 +1,191 @@
+"""A web app made of raw sockets: it answers with exactly the bytes that a test gives it and records what it got.
+
+In a test: ``ScriptedApp``, whose replies may be bytes or a function that sends when the test lets it. As a program
+(``python scripted_app.py PORT``) it is an app for a runtime to start: it serves the reply of its environment, says
+``bye`` on stderr when it gets SIGTERM or SIGINT, and ends with the exit code 7.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+PATIENCE = 20.0
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Received:
+    """A request as it came. ``connection`` counts the app's connections, so that reuse shows."""
+
+    def __init__(self, head: bytes, connection: int, app_socket: socket.socket, stream: Any) -> None:
+        self.head = head
+        self.connection = connection
+        request_line, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+        self.method, self.target, _ = request_line.split(" ")
+        self.pairs = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        self.headers = dict(self.pairs)
+        self.body = b""
+        self._socket = app_socket
+        self._stream = stream
+
+    def read_body(self) -> bytes:
+        self.body += self._stream.read(int(self.headers.get("content-length", "0")) - len(self.body))
+        return self.body
+
+    def read_some(self, size: int) -> bytes:
+        piece: bytes = self._stream.read(size)
+        self.body += piece
+        return piece
+
+    def receive(self) -> bytes:
+        """Whatever comes next, of any length; empty at the end."""
+        piece: bytes = self._stream.read1(65536)
+        return piece
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def half_close(self) -> None:
+        """Send no more."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def hang_up(self) -> None:
+        """End the connection as soon as the reply returns."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+    def reset_on_close(self) -> None:
+        """Have the connection end with a reset once both ends of the test let go of it."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    def wait_for_hang_up(self) -> None:
+        """Return when the other end has closed."""
+        self._socket.settimeout(PATIENCE)
+        assert self._socket.recv(1) == b"", "more bytes instead of a hang-up"
+
+
+Reply = bytes | Callable[[Received], None]
+
+
+class ScriptedApp:
+    """Serves on a loopback port, or on a Unix socket at ``path``. ``replies`` are by path; ``default`` is the others'.
+
+    A reply that is a function reads the body itself if it wants it. ``requests`` has all requests but readiness probes.
+    """
+
+    def __init__(
+        self, *, port: int = 0, path: str | None = None, default: Reply = OK, records_probes: bool = False
+    ) -> None:
+        self.replies: dict[str, Reply] = {}
+        self.default = default
+        self.requests: list[Received] = []
+        self._records_probes = records_probes
+        self._changed = threading.Condition()
+        self._sockets: list[socket.socket] = []
+        if path is None:
+            self._listener = socket.create_server(("127.0.0.1", port))
+            self.port: int = self._listener.getsockname()[1]
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(path)
+            self._listener.listen()
+            self.port = 0
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def __enter__(self) -> ScriptedApp:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def close(self) -> None:
+        """Stop listening and hang up on everybody."""
+        for open_socket in (self._listener, *self._sockets):
+            try:
+                open_socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+        self._listener.close()
+
+    def wait_for_request(self, count: int = 1) -> Received:
+        """The ``count``-th request, as soon as its head is here."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE), f"request {count} never came"
+            return self.requests[count - 1]
+
+    def join(self) -> None:
+        self._threads[0].join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except OSError:
+                return
+            self._sockets.append(accepted)
+            thread = threading.Thread(target=self._serve, args=(accepted, len(self._sockets)), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, accepted: socket.socket, number: int) -> None:
+        with accepted, accepted.makefile("rb") as stream:
+            try:
+                while self._serve_request(accepted, number, stream):
+                    pass
+            except OSError:
+                return
+
+    def _serve_request(self, accepted: socket.socket, number: int, stream: Any) -> bool:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = stream.readline()
+            if not line:
+                return False
+            head += line
+        received = Received(head, number, accepted, stream)
+        is_probe = received.target == "/" and received.headers.get("connection") == "close"
+        if not is_probe or self._records_probes:
+            with self._changed:
+                self.requests.append(received)
+                self._changed.notify_all()
+        reply = self.replies.get(received.target.partition("?")[0], self.default)
+        if isinstance(reply, bytes):
+            received.read_body()
+            received.send(reply)
+        else:
+            reply(received)
+        return received.headers.get("connection") != "close"
+
+
+def response(body: bytes, *headers: str, status: int = 200) -> bytes:
+    """A whole response with a length."""
+    lines = [f"HTTP/1.1 {status} Whatever", *headers, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+def main(port: str) -> None:
+    reply = os.environ.get("SCRIPTED_REPLY", "").encode("latin-1") or OK
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"bye on {signal.Signals(number).name}\n".encode())
+        os._exit(7)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    app = ScriptedApp(port=int(port), default=reply) if port.isdigit() else ScriptedApp(path=port, default=reply)
+    os.write(2, f"PORT is {os.environ.get('PORT')}\n".encode())
+    app.join()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
