@@ -54,8 +54,8 @@ def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]
     """Gives a command the flags of ``groups``, then CMD. It gets the texts as one mapping, ``flags``."""
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:
-        def call(command: tuple[str, ...], **given: str | bool | None) -> int:
-            flags = {name: _as_text(value) for name, value in given.items() if value is not None}
+        def call(command: tuple[str, ...], **given: str | bool | tuple[str, ...] | None) -> int:
+            flags = {name: _as_text(value) for name, value in given.items() if value not in (None, ())}
             return function(list(command), flags)
 
         call.__doc__ = function.__doc__
@@ -78,10 +78,14 @@ def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callabl
     help_text = f"{option.description} [{'; '.join(described)}]".replace("`", "")
     if option.parse is parse.boolean:
         return click.option(f"{option.flag}/--no-{str(option.flag)[2:]}", option.name, default=None, help=help_text)
-    return click.option(str(option.flag), option.name, metavar=option.metavar, help=help_text)
+    return click.option(
+        str(option.flag), option.name, metavar=option.metavar, multiple=option.repeatable, help=help_text
+    )
 
 
-def _as_text(value: str | bool) -> str:
+def _as_text(value: str | bool | tuple[str, ...] | None) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else value
 
 

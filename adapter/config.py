@@ -424,6 +424,93 @@ class Config:
         group="dev",
     )
 
+    front_doors = Option[tuple[tuple[str, int | None], ...]](
+        "What stands in front of the function, several at once if you like; each gets the next free port or its own.",
+        parse=parse.front_doors,
+        default=(),
+        default_text="`function-url`",
+        env=("ADAPTER_FRONT_DOOR",),
+        flag="--front-door",
+        metavar="|".join(parse.FRONT_DOORS) + "[:PORT]",
+        repeatable=True,
+        group="dev",
+    )
+    invoke_port = Option[int | None](
+        "The port of the Invoke APIs, for SDKs and the AWS CLI; 0: any free one.",
+        parse=parse.listen_port,
+        default=None,
+        default_text="that of `--port` + 1: `3001`",
+        env=("ADAPTER_INVOKE_PORT",),
+        group="dev",
+    )
+    dev_function_name = Option[str | None](
+        "The only function name that the Invoke APIs know.",
+        parse=parse.text,
+        default=None,
+        default_text="any name will do",
+        env=("ADAPTER_FUNCTION_NAME",),
+        flag="--function-name",
+        metavar="NAME",
+        group="dev",
+    )
+    stage = Option(
+        "The stage in the events of a REST API.",
+        parse=parse.text,
+        default="prod",
+        env=("ADAPTER_STAGE",),
+        metavar="NAME",
+        group="dev",
+    )
+    resource = Option(
+        "The resource of a REST API; a path that it does not cover is refused.",
+        parse=parse.resource,
+        default="/{proxy+}",
+        env=("ADAPTER_RESOURCE",),
+        metavar="PATH",
+        group="dev",
+    )
+    rest_idle_timeout = Option(
+        "Break off a stream of a REST API that is silent for so many seconds; edge-optimised APIs have 30.",
+        parse=parse.positive_seconds,
+        default=300.0,
+        env=("ADAPTER_REST_IDLE_TIMEOUT",),
+        group="dev",
+    )
+    retry_delay = Option(
+        "How many seconds before the first retry of an asynchronous invocation; the second waits twice as long.",
+        parse=parse.seconds,
+        default=60.0,
+        env=("ADAPTER_RETRY_DELAY",),
+        group="dev",
+    )
+    faults = Option(
+        "Let things go wrong: delay, throttle, kill, truncate, fill, drop, init; see docs/dev.md.",
+        parse=parse.text,
+        default="",
+        env=("ADAPTER_FAULT",),
+        flag="--fault",
+        metavar="KIND[=AMOUNT][:RATE][@HEADER]",
+        repeatable=True,
+        group="dev",
+    )
+    fault_seed = Option(
+        "Where the random numbers of faults start, so that a run can be repeated.",
+        parse=parse.positive_integer,
+        default=1,
+        env=("ADAPTER_FAULT_SEED",),
+        metavar="NUMBER",
+        group="dev",
+    )
+    record = Option[str | None](
+        "Write every invocation to a file in this folder, secrets included; adapter invoke FILE makes it again.",
+        parse=parse.text,
+        default=None,
+        default_text="off",
+        env=("ADAPTER_RECORD",),
+        metavar="DIR",
+        group="dev",
+    )
+
     # --- what only Lambda sets -------------------------------------------------------------------------------------
     runtime_api = Option[str | None](
         "Where Lambda's Runtime API is.",

@@ -1,13 +1,14 @@
 """Log lines on stderr, as text or as JSON in the shape of Lambda's own (timestamp, level, message, requestId).
 
-Each line is one write, so that lines of several processes never mix. The standard library's logging is not used: its
-import alone takes as long as the interpreter's start.
+Each line is one write up to PIPE_BUF bytes, so that lines of several processes never mix. The standard library's
+logging is not used: its import alone takes as long as the interpreter's start.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from select import PIPE_BUF, POLLOUT, poll
 from time import gmtime, strftime, time
 
 TYPE_CHECKING = False
@@ -16,16 +17,20 @@ if TYPE_CHECKING:
 
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
 _STDERR = 2
+# How long a line may wait until stderr takes it, in seconds. Nobody may read it, and a request is worth more than its
+# line.
+_PATIENCE = 0.1
 
 
 class Log:
     """Writes lines of at least ``level``. ``format`` is ``text`` or ``json``."""
 
-    __slots__ = ("_access", "_json", "_threshold")
+    __slots__ = ("_access", "_json", "_lost", "_threshold")
 
     def __init__(self, *, format: str = "text", level: str = "info", access: bool = True) -> None:
         self._json = format == "json"
         self._threshold = _LEVELS[level]
+        self._lost = 0
         self._access = access and self._threshold <= _LEVELS["info"]
 
     def debug(self, message: str, **fields: object) -> None:
@@ -57,8 +62,19 @@ class Log:
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
         if _LEVELS[level] < self._threshold:
             return
+        if self._lost and stderr_is_free():
+            lost, self._lost = self._lost, 0
+            self.warning(f"lines that were lost since nobody took them from stderr: {lost}")
         line = self._as_json(level, message, fields) if self._json else self._as_text(level, message, fields)
-        write_stderr(line.encode("utf-8", "backslashreplace"))
+        self._send(line.encode("utf-8", "backslashreplace"))
+
+    def _send(self, line: bytes) -> None:
+        for start in range(0, len(line), PIPE_BUF):
+            # One is waited for; those after it are lost at once, until somebody reads again.
+            if not stderr_is_free(0.0 if self._lost else _PATIENCE):
+                self._lost += 1
+                return
+            write_stderr(line[start : start + PIPE_BUF])
 
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
@@ -71,6 +87,14 @@ class Log:
         now = time()
         timestamp = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
         return json.dumps({"timestamp": timestamp, "level": level.upper(), "message": message, **fields}) + "\n"
+
+
+def stderr_is_free(seconds: float = 0.0) -> bool:
+    """Whether stderr takes PIPE_BUF bytes without making the writer wait, or does so within ``seconds``."""
+    poller = poll()
+    poller.register(_STDERR, POLLOUT)
+    # A stderr that is gone counts: writing to it does not wait.
+    return bool(poller.poll(seconds * 1000))
 
 
 def write_stderr(line: bytes) -> None:

@@ -35,6 +35,8 @@ _SIZE_UNITS = {
 }
 #: What ``none`` stands for among stream limits.
 NO_LIMIT = 0
+#: The front doors of the local Lambda.
+FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
 
 
@@ -173,7 +175,7 @@ def statuses(value: str) -> frozenset[int]:
     for part in value.split(","):
         low, dash, high = (piece.strip() for piece in part.partition("-"))
         high = high if dash else low
-        if not (low.isdigit() and high.isdigit() and 100 <= int(low) <= int(high) <= 999):
+        if not ((low + high).isascii() and low.isdigit() and high.isdigit() and 100 <= int(low) <= int(high) <= 999):
             raise ValueError("is not a list of statuses; use numbers and ranges, for example 200-399,404")
         found.update(range(int(low), int(high) + 1))
     return frozenset(found)
@@ -200,6 +202,26 @@ def stream_limit(value: str) -> int:
     """How many body bytes a stream may have: a preset (``20mb``, ``200mb``, ``none``: NO_LIMIT) or any size."""
     preset = value.lower()
     return _STREAM_LIMIT_PRESETS[preset] if preset in _STREAM_LIMIT_PRESETS else size(value)
+
+
+def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
+    """Front doors, each as ``NAME`` or ``NAME:PORT``, with commas between them."""
+    found = []
+    for part in filter(None, map(str.strip, value.split(","))):
+        name, colon, number = part.partition(":")
+        if name not in FRONT_DOORS:
+            raise ValueError(f"has no known front door; use one of {', '.join(FRONT_DOORS)}")
+        found.append((name, listen_port(number) if colon else None))
+    if not found:
+        raise ValueError(f"names no front door; use one of {', '.join(FRONT_DOORS)}")
+    return tuple(found)
+
+
+def resource(value: str) -> str:
+    """A resource of a REST API: a path, of which segments may be parameters."""
+    if not value.startswith("/") or "?" in value or value.count("{") != value.count("}"):
+        raise ValueError("is not a resource, for example /{proxy+} or /orders/{id}")
+    return value
 
 
 def bandwidth(value: str) -> Bandwidth | None:

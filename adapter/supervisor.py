@@ -2,7 +2,10 @@
 
 The app leads a process group of its own, so that a signal reaches all of it and only it; if the adapter dies without a
 word, the kernel kills the app. One daemon thread moves the app's stderr on to ours and keeps its last lines. Nobody
-waits for that thread's end, since grandchildren may hold the pipe open for ever.
+waits long for that thread's end, since grandchildren may hold the pipe open for ever.
+
+Until their handlers are there, signals are held back and not lost; PID 1 would never get them otherwise, since the
+kernel spares it every default action.
 
 This module is imported before the app runs, so whatever is slow to import is imported in the child or afterwards.
 """
@@ -16,9 +19,13 @@ from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import signal as _signal
+    from collections.abc import Callable, Iterator, Mapping
     from threading import Thread
     from typing import NoReturn
+else:
+    # The built-in module beneath `signal`, whose import would cost a third of the interpreter's start.
+    import _signal
 
 # How much of the app's stderr is kept for an init error, in bytes.
 STDERR_TAIL = 4096
@@ -29,29 +36,55 @@ _LAST_WORDS = 0.2
 # The shell's exit codes for a command that is not there and for one that cannot be run.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
-# Numbers that are the same on Linux and macOS. `import signal` would cost a third of the interpreter's start.
-_SIGKILL, _SIGPIPE, _SIGXFSZ, _SIG_DFL = 9, 13, 25, 0
+# Signals that end the adapter and with it the app.
+ENDING = (_signal.SIGTERM, _signal.SIGINT)
+# Signals that mean something to the app and nothing to the adapter.
+PASSED_ON = (_signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
 # Linux, prctl(2).
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+# A process that is killed may leave children behind, which may have children of their own; that many rounds find them.
+_KILL_ROUNDS = 10
+
+
+def hold_signals() -> None:
+    """Keep ENDING and PASSED_ON pending until ``release_signals``, when somebody will take them."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING + PASSED_ON)
+
+
+def release_signals() -> None:
+    """Take the signals that were held back, and those to come."""
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING + PASSED_ON)
 
 
 class AppProcess:
-    """The app that ``command`` starts. ``pid`` is also its process group."""
+    """The app that ``command`` starts. ``pid`` is also its process group.
+
+    Raises OSError where no descriptor or no process is left for it.
+    """
 
     def __init__(self, command: list[str], *, environ: Mapping[str, str], directory: str | None = None) -> None:
         parent = os.getpid()
         read_end, write_end = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            _become(command, environ=environ, directory=directory, stderr=write_end, parent=parent)
-        os.close(write_end)
+        # A signal that reached the child while it is still this program would be taken for one to the adapter.
+        mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING + PASSED_ON)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _become(command, environ=environ, directory=directory, stderr=write_end, parent=parent)
+        except OSError:
+            os.close(read_end)
+            raise
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+            os.close(write_end)
         # Also done by the child: whoever comes first, the group is there before it is used.
         _ignore_os_error(lambda: os.setpgid(pid, pid))
         self.pid = pid
         self._stderr = read_end
         self._tail = b""
         self._exit_code: int | None = None
+        self._group_is_gone = False
         self._lock = allocate_lock()
         self._drainer: Thread | None = None
 
@@ -71,9 +104,12 @@ class AppProcess:
         """The descriptor that ``read_stderr`` reads, for an event loop."""
         return self._stderr
 
-    def read_stderr(self, write: Callable[[bytes], None]) -> bool:
-        """Hand the next piece of the app's stderr to ``write``, waiting for it; False at the end, which closes it."""
-        piece = os.read(self._stderr, 65536)
+    def read_stderr(self, write: Callable[[bytes], None], size: int = 65536) -> bool:
+        """Hand the next piece of the app's stderr to ``write``; False at the end, which closes it.
+
+        Waits for it, unless ``stderr`` has been made non-blocking: then it raises BlockingIOError.
+        """
+        piece = os.read(self._stderr, size)
         if not piece:
             os.close(self._stderr)
             return False
@@ -83,13 +119,16 @@ class AppProcess:
 
     def last_lines(self) -> str:
         """What the app, which has ended, wrote to its stderr last: at most STDERR_TAIL bytes, no line cut in two."""
-        if self._drainer is not None:
-            self._drainer.join(_LAST_WORDS)
+        self._await_last_words()
         text = self._tail.decode("utf-8", "replace")
         if len(self._tail) == STDERR_TAIL:
             # Unless one line is all there is: a part of it says more than nothing.
             text = text.partition("\n")[2] or text
         return text.strip()
+
+    def _await_last_words(self) -> None:
+        if self._drainer is not None:
+            self._drainer.join(_LAST_WORDS)
 
     def exit_code(self) -> int | None:
         """None while the app runs; else its exit code as a shell gives it, 128 + n for signal n."""
@@ -107,13 +146,7 @@ class AppProcess:
         Nobody else in this process may have children of its own.
         """
         with self._lock:
-            while True:
-                try:
-                    pid, status = os.waitpid(-1, os.WNOHANG)
-                except ChildProcessError:
-                    return
-                if pid == 0:
-                    return
+            for pid, status in ended_children():
                 if pid == self.pid:
                     self._note_exit(status)
 
@@ -123,21 +156,30 @@ class AppProcess:
 
     def signal(self, number: int) -> None:
         """Send a signal to the app's whole group; one that is gone already is no error."""
-        _ignore_os_error(lambda: os.killpg(self.pid, number))
+        # By then its number may be another group's.
+        if not self._group_is_gone:
+            _ignore_os_error(lambda: os.killpg(self.pid, number))
+
+    def kill(self) -> None:
+        """Kill the app's whole group: also, after an orderly end, what the app left behind in it."""
+        self.signal(_signal.SIGKILL)
+        self._group_is_gone = self._exit_code is not None
 
     def stop(self, grace: float, wait: Callable[[float], None]) -> int:
         """Wait up to ``grace`` seconds for the app to end, then kill its group; give its exit code.
+
+        What it said last has been handed on by then, unless somebody outside the group holds its stderr open.
 
         The app must have been told to end. ``wait(seconds)`` returns early when a child of ours has ended.
         """
         give_up = monotonic() + grace
         while (code := self.exit_code()) is None and monotonic() < give_up:
             wait(_STOP_POLL)
-        # Also after an orderly end: what the app left behind in its group goes too.
-        self.signal(_SIGKILL)
+        self.kill()
         while code is None:
             wait(_STOP_POLL)
             code = self.exit_code()
+        self._await_last_words()
         return code
 
 
@@ -149,12 +191,38 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def ended_children() -> Iterator[tuple[int, int]]:
+    """Wait for every child that has ended: its pid and its status, as ``os.waitpid`` gives them."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
+
+
 def kill_children() -> None:
-    """Kill whatever is still a child of this process: orphans that left the app's group. Linux only."""
+    """Kill whatever is still a child of this process or becomes one by that, and wait for it. Linux only.
+
+    These are orphans that left the app's group. The app's exit code is lost, unless it is known already.
+    """
     from functools import partial
 
-    for pid in _read(f"/proc/self/task/{os.getpid()}/children").split():
-        _ignore_os_error(partial(os.kill, int(pid), _SIGKILL))
+    for _ in range(_KILL_ROUNDS):
+        pids = [int(pid) for pid in _read(f"/proc/self/task/{os.getpid()}/children").split()]
+        if not pids:
+            return
+        for pid in pids:
+            _ignore_os_error(partial(os.kill, pid, _signal.SIGKILL))
+        for pid in pids:
+            # Its children are ours by the time that this returns.
+            _ignore_os_error(partial(_wait_for, pid))
+
+
+def _wait_for(pid: int) -> None:
+    os.waitpid(pid, 0)
 
 
 def _read(path: str) -> str:
@@ -187,16 +255,20 @@ def _become(
 
 
 def _restore_signals(parent: int) -> None:
-    """Undo what Python ignores, and have the kernel kill this process when the adapter is gone."""
-    import ctypes  # in the child: the adapter itself does not wait for it
-
-    libc = ctypes.CDLL(None)
-    for number in (_SIGPIPE, _SIGXFSZ):
-        libc.signal(number, _SIG_DFL)
+    """Undo what Python ignores and handles, and have the kernel kill this process when the adapter is gone."""
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        _signal.signal(number, _signal.SIG_DFL)
+    for number in ENDING + PASSED_ON:
+        # What was ignored when the adapter came, as under nohup, stays ignored.
+        if callable(_signal.getsignal(number)):
+            _signal.signal(number, _signal.SIG_DFL)
+    release_signals()
     if sys.platform == "linux":
-        libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+        import ctypes  # in the child: the adapter itself does not wait for it
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)
         if os.getppid() != parent:
-            os._exit(128 + _SIGKILL)
+            os._exit(128 + _signal.SIGKILL)
 
 
 def _ignore_os_error(call: Callable[[], None]) -> None:

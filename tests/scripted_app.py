@@ -51,6 +51,15 @@ class Received:
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def push(self, data: bytes, seconds: float) -> bool:
+        """Send for at most ``seconds``; whether the other end took everything."""
+        self._socket.settimeout(seconds)
+        try:
+            self._socket.sendall(data)
+        except TimeoutError:
+            return False
+        return True
+
     def half_close(self) -> None:
         """Send no more."""
         self._socket.shutdown(socket.SHUT_WR)

@@ -126,22 +126,14 @@ class App:
     def _send(self, parts: tuple[bytes, ...], deadline: float | None) -> Connection:
         connection = self._take_idle()
         if connection is not None:
-            connection.deadline = deadline
             try:
-                connection.send(parts)
+                return _sent_over(connection, parts, deadline)
             except OSError:
-                # The app had closed and has seen none of this request: a fresh connection can carry it.
-                connection.close()
-            else:
-                return connection
+                pass  # The app had closed and has seen none of this request: a fresh connection can carry it.
         try:
-            connection = Connection(self.address)
-            connection.deadline = deadline
-            # An app that answers before it has read everything (413, say) is heard all the same.
-            connection.send(parts)
+            return _sent_over(Connection(self.address), parts, deadline)
         except OSError as error:
             raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
-        return connection
 
     def _take_idle(self) -> Connection | None:
         connection, self._connection = self._connection, None
@@ -149,6 +141,18 @@ class App:
             connection.close()
             return None
         return connection
+
+
+def _sent_over(connection: Connection, parts: tuple[bytes, ...], deadline: float | None) -> Connection:
+    """``connection`` with ``parts`` on their way; closed where that fails."""
+    connection.deadline = deadline
+    try:
+        # An app that answers before it has read everything (413, say) is heard all the same.
+        connection.send(parts)
+    except (OSError, AppTimeout):
+        connection.close()
+        raise
+    return connection
 
 
 class Readiness:

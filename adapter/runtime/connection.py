@@ -66,7 +66,10 @@ class Address:
                 connected.close()
                 raise
         else:
-            connected = socket.create_connection((self.host, self.port), timeout)
+            try:
+                connected = socket.create_connection((self.host, self.port), timeout)
+            except UnicodeError as error:
+                raise OSError(f"{self.host!r} is not a host name") from error
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.settimeout(None)
         return connected
@@ -76,10 +79,9 @@ class Connection:
     """A connection to ``address``, used for one exchange after the other.
 
     ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None: never.
-    ``is_whole`` tells that everything was sent that was to be sent; if not, no other exchange can follow.
     """
 
-    __slots__ = ("_buffer", "_idle_since", "_socket", "_view", "deadline", "is_whole")
+    __slots__ = ("_buffer", "_idle_since", "_socket", "_unsent", "_view", "deadline")
 
     def __init__(self, address: Address) -> None:
         self._socket = address.connect()
@@ -87,7 +89,8 @@ class Connection:
         self._view = memoryview(self._buffer)
         self._idle_since = (monotonic(), time())
         self.deadline: float | None = None
-        self.is_whole = True
+        # What the peer was not ready to take: it may answer before it has read everything.
+        self._unsent: list[memoryview] = []
 
     def fileno(self) -> int:
         """For poll()."""
@@ -100,7 +103,8 @@ class Connection:
     def send(self, parts: Sequence[Piece]) -> bool:
         """Send ``parts`` one after the other; False when the peer answered or hung up before it had taken them all.
 
-        Raises OSError when the peer has taken nothing of it, AppTimeout past the deadline.
+        What was not taken then goes on in ``receive``, since an app may answer while it still reads. Raises OSError
+        when the peer has taken nothing of it, AppTimeout past the deadline.
         """
         if len(parts) > _MAX_PARTS:
             parts = (b"".join(parts),)
@@ -110,38 +114,35 @@ class Connection:
         except BlockingIOError:
             sent = 0
         if sent < total:
-            self.is_whole = self._send_rest(parts, sent)
+            self._unsent = _rest(parts, sent)
+            self._send_until_readable()
         return self.is_whole
 
-    def _send_rest(self, parts: Sequence[Piece], sent: int) -> bool:
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was sent that was to be sent; if not, no other exchange can follow."""
+        return not self._unsent
+
+    def _send_until_readable(self) -> None:
+        """Send what is left, until that is done or there is something to receive, the peer's hanging up included."""
         poller = poll()
         poller.register(self._socket, POLLIN | POLLOUT)
-        for part in parts:
-            if sent >= len(part):
-                sent -= len(part)
+        while self._unsent and not self._poll(poller) & ~POLLOUT:
+            try:
+                sent = self._socket.send(self._unsent[0], socket.MSG_DONTWAIT)
+            except BlockingIOError:
                 continue
-            rest = memoryview(part)[sent:]
-            sent = 0
-            while rest:
-                events = self._poll(poller)
-                if events & ~POLLOUT:
-                    return False
-                try:
-                    rest = rest[self._socket.send(rest, socket.MSG_DONTWAIT) :]
-                except BlockingIOError:
-                    continue
-                except (BrokenPipeError, ConnectionResetError):
-                    # What the peer said before it hung up can still be read.
-                    return False
-        return True
+            except (BrokenPipeError, ConnectionResetError):
+                # What the peer said before it hung up can still be read.
+                return
+            self._unsent = _rest(self._unsent, sent)
 
     def receive(self, reader: ResponseReader) -> list[memoryview]:
         """Receive once and give what ``reader`` makes of it: pieces of the body, perhaps none.
 
         Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout past the deadline.
         """
-        if self.deadline is not None:
-            self._wait_readable()
+        self._wait_readable()
         size = self._socket.recv_into(self._buffer)
         if size:
             return reader.feed(self._view[:size])
@@ -174,8 +175,7 @@ class Connection:
         body += bytes(reader.remaining)
         with memoryview(body) as view:
             while reader.remaining:
-                if self.deadline is not None:
-                    self._wait_readable()
+                self._wait_readable()
                 size = self._socket.recv_into(view[position:])
                 if not size:
                     reader.feed_eof()
@@ -195,6 +195,10 @@ class Connection:
         since, wall_since = self._idle_since
         if monotonic() - since >= idle_timeout or not 0 <= time() - wall_since < idle_timeout:
             return False
+        return self.is_open()
+
+    def is_open(self) -> bool:
+        """Whether the peer, which owes nothing, has neither closed nor sent anything."""
         try:
             self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -205,6 +209,10 @@ class Connection:
         return False
 
     def _wait_readable(self) -> None:
+        if self._unsent:
+            self._send_until_readable()
+        if self.deadline is None:
+            return
         poller = poll()
         poller.register(self._socket, POLLIN)
         self._poll(poller)
@@ -216,3 +224,13 @@ class Connection:
         if not ready:
             raise AppTimeout("the app did not answer before the deadline")
         return ready[0][1]
+
+
+def _rest(parts: Sequence[Piece], sent: int) -> list[memoryview]:
+    """``parts`` without their first ``sent`` bytes."""
+    rest = []
+    for part in parts:
+        if sent < len(part):
+            rest.append(memoryview(part)[sent:])
+        sent = max(0, sent - len(part))
+    return rest

@@ -19,8 +19,6 @@ from adapter.runtime.signals import Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from adapter.config import Config
     from adapter.logs import Log
     from adapter.payload.messages import Invocation
@@ -47,7 +45,7 @@ class Runtime:
         self._signals = Signals(self._forward_signal)
         self._api = RuntimeApi(_runtime_api_address(config), wake_up=self._signals.fileno())
         self._app = App(config, port)
-        self._readiness = Readiness(config, port, check_app=self._check_app, wait=self._signals.wait)
+        self._readiness = Readiness(config, port, check_app=self._check_app, wait=self._pause)
         # Kept open, unread, for as long as the process lives.
         self._extension: Connection | None = None
         self._ready = False
@@ -64,8 +62,12 @@ class Runtime:
                 self._report_failed_init(error)
                 self._failure = error
         except RuntimeApiError as error:
-            self._failure = error
+            self._fail(error)
         return self._shut_down()
+
+    def _fail(self, error: AdapterError) -> None:
+        self._log.error(f"ending: {error}")
+        self._failure = error
 
     def _register(self) -> None:
         try:
@@ -99,7 +101,9 @@ class Runtime:
             call_hook(self._app, self._config.before_checkpoint_path)
         # No connection may be open in the snapshot: its other end will be gone.
         self._app.drop_connection()
-        self._api.restore_next()
+        self._api.restore_next(self._stopped)
+        if self._stopped():
+            return
         try:
             if self._config.after_restore_path is not None:
                 call_hook(self._app, self._config.after_restore_path)
@@ -122,16 +126,14 @@ class Runtime:
         try:
             self._serve(RuntimeApi(_runtime_api_address(self._config)), App(self._config, self._port))
         except AdapterError as error:
-            self._failure = error
+            self._fail(error)
             self._signals.wake()
 
     def _serve(self, api: RuntimeApi, app: App) -> None:
         """Take one invocation after the other until the end is announced."""
         relay = Relay(self._config, api=api, app=app, log=self._log)
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        pause: Callable[[float], object] = self._signals.wait if in_main_thread else sleep
         while not self._stopped():
-            invocation = api.next(stopped=self._stopped, wait=pause)
+            invocation = api.next(stopped=self._stopped, wait=self._pause)
             if invocation is None:
                 return
             try:
@@ -155,9 +157,16 @@ class Runtime:
         api.close()
         api.send_error(invocation, AdapterError("a fault of the adapter; its log has the details"))
 
+    def _pause(self, seconds: float) -> None:
+        """Wait; the main thread, which alone may take wake-ups off their pipe, is woken by them."""
+        if _in_main_thread():
+            self._signals.wait(seconds)
+        else:
+            sleep(seconds)
+
     def _stopped(self) -> bool:
         """Whether the end was announced or there is nothing left to serve."""
-        if threading.current_thread() is threading.main_thread():
+        if _in_main_thread():
             self._signals.clear()
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
 
@@ -193,12 +202,15 @@ class Runtime:
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is not None and self._process.exit_code() is None:
-            self._log.error(f"ending: {self._failure}")
             self._process.signal(SIGTERM)
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
         if self._failure is None:
             return code
         return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _runtime_api_address(config: Config) -> Address:

@@ -15,6 +15,7 @@ from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
 from adapter.payload.prelude import CONTENT_TYPE, encode_prelude
 from adapter.payload.request import RequestRules, app_request
+from adapter.payload.request_line import percent_decoded
 from adapter.throttle import BUFFERED_RESPONSE_LIMIT
 
 TYPE_CHECKING = False
@@ -44,7 +45,8 @@ class Relay:
         self._error_statuses = config.error_statuses
         self._codings = available_codings() if config.compression else {}
         self._body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
-        self._hooks = {config.before_checkpoint_path, config.after_restore_path} - {None}
+        hooks = (config.before_checkpoint_path, config.after_restore_path)
+        self._hooks = {_plain_path(hook) for hook in hooks if hook is not None}
         self._request_rules = RequestRules(
             base_path=config.base_path,
             pass_through_path=config.pass_through_path,
@@ -79,7 +81,7 @@ class Relay:
         self._write_line(exchange)
 
     def _ask(self, request: Request, invocation: Invocation) -> AppResponse | _Refusal:
-        if self._hooks and request.target.partition("?")[0] in self._hooks:
+        if self._hooks and _plain_path(request.target) in self._hooks:
             return _Refusal()
         deadline = None
         if self._deadline_margin is not None and invocation.deadline_ms:
@@ -127,6 +129,8 @@ class Relay:
                     break
                 pieces = body.receive()
         except InvocationError as error:
+            if not stream.begun:
+                raise
             exchange.failed(error)
             exchange.problem = stream.fail(error)
         else:
@@ -161,11 +165,19 @@ class _Body:
         return self._encoded(self._response.receive())
 
     def read(self, limit: int) -> bytes | bytearray | None:
-        """The whole body; None when the app's is over ``limit``."""
-        body = self._response.read(limit)
-        if body is None or self._compressor is None:
-            return body
-        return self._compressor.compress(body) + self._compressor.finish()
+        """The whole body; None when it is over ``limit``, compressed where that was agreed."""
+        if self._compressor is None:
+            return self._response.read(limit)
+        body = bytearray()
+        pieces = self._response.pieces
+        while True:
+            for piece in pieces:
+                body += self._compressor.compress(piece)
+            if self.complete:
+                return body + self._compressor.finish()
+            if len(body) > limit:
+                return None
+            pieces = self._response.receive()
 
     def _encoded(self, pieces: list[memoryview]) -> list[Piece]:
         encoded: list[Piece] = [*pieces]
@@ -233,6 +245,11 @@ class _Refusal:
         return
 
 
+def _plain_path(target: str) -> str:
+    """The path that an app sees in ``target``, so that no percent-encoding disguises it."""
+    return percent_decoded(target.partition("?")[0])
+
+
 def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:
     if codec.has_prelude:
         return CONTENT_TYPE if streamed else _JSON
@@ -240,8 +257,10 @@ def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:
 
 
 def _error_status(response: AppResponse) -> AppErrorStatus:
-    body = response.read(_ERROR_BODY_LIMIT)
-    response.close()
+    try:
+        body = response.read(_ERROR_BODY_LIMIT)
+    finally:
+        response.close()
     text = f"over {_ERROR_BODY_LIMIT} bytes" if body is None else body.decode("utf-8", "replace")
     return AppErrorStatus(f"the app answered {response.head.status}, which AWS_LWA_ERROR_STATUS_CODES names: {text}")
 

@@ -68,22 +68,27 @@ class RuntimeApi:
         raise AssertionError("the last attempt returns or raises")
 
     def _next(self, stopped: Callable[[], bool]) -> Invocation | None:
+        answer = self._get(self._next_request, stopped)
+        return None if answer is None else _invocation(*answer)
+
+    def _get(self, request: bytes, stopped: Callable[[], bool]) -> tuple[ResponseHead, bytes] | None:
+        """The answer to a GET that may take hours, which must be a 200; None when woken up and ``stopped()``."""
         connection = self.connect()
-        connection.send((self._next_request,))
+        connection.send((request,))
         if self._wake_up is not None and not _wait_for_either(connection, self._wake_up, stopped):
             self.close()
             return None
         reader = ResponseReader("GET")
         pieces = connection.receive_head(reader)
-        event = connection.receive_body(reader, pieces, None)
+        body = connection.receive_body(reader, pieces, None)
         head = reader.head
         assert head is not None
-        assert event is not None, "there was no limit"
-        if head.status != 200:
-            raise RuntimeApiError(f"status {head.status}: {event[:200].decode('utf-8', 'replace')}")
+        assert body is not None, "there was no limit"
         if not reader.reusable:
             self.close()
-        return _invocation(head, bytes(event))
+        if head.status != 200:
+            raise RuntimeApiError(f"status {head.status}: {body[:200].decode('utf-8', 'replace')}")
+        return head, bytes(body)
 
     def send_response(self, invocation: Invocation, parts: Sequence[bytes], content_type: str) -> str:
         """Answer with a whole payload. Gives an empty text, or what Lambda found wrong with it (413: too large)."""
@@ -101,12 +106,17 @@ class RuntimeApi:
         """Report that the init phase failed; the process must end after it."""
         self._post(f"{_RUNTIME}/init/error", (_error_body(error),), _error_headers(error))
 
-    def restore_next(self) -> None:
-        """Tell Lambda that the snapshot may be taken; returns after a restore, perhaps hours later."""
-        connection = self.connect()
-        connection.send((f"GET {_RUNTIME}/restore/next HTTP/1.1\r\n".encode() + self.host_line + b"\r\n",))
-        self.read_answer(connection, ResponseReader("GET"))
-        self.close()
+    def restore_next(self, stopped: Callable[[], bool]) -> None:
+        """Tell Lambda that the snapshot may be taken; returns after a restore, or when woken up and ``stopped()``.
+
+        Raises RuntimeApiError.
+        """
+        try:
+            self._get(f"GET {_RUNTIME}/restore/next HTTP/1.1\r\n".encode() + self.host_line + b"\r\n", stopped)
+        except (OSError, InvocationError, RuntimeApiError) as error:
+            raise RuntimeApiError(f"no restore from the Runtime API at {self._address}: {error}") from error
+        finally:
+            self.close()
 
     def send_restore_error(self, error: AdapterError) -> None:
         """Report that the restore failed; the process must end after it."""
@@ -128,7 +138,9 @@ class RuntimeApi:
             raise RuntimeApiError(f"POST {path} to the Runtime API at {self._address}: {error}") from error
 
     def connect(self) -> Connection:
-        """The connection; a new one where there is none. Raises OSError."""
+        """The connection; a new one where there is none, or none that is still open. Raises OSError."""
+        if self._connection is not None and not self._connection.is_open():
+            self.close()
         if self._connection is None:
             self._connection = Connection(self._address)
         return self._connection
@@ -164,6 +176,11 @@ class ResponseStream:
         ).encode() + api.host_line
         self._refused = False
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was sent, after which nothing can be taken back."""
+        return self._connection is not None
+
     def write(self, pieces: Iterable[Piece]) -> bool:
         """Send ``pieces`` as one chunk; False when Lambda takes no more of this response.
 
@@ -191,6 +208,9 @@ class ResponseStream:
                 self._connection = self._api.connect()
                 parts = [self._head, b"\r\n", *parts]
             self._refused = not self._connection.send(parts)
+        except (BrokenPipeError, ConnectionResetError):
+            # What it said before it hung up, if anything, is read at the end.
+            self._refused = True
         except OSError as error:
             self._api.close()
             raise RuntimeApiError(f"the Runtime API broke off a streamed response: {error}") from error
@@ -220,26 +240,36 @@ def register_extension(address: Address, name: str) -> Connection:
     answer nobody reads; keep it open. Raises RuntimeApiError.
     """
     connection = Connection(address)
+    try:
+        return _registered(connection, address, name)
+    except (OSError, InvocationError) as error:
+        connection.close()
+        raise RuntimeApiError(f"extension {name!r} could not register: {error}") from error
+    except RuntimeApiError:
+        connection.close()
+        raise
+
+
+def _registered(connection: Connection, address: Address, name: str) -> Connection:
     host = f"Host: {address.host_header}\r\n"
     body = b'{"events":[]}'
     register = (
         f"POST {_EXTENSION}/register HTTP/1.1\r\n{host}Lambda-Extension-Name: {name}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    try:
-        connection.send((register.encode(), body))
-        reader = ResponseReader("POST")
-        answer = connection.receive_body(reader, connection.receive_head(reader), None) or b""
-        assert reader.head is not None
-        identifier = _lower(reader.head).get("lambda-extension-identifier")
-        if reader.head.status != 200 or identifier is None:
-            raise RuntimeApiError(f"extension {name!r} was refused: status {reader.head.status}: {answer[:200]!r}")
-        following = f"GET {_EXTENSION}/event/next HTTP/1.1\r\n{host}Lambda-Extension-Identifier: {identifier}\r\n\r\n"
-        waiting = connection if reader.reusable else Connection(address)
-        waiting.send((following.encode(),))
-    except (OSError, InvocationError) as error:
-        raise RuntimeApiError(f"extension {name!r} could not register: {error}") from error
-    return waiting
+    connection.send((register.encode(), body))
+    reader = ResponseReader("POST")
+    answer = connection.receive_body(reader, connection.receive_head(reader), None) or b""
+    assert reader.head is not None
+    identifier = _lower(reader.head).get("lambda-extension-identifier")
+    if reader.head.status != 200 or identifier is None:
+        raise RuntimeApiError(f"extension {name!r} was refused: status {reader.head.status}: {answer[:200]!r}")
+    following = f"GET {_EXTENSION}/event/next HTTP/1.1\r\n{host}Lambda-Extension-Identifier: {identifier}\r\n\r\n"
+    if not reader.reusable:
+        connection.close()
+        connection = Connection(address)
+    connection.send((following.encode(),))
+    return connection
 
 
 def _wait_for_either(connection: Connection, wake_up: int, stopped: Callable[[], bool]) -> bool:

@@ -1,0 +1,97 @@
+"""Lines on stderr: one write each, for people or for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from adapter.logs import Log, write_stderr
+from adapter.payload.messages import Invocation
+
+INVOCATION = Invocation(request_id="r-1", event=b"{}")
+LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"]
+
+
+def written(captured: pytest.CaptureFixture[str]) -> list[str]:
+    return captured.readouterr().err.splitlines()
+
+
+def test_a_text_line_has_level_message_and_fields(capfd: pytest.CaptureFixture[str]) -> None:
+    Log().info("it happened", requestId="r-1", ms=1.5, path="/a b", empty="", quote='say "x"', equals="a=b", none=None)
+    assert written(capfd) == [
+        'adapter INFO it happened requestId=r-1 ms=1.5 path="/a b" empty="" quote="say \\"x\\"" equals="a=b" none=None'
+    ]
+
+
+def test_a_json_line_has_the_shape_of_lambdas_own(capfd: pytest.CaptureFixture[str]) -> None:
+    Log(format="json").warning("it happened", requestId="r-1", ms=1.5, path="/é")
+    [line] = written(capfd)
+    record = json.loads(line)
+    assert list(record) == ["timestamp", "level", "message", "requestId", "ms", "path"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record.pop("timestamp"))
+    assert record == {"level": "WARN", "message": "it happened", "requestId": "r-1", "ms": 1.5, "path": "/é"}
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_a_record_is_one_line_whatever_it_quotes(capfd: pytest.CaptureFixture[str], format: str) -> None:
+    Log(format=format).error("two\nlines\r\n", reason="three\nmore\n")
+    [line] = written(capfd)
+    assert "ERROR" in line
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_a_lone_surrogate_can_be_written(capfd: pytest.CaptureFixture[str], format: str) -> None:
+    Log(format=format).info("broken \udc80")
+    assert written(capfd)[0].endswith(("broken \\udc80", 'broken \\udc80"}'))
+
+
+@pytest.mark.parametrize("threshold", LEVELS)
+def test_lines_below_the_level_are_not_written(capfd: pytest.CaptureFixture[str], threshold: str) -> None:
+    log = Log(level=threshold)
+    for write in (log.debug, log.info, log.warning, log.error):
+        write("x")
+    expected = [name for name in ("debug", "info", "warn", "error") if LEVELS.index(name) >= LEVELS.index(threshold)]
+    assert written(capfd) == [f"adapter {name.upper()} x" for name in expected]
+
+
+def test_an_access_line_names_its_invocation_first(capfd: pytest.CaptureFixture[str]) -> None:
+    Log().access(INVOCATION, method="GET", status=200)
+    assert written(capfd) == ["adapter INFO invocation requestId=r-1 method=GET status=200"]
+
+
+SILENT = [pytest.param(Log(access=False), id="turned-off"), pytest.param(Log(level="warn"), id="below-the-level")]
+
+
+@pytest.mark.parametrize("log", SILENT)
+def test_the_access_line_can_be_left_out(capfd: pytest.CaptureFixture[str], log: Log) -> None:
+    log.access(INVOCATION, status=200)
+    log.error("still here")
+    assert written(capfd) == ["adapter ERROR still here"]
+
+
+def test_bytes_go_out_as_they_are(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    write_stderr(b"\xff\0raw\n")
+    assert capfdbinary.readouterr().err == b"\xff\0raw\n"
+
+
+def test_each_line_is_one_write() -> None:
+    """Of a pipe that is read once, one write gives one line: lines of several processes never mix."""
+    read_end, write_end = os.pipe()
+    code = "from adapter.logs import Log; Log().info('x', y='z' * 1000); Log().info('second')"
+    done = subprocess.run([sys.executable, "-I", "-c", code], stderr=write_end, check=True, timeout=20)
+    os.close(write_end)
+    lines = os.read(read_end, 65536).splitlines()
+    os.close(read_end)
+    assert done.returncode == 0
+    assert [len(line) for line in lines] == [len("adapter INFO x y=") + 1000, len("adapter INFO second")]
+
+
+def test_a_stderr_that_is_gone_stops_nothing() -> None:
+    code = "import os; from adapter.logs import Log; os.close(2); Log().info('x'); os.write(1, b'went on')"
+    done = subprocess.run([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, check=True, timeout=20)
+    assert done.stdout == b"went on"

@@ -1,0 +1,297 @@
+"""The app's process: real programs, started, told, waited for, and never left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from select import POLLIN, poll
+
+import pytest
+
+from adapter.supervisor import STDERR_TAIL, AppProcess
+
+# The adapter starts its app before it has threads; the tests have some, and what runs between fork and exec needs none.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+PATIENCE = 20.0
+TELL = "import json, os, signal, sys; tell = lambda value: os.write(2, json.dumps(value).encode() + b'\\n');"
+
+
+class Started:
+    """An app, and everything that it wrote to its stderr."""
+
+    def __init__(self, command: list[str], environ: dict[str, str], directory: str | None) -> None:
+        self.process = AppProcess(command, environ=environ, directory=directory)
+        self.written = b""
+        self._changed = threading.Condition()
+        self.process.forward_stderr(self._take)
+
+    def _take(self, piece: bytes) -> None:
+        with self._changed:
+            self.written += piece
+            self._changed.notify_all()
+
+    def line(self) -> bytes:
+        """The first line, once it is there."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: b"\n" in self.written, PATIENCE)
+            return self.written.partition(b"\n")[0]
+
+    def exit_code(self) -> int:
+        """Its exit code, once it has ended."""
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        code = self.process.exit_code()
+        assert code is not None
+        return code
+
+
+class Starter:
+    """Starts programs in Python, or any command."""
+
+    def __init__(self) -> None:
+        self.started: list[Started] = []
+
+    def run(
+        self, command: list[str], *, environ: dict[str, str] | None = None, directory: str | None = None
+    ) -> Started:
+        self.started.append(Started(command, {"PATH": os.environ["PATH"]} | (environ or {}), directory))
+        return self.started[-1]
+
+    def python(self, code: str, **environ: str) -> Started:
+        return self.run([sys.executable, "-c", TELL + code], environ=environ)
+
+
+@pytest.fixture
+def start() -> Iterator[Starter]:
+    starter = Starter()
+    yield starter
+    for each in starter.started:
+        each.process.stop(0, no_wait)
+
+
+def no_wait(seconds: float) -> None:
+    """Waits in a poll() of nothing, as short as it is told."""
+    poll().poll(seconds * 1000)
+
+
+EXITS = [
+    pytest.param("sys.exit(0)", 0, id="0"),
+    pytest.param("sys.exit(3)", 3, id="3"),
+    pytest.param("os._exit(255)", 255, id="255"),
+    pytest.param("os.kill(os.getpid(), signal.SIGKILL)", 128 + 9, id="killed"),
+    pytest.param("os.kill(os.getpid(), signal.SIGTERM)", 128 + 15, id="terminated"),
+]
+
+
+@pytest.mark.parametrize(("code", "expected"), EXITS)
+def test_an_exit_code_is_that_of_a_shell(start: Starter, code: str, expected: int) -> None:
+    app = start.python(code)
+    assert app.exit_code() == expected
+    assert app.process.exit_code() == expected
+
+
+def test_an_app_that_runs_has_no_exit_code(start: Starter) -> None:
+    app = start.python("tell(1); signal.pause()")
+    app.line()
+    assert app.process.exit_code() is None
+
+
+FAILED_STARTS = [
+    pytest.param(["no-such-command"], None, 127, "cannot start 'no-such-command': No such file", id="not-on-path"),
+    pytest.param(["/no/such/file"], None, 127, "cannot start '/no/such/file': No such file", id="no-file"),
+    pytest.param(["/"], None, 126, "cannot start '/': Permission denied", id="a-folder"),
+    pytest.param(["true"], "/no/folder", 127, "cannot start 'true' in /no/folder: No such file", id="no-folder"),
+]
+
+
+@pytest.mark.parametrize(("command", "directory", "code", "message"), FAILED_STARTS)
+def test_a_command_that_cannot_be_started_ends_as_in_a_shell_and_says_why(
+    start: Starter, command: list[str], directory: str | None, code: int, message: str
+) -> None:
+    app = start.run(command, directory=directory)
+    assert app.exit_code() == code
+    assert f"adapter: {message}" in app.process.last_lines()
+
+
+def test_a_command_is_looked_for_on_the_path_that_it_gets(start: Starter, tmp_path: Path) -> None:
+    program = tmp_path / "my-app"
+    program.write_text("#!/bin/sh\nexit 5\n")
+    program.chmod(0o755)
+    assert start.run(["my-app"], environ={"PATH": f"{tmp_path}:/bin:/usr/bin"}).exit_code() == 5
+
+
+def test_an_app_gets_exactly_its_environment_its_folder_and_its_arguments(start: Starter, tmp_path: Path) -> None:
+    code = TELL + "tell([sorted(set(os.environ) - {'LC_CTYPE'}), os.environ['A'], os.getcwd(), sys.argv[1:]])"
+    command = [sys.executable, "-c", code, "two words", "$HOME"]
+    app = start.run(command, environ={"A": "é"}, directory=str(tmp_path))
+    assert json.loads(app.line()) == [["A", "PATH"], "é", str(tmp_path), ["two words", "$HOME"]]
+
+
+def test_an_app_leads_a_process_group_of_its_own(start: Starter) -> None:
+    app = start.python("tell([os.getpid(), os.getpgid(0)]); signal.pause()")
+    assert json.loads(app.line()) == [app.process.pid, app.process.pid]
+    assert app.process.pid != os.getpgid(0)
+
+
+def test_an_app_gets_the_signals_that_python_itself_ignores(start: Starter) -> None:
+    assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
+    # A shell does not touch them, unlike a Python that starts.
+    assert start.run(["/bin/sh", "-c", "kill -PIPE $$; exit 0"]).exit_code() == 128 + signal.SIGPIPE
+
+
+def test_an_app_has_no_signal_blocked(start: Starter) -> None:
+    app = start.run(["/bin/sh", "-c", "grep SigBlk /proc/self/status >&2"])
+    assert app.line().split() == [b"SigBlk:", b"0000000000000000"]
+
+
+def test_an_app_inherits_no_descriptor_of_ours(start: Starter) -> None:
+    count = ["/bin/sh", "-c", "ls /proc/self/fd | wc -l >&2"]
+    # Whatever started the tests may have left some open.
+    others = subprocess.run(count, close_fds=False, stderr=subprocess.PIPE, check=True, timeout=PATIENCE).stderr
+    assert int(start.run(count).line()) == int(others)
+
+
+def test_a_signal_reaches_the_whole_group(start: Starter) -> None:
+    code = (
+        "child = os.fork();"
+        "signal.signal(signal.SIGUSR1, lambda *_: (tell(['child', 'parent'][child > 0]), os._exit(0)));"
+        "tell('ready');"
+        "signal.pause()"
+    )
+    app = start.python(code)
+    ready = b'"ready"\n' * 2
+    with app._changed:
+        assert app._changed.wait_for(lambda: app.written == ready, PATIENCE)
+    app.process.signal(signal.SIGUSR1)
+    with app._changed:
+        assert app._changed.wait_for(lambda: len(app.written) > len(ready) + 15, PATIENCE)
+    assert sorted(app.written[len(ready) :].split()) == [b'"child"', b'"parent"']
+
+
+def test_a_signal_to_an_app_that_is_gone_is_no_error(start: Starter) -> None:
+    app = start.python("pass")
+    app.exit_code()
+    app.process.signal(signal.SIGTERM)
+
+
+def test_stderr_is_passed_on_as_it_is_written(start: Starter) -> None:
+    app = start.python(r"os.write(2, b'\xff\0first\n'); signal.pause()")
+    assert app.line() == b"\xff\0first"
+
+
+def test_the_last_lines_are_whole_lines(start: Starter) -> None:
+    app = start.python("os.write(2, b''.join(b'line %d\\n' % n for n in range(5000)))")
+    app.exit_code()
+    lines = app.process.last_lines().split("\n")
+    first = 5000 - len(lines)
+    assert lines == [f"line {number}" for number in range(first, 5000)]
+    assert STDERR_TAIL - 40 < sum(len(line) + 1 for line in lines) <= STDERR_TAIL
+    assert app.written.count(b"\n") == 5000
+
+
+def test_few_last_lines_are_all_of_them(start: Starter) -> None:
+    app = start.python("os.write(2, b'\\n one\\n\\xff two\\n\\n')")
+    app.exit_code()
+    assert app.process.last_lines() == "one\n\ufffd two"
+
+
+@pytest.mark.parametrize("end", ["", "\\n"], ids=["no-line-end", "line-end"])
+def test_of_one_long_line_the_end_is_kept(start: Starter, end: str) -> None:
+    app = start.python(f"os.write(2, b'x' * 10000 + b' the cause{end}')")
+    app.exit_code()
+    assert app.process.last_lines().endswith("xxx the cause")
+
+
+def test_the_last_lines_do_not_wait_for_a_grandchild_that_holds_the_pipe(start: Starter) -> None:
+    app = start.python("os.write(2, b'the cause\\n'); os.fork() or (os.setpgid(0, 0), signal.pause()); os._exit(1)")
+    app.line()
+    assert app.exit_code() == 1
+    assert app.process.last_lines() == "the cause"
+
+
+def test_stop_gives_the_exit_code_of_an_app_that_ends_in_time(start: Starter) -> None:
+    app = start.python("signal.signal(signal.SIGTERM, lambda *_: os._exit(4)); tell(1); signal.pause()")
+    app.line()
+    app.process.signal(signal.SIGTERM)
+    assert app.process.stop(PATIENCE, no_wait) == 4
+
+
+def test_stop_returns_when_the_apps_last_words_have_been_passed_on(start: Starter) -> None:
+    size = 50_000
+    code = (
+        f"signal.signal(signal.SIGTERM, lambda *_: (os.write(2, b'x' * {size}), os._exit(0))); tell(1); signal.pause()"
+    )
+    for _ in range(5):
+        app = start.python(code)
+        app.line()
+        app.process.signal(signal.SIGTERM)
+        app.process.stop(PATIENCE, no_wait)
+        assert app.written.count(b"x") == size
+
+
+def test_stop_kills_an_app_that_does_not_end_in_time(start: Starter) -> None:
+    app = start.python("signal.signal(signal.SIGTERM, signal.SIG_IGN); tell(1); signal.pause()")
+    app.line()
+    app.process.signal(signal.SIGTERM)
+    assert app.process.stop(0.05, no_wait) == 128 + signal.SIGKILL
+
+
+def test_stop_also_kills_what_an_app_that_ended_left_in_its_group(start: Starter, tmp_path: Path) -> None:
+    fifo = str(tmp_path / "alive")
+    os.mkfifo(fifo)
+    app = start.python(f"alive = os.open({fifo!r}, os.O_WRONLY); os.fork() or signal.pause(); os._exit(0)")
+    with open(fifo, "rb", buffering=0) as alive:
+        assert app.process.stop(PATIENCE, no_wait) == 0
+        # The end of the file is the end of the last one that had it open.
+        assert readable(alive.fileno())
+        assert alive.read(1) == b""
+
+
+def test_the_exit_code_can_be_asked_for_by_many_threads_at_once(start: Starter) -> None:
+    """A process can be waited for once: an unguarded second wait() raises ChildProcessError."""
+    for _ in range(10):
+        app = start.run(["/bin/sh", "-c", "exit 9"])
+        with ThreadPoolExecutor(8) as threads:
+            asked = [threads.submit(wait_for_exit_code, app.process) for _ in range(8)]
+        assert [each.result() for each in asked] == [9] * 8
+
+
+def wait_for_exit_code(process: AppProcess) -> int:
+    while (code := process.exit_code()) is None:
+        pass
+    return code
+
+
+def test_an_app_does_not_outlive_an_adapter_that_was_killed(tmp_path: Path) -> None:
+    fifo = str(tmp_path / "alive")
+    os.mkfifo(fifo)
+    app = f"import os, signal; alive = os.open({fifo!r}, os.O_WRONLY); os.write(alive, b'x'); signal.pause()"
+    adapter = (
+        "import sys, signal\n"
+        "from adapter.supervisor import AppProcess\n"
+        f"AppProcess([sys.executable, '-c', {app!r}], environ={{}})\n"
+        "signal.pause()"
+    )
+    parent = subprocess.Popen([sys.executable, "-I", "-c", adapter])
+    try:
+        with open(fifo, "rb", buffering=0) as alive:
+            assert alive.read(1) == b"x"
+            parent.kill()
+            assert readable(alive.fileno())
+            assert alive.read(1) == b""
+    finally:
+        parent.kill()
+        parent.wait(PATIENCE)
+
+
+def readable(descriptor: int) -> bool:
+    poller = poll()
+    poller.register(descriptor, POLLIN)
+    return bool(poller.poll(PATIENCE * 1000))
