@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 RECEIVE_SIZE = 256 * 1024
 # More parts than this are joined before they are sent; the kernel takes 1,024 at most (IOV_MAX).
 _MAX_PARTS = 64
+# Plain numbers: an enum's `|` takes longer than the system call's own entry.
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+_DONTWAIT = int(socket.MSG_DONTWAIT)
+_ANSWERED = ~POLLOUT
 # How long connecting may take, in seconds: the peers are on this machine.
 CONNECT_TIMEOUT = 5.0
 
@@ -110,7 +114,7 @@ class Connection:
             parts = (b"".join(parts),)
         total = sum(map(len, parts))
         try:
-            sent = self._socket.sendmsg(parts, (), socket.MSG_DONTWAIT)
+            sent = self._socket.sendmsg(parts, (), _DONTWAIT)
         except BlockingIOError:
             sent = 0
         if sent < total:
@@ -127,9 +131,9 @@ class Connection:
         """Send what is left, until that is done or there is something to receive, the peer's hanging up included."""
         poller = poll()
         poller.register(self._socket, POLLIN | POLLOUT)
-        while self._unsent and not self._poll(poller) & ~POLLOUT:
+        while self._unsent and not self._poll(poller) & _ANSWERED:
             try:
-                sent = self._socket.send(self._unsent[0], socket.MSG_DONTWAIT)
+                sent = self._socket.send(self._unsent[0], _DONTWAIT)
             except BlockingIOError:
                 continue
             except (BrokenPipeError, ConnectionResetError):
@@ -200,7 +204,7 @@ class Connection:
     def is_open(self) -> bool:
         """Whether the peer, which owes nothing, has neither closed nor sent anything."""
         try:
-            self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            self._socket.recv(1, _PEEK)
         except BlockingIOError:
             return True
         except OSError:

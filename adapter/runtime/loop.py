@@ -42,7 +42,7 @@ class Runtime:
         self._port = port
         self._process = process
         self._log = log
-        self._signals = Signals(self._forward_signal)
+        self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApi(_runtime_api_address(config), wake_up=self._signals.fileno())
         self._app = App(config, port)
         self._readiness = Readiness(config, port, check_app=self._check_app, wait=self._pause)
@@ -203,6 +203,8 @@ class Runtime:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is not None and self._process.exit_code() is None:
             self._process.signal(SIGTERM)
+        # Servers wait for connections that are open, also for one that nobody will use again.
+        self._app.drop_connection()
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
         if self._failure is None:
             return code

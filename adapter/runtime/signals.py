@@ -21,11 +21,13 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 class Signals:
     """Installed once, in the main thread. ``received`` is the first ending signal, or None.
 
-    ``forward`` is called with every ending signal, at once, also while an invocation is under way.
+    ``forward`` is called with every ending signal, at once, also while an invocation is under way, and with SIGKILL
+    when ``grace`` seconds after the first one the process is still there: whatever it is blocked in ends with the app.
     """
 
-    def __init__(self, forward: Callable[[int], None]) -> None:
+    def __init__(self, forward: Callable[[int], None], *, grace: float) -> None:
         self._forward = forward
+        self._grace = grace
         self.received: int | None = None
         self._read_end, self._write_end = os.pipe()
         for descriptor in (self._read_end, self._write_end):
@@ -33,6 +35,7 @@ class Signals:
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in _ENDING:
             signal.signal(number, self._end)
+        signal.signal(signal.SIGALRM, lambda number, frame: forward(signal.SIGKILL))
         # A handler has to be there, or the interpreter is not told of children that end.
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
@@ -66,4 +69,5 @@ class Signals:
     def _end(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
             self.received = number
+            signal.setitimer(signal.ITIMER_REAL, self._grace)
         self._forward(number)
