@@ -17,6 +17,7 @@
     ├── RefusedRequest          a client's request that is not forwarded (proxy)
     ├── AppNotServing           the app is starting, or gone (proxy)
     ├── InvalidFunctionResponse a Lambda response that no front door can turn into HTTP (emulator)
+    ├── InvokeFailed            the Invoke API is not there, or refused (adapter invoke)
     └── RuntimeApiError         the Runtime API is gone, or refused a call
 
 Libraries' exceptions are translated into these where they are called, nowhere else. ``name`` is ours and stable: it is
@@ -129,9 +130,9 @@ class AppErrorStatus(InvocationError):
 
 
 class ResponseTooLarge(InvocationError):
-    """A buffered response over Lambda's limit; the type is the one that Lambda itself reports."""
+    """A response over the limit of its kind; the Lambda type is the one that Lambda itself reports."""
 
-    name = "Function.ResponseSizeTooLarge"
+    name = "Adapter.ResponseTooLarge"
     lambda_type = "Function.ResponseSizeTooLarge"
 
 
@@ -159,6 +160,12 @@ class InvalidFunctionResponse(AdapterError):
     name = "Adapter.InvalidFunctionResponse"
     lambda_type = "Runtime.InvalidResponse"
     status = 502
+
+
+class InvokeFailed(AdapterError):
+    """The Invoke API cannot be reached, or refused an invocation."""
+
+    name = "Adapter.InvokeFailed"
 
 
 class RuntimeApiError(AdapterError):

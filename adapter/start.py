@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError
 from adapter.ports import resolve_app_port, resolve_listen
@@ -11,13 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 EXIT_USAGE = 2
+_STDERR = 2
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     """Serve the app that ``command`` starts, or one that runs already, as the settings say; the exit code."""
     hold_signals()
+    _open_standard_streams()
     environ = environment()
     try:
         config = load(environ, flags)
@@ -53,6 +56,13 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         return Proxy(config, listen=listen, port=port, process=process, start=start_app, log=log).run()
     except ConfigurationError as error:
         return _refuse(error, environ)
+
+
+def _open_standard_streams() -> None:
+    """Where one was closed, the next descriptor to be opened, a pipe to the app, would be taken for it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _refuse(error: ConfigurationError, environ: Mapping[str, str]) -> int:

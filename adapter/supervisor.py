@@ -66,6 +66,9 @@ class AppProcess:
     def __init__(self, command: list[str], *, environ: Mapping[str, str], directory: str | None = None) -> None:
         parent = os.getpid()
         read_end, write_end = os.pipe()
+        # Whoever started the adapter may ignore SIGCHLD, and then the kernel forgets exit codes.
+        if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         # A signal that reached the child while it is still this program would be taken for one to the adapter.
         mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING + PASSED_ON)
         try:

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -119,11 +120,11 @@ class ScriptedApp:
 
     def close(self) -> None:
         """Stop listening and hang up on everybody."""
-        for open_socket in (self._listener, *self._sockets):
-            try:
-                open_socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
+        _shut(self._listener)
+        # One that is being accepted belongs to everybody, too.
+        self._threads[0].join(PATIENCE)
+        for accepted in self._sockets:
+            _shut(accepted)
         self._listener.close()
 
     def wait_for_request(self, count: int = 1) -> Received:
@@ -174,6 +175,11 @@ class ScriptedApp:
         else:
             reply(received)
         return received.headers.get("connection") != "close"
+
+
+def _shut(open_socket: socket.socket) -> None:
+    with suppress(OSError):
+        open_socket.shutdown(socket.SHUT_RDWR)
 
 
 def response(body: bytes, *headers: str, status: int = 200) -> bytes:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from adapter.http_server.exchange import BodyTruncatedError, Exchange
+from adapter.http_server.exchange import BodyTruncatedError, Exchange, encode_head
+from adapter.payload.headers import glimpse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,6 +28,8 @@ BODY_HIGH_WATER = 256 * 1024
 WRITE_HIGH_WATER = 64 * 1024
 # How many pipelined requests may wait behind the one that is served.
 MAX_PIPELINED = 8
+# SO_LINGER: close with a reset.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class RefusedHead(Exception):
@@ -41,6 +46,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: HttpServer, limits: Limits) -> None:
         self.loop = asyncio.get_running_loop()
         self.client = ""
+        self.hung_up: asyncio.Future[None] = self.loop.create_future()
         self._server = server
         self._limits = limits
         self._transport: asyncio.Transport | None = None
@@ -55,7 +61,17 @@ class Connection(asyncio.Protocol):
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        # The head that has the parser read the body of a request which also offers an upgrade.
+        self._body_head = b""
+        self._is_repeated = False
+        # Between the first byte of a head and its last.
+        self._in_head = False
+        # Bytes read since a head, a piece of a body or a message was complete: what the parser may be holding.
+        self._unfinished = 0
+        # What the fields of a head, or of a body's trailers, add up to.
+        self._field_bytes = 0
+        # The client sends no more.
+        self._silent = False
         self._target = b""
         self._fields: list[tuple[str, str]] = []
 
@@ -67,11 +83,16 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         peer = transport.get_extra_info("peername")
         self.client = peer[0] if isinstance(peer, tuple) else ""
+        if isinstance(peer, tuple):
+            # asyncio does this only for sockets that name their protocol, which those of create_server() do not.
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._set_timer(self._limits.head_timeout)
         self._task = self._server.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        self._silent = True
+        self._wake(self.hung_up)
         self._set_timer(None)
         self._break_off()
         self._wake(self._writable)
@@ -84,10 +105,13 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more; a response may still be on its way to it."""
+        self._silent = True
+        self._wake(self.hung_up)
         if self._tunnel is not None:
             self._tunnel.end()
             return True
         self._break_off()
+        self._wake(self._arrived)
         if self._exchanges and self._server.cancels:
             self._cancel()
             return False
@@ -105,20 +129,21 @@ class Connection(asyncio.Protocol):
             self._tunnel.feed(data)
         elif self._undecided is not None:
             self._undecided += data
-            self.pause_reading()
+            self.adjust_flow()
         elif self._refusal is None:
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        begins = self._arriving is None and self._head_bytes == 0
-        if self._arriving is None:
-            self._head_bytes += len(data)
+        self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
-            if self._arriving is None and self._head_bytes > self._limits.head_bytes:
-                raise RefusedHead(431, f"the request line and headers are over {self._limits.head_bytes} bytes")
+            self._check_size(self._unfinished)
         except HttpParserUpgrade as upgrade:
-            self._undecided = data[upgrade.args[0] :]
+            rest = data[upgrade.args[0] :]
+            if self._body_head:
+                self._read_body(rest)
+                return
+            self._undecided = rest
         except HttpParserCallbackError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, RefusedHead) else RefusedHead(400, str(error)))
@@ -126,36 +151,74 @@ class Connection(asyncio.Protocol):
             self._refuse(RefusedHead(400, f"not HTTP/1.1: {error}"))
         except RefusedHead as refusal:
             self._refuse(refusal)
-        if begins and self._head_bytes:
+        if self._in_head and self._timer is None and self._refusal is None:
             self._set_timer(self._limits.head_timeout)
         self.adjust_flow()
+
+    def _read_body(self, data: bytes) -> None:
+        """Read the body of a request that also offers an upgrade, which is refused (RFC 9110, section 7.8, allows it).
+
+        llhttp takes the body for the other protocol, so that one more parser is told of the body alone.
+        """
+        self._parser = HttpRequestParser(self)
+        self._is_repeated = True
+        self._parser.feed_data(self._body_head)
+        self._is_repeated = False
+        self._body_head = b""
+        self._feed(data)
+
+    def _check_size(self, size: int) -> None:
+        """Heads and trailers are bounded alike, by what has been read of them and by what they are in the end."""
+        if size > self._limits.head_bytes:
+            raise RefusedHead(431, f"the request line and headers are over {self._limits.head_bytes} bytes")
 
     # --- httptools -----------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        if self._is_repeated:
+            return
+        self._in_head = True
+        self._set_timer(None)
         self._target = b""
         self._fields = []
+        self._field_bytes = 0
 
     def on_url(self, url: bytes) -> None:
+        if self._is_repeated:
+            return
         self._target += url
+        self._field_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_repeated:
+            return
         # Once the head is complete these are trailers.
         fields = self._fields if self._arriving is None else self._arriving.body.trailers
-        fields.append((name.decode("latin-1"), _decode(value)))
+        fields.append((name.decode("latin-1"), _decode(value.rstrip(b" \t"))))
+        self._field_bytes += len(name) + len(value)
+        self._check_size(self._field_bytes)
 
     def on_headers_complete(self) -> None:
+        if self._is_repeated:
+            return
         version = self._parser.get_http_version()
+        method = self._parser.get_method().decode("latin-1")
         exchange = Exchange(
             self,
-            method=self._parser.get_method().decode("latin-1"),
+            method=method,
             target=self._target.decode("latin-1"),
             version=version,
             headers=self._fields,
-            keep_alive=self._parser.should_keep_alive(),
+            # What follows CONNECT is meant for a tunnel, which there never is: it must not be read as a request.
+            keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
-        _check_head(exchange)
-        self._head_bytes = 0
+        framing = _check_head(exchange)
+        if framing and self._parser.should_upgrade():
+            self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
+        elif self._parser.should_upgrade() and version == "1.1":
+            exchange.upgrade = ", ".join(value for name, value in self._fields if name.lower() == "upgrade").lower()
+        self._in_head = False
+        self._unfinished = self._field_bytes = 0
         self._arriving = exchange
         self._exchanges.append(exchange)
         self._set_timer(None)
@@ -163,10 +226,14 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         assert self._arriving is not None
+        self._unfinished = 0
         self._arriving.body.feed(piece)
 
     def on_message_complete(self) -> None:
+        if self._body_head:
+            return
         assert self._arriving is not None
+        self._unfinished = 0
         self._arriving.body.end(truncated=False)
         self._arriving = None
 
@@ -189,10 +256,29 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and self._transport.can_write_eof():
             self._transport.write_eof()
 
-    def cut(self) -> None:
-        """Close without ending what was begun; what has been written still goes out."""
-        if self._transport is not None:
-            self._transport.close()
+    @property
+    def closing(self) -> bool:
+        """Whether this is the connection's last exchange because the server is closing."""
+        return self._server.closing
+
+    def cut(self, *, reset: bool = False) -> None:
+        """Close without ending what was begun; what has been written still goes out, to a client that takes it.
+
+        ``reset`` has the client see an error where it would take the end of the connection for the end of the body.
+        """
+        if self._transport is None:
+            return
+        if reset:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.close()
+        self._set_timer(self._limits.flush_timeout)
+
+    def turn_away(self, refusal: RefusedHead, headers: list[tuple[str, str]]) -> None:
+        """Answer without looking at any request."""
+        self._refusal = refusal
+        self._answer_refusal(refusal, headers)
+        self.write_eof()
+        self._set_timer(self._limits.linger_timeout)
 
     def abort(self) -> None:
         """Close at once."""
@@ -219,7 +305,9 @@ class Connection(asyncio.Protocol):
     def adjust_flow(self) -> None:
         """Read from the socket as long as what has been read is being consumed."""
         waiting = self._arriving.body.waiting if self._arriving is not None else 0
-        if waiting > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED or self._undecided is not None:
+        # Reading goes on as long as it may: it is how a client that goes away is noticed.
+        waiting += len(self._undecided or b"")
+        if waiting > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED:
             self.pause_reading()
         else:
             self.resume_reading()
@@ -239,6 +327,8 @@ class Connection(asyncio.Protocol):
                 self._undo_upgrade()
                 self._exchanges.popleft()
                 self.adjust_flow()
+                if not (self._exchanges or self._in_head or self._refusal):
+                    self._set_timer(self._limits.keep_alive_timeout)
             if self._refusal is not None and not self._exchanges:
                 self._answer_refusal(self._refusal)
             await self._linger()
@@ -247,8 +337,6 @@ class Connection(asyncio.Protocol):
 
     async def _next_exchange(self) -> bool:
         """Wait for a request; False when there will be none."""
-        if not self._exchanges and self._head_bytes == 0:
-            self._set_timer(self._limits.keep_alive_timeout)
         while not self._exchanges:
             if self._refusal is not None or self._transport is None or self._server.closing:
                 return False
@@ -262,14 +350,18 @@ class Connection(asyncio.Protocol):
 
     async def _linger(self) -> None:
         """Let a client that is still sending finish, or give up: closing on it would reset what it was sent."""
-        if self._arriving is None or self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             return
-        body = self._arriving.body
+        if self._arriving is None and self._refusal is None:
+            return
         self.write_eof()
         with contextlib.suppress(TimeoutError, BodyTruncatedError):
             async with asyncio.timeout(self._limits.linger_timeout):
-                while await body.read():
-                    body.discard()
+                if self._arriving is not None:
+                    await self._arriving.body.drop()
+                while self._refusal is not None and not self._silent:
+                    self._arrived = self.loop.create_future()
+                    await self._arrived
 
     def _undo_upgrade(self) -> None:
         """The upgrade was not granted: what came after the head is HTTP."""
@@ -277,13 +369,10 @@ class Connection(asyncio.Protocol):
         if undecided:
             self._feed(undecided)
 
-    def _answer_refusal(self, refusal: RefusedHead) -> None:
+    def _answer_refusal(self, refusal: RefusedHead, headers: list[tuple[str, str]] | None = None) -> None:
         body = f"{refusal}\n".encode()
-        head = (
-            f"HTTP/1.1 {refusal.status} {'Bad Request' if refusal.status == 400 else 'Refused'}\r\n"
-            f"content-type: text/plain\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.write(head.encode() + body)
+        lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
+        self.write(encode_head(refusal.status, [*(headers or ()), *lines]) + body)
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -291,6 +380,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refusal: RefusedHead) -> None:
         self._refusal = refusal
+        self._set_timer(None)
         self._break_off()
         self._wake(self._arrived)
 
@@ -306,7 +396,10 @@ class Connection(asyncio.Protocol):
         self._timer = None if timeout is None else self.loop.call_later(timeout, self._time_out)
 
     def _time_out(self) -> None:
-        if self._head_bytes:
+        if self._transport is not None and self._transport.is_closing():
+            # The client does not take what is left for it.
+            self.abort()
+        elif self._in_head and self._refusal is None:
             self._refuse(RefusedHead(408, "the request head did not arrive in time"))
         else:
             self.cut()
@@ -317,25 +410,36 @@ class Connection(asyncio.Protocol):
             waiter.set_result(None)
 
 
-def _check_head(exchange: Exchange) -> None:
-    """Raises RefusedHead for what llhttp lets through and a proxy must not (RFC 9112, sections 3.2 and 6.1)."""
+def _check_head(exchange: Exchange) -> str:
+    """The header line that frames the body, empty where there is none.
+
+    Raises RefusedHead for what llhttp lets through and a proxy must not (RFC 9112, sections 3.2 and 6.1).
+    """
     hosts = 0
+    framing = ""
     for name, value in exchange.headers:
         lower = name.lower()
         if lower == "host":
             hosts += 1
-        elif lower == "transfer-encoding" and (value.strip().lower() != "chunked" or exchange.version == "1.0"):
-            raise RefusedHead(400, f"Transfer-Encoding {value!r}: only chunked is understood, and in HTTP/1.1")
+        elif lower == "transfer-encoding":
+            if value.lower() != "chunked" or exchange.version == "1.0":
+                raise RefusedHead(
+                    400, f"Transfer-Encoding {glimpse(value)}: only chunked is understood, and in HTTP/1.1"
+                )
+            framing = "transfer-encoding: chunked"
+        elif lower == "content-length" and value.strip("0"):
+            framing = f"content-length: {value}"
         elif lower == "expect":
-            if value.strip().lower() != "100-continue":
-                raise RefusedHead(417, f"Expect {value!r}: only 100-continue is understood")
+            if value.lower() != "100-continue":
+                raise RefusedHead(417, f"Expect {glimpse(value)}: only 100-continue is understood")
             exchange.expect_continue()
-        elif lower == "upgrade":
-            exchange.upgrade = value.strip().lower()
+    if "#" in exchange.target:
+        raise RefusedHead(400, "a request target has no fragment")
     if hosts > 1 or (hosts == 0 and exchange.version == "1.1"):
         raise RefusedHead(400, f"{hosts} Host headers, one is expected")
     if exchange.version not in ("1.0", "1.1"):
         raise RefusedHead(505, f"HTTP/{exchange.version} is not spoken here, HTTP/1.1 is")
+    return framing
 
 
 def _decode(value: bytes) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-def _head(status: int, headers: Headers) -> bytes:
+def encode_head(status: int, headers: Headers) -> bytes:
+    """A response head, up to and with the empty line."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
 
@@ -30,20 +31,21 @@ class BodyTruncatedError(Exception):
 class RequestBody:
     """A request body as it arrives; ``read`` belongs to one reader. ``trailers`` are complete once it has ended."""
 
-    __slots__ = ("_connection", "_pieces", "_waiter", "ended", "trailers", "truncated", "waiting")
+    __slots__ = ("_connection", "_discarded", "_pieces", "_waiter", "ended", "trailers", "truncated", "waiting")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._pieces: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._discarded = False
         self.waiting = 0
         self.ended = False
         self.truncated = False
         self.trailers: Headers = []
 
     async def read(self) -> bytes:
-        """The next piece; empty at the end. Raises BodyTruncatedError where the end is missing."""
-        while not self._pieces and not self.ended:
+        """The next piece; empty at the end, or if discarded. Raises BodyTruncatedError where the end is missing."""
+        while not self._pieces and not self.ended and not self._discarded:
             self._waiter = self._connection.loop.create_future()
             await self._waiter
         if self._pieces:
@@ -51,12 +53,22 @@ class RequestBody:
             self.waiting -= len(piece)
             self._connection.adjust_flow()
             return piece
-        if self.truncated:
+        if self.truncated and not self._discarded:
             raise BodyTruncatedError
         return b""
 
+    def discard(self) -> None:
+        """Nobody wants what waits and what still comes; whoever reads is told that this is the end."""
+        self._discarded = True
+        self._pieces.clear()
+        self.waiting = 0
+        self._connection.adjust_flow()
+        self._wake()
+
     def feed(self, piece: bytes) -> None:
         """For the connection: a piece has arrived."""
+        if self._discarded:
+            return
         self._pieces.append(piece)
         self.waiting += len(piece)
         self._wake()
@@ -68,10 +80,14 @@ class RequestBody:
             self.truncated = truncated
             self._wake()
 
-    def discard(self) -> None:
-        """Throw away what has arrived."""
-        self._pieces.clear()
-        self.waiting = 0
+    async def drop(self) -> None:
+        """Throw everything away, up to the end. Raises BodyTruncatedError where that is missing."""
+        self.discard()
+        while not self.ended:
+            self._waiter = self._connection.loop.create_future()
+            await self._waiter
+        if self.truncated:
+            raise BodyTruncatedError
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -81,7 +97,8 @@ class RequestBody:
 class Exchange:
     """A request whose head has arrived, and the way to answer it: ``begin``, ``write`` at will, ``end``.
 
-    ``headers`` are as they came. ``upgrade`` is what the client wants to switch to, in lower case, or empty.
+    ``headers`` are as they came. ``upgrade`` is what the client wants to switch to (RFC 9110, section 7.8), in lower
+    case, or empty.
     """
 
     __slots__ = (
@@ -89,6 +106,7 @@ class Exchange:
         "_chunked",
         "_connection",
         "_expects_continue",
+        "_until_eof",
         "begun",
         "body",
         "ended",
@@ -116,11 +134,17 @@ class Exchange:
         self._expects_continue = False
         self._chunked = False
         self._bodiless = False
+        self._until_eof = False
 
     @property
     def client(self) -> str:
         """The address of whoever is connected, without the port; empty over a Unix socket."""
         return self._connection.client
+
+    @property
+    def hung_up(self) -> asyncio.Future[None]:
+        """Done once the client sends no more, be it that it is gone."""
+        return self._connection.hung_up
 
     def expect_continue(self) -> None:
         """For the connection: the client waits for 100 before it sends the body."""
@@ -135,7 +159,7 @@ class Exchange:
     def send_interim(self, status: int, headers: Headers) -> None:
         """Send a 1xx response; HTTP/1.0 clients do not know them and get none."""
         if self.version == "1.1":
-            self._connection.write(_head(status, headers))
+            self._connection.write(encode_head(status, headers))
 
     def begin(self, status: int, headers: Headers, *, length: int | None = None, pieces: Iterable[Piece] = ()) -> None:
         """Send the response head and the first pieces of the body.
@@ -152,15 +176,16 @@ class Exchange:
             self._chunked = True
             lines.append(("transfer-encoding", "chunked"))
         elif not self._bodiless:
+            self._until_eof = True
             self.keep_alive = False
         # Whoever has not been asked for the body may send it or not: what comes next could be either.
-        if self._expects_continue or not self.body.ended:
+        if self._expects_continue or not self.body.ended or self._connection.closing:
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(("connection", "close"))
         elif self.version == "1.0":
             lines.append(("connection", "keep-alive"))
-        self._connection.write(b"".join((_head(status, lines), *self._framed(pieces))))
+        self._connection.write(b"".join((encode_head(status, lines), *self._framed(pieces))))
 
     async def write(self, pieces: Iterable[Piece]) -> None:
         """Send pieces of the body, at once; waits while the client does not keep up."""
@@ -184,7 +209,7 @@ class Exchange:
     def cut(self) -> None:
         """The body will not be complete: close the connection in a way that the client can tell from an end."""
         self.keep_alive = False
-        self._connection.cut()
+        self._connection.cut(reset=self._until_eof)
 
     def switch_protocols(self, headers: Headers) -> Tunnel:
         """Answer 101; what the client sends from now on comes out of the tunnel."""
@@ -192,7 +217,7 @@ class Exchange:
         self.keep_alive = False
         tunnel = Tunnel(self._connection)
         self._connection.hand_over(tunnel)
-        self._connection.write(_head(101, headers))
+        self._connection.write(encode_head(101, headers))
         return tunnel
 
     def _framed(self, pieces: Iterable[Piece]) -> list[Piece]:

@@ -6,16 +6,10 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
-from adapter.http_server.connection import Connection
+from adapter.http_server.connection import Connection, RefusedHead
 
 if TYPE_CHECKING:
     from adapter.http_server.connection import Serve
-
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: text/plain\r\n"
-    b"content-length: 21\r\nconnection: close\r\n\r\ntoo many connections\n"
-)
-
 
 # How many connections may wait to be accepted; the kernel has a bound of its own (net.core.somaxconn).
 BACKLOG = 1024
@@ -32,7 +26,8 @@ class Limits:
 
     ``head_bytes``: Lambda quotas, "request line + headers: 1 MB in all"; a proxy should not be narrower than what it
     stands in for. ``linger_timeout``: how long a client may go on sending a body that nobody wants after its response;
-    closing at once would reset the connection, and a reset destroys a response that is on its way.
+    closing at once would reset the connection, and a reset destroys a response that is on its way. ``flush_timeout``:
+    how long a client may take over the end of what was sent to it, at most WRITE_HIGH_WATER.
     """
 
     def __init__(
@@ -42,12 +37,14 @@ class Limits:
         head_timeout: float = 30.0,
         keep_alive_timeout: float = 75.0,
         linger_timeout: float = 5.0,
+        flush_timeout: float = 30.0,
         connections: int | None = None,
     ) -> None:
         self.head_bytes: Final = head_bytes
         self.head_timeout: Final = head_timeout
         self.keep_alive_timeout: Final = keep_alive_timeout
         self.linger_timeout: Final = linger_timeout
+        self.flush_timeout: Final = flush_timeout
         self.connections: Final = connections
 
 
@@ -98,8 +95,7 @@ class HttpServer:
         """For a connection: it is there. Gives the task that serves it."""
         full = self._limits.connections is not None and len(self._connections) >= self._limits.connections
         if full or self.closing:
-            connection.write(_FULL)
-            connection.cut()
+            connection.turn_away(RefusedHead(503, "too many connections"), [("retry-after", "1")])
             return None
         self._connections.add(connection)
         return self._group.create_task(connection.run(self._serve))

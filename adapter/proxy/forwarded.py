@@ -6,18 +6,21 @@ import os
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from adapter.payload.headers import first, with_twins
+
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
     Headers = list[tuple[str, str]]
 
 REQUEST_ID = "x-request-id"
+# The longest id that is taken from a client, in characters; a trace id has 35, three UUIDs have 110.
+MAX_REQUEST_ID = 128
 # Headers that say where a request came from; from a client that is not trusted they say nothing.
-_CLAIMS = frozenset(
-    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"}
-)
 # WSGI and CGI give the underscore twin of a header the same name.
-_CLAIMS_AND_TWINS = _CLAIMS | {name.replace("-", "_") for name in _CLAIMS}
+CLAIMS = with_twins(
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"]
+)
 
 
 class TrustedProxies:
@@ -52,7 +55,7 @@ def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool
     kept: Headers = []
     for name, value in headers:
         lower = name.lower()
-        if lower in _CLAIMS_AND_TWINS:
+        if lower in CLAIMS:
             if trusted:
                 claims.setdefault(lower, []).append(value)
             continue
@@ -68,12 +71,15 @@ def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool
     return kept
 
 
-def new_request_id() -> str:
-    """128 random bits in hexadecimal."""
-    return os.urandom(16).hex()
+def request_id_of(headers: Headers) -> str:
+    """The client's X-Request-Id where it is one to put into logs and answers, else 128 random bits in hexadecimal."""
+    named = first(headers, REQUEST_ID)
+    is_fit = 0 < len(named) <= MAX_REQUEST_ID and named.isascii() and named.isprintable()
+    return named if is_fit else os.urandom(16).hex()
 
 
 def _element(client: str, host: str) -> str:
     """One hop in the syntax of RFC 7239: IPv6 addresses, and anything with a colon, are quoted."""
     node = f'"[{client}]"' if ":" in client else client or "unknown"
-    return f'for={node};host="{host}";proto=http'
+    quoted = host.replace("\\", "\\\\").replace('"', '\\"')
+    return f'for={node};host="{quoted}";proto=http'

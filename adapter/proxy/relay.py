@@ -19,15 +19,15 @@ from adapter.errors import (
     InvalidAppResponse,
     RefusedRequest,
     ResponseTooLarge,
-    TruncatedResponse,
 )
 from adapter.http_server import BodyTruncatedError
 from adapter.pacing import Pacer
 from adapter.parse import NO_LIMIT
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
-from adapter.proxy.forwarded import REQUEST_ID, new_request_id
-from adapter.proxy.request import ForwardedRequest, ForwardingRules, forwarded_request
+from adapter.payload.request_line import path_alone
+from adapter.proxy.forwarded import REQUEST_ID, request_id_of
+from adapter.proxy.request import ForwardedRequest, ForwardingRules, forwarded_request, forwarded_trailers
 from adapter.proxy.upgrade import exchange_bytes
 from adapter.throttle import BUFFERED_RESPONSE_LIMIT, TokenBucket
 
@@ -100,7 +100,7 @@ class Relay:
                 await self._converse(exchange, request, connection, visit)
             else:
                 connection.end_request()
-                await self._answer(exchange, connection, visit)
+                await self._answer(exchange, request, connection, visit)
         finally:
             self._upstream.release(connection)
 
@@ -112,7 +112,7 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             upload = group.create_task(self._upload(exchange, request, connection))
             try:
-                await self._answer(exchange, connection, visit)
+                await self._answer(exchange, request, connection, visit)
             except (AdapterError, ConnectionError) as error:
                 # Raised within the group it would come out wrapped.
                 failure = error
@@ -136,12 +136,16 @@ class Relay:
             connection.close()
             return
         if request.chunked:
-            lines = "".join(f"{name}: {value}\r\n" for name, value in forwardable(body.trailers))
+            lines = "".join(f"{name}: {value}\r\n" for name, value in forwarded_trailers(body.trailers))
             await connection.write(f"0\r\n{lines}\r\n".encode())
         connection.end_request()
 
-    async def _answer(self, exchange: Exchange, connection: UpstreamConnection, visit: _Visit) -> None:
+    async def _answer(
+        self, exchange: Exchange, request: ForwardedRequest, connection: UpstreamConnection, visit: _Visit
+    ) -> None:
         head = await self._within(self._request_timeout, self._final_head(exchange, connection), "begin to answer")
+        if head.status == 101 and not request.offers_upgrade:
+            raise InvalidAppResponse("the app switched protocols unasked")
         visit.status = head.status
         visit.first_byte = monotonic() - visit.arrived
         if head.status == 101:
@@ -169,8 +173,6 @@ class Relay:
             # 100 is answered by the proxy itself, which has to ask for the body in any case.
             if head.status != 100:
                 exchange.send_interim(head.status, forwardable(head.headers))
-        if head.status == 101 and not exchange.upgrade:
-            raise InvalidAppResponse("the app switched protocols unasked")
         return head
 
     async def _stream(
@@ -196,17 +198,17 @@ class Relay:
         exchange.end(forwardable(connection.trailers))
 
     async def _send_paced(self, exchange: Exchange, piece: bytes | memoryview, pacer: Pacer, visit: _Visit) -> None:
-        if self._stream_limit != NO_LIMIT and visit.sent + len(piece) > self._stream_limit:
+        is_over = self._stream_limit != NO_LIMIT and visit.sent + len(piece) > self._stream_limit
+        if is_over:
             piece = piece[: self._stream_limit - visit.sent]
-            visit.error = ResponseTooLarge.name
         position = 0
         while position < len(piece):
             granted = await pacer.grant(len(piece) - position)
             await exchange.write((piece[position : position + granted],))
             position += granted
             visit.sent += granted
-        if visit.error == ResponseTooLarge.name:
-            raise TruncatedResponse(f"the response is over the stream limit of {self._stream_limit} bytes")
+        if is_over:
+            raise ResponseTooLarge(f"the response is over the stream limit of {self._stream_limit} bytes")
 
     async def _buffer(
         self, exchange: Exchange, connection: UpstreamConnection, visit: _Visit, response: _Response
@@ -299,14 +301,14 @@ class _Visit:
         self.status = 0
         self.error = ""
         self.reason = ""
-        self.request_id = first(exchange.headers, REQUEST_ID) or new_request_id()
+        self.request_id = request_id_of(exchange.headers)
 
     def fields(self, exchange: Exchange) -> dict[str, object]:
         """The fields of the access line; no query, since secrets travel in it."""
         fields: dict[str, object] = {
             "requestId": self.request_id,
             "method": exchange.method,
-            "path": exchange.target.partition("?")[0],
+            "path": path_alone(exchange.target),
             "status": self.status,
             "bytes": self.sent,
             "ms": round((monotonic() - self.arrived) * 1000, 1),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from adapter.errors import RefusedRequest
 from adapter.payload.context import authorized
-from adapter.payload.headers import NOT_FOR_APP, first, forwardable
-from adapter.payload.request_line import strip_base_path
-from adapter.proxy.forwarded import REQUEST_ID, TrustedProxies, forwarded_headers
+from adapter.payload.headers import NOT_FOR_APP, first, forwardable, with_twins
+from adapter.payload.request_line import origin_form, strip_base_path
+from adapter.proxy.forwarded import CLAIMS, REQUEST_ID, TrustedProxies, forwarded_headers
 
 if TYPE_CHECKING:
     from adapter.config import Config
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 # What the proxy writes itself.
-_REPLACED = NOT_FOR_APP | {"host", REQUEST_ID}
+_REPLACED = NOT_FOR_APP | with_twins(["host", REQUEST_ID])
+# What no trailer may add to after the fact; servers merge trailers into headers.
+_NOT_IN_TRAILERS = _REPLACED | CLAIMS
+# Cleartext HTTP/2: whoever lets a client switch to it lets the client's next requests past all the rules here.
+_NEVER_OFFERED = "h2c"
 
 
 class ForwardingRules:
@@ -31,21 +35,24 @@ class ForwardingRules:
 
 
 class ForwardedRequest:
-    """A request for the app: its head as bytes, and whether a body follows and in which framing."""
+    """A request for the app: its head as bytes, whether a body follows and in which framing, and whether the head
+    offers to switch protocols.
+    """
 
-    __slots__ = ("chunked", "has_body", "head")
+    __slots__ = ("chunked", "has_body", "head", "offers_upgrade")
 
-    def __init__(self, *, head: bytes, has_body: bool, chunked: bool) -> None:
+    def __init__(self, *, head: bytes, has_body: bool, chunked: bool, offers_upgrade: bool) -> None:
         self.head = head
         self.has_body = has_body
         self.chunked = chunked
+        self.offers_upgrade = offers_upgrade
 
 
 def forwarded_request(
     exchange: Exchange, rules: ForwardingRules, *, request_id: str, default_host: str
 ) -> ForwardedRequest:
     """The request that the app gets, under ``request_id``. Raises RefusedRequest for one that cannot be forwarded."""
-    target, authority = origin_form(exchange)
+    target, authority = _target_of(exchange)
     target = strip_base_path(target, rules.base_path)
     host = authority or first(exchange.headers, "host") or default_host
     headers = forwardable(exchange.headers, _REPLACED)
@@ -60,25 +67,36 @@ def forwarded_request(
         lines.append("transfer-encoding: chunked")
     elif length:
         lines.append(f"content-length: {length}")
-    if exchange.upgrade:
-        lines += ["connection: upgrade", f"upgrade: {exchange.upgrade}"]
+    upgrade = _offered(exchange.upgrade)
+    if upgrade:
+        lines += ["connection: upgrade", f"upgrade: {upgrade}"]
     return ForwardedRequest(
         head=("\r\n".join(lines) + "\r\n\r\n").encode(),
         has_body=chunked or length not in ("", "0"),
         chunked=chunked,
+        offers_upgrade=bool(upgrade),
     )
 
 
-def origin_form(exchange: Exchange) -> tuple[str, str]:
-    """The target as path and query, and the authority if the target named one (RFC 9112, section 3.2)."""
+def forwarded_trailers(trailers: Headers) -> Headers:
+    """The trailers of a request that the app gets."""
+    return forwardable(trailers, _NOT_IN_TRAILERS)
+
+
+def _offered(upgrade: str) -> str:
+    """The protocols of an Upgrade header that the app is offered."""
+    protocols = [protocol.strip() for protocol in upgrade.split(",")]
+    return ", ".join(protocol for protocol in protocols if protocol and protocol != _NEVER_OFFERED)
+
+
+def _target_of(exchange: Exchange) -> tuple[str, str]:
+    """The target as path and query, and the authority if the target named one."""
     target = exchange.target
     if exchange.method == "CONNECT":
         raise RefusedRequest("CONNECT: this proxy leads to one app, not to where a client would like", status=405)
-    if target.startswith("/") or (target == "*" and exchange.method == "OPTIONS"):
+    if target == "*" and exchange.method == "OPTIONS":
         return target, ""
-    scheme, separator, rest = target.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
-        raise RefusedRequest(f"not a request target: {target[:100]!r}", status=400)
-    authority, slash, path = rest.partition("/")
-    authority, question, query = authority.partition("?")
-    return (f"/{path}" if slash else "/") + question + query, authority
+    found = origin_form(target)
+    if found is None:
+        raise RefusedRequest("the request target is neither a path nor an http URL that a client may send", status=400)
+    return found

@@ -2,7 +2,8 @@
 
 The app is started before this module is loaded. Requests that come before it is ready get 503. The first SIGTERM or
 SIGINT drains: no new connections, the streams under way may finish within the grace, then the app is told to end. A
-second one does not wait. Every orphan is reaped, whether this is PID 1 or not.
+second one does not wait: it cuts the streams off, or kills an app that has been told to end. Where the app ends by
+itself, what it had sent still goes out. Every orphan is reaped, whether this is PID 1 or not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.errors import ConfigurationError
@@ -18,12 +20,12 @@ from adapter.parse import NO_LIMIT
 from adapter.port_owner import port_owner
 from adapter.ports import split_address
 from adapter.proxy.admin import Admin
-from adapter.proxy.app_keeper import AppKeeper
+from adapter.proxy.app_keeper import APP_GRACE, AppKeeper
 from adapter.proxy.metrics import Metrics
 from adapter.proxy.readiness import Readiness
 from adapter.proxy.relay import Relay
 from adapter.proxy.upstream import Upstream
-from adapter.supervisor import adopt_orphans, kill_children
+from adapter.supervisor import ENDING, PASSED_ON, hold_signals, kill_children, release_signals
 from adapter.throttle import MIB
 
 if TYPE_CHECKING:
@@ -33,10 +35,6 @@ if TYPE_CHECKING:
     from adapter.config import Config
     from adapter.logs import Log
     from adapter.supervisor import AppProcess
-
-_ENDING = (signal.SIGTERM, signal.SIGINT)
-# Signals that mean something to the app and nothing to the proxy.
-_PASSED_ON = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 
 
 class Proxy:
@@ -54,65 +52,86 @@ class Proxy:
     ) -> None:
         self._config = config
         self._listen = listen
-        self._port = port
-        self._process = process
-        self._start = start
         self._log = log
+        self._draining = False
+        self._metrics = Metrics()
+        self._upstream = Upstream(config, port)
+        self._readiness = Readiness(config, port)
+        self._keeper = AppKeeper(
+            config, process, start=start, readiness=self._readiness, metrics=self._metrics, log=log
+        )
 
     def run(self) -> int:
         """Serve until told to end or until the app is gone; the exit code. Raises ConfigurationError."""
-        adopt_orphans()
         try:
             listener = self._bind(self._listen, "listen")
             admin = None if self._config.admin is None else self._bind(split_address(self._config.admin), "admin")
             with asyncio.Runner() as runner:
                 return runner.run(self._live(listener, admin))
         finally:
-            if self._process is not None:
-                self._process.signal(signal.SIGKILL)
+            self._keeper.kill()
             kill_children()
 
     async def _live(self, listener: socket, admin_listener: socket | None) -> int:
-        metrics = Metrics()
-        readiness = Readiness(self._config, self._port)
-        upstream = Upstream(self._config, self._port)
-        keeper = AppKeeper(
-            self._config, self._process, start=self._start, readiness=readiness, metrics=metrics, log=self._log
+        keeper = self._keeper
+        relay = Relay(
+            self._config, upstream=self._upstream, metrics=self._metrics, log=self._log, ready=lambda: keeper.ready
         )
-        relay = Relay(self._config, upstream=upstream, metrics=metrics, log=self._log, ready=lambda: keeper.ready)
-        ending = _Ending(keeper)
-        keeper.reap()
         async with asyncio.TaskGroup() as group:
             limits = Limits(connections=self._config.max_connections)
             server = HttpServer(relay.serve, group, limits=limits)
-            admin = HttpServer(Admin(metrics, readiness.problem).serve, group)
+            admin = HttpServer(Admin(self._metrics, self._problem).serve, group)
+            ending = _Ending(keeper)
             try:
-                self._announce(listener.getsockname()[1], str(upstream))
+                self._announce(listener.getsockname()[1], str(self._upstream))
+                keeping = group.create_task(keeper.keep())
                 await server.start(listener)
                 if admin_listener is not None:
                     await admin.start(admin_listener)
-                keeping = group.create_task(keeper.keep())
-                await ending.first(keeping)
+                await ending.begun(keeping)
                 if keeping.done():
+                    await self._drain(server, ending, "the app is gone")
                     return keeping.result()
                 keeping.cancel()
-                await self._drain(server, ending)
-                return await keeper.stop(ending.number)
+                return await self._end(server, ending)
             finally:
-                server.close()
-                server.abort()
-                admin.close()
-                admin.abort()
-                upstream.close()
+                # From here on a signal has no handler, and nothing left to say.
+                hold_signals()
+                for each in (server, admin):
+                    each.close()
+                    each.abort()
+                self._upstream.close()
 
-    async def _drain(self, server: HttpServer, ending: _Ending) -> None:
-        """Let what is under way finish, up to the grace or a second signal."""
+    async def _problem(self) -> str | None:
+        """Why no requests should be sent here, or None."""
+        return "the proxy is ending" if self._draining else await self._readiness.problem()
+
+    async def _end(self, server: HttpServer, ending: _Ending) -> int:
+        """Drain, then end the app, which has what is left of the time; its exit code."""
+        give_up = monotonic() + self._config.grace + APP_GRACE
+        hurried = await self._drain(server, ending, signal.Signals(ending.number).name)
+        ending.next = self._keeper.kill
+        return await self._keeper.stop(ending.number, APP_GRACE if hurried else give_up - monotonic())
+
+    async def _drain(self, server: HttpServer, ending: _Ending, reason: str) -> bool:
+        """Let what is under way finish, up to the grace or a second signal; whether there was one."""
+        hurry = asyncio.Event()
+
+        def cut_off() -> None:
+            hurry.set()
+            server.abort()
+
+        ending.next = cut_off
+        self._draining = True
         server.close()
+        under_way = self._metrics.in_flight
+        left = f"; requests under way: {under_way}, with {self._config.grace:g} s to finish (--grace)"
+        self._log.info(f"{reason}: no new connections{left if under_way else ''}")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.grace), asyncio.TaskGroup() as group:
-                impatience = group.create_task(ending.second(server))
+            async with asyncio.timeout(self._config.grace):
                 await server.drained()
-                impatience.cancel()
+        server.abort()
+        return hurry.is_set()
 
     def _bind(self, address: tuple[str, int], option: str) -> socket:
         host, port = address
@@ -143,33 +162,28 @@ class Proxy:
 
 
 class _Ending:
-    """Notes the signals that end the proxy, and passes the others on to the app."""
+    """Notes the signals that end the proxy, and passes the others on to the app. ``next`` is what the next one does."""
 
     def __init__(self, keeper: AppKeeper) -> None:
         self.number = int(signal.SIGTERM)
-        self._received = 0
-        self._changed = asyncio.Event()
+        self._begun = asyncio.Event()
+        self.next: Callable[[], None] = self._begun.set
         loop = asyncio.get_running_loop()
-        for number in _ENDING:
+        for number in ENDING:
             loop.add_signal_handler(number, self._note, int(number))
-        for number in _PASSED_ON:
+        for number in PASSED_ON:
             loop.add_signal_handler(number, keeper.signal, int(number))
         loop.add_signal_handler(signal.SIGCHLD, keeper.reap)
+        # Children that have ended before, and signals that have been held back.
+        keeper.reap()
+        release_signals()
 
-    async def first(self, keeping: asyncio.Task[int]) -> None:
+    async def begun(self, keeping: asyncio.Task[int]) -> None:
         """Wait for the first signal, or for the app to be gone."""
-        keeping.add_done_callback(lambda _: self._changed.set())
-        await self._changed.wait()
-
-    async def second(self, server: HttpServer) -> None:
-        """Wait for another signal; then nothing under way is waited for."""
-        while self._received < 2:
-            self._changed.clear()
-            await self._changed.wait()
-        server.abort()
+        keeping.add_done_callback(lambda _: self._begun.set())
+        await self._begun.wait()
 
     def _note(self, number: int) -> None:
-        if self._received == 0:
+        if not self._begun.is_set():
             self.number = number
-        self._received += 1
-        self._changed.set()
+        self.next()

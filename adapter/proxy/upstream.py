@@ -7,6 +7,7 @@ nothing of it was sent. While nobody takes the pieces of a response, the app's s
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ class Upstream:
         self._port = port
         self._socket = config.app_socket
         self._idle_timeout = config.app_idle_timeout
-        self._idle: list[UpstreamConnection] = []
+        # The one used last is last.
+        self._idle: deque[UpstreamConnection] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
 
     def __str__(self) -> str:
         return f"unix:{self._socket}" if self._socket is not None else f"{self._host}:{self._port}"
@@ -65,18 +68,29 @@ class Upstream:
         """Keep ``connection`` for another exchange if it can carry one, else close it."""
         if self._idle_timeout > 0 and connection.begin_idle():
             self._idle.append(connection)
+            if self._sweep is None:
+                self._sweep = asyncio.get_running_loop().call_later(self._idle_timeout, self._close_stale)
         else:
             connection.close()
 
+    def _close_stale(self) -> None:
+        """Close what was idle for too long: after a busy time most of it will not be asked for again."""
+        loop = asyncio.get_running_loop()
+        while self._idle and not self._idle[0].is_usable(loop.time() - self._idle_timeout):
+            self._idle.popleft().close()
+        self._sweep = loop.call_later(self._idle_timeout, self._close_stale) if self._idle else None
+
     def close(self) -> None:
         """Close the idle connections."""
+        if self._sweep is not None:
+            self._sweep.cancel()
         for connection in self._idle:
             connection.close()
         self._idle.clear()
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to the app, for one exchange after the other: ``begin``, ``write``, ``head``, ``read``."""
+    """One connection to the app, for one exchange after the other: ``begin``, ``write``, ``interim``, ``read``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -139,7 +153,9 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a request head. Its body follows by ``write``; ``end_request`` tells that it is complete."""
         self._reader = ResponseReader(method)
         self._sent_whole = False
-        if self._transport is not None:
+        if self._transport is None:
+            self._fail(AppUnreachable("the app closed the connection before it was asked anything"))
+        else:
             self._transport.write(request_head)
 
     async def write(self, data: bytes) -> bool:
@@ -156,7 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sent_whole = True
 
     async def interim(self) -> ResponseHead:
-        """The next head, be it interim or final; raises as ``head`` does."""
+        """The next head, be it interim or final. Raises AppUnreachable and InvalidAppResponse."""
         reader = self._current
         while not reader.interim and reader.head is None:
             await self._more()
@@ -205,7 +221,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def is_usable(self, idle_since: float) -> bool:
         """Whether the app has not closed it, and it has been idle only since ``idle_since`` or later."""
-        return self._transport is not None and not self._transport.is_closing() and self._idle_since > idle_since
+        if self._transport is None or self._transport.is_closing() or self._idle_since <= idle_since:
+            return False
+        # The loop may not have seen the app's FIN yet. Nobody asked for anything, so any byte is as bad.
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Close at once; an exchange that is under way is cancelled by it."""
@@ -227,18 +248,22 @@ class UpstreamConnection(asyncio.Protocol):
     def _end_of_stream(self, exc: Exception | None) -> None:
         if self._reader is None or self._failure is not None:
             return
+        if exc is not None and not self._reader.complete:
+            # A reset is no end, not even of a body that lasts until the end of the connection.
+            self._break_off(str(exc))
+            return
         try:
             self._reader.feed_eof()
         except TruncatedResponse as error:
-            unanswered = self._reader.head is None
-            detail = f"{error}" if exc is None else f"{exc}"
-            self._fail(
-                AppUnreachable(f"the app closed the connection before it answered ({detail})")
-                if unanswered
-                else TruncatedResponse(f"the app broke off its response: {detail}")
-            )
+            self._break_off(str(error))
         else:
             self._wake(self._arrived)
+
+    def _break_off(self, detail: str) -> None:
+        if self._current.head is None:
+            self._fail(AppUnreachable(f"the app closed the connection before it answered ({detail})"))
+        else:
+            self._fail(TruncatedResponse(f"the app broke off its response: {detail}"))
 
     def _fail(self, error: Exception) -> None:
         self._failure = error

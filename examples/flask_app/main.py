@@ -100,9 +100,10 @@ def index() -> Response:
 
 @app.route("/echo/<anypath:rest>", methods=METHODS, provide_automatic_options=False)
 def echo(rest: str) -> Response:
-    # ``rest`` is percent-decoded. Only the server knows the target as it came: RAW_URI is not in PEP 3333, but gunicorn
-    # and Werkzeug's own server both set it.
-    path, _, query = request.environ["RAW_URI"].partition("?")
+    # ``rest`` is percent-decoded. Only the server knows the target as it came, and PEP 3333 has no name for it: it is
+    # gunicorn's RAW_URI and waitress's REQUEST_URI; Werkzeug's own server sets both.
+    target: str = request.environ.get("RAW_URI") or request.environ["REQUEST_URI"]
+    path, _, query = target.partition("?")
     return jsonify(
         method=request.method,
         path=path,

@@ -1,0 +1,92 @@
+"""Who is believed about where a request came from, and what the app is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter.proxy.forwarded import MAX_REQUEST_ID, TrustedProxies, forwarded_headers, request_id_of
+
+CLAIMED = [
+    ("Accept", "*/*"),
+    ("X-Forwarded-For", "1.1.1.1"),
+    ("x_forwarded_for", "6.6.6.6"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Host", "shop.example"),
+    ("X-Forwarded-Port", "443"),
+    ("X-Real-IP", "1.1.1.1"),
+    ("Forwarded", "for=1.1.1.1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("networks", "address", "trusted"),
+    [
+        pytest.param((), "127.0.0.1", False, id="nobody"),
+        pytest.param(("10.0.0.0/8",), "10.2.3.4", True, id="network"),
+        pytest.param(("10.0.0.0/8",), "11.2.3.4", False, id="other-network"),
+        pytest.param(("10.0.0.1", "::1"), "::1", True, id="ipv6"),
+        pytest.param(("10.0.0.1",), "::1", False, id="other-family"),
+        pytest.param(("10.1.2.3/8",), "10.9.9.9", True, id="host-bits"),
+        pytest.param(("*",), "anything", True, id="everybody"),
+        pytest.param(("10.0.0.1",), "", False, id="unix-socket"),
+    ],
+)
+def test_trust_goes_by_address(networks: tuple[str, ...], address: str, trusted: bool) -> None:
+    assert (address in TrustedProxies(networks)) is trusted
+
+
+def test_claims_of_strangers_are_replaced() -> None:
+    headers = dict(forwarded_headers(CLAIMED, client="9.9.9.9", host="a:80", trusted=False))
+    assert headers == {
+        "Accept": "*/*",
+        "x-forwarded-for": "9.9.9.9",
+        "x-forwarded-proto": "http",
+        "x-forwarded-host": "a:80",
+        "forwarded": 'for=9.9.9.9;host="a:80";proto=http',
+    }
+
+
+def test_claims_of_trusted_proxies_are_kept_and_extended() -> None:
+    headers = dict(forwarded_headers(CLAIMED, client="9.9.9.9", host="a", trusted=True))
+    assert headers == {
+        "Accept": "*/*",
+        "x-forwarded-for": "1.1.1.1, 9.9.9.9",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "shop.example",
+        "forwarded": 'for=1.1.1.1, for=9.9.9.9;host="a";proto=http',
+        "x-forwarded-port": "443",
+        "x-real-ip": "1.1.1.1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "element"),
+    [
+        pytest.param("::1", "a", 'for="[::1]";host="a";proto=http', id="ipv6"),
+        pytest.param("", "a", 'for=unknown;host="a";proto=http', id="unknown"),
+        pytest.param("1.1.1.1", 'a";for="\\6', r'for=1.1.1.1;host="a\";for=\"\\6";proto=http', id="quotes"),
+    ],
+)
+def test_a_hop_is_written_as_rfc_7239_wants_it(client: str, host: str, element: str) -> None:
+    assert dict(forwarded_headers([], client=client, host=host, trusted=False))["forwarded"] == element
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        pytest.param("mine-1", True, id="fit"),
+        pytest.param("x" * MAX_REQUEST_ID, True, id="longest"),
+        pytest.param("x" * (MAX_REQUEST_ID + 1), False, id="too-long"),
+        pytest.param("gr\u00fcn", False, id="not-ascii"),
+        pytest.param("a\tb", False, id="not-printable"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_an_id_of_the_clients_is_kept_if_it_is_fit_for_a_log(given: str, kept: bool) -> None:
+    assert (request_id_of([("X-Request-Id", given)]) == given) is kept
+
+
+def test_request_ids_differ() -> None:
+    ids = {request_id_of([]) for _ in range(100)}
+    assert len(ids) == 100
+    assert all(len(each) == 32 for each in ids)

@@ -1,0 +1,76 @@
+"""Large bodies and slow readers: what the proxy holds is bounded by its buffers, not by what passes through."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from contextlib import AsyncExitStack
+from pathlib import Path
+from queue import SimpleQueue
+
+from adapter.throttle import MIB
+from tests.proxy.process import ProxyProcess
+from tests.raw_client import RawClient, raw_client
+from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
+
+UPLOAD = 1024 * MIB
+CURL_SECONDS = 40
+READERS = 50
+# How long the app tries to send 64 MiB to each of them.
+PUSH_SECONDS = 1.0
+# The interpreter with everything imported is 32 MB of it; the rest is for buffers.
+UPLOAD_MEMORY = 48 * MIB
+READERS_MEMORY = 160 * MIB
+
+
+def counts(received: Received) -> None:
+    """Take the whole body, keep nothing, answer with its length."""
+    left = int(received.headers["content-length"])
+    total = left
+    while left:
+        left -= len(received.receive())
+    received.send(response(json.dumps({"length": total}).encode()))
+
+
+def test_an_upload_of_a_gigabyte_takes_no_memory(tmp_path: Path) -> None:
+    body = tmp_path / "body"
+    with body.open("wb") as file:
+        file.truncate(UPLOAD)
+    with ScriptedApp() as app, ProxyProcess(app_port=app.port) as proxy:
+        app.replies["/upload"] = counts
+        done = subprocess.run(
+            ["curl", "-sS", "--max-time", str(CURL_SECONDS), "-T", str(body), f"http://127.0.0.1:{proxy.port}/upload"],
+            capture_output=True,
+            check=True,
+            timeout=CURL_SECONDS + 5,
+        )
+        assert json.loads(done.stdout) == {"length": UPLOAD}
+        assert proxy.peak_memory() < UPLOAD_MEMORY
+
+
+async def read_a_little(client: RawClient) -> None:
+    """Begin to read, so that everything on the way is filled, and stop."""
+    await client.send(b"GET /download HTTP/1.1\r\nHost: a\r\n\r\n")
+    await client.head()
+    await client.exactly(MIB // 2)
+
+
+async def test_fifty_slow_readers_take_bounded_memory() -> None:
+    body = response(b"x" * 64 * MIB)
+    taken: SimpleQueue[bool] = SimpleQueue()
+
+    def pushes(received: Received) -> None:
+        taken.put(received.push(body, PUSH_SECONDS))
+
+    with ScriptedApp() as app, ProxyProcess("--bandwidth", "unlimited", app_port=app.port) as proxy:
+        app.replies["/download"] = pushes
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(raw_client(proxy.port, receive_buffer=16384)) for _ in range(READERS)
+            ]
+            await asyncio.gather(*map(read_a_little, clients))
+            for _ in clients:
+                # Nobody reads, so the app cannot get rid of its response.
+                assert not await asyncio.to_thread(taken.get, timeout=PATIENCE)
+            assert proxy.peak_memory() < READERS_MEMORY

@@ -1,0 +1,84 @@
+"""When an app counts as ready, asked over real sockets; the pauses between two probes are the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter.config import load
+from adapter.errors import AppNotReady
+from adapter.proxy.readiness import Readiness
+from tests.scripted_app import Received, ScriptedApp, response
+from tests.unused_port import unused_port
+
+
+def readiness(port: int, **settings: str) -> Readiness:
+    return Readiness(load({}, settings), port)
+
+
+async def never(seconds: float) -> None:
+    raise AssertionError("there was nothing to wait for")
+
+
+@pytest.mark.parametrize(
+    ("reply", "settings", "problem"),
+    [
+        pytest.param(response(b""), {}, None, id="200"),
+        pytest.param(response(b"", status=404), {}, None, id="404-by-default"),
+        pytest.param(response(b"", status=500), {}, "GET / answered 500", id="500"),
+        pytest.param(
+            response(b"", status=404), {"readiness_status": "200-299"}, "GET / answered 404", id="own-statuses"
+        ),
+        pytest.param(b"HTTP/1.1 102 Processing\r\n\r\n" + response(b""), {}, None, id="interim"),
+        pytest.param(response(b"", status=500), {"readiness_protocol": "tcp"}, None, id="tcp"),
+        pytest.param(response(b"", status=500), {"readiness_path": "/up?x"}, "GET /up?x answered 500", id="path"),
+    ],
+)
+async def test_what_the_app_answers_decides(reply: bytes, settings: dict[str, str], problem: str | None) -> None:
+    with ScriptedApp(default=reply) as app:
+        assert await readiness(app.port, **settings).problem() == problem
+
+
+async def test_what_is_no_answer_is_a_problem() -> None:
+    with ScriptedApp(default=b"nonsense") as app:
+        assert "not an HTTP response" in str(await readiness(app.port).problem())
+    assert "cannot be reached" in str(await readiness(app.port).problem())
+
+
+async def test_another_port_or_a_socket_may_be_asked(tmp_path: Path) -> None:
+    path = str(tmp_path / "app.sock")
+    with ScriptedApp() as app, ScriptedApp(path=path):
+        assert await readiness(unused_port(), readiness_port=str(app.port)).problem() is None
+        assert await readiness(unused_port(), app_socket=path).problem() is None
+
+
+async def test_waiting_ends_with_the_first_good_answer() -> None:
+    pauses: list[float] = []
+    probes: list[str] = []
+
+    def reply(received: Received) -> None:
+        probes.append(received.target)
+        received.send(response(b"", status=200 if len(probes) > 30 else 503))
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with ScriptedApp(default=reply) as app:
+        await readiness(app.port).wait(60.0, pause)
+    assert len(probes) == 31
+    # Short at first, since somebody is waiting, and never long.
+    assert pauses[0] == 0.005
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 0.25
+
+
+async def test_waiting_gives_up_with_the_last_problem() -> None:
+    refusal = pytest.raises(AppNotReady, match=r"not ready after 0.001 s: GET / answered 503")
+    with ScriptedApp(default=response(b"", status=503)) as app, refusal:
+        await readiness(app.port).wait(0.001, never)
+
+
+async def test_an_app_that_is_ready_is_not_waited_for() -> None:
+    with ScriptedApp() as app:
+        await readiness(app.port).wait(None, never)

@@ -1,0 +1,212 @@
+"""Connections to the app: when one is used again, what is left in its socket, and what its end means."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from adapter.config import load
+from adapter.errors import AppUnreachable, TruncatedResponse
+from adapter.proxy.upstream import READ_HIGH_WATER, Upstream, UpstreamConnection
+from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
+
+REQUEST = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def upstream(app: ScriptedApp, **settings: str) -> Upstream:
+    return Upstream(load({}, settings), app.port)
+
+
+async def fetch(connection: UpstreamConnection) -> bytes:
+    connection.begin("GET", REQUEST)
+    connection.end_request()
+    await connection.interim()
+    body = b""
+    while pieces := await connection.read():
+        body += b"".join(pieces)
+    return body
+
+
+async def test_a_connection_is_used_again_at_once() -> None:
+    with ScriptedApp() as app:
+        pool = upstream(app)
+        for _ in range(3):
+            connection = await pool.connection()
+            assert await fetch(connection) == b"ok"
+            pool.release(connection)
+        pool.close()
+        assert {received.connection for received in app.requests} == {1}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", id="closed-by-the-app"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokmore", id="more-than-the-response"),
+    ],
+)
+async def test_a_connection_that_may_not_be_used_again_is_closed(reply: bytes) -> None:
+    with ScriptedApp(default=reply) as app:
+        pool = upstream(app)
+        for _ in range(2):
+            connection = await pool.connection()
+            assert await fetch(connection) == b"ok"
+            pool.release(connection)
+        assert [received.connection for received in app.requests] == [1, 2]
+
+
+async def test_a_connection_with_half_a_request_on_it_is_closed() -> None:
+    with ScriptedApp() as app:
+        pool = upstream(app)
+        connection = await pool.connection()
+        connection.begin("GET", REQUEST)
+        await connection.interim()
+        while await connection.read():
+            pass
+        pool.release(connection)
+        second = await pool.connection()
+        assert second is not connection
+        second.close()
+
+
+async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
+    ended = threading.Semaphore(0)
+
+    def reply(received: Received) -> None:
+        received.send(response(b"ok"))
+        received.wait_for_hang_up()
+        ended.release()
+
+    with ScriptedApp(default=reply) as app:
+        pool = upstream(app, app_idle_timeout="0.02")
+        connections = [await pool.connection() for _ in range(3)]
+        for connection in connections:
+            await fetch(connection)
+        for connection in connections:
+            pool.release(connection)
+        for _ in connections:
+            assert await asyncio.to_thread(ended.acquire, timeout=PATIENCE)
+
+
+async def test_zero_seconds_of_idling_mean_a_connection_for_each_request() -> None:
+    with ScriptedApp() as app:
+        pool = upstream(app, app_idle_timeout="0")
+        for _ in range(2):
+            connection = await pool.connection()
+            await fetch(connection)
+            pool.release(connection)
+        assert [received.connection for received in app.requests] == [1, 2]
+
+
+async def test_a_fin_that_the_loop_has_not_seen_yet_is_noticed() -> None:
+    answered, closed = threading.Event(), threading.Event()
+
+    def reply(received: Received) -> None:
+        received.send(response(b"ok"))
+        assert answered.wait(PATIENCE)
+        received.hang_up()
+        closed.set()
+
+    with ScriptedApp(default=reply) as app:
+        pool = upstream(app)
+        connection = await pool.connection()
+        await fetch(connection)
+        pool.release(connection)
+        answered.set()
+        # Blocks the loop on purpose: it cannot process the FIN before it is asked for a connection.
+        assert closed.wait(PATIENCE)
+        again = await pool.connection()
+        assert again is not connection
+        again.close()
+
+
+async def test_what_nobody_takes_is_left_in_the_socket() -> None:
+    total = 30_000_000
+    with ScriptedApp(default=response(b"x" * total)) as app:
+        pool = upstream(app)
+        connection = await pool.connection()
+        connection.begin("GET", REQUEST)
+        await connection.interim()
+        for _ in range(500):
+            await asyncio.sleep(0)
+        taken = [sum(map(len, connection.take()))]
+        assert READ_HIGH_WATER < taken[0] <= 2 * READ_HIGH_WATER
+        while pieces := await connection.read():
+            taken.append(sum(map(len, pieces)))
+        assert sum(taken) == total
+        assert max(taken) <= 2 * READ_HIGH_WATER
+        connection.close()
+
+
+async def test_a_writer_waits_for_an_app_that_does_not_read() -> None:
+    go = threading.Event()
+
+    def reply(received: Received) -> None:
+        assert go.wait(PATIENCE)
+        received.read_body()
+        received.send(response(b"ok"))
+
+    with ScriptedApp(default=reply) as app:
+        connection = await upstream(app).connection()
+        connection.begin("POST", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                assert await connection.write(b"x" * 30_000_000)
+        go.set()
+        assert (await connection.interim()).status == 200
+        connection.close()
+
+
+async def test_a_writer_learns_that_the_app_takes_no_more() -> None:
+    def reply(received: Received) -> None:
+        received.send(response(b"no"))
+        received.hang_up()
+
+    with ScriptedApp(default=reply) as app:
+        connection = await upstream(app).connection()
+        connection.begin("POST", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n")
+        await connection.interim()
+        while await connection.read():
+            pass
+        async with asyncio.timeout(PATIENCE):
+            while await connection.write(b"x" * 65536):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("sent", "error", "message"),
+    [
+        pytest.param(b"", AppUnreachable, "before it answered", id="before-the-head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", AppUnreachable, "before it answered", id="in-the-head"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nx", TruncatedResponse, "2 bytes short", id="in-the-body"
+        ),
+    ],
+)
+async def test_an_early_end_says_how_far_the_app_got(sent: bytes, error: type[Exception], message: str) -> None:
+    def reply(received: Received) -> None:
+        received.send(sent)
+        received.hang_up()
+
+    with ScriptedApp(default=reply) as app:
+        connection = await upstream(app).connection()
+        with pytest.raises(error, match=message):
+            await fetch(connection)
+
+
+async def test_a_closed_connection_cannot_be_asked() -> None:
+    with ScriptedApp() as app:
+        connection = await upstream(app).connection()
+        connection.close()
+        await asyncio.sleep(0)
+        with pytest.raises(AppUnreachable, match="before it was asked"):
+            await fetch(connection)
+
+
+async def test_nobody_there_is_an_error_that_names_the_address() -> None:
+    with ScriptedApp() as app:
+        pool = upstream(app)
+    with pytest.raises(AppUnreachable, match=rf"127\.0\.0\.1:{app.port} cannot be reached"):
+        await pool.connection()

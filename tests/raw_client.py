@@ -1,0 +1,141 @@
+"""An HTTP client made of a raw socket: it sends exactly the bytes of a test and hides nothing of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+PATIENCE = 15.0
+Pairs = list[tuple[str, str]]
+
+
+class Answer:
+    """A response as it came. ``chunks`` are the pieces of a chunked body, ``is_cut`` tells that its end is missing."""
+
+    def __init__(self, raw_head: bytes) -> None:
+        self.raw_head = raw_head
+        status_line, *lines = raw_head.decode().removesuffix("\r\n\r\n").split("\r\n")
+        self.status = int(status_line.split(" ")[1])
+        self.pairs: Pairs = [
+            (name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)
+        ]
+        self.headers = dict(self.pairs)
+        self.chunks: list[bytes] = []
+        self.body = b""
+        self.trailers: Pairs = []
+        self.is_cut = False
+
+
+class RawClient:
+    """One connection. Every wait is bounded."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        async with asyncio.timeout(PATIENCE):
+            await self.writer.drain()
+
+    async def head(self) -> Answer:
+        """The next response head, interim ones included."""
+        async with asyncio.timeout(PATIENCE):
+            return Answer(await self.reader.readuntil(b"\r\n\r\n"))
+
+    async def chunk(self) -> bytes:
+        """The next chunk; empty for the last one, whose trailers are not read yet."""
+        async with asyncio.timeout(PATIENCE):
+            size = int(await self.reader.readuntil(b"\r\n"), 16)
+            if size == 0:
+                return b""
+            data = await self.reader.readexactly(size)
+            assert await self.reader.readexactly(2) == b"\r\n"
+            return data
+
+    async def trailers(self) -> Pairs:
+        """What follows the last chunk."""
+        pairs: Pairs = []
+        async with asyncio.timeout(PATIENCE):
+            while (line := await self.reader.readuntil(b"\r\n")) != b"\r\n":
+                name, _, value = line.decode().partition(":")
+                pairs.append((name, value.strip()))
+        return pairs
+
+    async def answer(self, *, method: str = "GET") -> Answer:
+        """The next final response, whole."""
+        answer = await self.head()
+        while answer.status < 200:
+            answer = await self.head()
+        await self.read_body(answer, method=method)
+        return answer
+
+    async def read_body(self, answer: Answer, *, method: str = "GET") -> None:
+        """The body that belongs to ``answer``, as its head frames it."""
+        if method == "HEAD" or answer.status in (204, 304):
+            return
+        try:
+            if answer.headers.get("transfer-encoding") == "chunked":
+                while chunk := await self.chunk():
+                    answer.chunks.append(chunk)
+                answer.trailers = await self.trailers()
+            elif "content-length" in answer.headers:
+                answer.body = await self.exactly(int(answer.headers["content-length"]))
+            else:
+                answer.body = await self.rest()
+        except asyncio.IncompleteReadError as error:
+            answer.is_cut = True
+            answer.body = error.partial
+        answer.body = b"".join(answer.chunks) or answer.body
+
+    async def exactly(self, count: int) -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.readexactly(count)
+
+    async def rest(self) -> bytes:
+        """Everything up to the end of the connection."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.reader.read()
+
+    def half_close(self) -> None:
+        """Send no more."""
+        self.writer.write_eof()
+
+    def leave(self) -> None:
+        """Close at once, with a reset."""
+        linger = struct.pack("ii", 1, 0)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.writer.transport.abort()
+
+
+@asynccontextmanager
+async def raw_client(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[RawClient]:
+    """A connection to ``port`` on this machine; ``receive_buffer`` bounds what the kernel takes for it, in bytes."""
+    open_socket = socket.socket()
+    if receive_buffer is not None:
+        open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    open_socket.setblocking(False)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.get_running_loop().sock_connect(open_socket, ("127.0.0.1", port))
+    except OSError:
+        open_socket.close()
+        raise
+    limit = 2**21 if receive_buffer is None else receive_buffer
+    reader, writer = await asyncio.open_connection(sock=open_socket, limit=limit)
+    try:
+        yield RawClient(reader, writer)
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def ask(port: int, request: bytes, *, method: str = "GET") -> Answer:
+    """The answer to one request on a connection of its own."""
+    async with raw_client(port) as client:
+        await client.send(request)
+        return await client.answer(method=method)

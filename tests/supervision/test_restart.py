@@ -1,0 +1,136 @@
+"""Starting the app again: only if the policy says so, with growing pauses, and with the gate closed meanwhile."""
+
+from __future__ import annotations
+
+import resource
+from signal import SIGTERM
+
+import pytest
+
+from tests.supervision.conftest import CommandFor
+from tests.supervision.supervised import (
+    Reports,
+    Supervisor,
+    descriptors_of,
+    request,
+    shell,
+    status_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("policy", "code"),
+    [
+        pytest.param("on-failure", 3, id="on failure, it failed"),
+        pytest.param("always", 3, id="always, it failed"),
+        pytest.param("always", 0, id="always, it ended well"),
+    ],
+)
+def test_the_gate_is_closed_until_the_next_life_is_ready(
+    reports: Reports, app: CommandFor, policy: str, code: int
+) -> None:
+    with Supervisor("--restart", policy, command=app("--waits", "--ends-with", "4")) as supervisor:
+        running = reports.app()
+        port = supervisor.port()
+        assert status_of(port) == 503
+        running.tell("listen")
+        supervisor.wait_until_ready()
+        assert status_of(port) == 200
+
+        running.tell(f"exit {code}")
+        running = reports.app()
+
+        with request(port, "/") as response:
+            response.read()
+            assert (response.status, response.headers["retry-after"]) == (503, "1")
+        running.tell("listen")
+        supervisor.wait_until_ready(2)
+        assert status_of(port) == 200
+        supervisor.signal(SIGTERM)
+        assert supervisor.exit_code() == 4
+
+
+@pytest.mark.parametrize(("policy", "code"), [("never", 0), ("never", 3), ("on-failure", 0)])
+def test_the_policy_may_be_to_end_as_the_app_does(reports: Reports, app: CommandFor, policy: str, code: int) -> None:
+    with Supervisor("--restart", policy, command=app()) as supervisor:
+        running = reports.app()
+        supervisor.wait_until_ready()
+
+        running.tell(f"exit {code}")
+
+        assert supervisor.exit_code() == code
+
+
+def test_the_pauses_between_short_lives_grow(reports: Reports, app: CommandFor) -> None:
+    with Supervisor("--restart", "on-failure", command=app("--waits", "--ends-with", "0")) as supervisor:
+        for life, seconds in enumerate(["0.1", "0.2", "0.4"]):
+            running = reports.app()
+            if life == 1:
+                # One that was ready counts no less, if it is a short one.
+                running.tell("listen")
+                supervisor.wait_until_ready()
+            running.tell("exit 7")
+            supervisor.wait_for_line(f"the app ended with exit code 7; it is started again in {seconds} s")
+        running = reports.app()
+        supervisor.signal(SIGTERM)
+        assert supervisor.exit_code() == 0
+
+
+def test_a_signal_in_a_pause_ends_the_proxy_with_the_last_exit_code(reports: Reports) -> None:
+    with Supervisor("--restart", "always", command=shell("exit 7")) as supervisor:
+        supervisor.wait_for_line("it is started again in 0.8 s")
+
+        supervisor.signal(SIGTERM)
+
+        assert supervisor.exit_code() == 7
+
+
+def test_what_a_life_left_behind_in_its_group_does_not_hold_the_port_of_the_next(
+    reports: Reports, app: CommandFor
+) -> None:
+    with Supervisor("--restart", "always", command=app("--children", "2")) as supervisor:
+        first_life = {reporter.role: reporter for reporter in (reports.next() for _ in range(3))}
+        supervisor.wait_until_ready()
+
+        first_life.pop("app").tell("exit 1")
+
+        for child in first_life.values():
+            child.wait_until_gone()
+        supervisor.wait_until_ready(2)
+        supervisor.signal(SIGTERM)
+        assert supervisor.exit_code() == 128 + SIGTERM
+
+
+def test_lives_leave_no_descriptors_behind(reports: Reports, app: CommandFor) -> None:
+    with Supervisor("--restart", "always", command=app()) as supervisor:
+        running = reports.app()
+        supervisor.wait_until_ready()
+        port = supervisor.port()
+        assert status_of(port) == 200
+        before = descriptors_of(supervisor.pid)
+
+        for life in range(2, 5):
+            running.tell("exit 0")
+            running = reports.app()
+            supervisor.wait_until_ready(life)
+        assert status_of(port) == 200
+
+        # Connections come and go; one descriptor left by each of the six lives would show.
+        assert descriptors_of(supervisor.pid) < before + 4
+
+
+def test_a_start_that_fails_for_want_of_descriptors_is_tried_again(reports: Reports, app: CommandFor) -> None:
+    with Supervisor("--restart", "always", command=app("--ends-with", "0")) as supervisor:
+        running = reports.app()
+        supervisor.wait_until_ready()
+        limits = resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+
+        running.tell("exit 0")
+        supervisor.wait_for_line("the app cannot be started: Too many open files; it is tried again in 0.2 s")
+        resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE, limits)
+
+        reports.app()
+        supervisor.wait_until_ready(2)
+        supervisor.signal(SIGTERM)
+        assert supervisor.exit_code() == 0
