@@ -51,8 +51,8 @@ class Limits:
 class HttpServer:
     """Serves every request with ``serve``; the connections' tasks live in ``group``.
 
-    ``cancels`` tells whether a client that goes away cancels what is done for it. An exception of ``serve`` would end
-    the group, so it must handle its own.
+    ``cancels`` tells whether a client that goes away cancels what is done for it. An exception of ``serve`` is a fault:
+    it ends the connection and goes to the loop's exception handler.
     """
 
     def __init__(
@@ -98,7 +98,16 @@ class HttpServer:
             connection.turn_away(RefusedHead(503, "too many connections"), [("retry-after", "1")])
             return None
         self._connections.add(connection)
-        return self._group.create_task(connection.run(self._serve))
+        return self._group.create_task(self._run(connection))
+
+    async def _run(self, connection: Connection) -> None:
+        """Serve a connection to its end. A fault costs this one connection, not the group and all the others."""
+        try:
+            await connection.run(self._serve)
+        except Exception as error:
+            connection.loop.call_exception_handler(
+                {"message": "a fault while a connection was served", "exception": error, "protocol": connection}
+            )
 
     def disconnected(self, connection: Connection) -> None:
         """For a connection: it is gone."""

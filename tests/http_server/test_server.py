@@ -107,3 +107,21 @@ def test_listening_twice_on_a_port_is_an_error() -> None:
 def test_an_ipv6_address_is_listened_on() -> None:
     with listen("::1", 0) as listener:
         assert listener.getsockname()[0] == "::1"
+
+
+async def test_a_fault_costs_one_connection_and_is_told() -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    fault = RuntimeError("unforeseen")
+
+    async def serve(exchange: Exchange) -> None:
+        if exchange.target == "/fault":
+            raise fault
+        exchange.respond(200, [], b"ok")
+
+    async with serving(serve) as running:
+        async with raw_client(running.port) as client:
+            await client.send(b"GET /fault HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert await client.rest() == b""
+        assert (await ask(running.port, GET)).status == 200
+    assert faults == [fault]

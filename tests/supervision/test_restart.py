@@ -109,7 +109,7 @@ def test_lives_leave_no_descriptors_behind(reports: Reports, app: CommandFor) ->
         assert status_of(port) == 200
         before = descriptors_of(supervisor.pid)
 
-        for life in range(2, 5):
+        for life in range(2, 8):
             running.tell("exit 0")
             running = reports.app()
             supervisor.wait_until_ready(life)
