@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test lint types unit docs lock clean
+.PHONY: help install run run-flask test lint types unit bench bench-quick fuzz docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +39,16 @@ types: $(INSTALLED)
 unit: $(INSTALLED)
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage report
+
+bench: $(INSTALLED) ## Compare the adapter with its peers and write docs/performance.md (needs gcc; about 15 minutes)
+	$(BIN)/python bench/run.py
+
+bench-quick: $(INSTALLED) ## Warn where the adapter has become slower than bench/baseline.json says (under 2 minutes)
+	$(BIN)/python bench/run.py --quick
+
+fuzz: $(INSTALLED) ## Fuzz each parser for FUZZ_SECONDS (60); what is found stays in .cache/fuzz
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
+	for target in events responses connections; do $(BIN)/python -m fuzz.run $$target $(FUZZ_SECONDS) || exit 1; done
 
 docs: $(INSTALLED) ## Write the generated parts of README.md and docs/
 	$(BIN)/python docs/generate.py

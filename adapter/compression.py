@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 
+from adapter.payload.headers import joined
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
@@ -125,7 +126,7 @@ def compressed(
     head: ResponseHead, *, method: str, accept_encoding: str, codings: dict[str, Callable[[], Compressor]]
 ) -> tuple[ResponseHead, Compressor | None]:
     """The head as it must be sent, and the compressor for its body or None if that stays as it is."""
-    headers = {name.lower(): value for name, value in head.headers}
+    headers, _ = joined(head.headers)
     if not _is_compressible(head.status, headers, method):
         return head, None
     # The response depends on Accept-Encoding even when this client gets it uncompressed.

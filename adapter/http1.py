@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from adapter.errors import InvalidAppResponse, TruncatedResponse
+from adapter.errors import InvalidAppResponse, InvalidEvent, TruncatedResponse
+from adapter.payload.headers import glimpse, is_token, is_value
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
@@ -25,6 +26,8 @@ CHUNK_LINE_LIMIT = 4096
 
 # How many interim heads of one response are kept; more are skipped.
 _MAX_INTERIM = 16
+# How much of what an app sent a message quotes, in bytes: enough to tell a protocol by, too little for a secret.
+_GLIMPSE = 8
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 # Methods whose request says "Content-Length: 0" when there is no body (RFC 9110, section 8.6).
@@ -39,14 +42,17 @@ _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 def encode_request_head(request: Request, default_host: str) -> bytes:
     """The request line and headers of ``request``, framed by Content-Length, up to and with the empty line.
 
-    ``default_host`` is used where the request names no Host. Names and values must have been checked before.
+    ``default_host`` is used where the request names no Host. Names and values must have been checked before. Raises
+    InvalidEvent for a second Host: servers differ in which one they believe (RFC 9112, section 3.2).
     """
     lines = [f"{request.method} {request.target} HTTP/1.1"]
-    has_host = False
+    hosts = 0
     for name, value in request.headers:
-        has_host = has_host or name.lower() == "host"
+        hosts += name.lower() == "host"
         lines.append(f"{name}: {value}")
-    if not has_host:
+    if hosts > 1:
+        raise InvalidEvent(f"the event has {hosts} Host headers, one is expected")
+    if not hosts:
         lines.insert(1, f"host: {default_host}")
     if request.body or request.method in _METHODS_WITH_BODY:
         lines.append(f"content-length: {len(request.body)}")
@@ -67,6 +73,7 @@ class ResponseReader:
         "_bodiless_request",
         "_chunk_state",
         "_framing",
+        "_interim_bytes",
         "_pending",
         "_remaining",
         "_trailer_bytes",
@@ -84,6 +91,7 @@ class ResponseReader:
         self._remaining = 0
         # Bytes of an unfinished head or line.
         self._pending = b""
+        self._interim_bytes = 0
         self._trailer_bytes = 0
         self.head: ResponseHead | None = None
         self.interim: list[ResponseHead] = []
@@ -138,29 +146,38 @@ class ResponseReader:
     def _feed_head(self, data: memoryview) -> memoryview:
         """Take head bytes; give what follows the final head (its body)."""
         pending = self._pending + bytes(data)
+        start = 0
         while True:
-            if not b"HTTP/".startswith(pending[:5]):
-                raise InvalidAppResponse(f"not an HTTP response: it starts with {pending[:20]!r}")
-            end = pending.find(b"\r\n\r\n", 0, HEAD_LIMIT) + 4
+            if not b"HTTP/".startswith(pending[start : start + 5]):
+                beginning = pending[start : start + _GLIMPSE]
+                raise InvalidAppResponse(f"not an HTTP response: it starts with {beginning!r}")
+            end = pending.find(b"\r\n\r\n", start, start + HEAD_LIMIT) + 4
             if end < 4:
-                _check_unfinished_head(pending)
-                self._pending = pending
+                self._pending = pending[start:]
+                _check_unfinished_head(self._pending)
                 return data[:0]
-            head = _parse_head(pending[:end])
+            head = _parse_head(pending[start:end])
             if head.status >= 200 or head.status == 101:
                 break
-            if len(self.interim) < _MAX_INTERIM:
-                self.interim.append(head.message)
-            pending = pending[end:]
+            self._keep_interim(head, end - start)
+            start = end
         self._pending = b""
         self._begin_body(head)
         self.head = head.message
         return data[len(data) - (len(pending) - end) :]
 
+    def _keep_interim(self, head: _Head, size: int) -> None:
+        self._interim_bytes += size
+        if self._interim_bytes > HEAD_LIMIT:
+            raise InvalidAppResponse(f"the interim responses are over {HEAD_LIMIT} bytes")
+        if len(self.interim) < _MAX_INTERIM:
+            self.interim.append(head.message)
+
     def _begin_body(self, head: _Head) -> None:
         if self._bodiless_request or head.status in (204, 304):
             self.complete = True
-            self.reusable = head.keep_alive
+            # Apps that send the body all the same may do so later, when it would be taken for the next response.
+            self.reusable = head.keep_alive and not head.names_body
             return
         # What follows a 101 belongs to another protocol, whatever its head says of a body.
         self._framing, self._remaining = (_UNTIL_EOF, 0) if head.status == 101 else head.framing()
@@ -210,7 +227,7 @@ class ResponseReader:
             return len(used)
         self._pending = b""
         if not line.endswith(b"\r\n"):
-            raise InvalidAppResponse(f"a line of the chunked body does not end with CRLF: {line[:40]!r}")
+            raise InvalidAppResponse("a line of the chunked body does not end with CRLF")
         self._take_line(line[:-2])
         return len(used)
 
@@ -220,16 +237,18 @@ class ResponseReader:
             self._chunk_state = _DATA if self._remaining else _TRAILERS
         elif self._chunk_state == _DATA_END:
             if line:
-                raise InvalidAppResponse(f"a chunk is longer than its size says: {line[:40]!r} follows it")
+                raise InvalidAppResponse("a chunk is longer than its size says")
             self._chunk_state = _SIZE
         elif line:
             self._trailer_bytes += len(line)
             if self._trailer_bytes > HEAD_LIMIT:
                 raise InvalidAppResponse(f"the trailers are over {HEAD_LIMIT} bytes")
             name, colon, value = line.partition(b":")
-            if not (colon and name):
-                raise InvalidAppResponse(f"a trailer is not a header line: {line[:40]!r}")
-            self.trailers.append((_decode(name), _decode(value.strip(b" \t"))))
+            trailer = (_decode(name), _decode(value.strip(b" \t")))
+            # llhttp has not seen it, and it goes on to a client.
+            if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
+                raise InvalidAppResponse("a trailer is not a header line")
+            self.trailers.append(trailer)
         else:
             self.complete = True
 
@@ -271,11 +290,18 @@ class _Head:
         persistent = version == "1.1" or "keep-alive" in self._connection
         self.keep_alive = persistent and "close" not in self._connection
 
+    @property
+    def names_body(self) -> bool:
+        """Whether there is the framing of a body that is not empty."""
+        return self._transfer_encoding is not None or bool((self._content_length or "").strip("0"))
+
     def framing(self) -> tuple[int, int]:
         """How the body ends and, for a length, how long it is. llhttp has refused contradictions already."""
         if self._transfer_encoding is not None:
             if self._transfer_encoding.lower() != "chunked":
-                raise InvalidAppResponse(f"Transfer-Encoding {self._transfer_encoding!r}: only chunked is understood")
+                raise InvalidAppResponse(
+                    f"Transfer-Encoding {glimpse(self._transfer_encoding)}: only chunked is understood"
+                )
             return _CHUNKED, 0
         if self._content_length is not None:
             return _LENGTH, int(self._content_length)
@@ -300,14 +326,14 @@ def _check_unfinished_head(pending: bytes) -> None:
     if len(pending) >= HEAD_LIMIT:
         raise InvalidAppResponse(f"the response head is over {HEAD_LIMIT} bytes")
     if pending.count(b"\n") != pending.count(b"\r\n"):
-        raise InvalidAppResponse(f"a line of the response head does not end with CRLF: {pending[:40]!r}")
+        raise InvalidAppResponse("a line of the response head does not end with CRLF")
 
 
 def _chunk_size(line: bytes) -> int:
     size = line.partition(b";")[0].rstrip(b" \t")
     # int() alone would take signs, underscores and "0x".
     if not size or len(size) > 16 or size.strip(_HEX_DIGITS):
-        raise InvalidAppResponse(f"not a chunk size: {line[:40]!r}")
+        raise InvalidAppResponse(f"not a chunk size: {line[:_GLIMPSE]!r}")
     return int(size, 16)
 
 

@@ -40,7 +40,7 @@ def _default(option: Option[object]) -> str:
     if option.default_text is not None:
         return option.default_text
     if option.default in (None, ""):
-        return "–"
+        return "none"
     if isinstance(option.default, float):
         return f"`{option.default:g}`"
     return f"`{str(option.default).lower() if isinstance(option.default, bool) else option.default}`"

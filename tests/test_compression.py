@@ -56,6 +56,14 @@ def ask(response: ResponseHead, accept: str = "gzip", method: str = "GET") -> tu
     return compressed(response, method=method, accept_encoding=accept, codings=CODINGS)
 
 
+@pytest.mark.parametrize("name", ["content-encoding", "cache-control"])
+def test_what_forbids_compression_counts_in_any_line_of_its_header(name: str) -> None:
+    value = {"content-encoding": "gzip", "cache-control": "no-transform"}[name]
+    for lines in ([(name, value), (name, "identity")], [(name, "identity"), (name, value)]):
+        response = head(TEXT, *lines)
+        assert ask(response) == (response, None)
+
+
 def test_all_three_codings_are_there_with_the_best_first() -> None:
     assert list(CODINGS) == ["zstd", "br", "gzip"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.errors import AdapterError, InvalidAppResponse, TruncatedResponse
+from adapter.errors import AdapterError, InvalidAppResponse, InvalidEvent, TruncatedResponse
 from adapter.http1 import CHUNK_LINE_LIMIT, HEAD_LIMIT, ResponseReader, encode_request_head
 from adapter.payload.messages import Request
 
@@ -67,11 +67,12 @@ RESPONSES = [
     pytest.param("GET", head("302 Found", "Location: /", "Content-Length: 0"), (302, b"", True), id="length-0"),
     pytest.param("GET", head("200", "content-length: 1") + b"x", (200, b"x", True), id="no-reason"),
     pytest.param("GET", head("999 Odd", "Content-Length: 1") + b"x", (999, b"x", True), id="odd-status"),
-    pytest.param("HEAD", head("200 OK", "Content-Length: 5"), (200, b"", True), id="head-with-length"),
-    pytest.param("HEAD", head("200 OK", "Transfer-Encoding: chunked"), (200, b"", True), id="head-chunked"),
+    pytest.param("HEAD", head("200 OK", "Content-Length: 5"), (200, b"", False), id="head-with-length"),
+    pytest.param("HEAD", head("200 OK", "Transfer-Encoding: chunked"), (200, b"", False), id="head-chunked"),
+    pytest.param("HEAD", head("200 OK", "Content-Length: 0"), (200, b"", True), id="head-with-length-0"),
     pytest.param("HEAD", head("200 OK"), (200, b"", True), id="head-without-framing"),
     pytest.param("GET", head("204 No Content"), (204, b"", True), id="204"),
-    pytest.param("GET", head("304 Not Modified", "Content-Length: 5"), (304, b"", True), id="304-with-length"),
+    pytest.param("GET", head("304 Not Modified", "Content-Length: 5"), (304, b"", False), id="304-with-length"),
     pytest.param("POST", head("205 Reset Content", "Content-Length: 0"), (205, b"", True), id="205"),
     pytest.param(
         "GET", head("200 OK", "Connection: close", "Content-Length: 1") + b"x", (200, b"x", False), id="close"
@@ -163,6 +164,13 @@ def test_the_first_interim_heads_are_kept_and_endless_ones_do_not_grow() -> None
     assert reader.head.status == 200
 
 
+def test_interim_heads_are_bounded_as_a_head_is() -> None:
+    interim = head("103 Early Hints", "Link: " + "x" * 1000)
+    reader = ResponseReader("GET")
+    with pytest.raises(InvalidAppResponse, match=f"the interim responses are over {HEAD_LIMIT} bytes"):
+        feed_all(reader, [interim] * (HEAD_LIMIT // len(interim) + 1))
+
+
 def test_the_final_head_keeps_order_repeats_and_case_of_its_headers() -> None:
     raw = head("200 OK", "Set-Cookie: a=1", "X-Empty:", "set-cookie: b=2", "X-Space:  x\t", "Content-Length: 0")
     assert read([raw]).facts[1] == [
@@ -190,7 +198,7 @@ def test_trailers_are_apart_from_headers() -> None:
 EXCESS = [
     pytest.param("GET", head("200 OK", "Content-Length: 1") + b"x", b"x", id="length"),
     pytest.param("GET", head("200 OK", "Content-Length: 0"), b"", id="empty"),
-    pytest.param("HEAD", head("200 OK", "Content-Length: 4"), b"", id="head"),
+    pytest.param("HEAD", head("200 OK", "Content-Length: 0"), b"", id="head"),
     pytest.param("GET", head("204 No Content"), b"", id="204"),
     pytest.param("GET", CHUNKED + b"1\r\nx\r\n0\r\n\r\n", b"x", id="chunked"),
 ]
@@ -259,12 +267,14 @@ REFUSED = [
     pytest.param(CHUNKED + b"1\r;\r\nx\r\n", "not a chunk size", id="size-bare-cr"),
     pytest.param(CHUNKED + b"00000000000000001\r\nx\r\n", "not a chunk size", id="size-17-digits"),
     pytest.param(CHUNKED + b"1\nx\r\n", "does not end with CRLF", id="size-bare-lf"),
-    pytest.param(CHUNKED + b"1\r\nxy\r\n", "a chunk is longer than its size says: b'y'", id="chunk-too-long"),
+    pytest.param(CHUNKED + b"1\r\nxy\r\n", "a chunk is longer than its size says$", id="chunk-too-long"),
     pytest.param(CHUNKED + b"1\r\nx\n", "does not end with CRLF", id="chunk-end-bare-lf"),
     pytest.param(CHUNKED + b"0\r\nA: b\n\n", "does not end with CRLF", id="trailer-bare-lf"),
-    pytest.param(
-        CHUNKED + b"0\r\nno colon\r\n\r\n", "a trailer is not a header line: b'no colon'", id="trailer-no-colon"
-    ),
+    pytest.param(CHUNKED + b"0\r\nno-colon\r\n\r\n", "a trailer is not a header line$", id="trailer-no-colon"),
+    pytest.param(CHUNKED + b"0\r\nA b: c\r\n\r\n", "a trailer is not a header line", id="trailer-space-in-name"),
+    pytest.param(CHUNKED + b"0\r\nA: b\r\n c: d\r\n\r\n", "a trailer is not a header line", id="trailer-folded"),
+    pytest.param(CHUNKED + b"0\r\nA: b\rC: d\r\n\r\n", "a trailer is not a header line", id="trailer-bare-cr"),
+    pytest.param(CHUNKED + b"0\r\nA: b\0\r\n\r\n", "a trailer is not a header line", id="trailer-nul"),
     pytest.param(CHUNKED + b"0\r\n: x\r\n\r\n", "a trailer is not a header line", id="trailer-no-name"),
 ]
 
@@ -415,3 +425,9 @@ REQUESTS = [
 @pytest.mark.parametrize(("request_", "expected"), REQUESTS)
 def test_a_request_head_is_framed_by_its_length(request_: Request, expected: bytes) -> None:
     assert encode_request_head(request_, "app:8080") == expected
+
+
+def test_a_request_with_two_hosts_is_nobodys() -> None:
+    request_ = Request(method="GET", target="/", headers=[("Host", "a"), ("HOST", "b")])
+    with pytest.raises(InvalidEvent, match="2 Host headers"):
+        encode_request_head(request_, "app:8080")

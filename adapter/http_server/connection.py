@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from adapter.http_server.client_watch import HangUpWatch, Progress
 from adapter.http_server.exchange import BodyTruncatedError, Exchange, encode_head
-from adapter.payload.headers import glimpse
+from adapter.http_server.head import RefusedHead, check_head, decode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,14 +31,6 @@ WRITE_HIGH_WATER = 64 * 1024
 MAX_PIPELINED = 8
 # SO_LINGER: close with a reset.
 _RESET = struct.pack("ii", 1, 0)
-
-
-class RefusedHead(Exception):
-    """A request that is not answered by whoever serves: ``status`` says why not."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 class Connection(asyncio.Protocol):
@@ -61,6 +54,8 @@ class Connection(asyncio.Protocol):
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._progress = Progress(limits.client_timeout)
+        self._hang_up_watch: HangUpWatch | None = None
         # The head that has the parser read the body of a request which also offers an upgrade.
         self._body_head = b""
         self._is_repeated = False
@@ -94,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._silent = True
         self._wake(self.hung_up)
         self._set_timer(None)
+        self._stop_watch()
         self._break_off()
         self._wake(self._writable)
         self._wake(self._arrived)
@@ -125,6 +121,7 @@ class Connection(asyncio.Protocol):
         self._writable = None
 
     def data_received(self, data: bytes) -> None:
+        self._progress.received += len(data)
         if self._tunnel is not None:
             self._tunnel.feed(data)
         elif self._undecided is not None:
@@ -194,7 +191,7 @@ class Connection(asyncio.Protocol):
             return
         # Once the head is complete these are trailers.
         fields = self._fields if self._arriving is None else self._arriving.body.trailers
-        fields.append((name.decode("latin-1"), _decode(value.rstrip(b" \t"))))
+        fields.append((name.decode("latin-1"), decode(value.rstrip(b" \t"))))
         self._field_bytes += len(name) + len(value)
         self._check_size(self._field_bytes)
 
@@ -212,7 +209,7 @@ class Connection(asyncio.Protocol):
             # What follows CONNECT is meant for a tunnel, which there never is: it must not be read as a request.
             keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
-        framing = _check_head(exchange)
+        framing = check_head(exchange)
         if framing and self._parser.should_upgrade():
             self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
         elif self._parser.should_upgrade() and version == "1.1":
@@ -242,14 +239,25 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send to the client; without effect when it is gone."""
         if self._transport is not None:
+            self._progress.written += len(data)
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait while the client does not keep up. Raises ConnectionResetError when it is gone."""
+        """Wait while the client does not keep up.
+
+        Raises ConnectionResetError when it is gone, ClientStalledError when it takes nothing any more.
+        """
         if self._writable is not None:
-            await asyncio.shield(self._writable)
+            await self._progress.wait(self._writable, self._taken)
         if self._transport is None:
             raise ConnectionResetError("the client is gone")
+
+    async def until_sent(self, waiter: asyncio.Future[None]) -> None:
+        """Wait for ``waiter``, which the client's next bytes end. Raises ClientStalledError when none come."""
+        await self._progress.wait(waiter, lambda: self._progress.received + self._taken())
+
+    def _taken(self) -> int:
+        return self._progress.taken(self._transport)
 
     def write_eof(self) -> None:
         """Send no more."""
@@ -293,14 +301,23 @@ class Connection(asyncio.Protocol):
             tunnel.feed(undecided)
 
     def pause_reading(self) -> None:
-        """Leave the socket unread."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        """Leave the socket unread; that the client goes away is noticed all the same, where it cancels anything."""
+        if self._transport is None:
+            return
+        self._transport.pause_reading()
+        if self._server.cancels and self._tunnel is None and self._hang_up_watch is None:
+            self._hang_up_watch = HangUpWatch(self._transport, self.abort)
 
     def resume_reading(self) -> None:
         """Read again."""
+        self._stop_watch()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _stop_watch(self) -> None:
+        if self._hang_up_watch is not None:
+            self._hang_up_watch.stop()
+            self._hang_up_watch = None
 
     def adjust_flow(self) -> None:
         """Read from the socket as long as what has been read is being consumed."""
@@ -340,8 +357,10 @@ class Connection(asyncio.Protocol):
         while not self._exchanges:
             if self._refusal is not None or self._transport is None or self._server.closing:
                 return False
+            self._server.waits(self)
             self._arrived = self.loop.create_future()
             await self._arrived
+        self._server.serves(self)
         return True
 
     def stop_waiting(self) -> None:
@@ -355,6 +374,7 @@ class Connection(asyncio.Protocol):
         if self._arriving is None and self._refusal is None:
             return
         self.write_eof()
+        self._server.waits(self)
         with contextlib.suppress(TimeoutError, BodyTruncatedError):
             async with asyncio.timeout(self._limits.linger_timeout):
                 if self._arriving is not None:
@@ -408,42 +428,3 @@ class Connection(asyncio.Protocol):
     def _wake(waiter: asyncio.Future[None] | None) -> None:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-
-def _check_head(exchange: Exchange) -> str:
-    """The header line that frames the body, empty where there is none.
-
-    Raises RefusedHead for what llhttp lets through and a proxy must not (RFC 9112, sections 3.2 and 6.1).
-    """
-    hosts = 0
-    framing = ""
-    for name, value in exchange.headers:
-        lower = name.lower()
-        if lower == "host":
-            hosts += 1
-        elif lower == "transfer-encoding":
-            if value.lower() != "chunked" or exchange.version == "1.0":
-                raise RefusedHead(
-                    400, f"Transfer-Encoding {glimpse(value)}: only chunked is understood, and in HTTP/1.1"
-                )
-            framing = "transfer-encoding: chunked"
-        elif lower == "content-length" and value.strip("0"):
-            framing = f"content-length: {value}"
-        elif lower == "expect":
-            if value.lower() != "100-continue":
-                raise RefusedHead(417, f"Expect {glimpse(value)}: only 100-continue is understood")
-            exchange.expect_continue()
-    if "#" in exchange.target:
-        raise RefusedHead(400, "a request target has no fragment")
-    if hosts > 1 or (hosts == 0 and exchange.version == "1.1"):
-        raise RefusedHead(400, f"{hosts} Host headers, one is expected")
-    if exchange.version not in ("1.0", "1.1"):
-        raise RefusedHead(505, f"HTTP/{exchange.version} is not spoken here, HTTP/1.1 is")
-    return framing
-
-
-def _decode(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

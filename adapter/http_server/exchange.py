@@ -44,10 +44,13 @@ class RequestBody:
         self.trailers: Headers = []
 
     async def read(self) -> bytes:
-        """The next piece; empty at the end, or if discarded. Raises BodyTruncatedError where the end is missing."""
+        """The next piece; empty at the end, or if discarded.
+
+        Raises BodyTruncatedError where the end is missing, ClientStalledError where nothing comes any more.
+        """
         while not self._pieces and not self.ended and not self._discarded:
             self._waiter = self._connection.loop.create_future()
-            await self._waiter
+            await self._connection.until_sent(self._waiter)
         if self._pieces:
             piece = self._pieces.popleft()
             self.waiting -= len(piece)
@@ -188,7 +191,7 @@ class Exchange:
         self._connection.write(b"".join((encode_head(status, lines), *self._framed(pieces))))
 
     async def write(self, pieces: Iterable[Piece]) -> None:
-        """Send pieces of the body, at once; waits while the client does not keep up."""
+        """Send pieces of the body, at once; waits while the client does not keep up. Raises ConnectionError."""
         framed = self._framed(pieces)
         if framed:
             self._connection.write(b"".join(framed))

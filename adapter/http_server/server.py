@@ -6,13 +6,18 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
-from adapter.http_server.connection import Connection, RefusedHead
+from adapter.http_server.connection import Connection
+from adapter.http_server.head import RefusedHead
 
 if TYPE_CHECKING:
     from adapter.http_server.connection import Serve
 
 # How many connections may wait to be accepted; the kernel has a bound of its own (net.core.somaxconn).
 BACKLOG = 1024
+# How many are accepted before any of them is looked at: so many may be there beyond the limit for a moment.
+ACCEPTED_AT_ONCE = 16
+# How many that were turned away may linger; the next one is closed on at once.
+MAX_TURNED_AWAY = 16
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -27,7 +32,8 @@ class Limits:
     ``head_bytes``: Lambda quotas, "request line + headers: 1 MB in all"; a proxy should not be narrower than what it
     stands in for. ``linger_timeout``: how long a client may go on sending a body that nobody wants after its response;
     closing at once would reset the connection, and a reset destroys a response that is on its way. ``flush_timeout``:
-    how long a client may take over the end of what was sent to it, at most WRITE_HIGH_WATER.
+    how long a client may take over the end of what was sent to it, at most WRITE_HIGH_WATER. ``client_timeout``: how
+    long it may neither send nor take anything while it is waited for. ``connections``: how many there may be at once.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class Limits:
         keep_alive_timeout: float = 75.0,
         linger_timeout: float = 5.0,
         flush_timeout: float = 30.0,
+        client_timeout: float | None = None,
         connections: int | None = None,
     ) -> None:
         self.head_bytes: Final = head_bytes
@@ -45,6 +52,7 @@ class Limits:
         self.keep_alive_timeout: Final = keep_alive_timeout
         self.linger_timeout: Final = linger_timeout
         self.flush_timeout: Final = flush_timeout
+        self.client_timeout: Final = client_timeout
         self.connections: Final = connections
 
 
@@ -64,13 +72,20 @@ class HttpServer:
         self._group = group
         self._limits = limits or Limits()
         self._connections: set[Connection] = set()
+        # In the order in which they began: the first one has waited for longest.
+        self._waiting: dict[Connection, None] = {}
+        self._turned_away: dict[Connection, None] = {}
         self._server: asyncio.Server | None = None
         self._emptied: asyncio.Future[None] | None = None
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections from ``listener``, which becomes the server's own."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self, self._limits), sock=listener, backlog=BACKLOG)
+        self._server = await loop.create_server(
+            lambda: Connection(self, self._limits), sock=listener, backlog=ACCEPTED_AT_ONCE
+        )
+        # asyncio takes one number for both: how many it accepts in one go, and how many wait in the kernel.
+        listener.listen(BACKLOG)
 
     def close(self) -> None:
         """Accept no more connections, end those that are between two requests, and let the others finish theirs."""
@@ -93,12 +108,40 @@ class HttpServer:
 
     def connected(self, connection: Connection) -> asyncio.Task[None] | None:
         """For a connection: it is there. Gives the task that serves it."""
-        full = self._limits.connections is not None and len(self._connections) >= self._limits.connections
-        if full or self.closing:
-            connection.turn_away(RefusedHead(503, "too many connections"), [("retry-after", "1")])
+        if self.closing or not self._has_room():
+            self._turn_away(connection)
             return None
         self._connections.add(connection)
+        self.waits(connection)
         return self._group.create_task(self._run(connection))
+
+    def waits(self, connection: Connection) -> None:
+        """For a connection: it has no request that is served."""
+        if connection in self._connections:
+            self._waiting[connection] = None
+
+    def serves(self, connection: Connection) -> None:
+        """For a connection: it has one."""
+        self._waiting.pop(connection, None)
+
+    def _has_room(self) -> bool:
+        """Whether one more may come. Where the limit is reached, the one that has waited for longest has to go."""
+        if self._limits.connections is None or len(self._connections) < self._limits.connections:
+            return True
+        longest = next(iter(self._waiting), None)
+        if longest is None:
+            return False
+        self.disconnected(longest)
+        longest.abort()
+        return True
+
+    def _turn_away(self, connection: Connection) -> None:
+        connection.turn_away(RefusedHead(503, "too many connections"), [("retry-after", "1")])
+        self._turned_away[connection] = None
+        if len(self._turned_away) > MAX_TURNED_AWAY:
+            first = next(iter(self._turned_away))
+            self.disconnected(first)
+            first.abort()
 
     async def _run(self, connection: Connection) -> None:
         """Serve a connection to its end. A fault costs this one connection, not the group and all the others."""
@@ -112,5 +155,7 @@ class HttpServer:
     def disconnected(self, connection: Connection) -> None:
         """For a connection: it is gone."""
         self._connections.discard(connection)
+        self._waiting.pop(connection, None)
+        self._turned_away.pop(connection, None)
         if not self._connections and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)

@@ -13,7 +13,7 @@ from binascii import Error as Base64Error
 import orjson
 import pybase64
 
-from adapter.payload.headers import first
+from adapter.payload.headers import first, glimpse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def decoded_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> byte
     errors: whoever wrote them meant something else) where ``is_base64`` says so.
     """
     if is_base64 is not None and not isinstance(is_base64, bool):
-        raise failure(f"the base64 flag is {is_base64!r}, not true or false")
+        raise failure(f"the base64 flag is {glimpse(is_base64)}, not true or false")
     if body is None:
         return b""
     if not isinstance(body, str):

@@ -24,6 +24,7 @@ HOP_BY_HOP = frozenset(
         "connection",
         "keep-alive",
         "proxy-authenticate",
+        "proxy-authentication-info",
         "proxy-authorization",
         "proxy-connection",
         "te",
@@ -40,6 +41,9 @@ NOT_FORWARDED = HOP_BY_HOP | {"content-length"}
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: Bytes of a field value, as UTF-8: no control byte but HTAB, no DEL.
 _VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+
+#: How much of an illegal value a message quotes, in characters.
+_GLIMPSE = 40
 
 
 def with_twins(names: Iterable[str]) -> frozenset[str]:
@@ -58,18 +62,23 @@ def with_twins(names: Iterable[str]) -> frozenset[str]:
 #: Headers that only the adapter may set: an app takes them for Lambda's word.
 IDENTITY = with_twins(["x-amzn-request-context", "x-amzn-lambda-context", "x-amz-tenant-id"])
 
-#: What is never forwarded to the app. The interim response that ``expect`` asks for has nobody to go to.
-NOT_FOR_APP = NOT_FORWARDED | IDENTITY | {"expect"}
+#: What is never forwarded to the app. The interim response that ``expect`` asks for has nobody to go to, and ``proxy``
+#: would name a CGI program's own HTTP proxy (CVE-2016-5385).
+NOT_FOR_APP = with_twins([*NOT_FORWARDED, "expect", "proxy"]) | IDENTITY
 
 
 def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> Headers:
-    """``headers`` without those in ``dropped`` (lower case) and those that any Connection header nominates."""
+    """``headers`` without those in ``dropped`` (lower case) and those that any Connection header nominates.
+
+    Host cannot be nominated: it says whose request this is.
+    """
     kept = [header for header in headers if header[0].lower() not in dropped]
     if len(kept) == len(headers):
         return kept
     nominated = {
         name.strip().lower() for field, value in headers if field.lower() == "connection" for name in value.split(",")
     }
+    nominated.discard("host")
     if nominated:
         return [header for header in kept if header[0].lower() not in nominated]
     return kept
@@ -105,11 +114,22 @@ def is_token(text: object) -> bool:
     return isinstance(text, str) and text != "" and not text.encode(errors="replace").translate(None, _TOKEN)
 
 
+def is_value(text: str) -> bool:
+    """Whether ``text`` is a field value that no reader can take for the end of it."""
+    return not text.encode(errors="replace").translate(None, _VALUE)
+
+
+def glimpse(value: object) -> str:
+    """``value`` for a message, its beginning alone where it is long: a message stays one short line."""
+    shown = repr(value[:_GLIMPSE] if isinstance(value, str) else value)[: _GLIMPSE + 2]
+    return f"{shown}…" if isinstance(value, str) and len(value) > _GLIMPSE else shown
+
+
 def _fault(names: Iterable[object], values: Iterable[object]) -> str:
     """What is wrong in headers that failed the check. Values are secrets often enough, so none is shown."""
     for name in names:
         if not is_token(name):
-            return f"{name!r} is not a header name"
+            return f"{glimpse(name)} is not a header name"
     kinds = {type(value).__name__ for value in values if not isinstance(value, str)}
     if kinds:
         return f"a header value is of type {kinds.pop()}, not a string"

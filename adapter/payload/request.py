@@ -13,7 +13,7 @@ import orjson
 from adapter.errors import InvalidEvent
 from adapter.payload.context import TRACE_ID_TWINS, authorized, context_headers
 from adapter.payload.formats import PASS_THROUGH, detect
-from adapter.payload.headers import NOT_FOR_APP, forwardable
+from adapter.payload.headers import NOT_FOR_APP, forwardable, glimpse
 from adapter.payload.messages import Request
 from adapter.payload.pass_through import DEFAULT_PATH
 from adapter.payload.request_line import normal_base_path, request_target, split_target, strip_base_path
@@ -63,6 +63,7 @@ def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Req
         request = PASS_THROUGH.request_of(invocation.event, rules.pass_through_path)
         request.headers.extend(context_headers(None, invocation, rules.env_config))
         return codec, request
+    _check_keys(invocation.event, event)
     decoded = codec.decode_request(event)
     headers = forwardable(decoded.headers, _NOT_FOR_APP_WHEN_TRACED if invocation.trace_id else NOT_FOR_APP)
     if rules.authorization_source:
@@ -85,6 +86,29 @@ def _parsed(raw: bytes) -> Any:
         if detect(event) is PASS_THROUGH:
             return event
         raise InvalidEvent(f"the event is not JSON: {error}") from error
+
+
+def _check_keys(raw: bytes, event: Any) -> None:
+    """Raises InvalidEvent where an object has a key twice: others may have judged the value that is not used here.
+
+    orjson does not tell. But what a front door writes is what orjson would write, and it writes no key twice.
+    """
+    try:
+        written = orjson.dumps(event)
+    except orjson.JSONEncodeError as error:
+        # orjson reads 1,024 levels and writes 254.
+        raise InvalidEvent(f"the event is nested too deep: {error}") from error
+    if written != raw:
+        json.loads(raw, parse_int=float, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InvalidEvent(f"the event has the key {glimpse(repeated)} twice in one object")
+    return unique
 
 
 def _leniently_parsed(raw: bytes, error: orjson.JSONDecodeError) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from adapter.errors import InvalidEvent
-from adapter.payload.headers import is_token
+from adapter.payload.headers import glimpse, is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +23,15 @@ _ILLEGAL_IN_QUERY = re.compile(r"[^!\"$-~]+")
 _ILLEGAL_IN_PATH = re.compile(r"[^!\"$->@-~]+")
 #: Everything but the unreserved characters of RFC 3986 section 2.3.
 _RESERVED = re.compile(r"[^A-Za-z0-9._~-]+")
+_ABSOLUTE_FORM = re.compile(r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)", re.IGNORECASE)
 _ENCODED_BYTE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 def method_of(method: Any) -> str:
-    """``method`` as it came. Raises InvalidEvent unless it is a token."""
-    if isinstance(method, str) and (method in _COMMON_METHODS or is_token(method)):
+    """``method`` as it came. Raises InvalidEvent unless it is a token, and for CONNECT: there is no tunnel here."""
+    if isinstance(method, str) and (method in _COMMON_METHODS or (is_token(method) and method.upper() != "CONNECT")):
         return method
-    raise InvalidEvent(f"the event's method is {method!r}, which is not an HTTP method")
+    raise InvalidEvent(f"the event's method is {glimpse(method)}, which is not an HTTP method for an app")
 
 
 def request_target(path: Any, query: Any = "") -> str:
@@ -67,7 +68,8 @@ def query_pairs(single: Any, multi: Any = None) -> Pairs:
     for name, values in source.items():
         for value in values if isinstance(values, list) else [values]:
             if not isinstance(value, str):
-                raise InvalidEvent(f"the query parameter {name!r} is of type {type(value).__name__}, not a string")
+                kind = type(value).__name__
+                raise InvalidEvent(f"the query parameter {glimpse(name)} is of type {kind}, not a string")
             pairs.append((name, value))
     return pairs
 
@@ -76,6 +78,29 @@ def split_target(target: str) -> tuple[str, str]:
     """Path and query of an origin form, both as they came."""
     path, _, query = target.partition("?")
     return path, query
+
+
+def origin_form(target: str) -> tuple[str, str] | None:
+    """Path and query of a target on a request line, and the authority where it named one (RFC 9112, section 3.2).
+
+    None for what is neither a path nor an http or https URL, and for a URL with nobody's name or with a user's.
+    """
+    if target.startswith("/"):
+        return target, ""
+    matched = _ABSOLUTE_FORM.fullmatch(target)
+    if matched is None:
+        return None
+    path = matched["path"]
+    return path if path.startswith("/") else "/" + path, matched["authority"]
+
+
+def path_alone(target: str) -> str:
+    """What a log may show of a target: not its query, and no authority with a user's name and password."""
+    path = target.partition("?")[0]
+    scheme, separator, rest = path.partition("://")
+    if separator and "/" not in scheme:
+        return "/" + rest.partition("/")[2]
+    return path if path.startswith("/") else path.rpartition("@")[2]
 
 
 def split_query(query: str) -> Pairs:

@@ -20,7 +20,7 @@ from adapter.errors import (
     RefusedRequest,
     ResponseTooLarge,
 )
-from adapter.http_server import BodyTruncatedError
+from adapter.http_server import BodyTruncatedError, ClientStalledError
 from adapter.pacing import Pacer
 from adapter.parse import NO_LIMIT
 from adapter.payload.headers import first, forwardable
@@ -107,7 +107,10 @@ class Relay:
     async def _converse(
         self, exchange: Exchange, request: ForwardedRequest, connection: UpstreamConnection, visit: _Visit
     ) -> None:
-        """Send the body while waiting for the response, which may come before the app has read everything."""
+        """Send the body while waiting for the response, which may come before the app has read everything.
+
+        Raises RefusedRequest where the client does not send all of it.
+        """
         failure: Exception | None = None
         async with asyncio.TaskGroup() as group:
             upload = group.create_task(self._upload(exchange, request, connection))
@@ -117,12 +120,14 @@ class Relay:
                 # Raised within the group it would come out wrapped.
                 failure = error
             upload.cancel()
-        if failure is not None and exchange.body.truncated and not exchange.begun:
-            raise RefusedRequest("the request body is not complete", status=400)
+        refusal = None if upload.cancelled() else upload.result()
         if failure is not None:
-            raise failure
+            raise refusal or failure
 
-    async def _upload(self, exchange: Exchange, request: ForwardedRequest, connection: UpstreamConnection) -> None:
+    async def _upload(
+        self, exchange: Exchange, request: ForwardedRequest, connection: UpstreamConnection
+    ) -> RefusedRequest | None:
+        """Send the body; gives what is wrong with it, after hanging up on the app, which must not take it for whole."""
         exchange.send_continue()
         body = exchange.body
         try:
@@ -130,15 +135,18 @@ class Relay:
                 self._metrics.request_bytes += len(piece)
                 framed = b"%x\r\n%b\r\n" % (len(piece), piece) if request.chunked else piece
                 if not await connection.write(framed):
-                    return
+                    return None
         except BodyTruncatedError:
-            # The app must not take what came for the whole.
             connection.close()
-            return
+            return RefusedRequest("the request body is not complete", status=400)
+        except ClientStalledError as error:
+            connection.close()
+            return RefusedRequest(f"the request body is not complete: {error}", status=408)
         if request.chunked:
             lines = "".join(f"{name}: {value}\r\n" for name, value in forwarded_trailers(body.trailers))
             await connection.write(f"0\r\n{lines}\r\n".encode())
         connection.end_request()
+        return None
 
     async def _answer(
         self, exchange: Exchange, request: ForwardedRequest, connection: UpstreamConnection, visit: _Visit
@@ -173,6 +181,7 @@ class Relay:
             # 100 is answered by the proxy itself, which has to ask for the body in any case.
             if head.status != 100:
                 exchange.send_interim(head.status, forwardable(head.headers))
+                await exchange.write(())
         return head
 
     async def _stream(
@@ -246,6 +255,8 @@ class Relay:
             visit.error, visit.reason = error.name, str(error)
             if not isinstance(error, RefusedRequest | AppNotServing):
                 self._metrics.upstream_errors[error.name] += 1
+        elif isinstance(error, ClientStalledError):
+            visit.error, visit.reason = "client stalled", str(error)
         else:
             visit.error = "client left"
         if exchange.begun or not isinstance(error, AdapterError):

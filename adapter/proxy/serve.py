@@ -21,6 +21,7 @@ from adapter.port_owner import port_owner
 from adapter.ports import split_address
 from adapter.proxy.admin import Admin
 from adapter.proxy.app_keeper import APP_GRACE, AppKeeper
+from adapter.proxy.descriptors import connection_cap, raise_limit
 from adapter.proxy.metrics import Metrics
 from adapter.proxy.readiness import Readiness
 from adapter.proxy.relay import Relay
@@ -78,7 +79,10 @@ class Proxy:
             self._config, upstream=self._upstream, metrics=self._metrics, log=self._log, ready=lambda: keeper.ready
         )
         async with asyncio.TaskGroup() as group:
-            limits = Limits(connections=self._config.max_connections)
+            limits = Limits(
+                connections=connection_cap(raise_limit(), self._config.max_connections),
+                client_timeout=self._config.client_timeout,
+            )
             server = HttpServer(relay.serve, group, limits=limits)
             admin = HttpServer(Admin(self._metrics, self._problem).serve, group)
             ending = _Ending(keeper)

@@ -102,7 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._failure: Exception | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._idle_since = 0.0
+        self._asked_at = 0.0
         self._sent_whole = True
 
     # --- asyncio -------------------------------------------------------------------------------------------------
@@ -153,6 +153,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a request head. Its body follows by ``write``; ``end_request`` tells that it is complete."""
         self._reader = ResponseReader(method)
         self._sent_whole = False
+        self._asked_at = self._loop.time()
         if self._transport is None:
             self._fail(AppUnreachable("the app closed the connection before it was asked anything"))
         else:
@@ -215,13 +216,15 @@ class UpstreamConnection(asyncio.Protocol):
     def begin_idle(self) -> bool:
         """End the exchange; whether the connection can carry another one."""
         reader, self._reader = self._reader, None
-        self._idle_since = self._loop.time()
         finished = reader is not None and reader.complete and reader.reusable and not self._pieces
         return finished and self._sent_whole and self._transport is not None
 
-    def is_usable(self, idle_since: float) -> bool:
-        """Whether the app has not closed it, and it has been idle only since ``idle_since`` or later."""
-        if self._transport is None or self._transport.is_closing() or self._idle_since <= idle_since:
+    def is_usable(self, since: float) -> bool:
+        """Whether the app has not closed it, and was asked over it at ``since`` or later.
+
+        When it was done is not known: it may have been long before its response was read.
+        """
+        if self._transport is None or self._transport.is_closing() or self._asked_at <= since:
             return False
         # The loop may not have seen the app's FIN yet. Nobody asked for anything, so any byte is as bad.
         poll = select.poll()

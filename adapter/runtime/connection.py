@@ -85,13 +85,13 @@ class Connection:
     ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None: never.
     """
 
-    __slots__ = ("_buffer", "_idle_since", "_socket", "_unsent", "_view", "deadline")
+    __slots__ = ("_asked_at", "_buffer", "_socket", "_unsent", "_view", "deadline")
 
     def __init__(self, address: Address) -> None:
         self._socket = address.connect()
         self._buffer = bytearray(RECEIVE_SIZE)
         self._view = memoryview(self._buffer)
-        self._idle_since = (monotonic(), time())
+        self._asked_at = (monotonic(), time())
         self.deadline: float | None = None
         # What the peer was not ready to take: it may answer before it has read everything.
         self._unsent: list[memoryview] = []
@@ -110,6 +110,7 @@ class Connection:
         What was not taken then goes on in ``receive``, since an app may answer while it still reads. Raises OSError
         when the peer has taken nothing of it, AppTimeout past the deadline.
         """
+        self._asked_at = (monotonic(), time())
         if len(parts) > _MAX_PARTS:
             parts = (b"".join(parts),)
         total = sum(map(len, parts))
@@ -168,15 +169,17 @@ class Connection:
             if limit is not None and expected > limit:
                 return None
             if reader.remaining > RECEIVE_SIZE:
-                self._receive_into(body, reader)
+                body = self._received_rest(body, reader)
             else:
                 body += b"".join(self.receive(reader))
         return None if limit is not None and len(body) > limit else body
 
-    def _receive_into(self, body: bytearray, reader: ResponseReader) -> None:
-        """Receive the rest of a body of known length straight into its place, without a copy."""
-        position = len(body)
-        body += bytes(reader.remaining)
+    def _received_rest(self, start: bytearray, reader: ResponseReader) -> bytearray:
+        """The whole body of known length that begins with ``start``; the rest goes straight into its place."""
+        position = len(start)
+        # Made in its full size at once: growing a large buffer copies it and touches its pages twice.
+        body = bytearray(position + reader.remaining)
+        body[:position] = start
         with memoryview(body) as view:
             while reader.remaining:
                 self._wait_readable()
@@ -185,18 +188,19 @@ class Connection:
                     reader.feed_eof()
                 reader.skip(size)
                 position += size
+        return body
 
     def begin_idle(self) -> None:
         """Note that an exchange ended and none has begun."""
-        self._idle_since = (monotonic(), time())
         self.deadline = None
 
     def is_usable(self, idle_timeout: float) -> bool:
         """Whether another exchange may begin: idle for less than ``idle_timeout`` seconds, and not closed by the peer.
 
-        Two clocks, since the monotonic one may stand still while an execution environment is frozen.
+        Reckoned from the last send, since nobody knows when the peer was done: it may have been long before its
+        response was read. Two clocks, since the monotonic one may stand still while an environment is frozen.
         """
-        since, wall_since = self._idle_since
+        since, wall_since = self._asked_at
         if monotonic() - since >= idle_timeout or not 0 <= time() - wall_since < idle_timeout:
             return False
         return self.is_open()

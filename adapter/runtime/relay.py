@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from adapter.runtime.runtime_api import ResponseStream, RuntimeApi
 
 _JSON = "application/json"
-# How much of an error response goes into the error's message, in bytes.
+# How much of an error response is read so that its connection can carry the next request, in bytes.
 _ERROR_BODY_LIMIT = 64 * 1024
 
 
@@ -257,12 +257,13 @@ def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:
 
 
 def _error_status(response: AppResponse) -> AppErrorStatus:
+    """The failure that the user declared the response to be. Its body may quote the request, and errors are logged."""
     try:
-        body = response.read(_ERROR_BODY_LIMIT)
+        # To keep the connection where the body is a short one.
+        response.read(_ERROR_BODY_LIMIT)
     finally:
         response.close()
-    text = f"over {_ERROR_BODY_LIMIT} bytes" if body is None else body.decode("utf-8", "replace")
-    return AppErrorStatus(f"the app answered {response.head.status}, which AWS_LWA_ERROR_STATUS_CODES names: {text}")
+    return AppErrorStatus(f"the app answered {response.head.status}, which AWS_LWA_ERROR_STATUS_CODES names")
 
 
 def _too_large(size: str) -> ResponseTooLarge:

@@ -11,7 +11,7 @@ from select import POLLIN, poll
 
 import orjson
 
-from adapter.errors import AdapterError, InvocationError, RuntimeApiError
+from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
 from adapter.http1 import ResponseReader
 from adapter.payload.messages import Invocation
 from adapter.runtime.connection import Address, Connection
@@ -313,4 +313,6 @@ def _error_headers(error: AdapterError) -> str:
 
 def _error_body(error: AdapterError) -> bytes:
     message = str(error).encode("utf-8", "replace").decode()
-    return orjson.dumps({"errorMessage": message, "errorType": error.name, "stackTrace": []})
+    # Callers look for Lambda's own type where Lambda has one for the case.
+    error_type = error.lambda_type if isinstance(error, ResponseTooLarge) else error.name
+    return orjson.dumps({"errorMessage": message, "errorType": error_type, "stackTrace": []})

@@ -44,6 +44,9 @@ class LocalLambda:
         found = _URL.search(self.output.wait_for("a function URL at"))
         assert found
         self.port = int(found[1])
+        found = _URL.search(self.output.wait_for("--endpoint-url"))
+        assert found
+        self.invoke_port = int(found[1])
 
     def connect(self) -> closing[http.client.HTTPConnection]:
         return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE))

@@ -82,7 +82,7 @@ def test_a_download_over_the_limit_of_buffered_responses_is_refused(function: Fu
         assert len(reply.body) == 10 * MIB + 1
         return
     assert reply.status == 502
-    line = function.local.output.wait_for(f"GET /download?bytes={10 * MIB + 1} 502")
+    line = function.local.output.wait_for("GET /download 502")
     assert "Function.ResponseSizeTooLarge" in line
 
 
@@ -128,7 +128,7 @@ def test_a_crash_amid_the_body_cannot_be_taken_for_the_end(function: Function) -
         assert reply.body == PATTERN * 1000
     else:
         assert reply.status == 502
-    assert "Function.TruncatedResponse" in function.local.output.wait_for("GET /crash-midstream?bytes=251000")
+    assert "Function.TruncatedResponse" in function.local.output.wait_for("GET /crash-midstream")
     assert function.ask("/").status == 200
 
 
@@ -167,7 +167,7 @@ def test_the_cap_and_the_price_are_told_and_on_by_default() -> None:
         assert "6.0 MB at once, then 2.0 MB/s" in local.output.wait_for("bandwidth")
         size = 6 * MIB + MIB // 4
         assert local.ask(f"/download?bytes={size}").body == pattern(size)
-        line = local.output.wait_for(f"GET /download?bytes={size} 200")
+        line = local.output.wait_for("GET /download 200")
     assert "held back by the cap" in line
     assert "256.0 KB beyond the free 6 MB" in line
     assert "cold start, init" in line
@@ -177,11 +177,11 @@ def test_a_stream_over_its_limit_is_cut_at_the_limit() -> None:
     flags = ("--stream-limit", str(MIB), *UNLIMITED)
     with local_lambda(*app_command("flask"), directory=app_dir("flask"), flags=flags) as local:
         whole, cut = local.ask(f"/download?bytes={MIB}"), local.ask(f"/download?bytes={MIB + 1}")
-        line = local.output.wait_for(f"GET /download?bytes={MIB + 1} 200")
+        line = local.output.wait_for("Function.ResponseSizeTooLarge")
         assert local.ask("/").status == 200
     assert (whole.body, whole.complete) == (pattern(MIB), True)
     assert (cut.body, cut.complete) == (pattern(MIB), False)
-    assert "Function.ResponseSizeTooLarge" in line
+    assert "GET /download 200" in line
 
 
 def test_a_streaming_function_behind_a_buffered_url_is_collected() -> None:

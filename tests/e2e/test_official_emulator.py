@@ -177,7 +177,7 @@ def test_an_event_that_cannot_be_a_request_fails_alone(function: Function, event
     assert head.status == 200
 
 
-def test_a_response_beyond_what_may_be_buffered_is_refused_with_lambdas_own_error(function: Function) -> None:
+def test_a_response_beyond_what_may_be_buffered_is_refused(function: Function) -> None:
     """This emulator collects a streamed response and refuses it by itself; the runtime must survive that, too."""
     error = function.get("/download?bytes=8000000").json()
     assert error["errorType"] == "Function.ResponseSizeTooLarge"

@@ -18,6 +18,7 @@ HOST = ("Host", "h")
         "Connection",
         "keep-alive",
         "Proxy-Authenticate",
+        "Proxy-Authentication-Info",
         "Proxy-Authorization",
         "proxy-connection",
         "TE",
@@ -41,6 +42,21 @@ def test_headers_of_the_connection_are_not_forwarded(name: str) -> None:
 def test_headers_that_connection_nominates_are_not_forwarded(connection: rules.Headers) -> None:
     headers = [("X-Hop", "1"), *connection, ("x-other", "2"), ("X-Kept", "3")]
     assert rules.forwardable(headers) == [("X-Kept", "3")]
+
+
+def test_a_host_cannot_be_nominated() -> None:
+    assert rules.forwardable([("Connection", "close, Host"), HOST]) == [HOST]
+
+
+@pytest.mark.parametrize("name", ["Transfer_Encoding", "content_length", "Proxy_Connection", "Proxy", "keep_alive"])
+def test_an_app_gets_no_header_that_its_server_could_take_for_the_connections(name: str) -> None:
+    assert rules.forwardable([(name, "x"), HOST], rules.NOT_FOR_APP) == [HOST]
+
+
+def test_a_message_quotes_the_beginning_of_what_was_sent() -> None:
+    assert rules.glimpse("x" * 40) == repr("x" * 40)
+    assert rules.glimpse("x" * 1_000_000) == repr("x" * 40) + "…"
+    assert len(rules.glimpse(["x"] * 1_000_000)) < 50
 
 
 def test_a_connection_header_is_read_when_another_set_is_dropped_too() -> None:

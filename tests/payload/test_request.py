@@ -146,6 +146,30 @@ def test_what_is_not_json_is_an_invalid_event_and_never_passed_through(raw: byte
         app_request(Invocation(request_id="r-1", event=raw), RULES)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(orjson.dumps(http_event())[:-1] + b',"body":"1","body":"2"}', id="at-the-top"),
+        pytest.param(orjson.dumps(http_event()).replace(b'"host":', b'"host":"other", "host":'), id="in-the-headers"),
+        pytest.param(orjson.dumps(http_event()).replace(b'"stage":', b'"\\u0073tage":1,"stage":'), id="escaped"),
+    ],
+)
+def test_an_http_event_in_which_a_key_comes_twice_is_invalid(raw: bytes) -> None:
+    with pytest.raises(InvalidEvent, match=r"the event has the key '\w+' twice in one object"):
+        app_request(Invocation(request_id="r-1", event=raw), RULES)
+
+
+def test_an_http_event_that_is_nested_too_deep_is_invalid() -> None:
+    deep = orjson.dumps(http_event())[:-1] + b',"ignored":' + b"[" * 500 + b"]" * 500 + b"}"
+    with pytest.raises(InvalidEvent, match="nested too deep"):
+        app_request(Invocation(request_id="r-1", event=deep), RULES)
+
+
+def test_an_http_event_may_be_written_in_any_style() -> None:
+    event = http_event(numbers=[1e999, 2**70], body="é")
+    assert invoke(json.dumps(event, indent=1).replace("Infinity", "1").encode())[3] == "é".encode()
+
+
 def test_an_http_event_with_a_broken_part_is_invalid() -> None:
     with pytest.raises(InvalidEvent, match="control character"):
         invoke(http_event(headers={"a": "b\r\nc: d"}))

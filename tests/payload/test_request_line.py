@@ -17,7 +17,7 @@ def test_any_token_is_a_method(method: str) -> None:
     assert request_line.method_of(method) == method
 
 
-@pytest.mark.parametrize("method", ["", "GET /", "GET\r\n", "GÉT", "\ud800", None, 1, ["GET"]])
+@pytest.mark.parametrize("method", ["", "GET /", "GET\r\n", "GÉT", "\ud800", None, 1, ["GET"], "CONNECT", "connect"])
 def test_anything_else_is_no_method(method: Any) -> None:
     with pytest.raises(InvalidEvent, match="not an HTTP method"):
         request_line.method_of(method)
@@ -143,3 +143,42 @@ def test_stripping_undoes_prefixing(path: str) -> None:
 )
 def test_base_paths_may_be_written_with_or_without_slashes(base: str, normal: str) -> None:
     assert request_line.normal_base_path(base) == normal
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        pytest.param("/x?y", ("/x?y", ""), id="path"),
+        pytest.param("//evil.example/x", ("//evil.example/x", ""), id="two-slashes-are-a-path"),
+        pytest.param("http://a.example", ("/", "a.example"), id="authority-alone"),
+        pytest.param("HTTPS://a.example:1/x//y?z", ("/x//y?z", "a.example:1"), id="url"),
+        pytest.param("http://a.example?y=/1", ("/?y=/1", "a.example"), id="query-with-a-slash"),
+        pytest.param("http://[::1]:80/", ("/", "[::1]:80"), id="ipv6"),
+        pytest.param("http://a.example/@b", ("/@b", "a.example"), id="at-in-the-path"),
+        pytest.param("http:///x", None, id="no-authority"),
+        pytest.param("http://?x", None, id="query-without-authority"),
+        pytest.param("http://u:p@a.example/", None, id="credentials"),
+        pytest.param("http://a.example/#f", None, id="fragment"),
+        pytest.param("ftp://a.example/", None, id="other-scheme"),
+        pytest.param("a.example:443", None, id="authority-form"),
+        pytest.param("*", None, id="asterisk"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_a_target_on_a_request_line_is_a_path_or_a_url(target: str, found: tuple[str, str] | None) -> None:
+    assert request_line.origin_form(target) == found
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        pytest.param("/x?token=secret", "/x", id="query"),
+        pytest.param("http://user:secret@a.example/x?token=secret", "/x", id="url"),
+        pytest.param("//user:secret@a.example/x", "//user:secret@a.example/x", id="two-slashes-are-a-path"),
+        pytest.param("user:secret@a.example:443", "a.example:443", id="authority"),
+        pytest.param("/http://x", "/http://x", id="url-in-a-path"),
+        pytest.param("*", "*", id="asterisk"),
+    ],
+)
+def test_a_log_shows_the_path_of_a_target_alone(target: str, shown: str) -> None:
+    assert request_line.path_alone(target) == shown

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapter.throttle import KIB, REFILL_INTERVAL
 from tests.proxy.process import ProxyProcess
-from tests.proxy.scripts import GET, get
+from tests.proxy.scripts import CHUNKED, GET, get
 from tests.raw_client import ask, raw_client
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
 from tests.unused_port import unused_port
@@ -74,13 +74,21 @@ async def test_no_stream_starves_under_the_total(app: ScriptedApp) -> None:
 
 
 async def test_connections_beyond_the_limit_get_503(app: ScriptedApp) -> None:
+    go_on = threading.Event()
+
+    def streams(received: Received) -> None:
+        received.send(CHUNKED)
+        go_on.wait(PATIENCE)
+
+    app.replies["/stream"] = streams
     # The readiness probe goes to the app, not through the proxy.
     with ProxyProcess("--max-connections", "1", app_port=app.port) as proxy:
         async with raw_client(proxy.port) as one:
-            await one.send(GET)
-            assert (await one.answer()).status == 200
+            await one.send(get("/stream"))
+            await one.head()
             answer = await ask(proxy.port, GET)
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            go_on.set()
 
 
 async def test_until_the_app_is_ready_clients_are_told_to_come_again() -> None:

@@ -107,8 +107,9 @@ async def test_responses_without_a_body_keep_their_headers(
             answer = await client.answer(method=method)
             kept = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
             assert (answer.status, kept) == expected
-    # The app's connection carried both: nothing waited for a body that never comes.
-    assert len({received.connection for received in app.requests}) == 1
+    # Nothing waited for a body that never comes; where one is named it might come later, as if it were an answer.
+    names_body = b"Content-Length" in reply or b"chunked" in reply
+    assert len({received.connection for received in app.requests}) == (2 if names_body else 1)
 
 
 async def test_a_stream_is_cut_at_its_limit(app: ScriptedApp) -> None:

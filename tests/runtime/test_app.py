@@ -87,9 +87,9 @@ REUSABLE = [
     pytest.param(
         "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\n\r\n", id="chunked"
     ),
-    pytest.param("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", id="head"),
+    pytest.param("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", id="head"),
     pytest.param("GET", b"HTTP/1.1 204 No Content\r\n\r\n", id="204"),
-    pytest.param("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", id="304"),
+    pytest.param("GET", b"HTTP/1.1 304 Not Modified\r\n\r\n", id="304"),
     pytest.param("GET", b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK, id="interim"),
 ]
 
@@ -109,6 +109,7 @@ NOT_REUSABLE = [
     pytest.param(response(b"ok", "Connection: close"), id="close"),
     pytest.param(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", id="http-1.0"),
     pytest.param(OK + b"more", id="excess-bytes"),
+    pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", id="bodiless-that-names-a-body"),
 ]
 
 

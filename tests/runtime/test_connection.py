@@ -213,6 +213,16 @@ def test_time_that_only_the_wall_clock_saw_counts_as_idle(peer: Peer, monkeypatc
     assert not peer.connection.is_usable(PATIENCE)
 
 
+def test_a_connection_is_as_old_as_its_last_request(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    peer.connection.send((b"x",))
+    now = monotonic()
+    monkeypatch.setattr("adapter.runtime.connection.monotonic", lambda: now + 1)
+    # The response took a second to read: how long the peer has been idle meanwhile is not known.
+    peer.connection.begin_idle()
+    assert not peer.connection.is_usable(1)
+    assert peer.connection.is_usable(PATIENCE)
+
+
 def test_a_connection_that_the_peer_closed_is_not_usable(peer: Peer) -> None:
     peer.connection.begin_idle()
     peer.socket.shutdown(socket.SHUT_WR)

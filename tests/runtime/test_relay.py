@@ -385,13 +385,11 @@ def test_an_event_that_cannot_be_a_request_fails_the_invocation_without_the_app(
 
 @pytest.mark.parametrize("environ", MODES)
 def test_a_status_that_the_user_calls_an_error_fails_the_invocation(bench: Bench, environ: dict[str, str]) -> None:
-    bench.app.default = response(b"the reason", TEXT, status=503)
+    bench.app.default = response(b"what the client sent", TEXT, status=503)
     call = bench.relay(function_url(), environ | {"AWS_LWA_ERROR_STATUS_CODES": "500,502-504"})
     assert call.path.endswith("/error")
     assert call.headers["lambda-runtime-function-error-type"] == "Function.AppErrorStatus"
-    assert call.json()["errorMessage"].endswith(
-        "the app answered 503, which AWS_LWA_ERROR_STATUS_CODES names: the reason"
-    )
+    assert call.json()["errorMessage"].endswith("the app answered 503, which AWS_LWA_ERROR_STATUS_CODES names")
 
 
 def test_other_statuses_are_answers_even_where_some_are_errors(bench: Bench) -> None:
@@ -399,10 +397,10 @@ def test_other_statuses_are_answers_even_where_some_are_errors(bench: Bench) -> 
     assert answered(bench.relay(function_url(), {"AWS_LWA_ERROR_STATUS_CODES": "500,502-504"}))[0] == 501
 
 
-def test_a_huge_error_page_is_not_quoted(bench: Bench) -> None:
+def test_a_huge_error_page_is_not_waited_for(bench: Bench) -> None:
     bench.app.default = response(b"x" * 1_000_000, status=500)
     call = bench.relay(function_url(), {"AWS_LWA_ERROR_STATUS_CODES": "500"})
-    assert call.json()["errorMessage"].endswith("over 65536 bytes")
+    assert call.json()["errorMessage"].endswith("names")
 
 
 # --- limits -------------------------------------------------------------------------------------------------------

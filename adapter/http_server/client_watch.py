@@ -1,0 +1,90 @@
+"""What a client does while somebody waits for it: whether it makes any progress, and whether it has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import select
+import struct
+import termios
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# How often the socket of a client that is not read from is asked whether the client has gone, in seconds: it must be
+# known within one.
+HANG_UP_INTERVAL = 0.25
+# Linux tells with POLLRDHUP that the client sends no more, whatever is still unread; elsewhere that is in POLLHUP.
+_GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+
+
+class ClientStalledError(ConnectionError):
+    """The client is connected, but neither takes nor sends anything."""
+
+
+class Progress:
+    """Counts the bytes that a client has sent, and those that it has taken of what was written to it.
+
+    ``limit`` is how long it may do neither while it is waited for, in seconds; None: as long as it likes.
+    """
+
+    __slots__ = ("_limit", "received", "written")
+
+    def __init__(self, limit: float | None) -> None:
+        self._limit = limit
+        self.received = 0
+        self.written = 0
+
+    def taken(self, transport: asyncio.Transport | None) -> int:
+        """How much of what was written has arrived at the client's end, as far as the kernel tells."""
+        return self.written - (
+            0 if transport is None else transport.get_write_buffer_size() + _unacknowledged(transport)
+        )
+
+    async def wait(self, waiter: asyncio.Future[None], moved: Callable[[], int]) -> None:
+        """Wait for ``waiter`` as long as ``moved()`` goes on growing.
+
+        A client that does nothing is noticed after ``limit`` seconds at least and twice that at most. Raises
+        ClientStalledError.
+        """
+        if self._limit is None:
+            await asyncio.shield(waiter)
+            return
+        before = moved()
+        while not (await asyncio.wait((waiter,), timeout=self._limit))[0]:
+            now = moved()
+            if now == before:
+                raise ClientStalledError(f"the client did nothing for {self._limit:g} s (--client-timeout)")
+            before = now
+
+
+class HangUpWatch:
+    """Notices that a client has gone while its socket is not read, which is how the event loop would notice."""
+
+    def __init__(self, transport: asyncio.Transport, on_gone: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_gone = on_gone
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket"), _GONE)
+        self._timer = self._loop.call_later(HANG_UP_INTERVAL, self._look)
+
+    def stop(self) -> None:
+        """The socket is read again, or closed."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._poll.poll(0):
+            self._on_gone()
+        else:
+            self._timer = self._loop.call_later(HANG_UP_INTERVAL, self._look)
+
+
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """How many bytes the kernel still holds for the other end (tcp(7), SIOCOUTQ); 0 where it does not tell."""
+    try:
+        answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return 0
+    count: int = struct.unpack("i", answer)[0]
+    return count

@@ -1,0 +1,255 @@
+"""What must hold for any bytes whatever: the properties that the fuzz targets and the property tests share.
+
+Each check takes the bytes and where to cut them into pieces. It raises, or returns in silence; nothing but our own
+errors may come out of the code under test. Requests are judged by the recording app's reader, which shares no code with
+the adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from adapter.config import load
+from adapter.errors import (
+    AdapterError,
+    InvalidAppResponse,
+    InvalidEvent,
+    InvalidFunctionResponse,
+    RefusedRequest,
+    TruncatedResponse,
+)
+from adapter.http1 import ResponseReader, encode_request_head
+from adapter.http_server import BodyTruncatedError, Exchange, HttpServer, Limits
+from adapter.http_server.connection import Connection
+from adapter.payload.formats import FORMATS
+from adapter.payload.messages import Invocation, ResponseHead
+from adapter.payload.prelude import PreludeDecoder
+from adapter.payload.request import RequestRules, app_request
+from adapter.proxy.request import ForwardingRules, forwarded_request, forwarded_trailers
+from tests.hardening.recorder import parsed_head
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_EVENT_RULES = RequestRules()
+_FORWARDING_RULES = ForwardingRules(load({}, {}))
+
+Pairs = list[tuple[str, str]]
+
+
+def pieces_of(raw: bytes, cuts: Iterable[int]) -> list[bytes]:
+    """``raw`` cut at ``cuts``, of which each counts modulo its length."""
+    positions = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
+    return [raw[start:end] for start, end in pairwise(positions)]
+
+
+def check_legal(pairs: Pairs) -> None:
+    """Names are tokens and no value could end early."""
+    for name, value in pairs:
+        assert _NAME.fullmatch(name), name
+        assert not _CONTROL.search(value), value
+
+
+def check_message(error: AdapterError) -> None:
+    """A message is one short line, whatever was sent."""
+    assert len(str(error)) < 300, error
+
+
+# --- events and payloads ------------------------------------------------------------------------------------------
+
+
+def check_event(raw: bytes) -> None:
+    """An event is refused, or becomes exactly one request by the letter of RFC 9112."""
+    try:
+        codec, request = app_request(Invocation(request_id="r", event=raw), _EVENT_RULES)
+        head = encode_request_head(request, "app:1")
+    except InvalidEvent as error:
+        check_message(error)
+        return
+    assert head.endswith(b"\r\n\r\n")
+    assert head.count(b"\r\n\r\n") == 1
+    _, _, pairs = parsed_head(head[:-4])
+    lengths = [value for name, value in pairs if name == "content-length"]
+    assert lengths in ([], [str(len(request.body))])
+    assert not {"transfer-encoding", "connection", "upgrade", "te"} & {name for name, _ in pairs}
+    codec.encode_response(ResponseHead(status=200, headers=pairs), raw, _body_rules())
+
+
+def check_payload(raw: bytes, cuts: Sequence[int]) -> None:
+    """A function's payload is refused by a front door, or becomes a legal response; so does a prelude, however cut."""
+    for codec in FORMATS.values():
+        try:
+            head, _ = codec.decode_response(raw)
+        except InvalidFunctionResponse:
+            continue
+        check_legal(head.headers)
+    assert _prelude(pieces_of(raw, cuts)) == _prelude([raw])
+
+
+def _prelude(pieces: Sequence[bytes]) -> tuple[int, Pairs, bytes] | None:
+    decoder = PreludeDecoder()
+    head: ResponseHead | None = None
+    body = b""
+    try:
+        for piece in pieces:
+            if head is None:
+                head, body = decoder.feed(piece)
+            else:
+                body += piece
+    except InvalidFunctionResponse:
+        return None
+    if head is None:
+        return None
+    check_legal(head.headers)
+    return head.status, head.headers, body
+
+
+def _body_rules() -> Any:
+    from adapter.payload.body import DEFAULT_BODY_RULES
+
+    return DEFAULT_BODY_RULES
+
+
+# --- the app's responses ------------------------------------------------------------------------------------------
+
+
+def check_response(raw: bytes, cuts: Sequence[int], method: str = "GET") -> None:
+    """A response is read to the same end wherever the network cuts it, and is legal as far as it was read."""
+    whole = _response([raw], method)
+    assert _response(pieces_of(raw, cuts), method) == whole
+
+
+def _response(pieces: Sequence[bytes], method: str) -> tuple[Any, ...]:
+    reader = ResponseReader(method)
+    body = b""
+    end = "complete"
+    try:
+        for piece in pieces:
+            body += b"".join(map(bytes, reader.feed(memoryview(piece))))
+        reader.feed_eof()
+    except (InvalidAppResponse, TruncatedResponse) as error:
+        check_message(error)
+        # What was read before the error depends on the cuts, and so may the rule that was broken first.
+        return (type(error).__name__ if isinstance(error, TruncatedResponse) else "invalid",)
+    assert reader.head is not None
+    for head in (*reader.interim, reader.head):
+        check_legal(head.headers)
+    check_legal(reader.trailers)
+    return end, reader.head.status, reader.head.headers, body, reader.trailers
+
+
+# --- the server ---------------------------------------------------------------------------------------------------
+
+
+class MemoryTransport(asyncio.Transport):
+    """A transport with nothing behind it: what is written is kept. ``unconnected`` takes its socket options."""
+
+    def __init__(self, unconnected: socket.socket) -> None:
+        super().__init__()
+        self._socket = unconnected
+        self.written = bytearray()
+        self.closed = False
+        self.paused = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"peername": ("127.0.0.1", 1), "socket": self._socket}.get(name, default)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        return
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        self.written += data
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        return
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+def check_connection(raw: bytes, cuts: Sequence[int]) -> None:
+    """What a client sends becomes the same legal requests wherever the network cuts it, each of them forwardable."""
+    asyncio.run(_check_connection(raw, cuts))
+
+
+async def _check_connection(raw: bytes, cuts: Sequence[int]) -> None:
+    whole = await _served([raw])
+    assert await _served(pieces_of(raw, cuts)) == whole
+
+
+async def _served(pieces: Sequence[bytes]) -> list[Any]:
+    """The requests that a connection makes of ``pieces``."""
+    seen: list[Any] = []
+
+    async def serve(exchange: Exchange) -> None:
+        body: bytes | None = b""
+        try:
+            while piece := await exchange.body.read():
+                assert body is not None
+                body += piece
+        except BodyTruncatedError:
+            body = None
+        check_exchange(exchange)
+        seen.append((exchange.method, exchange.target, exchange.version, exchange.headers, exchange.upgrade, body))
+        if not exchange.keep_alive or body is not None:
+            exchange.respond(200, [], b"ok")
+
+    with socket.socket() as unconnected:
+        async with asyncio.TaskGroup() as group:
+            server = HttpServer(serve, group, limits=Limits(linger_timeout=0.0), cancels=False)
+            connection = Connection(server, Limits(linger_timeout=0.0))
+            transport = MemoryTransport(unconnected)
+            connection.connection_made(transport)
+            for piece in pieces:
+                await _settled(transport)
+                if not transport.closed:
+                    connection.data_received(piece)
+            await _settled(transport)
+            if not transport.closed and not connection.eof_received():
+                transport.close()
+            await _settled(transport)
+            connection.connection_lost(None)
+    return seen
+
+
+async def _settled(transport: MemoryTransport) -> None:
+    """Let the connection's task do what there is to do."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+        if not transport.paused:
+            return
+
+
+def check_exchange(exchange: Exchange) -> None:
+    """A request that the server lets through is legal, framed once, and is forwarded as one request, or refused."""
+    check_legal(exchange.headers)
+    check_legal(exchange.body.trailers)
+    names = [name.lower() for name, _ in exchange.headers]
+    assert names.count("host") <= 1
+    assert names.count("content-length") + names.count("transfer-encoding") <= 1
+    try:
+        request = forwarded_request(exchange, _FORWARDING_RULES, request_id="r", default_host="app:1")
+    except RefusedRequest:
+        return
+    assert request.head.count(b"\r\n\r\n") == 1
+    parsed_head(request.head[:-4])
+    check_legal(forwarded_trailers(exchange.body.trailers))
