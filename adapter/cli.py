@@ -55,7 +55,7 @@ def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:
         def call(command: tuple[str, ...], **given: str | bool | tuple[str, ...] | None) -> int:
-            flags = {name: _as_text(value) for name, value in given.items() if value not in (None, ())}
+            flags = {name: _as_text(value) for name, value in given.items() if value is not None and value != ()}
             return function(list(command), flags)
 
         call.__doc__ = function.__doc__
@@ -72,8 +72,9 @@ def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]
 
 def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callable[..., int]]:
     default = option.default_text or (f"{option.default:g}" if isinstance(option.default, float) else option.default)
-    default = {True: "on", False: "off", None: "", "": ""}.get(default, default)
-    described = [f"default: {default}"] if default else []
+    if isinstance(default, bool):
+        default = "on" if default else "off"
+    described = [f"default: {default}"] if default not in (None, "") else []
     described.append(", ".join(option.env))
     help_text = f"{option.description} [{'; '.join(described)}]".replace("`", "")
     if option.parse is parse.boolean:
@@ -83,7 +84,7 @@ def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callabl
     )
 
 
-def _as_text(value: str | bool | tuple[str, ...] | None) -> str:
+def _as_text(value: str | bool | tuple[str, ...]) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else value
@@ -97,6 +98,7 @@ def cli() -> None:
     \b
     adapter dev -- uvicorn main:app --port {port}    Lambda on this machine
     adapter run -- uvicorn main:app --port {port}    the custom runtime, on Lambda
+    adapter event sqs --body hello | adapter invoke -
 
     {port} stands for a free port; the app also gets it as PORT.
     """
@@ -120,22 +122,38 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 
 
 @cli.command("dev", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
+@click.option("--wait", is_flag=True, help="Start nothing: wait until the adapter dev on these ports answers.")
 @_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
     """Run Lambda on this machine, with the app that CMD starts in it.
 
-    A function URL on http://127.0.0.1:3000 turns requests into events, the real runtime serves them, and responses
-    come back under Lambda's bandwidth cap and limits. Ctrl-C ends everything.
+    A function URL on http://127.0.0.1:3000, or another front door, turns requests into events, the real runtime serves
+    them, and responses come back under Lambda's bandwidth cap and limits. The Invoke APIs for SDKs and the AWS CLI are
+    on port 3001. Ctrl-C ends everything.
 
     \b
     adapter dev -- uvicorn main:app --port {port}
     adapter dev --invoke-mode buffered -- gunicorn main:app --bind 127.0.0.1:{port}
+    adapter dev --runtime 'python -m awslambdaric main.handler'
+    adapter dev --wait    exit code 0 as soon as it answers, 1 if it does not in time
     """
-    if not command:
+    is_waiting = flags.pop("wait") == "true"
+    environ = environment()
+    config = load(environ, flags)
+    if is_waiting:
+        from adapter.emulator.wait import wait_for_dev
+
+        return wait_for_dev(config)
+    if not command and config.runtime is None:
         raise ConfigurationError(["CMD: is missing; name the command that starts the app: adapter dev -- CMD"])
+    if config.env_file is not None:
+        from adapter.emulator.env_file import read_env_file
+
+        environ |= read_env_file(config.env_file)
+        config = load(environ, flags)
     from adapter.emulator.serve import run as run_emulator
 
-    return run_emulator(load(environment(), flags), command)
+    return run_emulator(config, environ, command)
 
 
 # What `adapter check` looks at: the options that `adapter run` has somewhere.
@@ -176,6 +194,59 @@ def health(**given: str | None) -> int:
     from adapter.health import run as run_health
 
     return run_health({name: value for name, value in given.items() if value is not None})
+
+
+@cli.command("invoke")
+@click.argument("events", nargs=-1, required=True, metavar="EVENT...")
+@click.option("--stream", is_flag=True, help="Invoke for a streamed response and write it as it comes.")
+@click.option("--function", metavar="NAME", help="The function's name or ARN. [default: local]")
+@click.option("--endpoint", metavar="URL", help="Where the Invoke APIs are. [default: those of adapter dev here]")
+@click.option(
+    "--type",
+    "invocation_type",
+    default="RequestResponse",
+    type=click.Choice(["RequestResponse", "Event", "DryRun"]),
+    help="Wait for the answer, queue the event, or only check. [default: RequestResponse]",
+)
+@click.option("--qualifier", default="", metavar="VERSION", help="A version or an alias.")
+@click.option("--client-context", default="", metavar="JSON", help="What the function is told about its client.")
+@click.option("--tenant-id", default="", metavar="ID", help="The tenant that the invocation is for.")
+@click.option("--log", is_flag=True, help="Show the last 4 KB of the invocation's log on stderr.")
+def invoke(events: tuple[str, ...], **manner: Any) -> int:
+    """Invoke the function in adapter dev, and write its payload to stdout.
+
+    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of either. Exit code 1:
+    a function error, or no answer.
+
+    \b
+    adapter invoke event.json
+    adapter event sqs --body hello | adapter invoke -
+    adapter invoke --stream recordings/
+    """
+    from adapter.emulator.invoke_command import run
+
+    return run(environment(), events, **manner)
+
+
+@cli.command("event")
+@click.argument("kind", required=False, metavar="KIND")
+@click.option("--method", default="GET", help="The method of an HTTP request. [default: GET]")
+@click.option("--path", default="/", help="Its path, perhaps with a query. [default: /]")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="One of its headers.")
+@click.option("--body", metavar="TEXT|@FILE", help="Its body, or the message, key or item of another source.")
+@click.option("--name", default="", help="The queue, topic, bucket, table or stream.")
+@click.option("--stage", default="prod", help="The stage of a REST API. [default: prod]")
+@click.option("--resource", default="/{proxy+}", help="The resource of a REST API. [default: /{proxy+}]")
+def event(kind: str | None, **wish: Any) -> int:
+    """Write an event of any source to stdout, as JSON; without KIND, the kinds there are.
+
+    \b
+    adapter event http-api --method POST --path '/orders?dry=1' --body @order.json
+    adapter event sqs --name jobs --body '{"id": 7}'
+    """
+    from adapter.emulator.event_command import run
+
+    return run(kind, **wish)
 
 
 def main(arguments: list[str]) -> int:

@@ -83,7 +83,7 @@ class Config:
         group="app",
     )
     app_idle_timeout = Option(
-        "Use a connection to the app again if it was idle for less than this many seconds; 0: never.",
+        "Use a connection to the app again if its last request is less than this many seconds old; 0: never.",
         parse=parse.seconds,
         default=APP_IDLE_TIMEOUT,
         env=("AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS",),
@@ -309,10 +309,10 @@ class Config:
         group="proxy",
     )
     max_connections = Option[int | None](
-        "Answer 503 beyond this many connections.",
+        "Beyond this many connections those without a request are closed; if there are none, answer 503.",
         parse=parse.positive_integer,
         default=None,
-        default_text="no limit",
+        default_text="what descriptors allow",
         env=("ADAPTER_MAX_CONNECTIONS",),
         group="proxy",
     )
@@ -330,6 +330,13 @@ class Config:
         default=None,
         default_text="no limit",
         env=("ADAPTER_IDLE_TIMEOUT",),
+        group="proxy",
+    )
+    client_timeout = Option(
+        "Break off when a client that is waited for neither takes nor sends anything for this many seconds.",
+        parse=parse.positive_seconds,
+        default=60.0,
+        env=("ADAPTER_CLIENT_TIMEOUT",),
         group="proxy",
     )
     grace = Option(
@@ -375,7 +382,7 @@ class Config:
 
     # --- adapter dev -----------------------------------------------------------------------------------------------
     dev_host = Option(
-        "The address of the function URL; 0.0.0.0 for dev containers.",
+        "The address of the front doors and the Invoke APIs; 0.0.0.0 for dev containers.",
         parse=parse.host,
         default="127.0.0.1",
         env=("ADAPTER_DEV_HOST",),
@@ -383,7 +390,7 @@ class Config:
         group="dev",
     )
     dev_port = Option(
-        "The port of the function URL; 0: any free one.",
+        "The port of the first front door; 0: any free one.",
         parse=parse.listen_port,
         default=3000,
         env=("ADAPTER_DEV_PORT",),
@@ -391,7 +398,7 @@ class Config:
         group="dev",
     )
     url_invoke_mode = Option[str | None](
-        "The function URL's own mode, to see what a mismatch with --invoke-mode does.",
+        "The own mode of a front door that can stream, to see what a mismatch with --invoke-mode does.",
         parse=parse.choice("buffered", "response_stream"),
         default=None,
         default_text="that of `--invoke-mode`",
@@ -508,6 +515,108 @@ class Config:
         default_text="off",
         env=("ADAPTER_RECORD",),
         metavar="DIR",
+        group="dev",
+    )
+
+    # --- adapter dev: the environments -----------------------------------------------------------------------------
+    environments = Option(
+        "The most execution environments at once, each started when it is needed; 1 where CMD has no {port}.",
+        parse=parse.positive_integer,
+        default=10,
+        env=("ADAPTER_ENVIRONMENTS",),
+        group="dev",
+    )
+    concurrency = Option(
+        "Managed Instances: how many invocations an environment takes at once.",
+        parse=parse.positive_integer,
+        default=1,
+        env=("ADAPTER_MAX_CONCURRENCY",),
+        flag="--max-concurrency",
+        group="dev",
+    )
+    provisioned = Option(
+        "Provisioned concurrency: so many environments are there from the start, and stay.",
+        parse=parse.count,
+        default=0,
+        env=("ADAPTER_PROVISIONED",),
+        group="dev",
+    )
+    queue = Option(
+        "Let invocations wait when all environments are busy; --no-queue: throttle them (429), as Lambda does.",
+        parse=parse.boolean,
+        default=True,
+        env=("ADAPTER_QUEUE",),
+        group="dev",
+    )
+    idle_reclaim = Option[float | None](
+        "End an environment that was idle for this many seconds.",
+        parse=parse.positive_seconds,
+        default=None,
+        default_text="never",
+        env=("ADAPTER_IDLE_RECLAIM",),
+        group="dev",
+    )
+    freeze = Option(
+        "Stop every process of an environment between invocations, as Lambda does; Linux only.",
+        parse=parse.boolean,
+        default=False,
+        env=("ADAPTER_FREEZE",),
+        group="dev",
+    )
+    snapstart = Option(
+        "SnapStart: environments are initialised, then restored when they are needed.",
+        parse=parse.boolean,
+        default=False,
+        env=("ADAPTER_SNAPSTART",),
+        group="dev",
+    )
+    memory = Option(
+        "The function's memory in MB: it is told so, and a warning says when it has used more.",
+        parse=parse.memory,
+        default=1024,
+        env=("ADAPTER_MEMORY",),
+        metavar="MB",
+        group="dev",
+    )
+    runtime = Option[str | None](
+        "Start this command as the runtime, instead of the adapter with an app; no CMD then.",
+        parse=parse.text,
+        default=None,
+        env=("ADAPTER_RUNTIME",),
+        metavar="COMMAND",
+        group="dev",
+    )
+    extensions = Option[str | None](
+        "Start every executable file in this folder as an external extension.",
+        parse=parse.text,
+        default=None,
+        default_text="none",
+        env=("ADAPTER_EXTENSIONS",),
+        metavar="DIR",
+        group="dev",
+    )
+    env_file = Option[str | None](
+        "Variables for the function, KEY=VALUE in each line; they count before those of the shell.",
+        parse=parse.text,
+        default=None,
+        default_text="none",
+        env=("ADAPTER_ENV_FILE",),
+        metavar="FILE",
+        group="dev",
+    )
+    reload = Option(
+        "Start over when a file in the app's folder has changed; needs the extra `reload`.",
+        parse=parse.boolean,
+        default=False,
+        env=("ADAPTER_RELOAD",),
+        group="dev",
+    )
+    invocation_log = Option(
+        "One line for each invocation, or the block that CloudWatch would show.",
+        parse=parse.choice("line", "cloudwatch"),
+        default="line",
+        env=("ADAPTER_INVOCATION_LOG",),
+        metavar="line|cloudwatch",
         group="dev",
     )
 

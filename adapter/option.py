@@ -26,6 +26,7 @@ else:
 # What stands for the value in --help and the docs, where the parser alone tells.
 _METAVARS: dict[object, str] = {
     parsers.boolean: "BOOL",
+    parsers.front_doors: "NAME[:PORT]",
     parsers.host: "HOST",
     parsers.host_and_port: "HOST:PORT",
     parsers.listen_address: "HOST:PORT",
@@ -35,6 +36,7 @@ _METAVARS: dict[object, str] = {
     parsers.path: "PATH",
     parsers.base_path: "PATH",
     parsers.port: "PORT",
+    parsers.count: "COUNT",
     parsers.positive_integer: "COUNT",
     parsers.positive_seconds: "SECONDS",
     parsers.seconds: "SECONDS",
@@ -48,7 +50,7 @@ class Option(Generic[T]):
 
     ``env`` are its variables, the first that is set counts; ``deprecated`` ones still work, with a warning. ``flag``
     is None where only the platform sets the value. ``default_text`` is what the docs show where ``default`` itself
-    would say too little.
+    would say too little. A ``repeatable`` flag may be given several times, its variable has commas instead.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Option(Generic[T]):
         flag: str | None = "",
         metavar: str = "",
         default_text: str | None = None,
+        repeatable: bool = False,
         group: str,
     ) -> None:
         self.description = description
@@ -75,6 +78,7 @@ class Option(Generic[T]):
         self.flag = flag
         self.metavar = metavar or _METAVARS.get(parse, "TEXT")
         self.default_text = default_text
+        self.repeatable = repeatable
         self.group = group
 
     @property

@@ -79,6 +79,18 @@ def positive_integer(value: str) -> int:
     return int(value)
 
 
+def count(value: str) -> int:
+    """A whole number, 0 as well."""
+    return 0 if value == "0" else positive_integer(value)
+
+
+def memory(value: str) -> int:
+    """A function's memory in MB, within Lambda's bounds (Lambda quotas)."""
+    if not (value.isascii() and value.isdigit() and 128 <= int(value[:9]) <= 10240):
+        raise ValueError("is not a function's memory; use MB from 128 to 10240")
+    return int(value)
+
+
 def seconds(value: str) -> float:
     """A duration in seconds; fractions are allowed, 0 as well."""
     try:
@@ -210,10 +222,10 @@ def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
     for part in filter(None, map(str.strip, value.split(","))):
         name, colon, number = part.partition(":")
         if name not in FRONT_DOORS:
-            raise ValueError(f"has no known front door; use one of {', '.join(FRONT_DOORS)}")
+            raise ValueError(f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}")
         found.append((name, listen_port(number) if colon else None))
     if not found:
-        raise ValueError(f"names no front door; use one of {', '.join(FRONT_DOORS)}")
+        raise ValueError(f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}")
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from select import POLLRDHUP, poll
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -72,6 +73,12 @@ class Received:
     def reset_on_close(self) -> None:
         """Have the connection end with a reset once both ends of the test let go of it."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    def wait_for_reset(self) -> None:
+        """Return when the other end is gone, although nothing is read of what it has sent."""
+        waiting = poll()
+        waiting.register(self._socket, POLLRDHUP)
+        assert waiting.poll(PATIENCE * 1000), "the other end is still there"
 
     def wait_for_hang_up(self) -> None:
         """Return when the other end has closed."""

@@ -11,6 +11,7 @@ import socket
 import threading
 from base64 import b64decode
 from collections import deque
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
@@ -131,8 +132,7 @@ class ScriptedRuntimeApi:
             self._closed = True
             self._changed.notify_all()
         self.restored.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.stop_listening()
         for connection in self.connections:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
@@ -140,6 +140,12 @@ class ScriptedRuntimeApi:
                 continue
         for thread in self._threads:
             thread.join(PATIENCE)
+
+    def stop_listening(self) -> None:
+        """Whoever connects from now on is refused; more than once is fine."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def invoke(self, event: Any, *, request_id: str | None = None, **headers: str) -> Invoked:
         """Queue an event, JSON or bytes; ``headers`` are Runtime API headers such as ``Trace_Id``."""

@@ -52,6 +52,11 @@ GOOD = [
     pytest.param(parse.stream_limit, "200MB", 209_715_200, id="limit-since-2025"),
     pytest.param(parse.stream_limit, "None", parse.NO_LIMIT, id="no-limit"),
     pytest.param(parse.stream_limit, "5MB", 5 * MIB, id="any-limit"),
+    pytest.param(parse.front_doors, "alb", (("alb", None),), id="front-door"),
+    pytest.param(
+        parse.front_doors, "alb:8080, rest-api:0 ,", (("alb", 8080), ("rest-api", 0)), id="front-doors-with-ports"
+    ),
+    pytest.param(parse.resource, "/{proxy+}", "/{proxy+}", id="resource"),
     pytest.param(parse.bandwidth, "Lambda", LAMBDA_BANDWIDTH, id="lambdas-bandwidth"),
     pytest.param(parse.bandwidth, "unlimited", None, id="unlimited"),
     pytest.param(parse.bandwidth, "1MB + 256KB", Bandwidth(burst=MIB, rate=256 * 1024), id="bandwidth"),
@@ -96,6 +101,9 @@ BAD: list[tuple[Callable[[str], Any], str, list[str]]] = [
     (parse.media_types, "is not a list of media types", ["", ",", "pdf", "*/*", "image/", "/png", "a/b/c"]),
     (parse.size, "use bytes or a unit", ["", "MB", "1TB", "-1", "1.5MB", "1 MB", "²"]),
     (parse.stream_limit, "use bytes or a unit", ["", "unlimited", "x"]),
+    (parse.front_doors, "use one or more of function-url, http-api, rest-api", ["", ",", "elb", "alb,elb", "ALB"]),
+    (parse.front_doors, "use a number from 1 to 65535", ["alb:", "alb:x", "alb:65536"]),
+    (parse.resource, "is not a resource", ["orders", "/orders?id", "/orders/{id"]),
     (parse.bandwidth, "use lambda, unlimited or BURST+RATE", ["", "6MB", "6MB+", "+2MB", "fast", "6MB+2MB+1MB"]),
     (parse.bandwidth, "takes 32768 to 67108864 bytes", ["32767+2MB", "6MB+32767", "65MB+2MB", "6MB+67108865"]),
 ]

@@ -7,15 +7,14 @@ invocation runs on at the same pace, and the visit's line says that nobody saw t
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-from multidict import CIMultiDict
-
 from adapter.emulator.report import Visit
-from adapter.payload.headers import forwardable
+from adapter.payload.headers import first, forwardable
 
 if TYPE_CHECKING:
+    from adapter.http_server import Exchange
     from adapter.payload.headers import Headers
 
 # Statuses whose responses have no body (RFC 9110 section 6.4.1).
@@ -23,54 +22,81 @@ _BODILESS = frozenset({204, 304})
 
 
 class ClientSide:
-    """Writes one response and keeps ``visit`` up to date. ``clock`` is in seconds, every response has ``marks``."""
+    """Writes one response and keeps ``visit`` up to date. ``clock`` is in seconds, every response has ``marks``.
 
-    def __init__(self, request: web.BaseRequest, visit: Visit, clock: Callable[[], float], marks: Headers) -> None:
-        self.response = web.StreamResponse()
-        self._request = request
+    ``drop_after`` is after how many body bytes the client is to lose its connection on purpose; None: never.
+    """
+
+    def __init__(self, exchange: Exchange, visit: Visit, clock: Callable[[], float], marks: Headers) -> None:
+        self.drop_after: int | None = None
+        self._exchange = exchange
         self._visit = visit
         self._clock = clock
         self._marks = marks
         self._arrived = clock()
         self._bodiless = False
 
-    async def begin(self, status: int, headers: Headers, length: int | None = None) -> None:
-        """Send the head, at once. ``length`` None: the body is chunked."""
-        self._bodiless = self._request.method == "HEAD" or status in _BODILESS
-        self.response = web.StreamResponse(status=status, headers=CIMultiDict(forwardable(headers) + self._marks))
+    async def begin(self, status: int, headers: Headers) -> None:
+        """Send the head of a body that will be sent in pieces, at once."""
+        self._send_head(status, headers, None, ())
+        await self._flush(())
+
+    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole response."""
+        bodiless = self._exchange.method == "HEAD" or status in _BODILESS
         # An empty body says nothing about the length that a response with a body would have had.
-        if length is not None and (length or not self._bodiless):
-            self.response.content_length = length
+        length = len(body) if body or not bodiless else None
+        if self.drop_after is not None or bodiless:
+            self._send_head(status, headers, length, ())
+            await self.write(body)
+        else:
+            self._send_head(status, headers, length, (body,))
+            self._visit.sent += len(body)
+        await self._flush(())
+        await self.end()
+
+    def _send_head(self, status: int, headers: Headers, length: int | None, pieces: tuple[bytes, ...]) -> None:
+        self._bodiless = self._exchange.method == "HEAD" or status in _BODILESS
+        lines = forwardable(headers) + self._marks
+        if not first(lines, "date"):
+            lines.append(("date", formatdate(usegmt=True)))
         self._visit.status = status
-        try:
-            await self.response.prepare(self._request)
-        except ConnectionError:
-            self._visit.client_left = True
+        if not self._visit.client_left:
+            self._exchange.begin(status, lines, length=length, pieces=pieces)
         self._visit.first_byte = self._clock() - self._arrived
+
+    def end_connection(self) -> None:
+        """This response is the last one of its connection: more is to be done for it than the client waits for."""
+        self._exchange.keep_alive = False
 
     async def write(self, piece: bytes | memoryview) -> None:
         """Send a piece of the body, at once; waits while the client does not keep up."""
         if self._bodiless or self._visit.client_left:
             return
-        try:
-            await self.response.write(piece)
-        except ConnectionError:
+        if self.drop_after is not None and self._visit.sent + len(piece) > self.drop_after:
+            await self._flush((piece[: self.drop_after - self._visit.sent],))
+            self._exchange.cut()
             self._visit.client_left = True
         else:
-            self._visit.sent += len(piece)
+            await self._flush((piece,))
 
     async def end(self) -> None:
         """The body is complete."""
         if not self._visit.client_left:
-            try:
-                await self.response.write_eof()
-            except ConnectionError:
-                self._visit.client_left = True
+            self._exchange.end()
         self._visit.duration = self._clock() - self._arrived
 
     def cut(self) -> None:
         """The body will not be complete: close the connection without a last chunk, so that the client can tell."""
-        if self._request.transport is not None:
-            # Not abort(): what has been written still reaches the client.
-            self._request.transport.close()
+        self._exchange.cut()
         self._visit.duration = self._clock() - self._arrived
+
+    async def _flush(self, pieces: tuple[bytes | memoryview, ...]) -> None:
+        if self._visit.client_left:
+            return
+        try:
+            await self._exchange.write(pieces)
+        except ConnectionError:
+            self._visit.client_left = True
+        else:
+            self._visit.sent += sum(map(len, pieces))

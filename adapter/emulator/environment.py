@@ -1,131 +1,211 @@
-"""One execution environment as the emulator sees it: its state, the invocation in it, and what is known of its end.
+"""One execution environment as the emulator sees it: its state, the invocations in it, and what is known of its end.
 
-``lifecycle`` decides what may happen; this class keeps what belongs to a state. Two sides use it: the Runtime API,
-which the runtime calls, and the function, which hands invocations over. ``open_environment`` adds the I/O: a Runtime
-API server of its own, so that the runtime of an earlier environment can never answer, and the process.
+``lifecycle`` and ``extensions`` decide what may happen; this class keeps what belongs to a state. Two sides use it: the
+Runtime and Extensions API, which the processes call, and the function, which hands invocations over. ``sandbox`` adds
+the I/O: the servers and the processes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from adapter.emulator.http_server import HttpServer
-from adapter.emulator.lifecycle import Event, Lifecycle, State
-from adapter.emulator.runtime_api import RuntimeApi
+import orjson
+
+from adapter.emulator.extensions import INVOKE, READY, SHUTDOWN, Extensions
+from adapter.emulator.lifecycle import Event, Lifecycle, Phase, Progress, Step
+from adapter.emulator.reply import EXTENSION_CRASH, failure
 
 if TYPE_CHECKING:
     from adapter.emulator.call import Call
     from adapter.emulator.changes import Changes
-    from adapter.emulator.process import RuntimeProcess, StartRuntime
+    from adapter.emulator.extensions import Extension
     from adapter.emulator.reply import Failure
     from adapter.payload.messages import Invocation
 
 
 class Environment:
-    """The state of one environment. ``exit_code`` is the process's, negative for a signal, None while it runs."""
+    """The state of one environment. ``changes`` is notified of everything that happens in it.
 
-    def __init__(self, changes: Changes) -> None:
-        self.lifecycle = Lifecycle()
-        self.call: Call | None = None
-        self.init_failure: Failure | None = None
+    ``exit_code`` is the runtime's, negative for a signal, None while it runs. ``failure`` is why the environment cannot
+    go on, as far as it is not that exit: an init or restore error, or an extension that ended.
+    """
+
+    def __init__(self, changes: Changes, *, slots: int = 1, external: Iterable[str] = ()) -> None:
+        self.changes = changes
+        self.lifecycle = Lifecycle(slots)
+        self.extensions = Extensions(external, with_invoke=slots == 1)
+        self.failure: Failure | None = None
         self.exit_code: int | None = None
-        self._changes = changes
-        self._waiting_runtime: asyncio.Future[Invocation] | None = None
-        self._extensions: dict[str, bool] = {}
+        self._calls: dict[str, Call] = {}
+        self._waiting: deque[asyncio.Future[Invocation]] = deque()
+        self._restored: asyncio.Future[None] | None = None
+        self._events: dict[str, asyncio.Future[bytes]] = {}
+        self._shutdown_event: bytes | None = None
 
     # --- for the function ------------------------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
-        """Whether the runtime, and every extension, wait for an invocation."""
-        return self.lifecycle.state is State.IDLE and all(self._extensions.values())
+        """Whether the runtime, and every extension that is told of it, wait for an invocation."""
+        return (
+            self.lifecycle.phase is Phase.SERVING
+            and self.lifecycle.waiting > 0
+            and self.extensions.waiting
+            and not self.ended
+        )
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the init phase has come to its good end."""
+        arrived = self.lifecycle.phase is Phase.SNAPSHOT or self.lifecycle.waiting > 0
+        return arrived and self.extensions.initialised
 
     @property
     def ended(self) -> bool:
         """Whether this environment can serve nothing any more."""
-        return self.exit_code is not None or self.init_failure is not None
+        return self.exit_code is not None or self.failure is not None
 
     def invoke(self, call: Call, invocation: Invocation) -> None:
-        """Hand an invocation to the runtime, which must be ready."""
-        assert self.ready, "one invocation at a time"
-        assert self._waiting_runtime is not None, "an idle environment has a runtime that waits"
-        self.lifecycle.advance(Event.INVOKE)
-        self.call = call
-        self._waiting_runtime.set_result(invocation)
+        """Hand an invocation to the runtime, which must be ready, and tell the extensions."""
+        assert self.ready, "an invocation needs a runtime that waits for it"
+        self.lifecycle.invoke(call.request_id)
+        self._calls[call.request_id] = call
+        self._waiting.popleft().set_result(invocation)
+        event = {
+            "eventType": INVOKE,
+            "deadlineMs": invocation.deadline_ms,
+            "requestId": call.request_id,
+            "invokedFunctionArn": invocation.invoked_function_arn,
+            "tracing": {"type": "X-Amzn-Trace-Id", "value": call.trace_id},
+        }
+        for extension in self.extensions:
+            if INVOKE in extension.events:
+                self._tell(extension, orjson.dumps(event))
+
+    def is_done_with(self, call: Call) -> bool:
+        """Whether the invocation is over: with one slot only when everybody waits for the next one."""
+        progress = self.lifecycle.progress(call.request_id)
+        if self.lifecycle.slots > 1:
+            return progress in (Progress.ANSWERED, None)
+        return progress is None and self.ready
+
+    def forget(self, call: Call) -> None:
+        """The invocation is over, or was given up."""
+        self._calls.pop(call.request_id, None)
+        if self.lifecycle.progress(call.request_id) is not Progress.ANSWERED:
+            self.lifecycle.forget(call.request_id)
+
+    def restore(self) -> None:
+        """Let the runtime, which waits in its snapshot, go on."""
+        assert self._restored is not None, "there is a snapshot"
+        self.advance(Event.RESTORE)
+        if not self._restored.done():
+            self._restored.set_result(None)
+
+    def announce_shutdown(self, reason: str, deadline_ms: int) -> None:
+        """Tell the extensions that asked for it that the environment ends."""
+        event = {"eventType": SHUTDOWN, "shutdownReason": reason, "deadlineMs": deadline_ms}
+        self._shutdown_event = orjson.dumps(event)
+        for extension in self.extensions:
+            if SHUTDOWN in extension.events and extension.state == READY:
+                self._tell(extension, self._shutdown_event)
 
     # --- for the Runtime API ---------------------------------------------------------------------------------------
 
     def advance(self, event: Event) -> bool:
         """Let something happen, and tell those who wait for it; False where it may not happen now."""
         happened = self.lifecycle.advance(event)
-        self._changes.notify()
+        self.changes.notify()
         return happened
 
     def next(self) -> asyncio.Future[Invocation] | None:
         """The runtime asks: what it will get, or None where it may not ask now."""
         if not self.lifecycle.allows(Event.NEXT):
             return None
-        self._waiting_runtime = asyncio.get_running_loop().create_future()
+        coming: asyncio.Future[Invocation] = asyncio.get_running_loop().create_future()
+        self._waiting.append(coming)
         self.advance(Event.NEXT)
-        return self._waiting_runtime
+        return coming
 
-    def lost(self) -> None:
-        """The runtime that was waiting has hung up; it, or nobody, will ask again."""
-        self.advance(Event.LOST)
+    def lost(self, coming: asyncio.Future[Invocation]) -> None:
+        """A runtime that was waiting for ``coming`` has hung up; it, or nobody, will ask again."""
+        self._waiting.remove(coming)
+        self.lifecycle.lose()
+        self.changes.notify()
 
-    def init_failed(self, why: Failure) -> bool:
-        """The runtime reports that it cannot start; False where it is too late for that."""
-        if not self.lifecycle.allows(Event.INIT_ERROR):
+    def restore_next(self) -> asyncio.Future[None] | None:
+        """The runtime is ready for the snapshot: done when it is restored, None where it may not ask now."""
+        if not self.lifecycle.allows(Event.RESTORE_NEXT):
+            return None
+        self._restored = asyncio.get_running_loop().create_future()
+        self.advance(Event.RESTORE_NEXT)
+        return self._restored
+
+    def failed(self, event: Event, why: Failure) -> bool:
+        """The runtime reports that it cannot go on; False where it is too late for that."""
+        if not self.lifecycle.allows(event):
             return False
-        self.init_failure = why
-        return self.advance(Event.INIT_ERROR)
+        self.failure = why
+        return self.advance(event)
 
-    def register_extension(self) -> str:
-        """A new extension's identifier. The environment is not ready before it has asked for its first event."""
-        identifier = str(uuid.uuid4())
-        self._extensions[identifier] = False
-        return identifier
+    def call(self, request_id: str) -> Call | None:
+        """The invocation of that id, None where it is not in this environment."""
+        return self._calls.get(request_id) if self.lifecycle.progress(request_id) is not None else None
 
-    def extension_waits(self, identifier: str) -> bool:
-        """An extension asks for its next event; False if nobody knows it."""
-        if identifier not in self._extensions:
-            return False
-        self._extensions[identifier] = True
-        self._changes.notify()
-        return True
+    def step(self, request_id: str, step: Step) -> bool:
+        """Let something happen to an invocation; False where it may not happen now."""
+        happened = self.lifecycle.step(request_id, step)
+        self.changes.notify()
+        return happened
 
-    # --- for open_environment --------------------------------------------------------------------------------------
+    # --- for the Extensions API ------------------------------------------------------------------------------------
+
+    def extension_waits(self, extension: Extension) -> asyncio.Future[bytes]:
+        """The extension asks for its next event: the JSON it will get. Raises RefusedExtension."""
+        extension.advance("next")
+        coming: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._events[extension.name] = coming
+        if self._shutdown_event is not None and SHUTDOWN in extension.events:
+            self._tell(extension, self._shutdown_event)
+        self.changes.notify()
+        return coming
+
+    def extension_lost(self, extension: Extension) -> None:
+        """An extension that was waiting has hung up; it, or nobody, will ask again."""
+        extension.lose()
+        self.changes.notify()
+
+    def extension_failed(self, extension: Extension, call: str, error_type: str) -> None:
+        """The extension reports that it cannot go on (``init_error`` or ``exit_error``). Raises RefusedExtension."""
+        extension.advance(call)
+        extension.error_type = error_type
+        kind = "Extension.InitError" if call == "init_error" else "Extension.ExitError"
+        self._break(failure(kind, f"extension {extension.name} reported {error_type}"))
+
+    def _tell(self, extension: Extension, event: bytes) -> None:
+        extension.advance("event")
+        coming = self._events[extension.name]
+        if not coming.done():
+            coming.set_result(event)
+
+    # --- for the sandbox -------------------------------------------------------------------------------------------
 
     def exited(self, exit_code: int) -> None:
-        """The process has ended, and with it every chance of another call."""
+        """The runtime's process has ended, and with it every chance of another call."""
         self.exit_code = exit_code
-        self._changes.notify()
+        self.changes.notify()
 
+    def extension_exited(self, name: str, how: str) -> None:
+        """An external extension's process has ended, which ends the environment."""
+        self._break(failure(EXTENSION_CRASH, f"extension {name} ended: {how}"))
 
-@asynccontextmanager
-async def open_environment(start: StartRuntime, changes: Changes) -> AsyncIterator[Environment]:
-    """A new environment, whose process is starting; at the end nothing of it is left."""
-    environment = Environment(changes)
-    async with asyncio.TaskGroup() as group:
-        server = HttpServer(RuntimeApi(environment).serve, group)
-        process = await start(f"127.0.0.1:{await server.start()}")
-        group.create_task(_watch(environment, process, server))
-        try:
-            yield environment
-        finally:
-            environment.advance(Event.SHUTDOWN)
-            try:
-                await process.stop()
-            finally:
-                server.close()
+    def could_not_start(self, error_type: str, message: str) -> None:
+        """A process could not be started."""
+        self._break(failure(error_type, message))
 
-
-async def _watch(environment: Environment, process: RuntimeProcess, server: HttpServer) -> None:
-    """Note the end of the process, after everything that it had sent before was dealt with."""
-    exit_code = await process.wait()
-    await server.until_disconnected()
-    environment.exited(exit_code)
+    def _break(self, why: Failure) -> None:
+        self.failure = self.failure or why
+        self.changes.notify()

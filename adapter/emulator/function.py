@@ -1,177 +1,253 @@
-"""The local function: invocations wait in a line, one environment serves them one at a time.
+"""The local function: calls wait in one line, and as many environments as are needed serve them.
 
-``run`` reads top to bottom: when somebody calls, make an environment, initialise it, serve until it ends, start over.
-An environment that failed, timed out or exited is never used again; the next call gets a cold start.
+As on Lambda, a call that finds no free environment has a new one started, which is a cold start, up to the most that
+there may be; beyond that calls wait in their order, or are throttled. Whichever environment is free first serves the
+call that has waited longest. (Lambda does so at times as well; elsewhere it lets a call wait for its own cold start.)
 
-One difference from Lambda: an init phase of more than 10 s is not started again within the first invocation; it goes on
-there, bounded by the function's timeout.
+A failed init fails the call that has waited longest, at once. Lambda would try a second time before it says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
+import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
-from adapter.emulator.call import Call
-from adapter.emulator.changes import Changes
-from adapter.emulator.environment import Environment, open_environment
-from adapter.emulator.process import SHUTDOWN_GRACE, StartRuntime, exit_text
-from adapter.emulator.reply import EXIT_ERROR, STOPPED, TIMEOUT, Failure, failure
-from adapter.emulator.runtime_api import FUNCTION_NAME
-from adapter.payload.messages import Invocation
+from adapter.emulator.reply import STOPPED, THROTTLED, Failure, failure
+from adapter.emulator.tenure import ASKING_GRACE, Tenure
 
-# How long the init phase may take, in seconds (Lambda, "Init phase").
-INIT_LIMIT = 10.0
+if TYPE_CHECKING:
+    from adapter.emulator.call import Call
+    from adapter.emulator.function_settings import FunctionSettings
+    from adapter.emulator.process import Launch
+
+
+# Of how many invocations that have to wait a line tells, in each period of so many seconds.
+_NOTICES = 10
+_NOTICE_PERIOD = 1.0
+
+
+def _nowhere(_line: str) -> None:
+    """Shows no line."""
 
 
 class LocalFunction:
-    """One function. ``timeout`` is in seconds, ``notice`` shows a line to the user."""
+    """One function. ``notice`` shows a line to the user, ``show`` one of the CloudWatch block."""
 
     def __init__(
         self,
-        start: StartRuntime,
+        launch: Launch,
+        settings: FunctionSettings,
         notice: Callable[[str], None],
-        *,
-        timeout: float,
-        region: str,
-        init_limit: float = INIT_LIMIT,
+        show: Callable[[str], None] = _nowhere,
     ) -> None:
-        self._start = start
-        self._notice = notice
-        self._timeout = timeout
-        self._arn = f"arn:aws:lambda:{region}:123456789012:function:{FUNCTION_NAME}"
-        self._init_limit = init_limit
-        self._changes = Changes()
+        self.launch = launch
+        self.settings = settings
+        self.notice = notice
+        self.show = show
         self._line: deque[Call] = deque()
-        self._served: Call | None = None
+        self._active: set[Call] = set()
+        self._fleet: list[Tenure] = []
+        self._group: asyncio.TaskGroup | None = None
+        self._stopped = False
+        self._overran = 0
+        self._timer: asyncio.TimerHandle | None = None
+        # The calls that were said to wait, and whether it was said why there is one environment alone.
+        self._told: set[Call] = set()
+        self._told_why = False
+        self._telling_since, self._tellings, self._untold = 0.0, 0, 0
+        self._counts = dict.fromkeys(("invocations", "errors", "coldStarts", "failedInits", "throttled"), 0)
+
+    # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, call: Call) -> None:
         """Let ``call`` take its turn; its reply says how it went."""
-        ahead = len(self._line) + (self._served is not None and not self._served.reply.complete)
-        if ahead:
-            self._notice(f"{call.label} waits for the one environment, {ahead} ahead")
+        if self._stopped:
+            self._stop(call)
+            return
         self._line.append(call)
-        self._changes.notify()
+        self.serve()
 
     async def run(self, *, warm: bool) -> None:
         """Serve calls until cancelled; ``warm``: make the first environment at once."""
-        if not warm:
-            await self._changes.until(lambda: bool(self._line))
-        while True:
-            async with open_environment(self._start, self._changes) as environment:
-                await self._live(environment)
-            await self._changes.until(lambda: bool(self._line))
+        async with asyncio.TaskGroup() as self._group:
+            try:
+                for _ in range(self.settings.provisioned):
+                    self._start(provisioned=True)
+                if warm and not self._fleet:
+                    self._start()
+                self.serve()
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                # Callers learn of it before the environments begin to end.
+                self._group, self._stopped = None, True
+                for call in (*self._active, *self._line):
+                    self._stop(call)
+                raise
 
-    async def _live(self, environment: Environment) -> None:
-        """One environment's life. Callers learn of a cancellation before the environment begins to end."""
-        try:
-            if await self._initialise(environment):
-                await self._serve_until_end(environment)
-        except asyncio.CancelledError:
-            for call in (self._served, *self._line):
-                if call is not None:
-                    call.reply.fail(failure(STOPPED, "adapter dev was stopped"))
-            raise
+    def restart(self) -> None:
+        """Let every environment end once the calls in it are over; those that come find new ones."""
+        for tenure in self._fleet:
+            tenure.retire()
 
-    async def _initialise(self, environment: Environment) -> bool:
-        """Wait for the environment to become ready; False when it cannot, which fails the first call in the line."""
-        begun = time.monotonic()
-        with contextlib.suppress(TimeoutError):
-            await self._until_initialised(environment)
-        took = time.monotonic() - begun
-        if not environment.ready:
-            self._report_init_failure(environment)
-            await _until_exited(environment, self._changes)
-        elif self._line:
-            self._line[0].init_seconds = took
+    def age(self, seconds: float) -> None:
+        """Let every idle environment count as idle for ``seconds`` longer."""
+        for tenure in self._fleet:
+            tenure.age(seconds)
+
+    def status(self) -> dict[str, Any]:
+        """Environments, their states, and counts, as JSON has them."""
+        now = asyncio.get_running_loop().time()
+        return {
+            "function": {
+                "name": self.settings.name,
+                "memorySizeMB": self.settings.memory,
+                "timeoutSeconds": self.settings.timeout,
+                "maxEnvironments": self.settings.environments,
+                "maxConcurrency": self.settings.max_concurrency,
+            },
+            "environments": [
+                {
+                    "state": tenure.state,
+                    "initializationType": tenure.initialization_type,
+                    "invocations": tenure.served,
+                    "running": tenure.calls,
+                    "idleSeconds": round(now - tenure.idle_since, 3) if tenure.is_free and not tenure.calls else 0,
+                    "retired": tenure.retired,
+                    "frozen": tenure.is_frozen,
+                }
+                for tenure in self._fleet
+            ],
+            "counts": self._counts | {"waiting": len(self._line), "running": len(self._active)},
+        }
+
+    # --- for tenures -----------------------------------------------------------------------------------------------
+
+    def has_waiting(self) -> bool:
+        """Whether a call waits for an environment."""
+        return bool(self._line)
+
+    def fail_first(self, why: Callable[[str], Failure]) -> bool:
+        """Fail the call that has waited longest, given its request id; False where none waits."""
+        if not self._line:
+            return False
+        call = self._line.popleft()
+        self._told.discard(call)
+        self._counts["errors"] += 1
+        call.reply.fail(why(call.request_id))
+        call.finish()
+        return True
+
+    def serve(self) -> None:
+        """Hand calls that wait to environments that are free, and start or restore environments for the others."""
+        group = self._group
+        if group is None:
+            return
+        while self._line:
+            tenure = next((each for each in self._fleet if each.is_free), None)
+            if tenure is None:
+                break
+            group.create_task(self._attend(self._line.popleft(), tenure))
+        now = asyncio.get_running_loop().time()
+        slots = self.settings.max_concurrency
+        missing = len(self._line) - sum(tenure.coming_slots(now) for tenure in self._fleet)
+        for tenure in self._fleet:
+            if missing > 0 and tenure.is_snapshot:
+                tenure.request_restore()
+                missing -= slots
+        while missing > 0 and len(self._fleet) < self.settings.environments:
+            self._start()
+            missing -= slots
+        # The place of one that is ending will be free without a call's being over.
+        self._tell_waiting(missing - slots * sum(tenure.is_closing for tenure in self._fleet))
+        if self._line and self._timer is None and any(tenure.asking_slots(now) for tenure in self._fleet):
+            # If the runtime does not ask in time, it is busy.
+            self._timer = asyncio.get_running_loop().call_later(ASKING_GRACE, self._time_is_up)
+
+    @staticmethod
+    def _stop(call: Call) -> None:
+        call.reply.fail(failure(STOPPED, "adapter dev was stopped"))
+        call.finish()
+
+    # --- within ----------------------------------------------------------------------------------------------------
+
+    def _tell_waiting(self, missing: int) -> None:
+        """Say that the last ``missing`` calls of the line have to wait, or throttle them."""
+        untold = []
+        # From the end of the line, where those are that have not been told yet.
+        for call in itertools.islice(reversed(self._line), max(0, missing)):
+            if call in self._told:
+                break
+            untold.append(call)
+        for number, call in enumerate(reversed(untold), len(self._line) - len(untold)):
+            if self.settings.queue:
+                self._told.add(call)
+                self._tell_wait(call, number + len(self._active))
+            else:
+                self._line.remove(call)
+                self._counts["throttled"] += 1
+                call.reply.fail(failure(THROTTLED, "Rate Exceeded."))
+                call.finish()
+
+    def _tell_wait(self, call: Call, ahead: int) -> None:
+        """Say that ``call`` waits; of a crowd only the first ones are told of, and how many there were besides."""
+        now = asyncio.get_running_loop().time()
+        if now - self._telling_since >= _NOTICE_PERIOD:
+            if self._untold:
+                self.notice(f"{self._untold} more invocations had to wait")
+            self._telling_since, self._tellings, self._untold = now, 0, 0
+        if self._tellings < _NOTICES:
+            self._tellings += 1
+            self.notice(self._waiting_text(call, ahead))
         else:
-            self._notice(f"the environment is warm, init took {took:.2f} s")
-        return environment.ready
+            self._untold += 1
 
-    async def _until_initialised(self, environment: Environment) -> None:
-        """Raises TimeoutError once the first invocation has waited for its whole timeout."""
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.serve()
 
-        def concluded() -> bool:
-            return environment.ready or environment.ended
+    def _start(self, *, provisioned: bool = False) -> None:
+        assert self._group is not None, "the function runs"
+        within_invocation = self._overran > 0
+        self._overran -= within_invocation
+        tenure = Tenure(self, provisioned=provisioned, within_invocation=within_invocation)
+        self._fleet.append(tenure)
+        self._counts["coldStarts"] += 1
+        self._group.create_task(self._live(tenure))
 
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._init_limit):
-                await self._changes.until(concluded)
-        if not concluded():
-            self._notice(f"init takes more than {self._init_limit:g} s; it goes on within the first invocation")
-            await self._changes.until(lambda: concluded() or bool(self._line))
-            async with asyncio.timeout(self._timeout):
-                await self._changes.until(concluded)
-
-    def _report_init_failure(self, environment: Environment) -> None:
-        call = self._line.popleft() if self._line else None
-        request_id = call.request_id if call else ""
-        why = environment.init_failure
-        if why is None and environment.exit_code is not None:
-            why = _exit_error(environment.exit_code, request_id)
-        why = why or self._timed_out(request_id)
-        if call:
-            call.reply.fail(why)
-        else:
-            self._notice(f"init failed, the next request tries again: {why.error_type}: {why.message}")
-
-    async def _serve_until_end(self, environment: Environment) -> None:
-        while True:
-            await self._changes.until(lambda: environment.ended or bool(self._line))
-            if environment.exit_code is not None:
-                self._notice_end(environment.exit_code)
-                return
-            if not await self._serve(self._line.popleft(), environment):
-                return
-
-    async def _serve(self, call: Call, environment: Environment) -> bool:
-        """Have one call answered; False when the environment must be made anew."""
-
-        def concluded() -> bool:
-            return environment.ready or environment.ended
-
-        self._served = call
+    async def _live(self, tenure: Tenure) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
-                # Not at once: a runtime whose connection broke may be about to ask again.
-                await self._changes.until(concluded)
-                if environment.ready:
-                    environment.invoke(call, self._invocation(call))
-                    await self._changes.until(concluded)
-        except TimeoutError:
-            call.reply.fail(self._timed_out(call.request_id))
-        if environment.exit_code is not None:
-            if call.reply.complete:
-                self._notice_end(environment.exit_code)
-            call.reply.fail(_exit_error(environment.exit_code, call.request_id))
-        self._served = None
-        return environment.ready
+            await tenure.live()
+        finally:
+            self._fleet.remove(tenure)
+        if not tenure.was_open and not tenure.retired:
+            self._counts["failedInits"] += 1
+        self._overran += tenure.overran
+        if tenure.provisioned and (tenure.was_open or tenure.retired) and self._group is not None:
+            self._start(provisioned=True)
+        self.serve()
 
-    def _notice_end(self, exit_code: int) -> None:
-        self._notice(f"the environment ended ({exit_text(exit_code)}), the next request starts one")
+    def _attend(self, call: Call, tenure: Tenure) -> Coroutine[None, None, None]:
+        """Hand ``call`` over at once; what is left to wait for."""
+        self._told.discard(call)
+        self._active.add(call)
+        self._counts["invocations"] += 1
+        seconds = tenure.begin(call)
+        return self._until_over(call, tenure, seconds)
 
-    def _invocation(self, call: Call) -> Invocation:
-        return Invocation(
-            request_id=call.request_id,
-            event=call.event,
-            deadline_ms=round((time.time() + self._timeout) * 1000),
-            trace_id=call.trace_id,
-            invoked_function_arn=self._arn,
-        )
+    async def _until_over(self, call: Call, tenure: Tenure, seconds: float) -> None:
+        await tenure.attend(call, seconds)
+        self._active.discard(call)
+        if call.reply.failure is not None:
+            self._counts["errors"] += 1
 
-    def _timed_out(self, request_id: str) -> Failure:
-        return failure(TIMEOUT, f"RequestId: {request_id} Error: Task timed out after {self._timeout:.2f} seconds")
-
-
-def _exit_error(exit_code: int, request_id: str) -> Failure:
-    return failure(EXIT_ERROR, f"RequestId: {request_id} Error: Runtime exited with error: {exit_text(exit_code)}")
-
-
-async def _until_exited(environment: Environment, changes: Changes) -> None:
-    """Let a runtime that reported its init error end by itself, as it will, so that its last lines come out."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(SHUTDOWN_GRACE):
-            await changes.until(lambda: environment.exit_code is not None or environment.init_failure is None)
+    def _waiting_text(self, call: Call, ahead: int) -> str:
+        most = self.settings.environments
+        where = "the one environment" if most == 1 else f"one of {most} environments"
+        text = f"{call.label} waits for {where}, {ahead} ahead"
+        if self.settings.only_one_because and not self._told_why:
+            self._told_why = True
+            text += f" (there cannot be more: {self.settings.only_one_because})"
+        return text

@@ -1,11 +1,10 @@
-"""The process of an execution environment: a real ``adapter run``, with everything that it and the app start.
+"""The processes of an execution environment: the runtime, usually a real ``adapter run``, and external extensions.
 
-The child leads a session of its own. On Linux the kernel tells it when the emulator dies without a word, and the
-emulator, a subreaper, adopts whatever loses its parent, so that the whole tree can be found in /proc and ended: by
-ancestry, or by the log stream name in its environment, which is unique to the environment and inherited by all.
-Elsewhere the child is asked to end, which ends the app, and its process group is killed.
+Each leads a session of its own. On Linux the kernel tells it when the emulator dies without a word, and the emulator, a
+subreaper, adopts whatever loses its parent, so that the whole tree can be found and ended (see ``process_tree``).
+Elsewhere a process is asked to end, which ends the app, and its process group is killed.
 
-asyncio waits for the child; orphans are waited for one by one, never with ``waitpid(-1)``.
+asyncio waits for these processes; orphans are waited for one by one, never with ``waitpid(-1)``.
 """
 
 from __future__ import annotations
@@ -16,92 +15,227 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-# How long a process may take to end after SIGTERM before it is killed, in seconds (Lambda, "Shutdown phase").
-SHUTDOWN_GRACE = 2.0
+from adapter.emulator import process_tree
+from adapter.emulator.output import OutputPipe
+from adapter.emulator.runtime_environ import LOG_STREAM
+
 # Linux, prctl(2).
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-# A process that forks while it is being killed may leave a child behind; that many rounds find it.
-_KILL_ROUNDS = 10
 
 _LINUX = sys.platform == "linux"
 
+#: Takes a line that a process wrote, without its end, and whose it is: ``function`` or ``extension``.
+TellLine: TypeAlias = Callable[[bytes, str], None]
 
-class RuntimeProcess(Protocol):
-    """What an environment needs of the process that talks to its Runtime API."""
+
+class Process(Protocol):
+    """One process that talks to the APIs of an environment."""
 
     async def wait(self) -> int:
-        """The exit code, negative for a signal, once the process has ended."""
+        """The exit code, negative for a signal, once the process has ended and what it wrote has been told."""
 
-    async def stop(self) -> None:
-        """End the process and all that it started; returns when nothing is left."""
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it, and its process group."""
 
 
-#: Starts the process for the Runtime API at an address, ``HOST:PORT``.
-StartRuntime: TypeAlias = Callable[[str], Awaitable[RuntimeProcess]]
+class Processes(Protocol):
+    """Everything that runs in one environment."""
+
+    @property
+    def extension_names(self) -> Sequence[str]:
+        """The external extensions that there are."""
+
+    async def start_extension(self, name: str, runtime_api: str) -> Process:
+        """Start an external extension. Raises OSError."""
+
+    async def start_runtime(self, runtime_api: str) -> Process:
+        """Start the runtime. Raises OSError."""
+
+    def freeze(self) -> None:
+        """Stop everything until ``thaw``."""
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+
+    def kill_app(self) -> None:
+        """Kill the app, or the runtime if it has none."""
+
+    def peak_memory(self) -> int | None:
+        """The most memory used so far, in bytes; None where that cannot be known."""
+
+    def take_stock(self) -> None:
+        """Note what there is, before it is asked to end: what has lost its parent cannot be told from others later."""
+
+    async def end(self) -> None:
+        """Kill whatever is left; returns when nothing is."""
+
+
+#: Makes the processes of a new environment of an initialization type, none of them started yet.
+Launch: TypeAlias = Callable[[TellLine, str], Processes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """What runs in every environment; ``extensions`` are files by their base names.
+
+    ``variables`` gives the environment variables for an address of the API, a log stream and an initialization type.
+    """
+
+    runtime: Sequence[str]
+    variables: Callable[[str, str, str], Mapping[str, str]]
+    directory: str | None = None
+    extensions: Mapping[str, Path] = field(default_factory=dict)
 
 
 class ProcessTree:
-    """A running child and what descends from it. ``marker`` is the entry in their environment that only they have."""
+    """The running processes of one environment, and what descends from them."""
 
-    def __init__(self, process: asyncio.subprocess.Process, marker: str) -> None:
+    def __init__(self, programs: Programs, tell: TellLine, initialization_type: str) -> None:
+        self._programs = programs
+        self._initialization_type = initialization_type
+        self._tell = tell
+        self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
+        self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
+        self._children: list[ChildProcess] = []
+        self._frozen: set[int] = set()
+        self._known: set[int] = set()
+
+    @property
+    def extension_names(self) -> Sequence[str]:
+        """The base names of their files, in their order."""
+        return tuple(self._programs.extensions)
+
+    async def start_extension(self, name: str, runtime_api: str) -> ChildProcess:
+        """Start an external extension. Raises OSError."""
+        return await self._start([str(self._programs.extensions[name])], runtime_api, "extension")
+
+    async def start_runtime(self, runtime_api: str) -> ChildProcess:
+        """Start the runtime. Raises OSError."""
+        return await self._start(self._programs.runtime, runtime_api, "function")
+
+    async def _start(self, command: Sequence[str], runtime_api: str, category: str) -> ChildProcess:
+        environ = self._programs.variables(runtime_api, self._log_stream, self._initialization_type)
+        child = await start_process(
+            command,
+            environ,
+            tell=lambda line: self._tell(line, category),
+            directory=self._programs.directory if category == "function" else None,
+        )
+        self._children.append(child)
+        return child
+
+    def freeze(self) -> None:
+        """Stop everything until ``thaw``."""
+        self._frozen = process_tree.stop(self._roots(), self._marker)
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+        process_tree.resume(self._frozen)
+        self._frozen = set()
+
+    def kill_app(self) -> None:
+        """Kill what the runtime has started, or the runtime itself where it has started nothing."""
+        runtime = self._children[-1]
+        started = process_tree.descendants([runtime.pid]) - {runtime.pid}
+        process_tree.kill(started or {runtime.pid})
+
+    def peak_memory(self) -> int | None:
+        """As ``process_tree.peak_memory``; None where there is no /proc."""
+        return process_tree.peak_memory(process_tree.descendants(self._roots())) if _LINUX else None
+
+    def take_stock(self) -> None:
+        """Note what there is, before it is asked to end: what has lost its parent cannot be told from others later."""
+        self._known |= process_tree.members(self._roots(), self._marker)
+
+    async def end(self) -> None:
+        """Kill whatever is left; returns when nothing is."""
+        self.take_stock()
+        for child in self._children:
+            child.kill()
+            await child.wait()
+        await process_tree.kill_all(self._marker, self._known - {child.pid for child in self._children})
+        for child in self._children:
+            child.close()
+
+    def _roots(self) -> list[int]:
+        return [child.pid for child in self._children if child.is_running]
+
+
+class ChildProcess:
+    """A running child of ours."""
+
+    def __init__(self, process: asyncio.subprocess.Process, pipes: Sequence[OutputPipe]) -> None:
         self._process = process
-        self._marker = marker.encode()
+        self._pipes = pipes
+
+    @property
+    def pid(self) -> int:
+        """Its pid, which is also its process group."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not been waited for."""
+        return self._process.returncode is None
 
     async def wait(self) -> int:
-        """The child's exit code; negative for a signal."""
-        return await self._process.wait()
+        """The exit code, negative for a signal, once it has ended and what it wrote has been told."""
+        exit_code = await self._process.wait()
+        for pipe in self._pipes:
+            pipe.read()
+        return exit_code
 
-    async def stop(self) -> None:
-        """SIGTERM to the child, which passes it on to the app; after the grace SIGKILL to all that is left."""
-        members = set(self._members())
+    def close(self) -> None:
+        """Read no more of what it, or who has its output, writes."""
+        for pipe in self._pipes:
+            pipe.close()
+
+    def terminate(self) -> None:
+        """SIGTERM, which the runtime passes on to the app."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SHUTDOWN_GRACE):
-                await self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to the process group."""
         # macOS refuses to signal a group of which only a zombie is left.
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
-        for _ in range(_KILL_ROUNDS):
-            # Those that were in the tree before, since an orphan without the marker can no longer be told.
-            members = {pid for pid in members if _is_orphan_of_ours(pid)} | set(self._members())
-            if not members:
-                return
-            await _kill(members)
-
-    def _members(self) -> Iterator[int]:
-        """The pids of the tree as /proc has it now, without the child."""
-        children: dict[int, list[int]] = {}
-        roots = [self._process.pid] if self._process.returncode is None else []
-        for pid, parent in _parents():
-            children.setdefault(parent, []).append(pid)
-            if _has_marker(pid, self._marker):
-                roots.append(pid)
-        seen: set[int] = set()
-        while roots:
-            pid = roots.pop()
-            if pid not in seen:
-                seen.add(pid)
-                roots += children.get(pid, ())
-        yield from seen - {self._process.pid, os.getpid()}
+            os.killpg(self.pid, signal.SIGKILL)
 
 
-async def start_process(command: Sequence[str], environ: Mapping[str, str], marker: str) -> ProcessTree:
-    """Start ``command``. Its standard output and error are ours, its input is empty."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=environ,
-        stdin=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=_end_with_parent(os.getpid()) if _LINUX else None,
-    )
-    return ProcessTree(process, marker)
+async def start_process(
+    command: Sequence[str], environ: Mapping[str, str], *, tell: Callable[[bytes], None], directory: str | None = None
+) -> ChildProcess:
+    """Start ``command``; its input is empty, its output goes to ours and to ``tell``. Raises OSError."""
+    pipes = [OutputPipe(target, tell) for target in (1, 2)]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environ,
+            cwd=directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=pipes[0].write_end,
+            stderr=pipes[1].write_end,
+            start_new_session=True,
+            preexec_fn=_end_with_parent(os.getpid()) if _LINUX else None,
+        )
+    except OSError:
+        for pipe in pipes:
+            pipe.close()
+        raise
+    finally:
+        for pipe in pipes:
+            pipe.started()
+    return ChildProcess(process, pipes)
 
 
 def adopt_orphans() -> None:
@@ -126,46 +260,3 @@ def _end_with_parent(parent: int) -> Callable[[], None]:
             os._exit(128 + signal.SIGTERM)
 
     return in_child
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    """Every process and its parent; nothing where there is no /proc."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        # A process may end while it is looked at.
-        with contextlib.suppress(OSError):
-            yield int(entry.name), _parent(entry)
-
-
-def _parent(entry: Path) -> int:
-    # The name of the program, in parentheses, may contain anything; the parent is the second field after it.
-    return int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
-
-
-def _has_marker(pid: int, marker: bytes) -> bool:
-    # Another user's process is none of ours.
-    with contextlib.suppress(OSError):
-        return marker in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return False
-
-
-def _is_orphan_of_ours(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return _parent(Path(f"/proc/{pid}")) == os.getpid()
-    return False
-
-
-async def _kill(pids: set[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    # They become our children as their parents die, in any order; one that never does is init's to wait for.
-    for pid in pids:
-        await _reap(pid)
-
-
-async def _reap(pid: int) -> None:
-    """Wait for a killed orphan, if it is our child by now."""
-    loop = asyncio.get_running_loop()
-    if _is_orphan_of_ours(pid):
-        with contextlib.suppress(ChildProcessError):
-            await loop.run_in_executor(None, os.waitpid, pid, 0)

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
-from adapter.emulator.http_server import BodyTruncatedError, Request
+from adapter.http_server import BodyTruncatedError
+from adapter.payload.headers import first
 from adapter.throttle import BUFFERED_RESPONSE_LIMIT
+
+if TYPE_CHECKING:
+    from adapter.http_server import Exchange
 
 _ERROR_TYPE_TRAILER = "lambda-runtime-function-error-type"
 _ERROR_BODY_TRAILER = "lambda-runtime-function-error-body"
@@ -23,8 +27,12 @@ _ERROR_BODY_TRAILER = "lambda-runtime-function-error-body"
 RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
 TRUNCATED_RESPONSE = "Runtime.TruncatedResponse"
 EXIT_ERROR = "Runtime.ExitError"
+INVALID_MODE = "Runtime.InvalidResponseModeHeader"
 TIMEOUT = "Sandbox.Timeout"
 UNKNOWN_ERROR = "Runtime.Unknown"
+EXTENSION_CRASH = "Extension.Crash"
+# The Invoke API's name for an invocation that no environment is free for (Lambda, "Invoke": errors).
+THROTTLED = "TooManyRequestsException"
 # Ours: the emulator was stopped while the invocation ran.
 STOPPED = "Emulator.Stopped"
 
@@ -52,12 +60,9 @@ def failure(error_type: str, message: str) -> Failure:
     return Failure(error_type, orjson.dumps({"errorType": error_type, "errorMessage": message}))
 
 
-def too_large() -> Failure:
-    """A buffered response over the limit."""
-    return failure(
-        RESPONSE_TOO_LARGE,
-        f"Response payload size exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes).",
-    )
+def too_large(limit: int = BUFFERED_RESPONSE_LIMIT) -> Failure:
+    """A buffered response over the limit, Lambda's or a front door's, in bytes."""
+    return failure(RESPONSE_TOO_LARGE, f"Response payload size exceeded maximum allowed payload size ({limit} bytes).")
 
 
 def truncated() -> Failure:
@@ -75,8 +80,8 @@ class Payload:
 class Stream:
     """A streamed response. After the last piece ``failure`` tells how it ended; None is the good end."""
 
-    def __init__(self, upload: Request) -> None:
-        self.content_type = upload.headers.get("content-type", "application/octet-stream")
+    def __init__(self, upload: Exchange) -> None:
+        self.content_type = first(upload.headers, "content-type") or "application/octet-stream"
         self.failure: Failure | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._upload = upload
@@ -108,11 +113,38 @@ class Stream:
 Answer: TypeAlias = Payload | Stream | Failure
 
 
+async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
+    """The whole payload, a stream's as well, which ends as soon as it is over ``limit`` bytes."""
+    if isinstance(answer, Payload):
+        return answer.body if len(answer.body) <= limit else too_large(limit)
+    collected = bytearray()
+    while piece := await answer.read():
+        collected += piece
+        if len(collected) > limit:
+            answer.fail(too_large(limit))
+    return answer.failure or bytes(collected)
+
+
 class Reply:
     """The place where one invocation's answer will be."""
 
     def __init__(self) -> None:
         self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is an answer, or the beginning of a streamed one."""
+        return self._answer.done()
+
+    @property
+    def failure(self) -> Failure | None:
+        """How the invocation failed, as far as is known; None where it did not."""
+        if not self._answer.done():
+            return None
+        answer = self._answer.result()
+        if isinstance(answer, Stream):
+            return answer.failure
+        return answer if isinstance(answer, Failure) else None
 
     @property
     def complete(self) -> bool:
@@ -139,10 +171,12 @@ class Reply:
         return await asyncio.shield(self._answer)
 
 
-def _reported_in_trailers(upload: Request) -> Failure | None:
+def _reported_in_trailers(upload: Exchange) -> Failure | None:
     """What the runtime reported after it had begun to respond. Trailers count only if the head declared them."""
-    declared = {name.strip().lower() for name in upload.headers.get("trailer", "").split(",")}
-    trailers = {name: value for name, value in upload.trailers.items() if name in declared}
+    declared = {
+        part.strip().lower() for name, value in upload.headers if name.lower() == "trailer" for part in value.split(",")
+    }
+    trailers = {name.lower(): value for name, value in upload.body.trailers if name.lower() in declared}
     if _ERROR_TYPE_TRAILER not in trailers:
         return None
     try:

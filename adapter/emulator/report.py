@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adapter.emulator.door_rules import REST_BANDWIDTH
 from adapter.emulator.prices import PriceTable, billed_bytes
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT, KIB, LAMBDA_BANDWIDTH, MIB
+from adapter.throttle import KIB, LAMBDA_BANDWIDTH, MIB
 
 if TYPE_CHECKING:
     from adapter.emulator.url_settings import UrlSettings
+    from adapter.throttle import Bandwidth
 
 _SEPARATOR = " | "
+# The caps that AWS itself has.
+_OWNERS = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as a REST API has it"}
 # Colours by the first digit of the status.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
@@ -27,7 +31,8 @@ class Visit:
     """What is to be said about one invocation. Times are in seconds; None is what did not happen.
 
     ``status`` and ``sent`` (body bytes) are what the client was sent. ``streamed`` are the body bytes of a streamed
-    response, which are billed whether or not the client was there to see them.
+    response, which are billed whether or not the client was there to see them. ``door`` names the front door where
+    there are several.
     """
 
     method: str
@@ -42,6 +47,7 @@ class Visit:
     error_type: str = ""
     error_message: str = ""
     client_left: bool = False
+    door: str = ""
 
 
 class Terminal:
@@ -55,13 +61,18 @@ class Terminal:
     def visit(self, visit: Visit) -> None:
         """The line of an invocation that is over."""
         status = click.style(str(visit.status), fg=_COLOURS.get(visit.status // 100))
-        parts = [f"{visit.method} {visit.target} {status}", *details(visit)]
+        where = f"{visit.door} " if visit.door else ""
+        parts = [f"{where}{visit.method} {visit.target} {status}", *details(visit)]
         parts += streaming_cost(visit.streamed, self._prices, self._region)
         self._write(_SEPARATOR.join(parts))
 
     def notice(self, text: str) -> None:
         """Something unusual, or worth waiting for."""
         self._write(click.style(f"adapter dev: {text}", dim=True))
+
+    def line(self, text: str) -> None:
+        """A line of the block that CloudWatch would show."""
+        self._write(text)
 
     def start(self, settings: UrlSettings) -> None:
         """What is served, and what to try."""
@@ -120,34 +131,59 @@ def cost_text(cost: float) -> str:
 
 def start_lines(settings: UrlSettings) -> list[str]:
     """What is served, under which limits, with what settings to deploy it, and how to try it."""
-    mode, url_mode = settings.invoke_mode, settings.url_invoke_mode
-    url = front_door_url(settings)
-    lines = [
-        f"Lambda on this machine: a function URL at {url}",
-        f"  mode       {mode}",
-        f"  deploy as  AWS_LWA_INVOKE_MODE={mode}, function URL with InvokeMode: {url_mode.upper()}",
+    mode = settings.invoke_mode
+    first, *others = settings.doors
+    url = local_url(settings.host, first.port)
+    lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
+    lines += [f"  and        {door.rules.title} at {local_url(settings.host, door.port)}" for door in others]
+    lines += [f"  mode       {mode}", f"  deploy as  {_deployment(settings)}"]
+    unfit = [door.rules.name for door in settings.doors if not door.rules.streams]
+    if mode == "response_stream" and unfit:
+        lines.append(f"  mind       deploy as AWS_LWA_INVOKE_MODE=buffered what is behind {', '.join(unfit)}")
+    for bandwidth, users in _bandwidths(settings).items():
+        lines.append(f"  bandwidth  {_bandwidth_text(bandwidth)}{users}")
+    if any(door.streaming for door in settings.doors):
+        lines.append(f"  limit      {_limit_text(settings)}")
+    for limit in sorted({door.rules.response_limit for door in settings.doors if not door.streaming}):
+        lines.append(f"  limit      {limit} bytes for the whole encoded response")
+    return [
+        *lines,
+        f"  timeout    {settings.timeout:g} s",
+        f"  invoke     aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …",
+        f"  try        curl -N {url}",
     ]
-    if url_mode == "response_stream":
-        lines += [
-            f"  bandwidth  {_bandwidth_text(settings)}",
-            f"  limit      {_limit_text(settings)}",
-        ]
-    else:
-        lines.append(f"  limit      {BUFFERED_RESPONSE_LIMIT} bytes for the whole encoded response")
-    return [*lines, f"  timeout    {settings.timeout:g} s", f"  try        curl -N {url}"]
 
 
-def front_door_url(settings: UrlSettings) -> str:
-    """Where a client on this machine finds the function URL."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}/" if ":" in host else f"http://{host}:{settings.port}/"
+def _deployment(settings: UrlSettings) -> str:
+    """The settings that make the real thing behave like this one."""
+    parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"]
+    for door in settings.doors:
+        if door.rules.name == "function-url":
+            parts.append(f"function URL with InvokeMode: {settings.url_invoke_mode.upper()}")
+        elif door.streaming:
+            parts.append("REST API with responseTransferMode: STREAM")
+    return ", ".join(parts)
 
 
-def _bandwidth_text(settings: UrlSettings) -> str:
-    cap = settings.bandwidth
+def _bandwidths(settings: UrlSettings) -> dict[Bandwidth | None, str]:
+    """The caps on streams, each with the names of the front doors that have it, where they differ."""
+    users: dict[Bandwidth | None, list[str]] = {}
+    for door in settings.doors:
+        if door.streaming:
+            users.setdefault(door.bandwidth, []).append(door.rules.name)
+    return {cap: f" ({', '.join(names)})" if len(users) > 1 else "" for cap, names in users.items()}
+
+
+def local_url(host: str, port: int) -> str:
+    """Where a client on this machine finds what listens on ``host`` and ``port``."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _bandwidth_text(cap: Bandwidth | None) -> str:
     if cap is None:
         return "unlimited (Lambda is not)"
-    owner = ", as on Lambda" if cap == LAMBDA_BANDWIDTH else " (Lambda: --bandwidth lambda)"
+    owner = _OWNERS.get(cap, " (Lambda: --bandwidth lambda)")
     return f"{size_text(cap.burst)} at once, then {size_text(cap.rate)}/s, for each response{owner}"
 
 

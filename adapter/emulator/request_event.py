@@ -1,4 +1,4 @@
-"""A request at the function URL → the event that Lambda would make of it."""
+"""A request at a front door → the event that the function gets."""
 
 from __future__ import annotations
 
@@ -7,81 +7,94 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import web
 
-from adapter.payload.formats import FORMATS
+from adapter.emulator.door_rules import DoorRules, Reason
+from adapter.emulator.rest_resource import add_resource
 from adapter.payload.headers import first
 from adapter.payload.messages import Arrival, Request
+from adapter.payload.request_line import origin_form
 from adapter.throttle import REQUEST_LIMIT
 
 if TYPE_CHECKING:
+    from adapter.emulator.url_settings import DoorSettings
+    from adapter.http_server import Exchange
     from adapter.payload.headers import Headers
 
-_URL_FORMAT = FORMATS["http-api"]
 # Set here, so that a client's own do not count.
 _SET_HERE = frozenset({"x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"})
+# ": " and the end of the line, which a request's limit counts as well.
+_FIELD_FRAMING = 4
 
 
 class RefusedError(Exception):
     """A request that never becomes an invocation. ``str()`` is for the user of the emulator."""
 
-    def __init__(self, status: int, body: str, why: str) -> None:
+    def __init__(self, reason: Reason, why: str) -> None:
         super().__init__(why)
-        self.status = status
-        self.body = body
+        self.reason = reason
 
 
-async def request_event(request: web.BaseRequest, request_id: str, trace_id: str) -> bytes:
+async def request_event(exchange: Exchange, door: DoorSettings, request_id: str, trace_id: str) -> bytes:
     """The event as JSON.
 
-    Raises RefusedError where the URL itself answers, and OSError or RequestPayloadError if the client breaks off.
+    Raises RefusedError where the front door itself answers, and BodyTruncatedError if the client breaks off.
     """
-    headers = _headers(request)
+    rules = door.rules
+    _check_head(exchange, rules)
     arrival = Arrival(
         request_id=request_id,
         time_ms=time.time_ns() // 1_000_000,
-        source_ip=request.remote or "127.0.0.1",
-        domain_name=urlsplit(f"//{first(headers, 'host')}").hostname or "localhost",
+        source_ip=exchange.client or "127.0.0.1",
+        domain_name=_domain(exchange),
+        stage=door.stage,
     )
     message = Request(
-        method=request.method,
-        target=_origin_form(request.raw_path),
-        headers=[header for header in headers if header[0].lower() not in _SET_HERE]
-        + _forwarded(request, arrival, trace_id),
-        body=await _body(request),
+        method=exchange.method,
+        target=_path_and_query(exchange.target),
+        headers=[header for header in exchange.headers if header[0].lower() not in _SET_HERE]
+        + _forwarded(arrival, door.port, trace_id),
+        body=await _body(exchange, rules.body_limit),
     )
-    event = _URL_FORMAT.encode_event(message, arrival)
-    # It is the event that is limited: a binary body counts as base64, which leaves 4.5 MB for it. The rest of the event
-    # is not counted here, so that a text body may have all of the 6 MB. [What AWS counts exactly is not documented.]
-    if len(event.get("body", "")) > REQUEST_LIMIT:
-        raise _too_large(f"the body has {len(event['body'])} bytes in the event, as base64")
+    event = rules.codec.encode_event(message, arrival)
+    if door.resource and not add_resource(event, message, door.resource):
+        raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not cover this path")
+    # It is the event that Lambda limits: a binary body counts as base64, which leaves 4.5 MB for it. The rest of the
+    # event is not counted here, so that a text body may have all of the 6 MB. [What AWS counts exactly is unsure.]
+    if len(event.get("body") or "") > REQUEST_LIMIT:
+        raise RefusedError(
+            Reason.EVENT_TOO_LARGE,
+            f"Lambda takes {REQUEST_LIMIT} bytes, the body has {len(event['body'])} in the event",
+        )
     return orjson.dumps(event)
 
 
-def _headers(request: web.BaseRequest) -> Headers:
-    return [(_text(name), _text(value)) for name, value in request.raw_headers]
+def _check_head(exchange: Exchange, rules: DoorRules) -> None:
+    size = len(exchange.method) + len(exchange.target) + len(" HTTP/1.1  \r\n")
+    size += sum(len(name) + len(value) + _FIELD_FRAMING for name, value in exchange.headers)
+    if size > rules.head_limit:
+        raise RefusedError(
+            Reason.HEAD_TOO_LARGE, f"{rules.title} takes {rules.head_limit} bytes of headers, these are {size}"
+        )
+    if exchange.upgrade and rules.refuses_upgrades:
+        raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade to {exchange.upgrade!r}")
 
 
-def _text(raw: bytes) -> str:
+def _domain(exchange: Exchange) -> str:
     try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+        return urlsplit(f"//{first(exchange.headers, 'host')}").hostname or "localhost"
+    except ValueError:
+        return "localhost"
 
 
-def _origin_form(target: str) -> str:
-    """The target as path and query."""
-    if not target.startswith("/"):
-        absolute = urlsplit(target)
-        if absolute.scheme not in ("http", "https"):
-            raise RefusedError(400, '{"Message":"Bad Request"}', f"{target!r} is not a path")
-        target = "/" + target.partition("://")[2].partition("/")[2]
-    return target
+def _path_and_query(target: str) -> str:
+    found = origin_form(target)
+    if found is None:
+        raise RefusedError(Reason.BAD_REQUEST, "the request target is neither a path nor an http URL")
+    return found[0]
 
 
-def _forwarded(request: web.BaseRequest, arrival: Arrival, trace_id: str) -> Headers:
-    """What Lambda adds. It would say https and 443, but URLs that an app builds from these should work here."""
-    _, port = request.transport.get_extra_info("sockname")[:2] if request.transport else ("", 0)
+def _forwarded(arrival: Arrival, port: int, trace_id: str) -> Headers:
+    """What AWS adds. It would say https and 443, but URLs that an app builds from these should work here."""
     return [
         ("x-forwarded-for", arrival.source_ip),
         ("x-forwarded-port", str(port)),
@@ -90,16 +103,11 @@ def _forwarded(request: web.BaseRequest, arrival: Arrival, trace_id: str) -> Hea
     ]
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def _body(exchange: Exchange, limit: int) -> bytes:
     pieces = bytearray()
-    async for piece in request.content.iter_any():
+    exchange.send_continue()
+    while piece := await exchange.body.read():
         pieces += piece
-        if len(pieces) > REQUEST_LIMIT:
-            raise _too_large("the body is larger")
+        if len(pieces) > limit:
+            raise RefusedError(Reason.BODY_TOO_LARGE, f"the limit is {limit} bytes, the body is larger")
     return bytes(pieces)
-
-
-def _too_large(what: str) -> RefusedError:
-    # The status is Lambda's (RequestTooLargeException); the URL's own words are not documented.
-    why = f"Lambda takes {REQUEST_LIMIT} bytes, {what}"
-    return RefusedError(413, '{"Message":"Request Entity Too Large"}', why)

@@ -6,43 +6,51 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adapter.config import Config
-from adapter.emulator.runtime_api import FUNCTION_NAME, FUNCTION_VERSION, HANDLER
+from adapter.emulator.function_settings import FUNCTION_NAME, FUNCTION_VERSION, HANDLER, ON_DEMAND
 from adapter.emulator.url_settings import UrlSettings
 
 #: The variable whose value no two environments share.
 LOG_STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
-# In MB; nothing here depends on it, but apps read it.
-_MEMORY = "1024"
-# What a user may have exported that means something else to a runtime: there is one invocation at a time here, and
-# each has its own trace.
+# What a user may have exported that means something else to a runtime: each invocation has its own trace.
 _NOT_PASSED_ON = frozenset({"AWS_LAMBDA_MAX_CONCURRENCY", "_X_AMZN_TRACE_ID"})
 
 
-def runtime_environ(config: Config, environ: Mapping[str, str], *, runtime_api: str, log_stream: str) -> dict[str, str]:
+def runtime_environ(
+    config: Config,
+    environ: Mapping[str, str],
+    *,
+    runtime_api: str,
+    log_stream: str,
+    initialization_type: str = ON_DEMAND,
+) -> dict[str, str]:
     """The variables for a runtime that finds its Runtime API at ``runtime_api``, ``HOST:PORT``.
 
-    The access log is off: ``dev`` writes a line of its own.
+    The access log is off: ``dev`` writes a line of its own. Python's output is no terminal here, and must not wait in
+    a buffer until there is enough of it.
     """
+    name = config.dev_function_name or FUNCTION_NAME
     lambdas_own = {
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
-        "AWS_LAMBDA_FUNCTION_NAME": FUNCTION_NAME,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": FUNCTION_VERSION,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": _MEMORY,
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{FUNCTION_NAME}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type,
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
         LOG_STREAM: log_stream,
         "AWS_REGION": config.region,
         "AWS_DEFAULT_REGION": config.region,
         "LAMBDA_TASK_ROOT": str(Path(config.app_dir or ".").resolve()),
-        "_HANDLER": HANDLER,
+        "_HANDLER": environ.get("_HANDLER", HANDLER) if config.runtime is not None else HANDLER,
     }
+    if config.concurrency > 1:
+        lambdas_own["AWS_LAMBDA_MAX_CONCURRENCY"] = str(config.concurrency)
     chosen = {
         "ADAPTER_AS": "runtime",
         "ADAPTER_ACCESS_LOG": "false",
         "AWS_LWA_INVOKE_MODE": UrlSettings(config).invoke_mode,
     }
     users_own = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
-    return users_own | _flags(config) | lambdas_own | chosen
+    return {"PYTHONUNBUFFERED": "1"} | users_own | _flags(config) | lambdas_own | chosen
 
 
 def _flags(config: Config) -> dict[str, str]:

@@ -1,79 +1,131 @@
-"""``adapter dev``: start the front door and the function, and end everything that was started.
+"""``adapter dev``: start the front doors and the function, and end everything that was started.
 
-A signal cancels the function, which ends its environment and with it every process; the front door closes last, so that
-clients that wait get their answer.
+A signal cancels the function, which ends its environments and with them every process; the front doors close last, so
+that clients that wait get their answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
+import os
 import signal
-import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapter.config import Config, environment
-from adapter.emulator.front_door import FrontDoor, listening
 from adapter.emulator.function import LocalFunction
+from adapter.emulator.function_settings import function_settings, runtime_command
 from adapter.emulator.prices import load_prices
-from adapter.emulator.process import ProcessTree, StartRuntime, adopt_orphans, start_process
-from adapter.emulator.report import Terminal
+from adapter.emulator.process import Launch, ProcessTree, Programs, adopt_orphans
+from adapter.emulator.reload import require_watchfiles, watch
+from adapter.emulator.report import Terminal, Visit
 from adapter.emulator.runtime_environ import LOG_STREAM, runtime_environ
+from adapter.emulator.services import FAILING_RUNTIME, fault_plan, open_services, with_failing_inits
 from adapter.emulator.url_settings import UrlSettings
 from adapter.errors import ConfigurationError
-from adapter.port_owner import port_owner
-from adapter.start import own_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from adapter.config import Config
+    from adapter.emulator.function_settings import FunctionSettings
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# How listening may be refused: which option it is about, what is wrong, and which other value may do.
-_REFUSALS = {
-    errno.EADDRINUSE: ("dev_port", "is taken", "--port {next_port}"),
-    errno.EACCES: ("dev_port", "may not be used without more rights", "--port 3000"),
-    errno.EADDRNOTAVAIL: ("dev_host", "is not an address of this machine", "--host 127.0.0.1"),
-}
-_UNKNOWN_HOST = ("dev_host", "cannot be listened on", "--host 127.0.0.1")
 
 
-def run(config: Config, command: list[str]) -> int:
-    """Serve until a signal comes; 128 + its number, as shells report it. Raises ConfigurationError."""
-    environ = environment()
+def run(config: Config, environ: Mapping[str, str], command: list[str]) -> int:
+    """Serve until a signal comes; 128 + its number, as shells report it. Raises ConfigurationError.
+
+    ``environ`` are the variables that the function inherits.
+    """
     terminal = Terminal(
         load_prices(config.price_table), config.region, color=False if environ.get("NO_COLOR") else None
     )
+    if config.reload:
+        require_watchfiles()
+    settings = function_settings(config, command)
+    what = programs(config, environ, command)
     adopt_orphans()
     with asyncio.Runner() as runner:
-        return runner.run(_serve(config, terminal, adapter_run(config, environ, command)))
+        return runner.run(_serve(config, terminal, what, settings))
 
 
-async def _serve(config: Config, terminal: Terminal, start: StartRuntime) -> int:
+async def _serve(config: Config, terminal: Terminal, what: Programs, function_settings: FunctionSettings) -> int:
     stopped = _signal_received()
     settings = UrlSettings(config)
-    function = LocalFunction(start, terminal.notice, timeout=config.timeout, region=config.region)
-    door = FrontDoor(function, settings, terminal.visit)
-    try:
-        async with listening(door, settings.host, settings.port) as settings.port, asyncio.TaskGroup() as group:
-            terminal.start(settings)
-            serving = group.create_task(function.run(warm=config.warm))
-            number = await stopped
-            serving.cancel()
-    except OSError as error:
-        raise ConfigurationError([_refusal(config, error)]) from error
+    plan = fault_plan(config)
+    launch = with_failing_inits(launch_with(what), launch_with(_FAILING), plan)
+    in_block = config.invocation_log == "cloudwatch"
+    folder = _app_folder(config)
+    function = LocalFunction(launch, function_settings, terminal.notice, terminal.line if in_block else _nowhere)
+    visit = _without_line if in_block else terminal.visit
+    async with (
+        open_services(config, settings, function, terminal.notice, visit, faults=plan),
+        asyncio.TaskGroup() as group,
+    ):
+        terminal.start(settings)
+        serving = [group.create_task(function.run(warm=config.warm))]
+        if config.reload:
+            serving.append(group.create_task(_reload(str(folder), function)))
+        number = await stopped
+        for task in serving:
+            task.cancel()
     return 128 + number
 
 
-def adapter_run(config: Config, environ: Mapping[str, str], command: list[str]) -> StartRuntime:
-    """How to start ``adapter run -- command`` for a Runtime API."""
+async def _reload(folder: str, function: LocalFunction) -> None:
+    def changed(name: str) -> None:
+        function.notice(f"{name} has changed, the next request is a cold start")
+        function.restart()
 
-    async def start(runtime_api: str) -> ProcessTree:
-        log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
-        child_environ = runtime_environ(config, environ, runtime_api=runtime_api, log_stream=log_stream)
-        arguments = own_command("run", "--", *command)
-        return await start_process(arguments, child_environ, marker=f"{LOG_STREAM}={log_stream}")
+    await watch(folder, changed, lambda: function.notice(f"watching {folder}"))
 
-    return start
+
+def programs(config: Config, environ: Mapping[str, str], command: list[str]) -> Programs:
+    """What runs in every environment. Raises ConfigurationError."""
+
+    def variables(runtime_api: str, log_stream: str, initialization_type: str) -> Mapping[str, str]:
+        return runtime_environ(
+            config, environ, runtime_api=runtime_api, log_stream=log_stream, initialization_type=initialization_type
+        )
+
+    return Programs(
+        runtime=runtime_command(config, command),
+        variables=variables,
+        # The adapter starts the app there by itself.
+        directory=config.app_dir if config.runtime is not None else None,
+        extensions=_extensions(config.extensions) if config.extensions is not None else {},
+    )
+
+
+def _app_folder(config: Config) -> Path:
+    return Path(config.app_dir or ".").resolve()
+
+
+def launch_with(what: Programs) -> Launch:
+    """How to make the processes of a new environment."""
+    return lambda tell, initialization_type: ProcessTree(what, tell, initialization_type)
+
+
+_FAILING = Programs(
+    runtime=FAILING_RUNTIME, variables=lambda _runtime_api, log_stream, _initialization_type: {LOG_STREAM: log_stream}
+)
+
+
+def _extensions(folder: str) -> dict[str, Path]:
+    """The executable files in ``folder`` by their names, which are those of the extensions."""
+    try:
+        files = sorted(path for path in Path(folder).resolve().iterdir() if path.is_file())
+    except OSError as error:
+        raise ConfigurationError([f"--extensions: {folder!r} cannot be read: {error.strerror}"]) from error
+    return {path.name: path for path in files if os.access(path, os.X_OK)}
+
+
+def _nowhere(_line: str) -> None:
+    """The block is not shown."""
+
+
+def _without_line(_visit: Visit) -> None:
+    """The block says it."""
 
 
 def _signal_received() -> asyncio.Future[int]:
@@ -88,13 +140,3 @@ def _signal_received() -> asyncio.Future[int]:
     for number in _SIGNALS:
         loop.add_signal_handler(number, note, int(number))
     return received
-
-
-def _refusal(config: Config, error: OSError) -> str:
-    """A mistake in the words of the option table: name, value, what is wrong, the way out."""
-    name, reason, way_out = _REFUSALS.get(error.errno or 0, _UNKNOWN_HOST)
-    source = config.sources[name] if config.sources[name] != "default" else config.options[name].flag
-    owner = port_owner(config.dev_port) if error.errno == errno.EADDRINUSE else None
-    by = f" by {owner}" if owner else ""
-    instead = way_out.format(next_port=config.dev_port % 65535 + 1)
-    return f"{source}: {str(config.values[name])!r} {reason}{by}; use another one, for example {instead}"

@@ -38,9 +38,7 @@ class Progress:
 
     def taken(self, transport: asyncio.Transport | None) -> int:
         """How much of what was written has arrived at the client's end, as far as the kernel tells."""
-        return self.written - (
-            0 if transport is None else transport.get_write_buffer_size() + _unacknowledged(transport)
-        )
+        return self.written - (0 if transport is None else undelivered(transport))
 
     async def wait(self, waiter: asyncio.Future[None], moved: Callable[[], int]) -> None:
         """Wait for ``waiter`` as long as ``moved()`` goes on growing.
@@ -80,11 +78,12 @@ class HangUpWatch:
             self._timer = self._loop.call_later(HANG_UP_INTERVAL, self._look)
 
 
-def _unacknowledged(transport: asyncio.Transport) -> int:
-    """How many bytes the kernel still holds for the other end (tcp(7), SIOCOUTQ); 0 where it does not tell."""
+def undelivered(transport: asyncio.Transport) -> int:
+    """How many bytes of what was written have not arrived at the other end, as far as the kernel tells."""
     try:
+        # tcp(7), SIOCOUTQ, which has this number. Not every system knows it of sockets.
         answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
     except OSError:
-        return 0
-    count: int = struct.unpack("i", answer)[0]
-    return count
+        answer = bytes(4)
+    in_kernel: int = struct.unpack("i", answer)[0]
+    return transport.get_write_buffer_size() + in_kernel

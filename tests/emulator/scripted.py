@@ -10,13 +10,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from adapter.config import load
-from adapter.emulator.front_door import FrontDoor, listening
 from adapter.emulator.function import LocalFunction
+from adapter.emulator.function_settings import function_settings
+from adapter.emulator.process import TellLine
 from adapter.emulator.report import Visit
+from adapter.emulator.services import open_services
 from adapter.emulator.url_settings import UrlSettings
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
@@ -208,19 +210,93 @@ class ScriptedProcess:
     async def wait(self) -> int:
         return await asyncio.shield(self._task)
 
-    async def stop(self) -> None:
+    def terminate(self) -> None:
         self._task.cancel()
-        await asyncio.wait([self._task])
+
+    def kill(self) -> None:
+        self._task.cancel()
+
+
+class ScriptedProcesses:
+    """Scripts in the place of an environment's processes; ``extensions`` are scripts by their names."""
+
+    def __init__(
+        self,
+        script: Script,
+        group: asyncio.TaskGroup,
+        *,
+        extensions: Mapping[str, Script] | None = None,
+        memory: int | None = None,
+    ) -> None:
+        self._script = script
+        self._group = group
+        self._extensions = dict(extensions or {})
+        self._memory = memory
+        self._started: list[ScriptedProcess] = []
+        self.is_frozen = False
+        self.freezes = 0
+
+    @property
+    def extension_names(self) -> list[str]:
+        return list(self._extensions)
+
+    async def start_extension(self, name: str, runtime_api: str) -> ScriptedProcess:
+        return self._start(self._extensions[name], runtime_api)
+
+    async def start_runtime(self, runtime_api: str) -> ScriptedProcess:
+        return self._start(self._script, runtime_api)
+
+    def _start(self, script: Script, runtime_api: str) -> ScriptedProcess:
+        process = ScriptedProcess(script, runtime_api, self._group)
+        self._started.append(process)
+        return process
+
+    def freeze(self) -> None:
+        self.is_frozen = True
+        self.freezes += 1
+
+    def thaw(self) -> None:
+        self.is_frozen = False
+
+    def kill_app(self) -> None:
+        self._started[-1].kill()
+
+    def peak_memory(self) -> int | None:
+        return self._memory
+
+    def take_stock(self) -> None:
+        """There is nothing but the scripts."""
+
+    async def end(self) -> None:
+        for process in self._started:
+            process.kill()
+            await process.wait()
 
 
 @dataclass
 class LocalLambda:
-    """A function URL on ``port``; ``starts`` counts the environments."""
+    """A function URL, or the first of other front doors, on ``port``; ``starts`` counts the environments."""
 
     port: int = 0
+    invoke_port: int = 0
+    door_ports: list[int] = field(default_factory=list)
     notices: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     visits: asyncio.Queue[Visit] = field(default_factory=asyncio.Queue)
     starts: int = 0
+    environments: list[ScriptedProcesses] = field(default_factory=list)
+    block: list[str] = field(default_factory=list)
+    reports: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    function: LocalFunction | None = None
+
+    def show(self, line: str) -> None:
+        """Take a line of the CloudWatch block; its last, the report, comes when an environment is done with a call."""
+        self.block.append(line)
+        if line.startswith("REPORT"):
+            self.reports.put_nowait(line)
+
+    def status(self) -> Any:
+        assert self.function is not None
+        return self.function.status()
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -237,21 +313,39 @@ class LocalLambda:
 
 
 @asynccontextmanager
-async def local_lambda(script: Script, init_limit: float = 10.0, **flags: str) -> AsyncIterator[LocalLambda]:
+async def local_lambda(
+    script: Script,
+    init_limit: float = 10.0,
+    restore_limit: float = 10.0,
+    *,
+    extensions: Mapping[str, Script] | None = None,
+    memory_used: int | None = None,
+    **flags: str,
+) -> AsyncIterator[LocalLambda]:
     """A function URL whose environments run ``script``; ``flags`` are those of ``adapter dev``."""
-    config = load({}, flags)
+    config = load({}, {"dev_port": "0"} | flags)
+    settings = UrlSettings(config)
     local = LocalLambda()
     async with asyncio.TaskGroup() as group:
 
-        async def start(address: str) -> ScriptedProcess:
+        def launch(_tell: TellLine, _initialization_type: str) -> ScriptedProcesses:
             local.starts += 1
-            return ScriptedProcess(script, address, group)
+            processes = ScriptedProcesses(script, group, extensions=extensions, memory=memory_used)
+            local.environments.append(processes)
+            return processes
 
+        # One environment, unless a test says otherwise; a script has no port that two would want.
+        command = ["{port}"] if "environments" in flags or "provisioned" in flags else []
         function = LocalFunction(
-            start, local.notices.put_nowait, timeout=config.timeout, region=config.region, init_limit=init_limit
+            launch,
+            replace(function_settings(config, command), init_limit=init_limit, restore_limit=restore_limit),
+            local.notices.put_nowait,
+            local.show,
         )
-        door = FrontDoor(function, UrlSettings(config), local.visits.put_nowait)
-        async with listening(door, "127.0.0.1", 0) as local.port:
+        local.function = function
+        async with open_services(config, settings, function, local.notices.put_nowait, local.visits.put_nowait):
+            local.port, local.invoke_port = settings.port, settings.invoke_port
+            local.door_ports = [door.port for door in settings.doors]
             running = group.create_task(function.run(warm=config.warm))
             try:
                 yield local

@@ -66,7 +66,17 @@ def dev(*options: str, command: list[str] | None = None, port: int | None = None
     """``adapter dev`` with the FastAPI example, or with ``command``."""
     port = port or free_port()
     app = [*app_command("fastapi"), "--log-level", "warning"]
-    arguments = ["--port", str(port), "--app-dir", str(app_dir("fastapi")), *options, "--", *(command or app)]
+    arguments = [
+        "--port",
+        str(port),
+        "--invoke-port",
+        "0",
+        "--app-dir",
+        str(app_dir("fastapi")),
+        *options,
+        "--",
+        *(command or app),
+    ]
     with subprocess.Popen(
         [sys.executable, "-I", "-m", "adapter", "dev", *arguments], stderr=subprocess.PIPE, text=True
     ) as process:

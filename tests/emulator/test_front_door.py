@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -21,33 +20,7 @@ from tests.emulator.scripted import (
     local_lambda,
     prelude,
 )
-
-
-def each(serve: Callable[[ScriptedRuntime, Handed], Awaitable[object]]) -> Script:
-    """A runtime that serves every invocation with ``serve``."""
-
-    async def script(runtime: ScriptedRuntime) -> int:
-        while True:
-            await serve(runtime, await runtime.next())
-
-    return script
-
-
-def streaming(*pieces: bytes, trailers: str = "", **headers: str) -> Script:
-    async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
-        upload = await runtime.stream(handed, headers)
-        for piece in pieces:
-            await upload.write(piece)
-        await upload.end(trailers)
-
-    return each(serve)
-
-
-def buffered(payload: object) -> Script:
-    async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
-        await runtime.respond(handed, payload if isinstance(payload, bytes) else json.dumps(payload).encode())
-
-    return each(serve)
+from tests.emulator.scripts import buffered, each, streaming
 
 
 async def show_event(runtime: ScriptedRuntime, handed: Handed) -> None:
@@ -225,6 +198,14 @@ async def test_a_stream_without_a_prelude_is_the_body() -> None:
         assert (response.status, response.header("content-type"), response.body) == (200, "text/csv", b"raw")
 
 
+async def test_a_stream_without_a_prelude_that_fails_before_its_first_byte_is_a_502() -> None:
+    trailers = "Lambda-Runtime-Function-Error-Type: Function.Crash\r\n"
+    headers = {"Content-Type": "text/csv", "Trailer": "Lambda-Runtime-Function-Error-Type"}
+    async with local_lambda(streaming(trailers=trailers, **headers)) as local:
+        assert (await local.request("GET", "/")).status == 502
+        assert (await local.visit()).error_type == "Function.Crash"
+
+
 async def test_the_cap_holds_back_what_is_beyond_the_burst() -> None:
     body = bytes(range(256)) * 1024
     async with local_lambda(streaming(prelude(), body), bandwidth="128KB+512KB") as local:
@@ -304,6 +285,8 @@ async def test_an_invocation_runs_on_when_its_client_has_left() -> None:
         await left.wait()
         for _ in range(100):
             await upload.write(b"x" * 1000)
+            # One piece a turn of the loop: the first one after the client has left is what tells of that.
+            await asyncio.sleep(0)
         answers.append(await upload.end())
 
     async with local_lambda(each(serve)) as local:

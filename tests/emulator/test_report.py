@@ -14,7 +14,7 @@ from adapter.emulator.report import (
     cost_text,
     details,
     duration_text,
-    front_door_url,
+    local_url,
     size_text,
     start_lines,
     streaming_cost,
@@ -117,6 +117,25 @@ def test_the_start_of_a_buffered_function_names_the_limit_and_no_bandwidth() -> 
     assert "bandwidth" not in lines
 
 
+def test_the_start_names_every_front_door_with_its_own_cap_and_limit() -> None:
+    lines = start_lines(UrlSettings(load({}, {"front_doors": "function-url,rest-api,alb:8080"})))
+    assert "Lambda on this machine: a function URL at http://127.0.0.1:3000/" in lines
+    assert "  and        a REST API at http://127.0.0.1:3002/" in lines
+    assert "  and        a load balancer at http://127.0.0.1:8080/" in lines
+    assert "  invoke     aws lambda invoke --endpoint-url http://127.0.0.1:3001/ …" in lines
+    text = "\n".join(lines)
+    assert "6.0 MB at once, then 2.0 MB/s, for each response, as on Lambda (function-url)" in text
+    assert "10.0 MB at once, then 2.0 MB/s, for each response, as a REST API has it (rest-api)" in text
+    assert "1048576 bytes for the whole encoded response" in text
+    assert "REST API with responseTransferMode: STREAM" in text
+    assert "  mind       deploy as AWS_LWA_INVOKE_MODE=buffered what is behind alb" in lines
+
+
+def test_nothing_is_to_be_minded_where_the_modes_fit() -> None:
+    for doors in ("alb", "function-url,rest-api"):
+        assert "mind" not in "\n".join(start_lines(UrlSettings(load({}, {"front_doors": doors}))))
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [
@@ -128,7 +147,7 @@ def test_the_start_of_a_buffered_function_names_the_limit_and_no_bandwidth() -> 
     ],
 )
 def test_the_url_is_one_that_a_client_on_this_machine_can_use(host: str, url: str) -> None:
-    assert front_door_url(UrlSettings(load({}, {"dev_host": host}))) == url
+    assert local_url(host, 3000) == url
 
 
 @pytest.mark.parametrize(("color", "status"), [(True, "\x1b[32m200\x1b[0m"), (False, "200"), (None, "200")])
@@ -143,6 +162,11 @@ def test_lines_go_to_stderr_and_are_coloured_on_demand(
         f"GET /x {status} | 2 B | total 10 ms | 2.0 MB beyond the free 6 MB: 0.000016 USD "
         "(us-east-1, prices of 2020-01-02)\n"
     )
+
+
+def test_a_line_names_its_front_door_where_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal(PRICES, "us-east-1", color=False).visit(Visit(method="GET", target="/x", status=200, door="alb"))
+    assert capsys.readouterr().err.startswith("alb GET /x 200 | ")
 
 
 def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:

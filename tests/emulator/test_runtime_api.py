@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from adapter.emulator.api_server import ApiServer
 from adapter.emulator.call import Call
 from adapter.emulator.changes import Changes
 from adapter.emulator.environment import Environment
-from adapter.emulator.http_server import HttpServer
-from adapter.emulator.lifecycle import Event, State
+from adapter.emulator.lifecycle import Event, Progress
 from adapter.emulator.reply import Failure, Payload, Stream
 from adapter.emulator.runtime_api import RuntimeApi
 from adapter.payload.messages import Invocation
@@ -34,14 +34,12 @@ DECLARED = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Bo
 class Bench:
     """An environment whose runtime is the test."""
 
-    def __init__(self, changes: Changes, group: asyncio.TaskGroup) -> None:
-        self.environment = Environment(changes)
+    def __init__(self, changes: Changes, group: asyncio.TaskGroup, slots: int) -> None:
+        self.environment = Environment(changes, slots=slots)
         self.changes = changes
         self.group = group
-        self.server = HttpServer(RuntimeApi(self.environment).serve, group)
-
-    async def start(self) -> None:
-        self.runtime = ScriptedRuntime(await self.server.start())
+        self.server = ApiServer(RuntimeApi(self.environment).resources, group)
+        self.runtime = ScriptedRuntime(self.server.port)
 
     async def invoke(self, request_id: str = "r-1") -> tuple[Call, Handed]:
         """Hand an invocation to the runtime, which asks for it."""
@@ -55,10 +53,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
+async def bench(slots: int = 1) -> AsyncIterator[Bench]:
     async with asyncio.TaskGroup() as group:
-        b = Bench(Changes(), group)
-        await b.start()
+        b = Bench(Changes(), group, slots)
+        await b.server.start()
         try:
             yield b
         finally:
@@ -190,7 +188,7 @@ async def test_a_stream_that_breaks_off_is_truncated_and_the_runtime_may_go_on()
         assert await stream.read() == b""
         assert stream.failure is not None
         assert stream.failure.error_type == "Runtime.TruncatedResponse"
-        await b.changes.until(lambda: b.environment.lifecycle.state is State.ANSWERED)
+        await b.changes.until(lambda: b.environment.lifecycle.progress("r-1") is Progress.ANSWERED)
         await b.invoke("r-2")
 
 
@@ -244,13 +242,15 @@ async def test_an_unknown_request_id_is_refused(action: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["Streaming", "buffered", "x"])
-async def test_an_unknown_response_mode_is_refused_and_may_be_corrected(mode: str) -> None:
+async def test_an_unknown_response_mode_is_refused_and_fails_the_invocation(mode: str) -> None:
     async with bench() as b:
-        _, handed = await b.invoke()
+        call, handed = await b.invoke()
         path = f"{RUNTIME}/invocation/{handed.request_id}/response"
         refused = await b.runtime.call("POST", path, b"{}", {"Lambda-Runtime-Function-Response-Mode": mode})
         assert answer(refused) == UNKNOWN_MODE
-        assert answer(await b.runtime.respond(handed, b"{}")) == ACCEPTED
+        assert call.reply.failure is not None
+        assert call.reply.failure.error_type == "Runtime.InvalidResponseModeHeader"
+        await b.invoke("r-2")
 
 
 @pytest.mark.parametrize("second", ["response", "error"])
@@ -294,64 +294,12 @@ async def test_an_init_error_is_kept_and_a_late_one_refused() -> None:
     body = b'{"errorType": "Adapter.AppExited", "errorMessage": "the app ended"}'
     async with bench() as b:
         assert answer(await b.runtime.call("POST", f"{RUNTIME}/init/error", body)) == ACCEPTED
-        assert b.environment.init_failure is not None
-        assert b.environment.init_failure.message == "the app ended"
+        assert b.environment.failure is not None
+        assert b.environment.failure.message == "the app ended"
     async with bench() as b:
         await b.invoke()
         refused = await b.runtime.call("POST", f"{RUNTIME}/init/error", body)
         assert (refused.status, refused.json()["errorType"]) == (403, "InvalidStateTransition")
-
-
-async def test_the_environment_is_ready_once_its_extension_waits_as_well() -> None:
-    async with bench() as b:
-        registered = await b.runtime.call(
-            "POST", "/2020-01-01/extension/register", b'{"events":[]}', {"Lambda-Extension-Name": "adapter"}
-        )
-        identifier = registered.header("Lambda-Extension-Identifier")
-        assert identifier is not None
-        assert answer(registered) == (
-            200,
-            {"functionName": "local", "functionVersion": "$LATEST", "handler": "adapter"},
-        )
-        runtime = await b.runtime.connect()
-        await runtime.send(head("GET", f"{RUNTIME}/invocation/next", {}))
-        await b.changes.until(lambda: b.environment.lifecycle.state is State.IDLE)
-        assert not b.environment.ready
-        extension = await b.runtime.connect()
-        await extension.send(
-            head("GET", "/2020-01-01/extension/event/next", {"Lambda-Extension-Identifier": identifier})
-        )
-        await b.changes.until(lambda: b.environment.ready)
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "error_type"),
-    [
-        pytest.param({}, b'{"events":[]}', "Extension.InvalidExtensionName", id="no-name"),
-        pytest.param({"Lambda-Extension-Name": "x"}, b"[", "InvalidRequestFormat", id="no-json"),
-        pytest.param({"Lambda-Extension-Name": "x"}, b"[]", "InvalidRequestFormat", id="no-object"),
-        pytest.param(
-            {"Lambda-Extension-Name": "x"}, b'{"events":["SHUTDOWN"]}', "Extension.InvalidEventType", id="shutdown"
-        ),
-    ],
-)
-async def test_a_registration_that_cannot_be_is_refused(headers: dict[str, str], body: bytes, error_type: str) -> None:
-    async with bench() as b:
-        refused = await b.runtime.call("POST", "/2020-01-01/extension/register", body, headers)
-        assert (refused.status, refused.json()["errorType"]) == (403, error_type)
-
-
-@pytest.mark.parametrize(
-    ("headers", "error_type"),
-    [
-        pytest.param({}, "Extension.MissingExtensionIdentifier", id="missing"),
-        pytest.param({"Lambda-Extension-Identifier": "x"}, "Extension.UnknownExtensionIdentifier", id="unknown"),
-    ],
-)
-async def test_an_extension_that_nobody_knows_gets_no_event(headers: dict[str, str], error_type: str) -> None:
-    async with bench() as b:
-        refused = await b.runtime.call("GET", "/2020-01-01/extension/event/next", b"", headers)
-        assert (refused.status, refused.json()["errorType"]) == (403, error_type)
 
 
 async def test_a_response_in_many_small_chunks_and_split_anywhere_is_byte_exact() -> None:
@@ -388,3 +336,61 @@ async def test_an_environment_that_is_ending_is_told_nothing() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await b.runtime.call("GET", f"{RUNTIME}/invocation/next")
+
+
+async def test_with_slots_as_many_invocations_are_handed_out_and_answers_are_matched_by_their_id() -> None:
+    async with bench(slots=3) as b:
+        calls = [await b.invoke(f"r-{number}") for number in range(3)]
+        refused = await b.runtime.call("GET", f"{RUNTIME}/invocation/next")
+        assert (refused.status, refused.json()["errorType"]) == (403, "InvalidStateTransition")
+        for call, handed in reversed(calls):
+            assert answer(await b.runtime.respond(handed, handed.request_id.encode())) == ACCEPTED
+            payload = await call.reply.answer()
+            assert isinstance(payload, Payload)
+            assert payload.body == call.request_id.encode()
+        await b.invoke("r-4")
+
+
+async def test_a_runtime_that_waits_in_its_snapshot_goes_on_when_it_is_restored() -> None:
+    async with bench() as b:
+        waiting = b.group.create_task(b.runtime.call("GET", f"{RUNTIME}/restore/next"))
+        await b.changes.until(lambda: b.environment.initialised)
+        assert not b.environment.ready
+        early = await b.runtime.call("GET", f"{RUNTIME}/invocation/next")
+        assert (early.status, early.json()["errorType"]) == (403, "InvalidStateTransition")
+        b.environment.restore()
+        assert (await waiting).status == 200
+        second = await b.runtime.call("GET", f"{RUNTIME}/restore/next")
+        assert (second.status, second.json()["errorType"]) == (403, "InvalidStateTransition")
+        await b.invoke()
+
+
+@pytest.mark.parametrize("path", ["restore/error", "init/error"])
+async def test_a_failed_restore_is_kept_and_a_late_one_refused(path: str) -> None:
+    body = b'{"errorType": "Hook", "errorMessage": "no database"}'
+    headers = {"Lambda-Runtime-Function-Error-Type": "Runtime.AfterRestoreError"}
+    async with bench() as b:
+        waiting = b.group.create_task(b.runtime.call("GET", f"{RUNTIME}/restore/next"))
+        await b.changes.until(lambda: b.environment.initialised)
+        b.environment.restore()
+        await waiting
+        assert answer(await b.runtime.call("POST", f"{RUNTIME}/{path}", body, headers)) == ACCEPTED
+        assert b.environment.failure is not None
+        assert b.environment.failure.error_type == "Runtime.AfterRestoreError"
+        assert answer(await b.runtime.call("POST", f"{RUNTIME}/{path}", body, headers))[0] == 403
+
+
+async def test_a_body_that_waits_to_be_asked_for_is_asked_for() -> None:
+    async with bench() as b:
+        _, handed = await b.invoke()
+        client = await b.runtime.connect()
+        await client.send(
+            head(
+                "POST",
+                f"{RUNTIME}/invocation/{handed.request_id}/response",
+                {"Content-Length": "2", "Expect": "100-continue"},
+            )
+        )
+        assert (await client.response_head()).status == 100
+        await client.send(b"{}")
+        assert answer(await client.response()) == ACCEPTED

@@ -1,0 +1,88 @@
+"""Files of environment variables for the function: ``KEY=VALUE`` lines, comments and quotes, nothing cleverer.
+
+    # a comment
+    KEY=value          # a comment after a blank
+    QUOTED="a # b"     \\n, \\", \\\\ and so on within double quotes
+    PLAIN='a \\n b'    as it is within single quotes
+    export KEY=value   for those who share the file with a shell
+
+Nothing is expanded: on Lambda no value is either.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adapter.errors import ConfigurationError
+
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
+
+
+def read_env_file(name: str) -> dict[str, str]:
+    """The variables in the file ``name``; of repeats the last counts. Raises ConfigurationError with every mistake."""
+    try:
+        text = Path(name).read_text()
+    except OSError as error:
+        raise ConfigurationError([f"--env-file: {name!r} cannot be read: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"--env-file: {name!r} is not UTF-8: {error}"]) from error
+    variables: dict[str, str] = {}
+    mistakes = []
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        try:
+            key, value = _variable(stripped)
+        except ValueError as error:
+            mistakes.append(f"{name}, line {number}: {line!r} {error}")
+        else:
+            variables[key] = value
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return variables
+
+
+def _variable(line: str) -> tuple[str, str]:
+    key, equals, rest = line.removeprefix("export ").partition("=")
+    key = key.strip()
+    if not equals:
+        raise ValueError("is not KEY=VALUE")
+    if not key.isascii() or not key.replace("_", "a").isalnum() or key[0].isdigit():
+        raise ValueError("does not begin with a variable's name (letters, digits and _)")
+    return key, _value(rest.strip())
+
+
+def _value(text: str) -> str:
+    if text[:1] == '"':
+        return _double_quoted(text[1:])
+    if text[:1] == "'":
+        value, quote, rest = text[1:].partition("'")
+        if not quote:
+            raise ValueError("has a quote that does not end")
+        return _alone(value, rest)
+    # Only after a blank does # begin a comment: URLs have fragments.
+    for position, character in enumerate(text):
+        if character == "#" and (position == 0 or text[position - 1].isspace()):
+            return text[:position].rstrip()
+    return text
+
+
+def _double_quoted(text: str) -> str:
+    value = ""
+    characters = iter(enumerate(text))
+    for position, character in characters:
+        if character == '"':
+            return _alone(value, text[position + 1 :])
+        if character == "\\":
+            _, escaped = next(characters, (0, ""))
+            value += _ESCAPES.get(escaped, "\\" + escaped)
+        else:
+            value += character
+    raise ValueError("has a quote that does not end")
+
+
+def _alone(value: str, rest: str) -> str:
+    if rest.strip() and not rest.strip().startswith("#"):
+        raise ValueError(f"goes on after its quote: {rest.strip()!r}")
+    return value

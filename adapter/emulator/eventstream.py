@@ -1,0 +1,138 @@
+"""The framing of ``application/vnd.amazon.eventstream``, in both directions. No I/O.
+
+A message is, big-endian: its length, the length of its headers, a CRC-32 of these eight bytes, the headers, the
+payload, and a CRC-32 of everything before. Headers are names with typed values; Lambda's are all of type 7, a string.
+The reader takes bytes in pieces of any size. (Smithy, "Amazon Event Stream" specification.)
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTENT_TYPE = "application/vnd.amazon.eventstream"
+
+#: What clients accept, in bytes: headers of one message, and its payload.
+MAX_HEADERS = 128 * 1024
+MAX_PAYLOAD = 24 * 1024 * 1024
+
+_PRELUDE = struct.Struct(">III")
+_CRC = struct.Struct(">I")
+_FRAMING = _PRELUDE.size + _CRC.size
+_VALUE_LENGTH = struct.Struct(">H")
+# The type of a header value that is a string.
+_STRING = 7
+
+
+class InvalidEventStreamError(Exception):
+    """Bytes that are no event-stream message, or one that clients would not take."""
+
+
+class Message:
+    """One message: string headers by name, and the payload."""
+
+    __slots__ = ("headers", "payload")
+
+    def __init__(self, headers: Mapping[str, str], payload: bytes) -> None:
+        self.headers: Final = dict(headers)
+        self.payload: Final = payload
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and (self.headers, self.payload) == (other.headers, other.payload)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.headers.items()), self.payload))
+
+    def __repr__(self) -> str:
+        return f"Message({self.headers}, {len(self.payload)} payload bytes)"
+
+
+def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
+    """One message. Raises InvalidEventStreamError where a part is larger than its length field or clients allow."""
+    encoded = b"".join(_header(name, value) for name, value in headers.items())
+    if len(encoded) > MAX_HEADERS or len(payload) > MAX_PAYLOAD:
+        raise InvalidEventStreamError(f"{len(encoded)} bytes of headers and {len(payload)} of payload are too much")
+    lengths = struct.pack(">II", _FRAMING + len(encoded) + len(payload), len(encoded))
+    # The second checksum goes on where the first one stopped, so that no byte is summed twice.
+    first = crc32(lengths)
+    head = lengths + _CRC.pack(first) + encoded
+    return b"".join((head, payload, _CRC.pack(crc32(payload, crc32(head)))))
+
+
+def _header(name: str, value: str) -> bytes:
+    encoded_name, encoded_value = name.encode(), value.encode()
+    if not 0 < len(encoded_name) < 256 or len(encoded_value) > 0x7FFF:
+        raise InvalidEventStreamError(f"the header {name[:50]!r} has a length that cannot be written")
+    return b"".join(
+        (
+            bytes([len(encoded_name)]),
+            encoded_name,
+            bytes([_STRING]),
+            _VALUE_LENGTH.pack(len(encoded_value)),
+            encoded_value,
+        )
+    )
+
+
+class Decoder:
+    """Reads messages from a stream that arrives in pieces. One decoder serves one stream."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that ``data`` completes. Raises InvalidEventStreamError; the stream is of no more use then."""
+        self._buffer += data
+        messages = []
+        while (message := self._next()) is not None:
+            messages.append(message)
+        return messages
+
+    def close(self) -> None:
+        """The stream has ended. Raises InvalidEventStreamError where that is within a message."""
+        if self._buffer:
+            raise InvalidEventStreamError(f"the stream ended {len(self._buffer)} bytes into a message")
+
+    def _next(self) -> Message | None:
+        buffer = self._buffer
+        if len(buffer) < _PRELUDE.size:
+            return None
+        total, headers_length, checksum = _PRELUDE.unpack_from(buffer)
+        if checksum != crc32(buffer[: _PRELUDE.size - _CRC.size]):
+            raise InvalidEventStreamError("the checksum of a message's lengths is wrong")
+        payload_length = total - headers_length - _FRAMING
+        if headers_length > MAX_HEADERS or not 0 <= payload_length <= MAX_PAYLOAD:
+            raise InvalidEventStreamError(f"a message of {total} bytes with {headers_length} of headers")
+        if len(buffer) < total:
+            return None
+        message = bytes(buffer[:total])
+        del buffer[:total]
+        if _CRC.unpack(message[-_CRC.size :])[0] != crc32(message[: -_CRC.size]):
+            raise InvalidEventStreamError("the checksum of a message is wrong")
+        split = _PRELUDE.size + headers_length
+        return Message(_headers(message[_PRELUDE.size : split]), message[split : -_CRC.size])
+
+
+def _headers(encoded: bytes) -> dict[str, str]:
+    headers = {}
+    position = 0
+    try:
+        while position < len(encoded):
+            name_end = position + 1 + encoded[position]
+            if encoded[name_end] != _STRING:
+                raise InvalidEventStreamError(
+                    f"a header value of type {encoded[name_end]}, only strings are understood"
+                )
+            value_start = name_end + 1 + _VALUE_LENGTH.size
+            value_end = value_start + _VALUE_LENGTH.unpack_from(encoded, name_end + 1)[0]
+            if value_end > len(encoded):
+                raise InvalidEventStreamError("a header value ends after the headers do")
+            headers[encoded[position + 1 : name_end].decode()] = encoded[value_start:value_end].decode()
+            position = value_end
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
+        raise InvalidEventStreamError(f"the headers of a message cannot be read: {error}") from error
+    return headers

@@ -1,0 +1,147 @@
+"""A client of the Invoke APIs for the command line: one request, its answer written as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from adapter.emulator.eventstream import Decoder, InvalidEventStreamError
+from adapter.errors import ConfigurationError, InvokeFailed
+
+if TYPE_CHECKING:
+    from adapter.emulator.replay import Question
+
+_EVENT_STREAM = "application/vnd.amazon.eventstream"
+_INVOKE = "/2015-03-31/functions/{}/invocations"
+_STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to invoke. ``invocation_type`` is RequestResponse, Event or DryRun."""
+
+    endpoint: str
+    function: str
+    stream: bool = False
+    invocation_type: str = "RequestResponse"
+    qualifier: str = ""
+    client_context: str = ""
+    tenant_id: str = ""
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How it went. ``error`` names a function error, empty where there is none; ``log`` is the tail of the log."""
+
+    status: int
+    error: str = ""
+    log: str = ""
+
+
+def invoke(question: Question, manner: Manner, write: Callable[[bytes], None]) -> Outcome:
+    """Invoke the function; its payload goes to ``write`` as it comes.
+
+    Raises InvokeFailed where there is no Invoke API or it refuses, ConfigurationError for an endpoint that is no URL.
+    """
+    url = _url(question, manner)
+    try:
+        return asyncio.run(_invoke(url, question, manner, write))
+    except (OSError, aiohttp.ClientError) as error:
+        reason = "nobody listens there" if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+        raise InvokeFailed(
+            f"no answer from {manner.endpoint} ({reason}); start adapter dev, or name its Invoke APIs with --endpoint"
+        ) from error
+
+
+async def _invoke(url: URL, question: Question, manner: Manner, write: Callable[[bytes], None]) -> Outcome:
+    # An invocation may take 15 minutes, and whoever waits can press Ctrl-C.
+    timeout = aiohttp.ClientTimeout(total=None)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.post(url, data=question.event, headers=_headers(question, manner)) as response,
+    ):
+        if response.status >= 400:
+            raise InvokeFailed(await _refusal(response))
+        if response.content_type == _EVENT_STREAM:
+            return await _streamed(response, write)
+        return await _whole(response, write)
+
+
+def _url(question: Question, manner: Manner) -> URL:
+    streams = manner.stream or (question.was_streamed and manner.invocation_type == "RequestResponse")
+    path = (_STREAM if streams else _INVOKE).format(quote(manner.function, safe=""))
+    query = "?" + urlencode({"Qualifier": manner.qualifier}) if manner.qualifier else ""
+    try:
+        endpoint = URL(manner.endpoint)
+        if endpoint.scheme != "http" or not endpoint.host:
+            raise ValueError
+        return URL(f"{endpoint.origin()}{path}{query}", encoded=True)
+    except ValueError:
+        raise ConfigurationError(
+            [f"--endpoint: {manner.endpoint!r} is no local Lambda, which is at, for example, http://127.0.0.1:3001"]
+        ) from None
+
+
+def _headers(question: Question, manner: Manner) -> CIMultiDict[str]:
+    context = manner.client_context or question.client_context
+    headers = {
+        "Content-Type": "application/json",
+        "X-Amz-Invocation-Type": manner.invocation_type,
+        "X-Amz-Log-Type": "Tail" if manner.log else "",
+        "X-Amz-Client-Context": base64.b64encode(context.encode()).decode("ascii"),
+        "X-Amz-Tenant-Id": manner.tenant_id or question.tenant_id,
+    }
+    return CIMultiDict((name, value) for name, value in headers.items() if value)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> str:
+    text = await response.read()
+    try:
+        body = json.loads(text)
+        message = body.get("Message") or body.get("message") or ""
+    except (ValueError, AttributeError):
+        message = text.decode(errors="replace")
+    return f"{response.status} {response.headers.get('x-amzn-ErrorType', '')}: {message}"
+
+
+async def _whole(response: aiohttp.ClientResponse, write: Callable[[bytes], None]) -> Outcome:
+    write(await response.read())
+    return Outcome(
+        status=response.status,
+        error=response.headers.get("X-Amz-Function-Error", ""),
+        log=_decoded(response.headers.get("X-Amz-Log-Result", "")),
+    )
+
+
+async def _streamed(response: aiohttp.ClientResponse, write: Callable[[bytes], None]) -> Outcome:
+    decoder = Decoder()
+    complete: dict[str, str] | None = None
+    try:
+        async for data in response.content.iter_any():
+            for message in decoder.feed(data):
+                if message.headers.get(":event-type") == "PayloadChunk":
+                    write(message.payload)
+                else:
+                    complete = json.loads(message.payload)
+        decoder.close()
+    except InvalidEventStreamError as error:
+        raise InvokeFailed(f"the answer is not an event stream: {error}") from error
+    if complete is None:
+        raise InvokeFailed("the stream ended without InvokeComplete")
+    return Outcome(
+        status=response.status, error=complete.get("ErrorCode", ""), log=_decoded(complete.get("LogResult", ""))
+    )
+
+
+def _decoded(log: str) -> str:
+    return base64.b64decode(log).decode(errors="replace")

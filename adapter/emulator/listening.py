@@ -1,0 +1,110 @@
+"""Where the local Lambda listens: all its ports are taken before anything is started, and every clash is reported.
+
+``sam local`` uses the same two ports by default (start-api 3000, start-lambda 3001), so that its name in a report is
+what a user may have forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from socket import socket
+from typing import TYPE_CHECKING, TypeAlias
+
+from adapter.errors import ConfigurationError
+from adapter.http_server import Exchange, HttpServer, Limits, listen
+from adapter.port_owner import port_owner
+from adapter.throttle import MIB
+
+if TYPE_CHECKING:
+    from adapter.config import Config
+    from adapter.emulator.url_settings import UrlSettings
+
+# Request line and headers together, in bytes (Lambda quotas); front doors with less refuse in their own words.
+_LIMITS = Limits(head_bytes=MIB)
+# How long responses may take to end once the environment is gone, in seconds.
+_CLOSE_GRACE = 0.5
+
+_SAM_LOCAL = re.compile(r"\bsam(?:\.exe)? local\b")
+
+Serve: TypeAlias = Callable[[Exchange], Awaitable[None]]
+
+
+def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
+    """A socket for each front door and the last for the Invoke APIs; the settings get to know the ports.
+
+    Raises ConfigurationError with everything that is in the way.
+    """
+    wanted = [*((door.port, f"--front-door {door.rules.name}:") for door in settings.doors)]
+    if len(wanted) == 1 and settings.port == settings.doors[0].port:
+        wanted = [(settings.port, "--port ")]
+    wanted.append((settings.invoke_port, "--invoke-port "))
+    sockets: list[socket] = []
+    mistakes = []
+    for port, way_out in wanted:
+        try:
+            sockets.append(listen(settings.host, port))
+        except OSError as error:
+            mistakes.append(_refusal(config, error, port, way_out))
+    if mistakes:
+        for opened in sockets:
+            opened.close()
+        raise ConfigurationError(list(dict.fromkeys(mistakes)))
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for door, port in zip(settings.doors, ports, strict=False):
+        door.port = port
+    settings.port, settings.invoke_port = ports[0], ports[-1]
+    return sockets
+
+
+@asynccontextmanager
+async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[None]:
+    """Serve what comes to each socket; at the end the responses under way get a moment to end."""
+    async with asyncio.TaskGroup() as group:
+        servers = []
+        for listener, serve in services:
+            # A client that goes away cancels nothing: Lambda does not tell the function.
+            server = HttpServer(serve, group, limits=_LIMITS, cancels=False)
+            await server.start(listener)
+            servers.append(server)
+        try:
+            yield
+        finally:
+            for server in servers:
+                server.close()
+            try:
+                async with asyncio.timeout(_CLOSE_GRACE):
+                    for server in servers:
+                        await server.drained()
+            except TimeoutError:
+                for server in servers:
+                    server.abort()
+
+
+def _refusal(config: Config, error: OSError, port: int, way_out: str) -> str:
+    """A mistake in the words of the option table: name, value, what is wrong, the way out."""
+    if error.errno == errno.EADDRINUSE:
+        source = _source(config, way_out)
+        return f"{source}: '{port}' is taken{_owner(port)}; use another one, for example {way_out}{port % 65535 + 1}"
+    if error.errno == errno.EACCES:
+        return f"{_source(config, way_out)}: '{port}' may not be used without more rights; use {way_out}3000 or above"
+    source = config.sources["dev_host"] if config.sources["dev_host"] != "default" else "--host"
+    reason = "is not an address of this machine" if error.errno == errno.EADDRNOTAVAIL else "cannot be listened on"
+    return f"{source}: {config.dev_host!r} {reason}; use another one, for example --host 127.0.0.1"
+
+
+def _source(config: Config, way_out: str) -> str:
+    flag = way_out.split()[0]
+    name = {"--port": "dev_port", "--front-door": "front_doors"}.get(flag, "invoke_port")
+    return config.sources[name] if config.sources[name] != "default" else flag
+
+
+def _owner(port: int) -> str:
+    owner = port_owner(port)
+    if owner is None:
+        return ""
+    hint = ", which is sam local" if _SAM_LOCAL.search(owner) else ""
+    return f" by {owner}{hint}"

@@ -1,0 +1,170 @@
+"""A request to subscribe to telemetry or logs: what it asks for, or everything that is wrong with it. No I/O.
+
+The rules are those of AWS's "Telemetry API reference" and "Logs API reference". Where the two pages disagree on the
+defaults and bounds of buffering, those of the Logs API page count, which are also in the official emulator's schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+TYPES = ("platform", "function", "extension")
+# The hosts that stand for the environment itself; here that is the loopback address.
+SANDBOX_HOSTS = frozenset({"sandbox", "sandbox.localdomain"})
+# Lambda's own port in the environment (AWS, "Destination protocols").
+RESERVED_PORT = 9001
+# name → (default, least, most): milliseconds, bytes, records.
+_BUFFERING = {
+    "timeoutMs": (1000, 25, 30_000),
+    "maxBytes": (262_144, 262_144, 1_048_576),
+    "maxItems": (10_000, 1000, 10_000),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One of the two APIs. ``only`` are the platform records that it knows, None: all but ``without``."""
+
+    name: str
+    versions: tuple[str, ...]
+    default_version: str
+    validation_error: str
+    closed_error: str
+    only: frozenset[str] | None
+    without: frozenset[str] = frozenset()
+
+
+_LOG_RECORDS = frozenset(
+    f"platform.{name}" for name in ("start", "end", "report", "fault", "extension", "logsSubscription", "logsDropped")
+)
+TELEMETRY = Api(
+    name="telemetry",
+    versions=("2022-07-01", "2022-12-13", "2025-01-29"),
+    default_version="",
+    validation_error="ValidationError",
+    closed_error="Telemetry.SubscriptionClosed",
+    only=None,
+    without=frozenset({"platform.end", "platform.fault", "platform.logsSubscription"}),
+)
+LOGS = Api(
+    name="logs",
+    versions=("2020-08-15", "2021-03-18"),
+    default_version="2020-08-15",
+    validation_error="Logs.ValidationError",
+    closed_error="Logs.SubscriptionClosed",
+    only=_LOG_RECORDS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """What one extension wants. ``path`` is empty for TCP; ``timeout`` is in seconds, ``max_bytes`` in bytes."""
+
+    api: Api
+    version: str
+    types: tuple[str, ...]
+    protocol: str
+    port: int
+    path: str
+    method: str
+    timeout: float
+    max_bytes: int
+    max_items: int
+
+    def wants(self, type_: str, category: str) -> bool:
+        """Whether records of this type go to the subscriber."""
+        if category not in self.types:
+            return False
+        if category != "platform":
+            return True
+        if type_ == "platform.runtimeDone" and self.api is LOGS:
+            return self.version == "2021-03-18"
+        return type_ not in self.api.without if self.api.only is None else type_ in self.api.only
+
+
+def parse_subscription(api: Api, body: bytes) -> Subscription:
+    """The subscription in ``body``. Raises ValueError with all that is wrong, in one line."""
+    try:
+        asked = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the body is not JSON: {error}") from None
+    if not isinstance(asked, dict):
+        raise ValueError("the body is not a JSON object")
+    mistakes = [*_mistakes(api, asked)]
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    destination = asked["destination"]
+    url = urlsplit(destination.get("URI", ""))
+    buffering = {name: rule[0] for name, rule in _BUFFERING.items()} | (asked.get("buffering") or {})
+    return Subscription(
+        api=api,
+        version=asked.get("schemaVersion") or api.default_version,
+        types=tuple(asked["types"]),
+        protocol=destination["protocol"],
+        port=destination["port"] if destination["protocol"] == "TCP" else (url.port or 0),
+        path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
+        method=destination.get("method", "POST"),
+        timeout=buffering["timeoutMs"] / 1000,
+        max_bytes=buffering["maxBytes"],
+        max_items=buffering["maxItems"],
+    )
+
+
+def _mistakes(api: Api, asked: dict[str, Any]) -> Iterator[str]:
+    version = asked.get("schemaVersion", api.default_version)
+    if version not in api.versions:
+        yield f"schemaVersion should be one of {', '.join(api.versions)}"
+    types = asked.get("types")
+    if not isinstance(types, list) or not types:
+        yield "types should not be empty"
+    elif unknown := [each for each in types if each not in TYPES]:
+        yield f"types should be of {', '.join(TYPES)}, not {unknown}"
+    destination = asked.get("destination")
+    if isinstance(destination, dict):
+        yield from _destination_mistakes(destination)
+    else:
+        yield "destination should be an object"
+    buffering = asked.get("buffering")
+    if buffering is not None and not isinstance(buffering, dict):
+        yield "buffering should be an object"
+    for name, (_, least, most) in _BUFFERING.items():
+        value = (buffering or {}).get(name, least) if isinstance(buffering, dict) else least
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            yield f"buffering.{name} should be from {least} to {most}"
+
+
+def _destination_mistakes(destination: dict[str, Any]) -> Iterator[str]:
+    protocol = destination.get("protocol")
+    if protocol == "TCP":
+        port = destination.get("port")
+        if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
+            yield "destination.port should be from 1 to 65535"
+    elif protocol == "HTTP":
+        port = yield from _uri_mistakes(destination.get("URI"))
+        if destination.get("method", "POST") not in ("POST", "PUT"):
+            yield "destination.method should be POST or PUT"
+    else:
+        yield "destination.protocol should be HTTP or TCP"
+        return
+    if port == RESERVED_PORT:
+        yield f"port {RESERVED_PORT} is reserved by Lambda"
+
+
+def _uri_mistakes(uri: object) -> Generator[str, None, int | None]:
+    """What is wrong with a destination's URI; its value is the port."""
+    try:
+        url = urlsplit(uri if isinstance(uri, str) else "")
+        port = url.port
+    except ValueError as error:
+        yield f"URI is not one: {error}"
+        return None
+    if url.scheme != "http" or url.hostname not in SANDBOX_HOSTS:
+        yield "URI should begin with http://sandbox.localdomain"
+    elif not port:
+        yield "URI port is not provided"
+    return port

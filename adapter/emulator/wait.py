@@ -1,0 +1,55 @@
+"""``adapter dev --wait``: for scripts, which have to know when the local Lambda can be asked."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from adapter.emulator.control import STATUS
+from adapter.emulator.url_settings import UrlSettings
+from adapter.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from adapter.config import Config
+
+# How long between two questions, and how long for one of them, in seconds.
+_PAUSE = 0.05
+_PATIENCE = 2.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def wait_for_dev(config: Config) -> int:
+    """Wait until an ``adapter dev`` answers, as long as an app may take to be ready; exit code 1 if none does.
+
+    Raises ConfigurationError where it cannot be known which port to ask.
+    """
+    settings = UrlSettings(config)
+    if not settings.invoke_port:
+        raise ConfigurationError(["--wait: needs the port that the other has; name it with --port or --invoke-port"])
+    host = _EVERYWHERE.get(settings.host, settings.host)
+    give_up = time.monotonic() + config.readiness_timeout
+    while True:
+        answer = _ask(host, settings.invoke_port)
+        if answer == "":
+            return 0
+        if time.monotonic() >= give_up:
+            click.echo(f"adapter dev --wait: {host}:{settings.invoke_port}: {answer}", err=True)
+            return 1
+        time.sleep(_PAUSE)
+
+
+def _ask(host: str, port: int) -> str:
+    """What is wrong, or an empty text."""
+    connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", STATUS, headers={"Host": f"localhost:{port}"})
+        response = connection.getresponse()
+        response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return "" if response.status == 200 else f"answers with {response.status}, so it is no adapter dev"

@@ -1,0 +1,126 @@
+"""What a front door costs for a buffered request, and what of it is the HTTP server: ours, and aiohttp's beside it.
+
+    python bench/front_door.py [--requests 5000]
+
+The function is one that answers at once, so that the figures are the front door's alone: the request, the event, the
+answer decoded, the response. The two servers send a constant of the same size, written as a front door writes it: the
+head, then the body, in the pieces that a stream would have. One client on one connection; CPU is the server's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from http.client import HTTPConnection
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from aiohttp import web
+
+from adapter.config import load
+from adapter.emulator.call import Call
+from adapter.emulator.entrance import Entrance
+from adapter.emulator.front_door import FrontDoor
+from adapter.emulator.listening import serving
+from adapter.emulator.reply import Payload
+from adapter.emulator.report import Visit
+from adapter.emulator.url_settings import UrlSettings
+from adapter.http_server import Exchange, listen
+
+BODY = b"x" * 1000
+PAYLOAD = b'{"statusCode":200,"headers":{"content-type":"text/plain"},"body":"' + BODY + b'"}'
+WARM_UP = 500
+
+
+class InstantFunction:
+    """Answers every call at once."""
+
+    def submit(self, call: Call) -> None:
+        call.reply.settle(Payload(PAYLOAD))
+        call.finish()
+
+
+def ask(port: int, count: int) -> None:
+    """``count`` requests on one connection."""
+    connection = HTTPConnection("127.0.0.1", port)
+    for _ in range(count):
+        connection.request("GET", "/x?y=1", headers={"cookie": "a=1", "user-agent": "bench", "accept": "*/*"})
+        response = connection.getresponse()
+        if response.status != 200 or response.read() != BODY:
+            raise SystemExit(f"an answer was {response.status}")
+    connection.close()
+
+
+async def measured(name: str, port: int, count: int) -> str:
+    """A line: wall-clock time and the server's CPU for a request."""
+    figures = []
+    for requests in (WARM_UP, count):
+        cpu, wall = time.process_time(), time.perf_counter()
+        client = await asyncio.create_subprocess_exec(sys.executable, __file__, "--ask", str(port), str(requests))
+        if await client.wait():
+            raise SystemExit("the client failed")
+        figures = [(time.perf_counter() - wall) / requests * 1e6, (time.process_time() - cpu) / requests * 1e6]
+    return f"{name:<24} {figures[0]:>6.0f} µs a request, {figures[1]:>6.0f} µs of the server's CPU"
+
+
+async def with_front_door(count: int) -> str:
+    settings = UrlSettings(load({}, {"invoke_mode": "buffered"}))
+    listener = listen("127.0.0.1", 0)
+    port: int = listener.getsockname()[1]
+    door = FrontDoor(Entrance(InstantFunction()), settings.doors[0], _ignore)  # type: ignore[arg-type]  # submit() only
+    async with serving([(listener, door.serve)]):
+        return await measured("a function URL", port, count)
+
+
+def _ignore(_visit: Visit) -> None:
+    """Nobody reads the lines of a measurement."""
+
+
+async def with_our_server(count: int) -> str:
+    async def answer(exchange: Exchange) -> None:
+        exchange.begin(200, [("content-type", "text/plain")], length=len(BODY))
+        await exchange.write((BODY,))
+        exchange.end()
+
+    listener = listen("127.0.0.1", 0)
+    port: int = listener.getsockname()[1]
+    async with serving([(listener, answer)]):
+        return await measured("our server, a constant", port, count)
+
+
+async def with_aiohttp(count: int) -> str:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/plain"})
+        response.content_length = len(BODY)
+        await response.prepare(request)
+        await response.write(BODY)
+        await response.write_eof()
+        return response
+
+    runner = web.ServerRunner(web.Server(answer, access_log=None))
+    await runner.setup()
+    listener = listen("127.0.0.1", 0)
+    await web.SockSite(runner, listener).start()
+    try:
+        return await measured("aiohttp, a constant", listener.getsockname()[1], count)
+    finally:
+        await runner.cleanup()
+
+
+async def main(count: int) -> None:
+    subjects: tuple[Callable[[int], Awaitable[str]], ...] = (with_front_door, with_our_server, with_aiohttp)
+    for subject in subjects:
+        sys.stdout.write(await subject(count) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--ask"]:
+        ask(int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        parser = argparse.ArgumentParser(description="The cost of a front door.")
+        parser.add_argument("--requests", type=int, default=5000, help="how many (default: %(default)s)")
+        asyncio.run(main(parser.parse_args().requests))

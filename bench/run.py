@@ -1,0 +1,137 @@
+"""Compares the adapter with its peers.
+
+    python bench/run.py                      everything: .cache/bench/bench.json, docs/performance.md and .svg
+    python bench/run.py --quick              under two minutes: the ratios to the floor against bench/baseline.json
+    python bench/run.py --quick --accept     make what was measured the baseline
+    python bench/run.py --rows 1k,start      some rows anew, the others as they were
+
+Needs gcc; what else is compared is installed into .cache/bench, and what cannot be had is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from compare import baseline, capped, emulators, fastapi, invocations, plot, proxies, report, starts
+from compare.builds import adapter
+from compare.peers import PEERS, MissingPeer
+from compare.places import CACHE, REPOSITORY
+from compare.samples import Row, say
+from compare.workloads import ALL, workloads
+
+# What takes part in quick mode: ourselves and what the ratios are taken to.
+_QUICK_SUBJECTS = ("adapter", "floor", "aiohttp", "bare-python")
+ROUNDS, QUICK_ROUNDS = 7, 5
+RESULTS = CACHE / "bench.json"
+
+
+def _measurements(*, quick: bool) -> dict[str, Callable[[], Row]]:
+    """How each row is measured, by its name, in the order of the report."""
+    rounds = QUICK_ROUNDS if quick else ROUNDS
+    only = _QUICK_SUBJECTS[:2] if quick else ALL
+    few = _QUICK_SUBJECTS if quick else None
+    found: dict[str, Callable[[], Row]] = {}
+    for workload in workloads():
+        if not quick or workload.quick:
+            found[workload.name] = partial(invocations.measure, workload, rounds=rounds, quick=quick, only=only)
+    for start in starts.START_ROWS:
+        if not quick or start.quick:
+            found[start.name] = partial(starts.measure, start, quick=quick, only=few)
+    for proxy in proxies.PROXY_ROWS:
+        if not quick or proxy.quick:
+            found[proxy.name] = partial(proxies.measure, proxy, rounds=rounds, quick=quick, only=few)
+    if not quick:
+        found["fastapi"] = partial(fastapi.measure, rounds=rounds)
+        found |= {row.name: partial(capped.measure, row, rounds=2) for row in capped.CAPPED_ROWS}
+        found |= {row.name: partial(emulators.measure, row, rounds=rounds) for row in emulators.EMULATOR_ROWS}
+    return found
+
+
+def _measured(name: str, measure: Callable[[], Row]) -> list[Row]:
+    """The row, or none where a candidate failed in the middle: the others are worth having."""
+    try:
+        return [measure()]
+    except RuntimeError as error:
+        say(f"{name} is left out: {error}")
+        return []
+
+
+def _peers() -> tuple[dict[str, str], dict[str, str]]:
+    """The versions of the peers, and why others are missing."""
+    versions: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for name, get in PEERS.items():
+        try:
+            versions[name] = get().version
+        except MissingPeer as error:
+            missing[name] = str(error)
+    return versions, missing
+
+
+def _keep(row: Row) -> None:
+    """Put the row among those that the report is made of, so that a run that ends early was not in vain."""
+    kept = report.rows_of(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
+    kept[row.name] = row
+    RESULTS.write_text(json.dumps(report.as_json(kept.values(), *_peers()), indent=1) + "\n")
+
+
+def _write_report(order: list[str]) -> None:
+    """The documents, from all rows that are there."""
+    results = json.loads(RESULTS.read_text())
+    results["rows"].sort(key=lambda row: order.index(row["name"]))
+    docs = REPOSITORY / "docs"
+    (docs / "performance.md").write_text(report.as_markdown(results))
+    (docs / "performance.svg").write_text(plot.as_svg(report.rows_of(results)))
+    say(f"written: {RESULTS}, docs/performance.md, docs/performance.svg")
+
+
+def _guard(rows: list[Row], *, accept: bool) -> None:
+    """The quick report."""
+    by_name = {row.name: row for row in rows}
+    for name, ratio in baseline.ratios(by_name).items():
+        sys.stdout.write(f"{name}: {ratio:.2f}\n")
+    if accept:
+        baseline.write(by_name)
+        return
+    for regression in baseline.regressions(by_name):
+        sys.stdout.write(f"WARNING: {regression}\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Compare the adapter with its peers.")
+    parser.add_argument("--quick", action="store_true", help="only what the baseline guards")
+    parser.add_argument("--accept", action="store_true", help="with --quick: make the ratios the baseline")
+    parser.add_argument("--rows", help="measure only these rows, separated by commas, anew")
+    given = parser.parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Told to end, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    adapter()
+    measurements = _measurements(quick=given.quick)
+    chosen = given.rows.split(",") if given.rows else list(measurements)
+    if unknown := [name for name in chosen if name not in measurements]:
+        parser.error(f"--rows: {', '.join(unknown)}: there are {', '.join(measurements)}")
+    if not (given.quick or given.rows):
+        RESULTS.unlink(missing_ok=True)
+    rows: list[Row] = []
+    for name in chosen:
+        rows += _measured(name, measurements[name])
+        if rows and not given.quick:
+            _keep(rows[-1])
+    if given.quick:
+        _guard(rows, accept=given.accept)
+    else:
+        _write_report(list(measurements))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

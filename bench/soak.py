@@ -1,0 +1,210 @@
+"""Minutes of mixed traffic with an app that is killed at random, and what is left of it afterwards.
+
+    python bench/soak.py --seconds 600 --rate 300 --way proxy --way dev
+
+Small requests, streams, uploads, downloads, and clients that leave in mid-stream, each begun when it is due. In the end
+every request must have had one end, no POST may have been executed twice, small answers must have been in time, and
+the adapter must hold no more memory and no more descriptors than when it was warm. Linux only: it reads /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+from soak_traffic import MIX, Outcomes, Traffic
+
+MIB = 1024 * 1024
+PATIENCE = 30.0
+# What may be gained between the warm-up and the end, in bytes of resident memory.
+MEMORY_DRIFT = 5 * MIB
+# The share of the time in which pools, caches and allocators find their size.
+WARM_UP = 0.2
+# How many samples, one a second, make the memory at a point of time: single ones depend on what is under way.
+SAMPLES = 10
+# How long after the last request its connections may take to go, in seconds: more than they may idle.
+QUIET = 2.0
+# The bounds for small requests, in milliseconds from when they were due: half of them, and 99 of 100.
+LIMITS = {"proxy": (20.0, 250.0), "dev": (100.0, 1000.0)}
+_PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
+COMMANDS = {
+    "proxy": ["run", "--listen", "127.0.0.1:0", "--bandwidth", "unlimited"],
+    "dev": ["dev", "--port", "0", "--bandwidth", "unlimited", "--warm", "--environments", "20"],
+}
+READY = {"proxy": "the app is ready", "dev": "try        curl"}
+
+
+class Adapter:
+    """One way in, as a process; what it says is read so that it never waits for a reader."""
+
+    def __init__(self, way: str, record: Path) -> None:
+        app = [sys.executable, str(Path(__file__).with_name("soak_app.py")), "{port}", str(record)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "adapter", *COMMANDS[way], "--", *app],
+            env={"PATH": os.environ["PATH"]},  # noqa: TID251 (nothing else of the caller's may change the result)
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.port = 0
+        self.warnings: Counter[str] = Counter()
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, args=(READY[way],), daemon=True)
+        self._reader.start()
+        if not self._ready.wait(PATIENCE) or not self.port:
+            raise SystemExit(f"adapter {way} did not start")
+
+    def _read(self, ready: str) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if not self.port and (found := _PORT.search(line)):
+                self.port = int(found[1])
+            if ready in line:
+                self._ready.set()
+            if "a fault of the adapter" in line or "Traceback" in line:
+                self.warnings[line.strip()[:200]] += 1
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+
+
+@contextmanager
+def running(way: str, record: Path) -> Iterator[Adapter]:
+    adapter = Adapter(way, record)
+    try:
+        yield adapter
+    finally:
+        adapter.stop()
+
+
+class Gauge:
+    """What a process holds, once a second."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.memory: list[int] = []
+        self.descriptors: list[int] = []
+
+    async def watch(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(1)
+
+    def look(self) -> None:
+        status = Path(f"/proc/{self._pid}/status").read_text()
+        self.memory.append(int(status.partition("VmRSS:")[2].split()[0]) * 1024)
+        self.descriptors.append(len(os.listdir(f"/proc/{self._pid}/fd")))
+
+    @property
+    def drift(self) -> float:
+        """How much more memory there is at the end than after the warm-up."""
+        warm = round(len(self.memory) * WARM_UP)
+        return statistics.median(self.memory[-SAMPLES:]) - statistics.median(self.memory[warm : warm + SAMPLES])
+
+
+def ask_once(port: int) -> None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection.request("GET", "/small/first")
+    connection.getresponse().read()
+    connection.close()
+
+
+async def drive(adapter: Adapter, gauge: Gauge, *, rate: float, seconds: float) -> Outcomes:
+    traffic = Traffic(adapter.port, rate=rate, seconds=seconds)
+    watching = asyncio.ensure_future(gauge.watch())  # noqa: TID251 (ended below, in any case)
+    try:
+        await traffic.run()
+    finally:
+        watching.cancel()
+    await asyncio.sleep(QUIET)
+    gauge.look()
+    return traffic.outcomes
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The value that ``percent`` of 100 values do not exceed."""
+    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+
+
+def problems(way: str, adapter: Adapter, gauge: Gauge, outcomes: Outcomes, executed: Counter[str]) -> Iterator[str]:
+    """What is not as it was promised, a line for each."""
+    if sum(outcomes.counts.values()) != outcomes.sent or outcomes.lost:
+        yield f"lost: {len(outcomes.lost)}, for example {outcomes.lost[:3]}"
+    if twice := [identifier for identifier, times in executed.items() if times > 1]:
+        yield f"executed twice: {twice[:3]}"
+    if gauge.drift > MEMORY_DRIFT:
+        yield f"memory: {gauge.drift / MIB:.1f} MB more at the end than after the warm-up"
+    if gauge.descriptors[-1] > gauge.descriptors[0]:
+        yield f"descriptors: {gauge.descriptors[0]} before, {gauge.descriptors[-1]} after"
+    median, tail = LIMITS[way]
+    if percentile(outcomes.milliseconds, 50) > median or percentile(outcomes.milliseconds, 99) > tail:
+        yield f"small requests took longer than {median:g} ms (half of them) or {tail:g} ms (99 of 100)"
+    for warning, count in adapter.warnings.items():
+        yield f"{count} times in the log: {warning}"
+
+
+def table(outcomes: Outcomes, gauge: Gauge) -> Iterator[str]:
+    columns = ("whole", "error", "cut", "left", "lost")
+    yield f"{'':10}" + "".join(f"{column:>9}" for column in columns)
+    for kind in MIX:
+        yield f"{kind:10}" + "".join(f"{outcomes.counts[kind, column]:9}" for column in columns)
+    times = outcomes.milliseconds
+    yield f"small      p50 {percentile(times, 50):.1f} ms, p99 {percentile(times, 99):.1f} ms, max {max(times):.1f} ms"
+    yield f"memory     {gauge.memory[0] / MIB:.1f} MB at first, at most {max(gauge.memory) / MIB:.1f} MB"
+    yield f"           {gauge.drift / MIB:+.1f} MB from the warm-up to the end"
+    yield f"descriptors {gauge.descriptors[0]} before, at most {max(gauge.descriptors)}, {gauge.descriptors[-1]} after"
+
+
+def soak(way: str, *, rate: float, seconds: float) -> bool:
+    """Whether everything was as promised."""
+    with tempfile.TemporaryDirectory() as directory:
+        record = Path(directory) / "record"
+        with running(way, record) as adapter:
+            ask_once(adapter.port)
+            gauge = Gauge(adapter.process.pid)
+            gauge.look()
+            outcomes = asyncio.run(drive(adapter, gauge, rate=rate, seconds=seconds))
+            executed = Counter(record.read_text().split())
+            kills = executed.pop("killed", 0)
+            found = list(problems(way, adapter, gauge, outcomes, executed))
+    lines = [
+        *table(outcomes, gauge),
+        f"app        killed {kills} times",
+        *(f"NOT KEPT   {problem}" for problem in found),
+    ]
+    lines.append(
+        f"soak of {way}, {seconds:g} s at {rate:g} requests a second: {outcomes.sent} sent, {len(outcomes.lost)} lost, "
+        f"{outcomes.of('error')} told to have failed, {outcomes.of('cut')} visibly cut, "
+        f"memory drift {gauge.drift / MIB:+.1f} MB, {gauge.descriptors[-1] - gauge.descriptors[0]} leaked descriptors"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return not found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Mixed traffic for a long time, with an app that is killed at random.")
+    parser.add_argument("--seconds", type=float, default=600.0, help="for each way (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=300.0, help="requests a second (default: %(default)s)")
+    parser.add_argument("--way", choices=list(COMMANDS), action="append", help="which way in (default: all of them)")
+    arguments = parser.parse_args()
+    kept = [soak(way, rate=arguments.rate, seconds=arguments.seconds) for way in arguments.way or COMMANDS]
+    return 0 if all(kept) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The traffic of the soak test: each request begins when it is due, whatever became of those before (open loop)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from time import monotonic
+
+from aiohttp import ClientError, ClientPayloadError, ClientSession, ClientTimeout, TCPConnector
+
+# The share of each kind.
+MIX = {"small": 0.65, "stream": 0.12, "upload": 0.12, "large": 0.06, "leave": 0.05}
+UPLOAD = b"u" * 64 * 1024
+# After so many seconds a request counts as lost.
+PATIENCE = 30.0
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """What became of every request. ``milliseconds`` are from when a small one was due until it was answered whole."""
+
+    sent: int = 0
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    def of(self, outcome: str) -> int:
+        return sum(count for (_, each), count in self.counts.items() if each == outcome)
+
+
+class Traffic:
+    """Asks ``port`` for ``seconds`` at ``rate`` requests a second, evenly spaced, of kinds drawn by a fixed lot."""
+
+    def __init__(self, port: int, *, rate: float, seconds: float) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+        self._rate = rate
+        self._seconds = seconds
+        self._lots = random.Random(1)
+        self.outcomes = Outcomes()
+
+    async def run(self) -> None:
+        # A connection for each request: this client would repeat a GET in silence where a kept one has been closed.
+        connector = TCPConnector(limit=0, force_close=True)
+        timeout = ClientTimeout(total=PATIENCE)
+        async with (
+            ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            began = monotonic()
+            for number in range(round(self._rate * self._seconds)):
+                due = began + number / self._rate
+                await asyncio.sleep(max(0.0, due - monotonic()))
+                kind = self._lots.choices(list(MIX), weights=list(MIX.values()))[0]
+                self.outcomes.sent += 1
+                group.create_task(self._ask(session, kind, f"{kind}-{number}", due))
+
+    async def _ask(self, session: ClientSession, kind: str, identifier: str, due: float) -> None:
+        try:
+            outcome = await self._outcome(session, kind, identifier)
+        except ClientPayloadError:
+            outcome = "cut"
+        except (ClientError, TimeoutError, OSError) as error:
+            outcome = "lost"
+            self.outcomes.lost.append(f"{identifier}: {error!r}")
+        self.outcomes.counts[kind, outcome] += 1
+        if (kind, outcome) == ("small", "whole"):
+            self.outcomes.milliseconds.append((monotonic() - due) * 1000)
+
+    async def _outcome(self, session: ClientSession, kind: str, identifier: str) -> str:
+        path = "stream" if kind == "leave" else kind
+        method, body = ("POST", UPLOAD) if kind == "upload" else ("GET", None)
+        async with session.request(method, f"{self._url}/{path}/{identifier}", data=body) as response:
+            if response.status != 200:
+                await response.read()
+                return "error"
+            if kind == "leave":
+                await response.content.readany()
+                response.close()
+                return "left"
+            received = await response.read()
+        if not received.startswith(f"{identifier}\n".encode()):
+            self.outcomes.lost.append(f"{identifier}: somebody else's answer: {received[:60]!r}")
+            return "lost"
+        return "whole"

@@ -1,0 +1,50 @@
+"""Calls to the Invoke APIs of a local Lambda: raw ones, and boto3's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from tests.emulator.aws_clients import lambda_client
+from tests.emulator.scripted import Handed, LocalLambda, RawClient, Response, ScriptedRuntime
+
+INVOKE = "/2015-03-31/functions/{}/invocations"
+STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
+
+
+async def ask(
+    local: LocalLambda, path: str, body: bytes = b"{}", headers: dict[str, str] | None = None, method: str = "POST"
+) -> Response:
+    client = await RawClient.connect(local.invoke_port)
+    try:
+        return await client.request(method, path, body, headers)
+    finally:
+        await client.close()
+
+
+async def invoke(local: LocalLambda, **arguments: Any) -> dict[str, Any]:
+    """boto3's invoke, its payload read."""
+
+    def call() -> dict[str, Any]:
+        answer: dict[str, Any] = lambda_client(local.invoke_port).invoke(**{"FunctionName": "any"} | arguments)
+        answer["Payload"] = answer["Payload"].read()
+        return answer
+
+    return await asyncio.to_thread(call)
+
+
+async def invoke_streaming(local: LocalLambda, **arguments: Any) -> list[dict[str, Any]]:
+    """All events of boto3's invoke_with_response_stream."""
+
+    def call() -> list[dict[str, Any]]:
+        client = lambda_client(local.invoke_port)
+        return list(client.invoke_with_response_stream(**{"FunctionName": "any"} | arguments)["EventStream"])
+
+    return await asyncio.to_thread(call)
+
+
+async def echo(runtime: ScriptedRuntime, handed: Handed) -> None:
+    headers = {name.lower(): value for name, value in handed.response.headers}
+    seen = {"event": handed.event, "headers": headers}
+    await runtime.respond(handed, json.dumps(seen).encode())

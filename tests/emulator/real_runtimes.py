@@ -1,0 +1,61 @@
+"""AWS's own runtime interface clients, installed once into ``.cache``, and ``adapter dev`` with them in it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
+PYTHON_CLIENT = "awslambdaric==4.2.2"
+NODE_CLIENT = "aws-lambda-ric@4.0.2"
+# What building the Node client takes, by command, with the Debian package that has it.
+_BUILD_TOOLS = {"npm": "npm", "cmake": "cmake", "g++": "g++", "make": "make", "xz": "xz-utils", "python3": "python3"}
+#: How long the first installation may take, in seconds: the Node client builds curl.
+INSTALLATION = 600
+
+
+@cache
+def awslambdaric() -> Path:
+    """A Python that has ``awslambdaric``."""
+    folder = CACHE / PYTHON_CLIENT.replace("==", "-")
+    if not folder.exists():
+        CACHE.mkdir(exist_ok=True)
+        # Moved into place when it is complete: that its scripts name another path does not matter to its python.
+        shutil.rmtree(unfinished := CACHE / "awslambdaric.unfinished", ignore_errors=True)
+        _run(sys.executable, "-m", "venv", str(unfinished))
+        _run(str(unfinished / "bin/python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", PYTHON_CLIENT)
+        unfinished.rename(folder)
+    return folder / "bin/python"
+
+
+@cache
+def aws_lambda_ric() -> Path:
+    """The main module of the Node client, built."""
+    folder = CACHE / NODE_CLIENT.replace("@", "-")
+    if not folder.exists():
+        missing = [package for command, package in _BUILD_TOOLS.items() if shutil.which(command) is None]
+        if missing:
+            raise RuntimeError(f"the Node client needs {', '.join(missing)}; on Debian: apt-get install them")
+        CACHE.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+            fresh = Path(temporary) / "client"
+            fresh.mkdir()
+            (fresh / "package.json").write_text("{}")
+            # node-gyp would download the headers, which Debian's libnode-dev and the distribution of Node itself have.
+            headers = {"npm_config_nodedir": "/usr"} if Path("/usr/include/node/node.h").exists() else {}
+            options = ("--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts=false")
+            _run("npm", "install", *options, NODE_CLIENT, directory=str(fresh), **headers)
+            fresh.rename(folder)
+    return folder / "node_modules/aws-lambda-ric/index.mjs"
+
+
+def _run(*command: str, directory: str | None = None, **environ: str) -> None:
+    done = subprocess.run(command, cwd=directory, env=os.environ | environ, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
