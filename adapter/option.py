@@ -1,4 +1,4 @@
-"""What an option is. The options themselves are the table in ``config.py``."""
+"""What an option is. The options themselves are the tables in ``options/``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from adapter import parse as parsers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Generic, TypeVar
-
-    from adapter.config import Config
+    from typing import Any, ClassVar, Generic, TypeVar
 
     T = TypeVar("T")
 else:
@@ -92,12 +90,22 @@ class Option(Generic[T]):
             return str(self.default).lower()
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
-    def __set_name__(self, owner: type[Config], name: str) -> None:
+    def __set_name__(self, owner: type[OptionTable], name: str) -> None:
         self.name = name
         if self.flag == "":
             self.flag = "--" + name.replace("_", "-")
         owner.options[name] = self
 
-    def __get__(self, config: Config, owner: type[Config]) -> T:
+    def __get__(self, config: OptionTable, owner: type[OptionTable]) -> T:
         value: T = config.values[self.name]
         return value
+
+
+class OptionTable:
+    """A part of the table: each option that is an attribute enters ``options``, which all parts share.
+
+    ``values`` are those in force, by the option's name.
+    """
+
+    options: ClassVar[dict[str, Option[Any]]] = {}
+    values: dict[str, Any]

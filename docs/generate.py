@@ -63,7 +63,7 @@ def main() -> int:
     wanted = with_options(current)
     if "--check" in sys.argv[1:]:
         if current != wanted:
-            sys.stderr.write("README.md: the table of options is not what adapter/config.py says; run make docs\n")
+            sys.stderr.write("README.md: the table of options is not what adapter/options/ says; run make docs\n")
         return int(current != wanted)
     README.write_text(wanted)
     return 0

@@ -20,7 +20,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What the modules of each layer may import of adapter/. A layer is a folder, or one module of the package itself.
 CORE = {"errors", "payload", "http1", "throttle", "compression"}
-SETTINGS = {"config", "option", "parse", "ports"}
+SETTINGS = {"config", "option", "options", "parse", "ports"}
 SERVERS = {"http_server", "logs", "pacing", "port_owner"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -29,8 +29,9 @@ ALLOWED: dict[str, set[str]] = {
     "http1": {"errors", "payload"},
     "compression": {"errors", "payload"},
     "parse": {"errors", "throttle"},
-    "option": {"config", "parse"},
-    "config": {"errors", "throttle", "option", "parse"},
+    "option": {"parse"},
+    "options": {"option", "parse", "throttle"},
+    "config": {"errors", "option", "options"},
     "ports": {"errors", "config"},
     "logs": {"errors", "payload"},
     "supervisor": {"errors"},
