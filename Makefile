@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test lint types unit bench bench-quick fuzz docs lock clean
+.PHONY: help install run run-flask test lint types unit bench bench-quick fuzz soak docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,9 +37,13 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+# The core, whose branches are all covered, in one process; the rest, most of it waiting for processes, in two.
+CORE_TESTS := tests/payload tests/test_http1.py tests/test_throttle.py
+
 unit: $(INSTALLED)
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest $(CORE_TESTS)
 	$(BIN)/coverage report
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(CORE_TESTS))
 
 bench: $(INSTALLED) ## Compare the adapter with its peers and write docs/performance.md (needs gcc; about 15 minutes)
 	$(BIN)/python bench/run.py
@@ -49,6 +54,9 @@ bench-quick: $(INSTALLED) ## Warn where the adapter has become slower than bench
 fuzz: $(INSTALLED) ## Fuzz each parser for FUZZ_SECONDS (60); what is found stays in .cache/fuzz
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	for target in events responses connections; do $(BIN)/python -m fuzz.run $$target $(FUZZ_SECONDS) || exit 1; done
+
+soak: $(INSTALLED) ## SOAK_SECONDS (600) of mixed traffic for proxy and dev each, with an app that is killed at random
+	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
 
 docs: $(INSTALLED) ## Write the generated parts of README.md and docs/
 	$(BIN)/python docs/generate.py

@@ -21,7 +21,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
 from pathlib import Path
 
 from soak_traffic import MIX, Outcomes, Traffic
@@ -30,8 +29,8 @@ MIB = 1024 * 1024
 PATIENCE = 30.0
 # What may be gained between the warm-up and the end, in bytes of resident memory.
 MEMORY_DRIFT = 5 * MIB
-# The share of the time in which pools, caches and allocators find their size.
-WARM_UP = 0.2
+# How long pools, caches and allocators have to find their size before anything is measured, in seconds.
+WARM_UP = 15.0
 # How many samples, one a second, make the memory at a point of time: single ones depend on what is under way.
 SAMPLES = 10
 # How long after the last request its connections may take to go, in seconds: more than they may idle.
@@ -41,7 +40,7 @@ LIMITS = {"proxy": (20.0, 250.0), "dev": (100.0, 1000.0)}
 _PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
 COMMANDS = {
     "proxy": ["run", "--listen", "127.0.0.1:0", "--bandwidth", "unlimited"],
-    "dev": ["dev", "--port", "0", "--bandwidth", "unlimited", "--warm", "--environments", "20"],
+    "dev": ["dev", "--port", "0", "--bandwidth", "unlimited", "--environments", "10", "--provisioned", "10"],
 }
 READY = {"proxy": "the app is ready", "dev": "try        curl"}
 
@@ -112,20 +111,17 @@ class Gauge:
 
     @property
     def drift(self) -> float:
-        """How much more memory there is at the end than after the warm-up."""
-        warm = round(len(self.memory) * WARM_UP)
-        return statistics.median(self.memory[-SAMPLES:]) - statistics.median(self.memory[warm : warm + SAMPLES])
-
-
-def ask_once(port: int) -> None:
-    connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    connection.request("GET", "/small/first")
-    connection.getresponse().read()
-    connection.close()
+        """How much more memory there is in the last seconds than in the first."""
+        return statistics.median(self.memory[-SAMPLES:]) - statistics.median(self.memory[:SAMPLES])
 
 
 async def drive(adapter: Adapter, gauge: Gauge, *, rate: float, seconds: float) -> Outcomes:
-    traffic = Traffic(adapter.port, rate=rate, seconds=seconds)
+    """Warm up, be quiet, drive, be quiet; what became of the requests in between."""
+    warm_up = Traffic(adapter.port, "warm-up", rate=rate, seconds=WARM_UP)
+    await warm_up.run()
+    await asyncio.sleep(QUIET)
+    gauge.look()
+    traffic = Traffic(adapter.port, "soak", rate=rate, seconds=seconds)
     watching = asyncio.ensure_future(gauge.watch())  # noqa: TID251 (ended below, in any case)
     try:
         await traffic.run()
@@ -148,7 +144,7 @@ def problems(way: str, adapter: Adapter, gauge: Gauge, outcomes: Outcomes, execu
     if twice := [identifier for identifier, times in executed.items() if times > 1]:
         yield f"executed twice: {twice[:3]}"
     if gauge.drift > MEMORY_DRIFT:
-        yield f"memory: {gauge.drift / MIB:.1f} MB more at the end than after the warm-up"
+        yield f"memory: {gauge.drift / MIB:.1f} MB more in the last seconds than in the first"
     if gauge.descriptors[-1] > gauge.descriptors[0]:
         yield f"descriptors: {gauge.descriptors[0]} before, {gauge.descriptors[-1]} after"
     median, tail = LIMITS[way]
@@ -165,8 +161,8 @@ def table(outcomes: Outcomes, gauge: Gauge) -> Iterator[str]:
         yield f"{kind:10}" + "".join(f"{outcomes.counts[kind, column]:9}" for column in columns)
     times = outcomes.milliseconds
     yield f"small      p50 {percentile(times, 50):.1f} ms, p99 {percentile(times, 99):.1f} ms, max {max(times):.1f} ms"
-    yield f"memory     {gauge.memory[0] / MIB:.1f} MB at first, at most {max(gauge.memory) / MIB:.1f} MB"
-    yield f"           {gauge.drift / MIB:+.1f} MB from the warm-up to the end"
+    yield f"memory     {gauge.memory[0] / MIB:.1f} MB when warm, at most {max(gauge.memory) / MIB:.1f} MB"
+    yield f"           {gauge.drift / MIB:+.1f} MB from the first to the last {SAMPLES} s"
     yield f"descriptors {gauge.descriptors[0]} before, at most {max(gauge.descriptors)}, {gauge.descriptors[-1]} after"
 
 
@@ -175,9 +171,7 @@ def soak(way: str, *, rate: float, seconds: float) -> bool:
     with tempfile.TemporaryDirectory() as directory:
         record = Path(directory) / "record"
         with running(way, record) as adapter:
-            ask_once(adapter.port)
             gauge = Gauge(adapter.process.pid)
-            gauge.look()
             outcomes = asyncio.run(drive(adapter, gauge, rate=rate, seconds=seconds))
             executed = Counter(record.read_text().split())
             kills = executed.pop("killed", 0)

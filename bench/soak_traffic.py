@@ -31,9 +31,13 @@ class Outcomes:
 
 
 class Traffic:
-    """Asks ``port`` for ``seconds`` at ``rate`` requests a second, evenly spaced, of kinds drawn by a fixed lot."""
+    """Asks ``port`` for ``seconds`` at ``rate`` requests a second, evenly spaced, of kinds drawn by a fixed lot.
 
-    def __init__(self, port: int, *, rate: float, seconds: float) -> None:
+    ``name`` is in every request's ID.
+    """
+
+    def __init__(self, port: int, name: str, *, rate: float, seconds: float) -> None:
+        self._name = name
         self._url = f"http://127.0.0.1:{port}"
         self._rate = rate
         self._seconds = seconds
@@ -54,7 +58,7 @@ class Traffic:
                 await asyncio.sleep(max(0.0, due - monotonic()))
                 kind = self._lots.choices(list(MIX), weights=list(MIX.values()))[0]
                 self.outcomes.sent += 1
-                group.create_task(self._ask(session, kind, f"{kind}-{number}", due))
+                group.create_task(self._ask(session, kind, f"{self._name}-{kind}-{number}", due))
 
     async def _ask(self, session: ClientSession, kind: str, identifier: str, due: float) -> None:
         try:

@@ -1,0 +1,74 @@
+"""Measures a workload: Runtime API and app on both sides of each candidate, all of them up, one busy at a time."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from compare.adapters import ADAPTERS, environ
+from compare.fakes import FakeApp, FakeLambda
+from compare.peers import MissingPeer
+from compare.places import CACHE
+from compare.process import Process
+from compare.samples import Row, Sample, say, take_turns
+from compare.workloads import Workload
+
+
+class Candidate:
+    """One adapter at work on one workload; its processes end with ``stack``."""
+
+    def __init__(self, name: str, workload: Workload, *, count: int, folder: Path, stack: ExitStack) -> None:
+        self.name = name
+        self._workload = workload
+        self._count = count
+        command = ADAPTERS[name].command()
+        event = folder / "event.json"
+        event.write_bytes(workload.event)
+        self._app = stack.enter_context(FakeApp())
+        self._api = FakeLambda(event, slots=workload.slots)
+        stack.enter_context(self._api)
+        variables = environ(self._api.address, self._app.port, streams=workload.streams, slots=workload.slots)
+        self._process = stack.enter_context(Process(command, variables, log=CACHE / f"{name}.log"))
+        self._api.first_next_ns(self._process)
+        workload.expected.check(self._api.answer(folder / "answer", self._process), streamed=workload.streams)
+
+    def sample(self) -> Sample:
+        """Run the invocations of one sample."""
+        self._api.run(self._workload.warm_up, self._process)
+        before, app_before = self._process.cpu_ns(), self._app.cpu_ns()
+        measured = self._api.run(self._count, self._process)
+        cpu, app_cpu = self._process.cpu_ns() - before, self._app.cpu_ns() - app_before
+        wall = measured["wall_ns"]
+        sample = {
+            "cpu_us": cpu / self._count / 1000,
+            "p50_us": measured["p50_ns"] / 1000,
+            "p99_us": measured["p99_ns"] / 1000,
+            "first_p50_us": measured["first_p50_ns"] / 1000,
+            "first_p99_us": measured["first_p99_ns"] / 1000,
+            "per_second": self._count / wall * 1e9,
+            "mb_per_second": measured["bytes"] / wall * 1e3,
+            "memory_mb": self._process.peak_memory() / 1e6,
+        }
+        chosen = {name: sample[name] for name in self._workload.figures}
+        # How busy the fakes are: far below 1, they are not what limits a candidate.
+        return chosen | {"fakes_busy": max(measured["peer_cpu_ns"], app_cpu) / wall}
+
+
+def measure(workload: Workload, *, rounds: int, quick: bool, only: tuple[str, ...]) -> Row:
+    """The row of ``workload``."""
+    say(f"{workload.name}: {workload.title}")
+    candidates: list[Candidate] = []
+    missing: dict[str, str] = {}
+    with TemporaryDirectory(dir=CACHE) as folder, ExitStack() as stack:
+        for name in workload.subjects:
+            if name not in only:
+                continue
+            try:
+                count = workload.quick if quick else workload.count
+                candidates.append(Candidate(name, workload, count=count, folder=Path(folder), stack=stack))
+            except (MissingPeer, RuntimeError) as error:
+                missing[name] = str(error)
+                say(f"  {name} is missing: {error}")
+        samples = take_turns(candidates, rounds)
+    return Row(name=workload.name, title=workload.title, samples=samples, missing=missing)

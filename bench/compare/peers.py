@@ -1,0 +1,113 @@
+"""Gets the peers: each from its own registry, into the cache, and nothing of them into the product.
+
+A peer that cannot be had is named with the reason, and no figure is made up for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from compare.builds import installed_version, program, virtual_environment
+from compare.places import CACHE, REPOSITORY
+
+RUST_CRATE = "lambda_web_adapter"
+# The newest release and the newest pre-release; the latter alone knows Managed Instances.
+RUST_VERSIONS = {"rust": "0.9.1", "rust-rc": "1.0.0-rc1"}
+_FASTAPI_REQUIREMENTS = (
+    f"--constraint={REPOSITORY / 'constraints.txt'}",
+    f"--requirement={REPOSITORY / 'examples' / 'fastapi_app' / 'requirements.txt'}",
+)
+
+
+class MissingPeer(Exception):
+    """A peer that cannot be had; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """A program that is there: what runs it, and its version."""
+
+    path: Path
+    version: str
+
+
+def _or_missing(get: Callable[[], Peer]) -> Callable[[], Peer]:
+    """``get``, raising MissingPeer where an installer fails or a program is not there."""
+
+    @cache
+    def checked() -> Peer:
+        try:
+            return get()
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise MissingPeer(str(error)) from error
+
+    return checked
+
+
+def rust_adapter(name: str) -> Peer:
+    """The Rust adapter of ``RUST_VERSIONS[name]``, built by cargo if it is not there yet."""
+    version = RUST_VERSIONS[name]
+    root = CACHE / f"{RUST_CRATE}-{version}"
+    binary = root / "bin" / "lambda-adapter"
+    if not binary.exists():
+        cargo = [
+            "nice",
+            "cargo",
+            "install",
+            "--quiet",
+            "--locked",
+            "--root",
+            str(root),
+            "--version",
+            version,
+            RUST_CRATE,
+        ]
+        subprocess.run(cargo, check=True)
+    return Peer(path=binary, version=version)
+
+
+def _in_venv(name: str, package: str, executable: str, *requirements: str) -> Callable[[], Peer]:
+    def get() -> Peer:
+        binaries = virtual_environment(name, *(requirements or (package,)))
+        return Peer(path=binaries / executable, version=installed_version(binaries, package))
+
+    return _or_missing(get)
+
+
+def _nginx() -> Peer:
+    found = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if found is None:
+        raise MissingPeer("nginx is not installed; on Debian: apt-get install nginx-light")
+    said = subprocess.run([found, "-v"], check=True, capture_output=True, text=True).stderr
+    return Peer(path=Path(found), version=said.strip().rpartition("/")[2])
+
+
+def _emulator() -> Peer:
+    from tests.samples import VERSION, rie_binary
+
+    return Peer(path=rie_binary(), version=f"of aws-sam-cli {VERSION}")
+
+
+def _aiohttp() -> Peer:
+    binaries = REPOSITORY / ".venv" / "bin"
+    return Peer(path=binaries / "python", version=installed_version(binaries, "aiohttp"))
+
+
+PEERS: dict[str, Callable[[], Peer]] = {
+    "floor": _or_missing(lambda: Peer(path=program("relay"), version="C, substring scanning, no checks")),
+    "rust": _or_missing(lambda: rust_adapter("rust")),
+    "rust-rc": _or_missing(lambda: rust_adapter("rust-rc")),
+    "aiohttp": _or_missing(_aiohttp),
+    "mangum": _in_venv(
+        "mangum", "awslambdaric", "python", "awslambdaric==4.2.2", "mangum==0.22.0", *_FASTAPI_REQUIREMENTS
+    ),
+    "nginx": _or_missing(_nginx),
+    "mitmproxy": _in_venv("mitmproxy", "mitmproxy", "mitmdump", "mitmproxy>=11"),
+    "proxy.py": _in_venv("proxy-py", "proxy.py", "proxy", "proxy.py==2.4.10"),
+    "emulator": _or_missing(_emulator),
+}

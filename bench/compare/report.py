@@ -1,0 +1,143 @@
+"""The results as JSON, as Markdown, and as docs/performance.md; nothing in them names the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from compare.goals import GOALS, Goal
+from compare.samples import Row
+
+Results = dict[str, Any]
+
+# The columns, in words.
+_HEADINGS = {
+    "cpu_us": "CPU, µs",
+    "cpu_ms": "CPU, ms",
+    "p50_us": "p50, µs",
+    "p99_us": "p99, µs",
+    "first_p50_us": "first byte p50, µs",
+    "first_p99_us": "first byte p99, µs",
+    "per_second": "per second",
+    "mb_per_second": "MB/s",
+    "memory_mb": "peak memory, MB",
+    "fakes_busy": "fakes busy",
+    "start_ms": "exec → first /next, ms",
+    "seconds": "seconds",
+    "off_percent": "off, %",
+    "core_percent": "of a core, %",
+}
+_TITLES = {
+    "adapter": "**this adapter**",
+    "rust": "Rust adapter",
+    "rust-rc": "Rust adapter, pre-release",
+    "floor": "C relay",
+    "aiohttp": "aiohttp",
+    "mangum": "awslambdaric + Mangum",
+    "bare-python": "Python alone",
+    "app-alone": "the app alone",
+    "emulator": "official emulator",
+    "emulator-ours": "this adapter's local Lambda",
+}
+_INTRODUCTION = """\
+# Performance
+
+Written by `make bench`; the figures are one run's, on {machine}. Nothing but ratios of one run means anything: the
+candidates of a table were up together and took turns, figures are medians over the turns, ratios are medians of the
+ratios within a turn.
+
+CPU is the candidate's own, user and system, for each invocation or request; the app's is left out, but in cold starts.
+Latency is from the moment when the invocation was handed out to the last byte of its answer, the app's part included.
+*Fakes busy* is the busier of the two programs on both sides of a candidate: far below 1, it does not hold anybody up.
+{versions}
+
+![CPU time against the C relay's](performance.svg)
+"""
+
+
+def machine() -> dict[str, str]:
+    """The machine in general terms."""
+    return {
+        "cores": str(os.cpu_count()),
+        "architecture": platform.machine(),
+        "kernel": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+
+
+def as_json(rows: Iterable[Row], versions: Mapping[str, str], missing: Mapping[str, str]) -> Results:
+    """Everything that was measured."""
+    return {
+        "machine": machine(),
+        "versions": dict(versions),
+        "missing": dict(missing),
+        "rows": [
+            {
+                "name": row.name,
+                "title": row.title,
+                "missing": dict(row.missing),
+                "samples": {name: list(samples) for name, samples in row.samples.items()},
+            }
+            for row in rows
+        ],
+    }
+
+
+def rows_of(results: Results) -> dict[str, Row]:
+    """The rows in ``results``, by name."""
+    return {row["name"]: Row(**row) for row in results["rows"]}
+
+
+def as_markdown(results: Results) -> str:
+    """docs/performance.md."""
+    said = results["machine"]
+    where = f"{said['cores']} cores ({said['architecture']}), {said['kernel']}, {said['python']}"
+    versions = "\nVersions: " + ", ".join(f"{_title(name)} {version}" for name, version in results["versions"].items())
+    absent = "".join(f"\nMissing: {_title(name)}: {why}" for name, why in results["missing"].items())
+    rows = rows_of(results)
+    parts = [_INTRODUCTION.format(machine=where, versions=f"{versions}.{absent}"), _goals_table(rows)]
+    return "\n".join([*parts, *map(_row_table, rows.values())])
+
+
+def _goals_table(rows: Mapping[str, Row]) -> str:
+    lines = [
+        "## Goals\n",
+        "| workload | figure | against | goal | measured | |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [_goal_line(goal, rows) for goal in GOALS]
+    return "\n".join(lines) + "\n"
+
+
+def _goal_line(goal: Goal, rows: Mapping[str, Row]) -> str:
+    value = goal.measured(rows)
+    title = rows[goal.row].title if goal.row in rows else goal.row
+    against = (
+        _title(goal.than or goal.minus) + (" (difference)" if goal.minus else "") if goal.than or goal.minus else ""
+    )
+    verdict = "not measured" if value is None else "met" if goal.holds(value) else "**missed**"
+    shown = "" if value is None else f"{value:.2f}"
+    return f"| {title} | {_HEADINGS[goal.figure]} | {against} | {goal.bound} | {shown} | {verdict} |"
+
+
+def _row_table(row: Row) -> str:
+    figures = row.figures()
+    headings = " | ".join(_HEADINGS[figure] for figure in figures)
+    lines = [f"## {row.title[0].upper()}{row.title[1:]}\n", f"| | {headings} |", f"| --- |{' ---: |' * len(figures)}"]
+    for subject in row.samples:
+        cells = " | ".join(_cell(row.figure(subject, figure)) for figure in figures)
+        lines.append(f"| {_title(subject)} | {cells} |")
+    lines += [f"\nMissing: {_title(name)}: {why}" for name, why in row.missing.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _title(subject: str) -> str:
+    return _TITLES.get(subject, subject)
