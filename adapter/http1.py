@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HEAD_LIMIT = 1024 * 1024
 # A chunk-size line: 16 hex digits are more than any size; the rest is room for extensions, which are ignored.
 CHUNK_LINE_LIMIT = 4096
+# Nearly all lines of a chunked body's framing are shorter, in bytes; only for others more is looked at.
+_SHORT_LINE = 32
 
 # How many interim heads of one response are kept; more are skipped.
 _MAX_INTERIM = 16
@@ -205,17 +207,34 @@ class ResponseReader:
                 self._remaining -= len(piece)
                 if not self._remaining:
                     self._chunk_state = _DATA_END
+            elif used := self._take_whole_chunk(data[position:], pieces):
+                position += used
             else:
                 position += self._feed_line(data[position : position + CHUNK_LINE_LIMIT])
         if position < end:
             self.reusable = False
         return pieces
 
+    def _take_whole_chunk(self, data: memoryview, pieces: list[memoryview]) -> int:
+        """Take the chunk that ``data`` begins with, if all of it is there; give the number of bytes used, or 0."""
+        if self._chunk_state != _SIZE or self._pending:
+            return 0
+        line, newline, _ = bytes(data[:_SHORT_LINE]).partition(b"\n")
+        if not (newline and line.endswith(b"\r")):
+            return 0
+        start = len(line) + 1
+        end = start + _chunk_size(line[:-1])
+        # The empty chunk is the last one.
+        if end == start or bytes(data[end : end + 2]) != b"\r\n":
+            return 0
+        pieces.append(data[start:end])
+        return end + 2
+
     def _feed_line(self, data: memoryview) -> int:
         """Take one line of a chunked body's framing, or a part of it; give the number of bytes used."""
-        fresh = bytes(data[:32])
+        fresh = bytes(data[:_SHORT_LINE])
         found = fresh.find(b"\n")
-        if found < 0 and len(data) > 32:
+        if found < 0 and len(data) > _SHORT_LINE:
             fresh = bytes(data)
             found = fresh.find(b"\n")
         used = fresh if found < 0 else fresh[: found + 1]

@@ -374,6 +374,19 @@ def test_trailers_over_the_limit_are_refused() -> None:
         feed_all(reader, [line] * (HEAD_LIMIT // 4000 + 1))
 
 
+@pytest.mark.parametrize(
+    ("raw", "body"),
+    [
+        pytest.param(b"2;x=y\r\nab\r\n0\r\n\r\n", b"ab", id="extension"),
+        pytest.param(b"02 \r\n\r\n\r\n0\r\n\r\n", b"\r\n", id="line-ends-in-it"),
+        pytest.param(b"2;%s\r\nab\r\n1\r\nc\r\n0\r\n\r\n" % (b"x" * 40), b"abc", id="long-extension"),
+    ],
+)
+def test_a_chunk_is_the_same_whether_it_is_there_as_a_whole_or_not(raw: bytes, body: bytes) -> None:
+    for pieces in [[CHUNKED + raw], *cuts(CHUNKED + raw)]:
+        assert read(pieces).facts[2:] == (body, [], True, True)
+
+
 @given(chunks=st.lists(st.binary(min_size=1, max_size=60), max_size=8), data=st.data())
 def test_a_chunked_body_survives_any_chunking_and_any_cutting(chunks: list[bytes], data: st.DataObject) -> None:
     encoded = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)

@@ -65,7 +65,8 @@ def ascii_json(value: Any) -> str:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
         raise InvalidEvent(f"the event's request context cannot be a header: {error}") from error
-    if text.isascii() and text.isprintable():
+    # orjson escapes every control character but DEL.
+    if text.isascii() and "\x7f" not in text:
         return text
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 

@@ -72,12 +72,14 @@ def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> He
 
     Host cannot be nominated: it says whose request this is.
     """
-    kept = [header for header in headers if header[0].lower() not in dropped]
-    if len(kept) == len(headers):
-        return kept
-    nominated = {
-        name.strip().lower() for field, value in headers if field.lower() == "connection" for name in value.split(",")
-    }
+    kept: Headers = []
+    nominated: set[str] = set()
+    for header in headers:
+        name = header[0].lower()
+        if name not in dropped:
+            kept.append(header)
+        if name == "connection":
+            nominated.update([option.strip().lower() for option in header[1].split(",")])
     nominated.discard("host")
     if nominated:
         return [header for header in kept if header[0].lower() not in nominated]

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from adapter.payload.messages import ResponseHead
 
 # How long to pause between two probes, in seconds: next to nothing at first, since every millisecond is one of the cold
-# start, and more when the app is slow anyway.
-_FIRST_PROBE_PAUSE, _LAST_PROBE_PAUSE, _PROBE_PAUSE_GROWTH = 0.001, 0.05, 1.2
+# start, and more when the app is slow anyway. With this growth a pause is 2 % of the time that was waited already, and
+# so is what probing adds to an app's own start.
+_FIRST_PROBE_PAUSE, _LAST_PROBE_PAUSE, _PROBE_PAUSE_GROWTH = 0.001, 0.05, 1.02
 # How long one probe may take, in seconds.
 _PROBE_TIMEOUT = 10.0
 # How long a SnapStart hook may take, in seconds (Lambda's own bound for them).

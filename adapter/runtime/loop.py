@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from adapter.supervisor import AppProcess
 
 # After SIGTERM Lambda leaves the runtime about 300 ms (30 % of the 2 s of the shutdown phase), then it kills.
-SHUTDOWN_GRACE = 0.25
+# A third of that is for the rest of the end: the last answer, and the interpreter's own exit.
+SHUTDOWN_GRACE = 0.2
 # With AWS_LWA_ASYNC_INIT: stop probing in time for init to end within Lambda's 10 s.
 ASYNC_INIT_LIMIT = 9.8
 # Initialization types whose init phase Lambda does not bound by 10 s, so that there is nothing to be early for.

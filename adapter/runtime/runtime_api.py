@@ -6,10 +6,10 @@ Every invocation that ``next`` hands out is ended by exactly one of ``send_respo
 
 from __future__ import annotations
 
-import base64
 from select import POLLIN, poll
 
 import orjson
+import pybase64
 
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
 from adapter.http1 import ResponseReader
@@ -196,7 +196,7 @@ class ResponseStream:
         """End a response that cannot be completed, with the error as trailers. Lambda counts the invocation as done."""
         trailers = (
             f"0\r\n{_ERROR_TYPE_TRAILER}: {error.lambda_type}\r\n"
-            f"{_ERROR_BODY_TRAILER}: {base64.b64encode(_error_body(error)).decode()}\r\n\r\n"
+            f"{_ERROR_BODY_TRAILER}: {pybase64.b64encode(_error_body(error)).decode()}\r\n\r\n"
         )
         return self._end([trailers.encode()])
 

@@ -30,6 +30,8 @@ class Signals:
         self._grace = grace
         self.received: int | None = None
         self._read_end, self._write_end = os.pipe()
+        self._poller = poll()
+        self._poller.register(self._read_end, POLLIN)
         for descriptor in (self._read_end, self._write_end):
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
@@ -45,17 +47,13 @@ class Signals:
 
     def clear(self) -> None:
         """Take note of everything that has happened so far."""
-        try:
-            while os.read(self._read_end, 1024):
-                pass
-        except BlockingIOError:
-            return
+        # For every invocation, so it must not cost an exception to learn that nothing has happened.
+        while self._poller.poll(0):
+            os.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
         """Pause until something happens, at most for ``seconds``."""
-        poller = poll()
-        poller.register(self._read_end, POLLIN)
-        poller.poll(None if seconds is None else seconds * 1000)
+        self._poller.poll(None if seconds is None else seconds * 1000)
         self.clear()
 
     def wake(self) -> None:

@@ -282,7 +282,7 @@ def test_a_unix_socket_is_connected_to_by_its_path(tmp_path: Path) -> None:
 UNREACHABLE = [
     pytest.param(Address(path="/nowhere/app.sock"), id="no-unix-socket"),
     pytest.param(Address(host="127.0.0.1", port=1), id="nobody-listens"),
-    pytest.param(Address(host="..", port=80), id="no-host-name"),
+    pytest.param(Address(host="ü..", port=80), id="no-host-name"),
 ]
 
 
