@@ -29,12 +29,23 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     except ConfigurationError as error:
         return _refuse(error, environ)
 
-    def start_app() -> AppProcess:
-        return AppProcess(command, environ={**environ, "PORT": str(port)}, directory=config.app_dir)
-
+    descriptors = None
     if listen is not None:
+        import resource  # the runtime does not need it
+
         # Before there can be any.
         adopt_orphans()
+        # What the proxy allows itself later is not for the app: there are programs that cannot bear many.
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+    def start_app() -> AppProcess:
+        return AppProcess(
+            command,
+            environ={**environ, "PORT": str(port)},
+            directory=config.app_dir,
+            descriptors=descriptors,
+        )
+
     process = start_app() if command else None
 
     from adapter.logs import Log, write_stderr

@@ -60,10 +60,18 @@ def release_signals() -> None:
 class AppProcess:
     """The app that ``command`` starts. ``pid`` is also its process group.
 
-    Raises OSError where no descriptor or no process is left for it.
+    ``descriptors`` is the soft limit that it gets, where ours has been changed meanwhile. Raises OSError where no
+    descriptor or no process is left for it.
     """
 
-    def __init__(self, command: list[str], *, environ: Mapping[str, str], directory: str | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        environ: Mapping[str, str],
+        directory: str | None = None,
+        descriptors: int | None = None,
+    ) -> None:
         parent = os.getpid()
         read_end, write_end = os.pipe()
         # Whoever started the adapter may ignore SIGCHLD, and then the kernel forgets exit codes.
@@ -74,7 +82,7 @@ class AppProcess:
         try:
             pid = os.fork()
             if pid == 0:
-                _become(command, environ=environ, directory=directory, stderr=write_end, parent=parent)
+                _become(command, environ, directory, descriptors=descriptors, stderr=write_end, parent=parent)
         except OSError:
             os.close(read_end)
             raise
@@ -238,7 +246,13 @@ def _read(path: str) -> str:
 
 
 def _become(
-    command: list[str], *, environ: Mapping[str, str], directory: str | None, stderr: int, parent: int
+    command: list[str],
+    environ: Mapping[str, str],
+    directory: str | None,
+    *,
+    descriptors: int | None,
+    stderr: int,
+    parent: int,
 ) -> NoReturn:
     """In the child: turn into the app. Nothing of ours may run on if that fails."""
     code = _NOT_EXECUTABLE
@@ -246,6 +260,8 @@ def _become(
         os.setpgid(0, 0)
         os.dup2(stderr, 2)
         _restore_signals(parent)
+        if descriptors is not None:
+            _limit_descriptors(descriptors)
         if directory is not None:
             os.chdir(directory)
         os.execvpe(command[0], command, environ)
@@ -272,6 +288,13 @@ def _restore_signals(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(128 + _signal.SIGKILL)
+
+
+def _limit_descriptors(soft: int) -> None:
+    import resource  # the runtime, which is waited for, has no use for it
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _ignore_os_error(call: Callable[[], None]) -> None:

@@ -30,7 +30,7 @@ PATIENCE = 30.0
 # What may be gained between the warm-up and the end, in bytes of resident memory.
 MEMORY_DRIFT = 5 * MIB
 # How long pools, caches and allocators have to find their size before anything is measured, in seconds.
-WARM_UP = 15.0
+WARM_UP = 30.0
 # How many samples, one a second, make the memory at a point of time: single ones depend on what is under way.
 SAMPLES = 10
 # How long after the last request its connections may take to go, in seconds: more than they may idle.
@@ -162,6 +162,8 @@ def table(outcomes: Outcomes, gauge: Gauge) -> Iterator[str]:
     times = outcomes.milliseconds
     yield f"small      p50 {percentile(times, 50):.1f} ms, p99 {percentile(times, 99):.1f} ms, max {max(times):.1f} ms"
     yield f"memory     {gauge.memory[0] / MIB:.1f} MB when warm, at most {max(gauge.memory) / MIB:.1f} MB"
+    fifths = [gauge.memory[share * len(gauge.memory) // 5 :][: max(1, len(gauge.memory) // 5)] for share in range(5)]
+    yield "           " + ", ".join(f"{statistics.median(fifth) / MIB:.1f}" for fifth in fifths) + " MB in each fifth"
     yield f"           {gauge.drift / MIB:+.1f} MB from the first to the last {SAMPLES} s"
     yield f"descriptors {gauge.descriptors[0]} before, at most {max(gauge.descriptors)}, {gauge.descriptors[-1]} after"
 

@@ -1,7 +1,7 @@
 """Writes the generated parts of the docs: the table of options in README.md, from the option table in the code.
 
-    python docs/generate.py           write them
-    python docs/generate.py --check   exit 1 if they are not what the code says
+python docs/generate.py           write them
+python docs/generate.py --check   exit 1 if they are not what the code says
 """
 
 from __future__ import annotations

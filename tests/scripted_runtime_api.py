@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 # How long a test waits for something that must come, in seconds.
 PATIENCE = 20.0
@@ -122,7 +122,7 @@ class ScriptedRuntimeApi:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def __enter__(self) -> ScriptedRuntimeApi:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

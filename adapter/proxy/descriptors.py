@@ -8,17 +8,20 @@ import resource
 RESERVED = 64
 # A client's own connection, and the one to the app that its request takes.
 PER_CLIENT = 2
+# macOS calls its hard limit infinite and takes no more than this (sys/syslimits.h).
+OPEN_MAX = 10_240
 
 
 def raise_limit() -> int:
     """Allow this process as many descriptors as it may allow itself; the number. Shells begin with 1,024 or 256."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceiling = OPEN_MAX if hard == resource.RLIM_INFINITY else hard
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
     except (OSError, ValueError):
-        # macOS calls its hard limit infinite and takes less than that.
+        # A container may forbid it; what there is will do.
         return soft
-    return hard
+    return ceiling
 
 
 def connection_cap(descriptors: int, wanted: int | None) -> int:

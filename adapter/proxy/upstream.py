@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
+import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.http1 import ResponseReader
+from adapter.http_server.client_watch import undelivered
 
 if TYPE_CHECKING:
     from adapter.config import Config
@@ -233,8 +236,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once; an exchange that is under way is cancelled by it."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._transport is None:
+            return
+        if undelivered(self._transport):
+            # The end would queue behind what an app that is stuck does not read; a reset overtakes it.
+            linger = struct.pack("ii", 1, 0)
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._transport.abort()
 
     @property
     def _current(self) -> ResponseReader:

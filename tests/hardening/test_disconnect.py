@@ -88,15 +88,24 @@ async def begin(client: RawClient, stage: str) -> None:
 SLOWEST = [0.0]
 
 
-@pytest.mark.parametrize("how", ["reset", "close", "half-close"])
+STAGES = {
+    "/silent": "before-the-head",
+    "/stream": "mid-stream",
+    "/throttled": "while-throttled",
+    "/reads": "mid-upload",
+}
+
+
 @pytest.mark.parametrize(
-    "stage",
+    ("stage", "how"),
     [
-        pytest.param("/silent", id="before-the-head"),
-        pytest.param("/stream", id="mid-stream"),
-        pytest.param("/throttled", id="while-throttled"),
-        pytest.param("/reads", id="mid-upload"),
-        pytest.param("/full", id="mid-upload-to-an-app-that-does-not-read"),
+        *(
+            pytest.param(stage, how, id=f"{name}-{how}")
+            for stage, name in STAGES.items()
+            for how in ("reset", "close", "half-close")
+        ),
+        # What such a client could not get rid of holds up any other end of its connection.
+        pytest.param("/full", "reset", id="mid-upload-to-an-app-that-does-not-read"),
     ],
 )
 async def test_the_apps_request_is_cancelled_within_a_second(watched: Watched, stage: str, how: str) -> None:
@@ -104,8 +113,7 @@ async def test_the_apps_request_is_cancelled_within_a_second(watched: Watched, s
         await begin(client, stage)
         await asyncio.to_thread(watched.begun.get, timeout=PATIENCE)
         left = monotonic()
-        if how == "reset" or stage == "/full":
-            # What the client could not get rid of does not hold up its end.
+        if how == "reset":
             client.leave()
         elif how == "close":
             client.writer.close()
@@ -117,4 +125,7 @@ async def test_the_apps_request_is_cancelled_within_a_second(watched: Watched, s
 
 
 def test_figure() -> None:
-    figures.show("client disconnect", f"the app's request cancelled within {SLOWEST[0] * 1000:.0f} ms at 5 stages")
+    figures.show(
+        "client disconnect",
+        f"the app's request cancelled within {SLOWEST[0] * 1000:.0f} ms at {len(STAGES) + 1} stages",
+    )

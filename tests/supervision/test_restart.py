@@ -134,3 +134,9 @@ def test_a_start_that_fails_for_want_of_descriptors_is_tried_again(reports: Repo
         supervisor.wait_until_ready(2)
         supervisor.signal(SIGTERM)
         assert supervisor.exit_code() == 0
+
+
+def test_every_life_gets_as_many_descriptors_as_the_first_although_the_proxy_allows_itself_more() -> None:
+    command = shell("echo descriptors: $(ulimit -S -n) >&2; exit 1")
+    with Supervisor("--restart", "always", command=command, begin="ulimit -S -n 123;") as supervisor:
+        supervisor.wait_for_line("descriptors: 123", count=2)
