@@ -88,7 +88,9 @@ def _refusal(config: Config, error: OSError, port: int, way_out: str) -> str:
     """A mistake in the words of the option table: name, value, what is wrong, the way out."""
     if error.errno == errno.EADDRINUSE:
         source = _source(config, way_out)
-        return f"{source}: '{port}' is taken{_owner(port)}; use another one, for example {way_out}{port % 65535 + 1}"
+        # Two further on: a local Lambda takes two ports in a row, and another one is what is there most often.
+        free = (port + 1) % 65535 + 1
+        return f"{source}: '{port}' is taken{_owner(port)}; use another one, for example {way_out}{free}"
     if error.errno == errno.EACCES:
         return f"{_source(config, way_out)}: '{port}' may not be used without more rights; use {way_out}3000 or above"
     source = config.sources["dev_host"] if config.sources["dev_host"] != "default" else "--host"

@@ -95,7 +95,9 @@ def details(visit: Visit) -> list[str]:
     if visit.client_left:
         parts.append("client left")
     if visit.error_type:
-        parts.append(f"{visit.error_type}: {visit.error_message}" if visit.error_message else visit.error_type)
+        # The first line: an init error goes on with the app's last words, which the terminal has shown already.
+        message = visit.error_message.partition("\n")[0]
+        parts.append(f"{visit.error_type}: {message}" if message else visit.error_type)
     return parts
 
 

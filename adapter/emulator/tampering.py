@@ -76,9 +76,13 @@ async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> P
         start = meter.body_start(piece)
         body = len(piece) - start
         if body > room:
-            if head := piece[: start + room]:
+            cut = start + room
+            if head := piece[:cut]:
                 yield head
             then()
+            # Nothing is left out in between: either the stream is broken off here, or all of it goes on.
+            if original.failure is None:
+                yield piece[cut:]
             while rest := await original.read():
                 yield rest
             return

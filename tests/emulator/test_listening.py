@@ -49,12 +49,12 @@ def test_every_port_that_is_taken_is_reported_with_its_owner_and_a_way_out() -> 
         owner = f"pid {os.getpid()} ("
         first, second = refusal({"dev_port": str(url), "invoke_port": str(invoke)})
         assert first.startswith(f"--port: '{url}' is taken by {owner}")
-        assert first.endswith(f"--port {url % 65535 + 1}")
+        assert first.endswith(f"--port {(url + 1) % 65535 + 1}")
         assert second.startswith(f"--invoke-port: '{invoke}' is taken by {owner}")
-        assert second.endswith(f"--invoke-port {invoke % 65535 + 1}")
+        assert second.endswith(f"--invoke-port {(invoke + 1) % 65535 + 1}")
         (door,) = refusal({"front_doors": f"alb:{alb}", "invoke_port": "0"})
         assert door.startswith(f"--front-door: '{alb}' is taken by {owner}")
-        assert door.endswith(f"--front-door alb:{alb % 65535 + 1}")
+        assert door.endswith(f"--front-door alb:{(alb + 1) % 65535 + 1}")
 
 
 def test_a_variable_is_named_where_it_was_one() -> None:

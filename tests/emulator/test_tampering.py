@@ -36,3 +36,10 @@ async def test_two_faults_may_strike_one_stream() -> None:
         response = await local.request("GET", "/")
         assert (response.body, response.complete) == (b"0123", False)
         assert (await local.visit()).error_type == "Runtime.TruncatedResponse"
+
+
+async def test_a_kill_leaves_nothing_out_of_what_has_left_the_app_by_then() -> None:
+    async with local_lambda(streaming(HEAD + BODY[:7], BODY[7:]), faults="kill=4") as local:
+        response = await local.request("GET", "/")
+        assert BODY.startswith(response.body)
+        assert response.complete == (response.body == BODY)
