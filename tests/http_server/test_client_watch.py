@@ -131,7 +131,7 @@ async def test_a_client_that_goes_away_is_noticed_while_its_body_is_left_unread(
     async with serving(serve) as running, raw_client(running.port) as client:
         await client.send(UPLOAD)
         await happened(asked)
-        # More than is read for nobody, so that the socket is left alone, and little enough for the end to follow at once.
+        # More than is read for nobody, so the socket is left alone; little enough for the end to follow at once.
         client.writer.write(b"x" * 300_000)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(cancelled.wait(), 0.05)
