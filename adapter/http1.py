@@ -76,6 +76,8 @@ class ResponseReader:
         "_chunk_state",
         "_framing",
         "_interim_bytes",
+        "_last_size",
+        "_last_size_line",
         "_pending",
         "_remaining",
         "_trailer_bytes",
@@ -94,6 +96,8 @@ class ResponseReader:
         # Bytes of an unfinished head or line.
         self._pending = b""
         self._interim_bytes = 0
+        self._last_size_line = b""
+        self._last_size = 0
         self._trailer_bytes = 0
         self.head: ResponseHead | None = None
         self.interim: list[ResponseHead] = []
@@ -112,9 +116,10 @@ class ResponseReader:
         Raises InvalidAppResponse for anything that is not one HTTP/1 response.
         """
         if self.head is None:
-            data = self._feed_head(data)
-            if self.head is None:
+            rest = self._feed_head(data)
+            if rest is None:
                 return []
+            data = rest
         if self.complete:
             # More than the response: nothing that follows can be trusted to be a next one.
             self.reusable = self.reusable and not data
@@ -145,8 +150,8 @@ class ResponseReader:
         missing = f", {self._remaining} bytes short" if self._framing == _LENGTH else " within a chunked body"
         raise TruncatedResponse(f"the connection was closed{missing}")
 
-    def _feed_head(self, data: memoryview) -> memoryview:
-        """Take head bytes; give what follows the final head (its body)."""
+    def _feed_head(self, data: memoryview) -> memoryview | None:
+        """Take head bytes; give what follows the final head (its body), or None while that is incomplete."""
         pending = self._pending + bytes(data)
         start = 0
         while True:
@@ -157,7 +162,7 @@ class ResponseReader:
             if end < 4:
                 self._pending = pending[start:]
                 _check_unfinished_head(self._pending)
-                return data[:0]
+                return None
             head = _parse_head(pending[start:end])
             if head.status >= 200 or head.status == 101:
                 break
@@ -207,7 +212,7 @@ class ResponseReader:
                 self._remaining -= len(piece)
                 if not self._remaining:
                     self._chunk_state = _DATA_END
-            elif used := self._take_whole_chunk(data[position:], pieces):
+            elif used := self._take_whole_chunks(data[position:], pieces):
                 position += used
             else:
                 position += self._feed_line(data[position : position + CHUNK_LINE_LIMIT])
@@ -215,20 +220,30 @@ class ResponseReader:
             self.reusable = False
         return pieces
 
-    def _take_whole_chunk(self, data: memoryview, pieces: list[memoryview]) -> int:
-        """Take the chunk that ``data`` begins with, if all of it is there; give the number of bytes used, or 0."""
+    def _take_whole_chunks(self, data: memoryview, pieces: list[memoryview]) -> int:
+        """Take the chunks that ``data`` begins with and has to their end; give the number of bytes used, perhaps 0."""
         if self._chunk_state != _SIZE or self._pending:
             return 0
-        line, newline, _ = bytes(data[:_SHORT_LINE]).partition(b"\n")
-        if not (newline and line.endswith(b"\r")):
-            return 0
-        start = len(line) + 1
-        end = start + _chunk_size(line[:-1])
-        # The empty chunk is the last one.
-        if end == start or bytes(data[end : end + 2]) != b"\r\n":
-            return 0
-        pieces.append(data[start:end])
-        return end + 2
+        used = 0
+        line = bytes(data[:_SHORT_LINE])
+        while newline := line.find(b"\n") + 1:
+            size_line = line[:newline]
+            # Nearly all chunks of a stream have one size.
+            if size_line != self._last_size_line:
+                if not size_line.endswith(b"\r\n"):
+                    break
+                self._last_size = _chunk_size(size_line[:-2])
+                self._last_size_line = size_line
+            start = used + newline
+            end = start + self._last_size
+            ahead = bytes(data[end : end + 2 + _SHORT_LINE])
+            # The empty chunk is the last one.
+            if end == start or not ahead.startswith(b"\r\n"):
+                break
+            pieces.append(data[start:end])
+            used = end + 2
+            line = ahead[2:]
+        return used
 
     def _feed_line(self, data: memoryview) -> int:
         """Take one line of a chunked body's framing, or a part of it; give the number of bytes used."""
