@@ -158,7 +158,7 @@ def response_parts(
 
 
 def decoded_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes:
-    """The bytes of a ``body`` field; null is empty.
+    """The bytes of a ``body`` field; null is empty, and base64 may be a memoryview of its text.
 
     Raises ``failure`` when the body is not a string, or not canonical base64 (white space and trailing text are
     errors: whoever wrote them meant something else) where ``is_base64`` says so.
@@ -167,20 +167,20 @@ def decoded_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> byte
         raise failure(f"the base64 flag is {glimpse(is_base64)}, not true or false")
     if body is None:
         return b""
-    if not isinstance(body, str):
-        raise failure(f"the body is of type {type(body).__name__}, not a string")
-    if is_base64:
+    if isinstance(body, memoryview) or (is_base64 and isinstance(body, str)):
         try:
             return pybase64.b64decode(body, validate=True)
         except Base64Error as error:
             raise failure(f"the body is not base64: {error}") from error
+    if not isinstance(body, str):
+        raise failure(f"the body is of type {type(body).__name__}, not a string")
     try:
         return body.encode()
     except UnicodeEncodeError as error:
         raise failure("the body contains a lone surrogate, which has no UTF-8 form") from error
 
 
-def event_body(headers: Headers, body: bytes) -> tuple[str, bool]:
+def event_body(headers: Headers, body: bytes | bytearray) -> tuple[str, bool]:
     """A request body as front doors write it into an event: the text and whether it is base64.
 
     Only the types of AWS's list are text, forms are not. Bytes of such a type that are not UTF-8 become base64 as well.

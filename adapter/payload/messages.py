@@ -35,7 +35,7 @@ class Invocation:
         self,
         *,
         request_id: str,
-        event: bytes,
+        event: bytes | bytearray,
         deadline_ms: int = 0,
         trace_id: str = "",
         invoked_function_arn: str = "",
@@ -62,7 +62,9 @@ class Request:
 
     __slots__ = ("body", "headers", "method", "target")
 
-    def __init__(self, *, method: str, target: str, headers: list[tuple[str, str]], body: bytes = b"") -> None:
+    def __init__(
+        self, *, method: str, target: str, headers: list[tuple[str, str]], body: bytes | bytearray = b""
+    ) -> None:
         self.method: Final = method
         self.target: Final = target
         self.headers: Final = headers

@@ -37,7 +37,7 @@ class PassThrough(Codec):
     def matches(self, event: Any) -> bool:
         return not any(codec.matches(event) for codec in self._http_formats)
 
-    def request_of(self, raw: bytes, path: str) -> Request:
+    def request_of(self, raw: bytes | bytearray, path: str) -> Request:
         """The request for an event's own bytes."""
         return Request(method="POST", target=path, headers=[*_JSON], body=raw)
 

@@ -124,7 +124,7 @@ class App:
             self._connection.close()
             self._connection = None
 
-    def _send(self, parts: tuple[bytes, ...], deadline: float | None) -> Connection:
+    def _send(self, parts: tuple[bytes | bytearray, ...], deadline: float | None) -> Connection:
         connection = self._take_idle()
         if connection is not None:
             try:
@@ -144,7 +144,7 @@ class App:
         return connection
 
 
-def _sent_over(connection: Connection, parts: tuple[bytes, ...], deadline: float | None) -> Connection:
+def _sent_over(connection: Connection, parts: tuple[bytes | bytearray, ...], deadline: float | None) -> Connection:
     """``connection`` with ``parts`` on their way; closed where that fails."""
     connection.deadline = deadline
     try:

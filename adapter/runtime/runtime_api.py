@@ -71,7 +71,7 @@ class RuntimeApi:
         answer = self._get(self._next_request, stopped)
         return None if answer is None else _invocation(*answer)
 
-    def _get(self, request: bytes, stopped: Callable[[], bool]) -> tuple[ResponseHead, bytes] | None:
+    def _get(self, request: bytes, stopped: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
         """The answer to a GET that may take hours, which must be a 200; None when woken up and ``stopped()``."""
         connection = self.connect()
         connection.send((request,))
@@ -88,7 +88,7 @@ class RuntimeApi:
             self.close()
         if head.status != 200:
             raise RuntimeApiError(f"status {head.status}: {body[:200].decode('utf-8', 'replace')}")
-        return head, bytes(body)
+        return head, body
 
     def send_response(self, invocation: Invocation, parts: Sequence[bytes], content_type: str) -> str:
         """Answer with a whole payload. Gives an empty text, or what Lambda found wrong with it (413: too large)."""
@@ -286,7 +286,7 @@ def _wait_for_either(connection: Connection, wake_up: int, stopped: Callable[[],
             return False
 
 
-def _invocation(head: ResponseHead, event: bytes) -> Invocation:
+def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
     headers = _lower(head)
     try:
         return Invocation(

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_plus
 from adapter.payload.messages import Request, ResponseHead
 
 Pairs = list[tuple[str, str]]
-Canonical = tuple[str, str, Pairs, bytes]
+Canonical = tuple[str, str, Pairs, bytes | bytearray]
 
 #: Requests: repeated headers are joined with a comma, cookies into one header.
 JOINED_REQUESTS = {"http-api", "alb", "lattice-v1"}

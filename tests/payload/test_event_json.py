@@ -1,0 +1,186 @@
+"""Reading an event's JSON: no key comes twice unseen, and a large body changes nothing but the way it is read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.errors import InvalidEvent
+from adapter.payload.event_json import read_event
+from adapter.payload.formats import PASS_THROUGH
+
+
+def http_event(**changes: Any) -> dict[str, Any]:
+    return {
+        "version": "2.0",
+        "rawPath": "/api/items",
+        "rawQueryString": "x=1",
+        "headers": {"host": "h.example", "accept": "*/*"},
+        "requestContext": {"http": {"method": "GET"}, "stage": "$default"},
+    } | changes
+
+
+def body_of(raw: bytes | bytearray) -> bytes | bytearray:
+    codec, event = read_event(raw)
+    assert codec.name == "http-api"
+    return codec.decode_request(event).body
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(orjson.dumps(http_event())[:-1] + b',"body":"1","body":"2"}', id="at-the-top"),
+        pytest.param(orjson.dumps(http_event()).replace(b'"host":', b'"host":"other", "host":'), id="in-the-headers"),
+        pytest.param(orjson.dumps(http_event()).replace(b'"stage":', b'"\\u0073tage":1,"stage":'), id="escaped"),
+    ],
+)
+def test_an_http_event_in_which_a_key_comes_twice_is_invalid(raw: bytes) -> None:
+    with pytest.raises(InvalidEvent, match=r"the event has the key '\w+' twice in one object"):
+        body_of(raw)
+
+
+# What a JSON text is made of that somebody hides a key in, or what looks like a key.
+FRAGMENTS = st.lists(
+    st.sampled_from(
+        [
+            *("x", "body", ",", ":", "{", "}", '"', '\\"', "\\\\", "\\n", "\\u0022", "é", " "),
+            *('","body":"', '","n":"', '"body":""', '","x\\"body":"', '"},"o":{"body":"'),
+        ]
+    ),
+    max_size=6,
+).map("".join)
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def judged(raw: bytes) -> bytes | None:
+    """The body by the standard library alone; None where the event is no good."""
+    try:
+        event = json.loads(raw, object_pairs_hook=unique_keys)
+        if event.get("isBase64Encoded"):
+            return base64.b64decode(event["body"], validate=True)
+    except (ValueError, AssertionError):
+        return None
+    return event["body"].encode() if isinstance(event.get("body"), str) else None
+
+
+@pytest.mark.parametrize("padding", [0, 70_000], ids=["small", "large"])
+@pytest.mark.parametrize("is_base64", ["false", "true"])
+@given(before=FRAGMENTS, body=FRAGMENTS, after=FRAGMENTS)
+def test_no_key_that_comes_twice_hides_in_an_event(
+    padding: int, is_base64: str, before: str, body: str, after: str
+) -> None:
+    members = f'"n":"{before}","o":{{"body":""}},"body":"{"a" * padding}{body}","z":"{after}"'
+    members += f',"isBase64Encoded":{is_base64}}}'
+    raw = orjson.dumps(http_event())[:-1] + b"," + members.encode()
+    try:
+        read = body_of(raw)
+    except InvalidEvent:
+        assert judged(raw) is None
+    else:
+        assert read == judged(raw)
+
+
+LARGE = "a" * 70_000
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        pytest.param(f'"body":"{LARGE}","body":"{LARGE}"', id="two-large-bodies"),
+        pytest.param(f'"body":"{LARGE}","body":""', id="then-an-empty-one"),
+        pytest.param(f'"body":"","body":"{LARGE}"', id="after-an-empty-one"),
+        pytest.param(f'"o":{{"body":"{LARGE}","body":""}}', id="within-another-object"),
+        pytest.param(f'"n":"{LARGE}","n":"","body":""', id="another-large-value"),
+        pytest.param(f'"x\\"body":"{LARGE}","x\\"body":"","body":""', id="a-key-that-ends-like-body"),
+    ],
+)
+@pytest.mark.parametrize("flag", [True, False], ids=["base64", "text"])
+def test_a_key_that_comes_twice_in_a_large_event_is_found(member: str, flag: bool) -> None:
+    raw = orjson.dumps(http_event(isBase64Encoded=flag))[:-1] + b"," + member.encode() + b"}"
+    with pytest.raises(InvalidEvent, match="twice in one object"):
+        body_of(raw)
+
+
+@pytest.mark.parametrize(
+    "body", [LARGE, LARGE + '"', LARGE + "\\", "é" + LARGE], ids=["plain", "quote", "slash", "utf-8"]
+)
+@pytest.mark.parametrize("indent", [None, 1], ids=["compact", "indented"])
+def test_a_large_body_comes_through_in_any_style(body: str, indent: int | None) -> None:
+    assert body_of(json.dumps(http_event(body=body), indent=indent).encode()) == body.encode()
+    assert body_of(orjson.dumps(http_event(body=body))) == body.encode()
+
+
+def test_an_http_event_that_is_nested_too_deep_is_invalid() -> None:
+    deep = orjson.dumps(http_event())[:-1] + b',"ignored":' + b"[" * 500 + b"]" * 500 + b"}"
+    with pytest.raises(InvalidEvent, match="nested too deep"):
+        body_of(deep)
+
+
+def test_an_http_event_may_be_written_in_any_style() -> None:
+    event = http_event(numbers=[1e999, 2**70], body="é")
+    assert body_of(json.dumps(event, indent=1).replace("Infinity", "1").encode()) == "é".encode()
+
+
+LARGE_BINARY = bytes(range(256)) * 300
+LARGE_BASE64 = base64.b64encode(LARGE_BINARY).decode()
+
+
+@pytest.mark.parametrize("indent", [None, 1], ids=["compact", "indented"])
+@pytest.mark.parametrize("escaped", [False, True], ids=["plain", "escaped-slashes"])
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_a_large_base64_body_comes_through_in_any_style(
+    kind: type[bytes | bytearray], escaped: bool, indent: int | None
+) -> None:
+    separators = None if indent else (",", ":")
+    raw = json.dumps(http_event(body=LARGE_BASE64, isBase64Encoded=True), indent=indent, separators=separators)
+    assert body_of(kind(raw.replace("/", "\\/" if escaped else "/").encode())) == LARGE_BINARY
+
+
+def test_a_large_base64_body_is_read_where_it_was_received() -> None:
+    raw = bytearray(orjson.dumps(http_event(body=LARGE_BASE64, isBase64Encoded=True)))
+    _, event = read_event(raw)
+    assert event["body"].obj is raw
+    assert event | {"body": LARGE_BASE64} == orjson.loads(raw)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"o": {"body": LARGE_BASE64}, "body": "AAAA"}, id="another-body-is-large"),
+        pytest.param({"o": {"body": LARGE_BASE64}, "body": "(left out)"}, id="another-body-and-the-mark"),
+        pytest.param({"body": LARGE_BASE64 + "!"}, id="not-base64"),
+        pytest.param({"body": "A" + LARGE_BASE64}, id="not-whole"),
+    ],
+)
+def test_a_large_event_is_decoded_by_its_own_body_alone(changes: dict[str, Any]) -> None:
+    raw = orjson.dumps(http_event(isBase64Encoded=True, **changes))
+    if (expected := judged(raw)) is not None:
+        assert body_of(raw) == expected
+    else:
+        with pytest.raises(InvalidEvent, match="not base64"):
+            body_of(raw)
+
+
+def test_a_large_event_that_is_not_http_keeps_its_text() -> None:
+    codec, event = read_event(orjson.dumps({"body": LARGE_BASE64, "isBase64Encoded": True}))
+    assert codec is PASS_THROUGH
+    assert event["body"] == LARGE_BASE64
+
+
+@pytest.mark.parametrize(
+    "body", [[LARGE_BASE64], None, 1, {"body": LARGE_BASE64}], ids=["list", "null", "number", "object"]
+)
+def test_a_large_event_whose_body_is_no_text_is_read_as_any_other(body: Any) -> None:
+    raw = orjson.dumps(http_event(padding=LARGE, body=body, isBase64Encoded=True))
+    _, event = read_event(raw)
+    assert event == orjson.loads(raw)
