@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test lint types unit bench bench-quick fuzz soak docs lock clean
+.PHONY: help install run run-flask test lint types unit compiled bench bench-quick fuzz soak docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,7 +28,7 @@ run: $(INSTALLED) ## Lambda on this machine, with the FastAPI example in it
 run-flask: $(INSTALLED) ## The same with the Flask example
 	@$(BIN)/adapter dev --app-dir examples/flask_app -- $(CURDIR)/$(BIN)/python -m gunicorn main:app --bind '127.0.0.1:{port}' --threads 8 --log-level warning
 
-test: lint types unit ## Lint, types and all tests
+test: lint types unit compiled ## Lint, types and all tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -44,6 +44,19 @@ unit: $(INSTALLED)
 	$(BIN)/coverage run -m pytest $(CORE_TESTS)
 	$(BIN)/coverage report
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(CORE_TESTS))
+
+# An environment that has the compiled adapter, and everything else from .venv.
+COMPILED := .cache/compiled
+PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
+COMPILED_TESTS := $(CORE_TESTS) tests/runtime tests/hardening/test_malformed_events.py tests/hardening/test_misbehaving_app.py \
+	tests/hardening/test_truncated_replies.py tests/hardening/test_runtime_api_faults.py tests/hardening/test_killed_app.py
+
+compiled: $(INSTALLED) ## Compile what deploy/build-wheel compiles, and test it (needs a C compiler and Python's headers)
+	rm -rf $(COMPILED) && $(PYTHON) -m venv --without-pip $(COMPILED)
+	COMPILE=yes PYTHON=$(BIN)/python deploy/build-wheel $(COMPILED)/wheel
+	$(BIN)/python -m pip --disable-pip-version-check --python $(COMPILED)/bin/python install --quiet --no-deps $(COMPILED)/wheel/*.whl
+	packages=$$($(COMPILED)/bin/python -c '$(PACKAGES)'); $(BIN)/python -c '$(PACKAGES)' > $$packages/tests.pth; \
+		$(COMPILED)/bin/python -m pytest --override-ini "pythonpath=$$packages ." --numprocesses 2 --dist loadfile $(COMPILED_TESTS)
 
 bench: $(INSTALLED) ## Compare the adapter with its peers and write docs/performance.md (needs gcc; about 15 minutes)
 	$(BIN)/python bench/run.py

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from adapter.http_server.connection import Connection
 
     Headers = list[tuple[str, str]]
-    Piece = bytes | memoryview
+    Piece = bytes | bytearray | memoryview
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def encode_head(status: int, headers: Headers) -> bytes:
     """A response head, up to and with the empty line."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
 
 
@@ -204,7 +204,7 @@ class Exchange:
             lines = "".join(f"{name}: {value}\r\n" for name, value in trailers or ())
             self._connection.write(f"0\r\n{lines}\r\n".encode())
 
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+    def respond(self, status: int, headers: Headers, body: bytes | bytearray) -> None:
         """Send a whole response."""
         self.begin(status, headers, length=len(body), pieces=(body,))
         self.end()

@@ -99,6 +99,11 @@ def first(headers: Headers, name: str) -> str:
     return ""
 
 
+def first_values(headers: Headers) -> dict[str, str]:
+    """The first value of every name (lower case), for whoever asks for several."""
+    return {name.lower(): value for name, value in reversed(headers)}
+
+
 def check(names: Collection[Any], values: Collection[Any], failure: type[AdapterError]) -> None:
     """Raises ``failure`` unless every name is a token and every value is legal text."""
     try:
@@ -154,7 +159,7 @@ def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
         return []
     if not isinstance(values, dict):
         raise failure(f"multi-value headers are of type {type(values).__name__}, not an object")
-    headers: Headers = []
+    headers: list[Any] = []
     for name, items in values.items():
         if isinstance(items, list):
             headers.extend([(name, item) for item in items])

@@ -31,20 +31,16 @@ def program(name: str) -> Path:
 def adapter() -> Path:
     """The adapter's launcher in a tree of its own, as ``deploy/install-tree`` makes it, with the code as it is now."""
     tree = CACHE / "adapter"
-    launcher = tree / "bin" / "adapter"
-    stamp, digest = tree / "installed", _digest(REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml")
+    stamp = tree / "installed"
+    install = REPOSITORY / "deploy" / "install-tree"
+    sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *(REPOSITORY / "deploy" / "launcher").iterdir()]
+    digest = _digest(REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml", install, *sources)
     if not stamp.exists() or stamp.read_text() != digest:
         shutil.rmtree(tree, ignore_errors=True)
-        install = [str(REPOSITORY / "deploy" / "install-tree"), str(tree)]
-        subprocess.run(install, check=True, env={"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON)})
+        environ = {"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON), "COMPILE": "yes"}
+        subprocess.run([str(install), str(tree)], check=True, env=environ)
         stamp.write_text(digest)
-    library = next((tree / "lib").iterdir())
-    shutil.rmtree(library / "adapter")
-    shutil.copytree(REPOSITORY / "adapter", library / "adapter", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "deploy" / "launcher" / "adapter", launcher)
-    compile_all = [str(BASE_PYTHON), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([*compile_all, str(library / "adapter")], check=True)
-    return launcher
+    return tree / "bin" / "adapter"
 
 
 @cache
