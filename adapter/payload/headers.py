@@ -60,11 +60,11 @@ def with_twins(names: Iterable[str]) -> frozenset[str]:
 
 
 #: Headers that only the adapter may set: an app takes them for Lambda's word.
-IDENTITY = with_twins(["x-amzn-request-context", "x-amzn-lambda-context", "x-amz-tenant-id"])
+_IDENTITY = ("x-amzn-request-context", "x-amzn-lambda-context", "x-amz-tenant-id")
 
 #: What is never forwarded to the app. The interim response that ``expect`` asks for has nobody to go to, and ``proxy``
 #: would name a CGI program's own HTTP proxy (CVE-2016-5385).
-NOT_FOR_APP = with_twins([*NOT_FORWARDED, "expect", "proxy"]) | IDENTITY
+NOT_FOR_APP = with_twins([*NOT_FORWARDED, *_IDENTITY, "expect", "proxy"])
 
 
 def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> Headers:
@@ -84,11 +84,6 @@ def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> He
     if nominated:
         return [header for header in kept if header[0].lower() not in nominated]
     return kept
-
-
-def without_identity(headers: Headers) -> Headers:
-    """``headers`` without those that only the adapter may set, however they are spelled."""
-    return [header for header in headers if header[0].lower() not in IDENTITY]
 
 
 def first(headers: Headers, name: str) -> str:
