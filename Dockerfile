@@ -10,6 +10,8 @@ FROM ${BASE} AS build
 # Optional dependencies of pyproject.toml; "[br,metrics,zstd]" has all that serve at run time.
 ARG EXTRAS=[metrics]
 # With a C compiler the hot path is compiled, which halves its CPU time; a base image without apt gets it as plain Python.
+# Whatever compiler the base image's release has will do.
+# hadolint ignore=DL3008
 RUN if command -v apt-get; then apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev; fi
 COPY . /source
 RUN EXTRAS="${EXTRAS}" /source/deploy/install-tree /opt/adapter

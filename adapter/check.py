@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
 import socket
-from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -18,11 +16,12 @@ from adapter.config import Config, read
 from adapter.errors import AppNotReady, ConfigurationError
 from adapter.port_owner import port_owner
 from adapter.ports import PLACEHOLDER, resolve_app_port, resolve_listen, split_address
+from adapter.program import program_mistakes
 from adapter.runtime.app import Readiness
 from adapter.runtime.connection import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 EXIT_OK, EXIT_PROBLEM, EXIT_MISTAKE = 0, 1, 2
 # How long an app that listens may take to show that it is ready, in seconds.
@@ -65,10 +64,20 @@ class Report:
             return EXIT_MISTAKE
         return EXIT_PROBLEM if self.problems else EXIT_OK
 
+    @property
+    def verdict(self) -> str:
+        """One sentence that says what the exit code says."""
+        if self.mistakes:
+            return f"{_count(self.mistakes, 'mistake')}: adapter run would refuse to start."
+        if self.problems:
+            return f"{_count(self.problems, 'problem')} at the moment: adapter run would not serve the app."
+        return "All is well: adapter run can start."
+
     def as_json(self) -> str:
         """One JSON object."""
         return json.dumps(
             {
+                "verdict": self.verdict,
                 "summary": self.summary,
                 "settings": {row.name: {"value": row.value, "from": row.source} for row in self.settings},
                 "app": self.app,
@@ -78,23 +87,36 @@ class Report:
             }
         )
 
-    def as_text(self, headings: Mapping[str, str]) -> str:
-        """Tables for people, each under the heading of its group of options."""
-        label = max(len(row.label) for row in self.settings)
-        value = max(len(row.value) for row in self.settings)
+    def as_text(self, headings: Mapping[str, str], *, with_defaults: bool = False) -> str:
+        """For people: what is set comes first, the defaults by groups under their headings, and the verdict last."""
         lines = [self.summary] if self.summary else []
-        for group, heading in {**headings, "platform": _PLATFORM_HEADING}.items():
-            rows = [row for row in self.settings if row.group == group]
-            if rows:
-                lines += ["", heading]
-                lines += [f"  {row.label:{label}}  {row.value:{value}}  {row.source}" for row in rows]
+        is_set = [row for row in self.settings if row.source != "default"]
+        if is_set:
+            lines += ["", "Set", *self._rows(is_set)]
+        defaults = [row for row in self.settings if row.source == "default"]
+        if with_defaults:
+            for group, heading in {**headings, "platform": _PLATFORM_HEADING}.items():
+                rows = [row for row in defaults if row.group == group]
+                lines += ["", f"{heading}, defaults", *self._rows(rows)] if rows else []
+        else:
+            lines += ["", f"{_count(defaults, 'setting')} at the default (--all shows them)"]
         found = {"Mistakes": self.mistakes, "Problems": self.problems, "Warnings": self.warnings}
         for heading, texts in found.items():
             if texts:
                 lines += ["", heading, *(f"  {text}" for text in texts)]
         if self.app:
             lines += ["", self.app]
+        lines += ["", self.verdict]
         return "\n".join(lines).lstrip("\n")
+
+    def _rows(self, rows: list[Setting]) -> Iterator[str]:
+        label = max(len(row.label) for row in self.settings)
+        value = max(len(row.value) for row in self.settings)
+        return (f"  {row.label:{label}}  {row.value:{value}}  {row.source}" for row in rows)
+
+
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def examine(
@@ -102,7 +124,7 @@ def examine(
 ) -> Report:
     """Everything about ``adapter run`` with these flags and CMD; ``groups`` are the groups of options that it has."""
     config, mistakes = read(environ, flags)
-    mistakes = [*mistakes, *_command_mistakes(config, command, environ)]
+    mistakes = [*mistakes, *program_mistakes(command, environ, config.app_dir)]
     derived: dict[str, tuple[str, str]] = {}
     report = Report(config, settings=[], mistakes=mistakes)
     if not mistakes:
@@ -112,18 +134,6 @@ def examine(
             report.mistakes += error.mistakes
     report.settings += _settings(config, groups, derived)
     return report
-
-
-def _command_mistakes(config: Config, command: list[str], environ: Mapping[str, str]) -> Iterator[str]:
-    folder = Path(config.app_dir or ".")
-    if not folder.is_dir():
-        yield f"{config.sources['app_dir']}: {config.app_dir!r} is not a folder"
-        return
-    if command:
-        # As the app's process would look for it: a path is relative to its folder, a name is on PATH.
-        program = str(folder / command[0]) if "/" in command[0] else command[0]
-        if shutil.which(program, path=environ.get("PATH")) is None:
-            yield f"CMD: {command[0]!r} is no program that can be run; give a name on PATH or a path"
 
 
 def _look_around(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from adapter import __version__, parse
-from adapter.config import Config, environment, load
+from adapter.config import Config, environment
 from adapter.errors import AdapterError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from adapter.option import Option
@@ -33,21 +33,66 @@ GROUPS = {
 }
 
 
+# How CMD is written, and what the help says of it.
+_CMD = "-- CMD"
+_CMD_HELP = "The command that starts the app, with its own options; {port} in it stands for a free port."
+
+
 class _GroupedCommand(click.Command):
-    """A command whose help lists its options under the headings of the option table."""
+    """A command whose help lists its options under the headings of the option table.
+
+    Of flags that it does not have all are told at once.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            unknown = [_no_such_option(flag, self._flags(ctx)) for flag in self._unknown(ctx, given)]
+            raise click.UsageError("\n       ".join(unknown) or error.format_message(), ctx) from error
+
+    def _flags(self, ctx: click.Context) -> dict[str, click.Option]:
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        return {flag: option for option in options for flag in (*option.opts, *option.secondary_opts)}
+
+    def _unknown(self, ctx: click.Context, arguments: list[str]) -> Iterator[str]:
+        """The flags before CMD that there are not; a word after one of them is taken for its value."""
+        flags = self._flags(ctx)
+        words = iter(arguments)
+        was_unknown = False
+        for word in words:
+            flag, equals, _ = word.partition("=")
+            if word == "--" or (not word.startswith("-") and not was_unknown):
+                return
+            was_unknown = word.startswith("-") and flag not in flags
+            if was_unknown:
+                yield flag
+                was_unknown = not equals
+            elif flag in flags and not flags[flag].is_flag and not equals:
+                next(words, None)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("The command"):
+            formatter.write_dl([(_CMD, _CMD_HELP)])
         sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in GROUPS.values()}
         sections["Other"] = []
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and parameter.param_type_name == "option":
                 option = Config.options.get(str(parameter.name))
                 sections["Other" if option is None else GROUPS[option.group]].append(record)
         for heading, records in sections.items():
             if records:
                 with formatter.section(heading):
                     formatter.write_dl(records)
+
+
+def _no_such_option(flag: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only a mistake needs it
+
+    nearest = get_close_matches(flag, known, n=1)
+    return f"No such option {flag}" + (f"; did you mean {nearest[0]}?" if nearest else "")
 
 
 def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -59,9 +104,7 @@ def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]
             return function(list(command), flags)
 
         call.__doc__ = function.__doc__
-        decorated: Callable[..., int] = click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD")(
-            call
-        )
+        decorated: Callable[..., int] = click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar=_CMD)(call)
         for option in reversed(Config.options.values()):
             if option.group in groups and option.flag is not None:
                 decorated = _click_option(option)(decorated)
@@ -104,7 +147,12 @@ def cli() -> None:
     """
 
 
-@cli.command("run", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
+@cli.command(
+    "run",
+    cls=_GroupedCommand,
+    context_settings={"allow_interspersed_args": False},
+    short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.",
+)
 @_options("app", "readiness", "requests", "responses", "streams", "proxy", "lambda", "logs")
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Serve the app that CMD starts, or without CMD one that something else started.
@@ -121,7 +169,12 @@ def run(command: list[str], flags: dict[str, str]) -> int:
     return start(command, flags)
 
 
-@cli.command("dev", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
+@cli.command(
+    "dev",
+    cls=_GroupedCommand,
+    context_settings={"allow_interspersed_args": False},
+    short_help="Lambda on this machine, with an app in it.",
+)
 @click.option("--wait", is_flag=True, help="Start nothing: wait until the adapter dev on these ports answers.")
 @_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
@@ -138,35 +191,29 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     adapter dev --wait    exit code 0 as soon as it answers, 1 if it does not in time
     """
     is_waiting = flags.pop("wait") == "true"
-    environ = environment()
-    config = load(environ, flags)
-    if is_waiting:
-        from adapter.emulator.wait import wait_for_dev
+    from adapter.emulator.dev_command import run as run_dev
 
-        return wait_for_dev(config)
-    if not command and config.runtime is None:
-        raise ConfigurationError(["CMD: is missing; name the command that starts the app: adapter dev -- CMD"])
-    if config.env_file is not None:
-        from adapter.emulator.env_file import read_env_file
-
-        environ |= read_env_file(config.env_file)
-        config = load(environ, flags)
-    from adapter.emulator.serve import run as run_emulator
-
-    return run_emulator(config, environ, command)
+    return run_dev(environment(), flags, command, wait=is_waiting)
 
 
 # What `adapter check` looks at: the options that `adapter run` has somewhere.
 _RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
 
 
-@cli.command("check", cls=_GroupedCommand, context_settings={"allow_interspersed_args": False})
+@cli.command(
+    "check",
+    cls=_GroupedCommand,
+    context_settings={"allow_interspersed_args": False},
+    short_help="Show what adapter run would do here, and what is wrong.",
+)
+@click.option("--all", "with_defaults", is_flag=True, help="Show the settings at their defaults, too.")
 @_options(*_RUN_GROUPS)
 def check(command: list[str], flags: dict[str, str]) -> int:
-    """Show what adapter run would do here: every setting and where it comes from, mistakes, taken ports, the app.
+    """Show what adapter run would do here: what is set and where it comes from, mistakes, taken ports, the app.
 
-    It takes the flags and CMD of adapter run, and starts nothing. Without CMD it asks the app that listens whether it
-    is ready. Exit code 2: a mistake in the settings; 1: something is in the way at the moment.
+    The last line is the verdict. It takes the flags and CMD of adapter run, and starts nothing. Without CMD it asks the
+    app that listens whether it is ready. Exit code 2: a mistake in the settings; 1: something is in the way at the
+    moment.
 
     \b
     adapter check --log-format json
@@ -174,12 +221,13 @@ def check(command: list[str], flags: dict[str, str]) -> int:
     """
     from adapter.check import examine
 
+    with_defaults = flags.pop("with_defaults") == "true"
     report = examine(environment(), flags, command, _RUN_GROUPS)
-    click.echo(report.as_json() if report.is_json else report.as_text(GROUPS))
+    click.echo(report.as_json() if report.is_json else report.as_text(GROUPS, with_defaults=with_defaults))
     return report.exit_code
 
 
-@cli.command("health")
+@cli.command("health", short_help="Say whether the proxy is healthy, for a HEALTHCHECK.")
 @click.option("--listen", metavar="HOST:PORT", help="Where the proxy listens. [ADAPTER_LISTEN]")
 @click.option("--admin", metavar="HOST:PORT", help="Ask /readyz there. [ADAPTER_ADMIN]")
 def health(**given: str | None) -> int:
@@ -196,7 +244,7 @@ def health(**given: str | None) -> int:
     return run_health({name: value for name, value in given.items() if value is not None})
 
 
-@cli.command("invoke")
+@cli.command("invoke", short_help="Invoke the function in adapter dev.")
 @click.argument("events", nargs=-1, required=True, metavar="EVENT...")
 @click.option("--stream", is_flag=True, help="Invoke for a streamed response and write it as it comes.")
 @click.option("--function", metavar="NAME", help="The function's name or ARN. [default: local]")
@@ -211,12 +259,14 @@ def health(**given: str | None) -> int:
 @click.option("--qualifier", default="", metavar="VERSION", help="A version or an alias.")
 @click.option("--client-context", default="", metavar="JSON", help="What the function is told about its client.")
 @click.option("--tenant-id", default="", metavar="ID", help="The tenant that the invocation is for.")
+@click.option("--body", is_flag=True, help="Write only the body, decoded, of a payload that is an HTTP response.")
 @click.option("--log", is_flag=True, help="Show the last 4 KB of the invocation's log on stderr.")
 def invoke(events: tuple[str, ...], **manner: Any) -> int:
     """Invoke the function in adapter dev, and write its payload to stdout.
 
-    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of either. Exit code 1:
-    a function error, or no answer.
+    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of either. A pipe or a
+    file gets the payload byte for byte; on a terminal the head of a streamed response is decoded and goes to stderr.
+    Exit code 1: a function error, or no answer.
 
     \b
     adapter invoke event.json
@@ -228,17 +278,19 @@ def invoke(events: tuple[str, ...], **manner: Any) -> int:
     return run(environment(), events, **manner)
 
 
-@cli.command("event")
+@cli.command("event", short_help="Make an event of any source.")
 @click.argument("kind", required=False, metavar="KIND")
-@click.option("--method", default="GET", help="The method of an HTTP request. [default: GET]")
-@click.option("--path", default="/", help="Its path, perhaps with a query. [default: /]")
+@click.option("--method", help="The method of an HTTP request. [default: GET]")
+@click.option("--path", help="Its path, perhaps with a query. [default: /]")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="One of its headers.")
 @click.option("--body", metavar="TEXT|@FILE", help="Its body, or the message, key or item of another source.")
-@click.option("--name", default="", help="The queue, topic, bucket, table or stream.")
-@click.option("--stage", default="prod", help="The stage of a REST API. [default: prod]")
-@click.option("--resource", default="/{proxy+}", help="The resource of a REST API. [default: /{proxy+}]")
+@click.option("--name", help="The queue, topic, bucket, table or stream.")
+@click.option("--stage", help="The stage of a REST API. [default: prod]")
+@click.option("--resource", help="The resource of a REST API. [default: /{proxy+}]")
 def event(kind: str | None, **wish: Any) -> int:
     """Write an event of any source to stdout, as JSON; without KIND, the kinds there are.
+
+    A flag that the source has no use for is a mistake.
 
     \b
     adapter event http-api --method POST --path '/orders?dry=1' --body @order.json

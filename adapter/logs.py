@@ -79,8 +79,10 @@ class Log:
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
         pairs = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
-        # One line per record, whatever a message quotes.
-        return f"adapter {level.upper()} {message}{pairs}".replace("\r", "\\r").replace("\n", "\\n") + "\n"
+        first, *more = message.replace("\r", "\\r").rstrip("\n").split("\n")
+        line = f"adapter {level.upper()} {first}{pairs}".replace("\r", "\\r").replace("\n", "\\n")
+        # What a message quotes, a traceback for example, stays readable and cannot pass for a record of ours.
+        return "\n    ".join((line, *more)) + "\n"
 
     @staticmethod
     def _as_json(level: str, message: str, fields: dict[str, object]) -> str:

@@ -21,29 +21,33 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What the modules of each layer may import of adapter/. A layer is a folder, or one module of the package itself.
 CORE = {"errors", "payload", "http1", "throttle", "compression"}
 SETTINGS = {"config", "option", "options", "parse", "ports"}
-SERVERS = {"http_server", "logs", "pacing", "port_owner"}
+SERVERS = {"descriptors", "http_server", "logs", "pacing", "port_owner"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "throttle": {"errors"},
     "payload": {"payload", "errors"},
     "http1": {"errors", "payload"},
     "compression": {"errors", "payload"},
-    "parse": {"errors", "throttle"},
+    "parse": {"errors", "sizes", "throttle"},
     "option": {"parse"},
     "options": {"option", "parse", "throttle"},
     "config": {"errors", "option", "options"},
     "ports": {"errors", "config"},
     "logs": {"errors", "payload"},
-    "supervisor": {"errors"},
+    "supervisor": {"errors", "program"},
     "pacing": {"errors", "throttle"},
     "http_server": CORE | {"pacing", "logs", "http_server"},
     "runtime": CORE | SETTINGS | {"logs", "supervisor", "runtime"},
-    "proxy": CORE | SETTINGS | SERVERS | {"supervisor", "proxy"},
-    "emulator": CORE | SETTINGS | SERVERS | {"supervisor", "own_command", "emulator"},
+    "proxy": CORE | SETTINGS | SERVERS | {"supervisor", "sizes", "proxy"},
+    "emulator": CORE | SETTINGS | SERVERS | {"supervisor", "own_command", "program", "sizes", "emulator"},
     "own_command": set(),
+    "lean_imports": set(),
+    "program": set(),
+    "sizes": set(),
+    "descriptors": set(),
     "port_owner": set(),
     "health": SETTINGS | {"errors", "http1", "payload", "logs", "runtime"},
-    "check": SETTINGS | {"errors", "port_owner", "runtime"},
+    "check": SETTINGS | {"errors", "port_owner", "program", "runtime"},
 }
 ENTRY_POINTS = {"__main__", "cli", "start"}
 # What the runtime must never load: each would cost more of a cold start than all of the runtime together.

@@ -206,15 +206,44 @@ def test_on_lambda_there_is_nothing_to_listen_on(app: ScriptedApp) -> None:
 def test_the_table_has_headings_columns_and_what_is_wrong() -> None:
     report = examined({"AWS_LWA_TYPO": "1"}, "no-such-program", grace="2")
 
-    text = report.as_text({"proxy": "The proxy", "logs": "Logs"})
+    text = report.as_text({"proxy": "The proxy", "logs": "Logs"}, with_defaults=True)
 
     lines = text.splitlines()
-    assert lines[0] == "The proxy"
+    assert lines[0] == "Set"
+    assert lines.index("The proxy, defaults") > lines.index("Set")
+    assert [line.split()[-1] for line in lines if line.startswith("  --log-level ")] == ["default"]
     [grace] = [line for line in lines if line.startswith("  --grace ")]
     assert grace.split() == ["--grace", "2", "--grace"]
     assert lines[lines.index("Mistakes") + 1].startswith("  CMD: 'no-such-program'")
     assert lines[lines.index("Warnings") + 1].startswith("  AWS_LWA_TYPO")
     assert "Problems" not in lines
+    assert lines[-1] == report.verdict == "1 mistake: adapter run would refuse to start."
+
+
+def test_what_is_set_comes_first_and_defaults_only_on_demand() -> None:
+    report = examined({"ADAPTER_LISTEN": ""}, grace="2")
+
+    lines = report.as_text({"proxy": "The proxy", "logs": "Logs"}).splitlines()
+
+    assert lines[1:3] == ["", "Set"]
+    assert [line.split()[0] for line in lines if line.startswith("  --")] == ["--app-port", "--grace"]
+    assert lines[6].endswith(" settings at the default (--all shows them)")
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "verdict"),
+    [
+        pytest.param({}, 0, "All is well: adapter run can start.", id="well"),
+        pytest.param({"listen": "192.0.2.1:1"}, 1, "1 problem at the moment: adapter run would", id="problem"),
+        pytest.param({"grace": "x", "app_port": "y"}, 2, "2 mistakes: adapter run would refuse", id="mistakes"),
+    ],
+)
+def test_the_verdict_says_what_the_exit_code_says(flags: dict[str, str], code: int, verdict: str) -> None:
+    report = examined({}, **flags)
+
+    assert report.exit_code == code
+    assert report.as_text({}).splitlines()[-1].startswith(verdict)
+    assert json.loads(report.as_json())["verdict"] == report.verdict
 
 
 def test_the_command_line_prints_text_and_json(app: ScriptedApp) -> None:
@@ -234,7 +263,8 @@ def test_the_command_line_prints_text_and_json(app: ScriptedApp) -> None:
 
     assert (text.returncode, text.stderr) == (0, "")
     assert text.stdout.startswith("Plain HTTP on 127.0.0.1:0, to the app on 127.0.0.1:")
-    assert "\nThe proxy\n" in text.stdout
+    assert "\nThe proxy, defaults\n" not in text.stdout
+    assert "\nThe proxy, defaults\n" in run("--all").stdout
     assert report.returncode == 0
     document = json.loads(report.stdout)
     assert document["settings"]["app_port"] == {"value": str(app.port), "from": "--app-port"}

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -69,8 +70,10 @@ def test_the_help_shows_what_an_option_does_its_default_and_its_variables(comman
 def test_the_help_of_the_program_names_its_commands() -> None:
     done = adapter("--help")
     assert done.returncode == 0
-    for command in (*GROUPS, "health"):
-        assert f"\n  {command} " in done.stdout
+    for command in (*GROUPS, "health", "invoke", "event"):
+        [line] = [line for line in done.stdout.splitlines() if line.startswith(f"  {command} ")]
+        assert line.endswith("."), "its summary is whole"
+        assert not line.endswith("...")
 
 
 @pytest.mark.parametrize("flag", ["--version", "-V"])
@@ -86,6 +89,10 @@ WRONG = [
     pytest.param(["run", "--listen"], "Option '--listen' requires an argument", id="no-value"),
     pytest.param(["dev", "--warm=yes", "--", "x"], "does not take a value", id="a-value-too-many"),
     pytest.param(["dev"], "CMD: is missing", id="dev-without-a-command"),
+    pytest.param(["dev", "--", "no-such-program"], "CMD: 'no-such-program' is no program", id="dev-program"),
+    pytest.param(["dev", "--runtime", "no-such x"], "--runtime: 'no-such' is no program", id="dev-runtime"),
+    pytest.param(["dev", "--app-dir", "/no/dir", "--", "true"], "--app-dir: '/no/dir' is not a folder", id="dev-dir"),
+    pytest.param(["run", "--", "no-such-program"], "CMD: 'no-such-program' is no program", id="run-program"),
 ]
 
 
@@ -94,6 +101,53 @@ def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(arguments: list
     done = adapter(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unknown"),
+    [
+        pytest.param(
+            ["dev", "--bandwith", "1", "--prot", "2", "--", "true", "--none-of-ours"],
+            ["--bandwith; did you mean --bandwidth?", "--prot; did you mean --port?"],
+            id="dev",
+        ),
+        pytest.param(
+            ["run", "--lsiten=1", "--app-port", "3", "-x", "--", "true", "--none-of-ours"],
+            ["--lsiten; did you mean --listen?", "-x"],
+            id="run",
+        ),
+    ],
+)
+def test_all_flags_that_there_are_not_are_told_at_once(arguments: list[str], unknown: list[str]) -> None:
+    done = adapter(*arguments)
+    assert done.returncode == 2
+    assert re.findall(r"No such option (.*)", done.stderr) == unknown
+
+
+def test_dev_tells_of_mistakes_of_all_kinds_at_once() -> None:
+    done = adapter("dev", "--timeout", "x", "--fault", "init@x,boom", "--price-table", "/none", "--", "no-such-program")
+    assert done.returncode == 2
+    assert [line.split(": ")[1:3] for line in done.stderr.splitlines()] == [
+        ["--timeout", "'x' is not a duration; use seconds, for example 2 or 0.5"],
+        ["CMD", "'no-such-program' is no program that can be run (it is not on PATH); give a name on PATH or a path"],
+        ["--fault", "'init@x' has a header, but an init serves no request; use init or init:RATE, or kill@HEADER"],
+        ["--fault", "'boom' is no fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
+        ["--price-table", "'/none' cannot be read"],
+    ]
+
+
+def test_an_env_files_mistakes_are_told_with_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("not a variable\n")
+    done = adapter("dev", "--env-file", str(file), "--memory", "1", "--", "true")
+    assert done.returncode == 2
+    assert "--memory: '1' is not a function's memory" in done.stderr
+    assert "line 1: 'not a variable' is not KEY=VALUE" in done.stderr
+
+
+@pytest.mark.parametrize("command", GROUPS)
+def test_the_help_says_what_cmd_is(command: str) -> None:
+    assert "-- CMD The command that starts the app" in in_one_line(adapter(command, "--help").stdout)
 
 
 @pytest.mark.parametrize("command", ["run", "dev"])
@@ -121,6 +175,30 @@ def test_equal_ports_are_a_mistake() -> None:
     done = adapter("run", "--listen", "127.0.0.1:8080", "--", "true")
     assert done.returncode == 2
     assert "--listen: 127.0.0.1:8080 is the port of the app" in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--admin"])
+def test_an_address_that_is_taken_is_told_with_its_owner_and_without_the_systems_repetition(flag: str) -> None:
+    with ScriptedApp() as other:
+        address = f"127.0.0.1:{other.port}"
+        free = {"ADAPTER_LISTEN": "127.0.0.1:0"} if flag == "--admin" else {}
+        done = adapter("run", flag, address, "--", "sleep", "60", **free)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert re.fullmatch(
+        rf"adapter: {flag}: {address} is taken( by pid \d+ \(.*\))?; "
+        rf"give another address, for example {flag} 127.0.0.1:\d+",
+        line,
+    )
+
+
+def test_an_address_of_another_machine_is_told_in_the_systems_words() -> None:
+    done = adapter("run", "--listen", "192.0.2.1:8000", "--", "sleep", "60")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "adapter: --listen: 192.0.2.1:8000 cannot be listened on: Cannot assign requested address; "
+        "give another address, for example --listen 127.0.0.1:8000\n"
+    )
 
 
 def test_the_runtime_is_asked_for_only_where_lambda_is() -> None:

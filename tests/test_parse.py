@@ -105,7 +105,7 @@ BAD: list[tuple[Callable[[str], Any], str, list[str]]] = [
     (parse.front_doors, "use a number from 1 to 65535", ["alb:", "alb:x", "alb:65536"]),
     (parse.resource, "is not a resource", ["orders", "/orders?id", "/orders/{id"]),
     (parse.bandwidth, "use lambda, unlimited or BURST+RATE", ["", "6MB", "6MB+", "+2MB", "fast", "6MB+2MB+1MB"]),
-    (parse.bandwidth, "takes 32768 to 67108864 bytes", ["32767+2MB", "6MB+32767", "65MB+2MB", "6MB+67108865"]),
+    (parse.bandwidth, "takes 32 KB to 64 MB", ["32767+2MB", "6MB+32767", "65MB+2MB", "6MB+67108865"]),
 ]
 
 

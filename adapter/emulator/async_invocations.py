@@ -90,7 +90,8 @@ class AsyncInvocations:
             backoff = min(backoff * 2, _LAST_BACKOFF)
         outcome = answer if isinstance(answer, Failure) else await collect(answer)
         why = outcome if isinstance(outcome, Failure) else None
-        visit = Visit(method="", target=f"{call.label}, answered", status=_ACCEPTED, duration=clock() - begun)
+        visit = Visit(method="", target=f"{call.label}, answered", status=_ACCEPTED, request_id=call.request_id)
+        visit.duration = clock() - begun
         visit.init = call.init_seconds
         if why is not None:
             visit.error_type, visit.error_message = why.error_type, why.message

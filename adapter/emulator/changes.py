@@ -9,24 +9,28 @@ from collections.abc import Callable
 class Changes:
     """Wakes those who wait for a condition. Whoever changes what a condition depends on calls ``notify``.
 
-    A condition is checked again only after a notice, so this needs no lock and no polling.
+    A condition is checked again only after a notice, so this needs no lock and no polling; and it is checked where the
+    change happens, so that nobody wakes for nothing. ``react`` is called after every change, before anybody wakes.
     """
 
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
+        self.react: Callable[[], None] | None = None
+        self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def notify(self) -> None:
         """Something changed."""
-        for waiter in self._waiting:
-            if not waiter.done():
+        if self.react is not None:
+            self.react()
+        for waiter, condition in self._waiting.items():
+            if not waiter.done() and condition():
                 waiter.set_result(None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return as soon as ``condition`` holds, at once if it does already."""
         while not condition():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
+            self._waiting[waiter] = condition
             try:
                 await waiter
             finally:
-                self._waiting.discard(waiter)
+                del self._waiting[waiter]

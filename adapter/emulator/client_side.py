@@ -6,8 +6,10 @@ invocation runs on at the same pace, and the visit's line says that nobody saw t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from adapter.emulator.report import Visit
@@ -39,7 +41,7 @@ class ClientSide:
     async def begin(self, status: int, headers: Headers) -> None:
         """Send the head of a body that will be sent in pieces, at once."""
         self._send_head(status, headers, None, ())
-        await self._flush(())
+        await self._flush()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole response."""
@@ -52,14 +54,14 @@ class ClientSide:
         else:
             self._send_head(status, headers, length, (body,))
             self._visit.sent += len(body)
-        await self._flush(())
+        await self._flush()
         await self.end()
 
     def _send_head(self, status: int, headers: Headers, length: int | None, pieces: tuple[bytes, ...]) -> None:
         self._bodiless = self._exchange.method == "HEAD" or status in _BODILESS
         lines = forwardable(headers) + self._marks
         if not first(lines, "date"):
-            lines.append(("date", formatdate(usegmt=True)))
+            lines.append(("date", _date(int(time.time()))))
         self._visit.status = status
         if not self._visit.client_left:
             self._exchange.begin(status, lines, length=length, pieces=pieces)
@@ -69,16 +71,21 @@ class ClientSide:
         """This response is the last one of its connection: more is to be done for it than the client waits for."""
         self._exchange.keep_alive = False
 
-    async def write(self, piece: bytes | memoryview) -> None:
-        """Send a piece of the body, at once; waits while the client does not keep up."""
+    async def write(self, piece: bytes | memoryview, *, size: int | None = None) -> None:
+        """Send a piece of the body, at once; waits while the client does not keep up.
+
+        ``size`` is how many bytes of the function's payload are in it, where it has a framing around them.
+        """
         if self._bodiless or self._visit.client_left:
             return
-        if self.drop_after is not None and self._visit.sent + len(piece) > self.drop_after:
-            await self._flush((piece[: self.drop_after - self._visit.sent],))
+        size = len(piece) if size is None else size
+        if self.drop_after is not None and self._visit.sent + size > self.drop_after:
+            room = self.drop_after - self._visit.sent
+            await self._flush((piece[:room],), room)
             self._exchange.cut()
             self._visit.client_left = True
         else:
-            await self._flush((piece,))
+            await self._flush((piece,), size)
 
     async def end(self) -> None:
         """The body is complete."""
@@ -89,9 +96,10 @@ class ClientSide:
     def cut(self) -> None:
         """The body will not be complete: close the connection without a last chunk, so that the client can tell."""
         self._exchange.cut()
+        self._visit.broken_off = not self._visit.client_left
         self._visit.duration = self._clock() - self._arrived
 
-    async def _flush(self, pieces: tuple[bytes | memoryview, ...]) -> None:
+    async def _flush(self, pieces: tuple[bytes | memoryview, ...] = (), size: int = 0) -> None:
         if self._visit.client_left:
             return
         try:
@@ -99,4 +107,10 @@ class ClientSide:
         except ConnectionError:
             self._visit.client_left = True
         else:
-            self._visit.sent += sum(map(len, pieces))
+            self._visit.sent += size
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """A second as the Date header has it; all responses of that second share the text."""
+    return formatdate(second, usegmt=True)

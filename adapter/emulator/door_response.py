@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from adapter.emulator.client_side import ClientSide
 from adapter.emulator.door_rules import DoorRules, Reason
-from adapter.emulator.reply import RESPONSE_TOO_LARGE, THROTTLED, Answer, Failure, Stream, collect, failure
+from adapter.emulator.reply import RESPONSE_TOO_LARGE, THROTTLED, Answer, Failure, Payload, Stream, collect, failure
 from adapter.emulator.report import Visit
 from adapter.errors import InvalidFunctionResponse
 from adapter.pacing import Pacer
@@ -55,11 +55,11 @@ class DoorResponse:
         if self._door.streaming:
             await self._stream(await coming)
         elif self._rules.response_timeout is None:
-            await self._finish(await _collected(coming, self._rules))
+            await self._finish(await self._collected(coming))
         else:
             async with asyncio.TaskGroup() as group:
                 # The function is not told that nobody waits any more, so that its answer is collected all the same.
-                collecting = group.create_task(_collected(coming, self._rules))
+                collecting = group.create_task(self._collected(coming))
                 await asyncio.wait({collecting}, timeout=self._rules.response_timeout)
                 if collecting.done():
                     await self._finish(collecting.result())
@@ -71,6 +71,13 @@ class DoorResponse:
         limit = self._rules.response_timeout
         return failure(GATEWAY_TIMEOUT, f"{self._rules.title} waits {limit:g} s for a response; the function goes on")
 
+    async def _collected(self, coming: Coroutine[None, None, Answer]) -> Whole | Failure:
+        """The whole response, or why there is none."""
+        answer = await coming
+        if isinstance(answer, Stream):
+            self._visit.mismatch = f"the function streams, {self._rules.name} does not (--invoke-mode)"
+        return await _whole_response(answer, self._rules)
+
     async def _finish(self, collected: Whole | Failure) -> None:
         if isinstance(collected, Failure):
             await self._fail(collected)
@@ -79,6 +86,8 @@ class DoorResponse:
 
     async def _stream(self, answer: Answer) -> None:
         """Send an answer as it comes."""
+        if isinstance(answer, Payload):
+            self._visit.mismatch = f"the function is buffered, {self._rules.name} streams (--invoke-mode)"
         try:
             if isinstance(answer, Failure):
                 await self._fail(answer)
@@ -154,9 +163,8 @@ class DoorResponse:
         self._visit.error_message = why.message
 
 
-async def _collected(coming: Coroutine[None, None, Answer], rules: DoorRules) -> Whole | Failure:
-    """The whole response, or why there is none."""
-    answer = await coming
+async def _whole_response(answer: Answer, rules: DoorRules) -> Whole | Failure:
+    """The whole of ``answer``, or why there is none."""
     if isinstance(answer, Failure):
         return answer
     has_prelude = isinstance(answer, Stream) and answer.content_type == WITH_PRELUDE

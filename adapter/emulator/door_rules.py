@@ -84,6 +84,7 @@ def _text_body(_status: int, message: str) -> tuple[Headers, bytes]:
 class DoorRules:
     """One front door. Sizes are in bytes, times in seconds, None is no limit of its own.
 
+    ``head_limit`` counts the request line and all headers, ``line_limit`` each of them, with its line's end.
     ``body_limit`` counts a request's body as the client sent it, Lambda's own 6 MB count the event's.
     ``response_limit`` counts the function's whole payload, ``response_timeout`` bounds a response that is not streamed.
     ``prelude_limit`` is how late a streamed response's head may end, ``needs_prelude`` says that there is no stream
@@ -97,6 +98,7 @@ class DoorRules:
     codec: Codec
     streams: bool = False
     head_limit: int = MIB
+    line_limit: int | None = None
     body_limit: int = REQUEST_LIMIT
     response_limit: int = BUFFERED_RESPONSE_LIMIT
     response_timeout: float | None = None
@@ -192,7 +194,6 @@ _REST_API = DoorRules(
 
 _BALANCER_ERRORS = {
     Reason.BAD_REQUEST: (400, "Bad Request"),
-    # 16 KB a line and header, 64 KB in all; only the sum is counted here.
     Reason.HEAD_TOO_LARGE: (400, "Bad Request"),
     Reason.BODY_TOO_LARGE: (413, "Request Entity Too Large"),
     Reason.EVENT_TOO_LARGE: (413, "Request Entity Too Large"),
@@ -209,6 +210,7 @@ def _balancer(name: str, title: str) -> DoorRules:
         title=title,
         codec=FORMATS[name],
         head_limit=64 * KIB,
+        line_limit=16 * KIB,
         body_limit=MIB,
         response_limit=MIB,
         refuses_upgrades=True,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from adapter.errors import ConfigurationError
 from adapter.parse import seconds, size
 
 if TYPE_CHECKING:
@@ -56,11 +57,21 @@ class Fault:
 
 
 def parse_faults(text: str) -> tuple[Fault, ...]:
-    """Faults with commas between them. Raises ValueError whose message completes "TEXT …"."""
-    return tuple(_parsed(part.strip()) for part in text.split(",") if part.strip())
+    """Faults with commas between them. Raises ConfigurationError with a line for each that is none."""
+    faults = []
+    mistakes = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            faults.append(_parsed(part))
+        except ValueError as error:
+            mistakes.append(f"{part!r} {error}")
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return tuple(faults)
 
 
 def _parsed(text: str) -> Fault:
+    """One fault. Raises ValueError whose message completes "'TEXT' …"."""
     what, at, where = text.partition("@")
     what, _, rate = what.partition(":")
     name, equals, amount = what.partition("=")
@@ -68,11 +79,13 @@ def _parsed(text: str) -> Fault:
     try:
         kind = Kind(name)
     except ValueError:
-        raise ValueError(f"has no known fault; use one of {', '.join(kind.value for kind in Kind)}") from None
+        raise ValueError(f"is no fault; use one of {', '.join(kind.value for kind in Kind)}") from None
     if equals and kind not in _AMOUNTS:
         raise ValueError(f"gives an amount to {name}, which takes none")
-    if at and (kind is Kind.INIT or not header):
-        raise ValueError("names no header; an init serves no request, the others look like kill@x-fault")
+    if at and kind is Kind.INIT:
+        raise ValueError("has a header, but an init serves no request; use init or init:RATE, or kill@HEADER")
+    if at and not header:
+        raise ValueError("names no header after the @, for example kill@x-fault")
     parse_amount = seconds if kind is Kind.DELAY else size
     return Fault(
         kind=kind,

@@ -39,8 +39,8 @@ class FrontDoor:
         clock = asyncio.get_running_loop().time
         # Secrets travel in queries, and what is shown here ends up in bug reports.
         path = path_alone(exchange.target)
-        visit = Visit(method=exchange.method, target=path, door=self._door.label)
         request_id, trace_id = new_request_id(), new_trace_id(time.time())
+        visit = Visit(method=exchange.method, target=path, door=self._door.rules.name, request_id=request_id)
         client = ClientSide(exchange, visit, clock, self._marks(request_id, trace_id))
         try:
             event = await request_event(exchange, self._door, request_id, trace_id)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from socket import socket
 from typing import TYPE_CHECKING, TypeAlias
 
+from adapter.descriptors import connection_cap, soft_limit
 from adapter.errors import ConfigurationError
 from adapter.http_server import Exchange, HttpServer, Limits, listen
 from adapter.port_owner import port_owner
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from adapter.emulator.url_settings import UrlSettings
 
 # Request line and headers together, in bytes (Lambda quotas); front doors with less refuse in their own words.
-_LIMITS = Limits(head_bytes=MIB)
+_HEAD_BYTES = MIB
+# How many clients a listener may have at most: as many invocations at once as Lambda lets a new account have (Lambda
+# quotas, "Concurrent executions").
+_MOST_CONNECTIONS = 1000
 # How long responses may take to end once the environment is gone, in seconds.
 _CLOSE_GRACE = 0.5
 
@@ -38,6 +42,9 @@ def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
 
     Raises ConfigurationError with everything that is in the way.
     """
+    clashes = list(_given_twice(config, settings))
+    if clashes:
+        raise ConfigurationError(clashes)
     wanted = [*((door.port, f"--front-door {door.rules.name}:") for door in settings.doors)]
     if len(wanted) == 1 and settings.port == settings.doors[0].port:
         wanted = [(settings.port, "--port ")]
@@ -62,12 +69,18 @@ def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
 
 @asynccontextmanager
 async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[None]:
-    """Serve what comes to each socket; at the end the responses under way get a moment to end."""
+    """Serve what comes to each socket; at the end the responses under way get a moment to end.
+
+    All of them together take no more clients than there are descriptors: beyond that who waits for longest has to go.
+    """
+    limits = Limits(
+        head_bytes=_HEAD_BYTES, connections=connection_cap(soft_limit() // len(services), _MOST_CONNECTIONS)
+    )
     async with asyncio.TaskGroup() as group:
         servers = []
         for listener, serve in services:
             # A client that goes away cancels nothing: Lambda does not tell the function.
-            server = HttpServer(serve, group, limits=_LIMITS, cancels=False)
+            server = HttpServer(serve, group, limits=limits, cancels=False)
             await server.start(listener)
             servers.append(server)
         try:
@@ -82,6 +95,22 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
             except TimeoutError:
                 for server in servers:
                     server.abort()
+
+
+def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
+    """The ports that are asked for more than once; those that nobody asked for make way by themselves."""
+    asked: dict[int, list[str]] = {}
+    for name, port in config.front_doors:
+        if port:
+            asked.setdefault(port, []).append(name)
+    follows = len(config.front_doors) > sum(port is not None for _, port in config.front_doors)
+    if (follows or not config.front_doors) and config.sources["dev_port"] != "default" and config.dev_port:
+        asked.setdefault(config.dev_port, []).append(_source(config, "--port"))
+    if settings.invoke_port:
+        asked.setdefault(settings.invoke_port, []).append(f"the Invoke APIs ({_source(config, '--invoke-port')})")
+    for port, users in asked.items():
+        if len(users) > 1:
+            yield f"port {port} is given twice: {' and '.join(users)}; give each a port of its own"
 
 
 def _refusal(config: Config, error: OSError, port: int, way_out: str) -> str:

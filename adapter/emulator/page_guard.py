@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from adapter.emulator.api_answers import refuse
-from adapter.payload.headers import first, glimpse
+from adapter.payload.headers import first_values, glimpse
 
 if TYPE_CHECKING:
     from adapter.emulator.listening import Serve
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _NO_PAGE = frozenset({"", "none"})
 # urlsplit would find "::1" in "[::1].evil.example".
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+# What most clients say: a look is enough.
+_LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 # Names for this machine that have a dot; those without one (localhost, a service of Docker Compose) are nobody's to
 # register.
 _DOTTED_NAMES = frozenset({"host.docker.internal"})
@@ -46,9 +48,10 @@ class PageGuard:
 
 def page_refusal(headers: Headers) -> str:
     """Why a request with ``headers`` may come from a web page; empty where it does not."""
-    if first(headers, "origin") or first(headers, "sec-fetch-site").lower() not in _NO_PAGE:
+    fields = first_values(headers)
+    if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in _NO_PAGE:
         return "web pages may not ask this: the request names an Origin"
-    host = first(headers, "host")
+    host = fields.get("host", "")
     if host and not _is_own(host):
         return f"the Host {glimpse(host)} is not a name of this machine; use localhost or an IP address"
     return ""
@@ -60,6 +63,8 @@ def _is_own(host: str) -> bool:
     if matched is None:
         return False
     name = matched["name"].strip("[]")
+    if name in _LOOPBACK:
+        return True
     try:
         ip_address(name)
     except ValueError:

@@ -60,20 +60,31 @@ async def request_event(exchange: Exchange, door: DoorSettings, request_id: str,
         raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not cover this path")
     # It is the event that Lambda limits: a binary body counts as base64, which leaves 4.5 MB for it. The rest of the
     # event is not counted here, so that a text body may have all of the 6 MB. [What AWS counts exactly is unsure.]
-    if len(event.get("body") or "") > REQUEST_LIMIT:
+    size = _size(event.get("body") or "")
+    if size > REQUEST_LIMIT:
         raise RefusedError(
-            Reason.EVENT_TOO_LARGE,
-            f"Lambda takes {REQUEST_LIMIT} bytes, the body has {len(event['body'])} in the event",
+            Reason.EVENT_TOO_LARGE, f"Lambda takes {REQUEST_LIMIT} bytes, the body has {size} in the event"
         )
     return orjson.dumps(event)
 
 
+def _size(text: str) -> int:
+    """How many bytes a text has as UTF-8; most have one for each character."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _check_head(exchange: Exchange, rules: DoorRules) -> None:
-    size = len(exchange.method) + len(exchange.target) + len(" HTTP/1.1  \r\n")
-    size += sum(len(name) + len(value) + _FIELD_FRAMING for name, value in exchange.headers)
+    lines = [len(exchange.method) + len(exchange.target) + len("  HTTP/1.1\r\n")]
+    lines += [len(name) + _size(value) + _FIELD_FRAMING for name, value in exchange.headers]
+    size, longest = sum(lines), max(lines)
     if size > rules.head_limit:
         raise RefusedError(
             Reason.HEAD_TOO_LARGE, f"{rules.title} takes {rules.head_limit} bytes of headers, these are {size}"
+        )
+    if rules.line_limit is not None and longest > rules.line_limit:
+        raise RefusedError(
+            Reason.HEAD_TOO_LARGE,
+            f"{rules.title} takes {rules.line_limit} bytes in the request line and in each header, one has {longest}",
         )
     if exchange.upgrade and rules.refuses_upgrades:
         raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade to {exchange.upgrade!r}")

@@ -32,6 +32,16 @@ class Wish:
     region: str = "us-east-1"
 
 
+def options_of(kind: str) -> frozenset[str]:
+    """The fields of a Wish that an event of ``kind`` has a place for."""
+    if kind in DOORS:
+        own = {"stage", "resource"} if DOORS[kind].has_resources else set()
+        return frozenset({"method", "path", "headers", "body"} | own)
+    plain = SOURCES[kind](Sample())
+    others = {"body": Sample(body="another"), "name": Sample(name="another")}
+    return frozenset(option for option, sample in others.items() if SOURCES[kind](sample) != plain)
+
+
 def make_event(kind: str, wish: Wish) -> dict[str, Any]:
     """The event of ``kind``, one of KINDS. Raises ConfigurationError for what such an event cannot have."""
     if kind in DOORS:

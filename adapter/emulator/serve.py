@@ -16,12 +16,13 @@ from adapter.emulator.function import LocalFunction
 from adapter.emulator.function_settings import function_settings, runtime_command
 from adapter.emulator.prices import load_prices
 from adapter.emulator.process import Launch, ProcessTree, Programs, adopt_orphans
-from adapter.emulator.reload import require_watchfiles, watch
+from adapter.emulator.reload import watch
 from adapter.emulator.report import Terminal, Visit
 from adapter.emulator.runtime_environ import LOG_STREAM, runtime_environ
 from adapter.emulator.services import FAILING_RUNTIME, fault_plan, open_services, with_failing_inits
 from adapter.emulator.url_settings import UrlSettings
 from adapter.errors import ConfigurationError
+from adapter.logs import Log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,16 +33,17 @@ if TYPE_CHECKING:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(config: Config, environ: Mapping[str, str], command: list[str]) -> int:
+def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int:
     """Serve until a signal comes; 128 + its number, as shells report it. Raises ConfigurationError.
 
     ``environ`` are the variables that the function inherits.
     """
     terminal = Terminal(
-        load_prices(config.price_table), config.region, color=False if environ.get("NO_COLOR") else None
+        load_prices(config.price_table),
+        config.region,
+        color=False if environ.get("NO_COLOR") else None,
+        log=Log(format="json") if config.log_format == "json" else None,
     )
-    if config.reload:
-        require_watchfiles()
     settings = function_settings(config, command)
     what = programs(config, environ, command)
     adopt_orphans()
@@ -63,6 +65,8 @@ async def _serve(config: Config, terminal: Terminal, what: Programs, function_se
         asyncio.TaskGroup() as group,
     ):
         terminal.start(settings)
+        for warning in config.warnings:
+            terminal.notice(warning)
         serving = [group.create_task(function.run(warm=config.warm))]
         if config.reload:
             serving.append(group.create_task(_reload(str(folder), function)))
@@ -93,7 +97,7 @@ def programs(config: Config, environ: Mapping[str, str], command: list[str]) -> 
         variables=variables,
         # The adapter starts the app there by itself.
         directory=config.app_dir if config.runtime is not None else None,
-        extensions=_extensions(config.extensions) if config.extensions is not None else {},
+        extensions=extensions(config.extensions) if config.extensions is not None else {},
     )
 
 
@@ -111,8 +115,8 @@ _FAILING = Programs(
 )
 
 
-def _extensions(folder: str) -> dict[str, Path]:
-    """The executable files in ``folder`` by their names, which are those of the extensions."""
+def extensions(folder: str) -> dict[str, Path]:
+    """The executable files in ``folder`` by their names, those of the extensions. Raises ConfigurationError."""
     try:
         files = sorted(path for path in Path(folder).resolve().iterdir() if path.is_file())
     except OSError as error:

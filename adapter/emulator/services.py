@@ -36,8 +36,8 @@ def fault_plan(config: Config) -> FaultPlan:
     """The faults that were asked for. Raises ConfigurationError."""
     try:
         return FaultPlan(parse_faults(config.faults), config.fault_seed)
-    except ValueError as error:
-        raise ConfigurationError([f"{config.sources['faults']}: {config.faults!r} {error}"]) from error
+    except ConfigurationError as error:
+        raise ConfigurationError([f"{config.sources['faults']}: {mistake}" for mistake in error.mistakes]) from error
 
 
 def with_failing_inits(launch: Launch, fail: Launch, plan: FaultPlan) -> Launch:

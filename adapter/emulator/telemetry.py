@@ -36,9 +36,14 @@ class Telemetry:
         self._early: list[tuple[str, str, bytes]] = []
         self.closed = False
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody is told of anything, or may be later."""
+        return not self.closed or bool(self._subscribers)
+
     def emit(self, type_: str, category: str, record: Any) -> None:
         """Something happened: hand it to whoever wants it."""
-        if self.closed and not self._subscribers:
+        if not self.wanted:
             return
         encoded = orjson.dumps({"time": events.timestamp(time.time()), "type": type_, "record": record})
         for subscriber in self._subscribers.values():

@@ -22,7 +22,7 @@ class DoorSettings:
     """One front door. ``port`` is where it is to listen, 0 for any free one, and then where it does.
 
     ``streaming``: it invokes the function for a streamed response. ``idle_timeout`` is how long, in seconds, such a
-    response may be silent. ``resource`` is that of a REST API. ``label`` names the front door where there are several.
+    response may be silent. ``resource`` is that of a REST API.
     """
 
     rules: DoorRules
@@ -33,7 +33,6 @@ class DoorSettings:
     idle_timeout: float | None
     stage: str = _DEFAULT_STAGE
     resource: str = ""
-    label: str = ""
 
 
 class UrlSettings:
@@ -60,9 +59,6 @@ class UrlSettings:
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _ports([port for _, port in chosen], self.port, self.invoke_port)
         self.doors = [self._door(config, DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
-        if len(self.doors) > 1:
-            for door in self.doors:
-                door.label = door.rules.name
 
     def _door(self, config: Config, rules: DoorRules, port: int) -> DoorSettings:
         is_default = config.sources["bandwidth"] == "default"

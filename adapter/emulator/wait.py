@@ -24,21 +24,30 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 def wait_for_dev(config: Config) -> int:
     """Wait until an ``adapter dev`` answers, as long as an app may take to be ready; exit code 1 if none does.
 
-    Raises ConfigurationError where it cannot be known which port to ask.
+    Where it has to wait a line says for what, and another one at the end why it was in vain. Raises ConfigurationError
+    where it cannot be known which port to ask.
     """
     settings = UrlSettings(config)
     if not settings.invoke_port:
         raise ConfigurationError(["--wait: needs the port that the other has; name it with --port or --invoke-port"])
     host = _EVERYWHERE.get(settings.host, settings.host)
-    give_up = time.monotonic() + config.readiness_timeout
-    while True:
-        answer = _ask(host, settings.invoke_port)
-        if answer == "":
-            return 0
+    where = f"{host}:{settings.invoke_port}"
+    patience = config.readiness_timeout
+    give_up = time.monotonic() + patience
+    said = False
+    while problem := _ask(host, settings.invoke_port):
         if time.monotonic() >= give_up:
-            click.echo(f"adapter dev --wait: {host}:{settings.invoke_port}: {answer}", err=True)
+            _say(f"gave up after {patience:g} s: {where}: {problem}; start adapter dev, or name its --invoke-port")
             return 1
+        if not said:
+            said = True
+            _say(f"up to {patience:g} s (--readiness-timeout) for the Invoke APIs on {where}: {problem}")
         time.sleep(_PAUSE)
+    return 0
+
+
+def _say(text: str) -> None:
+    click.echo(f"adapter dev --wait: {text}", err=True)
 
 
 def _ask(host: str, port: int) -> str:
@@ -48,6 +57,8 @@ def _ask(host: str, port: int) -> str:
         connection.request("GET", STATUS, headers={"Host": f"localhost:{port}"})
         response = connection.getresponse()
         response.read()
+    except ConnectionRefusedError:
+        return "nobody listens there"
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:

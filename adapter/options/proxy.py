@@ -30,7 +30,7 @@ class ProxyOptions(OptionTable):
     )
     # --- the proxy -------------------------------------------------------------------------------------------------
     listen = Option[str | None](
-        "Take plain HTTP on this address.",
+        "Take plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
         parse=parse.listen_address,
         default=None,
         default_text="`0.0.0.0:$PORT` if PORT is not the app's, else `127.0.0.1:9000`",
@@ -38,7 +38,7 @@ class ProxyOptions(OptionTable):
         group="proxy",
     )
     admin = Option[str | None](
-        "Answer /healthz, /readyz and /metrics on this address.",
+        "Answer /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
         parse=parse.listen_address,
         default=None,
         default_text="off",

@@ -85,7 +85,7 @@ class AppKeeper:
         """Return when the app is gone for good: its exit code, or a failure if it never became ready."""
         if self._process is None:
             # Perhaps another container, not there yet: it may take its time, and it ends on its own.
-            await self._readiness.wait(None, asyncio.sleep)
+            await self._readiness.wait(None, asyncio.sleep, self._log.warning)
             self._open_gate()
             forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             return await forever
@@ -139,7 +139,7 @@ class AppKeeper:
         os.set_blocking(process.stderr, False)
         self._read_stderr(process, self._stderr_ended)
         try:
-            await self._readiness.wait(self._readiness_timeout, self._pause)
+            await self._readiness.wait(self._readiness_timeout, self._pause, self._log.warning)
             self._open_gate()
             code = await self._until_ended(process)
             epitaph = f"the app ended with exit code {code}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.005, 0.25, 1.3
 # How long one probe may take, in seconds.
 _PROBE_TIMEOUT = 5.0
+# After how many seconds of waiting a line says what is waited for: apps start in less.
+WARN_AFTER = 4.0
 
 
 class Readiness:
@@ -40,17 +42,29 @@ class Readiness:
         except AdapterError as error:
             return str(error)
 
-    async def wait(self, limit: float | None, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def wait(
+        self, limit: float | None, pause: Callable[[float], Awaitable[None]], warn: Callable[[str], None]
+    ) -> None:
         """Return once the app is ready. Raises AppNotReady after ``limit`` seconds; None waits for ever.
 
-        ``pause(seconds)`` waits between two probes; it may raise when there is nothing more to wait for.
+        ``pause(seconds)`` waits between two probes; it may raise when there is nothing more to wait for. ``warn`` is
+        given one line if it takes long.
         """
         loop = asyncio.get_running_loop()
-        give_up = None if limit is None else loop.time() + limit
+        begun = loop.time()
+        warned = False
+        give_up = None if limit is None else begun + limit
         seconds = _FIRST_PAUSE
         while (problem := await self.problem()) is not None:
             if give_up is not None and loop.time() + seconds >= give_up:
                 raise AppNotReady(f"the app was not ready after {limit:g} s: {problem}")
+            if not warned and loop.time() - begun >= WARN_AFTER:
+                warned = True
+                patience = "" if limit is None else f", and is waited for up to {limit:g} s"
+                warn(
+                    f"the app is not ready after {WARN_AFTER:g} s{patience}: {problem}. "
+                    f"It must listen on {self._upstream}; --app-port (AWS_LWA_PORT) changes that"
+                )
             await pause(seconds)
             seconds = min(seconds * _PAUSE_GROWTH, _LAST_PAUSE)
 

@@ -49,15 +49,26 @@ RETRY_AFTER = "1"
 
 
 class Relay:
-    """Relays requests to ``upstream``. ``ready`` tells whether the app may be asked."""
+    """Relays requests to ``upstream``. ``ready`` tells whether the app may be asked.
+
+    ``is_cutting`` tells whether it is the proxy that ends connections, and not their clients.
+    """
 
     def __init__(
-        self, config: Config, *, upstream: Upstream, metrics: Metrics, log: Log, ready: Callable[[], bool]
+        self,
+        config: Config,
+        *,
+        upstream: Upstream,
+        metrics: Metrics,
+        log: Log,
+        ready: Callable[[], bool],
+        is_cutting: Callable[[], bool] = lambda: False,
     ) -> None:
         self._upstream = upstream
         self._metrics = metrics
         self._log = log
         self._ready = ready
+        self._is_cutting = is_cutting
         self._rules = ForwardingRules(config)
         self._streams = config.invoke_mode != "buffered"
         self._codings = available_codings() if config.compression else {}
@@ -76,7 +87,7 @@ class Relay:
         except (AdapterError, ConnectionError) as error:
             self._fail(exchange, visit, error)
         except asyncio.CancelledError:
-            visit.error = "client left"
+            visit.error = self._who_left()
             raise
         except Exception:
             from traceback import format_exc  # only a fault needs it
@@ -258,7 +269,7 @@ class Relay:
         elif isinstance(error, ClientStalledError):
             visit.error, visit.reason = "client stalled", str(error)
         else:
-            visit.error = "client left"
+            visit.error = self._who_left()
         if exchange.begun or not isinstance(error, AdapterError):
             exchange.cut()
             return
@@ -268,6 +279,9 @@ class Relay:
         if isinstance(error, AppNotServing):
             headers.append(("retry-after", RETRY_AFTER))
         exchange.respond(error.status, headers, json.dumps(body).encode() + b"\n")
+
+    def _who_left(self) -> str:
+        return "cut off, the proxy ends" if self._is_cutting() else "client left"
 
     def _account(self, exchange: Exchange, visit: _Visit) -> None:
         metrics = self._metrics

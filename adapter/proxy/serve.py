@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import signal
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from adapter.descriptors import connection_cap, raise_limit
 from adapter.errors import ConfigurationError
 from adapter.http_server import HttpServer, Limits, listen
 from adapter.parse import NO_LIMIT
@@ -21,13 +24,12 @@ from adapter.port_owner import port_owner
 from adapter.ports import split_address
 from adapter.proxy.admin import Admin
 from adapter.proxy.app_keeper import APP_GRACE, AppKeeper
-from adapter.proxy.descriptors import connection_cap, raise_limit
 from adapter.proxy.metrics import Metrics
 from adapter.proxy.readiness import Readiness
 from adapter.proxy.relay import Relay
 from adapter.proxy.upstream import Upstream
+from adapter.sizes import size_text
 from adapter.supervisor import ENDING, PASSED_ON, hold_signals, kill_children, release_signals
-from adapter.throttle import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from adapter.config import Config
     from adapter.logs import Log
     from adapter.supervisor import AppProcess
+
+
+# As a shell has it for Ctrl-C: 128 + SIGINT.
+EXIT_INTERRUPTED = 130
 
 
 class Proxy:
@@ -55,6 +61,7 @@ class Proxy:
         self._listen = listen
         self._log = log
         self._draining = False
+        self._is_cutting = False
         self._metrics = Metrics()
         self._upstream = Upstream(config, port)
         self._readiness = Readiness(config, port)
@@ -76,7 +83,12 @@ class Proxy:
     async def _live(self, listener: socket, admin_listener: socket | None) -> int:
         keeper = self._keeper
         relay = Relay(
-            self._config, upstream=self._upstream, metrics=self._metrics, log=self._log, ready=lambda: keeper.ready
+            self._config,
+            upstream=self._upstream,
+            metrics=self._metrics,
+            log=self._log,
+            ready=lambda: keeper.ready,
+            is_cutting=lambda: self._is_cutting,
         )
         async with asyncio.TaskGroup() as group:
             limits = Limits(
@@ -115,7 +127,9 @@ class Proxy:
         give_up = monotonic() + self._config.grace + APP_GRACE
         hurried = await self._drain(server, ending, signal.Signals(ending.number).name)
         ending.next = self._keeper.kill
-        return await self._keeper.stop(ending.number, APP_GRACE if hurried else give_up - monotonic())
+        code = await self._keeper.stop(ending.number, APP_GRACE if hurried else give_up - monotonic())
+        # Ctrl-C is no success to a shell, whatever the app makes of it; a failure of the app's own is told.
+        return code or (EXIT_INTERRUPTED if ending.number == signal.SIGINT else code)
 
     async def _drain(self, server: HttpServer, ending: _Ending, reason: str) -> bool:
         """Let what is under way finish, up to the grace or a second signal; whether there was one."""
@@ -123,7 +137,7 @@ class Proxy:
 
         def cut_off() -> None:
             hurry.set()
-            server.abort()
+            self._cut(server)
 
         ending.next = cut_off
         self._draining = True
@@ -134,8 +148,13 @@ class Proxy:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):
                 await server.drained()
-        server.abort()
+        self._cut(server)
         return hurry.is_set()
+
+    def _cut(self, server: HttpServer) -> None:
+        """End every connection at once, whatever is under way on it."""
+        self._is_cutting = True
+        server.abort()
 
     def _bind(self, address: tuple[str, int], option: str) -> socket:
         host, port = address
@@ -143,10 +162,14 @@ class Proxy:
             return listen(host, port)
         except OSError as error:
             owner = port_owner(port)
-            by = f" (by {owner})" if owner else ""
+            by = f" by {owner}" if owner else ""
+            # asyncio and socket repeat the address in the error's own text.
+            is_taken = error.errno == errno.EADDRINUSE
+            reason = f"is taken{by}" if is_taken else f"cannot be listened on: {_os_reason(error)}"
+            other = f"{host}:{port % 65535 + 1}" if is_taken else f"127.0.0.1:{port}"
             flag = self._config.options[option].flag
             raise ConfigurationError(
-                [f"{flag}: cannot listen on {host}:{port}{by}: {error.strerror or error}; give another address"]
+                [f"{flag}: {host}:{port} {reason}; give another address, for example {flag} {other}"]
             ) from error
 
     def _announce(self, listening: int, upstream: str) -> None:
@@ -157,12 +180,17 @@ class Proxy:
             cap = "no cap (--bandwidth)"
             if bandwidth is not None:
                 cap = (
-                    f"each capped at {bandwidth.rate / MIB:g} MiB/s after {bandwidth.burst / MIB:g} MiB "
+                    f"each capped at {size_text(bandwidth.rate)}/s after {size_text(bandwidth.burst)} "
                     "(--bandwidth unlimited lifts it)"
                 )
-            bound = "" if limit == NO_LIMIT else f", at most {limit} bytes (--stream-limit)"
+            bound = "" if limit == NO_LIMIT else f", at most {size_text(limit)} (--stream-limit)"
             mode = f"responses are streamed, {cap}{bound}"
         self._log.info(f"proxy on http://{self._listen[0]}:{listening} to the app at {upstream}: {mode}")
+
+
+def _os_reason(error: OSError) -> str:
+    """Why, in the system's words alone; an unknown host has no number that the system knows."""
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror or error)
 
 
 class _Ending:

@@ -164,12 +164,12 @@ def test_a_piece_reaches_the_client_before_the_next_is_produced(command: str) ->
 
 def test_the_cap_and_the_price_are_told_and_on_by_default() -> None:
     with local_lambda(*app_command("fastapi"), directory=app_dir("fastapi")) as local:
-        assert "6.0 MB at once, then 2.0 MB/s" in local.output.wait_for("bandwidth")
+        assert "6 MB at once, then 2 MB/s" in local.output.wait_for("bandwidth")
         size = 6 * MIB + MIB // 4
         assert local.ask(f"/download?bytes={size}").body == pattern(size)
         line = local.output.wait_for("GET /download 200")
     assert "held back by the cap" in line
-    assert "256.0 KB beyond the free 6 MB" in line
+    assert "256 KB beyond the free 6 MB" in line
     assert "cold start, init" in line
 
 

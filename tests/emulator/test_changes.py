@@ -41,3 +41,20 @@ async def test_who_was_cancelled_is_forgotten() -> None:
             await changes.until(lambda: False)
     changes.notify()
     assert not changes._waiting
+
+
+async def test_the_reaction_to_a_change_comes_before_anybody_wakes() -> None:
+    changes = Changes()
+    order: list[str] = []
+
+    async def wait() -> None:
+        await changes.until(lambda: bool(order))
+        order.append("woken")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(wait())
+        await asyncio.sleep(0)
+        changes.react = lambda: order.append("reaction")
+        changes.notify()
+        assert order == ["reaction"]
+    assert order == ["reaction", "woken"]

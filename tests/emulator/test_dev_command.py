@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import select
 import signal
@@ -163,6 +164,51 @@ def test_a_signal_within_a_stream_cuts_it_and_says_so() -> None:
         assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
 
 
+def test_with_a_json_log_every_line_is_one_object_that_tells_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LWA_INVOKEMODE", "buffered")
+    with dev("--log-format", "json") as running:
+        lines = [json.loads(running.line("")) for _ in range(2)]
+        assert running.get("/status/201")[0] == 201
+        lines.append(json.loads(running.line('"invocation"')))
+        code, rest = running.end(signal.SIGINT)
+        lines += map(json.loads, rest.splitlines())
+    assert code == 130
+    start, warning, visit = lines[:3]
+    assert start["doors"][0]["url"] == f"http://127.0.0.1:{running.port}/"
+    assert warning["message"] == (
+        "AWS_LWA_INVOKEMODE is not known and has no effect; did you mean AWS_LWA_INVOKE_MODE?"
+    )
+    assert (visit["door"], visit["method"], visit["path"], visit["status"]) == (
+        "function-url",
+        "GET",
+        "/status/201",
+        201,
+    )
+    assert len(visit["requestId"]) == 36
+    assert {"bytes", "ms", "firstByteMs", "initMs"} <= set(visit)
+
+
+def test_a_variable_that_is_none_of_ours_is_warned_of_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LWA_INVOKEMODE", "buffered")
+    with dev() as running:
+        assert running.line("AWS_LWA_INVOKEMODE") == (
+            "adapter dev: AWS_LWA_INVOKEMODE is not known and has no effect; did you mean AWS_LWA_INVOKE_MODE?\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        pytest.param(["--app-dir", "/no/such/folder"], "--app-dir: '/no/such/folder' is not a folder", id="folder"),
+        pytest.param([], "CMD: 'no-such-program' is no program that can be run", id="program"),
+    ],
+)
+def test_what_cannot_be_started_is_told_before_anything_listens(arguments: list[str], cause: str) -> None:
+    with dev(*arguments, command=["no-such-program"]) as running:
+        assert running.line("adapter: ").startswith(f"adapter: {cause}")
+        assert running.process.wait() == 2
+
+
 def test_nothing_outlives_a_kill_that_it_cannot_see() -> None:
     with serving("--warm") as running:
         running.line("warm")
@@ -182,7 +228,7 @@ def test_a_stream_has_lambdas_bandwidth() -> None:
         assert took == pytest.approx(2.0, rel=0.1)
         line = running.line("GET /download")
         assert "held back by the cap" in line
-        assert "4.0 MB beyond the free 6 MB: 0.000031 USD" in line
+        assert "4 MB beyond the free 6 MB: 0.000031 USD" in line
 
 
 def test_a_buffered_download_over_the_limit_is_refused_in_lambdas_words() -> None:
@@ -204,7 +250,7 @@ def test_an_app_that_crashes_in_its_response_cuts_it_and_the_next_request_works(
             # The request after this is the one that must work; one that met the exit would rightly fail.
             running.line("the environment ended")
         else:
-            running.line("GET /crash-midstream", "200 | 1000 B", "Function.TruncatedResponse")
+            running.line("GET /crash-midstream", "200 broken off | 1000 B", "Function.TruncatedResponse")
         assert running.get("/status/200")[0] == 200
 
 

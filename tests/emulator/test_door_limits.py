@@ -18,7 +18,7 @@ from adapter.emulator.report import Visit
 from adapter.emulator.url_settings import DoorSettings
 from adapter.http_server import listen
 from adapter.throttle import KIB, MIB, Bandwidth
-from tests.emulator.door_answers import FUNCTION_ERRORS, PAYLOADS
+from tests.emulator.door_answers import FUNCTION_ERRORS, PAYLOADS, page
 from tests.emulator.scripted import Handed, LocalLambda, RawClient, Response, ScriptedRuntime, local_lambda, prelude
 from tests.emulator.scripts import buffered, each, streaming
 
@@ -57,8 +57,35 @@ async def test_a_request_body_is_limited(door: str, size: int, kind: str, status
 )
 async def test_a_request_head_is_limited(door: str, size: int, status: int) -> None:
     async with local_lambda(buffered(PAYLOADS[door]), front_doors=door, invoke_mode="buffered") as local:
-        response = await local.request("GET", "/", b"", {"x-a": "v" * (size // 2), "x-b": "v" * (size // 2)})
+        response = await local.request("GET", "/", b"", {f"x-{n}": "v" * (size // 5) for n in range(5)})
         assert response.status == status
+
+
+@pytest.mark.parametrize("door", ["alb", "alb-multi-value"])
+@pytest.mark.parametrize(
+    ("path", "value", "status"),
+    [
+        pytest.param(1, 16 * 1024 - len("x-a: \r\n"), 201, id="a-header-of-16-KB"),
+        pytest.param(1, 16 * 1024 - len("x-a: \r\n") + 1, 400, id="a-longer-header"),
+        pytest.param(16 * 1024 - len("GET  HTTP/1.1\r\n"), 1, 201, id="a-request-line-of-16-KB"),
+        pytest.param(16 * 1024 - len("GET  HTTP/1.1\r\n") + 1, 1, 400, id="a-longer-request-line"),
+    ],
+)
+async def test_a_load_balancer_limits_each_line_of_a_head(door: str, path: int, value: int, status: int) -> None:
+    async with local_lambda(buffered(PAYLOADS[door]), front_doors=door, invoke_mode="buffered") as local:
+        response = await local.request("GET", "/".ljust(path, "p"), b"", {"x-a": "v" * value})
+        assert response.status == status
+        if status == 400:
+            assert response.body == page("400 Bad Request")
+
+
+@pytest.mark.parametrize("door", ["http-api", "rest-api"])
+async def test_text_counts_in_bytes_and_not_in_characters(door: str) -> None:
+    text = "é".encode() * (6 * MIB // 2)
+    async with local_lambda(buffered(PAYLOADS[door]), front_doors=door, invoke_mode="buffered") as local:
+        plain = {"Content-Type": "text/plain"}
+        assert (await local.request("POST", "/", text, plain)).status == 201
+        assert (await local.request("POST", "/", text + b"x", plain)).status == {"http-api": 413, "rest-api": 500}[door]
 
 
 def payload_of(size: int) -> bytes:
@@ -150,11 +177,11 @@ async def impatient(local: LocalLambda, name: str, patience: float) -> AsyncIter
 )
 async def test_a_gateway_does_not_wait_for_ever_and_the_function_goes_on(door: str, status: int, body: bytes) -> None:
     go_on = asyncio.Event()
-    answers: list[Response] = []
+    answers: asyncio.Queue[Response] = asyncio.Queue()
 
     async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
         await go_on.wait()
-        answers.append(await runtime.respond(handed, b"{}"))
+        answers.put_nowait(await runtime.respond(handed, b"{}"))
 
     async with local_lambda(each(serve)) as local, impatient(local, door, 0.05) as (port, visits):
         client = await RawClient.connect(port)
@@ -165,7 +192,7 @@ async def test_a_gateway_does_not_wait_for_ever_and_the_function_goes_on(door: s
         go_on.set()
         visit = await visits.get()
         assert visit.error_type == "FrontDoor.ResponseTimeout"
-        assert [answer.status for answer in answers] == [202]
+        assert (await answers.get()).status == 202
         await client.close()
 
 

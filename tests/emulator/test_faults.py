@@ -44,13 +44,21 @@ def test_a_fault_is_written_as_kind_amount_rate_and_header(text: str, expected: 
         pytest.param("kill:often", "a share such as 0.1 or 10%", id="rate"),
         pytest.param("kill:101%", "a share such as 0.1 or 10%", id="too-often"),
         pytest.param("kill@", "names no header", id="no-header"),
-        pytest.param("init@x-fault", "an init serves no request", id="init-by-header"),
+        pytest.param("init@x-fault", "'init@x-fault' has a header, but an init serves no", id="init-by-header"),
     ],
 )
 def test_what_is_no_fault_is_a_mistake_that_names_the_option(text: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why) as mistake:
         fault_plan(load({}, {"faults": text}))
     assert str(mistake.value).startswith("--fault: ")
+
+
+def test_every_fault_that_is_none_is_told_by_itself() -> None:
+    with pytest.raises(ConfigurationError) as mistake:
+        fault_plan(load({}, {"faults": "explode,delay=1,kill@"}))
+    first, second = mistake.value.mistakes
+    assert first.startswith("--fault: 'explode' is no fault; use one of delay, ")
+    assert second == "--fault: 'kill@' names no header after the @, for example kill@x-fault"
 
 
 def strikes(text: str, seed: int, count: int = 200) -> list[bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator.scripted import LocalLambda, ScriptedRuntime, Upload, local_lambda, prelude
+from tests.emulator.scripted import LocalLambda, Script, ScriptedRuntime, Upload, local_lambda, prelude
 from tests.unused_port import unused_port
 
 
@@ -67,7 +67,6 @@ async def test_an_event_from_a_file_or_standard_input_is_answered_with_the_paylo
             done = await invoke(local, *arguments, given=given)
             assert (done.code, done.err) == (0, "")
             assert json.loads(done.out)["event"] == {"a": 1}
-            assert done.out.endswith(b"\n")
 
 
 async def test_the_flags_are_what_the_function_is_told() -> None:
@@ -158,6 +157,17 @@ async def test_nobody_there_is_one_line_with_the_way_out() -> None:
         pytest.param(["event", "sqss"], "KIND: 'sqss' is not a source of events; did you mean sqs?", id="kind"),
         pytest.param(["event", "alb", "--path", "x"], "--path: 'x' is not a path", id="path"),
         pytest.param(["event", "alb", "--header", "x"], "--header: 'x' is not a header", id="header"),
+        pytest.param(
+            ["event", "sqs", "--method", "GET"],
+            "--method: an event of sqs has none; its flags are --body, --name",
+            id="not-http",
+        ),
+        pytest.param(
+            ["event", "alb", "--name", "x"],
+            "--name: an event of alb has none; its flags are --body, --header, --method, --path",
+            id="not-a-queue",
+        ),
+        pytest.param(["event", "http-api", "--stage", "x"], "--stage: an event of http-api has none", id="no-stage"),
         pytest.param(["event", "alb", "--body", "@/no/such"], "--body: '/no/such' cannot be read", id="body"),
     ],
 )
@@ -166,6 +176,69 @@ async def test_a_mistake_is_one_line_and_exit_code_2(arguments: list[str], why: 
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line.startswith(f"adapter: {why}")
+
+
+HEADERS = {"content-type": "text/plain"}
+STREAMED = [prelude(statusCode=201, headers=HEADERS, cookies=["a=1"])[:-3], b"\0\0\0one ", b"two"]
+WHOLE = json.dumps({"statusCode": 201, "headers": HEADERS, "body": "b25lIHR3bw==", "isBase64Encoded": True}).encode()
+HEAD = "201 Created\ncontent-type: text/plain\nset-cookie: a=1\n\n"
+
+
+async def stream(runtime: ScriptedRuntime) -> int:
+    while True:
+        upload = await runtime.stream(await runtime.next())
+        for piece in STREAMED:
+            await upload.write(piece)
+        await upload.end()
+
+
+async def whole(runtime: ScriptedRuntime) -> int:
+    while True:
+        await runtime.respond(await runtime.next(), WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "out"),
+    [
+        pytest.param(stream, ["--stream"], b"".join(STREAMED), id="streamed-as-it-is"),
+        pytest.param(stream, ["--stream", "--body"], b"one two", id="streamed-body"),
+        pytest.param(stream, ["--body"], b"one two", id="collected-body"),
+        pytest.param(whole, [], WHOLE, id="whole-as-it-is"),
+        pytest.param(whole, ["--body"], b"one two", id="whole-body"),
+    ],
+)
+async def test_a_pipe_gets_the_payload_byte_for_byte_or_the_body_alone(
+    script: Script, flags: list[str], out: bytes
+) -> None:
+    async with local_lambda(script) as local:
+        done = await invoke(local, *flags, "-", given=b"{}")
+        assert (done.code, done.out, done.err) == (0, out, "")
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "out", "err"),
+    [
+        pytest.param(stream, ["--stream"], b"one two\r\n", HEAD, id="streamed"),
+        pytest.param(stream, ["--stream", "--body"], b"one two\r\n", "", id="streamed-body"),
+        pytest.param(whole, [], WHOLE + b"\r\n", "", id="whole"),
+    ],
+)
+async def test_a_terminal_gets_the_head_of_a_stream_decoded(
+    script: Script, flags: list[str], out: bytes, err: str
+) -> None:
+    terminal, stdout = os.openpty()
+    async with local_lambda(script) as local:
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-I", "-m", "adapter", "invoke", *flags, "-"],
+            env=environ() | {"ADAPTER_INVOKE_PORT": str(local.invoke_port)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=stdout,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate(b"{}")
+        os.close(stdout)
+        assert (os.read(terminal, 65536), said.decode()) == (out, err)
+        os.close(terminal)
 
 
 async def test_recordings_are_asked_again_and_compared(tmp_path: Path) -> None:
@@ -184,7 +257,7 @@ async def test_recordings_are_asked_again_and_compared(tmp_path: Path) -> None:
         once, again = [await invoke(local, str(file)) for _ in range(2)]
         assert once.err == f"adapter: {file}: the answer is the recorded one\n"
         assert again.err == f"adapter: {file}: the answer differs from the recorded one\n"
-        assert once.out == prelude() + b"same\n"
+        assert once.out == prelude() + b"same"
         # A recorded stream is asked for as a stream.
         assert (await local.visit()).method == "InvokeWithResponseStream"
 

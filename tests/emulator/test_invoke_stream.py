@@ -140,6 +140,8 @@ async def test_the_cap_holds_a_stream_back_here_too() -> None:
         assert 0.25 <= took < 1.0
         visit = await local.visit()
         assert (visit.method, visit.streamed) == ("InvokeWithResponseStream", 256 * 1024)
+        # The framing around them is nobody's payload.
+        assert visit.sent == 256 * 1024
         assert visit.held == pytest.approx(0.25, abs=0.05)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import subprocess
@@ -62,6 +63,49 @@ def test_a_variable_is_named_where_it_was_one() -> None:
         port = taken(stack)
         (mistake,) = refusal({"dev_port": "0"}, {"ADAPTER_INVOKE_PORT": str(port)})
         assert mistake.startswith(f"ADAPTER_INVOKE_PORT: '{port}' is taken")
+
+
+@pytest.mark.parametrize(
+    ("flags", "port", "users"),
+    [
+        pytest.param({"front_doors": "alb:8080,lattice:8080"}, 8080, "alb and lattice", id="two-doors"),
+        pytest.param(
+            {"front_doors": "alb:3001"}, 3001, "alb and the Invoke APIs (--invoke-port)", id="the-invoke-apis"
+        ),
+        pytest.param(
+            {"dev_port": "8080", "invoke_port": "8080"},
+            8080,
+            "--port and the Invoke APIs (--invoke-port)",
+            id="both-flags",
+        ),
+        pytest.param(
+            {"dev_port": "8080", "front_doors": "alb:8080,lattice"}, 8080, "alb and --port", id="a-door-and-port"
+        ),
+    ],
+)
+def test_a_port_that_is_given_twice_is_no_other_processs_fault(flags: dict[str, str], port: int, users: str) -> None:
+    assert refusal(flags) == [f"port {port} is given twice: {users}; give each a port of its own"]
+
+
+def test_idle_connections_cannot_use_up_the_descriptors() -> None:
+    """With 128 descriptors and two listeners nobody but the oldest client has to go."""
+    listening = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128));"
+    code = f"{listening} import sys; from adapter.__main__ import main; sys.exit(main())"
+    arguments = ["dev", "--port", "0", "--", sys.executable]
+    with (
+        subprocess.Popen([sys.executable, "-I", "-c", code, *arguments], stderr=subprocess.PIPE, text=True) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.terminate)
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "--endpoint-url" in line)
+        port = int(line.partition("127.0.0.1:")[2].partition("/")[0])
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        client.request("GET", "/_adapter/status")
+        assert client.getresponse().status == 200
+        client.close()
 
 
 def test_nothing_stays_open_after_a_refusal() -> None:

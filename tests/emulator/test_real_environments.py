@@ -150,7 +150,8 @@ def test_extensions_in_python_and_shell_see_a_whole_life_and_its_telemetry(app: 
     assert told == ["INVOKE", "INVOKE", "SHUTDOWN"]
     records = [note for note in noted if "record" in note]
     kinds = [record["record"] for record in records]
-    assert kinds.count("platform.report") == 2
+    assert kinds.count("platform.runtimeDone") == kinds.count("platform.report") == 2
+    assert kinds.index("platform.runtimeDone") < kinds.index("platform.report")
     assert kinds.index("platform.initStart") < kinds.index("platform.initReport") < kinds.index("platform.start")
     assert {"record": "function", "content": "the app has started"} in records
     assert {"record": "extension", "content": "a line of the extension"} in records
@@ -223,11 +224,18 @@ def test_scripts_can_wait_until_it_answers(app: Path) -> None:
     wait = [sys.executable, "-I", "-m", "adapter", "dev", "--wait"]
     with local_lambda(*COMMAND, directory=app) as local:
         port = str(local.invoke_port)
-        assert subprocess.run([*wait, "--invoke-port", port], check=False, timeout=PATIENCE).returncode == 0
+        there = [*wait, "--invoke-port", port]
+        done = subprocess.run(there, check=False, capture_output=True, text=True, timeout=PATIENCE)
+        assert (done.returncode, done.stderr) == (0, "")
     gone = [*wait, "--invoke-port", port, "--readiness-timeout", "0.2"]
     done = subprocess.run(gone, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
-    assert f"127.0.0.1:{port}" in done.stderr
+    assert done.stderr.splitlines() == [
+        "adapter dev --wait: up to 0.2 s (--readiness-timeout) for the Invoke APIs on "
+        f"127.0.0.1:{port}: nobody listens there",
+        f"adapter dev --wait: gave up after 0.2 s: 127.0.0.1:{port}: nobody listens there; "
+        "start adapter dev, or name its --invoke-port",
+    ]
 
 
 def test_in_a_thousand_invocations_of_twenty_clients_none_is_lost_and_none_is_mixed_up() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,12 +15,11 @@ from adapter.emulator.report import (
     cost_text,
     details,
     duration_text,
-    local_url,
-    size_text,
-    start_lines,
     streaming_cost,
+    visit_fields,
 )
 from adapter.emulator.url_settings import UrlSettings
+from adapter.logs import Log
 from adapter.throttle import MIB
 
 PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.008})
@@ -37,6 +37,7 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
         pytest.param({"init": 0.64}, ["0 B", "total 0 ms", "cold start, init 640 ms"], id="cold"),
         pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the cap 1.98 s"], id="held"),
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
+        pytest.param({"mismatch": "a, b"}, ["0 B", "total 0 ms", "mismatch: a, b"], id="mismatch"),
         pytest.param(
             {"error_type": "Runtime.ExitError", "error_message": "why"},
             ["0 B", "total 0 ms", "Runtime.ExitError: why"],
@@ -56,33 +57,19 @@ def test_a_line_says_what_happened_and_nothing_else(fields: dict[str, Any], expe
         pytest.param(
             10 * MIB,
             "us-east-1",
-            ["4.0 MB beyond the free 6 MB: 0.000031 USD (us-east-1, prices of 2020-01-02)"],
+            ["4 MB beyond the free 6 MB: 0.000031 USD (us-east-1, prices of 2020-01-02)"],
             id="beyond",
         ),
         pytest.param(
             7 * MIB,
             "mars-1",
-            ["1.0 MB beyond the free 6 MB, no price known for mars-1 (--price-table)"],
+            ["1 MB beyond the free 6 MB, no price known for mars-1 (--price-table)"],
             id="unknown-region",
         ),
     ],
 )
 def test_only_what_is_beyond_the_free_bytes_costs(streamed: int, region: str, expected: list[str]) -> None:
     assert streaming_cost(streamed, PRICES, region) == expected
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        pytest.param(0, "0 B", id="none"),
-        pytest.param(1023, "1023 B", id="bytes"),
-        pytest.param(1024, "1.0 KB", id="kilobyte"),
-        pytest.param(MIB, "1.0 MB", id="megabyte"),
-        pytest.param(200 * MIB, "200.0 MB", id="many"),
-    ],
-)
-def test_sizes_are_counted_as_aws_counts(size: int, expected: str) -> None:
-    assert size_text(size) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,55 +88,6 @@ def test_costs_have_two_significant_digits(cost: float, expected: str) -> None:
     assert cost_text(cost) == expected
 
 
-def test_the_start_says_how_to_deploy_the_same_and_what_to_try() -> None:
-    lines = "\n".join(start_lines(UrlSettings(load({}))))
-    assert "AWS_LWA_INVOKE_MODE=response_stream, function URL with InvokeMode: RESPONSE_STREAM" in lines
-    assert "6.0 MB at once, then 2.0 MB/s" in lines
-    assert "200.0 MB a response" in lines
-    assert "900 s" in lines
-    assert "curl -N http://127.0.0.1:3000/" in lines
-
-
-def test_the_start_of_a_buffered_function_names_the_limit_and_no_bandwidth() -> None:
-    lines = "\n".join(start_lines(UrlSettings(load({}, {"invoke_mode": "buffered"}))))
-    assert "AWS_LWA_INVOKE_MODE=buffered, function URL with InvokeMode: BUFFERED" in lines
-    assert "6291556 bytes" in lines
-    assert "bandwidth" not in lines
-
-
-def test_the_start_names_every_front_door_with_its_own_cap_and_limit() -> None:
-    lines = start_lines(UrlSettings(load({}, {"front_doors": "function-url,rest-api,alb:8080"})))
-    assert "Lambda on this machine: a function URL at http://127.0.0.1:3000/" in lines
-    assert "  and        a REST API at http://127.0.0.1:3002/" in lines
-    assert "  and        a load balancer at http://127.0.0.1:8080/" in lines
-    assert "  invoke     aws lambda invoke --endpoint-url http://127.0.0.1:3001/ …" in lines
-    text = "\n".join(lines)
-    assert "6.0 MB at once, then 2.0 MB/s, for each response, as on Lambda (function-url)" in text
-    assert "10.0 MB at once, then 2.0 MB/s, for each response, as a REST API has it (rest-api)" in text
-    assert "1048576 bytes for the whole encoded response" in text
-    assert "REST API with responseTransferMode: STREAM" in text
-    assert "  mind       deploy as AWS_LWA_INVOKE_MODE=buffered what is behind alb" in lines
-
-
-def test_nothing_is_to_be_minded_where_the_modes_fit() -> None:
-    for doors in ("alb", "function-url,rest-api"):
-        assert "mind" not in "\n".join(start_lines(UrlSettings(load({}, {"front_doors": doors}))))
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:3000/"),
-        ("0.0.0.0", "http://127.0.0.1:3000/"),
-        ("::", "http://[::1]:3000/"),
-        ("::1", "http://[::1]:3000/"),
-        ("dev.test", "http://dev.test:3000/"),
-    ],
-)
-def test_the_url_is_one_that_a_client_on_this_machine_can_use(host: str, url: str) -> None:
-    assert local_url(host, 3000) == url
-
-
 @pytest.mark.parametrize(("color", "status"), [(True, "\x1b[32m200\x1b[0m"), (False, "200"), (None, "200")])
 def test_lines_go_to_stderr_and_are_coloured_on_demand(
     color: bool | None, status: str, capsys: pytest.CaptureFixture[str]
@@ -159,14 +97,111 @@ def test_lines_go_to_stderr_and_are_coloured_on_demand(
     written = capsys.readouterr()
     assert written.out == ""
     assert written.err == (
-        f"GET /x {status} | 2 B | total 10 ms | 2.0 MB beyond the free 6 MB: 0.000016 USD "
+        f"GET /x {status} | 2 B | total 10 ms | 2 MB beyond the free 6 MB: 0.000016 USD "
         "(us-east-1, prices of 2020-01-02)\n"
     )
 
 
-def test_a_line_names_its_front_door_where_there_are_several(capsys: pytest.CaptureFixture[str]) -> None:
-    Terminal(PRICES, "us-east-1", color=False).visit(Visit(method="GET", target="/x", status=200, door="alb"))
-    assert capsys.readouterr().err.startswith("alb GET /x 200 | ")
+@pytest.mark.parametrize(
+    ("doors", "line"),
+    [
+        pytest.param("alb", "GET /x 200 | ", id="one-door"),
+        pytest.param("alb,http-api", "alb GET /x 200 | ", id="several"),
+    ],
+)
+def test_a_line_names_its_front_door_where_there_are_several(
+    doors: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(PRICES, "us-east-1", color=False)
+    terminal.start(UrlSettings(load({}, {"front_doors": doors})))
+    capsys.readouterr()
+    terminal.visit(Visit(method="GET", target="/x", status=200, door="alb"))
+    assert capsys.readouterr().err.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("visit", "line"),
+    [
+        pytest.param(
+            Visit(method="GET", target="/", status=200, broken_off=True, error_type="Function.X"),
+            "GET / \x1b[31m200\x1b[0m broken off | ",
+            id="broken-off",
+        ),
+        pytest.param(
+            Visit(method="Invoke", target="f", status=200, error_type="Function.X"),
+            "Invoke f \x1b[31m200\x1b[0m | ",
+            id="function-error",
+        ),
+        pytest.param(
+            Visit(method="GET", target="/", status=404, error_type="x"), "GET / \x1b[33m404\x1b[0m | ", id="refused"
+        ),
+        pytest.param(
+            Visit(method="", target="Event f, answered", status=202),
+            "Event f, answered \x1b[32m202\x1b[0m | ",
+            id="no-method",
+        ),
+    ],
+)
+def test_a_bad_end_is_not_green_and_no_space_is_left_over(
+    visit: Visit, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Terminal(PRICES, "us-east-1", color=True).visit(visit)
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_for_machines_an_invocation_has_fields() -> None:
+    visit = Visit(
+        method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, first_byte=0.0012, duration=0.5, door="alb"
+    )
+    visit.request_id, visit.init, visit.held = "r-1", 0.25, 0.1
+    visit.error_type, visit.error_message, visit.broken_off, visit.mismatch = "E", "why", True, "m"
+    assert visit_fields(visit, PRICES, "us-east-1") == {
+        "requestId": "r-1",
+        "door": "alb",
+        "method": "GET",
+        "path": "/x",
+        "status": 200,
+        "bytes": 2,
+        "ms": 500.0,
+        "firstByteMs": 1.2,
+        "initMs": 250.0,
+        "heldMs": 100.0,
+        "billedBytes": 2 * MIB,
+        "cost": pytest.approx(0.008 * 2 / 1024),
+        "error": "E",
+        "reason": "why",
+        "brokenOff": True,
+        "mismatch": "m",
+    }
+
+
+def test_for_machines_what_did_not_happen_is_left_out() -> None:
+    fields = visit_fields(Visit(method="Invoke", target="f", status=200, client_left=True), PRICES, "mars-1")
+    assert fields == {
+        "door": "invoke-api",
+        "method": "Invoke",
+        "path": "f",
+        "status": 200,
+        "bytes": 0,
+        "ms": 0.0,
+        "clientLeft": True,
+    }
+
+
+def test_with_a_json_log_every_line_is_one_object(capfd: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal(PRICES, "us-east-1", log=Log(format="json"))
+    terminal.start(UrlSettings(load({}, {"front_doors": "function-url,alb"})))
+    terminal.visit(Visit(method="GET", target="/x", status=200))
+    terminal.notice("something happened")
+    terminal.line("START RequestId: 1")
+    start, visit, notice, line = map(json.loads, capfd.readouterr().err.splitlines())
+    assert start["message"] == "serving"
+    assert [(door["door"], door["url"]) for door in start["doors"]] == [
+        ("function-url", "http://127.0.0.1:3000/"),
+        ("alb", "http://127.0.0.1:3002/"),
+    ]
+    assert (visit["message"], visit["path"], visit["status"]) == ("invocation", "/x", 200)
+    assert (notice["message"], line["message"]) == ("something happened", "START RequestId: 1")
 
 
 def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:

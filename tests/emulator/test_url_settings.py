@@ -38,9 +38,7 @@ def test_the_url_has_the_functions_mode_unless_it_is_given_another(
 
 def test_without_a_word_there_is_a_function_url_and_the_invoke_apis_beside_it() -> None:
     settings = UrlSettings(load({}))
-    assert [(door.rules.name, door.port, door.streaming, door.label) for door in settings.doors] == [
-        ("function-url", 3000, True, "")
-    ]
+    assert [(door.rules.name, door.port, door.streaming) for door in settings.doors] == [("function-url", 3000, True)]
     assert settings.invoke_port == 3001
 
 
@@ -95,4 +93,3 @@ def test_only_a_rest_api_has_a_stage_a_resource_and_an_idle_timeout() -> None:
     url, rest = UrlSettings(load({}, {"front_doors": "function-url,rest-api", "stage": "beta"})).doors
     assert (url.stage, url.resource, url.idle_timeout) == ("$default", "", None)
     assert (rest.stage, rest.resource, rest.idle_timeout) == ("beta", "/{proxy+}", 300.0)
-    assert (url.label, rest.label) == ("function-url", "rest-api")

@@ -133,26 +133,27 @@ def test_an_idle_runtime_ends_within_its_share(command: list[str], code: int) ->
     figures.show("shutdown, runtime idle", f"exit {statistics.median(seconds) * 1000:.0f} ms after SIGTERM, with {app}")
 
 
-def test_a_runtime_in_mid_stream_ends_the_stream_with_error_trailers_within_its_share() -> None:
+@pytest.mark.parametrize("slots", [1, 32])
+def test_a_runtime_in_mid_stream_ends_its_streams_with_error_trailers_within_its_share(slots: int) -> None:
+    environ = {"AWS_LWA_INVOKE_MODE": "response_stream", "AWS_LAMBDA_MAX_CONCURRENCY": str(slots)}
     seconds: list[float] = []
     for _ in range(TIMES):
-        with (
-            ScriptedRuntimeApi() as api,
-            RuntimeProcess(api, *python(DEAF), environ={"AWS_LWA_INVOKE_MODE": "response_stream"}) as runtime,
-        ):
-            invoked = api.invoke(function_url("/stream"))
-            call = invoked.begun()
-            while b"one" not in (call.next_chunk() or b"one"):
-                pass
+        with ScriptedRuntimeApi() as api, RuntimeProcess(api, *python(DEAF), environ=environ) as runtime:
+            invoked = [api.invoke(function_url("/stream")) for _ in range(slots)]
+            for each in invoked:
+                call = each.begun()
+                while b"one" not in (call.next_chunk() or b"one"):
+                    pass
             with timed(seconds):
                 runtime.terminate()
                 assert runtime.exit_code() == 128 + 9
-            assert call.wait().trailing_error["errorType"] == "Adapter.TruncatedResponse"
-            assert not call.truncated
-            assert len(invoked.ends) == 1
+            for each in invoked:
+                [call] = each.ends
+                assert call.wait().trailing_error["errorType"] == "Adapter.TruncatedResponse"
+                assert not call.truncated
     assert statistics.median(seconds) < LAMBDA_SHARE
     figures.show(
-        "shutdown, runtime mid-stream",
+        f"shutdown, runtime mid-stream in {slots} slot{'s' if slots > 1 else ''}",
         f"error trailers and exit {statistics.median(seconds) * 1000:.0f} ms after SIGTERM, with an app deaf to it",
     )
 

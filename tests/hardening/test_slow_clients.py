@@ -21,7 +21,7 @@ from tests.supervision.supervised import Supervisor, descriptors_of
 SLOW = 1000
 LIMIT_MS = 100.0
 REQUESTS = 20
-# Room for 96 clients: see adapter/proxy/descriptors.py.
+# Room for 96 clients: see adapter/descriptors.py.
 DESCRIPTORS = 256
 ROOM = 96
 # Seconds.

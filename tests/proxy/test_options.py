@@ -41,7 +41,7 @@ async def test_the_cap_lets_the_burst_through_and_then_exactly_its_rate(app: Scr
     total = burst + tick * ticks
     app.default = response(b"x" * total)
     with ProxyProcess("--bandwidth", "64KB+256KB", app_port=app.port) as proxy:
-        assert "capped at 0.25 MiB/s after 0.0625 MiB" in proxy.wait_for_line("proxy on")
+        assert "capped at 256 KB/s after 64 KB" in proxy.wait_for_line("proxy on")
         seen = await arrivals(proxy.port, total)
         line = proxy.wait_for_line("request requestId")
     for number in range(ticks):

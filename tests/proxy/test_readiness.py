@@ -21,6 +21,10 @@ async def never(seconds: float) -> None:
     raise AssertionError("there was nothing to wait for")
 
 
+def unexpected(line: str) -> None:
+    raise AssertionError(f"there was nothing to say: {line}")
+
+
 @pytest.mark.parametrize(
     ("reply", "settings", "problem"),
     [
@@ -65,7 +69,7 @@ async def test_waiting_ends_with_the_first_good_answer() -> None:
         pauses.append(seconds)
 
     with ScriptedApp(default=reply) as app:
-        await readiness(app.port).wait(60.0, pause)
+        await readiness(app.port).wait(60.0, pause, unexpected)
     assert len(probes) == 31
     # Short at first, since somebody is waiting, and never long.
     assert pauses[0] == 0.005
@@ -76,9 +80,34 @@ async def test_waiting_ends_with_the_first_good_answer() -> None:
 async def test_waiting_gives_up_with_the_last_problem() -> None:
     refusal = pytest.raises(AppNotReady, match=r"not ready after 0.001 s: GET / answered 503")
     with ScriptedApp(default=response(b"", status=503)) as app, refusal:
-        await readiness(app.port).wait(0.001, never)
+        await readiness(app.port).wait(0.001, never, unexpected)
 
 
 async def test_an_app_that_is_ready_is_not_waited_for() -> None:
     with ScriptedApp() as app:
-        await readiness(app.port).wait(None, never)
+        await readiness(app.port).wait(None, never, unexpected)
+
+
+@pytest.mark.parametrize(
+    ("limit", "patience"), [(None, ""), (60.0, ", and is waited for up to 60 s")], ids=["for-ever", "bounded"]
+)
+async def test_a_long_wait_is_told_of_once_with_the_address_and_the_way_out(
+    limit: float | None, patience: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.proxy.readiness.WARN_AFTER", 0.0)
+    lines: list[str] = []
+    probes: list[str] = []
+
+    def reply(received: Received) -> None:
+        probes.append(received.target)
+        received.send(response(b"", status=200 if len(probes) > 3 else 503))
+
+    async def pause(seconds: float) -> None:
+        """The test is in a hurry."""
+
+    with ScriptedApp(default=reply) as app:
+        await readiness(app.port).wait(limit, pause, lines.append)
+        assert lines == [
+            f"the app is not ready after 0 s{patience}: GET / answered 503. It must listen on 127.0.0.1:{app.port}; "
+            "--app-port (AWS_LWA_PORT) changes that"
+        ]

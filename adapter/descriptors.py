@@ -24,6 +24,12 @@ def raise_limit() -> int:
     return ceiling
 
 
+def soft_limit() -> int:
+    """How many descriptors this process may have as it is."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_MAX if soft == resource.RLIM_INFINITY else soft
+
+
 def connection_cap(descriptors: int, wanted: int | None) -> int:
     """How many clients may be connected: ``wanted``, unless ``descriptors`` are too few for them."""
     possible = max(1, (descriptors - RESERVED) // PER_CLIENT)

@@ -1,0 +1,76 @@
+"""``adapter dev``: everything that can be wrong is looked for before anything starts, and told at once."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from adapter.config import load, read
+from adapter.emulator.env_file import read_env_file
+from adapter.emulator.function_settings import function_settings
+from adapter.emulator.prices import load_prices
+from adapter.emulator.reload import require_watchfiles
+from adapter.emulator.serve import extensions, serve
+from adapter.emulator.services import fault_plan
+from adapter.emulator.wait import wait_for_dev
+from adapter.errors import ConfigurationError
+from adapter.program import program_mistakes
+
+if TYPE_CHECKING:
+    from adapter.config import Config
+
+
+def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], *, wait: bool) -> int:
+    """Serve until a signal comes, or ``wait`` for another one that serves; the exit code.
+
+    Raises ConfigurationError with every mistake there is.
+    """
+    if wait:
+        return wait_for_dev(load(environ, flags))
+    config, mistakes = read(environ, flags)
+    if config.env_file is not None:
+        try:
+            environ = {**environ, **read_env_file(config.env_file)}
+            config, mistakes = read(environ, flags)
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+    # Settings of which one is wrong would contradict each other where the right one does not.
+    contradictions = [] if mistakes else [lambda: function_settings(config, command)]
+    mistakes += _command_mistakes(config, environ, command)
+    mistakes += _mistakes_of(*_checks(config), *contradictions)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return serve(config, environ, command)
+
+
+def _checks(config: Config) -> Iterator[Callable[[], object]]:
+    yield lambda: fault_plan(config)
+    yield lambda: load_prices(config.price_table)
+    if config.extensions is not None:
+        folder = config.extensions
+        yield lambda: extensions(folder)
+    if config.reload:
+        yield require_watchfiles
+
+
+def _mistakes_of(*checks: Callable[[], object]) -> Iterator[str]:
+    for check in checks:
+        try:
+            check()
+        except ConfigurationError as error:
+            yield from error.mistakes
+
+
+def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
+    if config.runtime is None:
+        if not command:
+            yield "CMD: is missing; name the command that starts the app: adapter dev -- CMD"
+        yield from program_mistakes(command, environ, config.app_dir)
+        return
+    try:
+        words = shlex.split(config.runtime)
+    except ValueError:
+        # It is no command, which is a mistake of its own.
+        words = []
+    yield from program_mistakes(words, environ, config.app_dir, named=config.sources["runtime"])

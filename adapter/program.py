@@ -1,0 +1,46 @@
+"""Whether CMD can be started: looked for as ``os.execvpe`` will, before it is tried or to say why it failed."""
+
+from __future__ import annotations
+
+import os
+from os.path import exists, isdir, isfile, join
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+def program_mistakes(
+    command: Sequence[str], environ: Mapping[str, str], directory: str | None, *, named: str = "CMD"
+) -> Iterator[str]:
+    """What keeps ``command`` from being started in ``directory`` with these variables, a line for each cause.
+
+    ``named`` is what the user knows the command as.
+    """
+    folder = directory or "."
+    if not isdir(folder):
+        # The setting that it is from: a flag counts before its variable.
+        source = "ADAPTER_APP_DIR" if environ.get("ADAPTER_APP_DIR") == directory else "--app-dir"
+        yield f"{source}: {directory!r} is not a folder"
+    elif command and not any(map(_can_run, _candidates(command[0], environ, folder))):
+        why = _why_not(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
+        yield f"{named}: {command[0]!r} is no program that can be run ({why}); give a name on PATH or a path"
+
+
+def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
+    """Where the system looks for ``name``: a path is relative to the folder, and so are relative parts of PATH."""
+    if "/" in name:
+        yield join(folder, name)
+    else:
+        for part in os.get_exec_path(dict(environ)):
+            yield join(folder, part, name)
+
+
+def _can_run(path: str) -> bool:
+    return isfile(path) and os.access(path, os.X_OK)
+
+
+def _why_not(path: str) -> str:
+    if isdir(path):
+        return "it is a folder"
+    return "it is not executable" if exists(path) else "nothing is there"
