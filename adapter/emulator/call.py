@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import uuid
+import os
 from collections.abc import Callable
 
 from adapter.emulator.reply import Reply
@@ -62,23 +61,25 @@ class Call:
         self.restore_seconds: float | None = None
         self.log = LogTail()
         self.kill_app: Callable[[], None] | None = None
-        self._finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._finished = asyncio.Event()
 
     def finish(self) -> None:
         """For the function: nothing more happens in this invocation."""
-        if not self._finished.done():
-            self._finished.set_result(None)
+        self._finished.set()
 
     async def finished(self) -> None:
         """Wait until the environment is done with this call, or the call was never made."""
-        await asyncio.shield(self._finished)
+        await self._finished.wait()
 
 
 def new_request_id() -> str:
-    """A request id as Lambda makes them."""
-    return str(uuid.uuid4())
+    """A request id as Lambda makes them: a random UUID (RFC 9562, version 4)."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def new_trace_id(now: float) -> str:
     """A value for the X-Ray trace header (X-Ray, "Tracing header"); ``now`` in seconds since the epoch."""
-    return f"Root=1-{int(now):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
+    digits = os.urandom(20).hex()
+    return f"Root=1-{int(now):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"

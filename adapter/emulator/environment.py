@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from adapter.emulator.call import Call
     from adapter.emulator.changes import Changes
     from adapter.emulator.extensions import Extension
-    from adapter.emulator.reply import Failure
+    from adapter.emulator.reply import Answer, Failure
     from adapter.payload.messages import Invocation
 
 
@@ -30,7 +30,8 @@ class Environment:
     """The state of one environment. ``changes`` is notified of everything that happens in it.
 
     ``exit_code`` is the runtime's, negative for a signal, None while it runs. ``failure`` is why the environment cannot
-    go on, as far as it is not that exit: an init or restore error, or an extension that ended.
+    go on, as far as it is not that exit: an init or restore error, or an extension that ended. ``lost_at`` is when
+    somebody who waited for an invocation has last hung up, in the loop's time.
     """
 
     def __init__(self, changes: Changes, *, slots: int = 1, external: Iterable[str] = ()) -> None:
@@ -39,8 +40,9 @@ class Environment:
         self.extensions = Extensions(external, with_invoke=slots == 1)
         self.failure: Failure | None = None
         self.exit_code: int | None = None
+        self.lost_at = 0.0
         self._calls: dict[str, Call] = {}
-        self._waiting: deque[asyncio.Future[Invocation]] = deque()
+        self._waiting: deque[asyncio.Future[Invocation | None]] = deque()
         self._restored: asyncio.Future[None] | None = None
         self._events: dict[str, asyncio.Future[bytes]] = {}
         self._shutdown_event: bytes | None = None
@@ -74,16 +76,9 @@ class Environment:
         self.lifecycle.invoke(call.request_id)
         self._calls[call.request_id] = call
         self._waiting.popleft().set_result(invocation)
-        event = {
-            "eventType": INVOKE,
-            "deadlineMs": invocation.deadline_ms,
-            "requestId": call.request_id,
-            "invokedFunctionArn": invocation.invoked_function_arn,
-            "tracing": {"type": "X-Amzn-Trace-Id", "value": call.trace_id},
-        }
         for extension in self.extensions:
             if INVOKE in extension.events:
-                self._tell(extension, orjson.dumps(event))
+                self._tell(extension, _invoke_event(invocation))
 
     def is_done_with(self, call: Call) -> bool:
         """Whether the invocation is over: with one slot only when everybody waits for the next one."""
@@ -121,20 +116,24 @@ class Environment:
         self.changes.notify()
         return happened
 
-    def next(self) -> asyncio.Future[Invocation] | None:
-        """The runtime asks: what it will get, or None where it may not ask now."""
+    def next(self) -> asyncio.Future[Invocation | None] | None:
+        """The runtime asks: what it will get, which is None if it is ``lost``; or None where it may not ask now."""
         if not self.lifecycle.allows(Event.NEXT):
             return None
-        coming: asyncio.Future[Invocation] = asyncio.get_running_loop().create_future()
+        coming: asyncio.Future[Invocation | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(coming)
         self.advance(Event.NEXT)
         return coming
 
-    def lost(self, coming: asyncio.Future[Invocation]) -> None:
-        """A runtime that was waiting for ``coming`` has hung up; it, or nobody, will ask again."""
+    def lost(self, coming: asyncio.Future[Invocation | None]) -> None:
+        """A runtime that waits for ``coming`` has hung up; it, or nobody, will ask again. No effect where it came."""
+        if coming not in self._waiting:
+            return
         self._waiting.remove(coming)
+        if not coming.done():
+            coming.set_result(None)
         self.lifecycle.lose()
-        self.changes.notify()
+        self._hung_up()
 
     def restore_next(self) -> asyncio.Future[None] | None:
         """The runtime is ready for the snapshot: done when it is restored, None where it may not ask now."""
@@ -155,9 +154,11 @@ class Environment:
         """The invocation of that id, None where it is not in this environment."""
         return self._calls.get(request_id) if self.lifecycle.progress(request_id) is not None else None
 
-    def step(self, request_id: str, step: Step) -> bool:
-        """Let something happen to an invocation; False where it may not happen now."""
+    def step(self, request_id: str, step: Step, answer: Answer | None = None) -> bool:
+        """Let something happen to an invocation, which may be its answer; False where it may not happen now."""
         happened = self.lifecycle.step(request_id, step)
+        if happened and answer is not None:
+            self._calls[request_id].reply.settle(answer)
         self.changes.notify()
         return happened
 
@@ -176,7 +177,7 @@ class Environment:
     def extension_lost(self, extension: Extension) -> None:
         """An extension that was waiting has hung up; it, or nobody, will ask again."""
         extension.lose()
-        self.changes.notify()
+        self._hung_up()
 
     def extension_failed(self, extension: Extension, call: str, error_type: str) -> None:
         """The extension reports that it cannot go on (``init_error`` or ``exit_error``). Raises RefusedExtension."""
@@ -209,3 +210,20 @@ class Environment:
     def _break(self, why: Failure) -> None:
         self.failure = self.failure or why
         self.changes.notify()
+
+    def _hung_up(self) -> None:
+        self.lost_at = asyncio.get_running_loop().time()
+        self.changes.notify()
+
+
+def _invoke_event(invocation: Invocation) -> bytes:
+    """What an extension is told of an invocation."""
+    return orjson.dumps(
+        {
+            "eventType": INVOKE,
+            "deadlineMs": invocation.deadline_ms,
+            "requestId": invocation.request_id,
+            "invokedFunctionArn": invocation.invoked_function_arn,
+            "tracing": {"type": "X-Amzn-Trace-Id", "value": invocation.trace_id},
+        }
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adapter.emulator.reply import STOPPED, THROTTLED, Failure, failure
@@ -140,16 +140,23 @@ class LocalFunction:
         call.finish()
         return True
 
+    def over(self, call: Call) -> None:
+        """A call that was handed over is over."""
+        self._active.discard(call)
+        if call.reply.failure is not None:
+            self._counts["errors"] += 1
+
     def serve(self) -> None:
         """Hand calls that wait to environments that are free, and start or restore environments for the others."""
-        group = self._group
-        if group is None:
+        if self._group is None:
             return
         while self._line:
             tenure = next((each for each in self._fleet if each.is_free), None)
             if tenure is None:
                 break
-            group.create_task(self._attend(self._line.popleft(), tenure))
+            self._hand_over(self._line.popleft(), tenure)
+        if not self._line or self._all_wait_knowingly:
+            return
         now = asyncio.get_running_loop().time()
         slots = self.settings.max_concurrency
         missing = len(self._line) - sum(tenure.coming_slots(now) for tenure in self._fleet)
@@ -162,7 +169,7 @@ class LocalFunction:
             missing -= slots
         # The place of one that is ending will be free without a call's being over.
         self._tell_waiting(missing - slots * sum(tenure.is_closing for tenure in self._fleet))
-        if self._line and self._timer is None and any(tenure.asking_slots(now) for tenure in self._fleet):
+        if self._timer is None and any(tenure.asking_slots(now) for tenure in self._fleet):
             # If the runtime does not ask in time, it is busy.
             self._timer = asyncio.get_running_loop().call_later(ASKING_GRACE, self._time_is_up)
 
@@ -204,6 +211,12 @@ class LocalFunction:
         else:
             self._untold += 1
 
+    @property
+    def _all_wait_knowingly(self) -> bool:
+        """Whether every call in the line has been told of, and nothing can be started or restored for any of them."""
+        is_full = len(self._fleet) >= self.settings.environments and not self.settings.snapstart
+        return is_full and len(self._told) == len(self._line)
+
     def _time_is_up(self) -> None:
         self._timer = None
         self.serve()
@@ -229,19 +242,11 @@ class LocalFunction:
             self._start(provisioned=True)
         self.serve()
 
-    def _attend(self, call: Call, tenure: Tenure) -> Coroutine[None, None, None]:
-        """Hand ``call`` over at once; what is left to wait for."""
+    def _hand_over(self, call: Call, tenure: Tenure) -> None:
         self._told.discard(call)
         self._active.add(call)
         self._counts["invocations"] += 1
-        seconds = tenure.begin(call)
-        return self._until_over(call, tenure, seconds)
-
-    async def _until_over(self, call: Call, tenure: Tenure, seconds: float) -> None:
-        await tenure.attend(call, seconds)
-        self._active.discard(call)
-        if call.reply.failure is not None:
-            self._counts["errors"] += 1
+        tenure.begin(call)
 
     def _waiting_text(self, call: Call, ahead: int) -> str:
         most = self.settings.environments

@@ -75,11 +75,10 @@ class InvokeApi:
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        clock = asyncio.get_running_loop().time
         request_id, trace_id = new_request_id(), new_trace_id(time.time())
-        visit = Visit(method=exchange.method, target=path_alone(exchange.target))
+        visit = Visit(method=exchange.method, target=path_alone(exchange.target), request_id=request_id)
         marks = [("x-amzn-RequestId", request_id), ("X-Amzn-Trace-Id", trace_id)]
-        client = ClientSide(exchange, visit, clock, marks)
+        client = ClientSide(exchange, visit, time.monotonic, marks)
         try:
             await self._act(exchange, _Visitor(client, visit, request_id, trace_id))
         except RefusedInvokeError as refusal:
@@ -146,7 +145,7 @@ class InvokeApi:
             complete = {"ErrorCode": why.error_type, "ErrorDetails": why.body.decode(errors="replace")}
         if asked.wants_log:
             complete["LogResult"] = await _log_tail(call)
-        await client.write(encode(_COMPLETE, orjson.dumps(complete)))
+        await client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
         await client.end()
 
     async def _send_piece(self, piece: bytes, stream: Stream | None, pacer: Pacer, visitor: _Visitor) -> None:
@@ -157,7 +156,7 @@ class InvokeApi:
         view = memoryview(piece)[:room]
         while view:
             granted = await pacer.grant(min(len(view), _MAX_CHUNK))
-            await visitor.client.write(encode(_CHUNK, view[:granted]))
+            await visitor.client.write(encode(_CHUNK, view[:granted]), size=granted)
             visit.streamed += granted
             view = view[granted:]
         if room < len(piece) and stream is not None:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote
 import orjson
 import pybase64
 
-from adapter.payload.headers import first
+from adapter.payload.headers import first_values
 from adapter.throttle import MIB, REQUEST_LIMIT
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ async def read_invoke(
     Raises RefusedInvokeError, and BodyTruncatedError if the client breaks off.
     """
     function, qualifier, arn = _function(named, exchange.target, region)
-    invocation_type = first(exchange.headers, "x-amz-invocation-type") or "RequestResponse"
+    fields = first_values(exchange.headers)
+    invocation_type = fields.get("x-amz-invocation-type") or "RequestResponse"
     if invocation_type not in types:
         raise RefusedInvokeError(
             400,
@@ -91,9 +92,9 @@ async def read_invoke(
         arn=arn,
         invocation_type=invocation_type,
         event=await _event(exchange, invocation_type),
-        wants_log=first(exchange.headers, "x-amz-log-type") == "Tail",
-        client_context=_client_context(first(exchange.headers, "x-amz-client-context")),
-        tenant_id=first(exchange.headers, "x-amz-tenant-id"),
+        wants_log=fields.get("x-amz-log-type") == "Tail",
+        client_context=_client_context(fields.get("x-amz-client-context", "")),
+        tenant_id=fields.get("x-amz-tenant-id", ""),
     )
 
 
@@ -102,7 +103,8 @@ def _function(named: str, target: str, region: str) -> tuple[str, str, str]:
     found = _FUNCTION.fullmatch(unquote(named))
     if found is None:
         raise RefusedInvokeError(400, "ValidationException", f"{unquote(named)!r}: {_NAME_TEXT}", key="message")
-    asked = parse_qs(target.partition("?")[2]).get("Qualifier", [""])[0]
+    query = target.partition("?")[2]
+    asked = parse_qs(query).get("Qualifier", [""])[0] if query else ""
     in_name = found["qualifier"] or ""
     if asked and in_name and asked != in_name:
         raise RefusedInvokeError(

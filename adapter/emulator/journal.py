@@ -71,12 +71,14 @@ class Journal:
         """The call is handed to the runtime."""
         self._calls.append(call)
         self._line(f"START RequestId: {call.request_id} Version: {FUNCTION_VERSION}", call)
-        self.telemetry.emit(*events.start(call.request_id, call.trace_id))
+        if self.telemetry.wanted:
+            self.telemetry.emit(*events.start(call.request_id, call.trace_id))
 
     def answered(self, call: Call, took: float) -> None:
         """The runtime is done with the call."""
-        status, error_type = outcome(call.reply.failure)
-        self.telemetry.emit(*events.runtime_done(call.request_id, call.trace_id, took, (status, error_type)))
+        if self.telemetry.wanted:
+            ended = outcome(call.reply.failure)
+            self.telemetry.emit(*events.runtime_done(call.request_id, call.trace_id, took, ended))
 
     def ended(self, call: Call, took: float, memory: int | None) -> None:
         """The environment is done with the call, or has ended in it."""
@@ -85,10 +87,11 @@ class Journal:
         if failure is not None and failure.message and error_type.startswith(("Runtime.ExitError", "Sandbox.")):
             self._line(f"{events.timestamp(time.time())} {call.request_id} {_without_id(failure.message)}", call)
         self._line(f"END RequestId: {call.request_id}", call)
-        self.telemetry.emit(*events.end(call.request_id))
         metrics = self._metrics(call, took, memory)
         self._line(report_line(call.request_id, metrics, status, error_type), call)
-        self.telemetry.emit(*events.report(call.request_id, call.trace_id, metrics, (status, error_type)))
+        if self.telemetry.wanted:
+            self.telemetry.emit(*events.end(call.request_id))
+            self.telemetry.emit(*events.report(call.request_id, call.trace_id, metrics, (status, error_type)))
         self._calls.remove(call)
 
     def output(self, line: bytes, category: str) -> None:

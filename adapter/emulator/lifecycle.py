@@ -19,7 +19,13 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Phase(Enum):
+class _State(Enum):
+    """A word of the tables. Each is there once, so it is hashed by identity: the hash of Enum is a call in Python."""
+
+    __hash__ = object.__hash__
+
+
+class Phase(_State):
     """What the environment is doing. ``SNAPSHOT``: initialised under SnapStart and waiting to be restored."""
 
     INIT = "init"
@@ -29,7 +35,7 @@ class Phase(Enum):
     SHUTDOWN = "shutdown"
 
 
-class Event(Enum):
+class Event(_State):
     """What happens to an environment: calls of the runtime, and what the emulator does to it."""
 
     NEXT = "the runtime asks for an invocation"
@@ -40,7 +46,7 @@ class Event(Enum):
     SHUTDOWN = "the environment ends"
 
 
-class Progress(Enum):
+class Progress(_State):
     """How far an invocation is."""
 
     BUSY = "busy"
@@ -48,7 +54,7 @@ class Progress(Enum):
     ANSWERED = "answered"
 
 
-class Step(Enum):
+class Step(_State):
     """What happens to an invocation."""
 
     RESPONSE = "the runtime begins to respond"
@@ -82,13 +88,15 @@ _STEPS: dict[Progress, dict[Step, Progress]] = {
 class Lifecycle:
     """One environment's state. It starts in ``INIT`` and never leaves ``SHUTDOWN``.
 
-    ``waiting`` is how many slots of the runtime wait for an invocation.
+    ``waiting`` is how many slots of the runtime wait for an invocation, ``unanswered`` how many invocations have yet to
+    be answered.
     """
 
     def __init__(self, slots: int = 1) -> None:
         self.phase = Phase.INIT
         self.slots = slots
         self.waiting = 0
+        self.unanswered = 0
         self._invocations: dict[str, Progress] = {}
 
     @property
@@ -97,11 +105,6 @@ class Lifecycle:
         if self.phase is not Phase.SERVING:
             return str(self.phase.value)
         return "busy" if self.unanswered or not self.waiting else "idle"
-
-    @property
-    def unanswered(self) -> int:
-        """How many invocations have yet to be answered."""
-        return sum(progress is not Progress.ANSWERED for progress in self._invocations.values())
 
     def allows(self, event: Event) -> bool:
         """Whether ``event`` may happen now."""
@@ -118,6 +121,7 @@ class Lifecycle:
         self.phase = Phase.SHUTDOWN if event is Event.SHUTDOWN else _PHASES[self.phase][event]
         if event is Event.NEXT:
             self.waiting += 1
+        if event is Event.NEXT and len(self._invocations) > self.unanswered:
             # Only now is an answered invocation over: before this its id was known, and refused.
             self._invocations = {
                 request_id: progress
@@ -133,11 +137,13 @@ class Lifecycle:
     def invoke(self, request_id: str) -> None:
         """A waiting slot is handed an invocation."""
         self.waiting -= 1
+        self.unanswered += 1
         self._invocations[request_id] = Progress.BUSY
 
     def forget(self, request_id: str) -> None:
         """The invocation is given up; what the runtime still says about it is refused."""
-        self._invocations.pop(request_id, None)
+        if self._invocations.pop(request_id, Progress.ANSWERED) is not Progress.ANSWERED:
+            self.unanswered -= 1
 
     def progress(self, request_id: str) -> Progress | None:
         """How far an invocation is; None for one that is not here."""
@@ -148,5 +154,6 @@ class Lifecycle:
         progress = self._invocations.get(request_id)
         if progress is None or step not in _STEPS[progress]:
             return False
-        self._invocations[request_id] = _STEPS[progress][step]
+        self._invocations[request_id] = progress = _STEPS[progress][step]
+        self.unanswered -= progress is Progress.ANSWERED
         return True

@@ -46,13 +46,16 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """The ``errorMessage`` of the body, on one line; empty where the body has none."""
+        """The first line of the body's ``errorMessage``; empty where the body has none.
+
+        An init error's goes on with the app's last words, which the terminal has shown already.
+        """
         try:
             parsed = orjson.loads(self.body)
         except orjson.JSONDecodeError:
             return ""
         message = parsed.get("errorMessage", "") if isinstance(parsed, dict) else ""
-        return " ".join(str(message).split())
+        return " ".join(str(message).strip().partition("\n")[0].split())
 
 
 def failure(error_type: str, message: str) -> Failure:
@@ -129,19 +132,18 @@ class Reply:
     """The place where one invocation's answer will be."""
 
     def __init__(self) -> None:
-        self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answer: Answer | None = None
+        self._arrived = asyncio.Event()
 
     @property
     def settled(self) -> bool:
         """Whether there is an answer, or the beginning of a streamed one."""
-        return self._answer.done()
+        return self._answer is not None
 
     @property
     def failure(self) -> Failure | None:
         """How the invocation failed, as far as is known; None where it did not."""
-        if not self._answer.done():
-            return None
-        answer = self._answer.result()
+        answer = self._answer
         if isinstance(answer, Stream):
             return answer.failure
         return answer if isinstance(answer, Failure) else None
@@ -149,26 +151,26 @@ class Reply:
     @property
     def complete(self) -> bool:
         """Whether the whole answer has been read, or there is none to come."""
-        if not self._answer.done():
-            return False
-        answer = self._answer.result()
-        return not isinstance(answer, Stream) or answer.ended.done()
+        answer = self._answer
+        return answer is not None and (not isinstance(answer, Stream) or answer.ended.done())
 
     def settle(self, answer: Answer) -> None:
         """This is the answer; only the first one counts."""
-        if not self._answer.done():
-            self._answer.set_result(answer)
+        if self._answer is None:
+            self._answer = answer
+            self._arrived.set()
 
     def fail(self, why: Failure) -> None:
         """The invocation has failed. Without effect if its answer is complete."""
         self.settle(why)
-        answer = self._answer.result()
-        if isinstance(answer, Stream):
-            answer.fail(why)
+        if isinstance(self._answer, Stream):
+            self._answer.fail(why)
 
     async def answer(self) -> Answer:
         """Wait for the answer, or for the beginning of a streamed one."""
-        return await asyncio.shield(self._answer)
+        await self._arrived.wait()
+        assert self._answer is not None, "it has arrived"
+        return self._answer
 
 
 def _reported_in_trailers(upload: Exchange) -> Failure | None:

@@ -90,13 +90,26 @@ class RuntimeApi:
         if coming is None:
             refuse(exchange, self._wrong_state("Ready"))
             return
-        either: tuple[asyncio.Future[Invocation] | asyncio.Future[None], ...] = (coming, exchange.hung_up)
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not coming.done():
+        invocation = await self._invocation(coming, exchange.hung_up)
+        if invocation is not None:
+            exchange.respond(200, [JSON, *_invocation_headers(invocation)], invocation.event)
+
+    async def _invocation(
+        self, coming: asyncio.Future[Invocation | None], hung_up: asyncio.Future[None]
+    ) -> Invocation | None:
+        """Wait for an invocation; None where the runtime has hung up."""
+
+        def lose(_: asyncio.Future[None] | None = None) -> None:
             self._environment.lost(coming)
-            return
-        invocation = coming.result()
-        exchange.respond(200, [JSON, *_invocation_headers(invocation)], invocation.event)
+
+        if coming.done():
+            return coming.result()
+        hung_up.add_done_callback(lose)
+        try:
+            return await coming
+        finally:
+            hung_up.remove_done_callback(lose)
+            lose()
 
     async def _init_error(self, exchange: Exchange) -> None:
         await self._fail(exchange, Event.INIT_ERROR, "InitError")
@@ -145,8 +158,7 @@ class RuntimeApi:
             refuse(exchange, UNKNOWN_REQUEST_ID)
             return
         why = await _reported_failure(exchange)
-        if self._environment.step(request_id, Step.ERROR):
-            call.reply.settle(why)
+        if self._environment.step(request_id, Step.ERROR, why):
             accept(exchange)
         else:
             refuse(exchange, self._wrong_state("InvocationErrorResponse"))

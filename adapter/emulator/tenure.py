@@ -2,14 +2,16 @@
 
     starting ─► open ─► closing        with SnapStart: starting ─► snapshot ─► restoring ─► open
 
-``live`` reads top to bottom. ``begin`` and ``attend`` are for one call: the first hands it over at once, the second
-waits until the environment is done with it. An environment that failed, timed out or exited is never used again.
+``live`` reads top to bottom. ``begin`` hands over a call; it is over as soon as the environment is done with it, which
+is looked at with every change there, or when its time is up. An environment that failed, timed out or exited is never
+used again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -62,6 +64,9 @@ class Function(Protocol):
     def fail_first(self, why: Callable[[str], Failure]) -> bool:
         """Fail the call that has waited longest, given its request id; False where none waits."""
 
+    def over(self, call: Call) -> None:
+        """A call that was handed over is over."""
+
     def serve(self) -> None:
         """Hand calls that wait to environments that are free."""
 
@@ -85,6 +90,7 @@ class Tenure:
         self.idle_since = 0.0
         self.initialization_type = function.settings.initialization_type(provisioned=provisioned)
         self._function = function
+        self._loop = asyncio.get_running_loop()
         self._settings = function.settings
         self._phase = "invoke" if within_invocation else "init"
         self._sandbox: Sandbox | None = None
@@ -92,6 +98,10 @@ class Tenure:
         # For the first call: how long it waited for init and for the restore, and how much of its time is spent.
         self._cold: tuple[float | None, float | None] = (None, None)
         self._spent = 0.0
+        # Since when each call runs, by the monotonic clock, and what ends it when its time is up.
+        self._running: dict[Call, tuple[float, asyncio.TimerHandle]] = {}
+        # When the last call was over, or the environment opened, in the loop's time.
+        self._resting_since = 0.0
         self._asks_until = 0.0
         self._warned = False
         # A caller has been told why the environment ended.
@@ -162,8 +172,8 @@ class Tenure:
         if self._sandbox is not None:
             self._environment.changes.notify()
 
-    def begin(self, call: Call) -> float:
-        """Hand over a call; how many seconds it has."""
+    def begin(self, call: Call) -> None:
+        """Hand over a call."""
         sandbox = self._opened
         sandbox.thaw()
         call.init_seconds, call.restore_seconds = self._cold
@@ -183,42 +193,56 @@ class Tenure:
             cognito_identity=call.cognito_identity,
             tenant_id=call.tenant_id,
         )
+        timer = self._loop.call_later(seconds, self._time_out, call)
+        self._running[call] = time.monotonic(), timer
         self._environment.invoke(call, invocation)
-        return seconds
 
-    async def attend(self, call: Call, seconds: float) -> None:
-        """Wait until the environment is done with ``call``, for as long as it may take."""
-        environment, begun = self._environment, time.monotonic()
-        try:
-            async with asyncio.timeout(seconds):
-                await environment.changes.until(lambda: environment.is_done_with(call) or environment.ended)
-        except TimeoutError:
-            call.reply.fail(self._timed_out(call.request_id))
-            if environment.lifecycle.slots == 1:
-                self._opened.reason = TIMED_OUT
-                self.retired = True
-        finally:
-            call.kill_app = None
-        self._conclude(call, time.monotonic() - begun)
+    def _conclude_what_is_over(self) -> None:
+        environment = self._environment
+        for call in tuple(self._running):
+            # To conclude one is a change as well, with which another may have been concluded.
+            if call in self._running and (environment.ended or environment.is_done_with(call)):
+                self._conclude(call)
 
-    def _conclude(self, call: Call, took: float) -> None:
+    def _time_out(self, call: Call) -> None:
+        call.reply.fail(self._timed_out(call.request_id))
+        if self._environment.lifecycle.slots == 1:
+            self._opened.reason = TIMED_OUT
+            self.retired = True
+        self._conclude(call)
+
+    def _conclude(self, call: Call) -> None:
         sandbox, environment = self._opened, self._environment
+        begun, timer = self._running.pop(call)
+        took = time.monotonic() - begun
+        timer.cancel()
+        call.kill_app = None
         if environment.ended:
             sandbox.reason = FAILED
             self._told_end = not call.reply.complete
             call.reply.fail(self._why_ended(call.request_id))
-        loop_time = asyncio.get_running_loop().time()
-        memory = sandbox.peak_memory(loop_time)
+        now = self._loop.time()
+        memory = sandbox.peak_memory(now)
+        sandbox.journal.answered(call, took)
         sandbox.journal.ended(call, took, memory)
         self._warn_above(memory)
         environment.forget(call)
         self.calls -= 1
         self.served += 1
-        self.idle_since = loop_time
+        self.idle_since = self._resting_since = now
         call.finish()
-        environment.changes.notify()
+        self._function.over(call)
         self._function.serve()
+        environment.changes.notify()
         self._rest()
+
+    def _abandon(self) -> None:
+        """Conclude nothing more: whoever waits has been told that the function ends."""
+        self._environment.changes.react = None
+        for call, (_, timer) in self._running.items():
+            timer.cancel()
+            call.kill_app = None
+        self._running.clear()
 
     # --- its life --------------------------------------------------------------------------------------------------
 
@@ -228,11 +252,13 @@ class Tenure:
             self._settings, self.initialization_type, self._function.launch, self._function.show
         ) as sandbox:
             self._sandbox = sandbox
+            sandbox.environment.changes.react = self._conclude_what_is_over
             try:
                 if await self._initialise() and await self._restore():
                     await self._until_end()
             finally:
                 self.stage = Stage.CLOSING
+                self._abandon()
 
     async def _initialise(self) -> bool:
         sandbox, environment, begun = self._opened, self._environment, time.monotonic()
@@ -314,7 +340,7 @@ class Tenure:
     def _open(self, cold: tuple[float | None, float | None], notice: str) -> None:
         self.stage = Stage.OPEN
         self.was_open = True
-        self.idle_since = asyncio.get_running_loop().time()
+        self.idle_since = self._resting_since = self._loop.time()
         if self._function.has_waiting():
             self._cold = cold
         else:
@@ -324,39 +350,40 @@ class Tenure:
 
     async def _until_end(self) -> None:
         environment = self._environment
-        while True:
-            seen = (self.idle_since, self.calls, environment.ready)
-            deadline = self._deadline()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await environment.changes.until(
-                        lambda seen=seen: (  # type: ignore[misc]  # mypy cannot infer the default
-                            self._is_over or seen != (self.idle_since, self.calls, environment.ready)
-                        )
-                    )
-            except TimeoutError:
+        while not self._is_over:
+            if await self._given_up_at(self._deadline()):
                 why = "was idle and is reclaimed" if environment.ready else "asks for no invocation and is ended"
                 self._function.notice(f"an environment {why}; the next request may be a cold start")
                 self.retired = True
-            if self._is_over:
-                if environment.ended and not self._told_end:
-                    self._notice_end()
-                return
+        if environment.ended and not self._told_end:
+            self._notice_end()
+
+    async def _given_up_at(self, deadline: float) -> bool:
+        """Wait until ``deadline`` or a nearer one, or until all is over; whether the environment is to be given up.
+
+        Calls put it off, which is not looked at before it has come: it is nothing to wake up for.
+        """
+        try:
+            async with asyncio.timeout_at(None if deadline == math.inf else deadline):
+                await self._environment.changes.until(lambda: self._is_over or self._deadline() < deadline)
+        except TimeoutError:
+            return self._deadline() <= self._loop.time()
+        return False
 
     @property
     def _is_over(self) -> bool:
         """Whether no call is here and none can come."""
         return not self.calls and (self._environment.ended or self.retired)
 
-    def _deadline(self) -> float | None:
-        """When, in the loop's time, the environment is given up; None: never."""
+    def _deadline(self) -> float:
+        """When, in the loop's time, the environment is given up, as it is now; infinity: never."""
         if self.calls:
-            return None
+            return math.inf
         if not self._environment.ready:
             # The runtime has hung up, and may be about to ask again.
-            return asyncio.get_running_loop().time() + self._settings.timeout
+            return max(self._resting_since, self._environment.lost_at) + self._settings.timeout
         if self._settings.idle_reclaim is None or self.provisioned:
-            return None
+            return math.inf
         return self.idle_since + self._settings.idle_reclaim
 
     def _rest(self) -> None:

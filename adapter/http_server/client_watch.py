@@ -57,6 +57,56 @@ class Progress:
             before = now
 
 
+class Patience:
+    """How long a client is waited for; ``end`` is called once it has taken too long.
+
+    Every request sets limits, and hardly one is ever reached. So a limit is no timer of its own: there is one timer,
+    which looks when it fires whether the limit has been put off meanwhile.
+    """
+
+    __slots__ = ("_deadline", "_end", "_loop", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
+        self._loop = loop
+        self._end = end
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._deadline is not None
+
+    def limit(self, seconds: float | None) -> None:
+        """Wait for so long from now on; None: without a limit."""
+        if seconds is None:
+            self._deadline = None
+            return
+        self._deadline = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._deadline, self._look)
+
+    def stop(self) -> None:
+        """Nobody waits any more."""
+        self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline is None:
+            return
+        if self._deadline <= self._loop.time():
+            self._deadline = None
+            self._end()
+        else:
+            self._timer = self._loop.call_at(self._deadline, self._look)
+
+
 class HangUpWatch:
     """Notices that a client has gone while its socket is not read, which is how the event loop would notice."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from adapter.http_server.client_watch import HangUpWatch, Progress
+from adapter.http_server.client_watch import HangUpWatch, Patience, Progress
 from adapter.http_server.exchange import BodyTruncatedError, Exchange, encode_head
 from adapter.http_server.head import RefusedHead, check_head, decode
 
@@ -53,9 +53,10 @@ class Connection(asyncio.Protocol):
         self._refusal: RefusedHead | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._patience = Patience(self.loop, self._time_out)
         self._progress = Progress(limits.client_timeout)
         self._hang_up_watch: HangUpWatch | None = None
+        self._reads = True
         # The head that has the parser read the body of a request which also offers an upgrade.
         self._body_head = b""
         self._is_repeated = False
@@ -81,14 +82,14 @@ class Connection(asyncio.Protocol):
         if isinstance(peer, tuple):
             # asyncio does this only for sockets that name their protocol, which those of create_server() do not.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._set_timer(self._limits.head_timeout)
+        self._patience.limit(self._limits.head_timeout)
         self._task = self._server.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._silent = True
         self._wake(self.hung_up)
-        self._set_timer(None)
+        self._patience.stop()
         self._stop_watch()
         self._break_off()
         self._wake(self._writable)
@@ -148,8 +149,8 @@ class Connection(asyncio.Protocol):
             self._refuse(RefusedHead(400, f"not HTTP/1.1: {error}"))
         except RefusedHead as refusal:
             self._refuse(refusal)
-        if self._in_head and self._timer is None and self._refusal is None:
-            self._set_timer(self._limits.head_timeout)
+        if self._in_head and not self._patience.is_limited and self._refusal is None:
+            self._patience.limit(self._limits.head_timeout)
         self.adjust_flow()
 
     def _read_body(self, data: bytes) -> None:
@@ -175,7 +176,7 @@ class Connection(asyncio.Protocol):
         if self._is_repeated:
             return
         self._in_head = True
-        self._set_timer(None)
+        self._patience.limit(None)
         self._target = b""
         self._fields = []
         self._field_bytes = 0
@@ -218,7 +219,7 @@ class Connection(asyncio.Protocol):
         self._unfinished = self._field_bytes = 0
         self._arriving = exchange
         self._exchanges.append(exchange)
-        self._set_timer(None)
+        self._patience.limit(None)
         self._wake(self._arrived)
 
     def on_body(self, piece: bytes) -> None:
@@ -279,14 +280,14 @@ class Connection(asyncio.Protocol):
         if reset:
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.close()
-        self._set_timer(self._limits.flush_timeout)
+        self._patience.limit(self._limits.flush_timeout)
 
     def turn_away(self, refusal: RefusedHead, headers: list[tuple[str, str]]) -> None:
         """Answer without looking at any request."""
         self._refusal = refusal
         self._answer_refusal(refusal, headers)
         self.write_eof()
-        self._set_timer(self._limits.linger_timeout)
+        self._patience.limit(self._limits.linger_timeout)
 
     def abort(self) -> None:
         """Close at once."""
@@ -304,12 +305,14 @@ class Connection(asyncio.Protocol):
         """Leave the socket unread; that the client goes away is noticed all the same, where it cancels anything."""
         if self._transport is None:
             return
+        self._reads = False
         self._transport.pause_reading()
         if self._server.cancels and self._tunnel is None and self._hang_up_watch is None:
             self._hang_up_watch = HangUpWatch(self._transport, self.abort)
 
     def resume_reading(self) -> None:
         """Read again."""
+        self._reads = True
         self._stop_watch()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
@@ -326,7 +329,7 @@ class Connection(asyncio.Protocol):
         waiting += len(self._undecided or b"")
         if waiting > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED:
             self.pause_reading()
-        else:
+        elif not self._reads:
             self.resume_reading()
 
     # --- the task ------------------------------------------------------------------------------------------------
@@ -345,7 +348,7 @@ class Connection(asyncio.Protocol):
                 self._exchanges.popleft()
                 self.adjust_flow()
                 if not (self._exchanges or self._in_head or self._refusal):
-                    self._set_timer(self._limits.keep_alive_timeout)
+                    self._patience.limit(self._limits.keep_alive_timeout)
             if self._refusal is not None and not self._exchanges:
                 self._answer_refusal(self._refusal)
             await self._linger()
@@ -400,7 +403,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refusal: RefusedHead) -> None:
         self._refusal = refusal
-        self._set_timer(None)
+        self._patience.limit(None)
         self._break_off()
         self._wake(self._arrived)
 
@@ -409,11 +412,6 @@ class Connection(asyncio.Protocol):
             self._arriving.keep_alive = False
             self._arriving.body.end(truncated=True)
             self._arriving = None
-
-    def _set_timer(self, timeout: float | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None if timeout is None else self.loop.call_later(timeout, self._time_out)
 
     def _time_out(self) -> None:
         if self._transport is not None and self._transport.is_closing():

@@ -33,7 +33,8 @@ class Emulator:
 
 def _ours(port: int) -> Process:
     flags = ["--port", str(free_port()), "--invoke-port", str(port), "--environments", str(_ENVIRONMENTS)]
-    command = [adapter(), "dev", *flags, "--", program("fake_app"), "{port}"]
+    # The runtime's own default, as it has it in the official emulator; `dev` would have responses streamed.
+    command = [adapter(), "dev", *flags, "--invoke-mode", "buffered", "--", program("fake_app"), "{port}"]
     return Process(command, log=CACHE / "emulator-adapter.log", directory=CACHE)
 
 
@@ -95,8 +96,8 @@ class EmulatorRow:
 
 
 EMULATOR_ROWS = (
-    EmulatorRow(name="emulator-1", clients=1, count=400),
-    EmulatorRow(name="emulator-20", clients=20, count=1500, needs_environments=True),
+    EmulatorRow(name="emulator-1", clients=1, count=1000),
+    EmulatorRow(name="emulator-20", clients=20, count=1000, needs_environments=True),
 )
 
 

@@ -123,6 +123,10 @@ class Process:
         """The CPU time of the process and its descendants; ``without`` those that run the program of that name."""
         return sum(map(_cpu_ns, self._tree(without)))
 
+    def own_cpu_ns(self) -> int:
+        """The CPU time of the process alone."""
+        return _cpu_ns(self.pid)
+
     def peak_memory(self, *, without: str = "") -> int:
         """The largest resident memory so far in bytes, summed up over the same processes."""
         return sum(map(_peak_memory, self._tree(without)))
