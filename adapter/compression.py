@@ -6,8 +6,6 @@ no-transform). gzip is always there; br and zstd where their packages are instal
 
 from __future__ import annotations
 
-import zlib
-
 from adapter.payload.headers import joined
 from adapter.payload.messages import ResponseHead
 
@@ -61,13 +59,16 @@ class GzipCompressor:
     """gzip, by the standard library."""
 
     def __init__(self) -> None:
+        import zlib
+
         self._object = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+        self._sync = zlib.Z_SYNC_FLUSH
 
     def compress(self, data: bytes | bytearray | memoryview) -> bytes:
         return self._object.compress(data)
 
     def flush(self) -> bytes:
-        return self._object.flush(zlib.Z_SYNC_FLUSH)
+        return self._object.flush(self._sync)
 
     def finish(self) -> bytes:
         return self._object.flush()

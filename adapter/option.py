@@ -27,7 +27,7 @@ _METAVARS: dict[object, str] = {
     parsers.front_doors: "NAME[:PORT]",
     parsers.host: "HOST",
     parsers.host_and_port: "HOST:PORT",
-    parsers.listen_address: "HOST:PORT",
+    parsers.listen_address: "[HOST:]PORT",
     parsers.listen_port: "PORT",
     parsers.media_types: "LIST",
     parsers.networks: "LIST",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from adapter.config import environment, load
@@ -13,12 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from adapter.config import Config
+
 EXIT_USAGE = 2
 _STDERR = 2
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     """Serve the app that ``command`` starts, or one that runs already, as the settings say; the exit code."""
+    # What is loaded stays: looking through it again and again for garbage takes a tenth of the start.
+    gc.disable()
     hold_signals()
     _open_standard_streams()
     environ = environment()
@@ -26,6 +31,8 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         config = load(environ, flags)
         port, command = resolve_app_port(config, command)
         listen = None if config.on_lambda else resolve_listen(config, port)
+        if listen is not None:
+            _check_program(command, environ, config)
     except ConfigurationError as error:
         return _refuse(error, environ)
 
@@ -54,19 +61,39 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     for warning in config.warnings:
         log.warning(warning)
     if listen is None:
+        from adapter.lean_imports import load_parsers
+
+        load_parsers()
         from adapter.runtime.loop import Runtime
 
         if process is not None:
             process.forward_stderr(write_stderr)
         runtime = Runtime(config, port=port, process=process, log=log)
+        _begin_to_collect_garbage()
         release_signals()
         return runtime.run()
     from adapter.proxy.serve import Proxy
 
+    _begin_to_collect_garbage()
     try:
         return Proxy(config, listen=listen, port=port, process=process, start=start_app, log=log).run()
     except ConfigurationError as error:
         return _refuse(error, environ)
+
+
+def _check_program(command: list[str], environ: Mapping[str, str], config: Config) -> None:
+    """Raises ConfigurationError where ``command`` cannot be started. On Lambda the attempt tells, which costs less."""
+    from adapter.program import program_mistakes
+
+    mistakes = list(program_mistakes(command, environ, config.app_dir))
+    if mistakes:
+        raise ConfigurationError(mistakes)
+
+
+def _begin_to_collect_garbage() -> None:
+    """Look for garbage from now on, but not among what has been loaded."""
+    gc.freeze()
+    gc.enable()
 
 
 def _open_standard_streams() -> None:

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock
+from _thread import allocate_lock, start_new_thread
 from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from _thread import LockType
     from collections.abc import Callable, Iterator, Mapping
-    from threading import Thread
     from typing import NoReturn
 else:
     # The built-in module beneath `signal`, whose import would cost a third of the interpreter's start.
@@ -33,8 +33,9 @@ STDERR_TAIL = 4096
 _STOP_POLL = 0.01
 # How long the last lines of an app that ended may take to arrive, in seconds; a grandchild may hold the pipe for ever.
 _LAST_WORDS = 0.2
-# The shell's exit codes for a command that is not there and for one that cannot be run.
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+# The adapter's exit code for a mistake in its settings, of which CMD is one, and the shell's for a command that the
+# system refuses to run.
+_USAGE, _NOT_EXECUTABLE = 2, 126
 
 # Signals that end the adapter and with it the app.
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
@@ -97,18 +98,22 @@ class AppProcess:
         self._exit_code: int | None = None
         self._group_is_gone = False
         self._lock = allocate_lock()
-        self._drainer: Thread | None = None
+        # Held for as long as there may be more of its stderr.
+        self._draining: LockType | None = None
 
     def forward_stderr(self, write: Callable[[bytes], None]) -> None:
         """Hand what the app writes to its stderr to ``write``, from a thread, until everybody closed it."""
-        from threading import Thread  # the app is starting meanwhile
+        self._draining = allocate_lock()
+        self._draining.acquire()
+        # Not by `threading`, whose import takes time from the app that is starting meanwhile.
+        start_new_thread(self._drain, (write, self._draining))
 
-        self._drainer = Thread(target=self._drain, args=(write,), name="app-stderr", daemon=True)
-        self._drainer.start()
-
-    def _drain(self, write: Callable[[bytes], None]) -> None:
-        while self.read_stderr(write):
-            pass
+    def _drain(self, write: Callable[[bytes], None], draining: LockType) -> None:
+        try:
+            while self.read_stderr(write):
+                pass
+        finally:
+            draining.release()
 
     @property
     def stderr(self) -> int:
@@ -138,8 +143,8 @@ class AppProcess:
         return text.strip()
 
     def _await_last_words(self) -> None:
-        if self._drainer is not None:
-            self._drainer.join(_LAST_WORDS)
+        if self._draining is not None and self._draining.acquire(timeout=_LAST_WORDS):
+            self._draining.release()
 
     def exit_code(self) -> int | None:
         """None while the app runs; else its exit code as a shell gives it, 128 + n for signal n."""
@@ -170,6 +175,10 @@ class AppProcess:
         # By then its number may be another group's.
         if not self._group_is_gone:
             _ignore_os_error(lambda: os.killpg(self.pid, number))
+
+    def terminate(self) -> None:
+        """Tell the app's whole group to end."""
+        self.signal(_signal.SIGTERM)
 
     def kill(self) -> None:
         """Kill the app's whole group: also, after an orderly end, what the app left behind in it."""
@@ -266,9 +275,12 @@ def _become(
             os.chdir(directory)
         os.execvpe(command[0], command, environ)
     except OSError as error:
-        code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
-        where = "" if directory is None else f" in {directory}"
-        os.write(2, f"adapter: cannot start {command[0]!r}{where}: {error.strerror}\n".encode())
+        from adapter.program import program_mistakes  # only a mistake needs it
+
+        mistakes = list(program_mistakes(command, environ, directory))
+        code = _USAGE if mistakes else _NOT_EXECUTABLE
+        reason = "; ".join(mistakes) or f"CMD: {command[0]!r} cannot be started: {error.strerror}"
+        os.write(2, f"adapter: {reason}\n".encode())
     finally:
         os._exit(code)
 
@@ -283,11 +295,19 @@ def _restore_signals(parent: int) -> None:
             _signal.signal(number, _signal.SIG_DFL)
     release_signals()
     if sys.platform == "linux":
-        import ctypes  # in the child: the adapter itself does not wait for it
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)
+        _set_parent_death_signal(_signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(128 + _signal.SIGKILL)
+
+
+def _set_parent_death_signal(number: int) -> None:
+    """Have the kernel send ``number`` to this process when its parent ends. Linux only."""
+    # The module beneath `ctypes`, which would keep the app from starting for another 2 ms.
+    import _ctypes
+
+    program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None, this program itself, is for dlopen(3) alone
+    prctl = _ctypes.dlsym(program, "prctl")
+    _ctypes.call_function(prctl, (_PR_SET_PDEATHSIG, number))
 
 
 def _limit_descriptors(soft: int) -> None:

@@ -104,20 +104,29 @@ def test_an_app_that_runs_has_no_exit_code(start: Starter) -> None:
 
 
 FAILED_STARTS = [
-    pytest.param(["no-such-command"], None, 127, "cannot start 'no-such-command': No such file", id="not-on-path"),
-    pytest.param(["/no/such/file"], None, 127, "cannot start '/no/such/file': No such file", id="no-file"),
-    pytest.param(["/"], None, 126, "cannot start '/': Permission denied", id="a-folder"),
-    pytest.param(["true"], "/no/folder", 127, "cannot start 'true' in /no/folder: No such file", id="no-folder"),
+    pytest.param(["no-such"], None, 2, "CMD: 'no-such' is no program that can be run (it is not on PATH)", id="name"),
+    pytest.param(["/no/such"], None, 2, "CMD: '/no/such' is no program that can be run (nothing is", id="no-file"),
+    pytest.param(["/"], None, 2, "CMD: '/' is no program that can be run (it is a folder)", id="a-folder"),
+    pytest.param(["true"], "/no/folder", 2, "--app-dir: '/no/folder' is not a folder", id="no-folder"),
 ]
 
 
 @pytest.mark.parametrize(("command", "directory", "code", "message"), FAILED_STARTS)
-def test_a_command_that_cannot_be_started_ends_as_in_a_shell_and_says_why(
+def test_a_command_that_cannot_be_started_is_a_mistake_that_is_named(
     start: Starter, command: list[str], directory: str | None, code: int, message: str
 ) -> None:
     app = start.run(command, directory=directory)
     assert app.exit_code() == code
     assert f"adapter: {message}" in app.process.last_lines()
+
+
+def test_a_program_that_the_system_refuses_to_run_ends_as_in_a_shell(start: Starter, tmp_path: Path) -> None:
+    program = tmp_path / "my-app"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    app = start.run([str(program)])
+    assert app.exit_code() == 126
+    assert f"adapter: CMD: '{program}' cannot be started: No such file" in app.process.last_lines()
 
 
 def test_a_command_is_looked_for_on_the_path_that_it_gets(start: Starter, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ _ILLEGAL_IN_QUERY = re.compile(r"[^!\"$-~]+")
 _ILLEGAL_IN_PATH = re.compile(r"[^!\"$->@-~]+")
 #: Everything but the unreserved characters of RFC 3986 section 2.3.
 _RESERVED = re.compile(r"[^A-Za-z0-9._~-]+")
-_ABSOLUTE_FORM = re.compile(r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)", re.IGNORECASE)
+#: Not compiled before it is needed: only servers get such targets, and compiling it is a part of every cold start.
+_ABSOLUTE_FORM = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
 _ENCODED_BYTE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -87,7 +88,7 @@ def origin_form(target: str) -> tuple[str, str] | None:
     """
     if target.startswith("/"):
         return target, ""
-    matched = _ABSOLUTE_FORM.fullmatch(target)
+    matched = re.fullmatch(_ABSOLUTE_FORM, target, re.IGNORECASE)
     if matched is None:
         return None
     path = matched["path"]

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from adapter.config import Config
     from adapter.payload.messages import ResponseHead
 
-# How long to pause between two probes, in seconds: next to nothing at first, since every millisecond is one of the cold
-# start, and more when the app is slow anyway. With this growth a pause is 2 % of the time that was waited already, and
-# so is what probing adds to an app's own start.
-_FIRST_PROBE_PAUSE, _LAST_PROBE_PAUSE, _PROBE_PAUSE_GROWTH = 0.001, 0.05, 1.02
+# How long to pause between two probes, in seconds, and by how much each pause is longer than the one before it. A probe
+# takes about 0.05 ms of CPU time, which a starting app lacks on a small function, and half a pause is lost when the app
+# is ready. Pauses that grow like this keep both near their smallest sum, whether the app starts in 10 ms or in 10 s.
+_FIRST_PROBE_PAUSE, _LAST_PROBE_PAUSE, _PROBE_PAUSE_GROWTH = 0.001, 0.05, 0.0001
 # How long one probe may take, in seconds.
 _PROBE_TIMEOUT = 10.0
+# After how many seconds of waiting a line says what is waited for: apps start in less, and Lambda's init has ten.
+WARN_AFTER = 4.0
 # How long a SnapStart hook may take, in seconds (Lambda's own bound for them).
 _HOOK_TIMEOUT = 10.0
 
@@ -81,10 +83,14 @@ class AppResponse:
 
 
 class App:
-    """The app at ``config``'s address, ``port`` if it is TCP. One instance for each invocation slot."""
+    """The app at ``config``'s address, ``port`` if it is TCP. One instance for each invocation slot.
 
-    def __init__(self, config: Config, port: int) -> None:
+    ``connect`` makes its connections.
+    """
+
+    def __init__(self, config: Config, port: int, *, connect: Callable[[Address], Connection] = Connection) -> None:
         self.address = Address(host=config.app_host, port=port, path=config.app_socket)
+        self._connect = connect
         self._idle_timeout = config.app_idle_timeout
         self._connection: Connection | None = None
 
@@ -132,7 +138,7 @@ class App:
             except OSError:
                 pass  # The app had closed and has seen none of this request: a fresh connection can carry it.
         try:
-            return _sent_over(Connection(self.address), parts, deadline)
+            return _sent_over(self._connect(self.address), parts, deadline)
         except OSError as error:
             raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
 
@@ -160,11 +166,18 @@ class Readiness:
     """Waits for the app to become ready.
 
     ``check_app`` raises when there is no more point in waiting (the app has ended); ``wait(seconds)`` pauses, and
-    returns early when the app ends.
+    returns early when the app ends. ``connect`` makes the connections. ``warn`` is given one line if it takes long.
     """
 
     def __init__(
-        self, config: Config, port: int, *, check_app: Callable[[], None], wait: Callable[[float], None]
+        self,
+        config: Config,
+        port: int,
+        *,
+        check_app: Callable[[], None],
+        wait: Callable[[float], None],
+        connect: Callable[[Address], Connection] = Connection,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         on_app_port = config.readiness_port is None
         self._address = Address(
@@ -175,27 +188,40 @@ class Readiness:
         self._probe = self._probe_tcp if config.readiness_protocol == "tcp" else self._probe_http
         self._path = config.readiness_path
         self._healthy = config.readiness_status
+        self._connect = connect
         self._check_app = check_app
         self._wait = wait
+        self._warn = warn
 
     def wait_until_ready(self, timeout: float) -> None:
         """Return once the app is ready; raises AppNotReady after ``timeout`` seconds, and what ``check_app`` raises."""
-        give_up = monotonic() + timeout
+        begun = monotonic()
+        give_up = begun + timeout
         pause = _FIRST_PROBE_PAUSE
-        while (unready := self._probe(min(_PROBE_TIMEOUT, max(0.01, give_up - monotonic())))) is not None:
+        unready = ""
+        while (failure := self._probe(min(_PROBE_TIMEOUT, max(0.01, give_up - monotonic())))) is not None:
             self._check_app()
+            # The last probe is cut short by the end of the wait: what a whole one said before tells more.
+            if not unready or monotonic() < give_up:
+                unready = failure
             if monotonic() + pause >= give_up:
                 raise AppNotReady(
                     f"the app was not ready after {timeout:g} s: {unready}. It must listen on {self._address}; "
                     "AWS_LWA_PORT, AWS_LWA_READINESS_CHECK_PATH and _TIMEOUT_SECONDS change what is expected"
                 )
+            if self._warn is not None and monotonic() - begun >= WARN_AFTER:
+                self._warn(
+                    f"the app is not ready after {WARN_AFTER:g} s, and is waited for up to {timeout:g} s: {unready}. "
+                    f"It must listen on {self._address}; AWS_LWA_PORT changes that"
+                )
+                self._warn = None
             self._wait(pause)
-            pause = min(pause * _PROBE_PAUSE_GROWTH, _LAST_PROBE_PAUSE)
+            pause = min(pause + _PROBE_PAUSE_GROWTH, _LAST_PROBE_PAUSE)
 
     def _probe_tcp(self, timeout: float) -> str | None:
         """None when a connection succeeds, else why not."""
         try:
-            self._address.connect(timeout).close()
+            self._connect(self._address).close()
         except OSError as error:
             return f"no connection to {self._address} ({error})"
         return None
@@ -203,7 +229,7 @@ class Readiness:
     def _probe_http(self, timeout: float) -> str | None:
         """None when a GET is answered with a healthy status, else what came instead."""
         request = Request(method="GET", target=self._path, headers=[("connection", "close")])
-        status = _ask(self._address, request, timeout)
+        status = _ask(self._address, request, timeout, self._connect)
         if isinstance(status, str):
             return status
         return None if status in self._healthy else f"GET {self._path} answered {status}"
@@ -212,15 +238,15 @@ class Readiness:
 def call_hook(app: App, path: str) -> None:
     """POST to a SnapStart hook of the app. Raises HookFailed unless it answers 2xx within its time."""
     request = Request(method="POST", target=path, headers=[("connection", "close")])
-    status = _ask(app.address, request, _HOOK_TIMEOUT)
+    status = _ask(app.address, request, _HOOK_TIMEOUT, Connection)
     if isinstance(status, str) or not 200 <= status < 300:
         raise HookFailed(f"the app's SnapStart hook POST {path} failed: {status}")
 
 
-def _ask(address: Address, request: Request, timeout: float) -> int | str:
+def _ask(address: Address, request: Request, timeout: float, connect: Callable[[Address], Connection]) -> int | str:
     """The status that the server answers ``request`` with, or a text that says why there is none."""
     try:
-        connection = Connection(address)
+        connection = connect(address)
     except OSError as error:
         return f"no connection to {address} ({error})"
     try:

@@ -7,15 +7,18 @@ which the interpreter writes a byte for every signal, SIGCHLD included.
 from __future__ import annotations
 
 import os
-import signal
 from select import POLLIN, poll
+
+from adapter.supervisor import ENDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
     from types import FrameType
-
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+else:
+    # The built-in module beneath `signal`, which makes enums of its numbers.
+    import _signal as signal
 
 
 class Signals:
@@ -35,7 +38,7 @@ class Signals:
         for descriptor in (self._read_end, self._write_end):
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        for number in _ENDING:
+        for number in ENDING:
             signal.signal(number, self._end)
         signal.signal(signal.SIGALRM, lambda number, frame: forward(signal.SIGKILL))
         # A handler has to be there, or the interpreter is not told of children that end.
@@ -57,7 +60,7 @@ class Signals:
         self.clear()
 
     def wake(self) -> None:
-        """Wake the main thread from another one."""
+        """Have ``fileno`` become readable, as by a signal."""
         try:
             os.write(self._write_end, b"\0")
         except BlockingIOError:

@@ -384,7 +384,18 @@ def test_an_app_that_becomes_ready_later_is_waited_for() -> None:
         assert pauses == sorted(pauses)
         assert pauses[-1] <= 0.05
         # What is added to the app's own start stays a small part of it.
-        assert pauses[-1] <= pauses[0] + 0.03 * sum(pauses)
+        assert pauses[-1] <= pauses[0] + 0.05 * sum(pauses)
+
+
+def test_a_long_wait_is_told_of_once_with_the_address_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.runtime.app.WARN_AFTER", 0.0)
+    lines: list[str] = []
+    probe = Readiness(load({}), 1, check_app=lambda: None, wait=lambda seconds: None, warn=lines.append)
+    with pytest.raises(AppNotReady):
+        probe.wait_until_ready(0.05)
+    [line] = lines
+    assert line.startswith("the app is not ready after 0 s, and is waited for up to 0.05 s: no connection to 127.0.0.1")
+    assert line.endswith("It must listen on 127.0.0.1:1; AWS_LWA_PORT changes that")
 
 
 @pytest.mark.parametrize("protocol", ["http", "tcp"])

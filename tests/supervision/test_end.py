@@ -79,6 +79,7 @@ def test_a_proxy_that_drains_is_alive_and_not_ready(reports: Reports, app: Comma
         pytest.param(signal.SIGTERM, ("--ends-with", "0"), 0, id="SIGTERM, 0"),
         pytest.param(signal.SIGTERM, ("--ends-with", "3"), 3, id="SIGTERM, 3"),
         pytest.param(signal.SIGINT, ("--ends-with", "3"), 3, id="SIGINT, 3"),
+        pytest.param(signal.SIGINT, ("--ends-with", "0"), 128 + signal.SIGINT, id="SIGINT, 0"),
         pytest.param(signal.SIGTERM, (), 128 + signal.SIGTERM, id="dies of SIGTERM"),
         pytest.param(signal.SIGINT, (), 128 + signal.SIGINT, id="dies of SIGINT"),
     ],
@@ -183,6 +184,16 @@ def test_a_second_signal_does_not_wait_for_streams(reports: Reports, app: Comman
             with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
                 response.read()
         assert supervisor.exit_code() == 3
+        # It was not the client that left.
+        assert "path=/stream status=200" in supervisor.log()
+        assert 'error="cut off, the proxy ends"' in supervisor.log()
+
+
+def test_without_an_app_of_its_own_ctrl_c_is_what_it_is_to_a_shell() -> None:
+    with Supervisor(command=[]) as supervisor:
+        supervisor.port()
+        supervisor.signal(signal.SIGINT)
+        assert supervisor.exit_code() == 128 + signal.SIGINT
 
 
 def test_a_second_signal_does_not_wait_for_the_app(reports: Reports, app: CommandFor) -> None:

@@ -39,6 +39,14 @@ def test_an_app_that_ends_before_it_is_ready_ends_the_proxy(script: str, code: i
         assert "before it was ready" in supervisor.log()
 
 
+def test_an_app_that_nobody_has_started_is_asked_for_after_some_seconds() -> None:
+    with Supervisor("--app-port", "1", command=[]) as supervisor:
+        line = supervisor.wait_for_line("the app is not ready after 4 s")
+        assert "It must listen on 127.0.0.1:1; --app-port (AWS_LWA_PORT) changes that" in line
+        supervisor.signal(signal.SIGTERM)
+        assert supervisor.exit_code() == 0
+
+
 def test_all_of_what_a_dying_app_wrote_is_passed_on() -> None:
     # As much as fits into the pipe, so that it is there when the app is gone.
     with Supervisor(command=shell("head -c 65000 /dev/zero | tr '\\0' x >&2; exit 3")) as supervisor:
@@ -46,18 +54,20 @@ def test_all_of_what_a_dying_app_wrote_is_passed_on() -> None:
         assert "x" * 65000 in supervisor.log()
 
 
-def test_a_command_that_is_not_there_is_127() -> None:
-    with Supervisor(command=["/no/such/command", "{port}"]) as supervisor:
-        assert supervisor.exit_code() == 127
-        assert "cannot start '/no/such/command': No such file or directory" in supervisor.log()
+@pytest.mark.parametrize("name", ["nothing", "data"], ids=["not-there", "not-executable"])
+def test_a_command_that_cannot_be_run_is_a_mistake_at_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / "data").write_text("not executable")
+
+    with Supervisor("--restart", "always", command=[str(tmp_path / name), "{port}"]) as supervisor:
+        assert supervisor.exit_code() == 2
+        [line] = supervisor.log().splitlines()
+        assert line.startswith(f"adapter: CMD: '{tmp_path / name}' is no program that can be run (")
 
 
-def test_a_command_that_cannot_be_run_is_126(tmp_path: Path) -> None:
-    (tmp_path / "command").write_text("not executable")
-
-    with Supervisor(command=[str(tmp_path / "command"), "{port}"]) as supervisor:
-        assert supervisor.exit_code() == 126
-        assert "Permission denied" in supervisor.log()
+def test_a_folder_that_is_not_there_is_a_mistake_at_once() -> None:
+    with Supervisor("--app-dir", "/no/such/folder", command=["true"]) as supervisor:
+        assert supervisor.exit_code() == 2
+        assert supervisor.log() == "adapter: --app-dir: '/no/such/folder' is not a folder\n"
 
 
 def test_an_exit_code_is_not_lost_where_the_adapter_was_started_with_sigchld_ignored() -> None:

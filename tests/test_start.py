@@ -1,0 +1,19 @@
+"""The start of ``adapter run``, as far as no process of its own shows it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+LIFE = "import gc; from adapter import start; print(start.run(['false']), gc.isenabled(), gc.get_freeze_count())"
+
+
+def test_garbage_is_collected_once_everything_is_loaded() -> None:
+    """A runtime whose app ends at once: what happens to be left of it is the interpreter's state."""
+    environ = {"PATH": os.environ["PATH"], "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "AWS_LWA_PORT": "1"}
+    command = [sys.executable, "-I", "-c", LIFE]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    code, enabled, frozen = done.stdout.split()
+    assert (code, enabled) == ("1", "True")
+    assert int(frozen) > 1000
