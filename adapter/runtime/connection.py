@@ -2,13 +2,15 @@
 
 Blocking, since an execution environment does one thing at a time, and a blocking read is the cheapest there is. Sends
 alone do not block in the kernel: a peer that answers early (413 while we still send) and reads no more must be heard.
+Whoever has to do many things at once overrides how a connection waits, and nothing else (slots.py).
 
 What arrives lands in one buffer that is used again, so the pieces of a body are valid until the next receive.
 """
 
 from __future__ import annotations
 
-import socket
+# The module beneath `socket`, which would take 2 ms of every cold start for enums and selectors.
+import _socket
 from select import POLLIN, POLLOUT, poll
 from time import monotonic, time
 
@@ -17,19 +19,29 @@ from adapter.http1 import ResponseReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     Piece = bytes | bytearray | memoryview
+    # A socket's address: of a Unix socket the path.
+    Place = tuple[object, ...] | str
+    # Connects a socket to a place within some seconds, or raises OSError.
+    Reach = Callable[[_socket.socket, Place, float], None]
 
-# 256 KiB to 1 MiB were measured to be the best sizes for streaming into a reused buffer.
+# 256 KiB to 1 MiB were measured to be the best sizes for streaming into a reused buffer. It begins smaller, since most
+# connections never carry as much and every byte of it is memory in use, twice for each slot.
 RECEIVE_SIZE = 256 * 1024
+_FIRST_RECEIVE_SIZE = 16 * 1024
 # More parts than this are joined before they are sent; the kernel takes 1,024 at most (IOV_MAX).
 _MAX_PARTS = 64
-# A plain number: an enum takes longer than the system call's own entry.
-_DONTWAIT = int(socket.MSG_DONTWAIT)
+_DONTWAIT = _socket.MSG_DONTWAIT
 _ANSWERED = ~POLLOUT
 # How long connecting may take, in seconds: the peers are on this machine.
 CONNECT_TIMEOUT = 5.0
+
+
+def _reach(connecting: _socket.socket, place: Place, timeout: float) -> None:
+    connecting.settimeout(timeout)
+    connecting.connect(place)
 
 
 class Address:
@@ -58,26 +70,33 @@ class Address:
         """What a request to this address names as its Host."""
         return "localhost" if self.path is not None else str(self)
 
-    def connect(self, timeout: float = CONNECT_TIMEOUT) -> socket.socket:
-        """A connected, blocking socket. Raises OSError."""
+    def connect(self, timeout: float = CONNECT_TIMEOUT, reach: Reach = _reach) -> _socket.socket:
+        """A connected, blocking socket. ``reach`` is how to connect one within a time. Raises OSError."""
         if self.path is not None:
-            connected = socket.socket(socket.AF_UNIX)
+            return _connected(_socket.AF_UNIX, self.path, timeout, reach)
+        failure = OSError(f"{self.host!r} has no address")
+        for family, place in self._resolved():
             try:
-                connected.settimeout(timeout)
-                connected.connect(self.path)
-            except OSError:
-                connected.close()
-                raise
-        else:
-            # A text would load the IDNA codec, 2 ms of every cold start, although nearly every host is 127.0.0.1.
-            host = self.host.encode() if self.host.isascii() else self.host
-            try:
-                connected = socket.create_connection((host, self.port), timeout)  # type: ignore[arg-type]  # as getaddrinfo
-            except UnicodeError as error:
-                raise OSError(f"{self.host!r} is not a host name") from error
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.settimeout(None)
-        return connected
+                connected = _connected(family, place, timeout, reach)
+            except OSError as error:
+                failure = error
+            else:
+                connected.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+                return connected
+        raise failure
+
+    def _resolved(self) -> Iterable[tuple[int, tuple[object, ...]]]:
+        """The family and the socket address of each address that the host has. Raises OSError."""
+        # Nearly every host is 127.0.0.1, and an app that starts is tried a hundred times: nothing to look up.
+        if self.host.isascii() and self.host.replace(".", "").isdigit():
+            return [(_socket.AF_INET, (self.host, self.port))]
+        # A text would load the IDNA codec, which takes another 2 ms.
+        host = self.host.encode() if self.host.isascii() else self.host
+        try:
+            found = _socket.getaddrinfo(host, self.port, 0, _socket.SOCK_STREAM)
+        except UnicodeError as error:
+            raise OSError(f"{self.host!r} is not a host name") from error
+        return [(family, place) for family, _, _, _, place in found]
 
 
 class Connection:
@@ -86,18 +105,20 @@ class Connection:
     ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None: never.
     """
 
-    __slots__ = ("_asked_at", "_buffer", "_readable", "_socket", "_unsent", "_view", "deadline")
+    __slots__ = ("_asked_at", "_poller", "_socket", "_unsent", "_view", "deadline")
 
     def __init__(self, address: Address) -> None:
-        self._socket = address.connect()
-        self._readable = poll()
-        self._readable.register(self._socket, POLLIN)
-        self._buffer = bytearray(RECEIVE_SIZE)
-        self._view = memoryview(self._buffer)
+        self._socket = self._connect(address)
+        self._poller = poll()
+        self._poller.register(self._socket, POLLIN)
+        self._view = memoryview(bytearray(_FIRST_RECEIVE_SIZE))
         self._asked_at = (monotonic(), time())
         self.deadline: float | None = None
         # What the peer was not ready to take: it may answer before it has read everything.
         self._unsent: list[memoryview] = []
+
+    def _connect(self, address: Address) -> _socket.socket:
+        return address.connect()
 
     def fileno(self) -> int:
         """For poll()."""
@@ -133,9 +154,7 @@ class Connection:
 
     def _send_until_readable(self) -> None:
         """Send what is left, until that is done or there is something to receive, the peer's hanging up included."""
-        poller = poll()
-        poller.register(self._socket, POLLIN | POLLOUT)
-        while self._unsent and not self._poll(poller) & _ANSWERED:
+        while self._unsent and not self._wait(POLLIN | POLLOUT) & _ANSWERED:
             try:
                 sent = self._socket.send(self._unsent[0], _DONTWAIT)
             except BlockingIOError:
@@ -151,11 +170,15 @@ class Connection:
         Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout past the deadline.
         """
         self._wait_readable()
-        size = self._socket.recv_into(self._buffer)
-        if size:
-            return reader.feed(self._view[:size])
-        reader.feed_eof()
-        return []
+        view = self._view
+        size = self._socket.recv_into(view)
+        if not size:
+            reader.feed_eof()
+            return []
+        if size == _FIRST_RECEIVE_SIZE == len(view):
+            # There is more, it seems. What was received stays valid where it is.
+            self._view = memoryview(bytearray(RECEIVE_SIZE))
+        return reader.feed(view[:size])
 
     def receive_head(self, reader: ResponseReader) -> list[memoryview]:
         """Receive until the response head is complete; give the pieces of the body that came with it."""
@@ -171,7 +194,7 @@ class Connection:
             expected = len(body) + reader.remaining
             if limit is not None and expected > limit:
                 return None
-            if reader.remaining > RECEIVE_SIZE:
+            if reader.remaining > _FIRST_RECEIVE_SIZE:
                 body = self._received_rest(body, reader)
             else:
                 body += b"".join(self.receive(reader))
@@ -211,22 +234,57 @@ class Connection:
     def is_open(self) -> bool:
         """Whether the peer, which owes nothing, has neither closed nor sent anything."""
         # Readable is also a FIN or a reset. Asking poll costs a quarter of a peek, which raises where nothing came.
-        return not self._readable.poll(0)
+        return not self._poller.poll(0)
+
+    def readable_or_stopped(self, wake_up: int, stopped: Callable[[], bool]) -> bool:
+        """Wait until there is something to receive (True) or, woken up, ``stopped()`` and there is nothing (False).
+
+        ``wake_up`` is a descriptor that becomes readable when ``stopped`` must be asked.
+        """
+        poller = poll()
+        poller.register(self._socket, POLLIN)
+        poller.register(wake_up, POLLIN)
+        while True:
+            ready = poller.poll()
+            if any(descriptor != wake_up for descriptor, _ in ready):
+                return True
+            if stopped():
+                return False
 
     def _wait_readable(self) -> None:
         if self._unsent:
             self._send_until_readable()
         if self.deadline is None:
+            # The read itself waits.
             return
-        self._poll(self._readable)
+        self._wait(POLLIN)
 
-    def _poll(self, poller: poll) -> int:
-        """Wait for the events registered; give those of the socket. Raises AppTimeout past the deadline."""
-        timeout = None if self.deadline is None else max(0.0, self.deadline - monotonic()) * 1000
-        ready = poller.poll(timeout)
-        if not ready:
+    def _wait(self, events: int) -> int:
+        """Wait for one of ``events`` of poll() and give those that came. Raises AppTimeout past the deadline."""
+        came = self._poll(events)
+        if not came:
             raise AppTimeout("the app did not answer before the deadline")
-        return ready[0][1]
+        return came
+
+    def _poll(self, events: int) -> int:
+        """The same; 0 past the deadline."""
+        timeout = None if self.deadline is None else max(0.0, self.deadline - monotonic()) * 1000
+        self._poller.modify(self._socket, events)
+        ready = self._poller.poll(timeout)
+        self._poller.modify(self._socket, POLLIN)
+        return ready[0][1] if ready else 0
+
+
+def _connected(family: int, place: Place, timeout: float, reach: Reach) -> _socket.socket:
+    """A blocking socket that is connected to ``place`` within ``timeout`` seconds. Raises OSError."""
+    connected = _socket.socket(family)
+    try:
+        reach(connected, place, timeout)
+    except OSError:
+        connected.close()
+        raise
+    connected.settimeout(None)
+    return connected
 
 
 def _rest(parts: Sequence[Piece], sent: int) -> list[memoryview]:

@@ -1,14 +1,10 @@
 """The life of the runtime: start the app's side of init, take invocations until told to end, shut down.
 
-With one slot the main thread takes the invocations itself. With more (Managed Instances) each slot is a thread that
-blocks in the Runtime API on its own, with its own connection to the app, and the main thread only supervises.
+Each slot takes one invocation after the other, with connections of its own to the Runtime API and to the app. One slot
+blocks in the kernel while it waits; several (Managed Instances) leave their thread to each other instead (slots.py).
 """
 
 from __future__ import annotations
-
-import threading
-from signal import SIGTERM
-from time import sleep
 
 from adapter.errors import AdapterError, AppExited, AppNotReady, RuntimeApiError, StartError
 from adapter.runtime.app import App, Readiness, call_hook
@@ -19,6 +15,8 @@ from adapter.runtime.signals import Signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from adapter.config import Config
     from adapter.logs import Log
     from adapter.payload.messages import Invocation
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
 # After SIGTERM Lambda leaves the runtime about 300 ms (30 % of the 2 s of the shutdown phase), then it kills.
 # A third of that is for the rest of the end: the last answer, and the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
+# How long after that slots that the app's end cut off may take to say so, in seconds.
+_LAST_ANSWERS = 0.03
 # With AWS_LWA_ASYNC_INIT: stop probing in time for init to end within Lambda's 10 s.
 ASYNC_INIT_LIMIT = 9.8
 # Initialization types whose init phase Lambda does not bound by 10 s, so that there is nothing to be early for.
@@ -46,7 +46,9 @@ class Runtime:
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApi(_runtime_api_address(config), wake_up=self._signals.fileno())
         self._app = App(config, port)
-        self._readiness = Readiness(config, port, check_app=self._check_app, wait=self._pause)
+        # How to wait and how to connect while there is one slot.
+        self._pause: Callable[[float], None] = self._signals.wait
+        self._connect: Callable[[Address], Connection] = Connection
         # Kept open, unread, for as long as the process lives.
         self._extension: Connection | None = None
         self._ready = False
@@ -93,7 +95,15 @@ class Runtime:
             self._checkpoint_and_restore()
 
     def _wait_until_ready(self, timeout: float) -> None:
-        self._readiness.wait_until_ready(timeout)
+        readiness = Readiness(
+            self._config,
+            self._port,
+            check_app=self._check_app,
+            wait=self._pause,
+            connect=self._connect,
+            warn=self._log.warning,
+        )
+        readiness.wait_until_ready(timeout)
         self._ready = True
 
     def _checkpoint_and_restore(self) -> None:
@@ -116,25 +126,34 @@ class Runtime:
 
     def _take_invocations(self) -> None:
         if self._config.max_concurrency == 1:
-            self._serve(self._api, self._app)
+            self._serve(self._api, self._app, self._stopped)
             return
-        for number in range(self._config.max_concurrency):
-            threading.Thread(target=self._serve_slot, name=f"slot-{number}", daemon=True).start()
-        while not self._stopped():
-            self._signals.wait(None)
+        from adapter.runtime.slots import Slots  # one slot does without
+
+        slots = Slots(wake_up=self._signals.fileno(), stopped=self._stopped)
+        self._pause, self._connect = slots.pause, slots.connect
+        slots.run(self._serve_slot, count=self._config.max_concurrency, grace=SHUTDOWN_GRACE + _LAST_ANSWERS)
 
     def _serve_slot(self) -> None:
+        address = _runtime_api_address(self._config)
+        api = RuntimeApi(address, wake_up=self._signals.fileno(), connect=self._connect)
+        app = App(self._config, self._port, connect=self._connect)
         try:
-            self._serve(RuntimeApi(_runtime_api_address(self._config)), App(self._config, self._port))
+            # A slot must not take a wake-up off the pipe: it is for all of them.
+            self._serve(api, app, self._is_over)
         except AdapterError as error:
-            self._fail(error)
-            self._signals.wake()
+            if self._failure is None:
+                self._fail(error)
+                self._signals.wake()
+        finally:
+            # Servers wait for connections that are open, also for one that nobody will use again.
+            app.drop_connection()
 
-    def _serve(self, api: RuntimeApi, app: App) -> None:
+    def _serve(self, api: RuntimeApi, app: App, stopped: Callable[[], bool]) -> None:
         """Take one invocation after the other until the end is announced."""
         relay = Relay(self._config, api=api, app=app, log=self._log)
-        while not self._stopped():
-            invocation = api.next(stopped=self._stopped, wait=self._pause)
+        while not stopped():
+            invocation = api.next(stopped=stopped, wait=self._pause)
             if invocation is None:
                 return
             try:
@@ -158,17 +177,13 @@ class Runtime:
         api.close()
         api.send_error(invocation, AdapterError("a fault of the adapter; its log has the details"))
 
-    def _pause(self, seconds: float) -> None:
-        """Wait; the main thread, which alone may take wake-ups off their pipe, is woken by them."""
-        if _in_main_thread():
-            self._signals.wait(seconds)
-        else:
-            sleep(seconds)
-
     def _stopped(self) -> bool:
+        """Take note of what woke us: whether it is over."""
+        self._signals.clear()
+        return self._is_over()
+
+    def _is_over(self) -> bool:
         """Whether the end was announced or there is nothing left to serve."""
-        if _in_main_thread():
-            self._signals.clear()
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
 
     def _exit_code(self) -> int | None:
@@ -184,15 +199,16 @@ class Runtime:
         if code is not None and self._process is not None:
             said = self._process.last_lines()
             hint = "" if code else " (a command that puts a server into the background cannot be followed)"
-            raise AppExited(
-                f"the app ended with exit code {code} before it was ready{hint}" + (f": {said}" if said else ""),
-                exit_code=code,
-            )
+            # The last line is where a traceback has its cause.
+            cause = said.rpartition("\n")[2]
+            words = f": {cause}" + (f"\n{said}" if said != cause else "") if said else ""
+            raise AppExited(f"the app ended with exit code {code} before it was ready{hint}{words}", exit_code=code)
         if self._signals.received is not None:
             raise AppNotReady("told to end before the app was ready")
 
     def _report_failed_init(self, error: StartError) -> None:
-        self._log.error(f"{error.name}: {error}")
+        # What the app said last is in the log already, and in the init error.
+        self._log.error(f"{error.name}: {str(error).partition(chr(10))[0]}")
         try:
             self._api.send_init_error(error)
         except RuntimeApiError as failure:
@@ -203,17 +219,13 @@ class Runtime:
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is not None and self._process.exit_code() is None:
-            self._process.signal(SIGTERM)
+            self._process.terminate()
         # Servers wait for connections that are open, also for one that nobody will use again.
         self._app.drop_connection()
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
         if self._failure is None:
             return code
         return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
 
 
 def _runtime_api_address(config: Config) -> Address:

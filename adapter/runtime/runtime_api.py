@@ -6,8 +6,6 @@ Every invocation that ``next`` hands out is ended by exactly one of ``send_respo
 
 from __future__ import annotations
 
-from select import POLLIN, poll
-
 import orjson
 import pybase64
 
@@ -37,10 +35,14 @@ class RuntimeApi:
     """Speaks to the Runtime API at ``address`` over one connection, as one invocation slot.
 
     ``wake_up`` is a descriptor that becomes readable when waiting for an invocation must be looked up from, or None.
+    ``connect`` makes the connection.
     """
 
-    def __init__(self, address: Address, *, wake_up: int | None = None) -> None:
+    def __init__(
+        self, address: Address, *, wake_up: int | None = None, connect: Callable[[Address], Connection] = Connection
+    ) -> None:
         self._address = address
+        self._connect = connect
         self.host_line = f"Host: {address.host_header}\r\n".encode()
         self._next_request = b"GET " + _RUNTIME.encode() + b"/invocation/next HTTP/1.1\r\n" + self.host_line + b"\r\n"
         self._wake_up = wake_up
@@ -75,7 +77,8 @@ class RuntimeApi:
         """The answer to a GET that may take hours, which must be a 200; None when woken up and ``stopped()``."""
         connection = self.connect()
         connection.send((request,))
-        if self._wake_up is not None and not _wait_for_either(connection, self._wake_up, stopped):
+        # An invocation that has arrived is answered, even if the app is gone: exactly one answer per request id.
+        if self._wake_up is not None and not connection.readable_or_stopped(self._wake_up, stopped):
             self.close()
             return None
         reader = ResponseReader("GET")
@@ -142,7 +145,7 @@ class RuntimeApi:
         if self._connection is not None and not self._connection.is_open():
             self.close()
         if self._connection is None:
-            self._connection = Connection(self._address)
+            self._connection = self._connect(self._address)
         return self._connection
 
     def read_answer(self, connection: Connection, reader: ResponseReader) -> str:
@@ -270,20 +273,6 @@ def _registered(connection: Connection, address: Address, name: str) -> Connecti
         connection = Connection(address)
     connection.send((following.encode(),))
     return connection
-
-
-def _wait_for_either(connection: Connection, wake_up: int, stopped: Callable[[], bool]) -> bool:
-    """Wait until the connection is readable (True) or, woken up, ``stopped()`` and nothing has arrived (False)."""
-    poller = poll()
-    poller.register(connection, POLLIN)
-    poller.register(wake_up, POLLIN)
-    while True:
-        ready = poller.poll()
-        # An invocation that has arrived is answered, even if the app is gone: exactly one answer per request id.
-        if any(descriptor != wake_up for descriptor, _ in ready):
-            return True
-        if stopped():
-            return False
 
 
 def _invocation(head: ResponseHead, event: bytearray) -> Invocation:

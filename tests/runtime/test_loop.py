@@ -176,8 +176,8 @@ EARLY_ENDS = [
     pytest.param(python("import os; os._exit(42)"), 42, "exit code 42 before it was ready", id="42"),
     pytest.param(python("import os; os.abort()"), 134, "exit code 134 before it was ready", id="signal"),
     pytest.param(python("pass"), 1, "exit code 0 before it was ready (a command that puts", id="0-is-no-success"),
-    pytest.param(["/nowhere/app"], 127, "cannot start '/nowhere/app': No such file", id="not-found"),
-    pytest.param(["/"], 126, "cannot start '/': Permission denied", id="not-executable"),
+    pytest.param(["/nowhere/app"], 2, "CMD: '/nowhere/app' is no program that can be run", id="not-found"),
+    pytest.param(["/"], 2, "CMD: '/' is no program that can be run (it is a folder)", id="not-executable"),
 ]
 
 
@@ -193,6 +193,27 @@ def test_an_app_that_ends_before_it_is_ready_fails_init_with_its_last_words(
         assert message in call.json()["errorMessage"]
         assert message in runtime.stderr()
         assert not [call for call in api.calls if call.path.endswith("/invocation/next")]
+
+
+def test_an_app_that_is_not_there_is_asked_for_after_some_seconds(api: ScriptedRuntimeApi) -> None:
+    with RuntimeProcess(api, environ={"AWS_LWA_PORT": "1"}) as runtime:
+        line = runtime.wait_for_line("the app is not ready after 4 s")
+        assert line.startswith("adapter WARN ")
+        assert line.endswith("It must listen on 127.0.0.1:1; AWS_LWA_PORT changes that")
+        runtime.terminate()
+
+
+def test_a_traceback_is_in_the_log_once_and_its_cause_in_the_adapters_line(api: ScriptedRuntimeApi) -> None:
+    with RuntimeProcess(api, *python("import no_such_module")) as runtime:
+        assert runtime.exit_code() == 1
+        cause = "ModuleNotFoundError: No module named 'no_such_module'"
+        assert runtime.wait_for_line("adapter ERROR") == (
+            f"adapter ERROR Adapter.AppExited: the app ended with exit code 1 before it was ready: {cause}"
+        )
+        assert runtime.stderr().count("Traceback") == 1
+        first, *said = api.wait_for("/init/error").wait().json()["errorMessage"].splitlines()
+        assert first.endswith(f"before it was ready: {cause}")
+        assert said[0] == "Traceback (most recent call last):"
 
 
 def test_the_init_error_has_the_last_lines_of_the_apps_stderr(api: ScriptedRuntimeApi) -> None:
@@ -553,6 +574,91 @@ def test_the_deadline_of_one_slot_ends_its_request_alone(api: ScriptedRuntimeApi
         opened.set()
         assert body_of(slow.answer()) == "/slow"
         assert len(late.ends) == 1
+
+
+def test_a_slow_answer_in_one_of_many_slots_delays_no_other(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
+    reply, opened = gate()
+    app.replies["/slow"] = reply
+    with RuntimeProcess(api, app=app, environ={"AWS_LAMBDA_MAX_CONCURRENCY": "64"}):
+        api.wait_until_waiting(slots=64)
+        slow = api.invoke(function_url("/slow"))
+        app.wait_for_request()
+        quick = [api.invoke(function_url(f"/{number}")) for number in range(200)]
+        assert {body_of(invoked.answer()) for invoked in quick} == {"ok"}
+        assert slow.ends == []
+        opened.set()
+        assert body_of(slow.answer()) == "/slow"
+        assert all(len(invoked.ends) == 1 for invoked in (slow, *quick))
+
+
+def test_megabytes_on_their_way_in_one_slot_delay_no_other(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
+    opened = threading.Event()
+    half = b"x" * 2_000_000
+
+    def upload(received: Received) -> None:
+        received.read_some(1000)
+        assert opened.wait(PATIENCE)
+        received.read_body()
+        received.send(response(half, "Content-Type: text/plain")[: -len(half) // 2])
+        received.send(half[: len(half) // 2])
+
+    app.replies["/upload"] = upload
+    with RuntimeProcess(api, app=app, environ=SLOTS):
+        big = api.invoke(function_url("/upload", method="POST", body="x" * 5_000_000))
+        app.wait_for_request()
+        assert body_of(api.invoke(function_url("/quick")).answer()) == "ok"
+        assert big.ends == []
+        opened.set()
+        assert len(body_of(big.answer())) == len(half)
+
+
+def test_a_signal_within_invocations_lets_all_slots_finish(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
+    reply, opened = gate()
+    app.default = reply
+    opened.set()
+    with RuntimeProcess(api, app=app, environ=SLOTS) as runtime:
+        api.wait_until_waiting(slots=8)
+        opened.clear()
+        invoked = [api.invoke(function_url(f"/{number}")) for number in range(5)]
+        app.wait_for_request(5)
+        runtime.terminate()
+        opened.set()
+        assert {body_of(each.answer()) for each in invoked} == {"/0", "/1", "/2", "/3", "/4"}
+        assert runtime.exit_code() == 0
+
+
+def test_an_app_that_dies_fails_the_invocation_of_every_slot_and_then_the_runtime(
+    api: ScriptedRuntimeApi, tmp_path: Path
+) -> None:
+    fifo = str(tmp_path / "end")
+    os.mkfifo(fifo)
+    program = (
+        "import os, socket\n"
+        "server = socket.create_server(('127.0.0.1', {port}))\n"
+        "server.accept()\n"
+        "kept = [server.accept()[0] for _ in range(8)]\n"
+        "os.read(os.open(os.environ['FIFO'], os.O_RDONLY), 1)\n"
+        "os._exit(6)"
+    )
+    environ = SLOTS | {"AWS_LWA_READINESS_CHECK_PROTOCOL": "tcp", "FIFO": fifo}
+    with RuntimeProcess(api, *python(program), environ=environ) as runtime:
+        invoked = [api.invoke(function_url()) for _ in range(8)]
+        api.wait_until_empty()
+        # The end of the file is the end of the app.
+        open(fifo, "wb").close()
+        assert {each.error().json()["errorType"] for each in invoked} == {"Adapter.AppUnreachable"}
+        assert runtime.exit_code() == 6
+        assert all(len(each.ends) == 1 for each in invoked)
+
+
+def test_one_slot_does_without_what_many_need(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
+    for slots, imported in (("1", False), ("2", True)):
+        environ = {"AWS_LAMBDA_MAX_CONCURRENCY": slots}
+        with RuntimeProcess(api, app=app, environ=environ, interpreter=("-X", "importtime")) as runtime:
+            api.invoke(function_url()).answer()
+            runtime.terminate()
+            assert runtime.exit_code() == 0
+            assert ("greenlet" in runtime.stderr()) is imported
 
 
 def test_an_app_that_ends_ends_all_slots_with_its_exit_code(api: ScriptedRuntimeApi) -> None:

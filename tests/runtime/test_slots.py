@@ -1,0 +1,470 @@
+"""Slots side by side in one thread, over real sockets whose other ends the test holds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from time import monotonic, process_time
+
+import pytest
+
+from adapter.errors import AppTimeout
+from adapter.http1 import ResponseReader
+from adapter.runtime.connection import Address, Connection
+from adapter.runtime.slots import Slots
+from tests.scripted_app import PATIENCE
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+# More than any socket buffers on this machine take.
+BIG = 32 * 1024 * 1024
+# So long that a test would fail if it were waited for.
+FOR_EVER = 600.0
+
+
+class Bench:
+    """Slots, the pipe that wakes them, and a server for their connections."""
+
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe()
+        self.is_over = False
+        self.slots = Slots(wake_up=self.read_end, stopped=self._stopped)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = Address(host="127.0.0.1", port=self.listener.getsockname()[1])
+        # What happened, in order.
+        self.events: list[str] = []
+        self._accepted: dict[object, socket.socket] = {}
+        self._others: list[socket.socket] = []
+
+    def close(self) -> None:
+        close_all([self.listener, *self._accepted.values()])
+        os.close(self.read_end)
+        os.close(self.write_end)
+
+    def pair(self) -> tuple[Connection, socket.socket]:
+        """A connection of the slot that calls, and its other end."""
+        connection = self.slots.connect(self.address)
+        with socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            place = ours.getsockname()
+        # Another slot's connection may be the first in the queue.
+        while place not in self._accepted:
+            accepted, peer = self.listener.accept()
+            accepted.settimeout(PATIENCE)
+            self._accepted[peer] = accepted
+        self._others.append(self._accepted[place])
+        return connection, self._others[-1]
+
+    def other(self, number: int = 0) -> socket.socket:
+        """The other end of another slot's connection, which may have to be made yet."""
+        while len(self._others) <= number:
+            self.slots.pause(0)
+        return self._others[number]
+
+    def wake(self) -> None:
+        os.write(self.write_end, b"\0")
+
+    def run(self, *slots: Callable[[], None], grace: float = PATIENCE) -> None:
+        """Run each of ``slots`` in one of its own, begun in this order."""
+        waiting = list(slots)
+        self.slots.run(lambda: waiting.pop(0)(), count=len(slots), grace=grace)
+
+    def _stopped(self) -> bool:
+        os.read(self.read_end, 100)
+        return self.is_over
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+def answered(connection: Connection) -> bytes | None:
+    reader = ResponseReader("GET")
+    body = connection.receive_body(reader, connection.receive_head(reader), None)
+    return None if body is None else bytes(body)
+
+
+def fill_backlog(address: tuple[str, int] | str, family: socket.AddressFamily) -> list[socket.socket]:
+    """Connect until the server, which accepts nobody, takes no more."""
+    clients: list[socket.socket] = []
+    while True:
+        client = socket.socket(family)
+        client.settimeout(0.2)
+        clients.append(client)
+        try:
+            client.connect(address)
+        except (TimeoutError, BlockingIOError):
+            return clients
+
+
+def close_all(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def test_a_slot_that_waits_lets_the_others_run(bench: Bench) -> None:
+    def waits() -> None:
+        connection, _ = bench.pair()
+        bench.events.append("asks")
+        assert answered(connection) == b"ok"
+        bench.events.append("is answered")
+        connection.close()
+
+    def answers() -> None:
+        bench.slots.pause(0)
+        bench.events.append("answers")
+        bench.other().sendall(OK)
+
+    bench.run(waits, answers)
+    assert bench.events == ["asks", "answers", "is answered"]
+
+
+def test_a_deadline_ends_the_wait_of_its_slot_alone(bench: Bench) -> None:
+    def patient() -> None:
+        connection, _ = bench.pair()
+        connection.deadline = monotonic() + FOR_EVER
+        assert answered(connection) == b"ok"
+        bench.events.append("answered")
+        connection.close()
+
+    def late(seconds: float) -> Callable[[], None]:
+        def run() -> None:
+            connection, _ = bench.pair()
+            connection.deadline = monotonic() + seconds
+            with pytest.raises(AppTimeout):
+                answered(connection)
+            assert monotonic() >= connection.deadline
+            bench.events.append(f"late after {seconds} s")
+            connection.close()
+            if seconds == 0.2:
+                bench.other().sendall(OK)
+
+        return run
+
+    bench.run(patient, late(0.2), late(0.1))
+    assert bench.events == ["late after 0.1 s", "late after 0.2 s", "answered"]
+
+
+def test_a_deadline_that_was_met_wakes_nobody_later(bench: Bench) -> None:
+    def met() -> None:
+        connection, other = bench.pair()
+        other.sendall(OK)
+        connection.deadline = monotonic() + 0.1
+        assert answered(connection) == b"ok"
+        connection.deadline = None
+        assert answered(connection) == b"ok"
+        connection.close()
+
+    def answers_later() -> None:
+        other = bench.other()
+        bench.slots.pause(0.2)
+        other.sendall(OK)
+
+    bench.run(met, answers_later)
+
+
+def test_sending_to_a_slow_reader_lets_the_others_run(bench: Bench) -> None:
+    def sends() -> None:
+        connection, _ = bench.pair()
+        assert connection.send((b"x" * BIG,))
+        bench.events.append("sent")
+        connection.close()
+
+    def reads() -> None:
+        bench.events.append("reads")
+        left = BIG
+        while left:
+            left -= len(bench.other().recv(1 << 20))
+            bench.slots.pause(0)
+
+    bench.run(sends, reads)
+    assert bench.events == ["reads", "sent"]
+
+
+def test_slots_that_never_have_to_wait_take_turns(bench: Bench) -> None:
+    turns: list[str] = []
+
+    def streams(name: str) -> Callable[[], None]:
+        def run() -> None:
+            connection, other = bench.pair()
+            other.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000)
+            reader = ResponseReader("GET")
+            connection.receive_head(reader)
+            for _ in range(3):
+                connection.receive(reader)
+                turns.append(name)
+                other.sendall(b"x" * 1000)
+            connection.close()
+
+        return run
+
+    bench.run(streams("a"), streams("b"))
+    assert turns in (["a", "b"] * 3, ["b", "a"] * 3)
+
+
+def test_what_arrives_while_its_slot_waits_for_something_else_is_kept_and_costs_nothing(bench: Bench) -> None:
+    def run() -> None:
+        connection, other = bench.pair()
+        other.sendall(OK)
+        assert answered(connection) == b"ok"
+        other.sendall(OK)
+        before = process_time()
+        bench.slots.pause(0.3)
+        assert process_time() - before < 0.1, "asked for again and again"
+        assert answered(connection) == b"ok"
+        connection.close()
+
+    bench.run(run)
+
+
+def test_a_new_connection_gets_no_event_of_the_one_whose_number_it_has(bench: Bench, tmp_path: Path) -> None:
+    """Two of a slot's connections have news at once, and it closes the one before it has looked at the other."""
+    path = str(tmp_path / "app.sock")
+
+    def run() -> None:
+        idle, idle_other = bench.pair()
+        asked, asked_other = bench.pair()
+        for connection, other in ((idle, idle_other), (asked, asked_other)):
+            other.sendall(OK)
+            assert answered(connection) == b"ok"
+        asked_other.sendall(OK)
+        idle_other.sendall(b"what nobody asked for")
+        assert answered(asked) == b"ok"
+        number = idle.fileno()
+        idle.close()
+        # Connected without having to wait for it.
+        fresh = bench.slots.connect(Address(path=path))
+        assert fresh.fileno() == number
+        fresh.deadline = monotonic() + 0.05
+        with pytest.raises(AppTimeout):
+            answered(fresh)
+        with listener.accept()[0] as fresh_other:
+            fresh.deadline = monotonic() + PATIENCE
+            fresh_other.sendall(OK)
+            assert answered(fresh) == b"ok"
+        fresh.close()
+        asked.close()
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        bench.run(run)
+
+
+def test_a_wake_up_without_an_end_wakes_and_changes_nothing(bench: Bench) -> None:
+    def waits() -> None:
+        connection, _ = bench.pair()
+        assert connection.readable_or_stopped(bench.read_end, lambda: bench.is_over)
+        connection.close()
+
+    def wakes() -> None:
+        bench.wake()
+        bench.slots.pause(FOR_EVER)
+        bench.events.append("woken")
+        bench.other().sendall(OK)
+
+    bench.run(waits, wakes)
+    assert bench.events == ["woken"]
+
+
+def test_the_end_is_told_to_slots_that_are_idle_and_to_no_other(bench: Bench) -> None:
+    def idles() -> None:
+        connection, _ = bench.pair()
+        assert not connection.readable_or_stopped(bench.read_end, lambda: bench.is_over)
+        bench.events.append("idle one ends")
+        connection.close()
+
+    def works() -> None:
+        connection, _ = bench.pair()
+        assert answered(connection) == b"ok"
+        bench.events.append("busy one ends")
+        connection.close()
+
+    def ends() -> None:
+        busy = bench.other(1)
+        bench.is_over = True
+        bench.wake()
+        bench.slots.pause(FOR_EVER)
+        bench.slots.pause(0)
+        busy.sendall(OK)
+
+    bench.run(idles, works, ends)
+    assert bench.events == ["idle one ends", "busy one ends"]
+
+
+def test_a_slot_that_becomes_idle_after_the_end_was_announced_ends_as_well(bench: Bench) -> None:
+    def idles() -> None:
+        connection, _ = bench.pair()
+        bench.is_over = True
+        bench.wake()
+        bench.slots.pause(FOR_EVER)
+        assert not connection.readable_or_stopped(bench.read_end, lambda: bench.is_over)
+        connection.close()
+
+    bench.run(idles)
+
+
+def test_an_invocation_that_arrives_with_the_end_is_taken(bench: Bench) -> None:
+    def idles() -> None:
+        connection, other = bench.pair()
+
+        def stopped() -> bool:
+            other.sendall(OK)
+            return bench.is_over
+
+        assert connection.readable_or_stopped(bench.read_end, stopped)
+        assert answered(connection) == b"ok"
+        connection.close()
+
+    def ends() -> None:
+        bench.other()
+        bench.is_over = True
+        bench.wake()
+
+    bench.run(idles, ends)
+
+
+def test_slots_that_do_not_end_are_unwound_when_the_grace_is_over(bench: Bench) -> None:
+    def works() -> None:
+        connection, _ = bench.pair()
+        with closing(connection):
+            try:
+                answered(connection)
+            finally:
+                bench.events.append("unwound")
+
+    def ends() -> None:
+        bench.is_over = True
+        bench.wake()
+
+    began = monotonic()
+    bench.run(works, ends, grace=0.1)
+    assert 0.1 <= monotonic() - began < PATIENCE
+    assert bench.events == ["unwound"]
+
+
+def test_what_a_slot_raises_is_raised_to_whoever_runs_them(bench: Bench) -> None:
+    def fails() -> None:
+        bench.slots.pause(0)
+        raise ValueError("unforeseen")
+
+    def waits() -> None:
+        try:
+            bench.slots.pause(FOR_EVER)
+        finally:
+            bench.events.append("unwound")
+
+    with pytest.raises(ValueError, match="unforeseen"):
+        bench.run(waits, fails)
+    assert bench.events == ["unwound"]
+
+
+# --- connecting ---------------------------------------------------------------------------------------------------
+
+
+def test_a_full_backlog_holds_up_its_slot_alone(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        place: tuple[str, int] = full.getsockname()
+        clients = fill_backlog(place, socket.AF_INET)
+
+        def waits() -> None:
+            bench.slots.connect(Address(host=place[0], port=place[1])).close()
+            bench.events.append("connected")
+
+        def makes_room() -> None:
+            bench.events.append("runs")
+            for _ in clients:
+                full.accept()[0].close()
+
+        # The last client's own attempt is not accepted before its next one, a second later: it has been given up.
+        clients.pop().close()
+        bench.run(waits, makes_room)
+        assert bench.events == ["runs", "connected"]
+        close_all(clients)
+
+
+def test_a_full_backlog_of_a_unix_socket_holds_up_its_slot_alone(bench: Bench, tmp_path: Path) -> None:
+    path = str(tmp_path / "app.sock")
+    with socket.socket(socket.AF_UNIX) as full:
+        full.bind(path)
+        full.listen(0)
+        clients = fill_backlog(path, socket.AF_UNIX)
+        clients.pop().close()
+
+        def waits() -> None:
+            bench.slots.connect(Address(path=path)).close()
+            bench.events.append("connected")
+
+        def makes_room() -> None:
+            bench.events.append("runs")
+            full.accept()[0].close()
+
+        bench.run(waits, makes_room)
+        assert bench.events == ["runs", "connected"]
+        close_all(clients)
+
+
+def test_a_connection_that_is_not_made_in_time_raises_an_os_error(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.runtime.slots.CONNECT_TIMEOUT", 0.1)
+    path = str(tmp_path / "app.sock")
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket(socket.AF_UNIX) as full_unix:
+        full_unix.bind(path)
+        full_unix.listen(0)
+        place: tuple[str, int] = full.getsockname()
+        clients = [*fill_backlog(place, socket.AF_INET), *fill_backlog(path, socket.AF_UNIX)]
+
+        def run() -> None:
+            for address in (Address(host=place[0], port=place[1]), Address(path=path)):
+                with pytest.raises(TimeoutError):
+                    bench.slots.connect(address)
+                bench.events.append("too late")
+
+        bench.run(run)
+        assert bench.events == ["too late"] * 2
+        close_all(clients)
+
+
+REFUSED = [
+    pytest.param(Address(host="127.0.0.1", port=1), "refused", id="nobody-listens"),
+    pytest.param(Address(path="/nowhere/app.sock"), "No such file", id="no-unix-socket"),
+]
+
+
+@pytest.mark.parametrize(("address", "message"), REFUSED)
+def test_an_address_that_refuses_raises_an_os_error(bench: Bench, address: Address, message: str) -> None:
+    def run() -> None:
+        with pytest.raises(OSError, match=message):
+            bench.slots.connect(address)
+        bench.events.append("refused")
+
+    bench.run(run)
+    assert bench.events == ["refused"]
+
+
+def test_a_connection_that_is_gone_leaves_nothing_behind_for_the_next_one(bench: Bench) -> None:
+    """The next socket has the number of the one that was refused or closed."""
+
+    def run() -> None:
+        with pytest.raises(OSError, match="refused"):
+            bench.slots.connect(Address(host="127.0.0.1", port=1))
+        for _ in range(2):
+            connection, other = bench.pair()
+            other.sendall(OK)
+            assert answered(connection) == b"ok"
+            connection.close()
+            connection.close()
+
+    bench.run(run)
+
+
+def test_slots_need_no_other_thread(bench: Bench) -> None:
+    threads: set[int] = set()
+    bench.run(*[lambda: threads.add(threading.get_ident())] * 3)
+    assert threads == {threading.get_ident()}
