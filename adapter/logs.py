@@ -21,6 +21,9 @@ _STDERR = 2
 # line.
 _PATIENCE = 0.1
 
+_stderr_poller = poll()
+_stderr_poller.register(_STDERR, POLLOUT)
+
 
 class Log:
     """Writes lines of at least ``level``. ``format`` is ``text`` or ``json``."""
@@ -93,10 +96,8 @@ class Log:
 
 def stderr_is_free(seconds: float = 0.0) -> bool:
     """Whether stderr takes PIPE_BUF bytes without making the writer wait, or does so within ``seconds``."""
-    poller = poll()
-    poller.register(_STDERR, POLLOUT)
     # A stderr that is gone counts: writing to it does not wait.
-    return bool(poller.poll(seconds * 1000))
+    return bool(_stderr_poller.poll(seconds * 1000))
 
 
 def write_stderr(line: bytes) -> None:

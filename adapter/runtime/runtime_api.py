@@ -75,7 +75,8 @@ class RuntimeApi:
 
     def _get(self, request: bytes, stopped: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
         """The answer to a GET that may take hours, which must be a 200; None when woken up and ``stopped()``."""
-        connection = self.connect()
+        # Not looked at first, for every invocation: where the peer has closed it, the call is made again.
+        connection = self._connection or self.connect()
         connection.send((request,))
         # An invocation that has arrived is answered, even if the app is gone: exactly one answer per request id.
         if self._wake_up is not None and not connection.readable_or_stopped(self._wake_up, stopped):

@@ -651,14 +651,16 @@ def test_an_app_that_dies_fails_the_invocation_of_every_slot_and_then_the_runtim
         assert all(len(each.ends) == 1 for each in invoked)
 
 
-def test_one_slot_does_without_what_many_need(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
-    for slots, imported in (("1", False), ("2", True)):
-        environ = {"AWS_LAMBDA_MAX_CONCURRENCY": slots}
-        with RuntimeProcess(api, app=app, environ=environ, interpreter=("-X", "importtime")) as runtime:
-            api.invoke(function_url()).answer()
-            runtime.terminate()
-            assert runtime.exit_code() == 0
-            assert ("greenlet" in runtime.stderr()) is imported
+@pytest.mark.parametrize(("slots", "imported"), [("1", False), ("2", True)])
+def test_one_slot_does_without_what_many_need(
+    api: ScriptedRuntimeApi, app: ScriptedApp, slots: str, imported: bool
+) -> None:
+    environ = {"AWS_LAMBDA_MAX_CONCURRENCY": slots}
+    with RuntimeProcess(api, app=app, environ=environ, interpreter=("-X", "importtime")) as runtime:
+        api.invoke(function_url()).answer()
+        runtime.terminate()
+        assert runtime.exit_code() == 0
+        assert ("greenlet" in runtime.stderr()) is imported
 
 
 def test_an_app_that_ends_ends_all_slots_with_its_exit_code(api: ScriptedRuntimeApi) -> None:
