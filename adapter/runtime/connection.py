@@ -105,12 +105,13 @@ class Connection:
     ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None: never.
     """
 
-    __slots__ = ("_asked_at", "_poller", "_socket", "_unsent", "_view", "deadline")
+    __slots__ = ("_asked_at", "_poller", "_readable_or_woken", "_socket", "_unsent", "_view", "deadline")
 
     def __init__(self, address: Address) -> None:
         self._socket = self._connect(address)
         self._poller = poll()
         self._poller.register(self._socket, POLLIN)
+        self._readable_or_woken: poll | None = None
         self._view = memoryview(bytearray(_FIRST_RECEIVE_SIZE))
         self._asked_at = (monotonic(), time())
         self.deadline: float | None = None
@@ -239,15 +240,16 @@ class Connection:
     def readable_or_stopped(self, wake_up: int, stopped: Callable[[], bool]) -> bool:
         """Wait until there is something to receive (True) or, woken up, ``stopped()`` and there is nothing (False).
 
-        ``wake_up`` is a descriptor that becomes readable when ``stopped`` must be asked.
+        ``wake_up`` is a descriptor that becomes readable when ``stopped`` must be asked, the same in every call.
         """
-        poller = poll()
-        poller.register(self._socket, POLLIN)
-        poller.register(wake_up, POLLIN)
+        if self._readable_or_woken is None:
+            self._readable_or_woken = poll()
+            self._readable_or_woken.register(self._socket, POLLIN)
+            self._readable_or_woken.register(wake_up, POLLIN)
         while True:
-            ready = poller.poll()
-            if any(descriptor != wake_up for descriptor, _ in ready):
-                return True
+            for descriptor, _ in self._readable_or_woken.poll():
+                if descriptor != wake_up:
+                    return True
             if stopped():
                 return False
 

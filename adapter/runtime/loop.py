@@ -6,7 +6,15 @@ blocks in the kernel while it waits; several (Managed Instances) leave their thr
 
 from __future__ import annotations
 
-from adapter.errors import AdapterError, AppExited, AppNotReady, RuntimeApiError, StartError
+from adapter.errors import (
+    AdapterError,
+    AppExited,
+    AppNotReady,
+    AppUnreachable,
+    RuntimeApiError,
+    StartError,
+    TruncatedResponse,
+)
 from adapter.runtime.app import App, Readiness, call_hook
 from adapter.runtime.connection import Address, Connection
 from adapter.runtime.relay import Relay
@@ -27,6 +35,8 @@ if TYPE_CHECKING:
 SHUTDOWN_GRACE = 0.2
 # How long after that slots that the app's end cut off may take to say so, in seconds.
 _LAST_ANSWERS = 0.03
+# How long an app that broke off may take to be seen to have ended, in seconds.
+_LAST_BREATH = 0.02
 # With AWS_LWA_ASYNC_INIT: stop probing in time for init to end within Lambda's 10 s.
 ASYNC_INIT_LIMIT = 9.8
 # Initialization types whose init phase Lambda does not bound by 10 s, so that there is nothing to be early for.
@@ -152,14 +162,17 @@ class Runtime:
     def _serve(self, api: RuntimeApi, app: App, stopped: Callable[[], bool]) -> None:
         """Take one invocation after the other until the end is announced."""
         relay = Relay(self._config, api=api, app=app, log=self._log)
-        while not stopped():
+        while not self._is_over():
             invocation = api.next(stopped=stopped, wait=self._pause)
             if invocation is None:
                 return
             try:
                 if not self._ready:
                     self._wait_until_ready(self._config.readiness_timeout)
-                relay.invoke(invocation)
+                failure = relay.invoke(invocation)
+                if self._process is not None and isinstance(failure, (AppUnreachable, TruncatedResponse)):
+                    # An app that dies closes its connections first; the next invocation is not for a dead one.
+                    self._pause(_LAST_BREATH)
             except StartError as error:
                 api.send_error(invocation, error)
             except RuntimeApiError as error:

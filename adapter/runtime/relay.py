@@ -63,8 +63,11 @@ class Relay:
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
         self._deadline_margin = margin
 
-    def invoke(self, invocation: Invocation) -> None:
-        """Relay one invocation and end it. Raises RuntimeApiError when Lambda cannot be told of its end."""
+    def invoke(self, invocation: Invocation) -> InvocationError | None:
+        """Relay one invocation and end it. Gives why it, or the rest of its stream, failed.
+
+        Raises RuntimeApiError when Lambda cannot be told of its end.
+        """
         exchange = _Exchange(invocation)
         try:
             codec, request = app_request(invocation, self._request_rules)
@@ -76,9 +79,10 @@ class Relay:
             finally:
                 response.close()
         except InvocationError as error:
-            exchange.failed(error)
+            exchange.error = error
             exchange.problem = self._api.send_error(invocation, error)
         self._write_line(exchange)
+        return exchange.error
 
     def _ask(self, request: Request, invocation: Invocation) -> AppResponse | _Refusal:
         if self._hooks and _plain_path(request.target) in self._hooks:
@@ -131,7 +135,7 @@ class Relay:
         except InvocationError as error:
             if not stream.begun:
                 raise
-            exchange.failed(error)
+            exchange.error = error
             exchange.problem = stream.fail(error)
         else:
             exchange.bytes = body.bytes
@@ -195,22 +199,19 @@ class _Body:
 class _Exchange:
     """What is known of an invocation so far, for its line in the log."""
 
-    __slots__ = ("_error", "_start", "bytes", "invocation", "problem", "request", "status")
+    __slots__ = ("_start", "bytes", "error", "invocation", "problem", "request", "status")
 
     request: Request
 
     def __init__(self, invocation: Invocation) -> None:
         self._start = monotonic()
-        self._error: InvocationError | None = None
+        # Why the invocation, or the rest of its stream, failed.
+        self.error: InvocationError | None = None
         self.invocation = invocation
         self.status = 0
         self.bytes = 0
         # What Lambda found wrong with the answer.
         self.problem = ""
-
-    def failed(self, error: InvocationError) -> None:
-        """Note why the invocation, or the rest of its stream, failed."""
-        self._error = error
 
     def fields(self) -> dict[str, object]:
         """The fields of the access line; no query, since secrets travel in it."""
@@ -220,8 +221,8 @@ class _Exchange:
         if self.status:
             fields |= {"status": self.status, "bytes": self.bytes}
         fields["ms"] = round((monotonic() - self._start) * 1000, 1)
-        if self._error is not None:
-            fields |= {"error": self._error.name, "reason": str(self._error)}
+        if self.error is not None:
+            fields |= {"error": self.error.name, "reason": str(self.error)}
         return fields
 
 

@@ -432,6 +432,28 @@ def test_an_app_that_ends_within_an_invocation_fails_it_first_and_then_the_runti
         assert len(invoked.ends) == 1
 
 
+# Whatever it is asked, it closes the connection and ends a moment later, as a process that dies does.
+DYING_APP = """
+import socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    connection, _ = listener.accept()
+    if connection.recv(65536):
+        connection.close()
+        time.sleep(0.005)
+        sys.exit(6)
+"""
+
+
+def test_an_app_that_broke_off_and_ends_gets_no_further_invocation(api: ScriptedRuntimeApi) -> None:
+    probed_by_tcp = {"AWS_LWA_READINESS_CHECK_PROTOCOL": "tcp"}
+    with RuntimeProcess(api, *python(DYING_APP), "{port}", environ=probed_by_tcp) as runtime:
+        first, second = api.invoke(function_url("/")), api.invoke(function_url("/"))
+        assert first.error().json()["errorType"] == "Adapter.AppUnreachable"
+        assert runtime.exit_code() == 6
+    assert second.ends == []
+
+
 def test_a_signal_within_an_invocation_lets_it_finish(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
     reply, opened = gate()
     app.replies["/slow"] = reply
