@@ -109,6 +109,8 @@ class ScriptedRuntimeApi:
         self.refuse_early: dict[str, tuple[int, bytes]] = {}
         self.restored = threading.Event()
         self.waiting = 0
+        # Invocations that are being written to a connection.
+        self._under_way = 0
         self._keeps_alive = keeps_alive
         self._changed = threading.Condition()
         self._invocations: deque[Invoked] = deque()
@@ -181,7 +183,7 @@ class ScriptedRuntimeApi:
     def wait_until_empty(self) -> None:
         """Return once every invocation has been handed out."""
         with self._changed:
-            assert self._changed.wait_for(lambda: not self._invocations, PATIENCE)
+            assert self._changed.wait_for(lambda: not self._invocations and not self._under_way, PATIENCE)
 
     def wait_until_closed(self, connections: int) -> None:
         """Return once so many connections have ended."""
@@ -266,8 +268,11 @@ class ScriptedRuntimeApi:
             if self._closed:
                 return False
             invoked = self._invocations.popleft()
-            self._changed.notify_all()
+            self._under_way += 1
         self._answer(connection, 200, invoked.event, {**invoked.headers, "Content-Type": "application/json"})
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
         return True
 
     def _answer(
