@@ -20,6 +20,8 @@ from adapter.throttle import BUFFERED_RESPONSE_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from adapter.compression import Compressor
     from adapter.config import Config
     from adapter.logs import Log
@@ -126,9 +128,8 @@ class Relay:
 
     def _stream(self, exchange: _Exchange, stream: ResponseStream, opening: list[Piece], body: _Body) -> None:
         try:
-            pieces = [*opening, *body.pieces()]
+            pieces: Sequence[Piece] = [*opening, *body.pieces()]
             while not body.complete:
-                exchange.bytes = body.bytes
                 if pieces and not stream.write(pieces):
                     break
                 pieces = body.receive()
@@ -138,8 +139,8 @@ class Relay:
             exchange.error = error
             exchange.problem = stream.fail(error)
         else:
-            exchange.bytes = body.bytes
             exchange.problem = stream.finish(pieces)
+        exchange.bytes = stream.bytes - sum(map(len, opening))
 
     def _write_line(self, exchange: _Exchange) -> None:
         request_id = exchange.invocation.request_id
@@ -149,22 +150,21 @@ class Relay:
 
 
 class _Body:
-    """An app's body on its way: compressed where that was agreed, in pieces or whole. ``bytes`` counts what goes on."""
+    """An app's body on its way: compressed where that was agreed, in pieces or whole."""
 
     def __init__(self, response: AppResponse | _Refusal, compressor: Compressor | None) -> None:
         self._response = response
         self._compressor = compressor
-        self.bytes = 0
 
     @property
     def complete(self) -> bool:
         return self._response.complete
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self) -> Sequence[Piece]:
         """What came with the head."""
         return self._encoded(self._response.pieces)
 
-    def receive(self) -> list[Piece]:
+    def receive(self) -> Sequence[Piece]:
         """What comes next, as it arrives."""
         return self._encoded(self._response.receive())
 
@@ -183,16 +183,15 @@ class _Body:
                 return None
             pieces = self._response.receive()
 
-    def _encoded(self, pieces: list[memoryview]) -> list[Piece]:
-        encoded: list[Piece] = [*pieces]
-        if self._compressor is not None:
-            encoded = [self._compressor.compress(piece) for piece in pieces]
-            if self.complete:
-                encoded.append(self._compressor.finish())
-            elif pieces:
-                # The client must be able to decode all that has arrived.
-                encoded.append(self._compressor.flush())
-        self.bytes += sum(map(len, encoded))
+    def _encoded(self, pieces: list[memoryview]) -> Sequence[Piece]:
+        if self._compressor is None:
+            return pieces
+        encoded = [self._compressor.compress(piece) for piece in pieces]
+        if self.complete:
+            encoded.append(self._compressor.finish())
+        elif pieces:
+            # The client must be able to decode all that has arrived.
+            encoded.append(self._compressor.flush())
         return encoded
 
 

@@ -16,7 +16,7 @@ from adapter.runtime.connection import Address, Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from adapter.payload.messages import ResponseHead
     from adapter.runtime.connection import Piece
@@ -179,22 +179,24 @@ class ResponseStream:
             "Connection: close\r\n"
         ).encode() + api.host_line
         self._refused = False
+        #: How many bytes of payload it has so far.
+        self.bytes = 0
 
     @property
     def begun(self) -> bool:
         """Whether anything was sent, after which nothing can be taken back."""
         return self._connection is not None
 
-    def write(self, pieces: Iterable[Piece]) -> bool:
+    def write(self, pieces: Sequence[Piece]) -> bool:
         """Send ``pieces`` as one chunk; False when Lambda takes no more of this response.
 
         Raises RuntimeApiError when the connection is broken.
         """
-        return self._send(_chunk(pieces))
+        return self._send(self._chunk(pieces))
 
-    def finish(self, pieces: Iterable[Piece]) -> str:
+    def finish(self, pieces: Sequence[Piece]) -> str:
         """Send the last ``pieces`` and end the response. Gives an empty text, or what Lambda found wrong with it."""
-        return self._end([*_chunk(pieces), b"0\r\n\r\n"])
+        return self._end([*self._chunk(pieces), b"0\r\n\r\n"])
 
     def fail(self, error: AdapterError) -> str:
         """End a response that cannot be completed, with the error as trailers. Lambda counts the invocation as done."""
@@ -203,6 +205,12 @@ class ResponseStream:
             f"{_ERROR_BODY_TRAILER}: {pybase64.b64encode(_error_body(error)).decode()}\r\n\r\n"
         )
         return self._end([trailers.encode()])
+
+    def _chunk(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """``pieces`` as one chunk; nothing where they are empty, since an empty chunk ends the body."""
+        size = sum(map(len, pieces))
+        self.bytes += size
+        return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
 
     def _send(self, parts: list[Piece]) -> bool:
         if self._refused:
@@ -229,12 +237,6 @@ class ResponseStream:
             raise RuntimeApiError(f"no answer to a streamed response: {error}") from error
         finally:
             self._api.close()
-
-
-def _chunk(pieces: Iterable[Piece]) -> list[Piece]:
-    """``pieces`` as one chunk of a chunked body; nothing where they are empty, since an empty chunk ends the body."""
-    parts = [piece for piece in pieces if piece]
-    return [f"{sum(map(len, parts)):x}\r\n".encode(), *parts, b"\r\n"] if parts else []
 
 
 def register_extension(address: Address, name: str) -> Connection:
