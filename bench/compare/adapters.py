@@ -34,6 +34,7 @@ class Adapter:
 
 ADAPTERS: Mapping[str, Adapter] = {
     "adapter": Adapter(title="this adapter", command=lambda: [adapter(), "run"]),
+    "plain": Adapter(title="this adapter as plain Python", command=lambda: [adapter(compiled=False), "run"]),
     "rust": Adapter(title="Rust adapter", command=lambda: [PEERS["rust"]().path], has_slots=False),
     "rust-rc": Adapter(title="Rust adapter, pre-release", command=lambda: [PEERS["rust-rc"]().path]),
     "floor": Adapter(title="C relay (the floor)", command=lambda: [PEERS["floor"]().path]),

@@ -28,16 +28,16 @@ def program(name: str) -> Path:
 
 
 @cache
-def adapter() -> Path:
+def adapter(*, compiled: bool = True) -> Path:
     """The adapter's launcher in a tree of its own, as ``deploy/install-tree`` makes it, with the code as it is now."""
-    tree = CACHE / "adapter"
+    tree = CACHE / ("adapter" if compiled else "adapter-plain")
     stamp = tree / "installed"
     install = REPOSITORY / "deploy" / "install-tree"
     sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *(REPOSITORY / "deploy" / "launcher").iterdir()]
     digest = _digest(REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml", install, *sources)
     if not stamp.exists() or stamp.read_text() != digest:
         shutil.rmtree(tree, ignore_errors=True)
-        environ = {"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON), "COMPILE": "yes"}
+        environ = {"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON), "COMPILE": "yes" if compiled else "no"}
         subprocess.run([str(install), str(tree)], check=True, env=environ)
         stamp.write_text(digest)
     return tree / "bin" / "adapter"

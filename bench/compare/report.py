@@ -31,6 +31,7 @@ _HEADINGS = {
 }
 _TITLES = {
     "adapter": "**this adapter**",
+    "plain": "this adapter as plain Python",
     "rust": "Rust adapter",
     "rust-rc": "Rust adapter, pre-release",
     "floor": "C relay",
@@ -47,6 +48,8 @@ _INTRODUCTION = """\
 Written by `make bench`; the figures are one run's, on {machine}. Nothing but ratios of one run means anything: the
 candidates of a table were up together and took turns, figures are medians over the turns, ratios are medians of the
 ratios within a turn.
+
+The adapter is as images and layers have it, with its hot path compiled (`deploy/build-wheel`).
 
 CPU is the candidate's own, user and system, for each invocation or request; the app's is left out, but in cold starts.
 Latency is from the moment when the invocation was handed out to the last byte of its answer, the app's part included.

@@ -125,7 +125,7 @@ def _nothing(folder: Path) -> list[Subject]:
     return [
         _plain("adapter", folder),
         BarePython(),
-        *(_plain(n, folder) for n in ("floor", "rust", "rust-rc", "aiohttp")),
+        *(_plain(n, folder) for n in ("plain", "floor", "rust", "rust-rc", "aiohttp")),
     ]
 
 

@@ -14,7 +14,7 @@ STREAM_CHUNK = 16 * KIB
 SSE_EVENTS, SSE_INTERVAL_US = 1000, 200
 SSE_EVENT = b"id: 1234567\ndata: one small event, OK.\n\n"
 
-ALL = ("adapter", "rust", "rust-rc", "floor", "aiohttp")
+ALL = ("adapter", "plain", "rust", "rust-rc", "floor", "aiohttp")
 
 
 @dataclass(frozen=True, kw_only=True)
