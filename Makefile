@@ -28,7 +28,7 @@ run: $(INSTALLED) ## Lambda on this machine, with the FastAPI example in it
 run-flask: $(INSTALLED) ## The same with the Flask example
 	@$(BIN)/adapter dev --app-dir examples/flask_app -- $(CURDIR)/$(BIN)/python -m gunicorn main:app --bind '127.0.0.1:{port}' --threads 8 --log-level warning
 
-test: lint types unit compiled ## Lint, types and all tests
+test: lint types unit ## Lint, types and all tests
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -48,8 +48,7 @@ unit: $(INSTALLED)
 # An environment that has the compiled adapter, and everything else from .venv.
 COMPILED := .cache/compiled
 PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
-COMPILED_TESTS := $(CORE_TESTS) tests/runtime tests/hardening/test_malformed_events.py tests/hardening/test_misbehaving_app.py \
-	tests/hardening/test_truncated_replies.py tests/hardening/test_runtime_api_faults.py tests/hardening/test_killed_app.py
+COMPILED_TESTS := $(CORE_TESTS) tests/test_pacing.py tests/runtime tests/http_server tests/proxy tests/hardening
 
 compiled: $(INSTALLED) ## Compile what deploy/build-wheel compiles, and test it (needs a C compiler and Python's headers)
 	rm -rf $(COMPILED) && $(PYTHON) -m venv --without-pip $(COMPILED)

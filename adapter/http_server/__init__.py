@@ -6,8 +6,8 @@ task that serves its requests in order. A body is handed on in the pieces it arr
 socket is left unread, and a writer waits while its client does not keep up. So memory is bounded by buffers.
 """
 
-from adapter.http_server.client_watch import ClientStalledError
-from adapter.http_server.exchange import BodyTruncatedError, Exchange, RequestBody, Tunnel
+from adapter.http_server.errors import BodyTruncatedError, ClientStalledError
+from adapter.http_server.exchange import Exchange, RequestBody, Tunnel
 from adapter.http_server.server import HttpServer, Limits, listen
 
 __all__ = [

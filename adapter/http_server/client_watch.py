@@ -9,6 +9,8 @@ import struct
 import termios
 from typing import TYPE_CHECKING
 
+from adapter.http_server.errors import ClientStalledError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 HANG_UP_INTERVAL = 0.25
 # Linux tells with POLLRDHUP that the client sends no more, whatever is still unread; elsewhere that is in POLLHUP.
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
-
-
-class ClientStalledError(ConnectionError):
-    """The client is connected, but neither takes nor sends anything."""
 
 
 class Progress:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from adapter.http_server.client_watch import HangUpWatch, Patience, Progress
-from adapter.http_server.exchange import BodyTruncatedError, Exchange, encode_head
+from adapter.http_server.errors import BodyTruncatedError
+from adapter.http_server.exchange import Exchange, encode_head
 from adapter.http_server.head import RefusedHead, check_head, decode
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from adapter.http_server.errors import BodyTruncatedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,10 +24,6 @@ def encode_head(status: int, headers: Headers) -> bytes:
     """A response head, up to and with the empty line."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
-
-
-class BodyTruncatedError(Exception):
-    """The connection ended before the body did."""
 
 
 class RequestBody:

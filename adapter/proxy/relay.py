@@ -306,7 +306,9 @@ class _Response:
         """``pieces`` as they go out, so that the client can decode all that has arrived."""
         if self._compressor is None or not pieces:
             return list(pieces)
-        return [*map(self._compressor.compress, pieces), self._compressor.flush()]
+        encoded: list[bytes | memoryview] = [self._compressor.compress(piece) for piece in pieces]
+        encoded.append(self._compressor.flush())
+        return encoded
 
     def rest(self) -> bytes:
         """What follows the last piece: the end of the coding."""
