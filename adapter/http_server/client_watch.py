@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # How often the socket of a client that is not read from is asked whether the client has gone, in seconds: it must be
 # known within one.
 HANG_UP_INTERVAL = 0.25
+# Bytes in a socket's send queue: all that are not acknowledged (tcp(7)), and those not even sent (linux/sockios.h).
+_SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
 # Linux tells with POLLRDHUP that the client sends no more, whatever is still unread; elsewhere that is in POLLHUP.
 _GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
@@ -127,11 +129,23 @@ class HangUpWatch:
 
 
 def undelivered(transport: asyncio.Transport) -> int:
-    """How many bytes of what was written have not arrived at the other end, as far as the kernel tells."""
+    """How many bytes of what was written have not arrived at the other end, as far as the kernel tells.
+
+    An arrival is told late (delayed acknowledgements), so that for some milliseconds there may be more than is true.
+    """
+    return transport.get_write_buffer_size() + _in_kernel(transport, _SIOCOUTQ)
+
+
+def unsent(transport: asyncio.Transport) -> int:
+    """How many bytes of what was written wait on this side: the other end has no room for them."""
+    return transport.get_write_buffer_size() + _in_kernel(transport, _SIOCOUTQNSD)
+
+
+def _in_kernel(transport: asyncio.Transport, queue: int) -> int:
     try:
-        # tcp(7), SIOCOUTQ, which has this number. Not every system knows it of sockets.
-        answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        answer = fcntl.ioctl(transport.get_extra_info("socket").fileno(), queue, bytes(4))
     except OSError:
+        # Not every system knows these of sockets.
         answer = bytes(4)
-    in_kernel: int = struct.unpack("i", answer)[0]
-    return transport.get_write_buffer_size() + in_kernel
+    size: int = struct.unpack("i", answer)[0]
+    return size

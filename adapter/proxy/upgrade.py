@@ -30,6 +30,7 @@ async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: Ups
             halves = _Halves(tunnel, connection, patience)
             group.create_task(halves.to_app())
             group.create_task(halves.to_client())
+        connection.finish(HALF_CLOSED_TIMEOUT)
     except* (TruncatedResponse, ConnectionError, TimeoutError):
         # One side broke off or fell silent. The other learns it by the end of its own connection.
         exchange.cut()

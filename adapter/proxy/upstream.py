@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from adapter.errors import AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.http1 import ResponseReader
-from adapter.http_server.client_watch import undelivered
+from adapter.http_server.client_watch import unsent
 
 if TYPE_CHECKING:
     from adapter.config import Config
@@ -107,6 +107,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._asked_at = 0.0
         self._sent_whole = True
+        self._is_finishing = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
 
@@ -234,11 +235,18 @@ class UpstreamConnection(asyncio.Protocol):
         poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
         return not poll.poll(0)
 
+    def finish(self, patience: float) -> None:
+        """Close when the app has taken what was written, in ``patience`` seconds at the latest."""
+        if self._transport is not None:
+            self._is_finishing = True
+            self._transport.close()
+            self._loop.call_later(patience, self._transport.abort)
+
     def close(self) -> None:
         """Close at once; an exchange that is under way is cancelled by it."""
-        if self._transport is None:
+        if self._transport is None or self._is_finishing:
             return
-        if undelivered(self._transport):
+        if unsent(self._transport):
             # The end would queue behind what an app that is stuck does not read; a reset overtakes it.
             linger = struct.pack("ii", 1, 0)
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
