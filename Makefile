@@ -23,10 +23,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 install: $(INSTALLED) ## Make .venv with everything in it
 
 run: $(INSTALLED) ## Lambda on this machine, with the FastAPI example in it
-	@$(BIN)/adapter dev --app-dir examples/fastapi_app -- $(CURDIR)/$(BIN)/python -m uvicorn main:app --port '{port}' --log-level warning
+	@$(BIN)/adapter dev --app-dir examples/fastapi_app -- $(CURDIR)/$(BIN)/python -m uvicorn main:app --port '{port}' --log-level warning || [ $$? = 130 ]
 
 run-flask: $(INSTALLED) ## The same with the Flask example
-	@$(BIN)/adapter dev --app-dir examples/flask_app -- $(CURDIR)/$(BIN)/python -m gunicorn main:app --bind '127.0.0.1:{port}' --threads 8 --log-level warning
+	@$(BIN)/adapter dev --app-dir examples/flask_app -- $(CURDIR)/$(BIN)/python -m gunicorn main:app --bind '127.0.0.1:{port}' --threads 8 --log-level warning || [ $$? = 130 ]
 
 test: lint types unit ## Lint, types and all tests
 
@@ -51,9 +51,10 @@ PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
 COMPILED_TESTS := $(CORE_TESTS) tests/test_pacing.py tests/runtime tests/http_server tests/proxy tests/hardening
 
 compiled: $(INSTALLED) ## Compile what deploy/build-wheel compiles, and test it (needs a C compiler and Python's headers)
-	rm -rf $(COMPILED) && $(PYTHON) -m venv --without-pip $(COMPILED)
-	COMPILE=yes PYTHON=$(BIN)/python deploy/build-wheel $(COMPILED)/wheel
-	$(BIN)/python -m pip --disable-pip-version-check --python $(COMPILED)/bin/python install --quiet --no-deps $(COMPILED)/wheel/*.whl
+	rm -rf $(COMPILED) && $(PYTHON) -m venv $(COMPILED)
+	COMPILE=yes PYTHON=$(COMPILED)/bin/python deploy/build-wheel $(COMPILED)/wheel
+	$(COMPILED)/bin/pip install --quiet --disable-pip-version-check --no-deps $(COMPILED)/wheel/*.whl
+	$(COMPILED)/bin/python -I -c 'import adapter.http1 as module; assert module.__file__.endswith(".so"), module.__file__'
 	packages=$$($(COMPILED)/bin/python -c '$(PACKAGES)'); $(BIN)/python -c '$(PACKAGES)' > $$packages/tests.pth; \
 		$(COMPILED)/bin/python -m pytest --override-ini "pythonpath=$$packages ." --numprocesses 2 --dist loadfile $(COMPILED_TESTS)
 

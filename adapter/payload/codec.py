@@ -23,6 +23,8 @@ class Codec(ABC):
     name: str
     #: Whether a streamed response starts with a metadata prelude. Only pass-through has none.
     has_prelude: bool = True
+    #: The key of an event that says whether its body is base64.
+    base64_key: str = "isBase64Encoded"
 
     @abstractmethod
     def matches(self, event: Any) -> bool:

@@ -67,7 +67,7 @@ def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
     codec = detect(event)
-    if codec is PASS_THROUGH or event.get("body") != _MARK.decode() or event.get("isBase64Encoded") is not True:
+    if codec is PASS_THROUGH or event.get("body") != _MARK.decode() or event.get(codec.base64_key) is not True:
         return None
     event["body"] = memoryview(raw)[start:end]
     return codec, event

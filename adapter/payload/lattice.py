@@ -66,6 +66,7 @@ class LatticeV1(Lattice):
     """Event structure version 1."""
 
     name = "lattice-v1"
+    base64_key = "is_base64_encoded"
 
     def matches(self, event: Any) -> bool:
         return isinstance(event, dict) and "raw_path" in event and "method" in event and "requestContext" not in event
@@ -75,7 +76,7 @@ class LatticeV1(Lattice):
             method=method_of(event["method"]),
             target=_target(event["raw_path"], event.get("query_string_parameters"), joined_query),
             headers=from_lists(event.get("headers"), InvalidEvent),
-            body=decoded_body(event.get("body"), event.get("is_base64_encoded"), InvalidEvent),
+            body=decoded_body(event.get("body"), event.get(self.base64_key), InvalidEvent),
         )
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:

@@ -171,6 +171,17 @@ def test_a_large_event_is_decoded_by_its_own_body_alone(changes: dict[str, Any])
             body_of(raw)
 
 
+@pytest.mark.parametrize("size", [1, 100_000], ids=["small", "large"])
+def test_the_flag_of_the_events_own_format_decides(size: int) -> None:
+    event = {"raw_path": "/x", "method": "POST", "headers": {}, "body": "AAAA" * size}
+    as_text = orjson.dumps(event | {"is_base64_encoded": False, "isBase64Encoded": True})
+    as_base64 = orjson.dumps(event | {"is_base64_encoded": True, "isBase64Encoded": False})
+    for raw, expected in ((as_text, b"AAAA" * size), (as_base64, bytes(3 * size))):
+        codec, read = read_event(raw)
+        assert codec.name == "lattice-v1"
+        assert codec.decode_request(read).body == expected
+
+
 def test_a_large_event_that_is_not_http_keeps_its_text() -> None:
     codec, event = read_event(orjson.dumps({"body": LARGE_BASE64, "isBase64Encoded": True}))
     assert codec is PASS_THROUGH

@@ -177,3 +177,9 @@ def test_a_multi_value_map_groups_names_in_any_case() -> None:
 def test_first_finds_the_first_value_in_any_case() -> None:
     assert rules.first([("X", "1"), ("x", "2")], "x") == "1"
     assert rules.first([("X", "1")], "y") == ""
+
+
+def test_the_first_of_repeated_headers_is_the_one_that_counts() -> None:
+    headers = [("Host", "a"), ("accept", "b"), ("HOST", "c")]
+    assert rules.first(headers, "host") == "a"
+    assert rules.first_values(headers) == {"host": "a", "accept": "b"}
