@@ -6,11 +6,17 @@ from adapter.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from adapter.config import Config
 
 PLACEHOLDER = "{port}"
+# From which likeness on, of 0 to 1, a word counts as a slip of another, as in difflib.get_close_matches.
+_ALIKE = 0.6
 # The Rust adapter's default.
 DEFAULT_APP_PORT = 8080
+# After how many seconds of waiting for the app a line says so: apps start in less, and Lambda's init has ten.
+WARN_AFTER = 4.0
 # Where the proxy listens when nobody says: only this machine is served by accident.
 DEFAULT_LISTEN = ("127.0.0.1", 9000)
 
@@ -28,6 +34,28 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
     else:
         port = config.container_port or DEFAULT_APP_PORT
     return port, [argument.replace(PLACEHOLDER, str(port)) for argument in command]
+
+
+def placeholder_warnings(command: list[str]) -> Iterator[str]:
+    """A line for each word in braces that looks like a slip of ``{port}``, where CMD has no other."""
+    words = " ".join(command)
+    if "{" not in words or PLACEHOLDER in words:
+        return
+    from difflib import SequenceMatcher  # only braces need it
+
+    for part in words.split("{")[1:]:
+        word, brace, _ = part.partition("}")
+        if brace and SequenceMatcher(None, word.lower(), "port").ratio() >= _ALIKE:
+            yield f"CMD: {{{word}}} stays as it is; did you mean {PLACEHOLDER}, which stands for a free port?"
+
+
+def slow_start_line(waited: float, limit: float | None, problem: str, address: object) -> str:
+    """What to say of an app that is not ready after ``waited`` of up to ``limit`` seconds, or of any number (None)."""
+    patience = "" if limit is None else f", and is waited for up to {limit:g} s"
+    return (
+        f"the app is not ready after {waited:g} s{patience}: {problem}. It must listen on {address}: "
+        f"write {PLACEHOLDER} in CMD where its port goes, or name its port with --app-port (AWS_LWA_PORT)"
+    )
 
 
 def resolve_listen(config: Config, app_port: int) -> tuple[str, int]:
@@ -54,6 +82,27 @@ def split_address(address: str) -> tuple[str, int]:
     """``HOST:PORT`` in its parts; brackets around an IPv6 address go."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def address_text(host: str, port: int) -> str:
+    """``HOST:PORT``, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def next_free_port(host: str, after: int, given: frozenset[int]) -> int:
+    """The first port above ``after`` that can be had on ``host`` and is not ``given``; 0, for any, if there is none."""
+    return next((port for port in range(after + 1, 65536) if port not in given and _is_free(host, port)), 0)
+
+
+def _is_free(host: str, port: int) -> bool:
+    import socket  # only a mistake needs it
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError:
+        return False
+    return True
 
 
 def _port_of(address: str | None) -> int | None:

@@ -97,7 +97,6 @@ class AppProcess:
         self._tail = b""
         self._exit_code: int | None = None
         self._group_is_gone = False
-        self._lock = allocate_lock()
         # Held for as long as there may be more of its stderr.
         self._draining: LockType | None = None
 
@@ -147,24 +146,21 @@ class AppProcess:
             self._draining.release()
 
     def exit_code(self) -> int | None:
-        """None while the app runs; else its exit code as a shell gives it, 128 + n for signal n."""
-        # Every invocation slot asks, and a process can be waited for once.
-        with self._lock:
-            if self._exit_code is None:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                if pid:
-                    self._note_exit(status)
-            return self._exit_code
+        """None while the app runs; else its exit code as a shell gives it, 128 + n for signal n. One thread may ask."""
+        if self._exit_code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._note_exit(status)
+        return self._exit_code
 
     def reap_all(self) -> None:
         """Wait for every child that has ended, the app and orphans alike: for PID 1, and for a subreaper.
 
         Nobody else in this process may have children of its own.
         """
-        with self._lock:
-            for pid, status in ended_children():
-                if pid == self.pid:
-                    self._note_exit(status)
+        for pid, status in ended_children():
+            if pid == self.pid:
+                self._note_exit(status)
 
     def _note_exit(self, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)

@@ -80,6 +80,12 @@ class Received:
         waiting.register(self._socket, POLLRDHUP)
         assert waiting.poll(PATIENCE * 1000), "the other end is still there"
 
+    def is_hung_up_on(self, seconds: float) -> bool:
+        """Whether the other end closes within so many seconds."""
+        waiting = poll()
+        waiting.register(self._socket, POLLRDHUP)
+        return bool(waiting.poll(seconds * 1000))
+
     def wait_for_hang_up(self) -> None:
         """Return when the other end has closed."""
         self._socket.settimeout(PATIENCE)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from select import POLLIN, poll
 
@@ -261,21 +260,6 @@ def test_stop_also_kills_what_an_app_that_ended_left_in_its_group(start: Starter
         # The end of the file is the end of the last one that had it open.
         assert readable(alive.fileno())
         assert alive.read(1) == b""
-
-
-def test_the_exit_code_can_be_asked_for_by_many_threads_at_once(start: Starter) -> None:
-    """A process can be waited for once: an unguarded second wait() raises ChildProcessError."""
-    for _ in range(10):
-        app = start.run(["/bin/sh", "-c", "exit 9"])
-        with ThreadPoolExecutor(8) as threads:
-            asked = [threads.submit(wait_for_exit_code, app.process) for _ in range(8)]
-        assert [each.result() for each in asked] == [9] * 8
-
-
-def wait_for_exit_code(process: AppProcess) -> int:
-    while (code := process.exit_code()) is None:
-        pass
-    return code
 
 
 def test_an_app_does_not_outlive_an_adapter_that_was_killed(tmp_path: Path) -> None:

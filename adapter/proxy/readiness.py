@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from adapter.errors import AdapterError, AppNotReady
 from adapter.http1 import encode_request_head
 from adapter.payload.messages import Request
+from adapter.ports import WARN_AFTER, slow_start_line
 from adapter.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.005, 0.25, 1.3
 # How long one probe may take, in seconds.
 _PROBE_TIMEOUT = 5.0
-# After how many seconds of waiting a line says what is waited for: apps start in less.
-WARN_AFTER = 4.0
 
 
 class Readiness:
@@ -60,11 +59,7 @@ class Readiness:
                 raise AppNotReady(f"the app was not ready after {limit:g} s: {problem}")
             if not warned and loop.time() - begun >= WARN_AFTER:
                 warned = True
-                patience = "" if limit is None else f", and is waited for up to {limit:g} s"
-                warn(
-                    f"the app is not ready after {WARN_AFTER:g} s{patience}: {problem}. "
-                    f"It must listen on {self._upstream}; --app-port (AWS_LWA_PORT) changes that"
-                )
+                warn(slow_start_line(WARN_AFTER, limit, problem, self._upstream))
             await pause(seconds)
             seconds = min(seconds * _PAUSE_GROWTH, _LAST_PAUSE)
 

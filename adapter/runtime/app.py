@@ -18,6 +18,7 @@ from adapter.errors import (
 )
 from adapter.http1 import ResponseReader, encode_request_head
 from adapter.payload.messages import Request
+from adapter.ports import WARN_AFTER, slow_start_line
 from adapter.runtime.connection import Address, Connection
 
 TYPE_CHECKING = False
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 _FIRST_PROBE_PAUSE, _LAST_PROBE_PAUSE, _PROBE_PAUSE_GROWTH = 0.001, 0.05, 0.0001
 # How long one probe may take, in seconds.
 _PROBE_TIMEOUT = 10.0
-# After how many seconds of waiting a line says what is waited for: apps start in less, and Lambda's init has ten.
-WARN_AFTER = 4.0
 # How long a SnapStart hook may take, in seconds (Lambda's own bound for them).
 _HOOK_TIMEOUT = 10.0
 
@@ -210,10 +209,7 @@ class Readiness:
                     "AWS_LWA_PORT, AWS_LWA_READINESS_CHECK_PATH and _TIMEOUT_SECONDS change what is expected"
                 )
             if self._warn is not None and monotonic() - begun >= WARN_AFTER:
-                self._warn(
-                    f"the app is not ready after {WARN_AFTER:g} s, and is waited for up to {timeout:g} s: {unready}. "
-                    f"It must listen on {self._address}; AWS_LWA_PORT changes that"
-                )
+                self._warn(slow_start_line(WARN_AFTER, timeout, unready, self._address))
                 self._warn = None
             self._wait(pause)
             pause = min(pause + _PROBE_PAUSE_GROWTH, _LAST_PROBE_PAUSE)

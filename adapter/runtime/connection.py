@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Piece = bytes | bytearray | memoryview
     # A socket's address: of a Unix socket the path.
     Place = tuple[object, ...] | str
-    # Connects a socket to a place within some seconds, or raises OSError.
+    # Connects a socket to a place within some seconds and leaves it blocking, or raises OSError.
     Reach = Callable[[_socket.socket, Place, float], None]
 
 # 256 KiB to 1 MiB were measured to be the best sizes for streaming into a reused buffer. It begins smaller, since most
@@ -35,6 +35,7 @@ _FIRST_RECEIVE_SIZE = 16 * 1024
 _MAX_PARTS = 64
 _DONTWAIT = _socket.MSG_DONTWAIT
 _ANSWERED = ~POLLOUT
+_LAST_PORT = 65535
 # How long connecting may take, in seconds: the peers are on this machine.
 CONNECT_TIMEOUT = 5.0
 
@@ -42,6 +43,7 @@ CONNECT_TIMEOUT = 5.0
 def _reach(connecting: _socket.socket, place: Place, timeout: float) -> None:
     connecting.settimeout(timeout)
     connecting.connect(place)
+    connecting.settimeout(None)
 
 
 class Address:
@@ -56,9 +58,12 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """The address that ``HOST:PORT`` names."""
+        """The address that ``HOST:PORT`` names. Raises ValueError."""
         host, _, port = text.rpartition(":")
-        return cls(host=host.strip("[]"), port=int(port))
+        number = int(port)
+        if not 0 <= number <= _LAST_PORT:
+            raise ValueError(f"{text!r} has no port from 0 to {_LAST_PORT}")
+        return cls(host=host.strip("[]"), port=number)
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -77,12 +82,9 @@ class Address:
         failure = OSError(f"{self.host!r} has no address")
         for family, place in self._resolved():
             try:
-                connected = _connected(family, place, timeout, reach)
+                return _connected(family, place, timeout, reach)
             except OSError as error:
                 failure = error
-            else:
-                connected.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-                return connected
         raise failure
 
     def _resolved(self) -> Iterable[tuple[int, tuple[object, ...]]]:
@@ -281,11 +283,13 @@ def _connected(family: int, place: Place, timeout: float, reach: Reach) -> _sock
     """A blocking socket that is connected to ``place`` within ``timeout`` seconds. Raises OSError."""
     connected = _socket.socket(family)
     try:
+        # Before it is connected: what fails afterwards would leave behind what ``reach`` noted of it.
+        if family != _socket.AF_UNIX:
+            connected.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         reach(connected, place, timeout)
-    except OSError:
+    except BaseException:
         connected.close()
         raise
-    connected.settimeout(None)
     return connected
 
 

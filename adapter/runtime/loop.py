@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 # After SIGTERM Lambda leaves the runtime about 300 ms (30 % of the 2 s of the shutdown phase), then it kills.
 # A third of that is for the rest of the end: the last answer, and the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
-# How long after that slots that the app's end cut off may take to say so, in seconds.
+# How long after that slots may take to say that the app's end cut them off, in seconds, and as long again those whose
+# app has not ended with its group, or is not ours to end.
 _LAST_ANSWERS = 0.03
 # How long an app that broke off may take to be seen to have ended, in seconds.
-_LAST_BREATH = 0.02
+_LAST_BREATH = 0.05
 # With AWS_LWA_ASYNC_INIT: stop probing in time for init to end within Lambda's 10 s.
 ASYNC_INIT_LIMIT = 9.8
 # Initialization types whose init phase Lambda does not bound by 10 s, so that there is nothing to be early for.
@@ -59,9 +60,11 @@ class Runtime:
         # How to wait and how to connect while there is one slot.
         self._pause: Callable[[float], None] = self._signals.wait
         self._connect: Callable[[Address], Connection] = Connection
+        self._connect_to_app: Callable[[Address], Connection] = Connection
         # Kept open, unread, for as long as the process lives.
         self._extension: Connection | None = None
         self._ready = False
+        self._told_of_slow_start = False
         self._failure: AdapterError | None = None
 
     def run(self) -> int:
@@ -110,11 +113,17 @@ class Runtime:
             self._port,
             check_app=self._check_app,
             wait=self._pause,
-            connect=self._connect,
-            warn=self._log.warning,
+            connect=self._connect_to_app,
+            warn=self._tell_of_slow_start,
         )
         readiness.wait_until_ready(timeout)
         self._ready = True
+
+    def _tell_of_slow_start(self, line: str) -> None:
+        """Log ``line``, once: with AWS_LWA_ASYNC_INIT every slot may wait for the app."""
+        if not self._told_of_slow_start:
+            self._told_of_slow_start = True
+            self._log.warning(line)
 
     def _checkpoint_and_restore(self) -> None:
         """SnapStart: the process is frozen in here and goes on in another place, at another time."""
@@ -140,14 +149,19 @@ class Runtime:
             return
         from adapter.runtime.slots import Slots  # one slot does without
 
-        slots = Slots(wake_up=self._signals.fileno(), stopped=self._stopped)
-        self._pause, self._connect = slots.pause, slots.connect
-        slots.run(self._serve_slot, count=self._config.max_concurrency, grace=SHUTDOWN_GRACE + _LAST_ANSWERS)
+        slots = Slots(wake_up=self._signals.fileno(), stopped=self._stopped, hurried=self._is_told_to_end)
+        self._pause, self._connect, self._connect_to_app = slots.pause, slots.connect, slots.connect_to_app
+        slots.run(
+            self._serve_slot,
+            count=self._config.max_concurrency,
+            grace=SHUTDOWN_GRACE + _LAST_ANSWERS,
+            farewell=_LAST_ANSWERS,
+        )
 
     def _serve_slot(self) -> None:
         address = _runtime_api_address(self._config)
         api = RuntimeApi(address, wake_up=self._signals.fileno(), connect=self._connect)
-        app = App(self._config, self._port, connect=self._connect)
+        app = App(self._config, self._port, connect=self._connect_to_app)
         try:
             # A slot must not take a wake-up off the pipe: it is for all of them.
             self._serve(api, app, self._is_over)
@@ -198,6 +212,10 @@ class Runtime:
     def _is_over(self) -> bool:
         """Whether the end was announced or there is nothing left to serve."""
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
+
+    def _is_told_to_end(self) -> bool:
+        """Whether Lambda ends the environment in a moment; where only the app or /next failed, nobody hurries us."""
+        return self._signals.received is not None
 
     def _exit_code(self) -> int | None:
         return None if self._process is None else self._process.exit_code()

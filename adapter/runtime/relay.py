@@ -131,6 +131,8 @@ class Relay:
             pieces: Sequence[Piece] = [*opening, *body.pieces()]
             while not body.complete:
                 if pieces and not stream.write(pieces):
+                    # They count as sent, for once.
+                    pieces = ()
                     break
                 pieces = body.receive()
         except InvocationError as error:
@@ -145,7 +147,9 @@ class Relay:
     def _write_line(self, exchange: _Exchange) -> None:
         request_id = exchange.invocation.request_id
         if exchange.problem:
-            self._log.error(f"Lambda refused the response: {exchange.problem}", requestId=request_id)
+            is_late = "InvalidRequestID" in exchange.problem
+            what = "the answer came too late" if is_late else "Lambda refused the response"
+            self._log.error(f"{what}: {exchange.problem}", requestId=request_id)
         self._log.access(exchange.invocation, **exchange.fields())
 
 

@@ -108,6 +108,6 @@ async def test_a_long_wait_is_told_of_once_with_the_address_and_the_way_out(
     with ScriptedApp(default=reply) as app:
         await readiness(app.port).wait(limit, pause, lines.append)
         assert lines == [
-            f"the app is not ready after 0 s{patience}: GET / answered 503. It must listen on 127.0.0.1:{app.port}; "
-            "--app-port (AWS_LWA_PORT) changes that"
+            f"the app is not ready after 0 s{patience}: GET / answered 503. It must listen on 127.0.0.1:{app.port}: "
+            "write {port} in CMD where its port goes, or name its port with --app-port (AWS_LWA_PORT)"
         ]

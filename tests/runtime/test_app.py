@@ -395,7 +395,7 @@ def test_a_long_wait_is_told_of_once_with_the_address_and_the_variable(monkeypat
         probe.wait_until_ready(0.05)
     [line] = lines
     assert line.startswith("the app is not ready after 0 s, and is waited for up to 0.05 s: no connection to 127.0.0.1")
-    assert line.endswith("It must listen on 127.0.0.1:1; AWS_LWA_PORT changes that")
+    assert line.endswith("or name its port with --app-port (AWS_LWA_PORT)")
 
 
 @pytest.mark.parametrize("protocol", ["http", "tcp"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from select import POLLIN, poll
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -264,6 +265,24 @@ ADDRESSES = [
 def test_an_address_names_itself_and_the_host_of_its_requests(address: Address, text: str, host: str) -> None:
     assert str(address) == text
     assert address.host_header == host
+
+
+@pytest.mark.parametrize("port", ["65536", "99999", "-1", "http", ""])
+def test_what_is_no_port_makes_no_address(port: str) -> None:
+    with pytest.raises(ValueError, match=r"no port from 0 to 65535|invalid literal"):
+        Address.parse(f"127.0.0.1:{port}")
+
+
+def test_nothing_is_left_to_be_set_once_a_socket_is_connected() -> None:
+    """What failed then would leave behind what whoever connected it noted of it."""
+
+    def reach(connecting: Any, place: object, timeout: float) -> None:
+        assert connecting.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        connecting.settimeout(timeout)
+
+    connected = Address(host="127.0.0.1", port=1).connect(PATIENCE, reach)
+    assert connected.gettimeout() == PATIENCE
+    connected.close()
 
 
 def test_a_unix_socket_is_connected_to_by_its_path(tmp_path: Path) -> None:

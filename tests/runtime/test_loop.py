@@ -199,7 +199,7 @@ def test_an_app_that_is_not_there_is_asked_for_after_some_seconds(api: ScriptedR
     with RuntimeProcess(api, environ={"AWS_LWA_PORT": "1"}) as runtime:
         line = runtime.wait_for_line("the app is not ready after 4 s")
         assert line.startswith("adapter WARN ")
-        assert line.endswith("It must listen on 127.0.0.1:1; AWS_LWA_PORT changes that")
+        assert line.endswith("or name its port with --app-port (AWS_LWA_PORT)")
         runtime.terminate()
 
 
@@ -260,6 +260,7 @@ UNREACHABLE = [
     pytest.param("127.0.0.1:1", "refused", id="nobody-listens"),
     pytest.param("nonsense", "could not be told", id="not-an-address"),
     pytest.param("..:80", "could not be told", id="not-a-host"),
+    pytest.param("127.0.0.1:99999", "'127.0.0.1:99999' has no port from 0 to 65535", id="not-a-port"),
 ]
 
 
@@ -271,6 +272,17 @@ def test_mistakes_without_a_runtime_api_to_tell_them_are_still_shown(address: st
         assert "AWS_LWA_INVOKE_MODE" in runtime.stderr()
         assert message in runtime.stderr()
         assert "Traceback" not in runtime.stderr()
+
+
+@pytest.mark.parametrize("variable", ["AWS_LAMBDA_RUNTIME_API", "AWS_LWA_LAMBDA_RUNTIME_API_PROXY"])
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "127.0.0.1:-1"])
+def test_an_address_without_a_port_is_a_mistake_in_the_settings(variable: str, address: str) -> None:
+    environ = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", variable: address}
+    with RuntimeProcess(None, environ=environ) as runtime:
+        assert runtime.exit_code() == 2
+        mistake, untold = runtime.stderr().splitlines()
+        assert mistake.startswith(f"adapter: {variable}: '{address}' is not HOST:PORT")
+        assert untold.startswith("adapter: the Runtime API could not be told: ")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "..:80"])
@@ -315,6 +327,27 @@ def test_with_async_init_an_app_that_never_gets_ready_fails_the_invocation_alone
             assert len(invoked.ends) == 1
         runtime.terminate()
         assert runtime.exit_code() == 0
+
+
+# The adapter that finds it long what is short for a test.
+IMPATIENT = (
+    "-c",
+    "import runpy, sys\n"
+    "from adapter.runtime import app\n"
+    "app.WARN_AFTER = 0.2\n"
+    "del sys.argv[1:3]\n"
+    "runpy.run_module('adapter', run_name='__main__', alter_sys=True)",
+)
+
+
+def test_with_async_init_and_many_slots_a_long_wait_is_told_of_once(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
+    app.default = response(b"", status=500)
+    environ = ASYNC | {"AWS_LAMBDA_MAX_CONCURRENCY": "4"}
+    with RuntimeProcess(api, app=app, environ=environ, interpreter=IMPATIENT) as runtime:
+        for invoked in [api.invoke(function_url()) for _ in range(4)]:
+            assert invoked.error().json()["errorType"] == "Adapter.AppNotReady"
+        runtime.terminate()
+        assert runtime.stderr().count("the app is not ready after 0.2 s") == 1
 
 
 def test_with_async_init_an_app_that_ends_fails_the_invocation_and_then_the_runtime(
@@ -432,15 +465,14 @@ def test_an_app_that_ends_within_an_invocation_fails_it_first_and_then_the_runti
         assert len(invoked.ends) == 1
 
 
-# Whatever it is asked, it closes the connection and ends a moment later, as a process that dies does.
+# Whatever it is asked, it closes the connection and ends: as of every process that dies, that takes it a moment.
 DYING_APP = """
-import socket, sys, time
+import socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     connection, _ = listener.accept()
     if connection.recv(65536):
         connection.close()
-        time.sleep(0.005)
         sys.exit(6)
 """
 
@@ -670,6 +702,82 @@ def test_an_app_that_dies_fails_the_invocation_of_every_slot_and_then_the_runtim
         open(fifo, "wb").close()
         assert {each.error().json()["errorType"] for each in invoked} == {"Adapter.AppUnreachable"}
         assert runtime.exit_code() == 6
+        assert all(len(each.ends) == 1 for each in invoked)
+
+
+# Longer than slots have after SIGTERM, in seconds.
+PAST_THE_GRACE = 0.5
+
+
+def slow_gate() -> tuple[Callable[[Received], None], threading.Event]:
+    """A reply that comes long after the test let it, unless the adapter gives up before."""
+    opened = threading.Event()
+
+    def reply(received: Received) -> None:
+        assert opened.wait(PATIENCE)
+        if not received.is_hung_up_on(PAST_THE_GRACE):
+            received.send(response(b"late", "Content-Type: text/plain"))
+
+    return reply, opened
+
+
+def test_a_slot_whose_app_serves_on_without_its_main_process_finishes_its_invocation(
+    api: ScriptedRuntimeApi, app: ScriptedApp, tmp_path: Path
+) -> None:
+    fifo = str(tmp_path / "end")
+    os.mkfifo(fifo)
+    app.replies["/slow"], opened = slow_gate()
+    main_process = python(f"import sys; open({fifo!r}).read(); sys.stderr.write('gone\\n'); sys.exit(3)")
+    with RuntimeProcess(api, *main_process, app=app, environ=SLOTS) as runtime:
+        api.wait_until_waiting(slots=8)
+        invoked = api.invoke(function_url("/slow"))
+        app.wait_for_request()
+        open(fifo, "w").close()
+        runtime.wait_for_line("gone")
+        opened.set()
+        assert body_of(invoked.answer()) == "late"
+        assert runtime.exit_code() == 3
+        assert len(invoked.ends) == 1
+
+
+def test_a_slot_finishes_its_invocation_where_the_others_get_no_further_one(
+    api: ScriptedRuntimeApi, app: ScriptedApp
+) -> None:
+    app.replies["/slow"], opened = slow_gate()
+    with RuntimeProcess(api, app=app, environ={"AWS_LAMBDA_MAX_CONCURRENCY": "2"}) as runtime:
+        slow = api.invoke(function_url("/slow"))
+        app.wait_for_request()
+        api.wait_until_waiting()
+        api.answers["/invocation/next"] = (500, b"out of order")
+        api.invoke(function_url()).answer()
+        runtime.wait_for_line("ending: no invocation from the Runtime API")
+        opened.set()
+        assert body_of(slow.answer()) == "late"
+        assert runtime.exit_code() == 1
+        assert len(slow.ends) == 1
+
+
+@pytest.mark.parametrize("begun", [b"", response(b"12345", "Content-Type: text/plain")[:-3]], ids=["silent", "begun"])
+@pytest.mark.parametrize("environ", [SLOTS, SLOTS | STREAMED], ids=["buffered", "streamed"])
+def test_a_signal_ends_what_an_app_of_somebody_else_does_not_answer_in_time(
+    api: ScriptedRuntimeApi, app: ScriptedApp, environ: dict[str, str], begun: bytes
+) -> None:
+    def reply(received: Received) -> None:
+        received.send(begun)
+        received.wait_for_hang_up()
+
+    app.replies["/slow"] = reply
+    with RuntimeProcess(api, app=app, environ=environ) as runtime:
+        invoked = [api.invoke(function_url("/slow")) for _ in range(8)]
+        app.wait_for_request(8)
+        if begun and environ != SLOTS:
+            for each in invoked:
+                each.begun().next_chunk()
+        runtime.terminate()
+        calls = [each.begun().wait() for each in invoked]
+        errors = [call.json() if call.path.endswith("/error") else call.trailing_error for call in calls]
+        assert {error["errorType"] for error in errors} == {"Adapter.AppTimeout"}
+        assert runtime.exit_code() == 0
         assert all(len(each.ends) == 1 for each in invoked)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import threading
 import zlib
 from base64 import b64decode
@@ -590,6 +591,8 @@ def lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 JSON_LOG = {"AWS_LAMBDA_LOG_FORMAT": "JSON"}
+# SO_LINGER: on, 0 seconds; the end of a connection is a reset.
+RESET_ON_CLOSE = b"\1\0\0\0\0\0\0\0"
 
 
 @pytest.mark.parametrize("environ", MODES)
@@ -636,6 +639,34 @@ def test_what_lambda_says_against_an_answer_is_logged(
     assert access["message"] == "invocation"
 
 
+def test_what_lambda_takes_no_more_of_is_counted_once(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    bench.api.answers["/response"] = (413, b"too large")
+
+    def reply(received: Received) -> None:
+        received.send(CHUNKED + b"5\r\nfirst\r\n")
+        assert bench.begun().next_chunk()
+        # Lambda answers what it has and is gone before there is more.
+        [connection] = bench.api.connections
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        connection.shutdown(socket.SHUT_RD)
+        bench.api.wait_until_closed(1)
+        received.send(b"6\r\nsecond\r\n")
+        received.wait_for_hang_up()
+
+    bench.app.default = reply
+    bench.relay(function_url(), STREAMED | JSON_LOG)
+    refusal, access = lines(capfd)
+    assert refusal["message"] == "Lambda refused the response: status 413: too large"
+    assert access["bytes"] == len("first" + "second")
+
+
 def test_the_line_can_be_turned_off(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
     bench.relay(function_url(), {"ADAPTER_ACCESS_LOG": "false"})
     assert capfd.readouterr().err == ""
+
+
+def test_an_answer_that_came_too_late_is_called_so(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    bench.api.answers["/response"] = (400, b'{"errorType":"InvalidRequestID"}')
+    bench.relay(function_url(), JSON_LOG)
+    refusal, _ = lines(capfd)
+    assert refusal["message"].startswith("the answer came too late: status 400")
