@@ -54,8 +54,8 @@ compiled: $(INSTALLED) ## Compile what deploy/build-wheel compiles, and test it 
 	rm -rf $(COMPILED) && $(PYTHON) -m venv $(COMPILED)
 	COMPILE=yes PYTHON=$(COMPILED)/bin/python deploy/build-wheel $(COMPILED)/wheel
 	$(COMPILED)/bin/pip install --quiet --disable-pip-version-check --no-deps $(COMPILED)/wheel/*.whl
-	$(COMPILED)/bin/python -I -c 'import adapter.http1 as module; assert module.__file__.endswith(".so"), module.__file__'
 	packages=$$($(COMPILED)/bin/python -c '$(PACKAGES)'); $(BIN)/python -c '$(PACKAGES)' > $$packages/tests.pth; \
+		$(COMPILED)/bin/python -I -c 'import adapter.http1 as it; assert it.__file__.endswith(".so"), it.__file__' && \
 		$(COMPILED)/bin/python -m pytest --override-ini "pythonpath=$$packages ." --numprocesses 2 --dist loadfile $(COMPILED_TESTS)
 
 bench: $(INSTALLED) ## Compare the adapter with its peers and write docs/performance.md (needs gcc; about 15 minutes)

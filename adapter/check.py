@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from adapter.config import Config, read
 from adapter.errors import AppNotReady, ConfigurationError
 from adapter.port_owner import port_owner
-from adapter.ports import PLACEHOLDER, resolve_app_port, resolve_listen, split_address
+from adapter.ports import PLACEHOLDER, placeholder_warnings, resolve_app_port, resolve_listen, split_address
 from adapter.program import program_mistakes
 from adapter.runtime.app import Readiness
 from adapter.runtime.connection import Address
@@ -126,6 +126,7 @@ def examine(
     config, mistakes = read(environ, flags)
     mistakes = [*mistakes, *program_mistakes(command, environ, config.app_dir)]
     derived: dict[str, tuple[str, str]] = {}
+    config.warnings.extend(placeholder_warnings(command))
     report = Report(config, settings=[], mistakes=mistakes)
     if not mistakes:
         try:

@@ -89,10 +89,7 @@ class _GroupedCommand(click.Command):
 
 
 def _no_such_option(flag: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only a mistake needs it
-
-    nearest = get_close_matches(flag, known, n=1)
-    return f"No such option {flag}" + (f"; did you mean {nearest[0]}?" if nearest else "")
+    return f"No such option {flag}{parse.nearest(flag, known)}"
 
 
 def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -207,6 +204,7 @@ _RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams",
     short_help="Show what adapter run would do here, and what is wrong.",
 )
 @click.option("--all", "with_defaults", is_flag=True, help="Show the settings at their defaults, too.")
+@click.option("--format", "report_format", type=click.Choice(["text", "json"]), help="How to write the report.")
 @_options(*_RUN_GROUPS)
 def check(command: list[str], flags: dict[str, str]) -> int:
     """Show what adapter run would do here: what is set and where it comes from, mistakes, taken ports, the app.
@@ -216,14 +214,16 @@ def check(command: list[str], flags: dict[str, str]) -> int:
     moment.
 
     \b
-    adapter check --log-format json
+    adapter check --format json
     adapter check -- uvicorn main:app --port {port}
     """
     from adapter.check import examine
 
     with_defaults = flags.pop("with_defaults") == "true"
+    report_format = flags.pop("report_format", None)
     report = examine(environment(), flags, command, _RUN_GROUPS)
-    click.echo(report.as_json() if report.is_json else report.as_text(GROUPS, with_defaults=with_defaults))
+    is_json = report.is_json if report_format is None else report_format == "json"
+    click.echo(report.as_json() if is_json else report.as_text(GROUPS, with_defaults=with_defaults))
     return report.exit_code
 
 

@@ -166,5 +166,11 @@ def _nearest(name: str, known: frozenset[str]) -> str:
 
     # The prefix, which all of them share, would make any two alike.
     prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
-    matches = get_close_matches(name.removeprefix(prefix), [other.removeprefix(prefix) for other in known], n=1)
-    return f"; did you mean {prefix}{matches[0]}?" if matches else ""
+    meant = {other.removeprefix(prefix): other for other in known}
+    if prefix == OWN_PREFIX:
+        # Who knows a flag writes its variable from memory; some of them have another name.
+        for option in Config.options.values():
+            if option.flag is not None and option.env[0] in known:
+                meant.setdefault(option.flag[2:].upper().replace("-", "_"), option.env[0])
+    matches = get_close_matches(name.removeprefix(prefix), meant, n=1)
+    return f"; did you mean {meant[matches[0]]}?" if matches else ""

@@ -16,7 +16,7 @@ from adapter.throttle import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -38,6 +38,14 @@ NO_LIMIT = 0
 #: The front doors of the local Lambda.
 FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
+
+
+def nearest(text: str, known: Iterable[str]) -> str:
+    """A hint at the one of ``known`` that ``text`` is a slip of; empty where there is none."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    matches = get_close_matches(text, known, n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""
 
 
 def text(value: str) -> str:
@@ -132,7 +140,12 @@ def host_and_port(value: str) -> str:
 
 def listen_port(value: str) -> int:
     """A TCP port to listen on; 0 lets the system choose a free one."""
-    return 0 if value == "0" else port(value)
+    if value == "0":
+        return 0
+    try:
+        return port(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or 0 for any free one") from None
 
 
 def listen_address(value: str) -> str:
@@ -222,7 +235,9 @@ def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
     for part in filter(None, map(str.strip, value.split(","))):
         name, colon, number = part.partition(":")
         if name not in FRONT_DOORS:
-            raise ValueError(f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}")
+            raise ValueError(
+                f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}{nearest(name, FRONT_DOORS)}"
+            )
         found.append((name, listen_port(number) if colon else None))
     if not found:
         raise ValueError(f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}")

@@ -6,12 +6,23 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+# How much of a command is shown, in characters.
+_SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
 
 
 def port_owner(port: int) -> str | None:
-    """``pid 123 (python3 server.py)``, or None where it cannot be told."""
+    """``pid 123 (python3 server.py)``, with the beginning of a long command, or None where it cannot be told."""
+    found = listening_process(port)
+    if found is None:
+        return None
+    pid, command = found
+    return f"pid {pid} ({command if len(command) <= _SHOWN else f'{command[: _SHOWN - 1]}…'})"
+
+
+def listening_process(port: int) -> tuple[int, str] | None:
+    """The pid and the command of who listens on ``port``, or None where it cannot be told."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not sockets:
         return None
@@ -20,7 +31,7 @@ def port_owner(port: int) -> str | None:
         with contextlib.suppress(OSError):
             if any(str(descriptor.readlink()) in sockets for descriptor in (process / "fd").iterdir()):
                 words = (process / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-                return f"pid {process.name} ({' '.join(words).strip()})"
+                return int(process.name), " ".join(words).strip()
     return None
 
 

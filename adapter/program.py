@@ -22,7 +22,10 @@ def program_mistakes(
         # The setting that it is from: a flag counts before its variable.
         source = "ADAPTER_APP_DIR" if environ.get("ADAPTER_APP_DIR") == directory else "--app-dir"
         yield f"{source}: {directory!r} is not a folder"
-    elif command and not any(map(_can_run, _candidates(command[0], environ, folder))):
+        if command and "/" in command[0]:
+            # It would be looked for in there.
+            return
+    if command and not any(map(_can_run, _candidates(command[0], environ, folder))):
         why = _why_not(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
         yield f"{named}: {command[0]!r} is no program that can be run ({why}); give a name on PATH or a path"
 

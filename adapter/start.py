@@ -7,7 +7,7 @@ import os
 
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError
-from adapter.ports import resolve_app_port, resolve_listen
+from adapter.ports import placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.supervisor import AppProcess, adopt_orphans, hold_signals, release_signals
 
 TYPE_CHECKING = False
@@ -29,9 +29,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     environ = environment()
     try:
         config = load(environ, flags)
-        port, command = resolve_app_port(config, command)
+        given = command
+        port, command = resolve_app_port(config, given)
         listen = None if config.on_lambda else resolve_listen(config, port)
         if listen is not None:
+            config.warnings.extend(placeholder_warnings(given))
             _check_program(command, environ, config)
     except ConfigurationError as error:
         return _refuse(error, environ)

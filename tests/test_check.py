@@ -266,6 +266,7 @@ def test_the_command_line_prints_text_and_json(app: ScriptedApp) -> None:
     assert "\nThe proxy, defaults\n" not in text.stdout
     assert "\nThe proxy, defaults\n" in run("--all").stdout
     assert report.returncode == 0
+    assert json.loads(run("--format", "json").stdout)["verdict"] == json.loads(report.stdout)["verdict"]
     document = json.loads(report.stdout)
     assert document["settings"]["app_port"] == {"value": str(app.port), "from": "--app-port"}
     assert document["mistakes"] == document["problems"] == document["warnings"] == []

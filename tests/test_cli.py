@@ -192,6 +192,22 @@ def test_an_address_that_is_taken_is_told_with_its_owner_and_without_the_systems
     )
 
 
+def test_every_address_that_is_taken_is_told_with_a_free_one_that_was_not_given() -> None:
+    with ScriptedApp() as one, ScriptedApp() as other:
+        first, second = sorted((one.port, other.port))
+        addresses = ["--listen", f"127.0.0.1:{first}", "--admin", f"127.0.0.1:{second}"]
+        done = adapter("run", *addresses, "--app-port", str(first + 1 if first + 1 != second else first + 2))
+    assert done.returncode == 2
+    suggested = re.findall(r"for example (--\w+) 127\.0\.0\.1:(\d+)", done.stderr)
+    assert [flag for flag, _ in suggested] == ["--listen", "--admin"]
+    assert len({port for _, port in suggested} - {str(port) for port in (first, second, first + 1)}) == 2
+
+
+def test_a_slip_of_the_placeholder_is_warned_of_at_the_start() -> None:
+    done = adapter("run", "--listen", "127.0.0.1:0", "--", "true", "{prot}")
+    assert "adapter WARN CMD: {prot} stays as it is; did you mean {port}" in done.stderr
+
+
 def test_an_address_of_another_machine_is_told_in_the_systems_words() -> None:
     done = adapter("run", "--listen", "192.0.2.1:8000", "--", "sleep", "60")
     assert done.returncode == 2

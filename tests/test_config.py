@@ -191,6 +191,7 @@ def test_read_gives_the_mistakes_beside_a_config_of_defaults() -> None:
 
 UNKNOWN = [
     pytest.param("ADAPTER_APP_SOCKT", "; did you mean ADAPTER_APP_SOCKET?", id="typo"),
+    pytest.param("ADAPTER_PROT", "; did you mean ADAPTER_DEV_PORT?", id="typo-of-a-flag"),
     pytest.param("ADAPTER_XYZZY", "", id="nothing-like-it"),
     pytest.param("ADAPTER_", "", id="only-the-prefix"),
 ]

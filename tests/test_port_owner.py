@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 
 import pytest
 
-from adapter.port_owner import port_owner
+from adapter.port_owner import listening_process, port_owner
 from tests.unused_port import unused_port
 
 
@@ -23,6 +24,24 @@ def test_a_listener_is_named_with_its_pid_and_command(host: str) -> None:
         assert owner.startswith(f"pid {os.getpid()} (")
     else:
         assert owner is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="owners are found in /proc")
+def test_of_a_long_command_the_beginning_is_told() -> None:
+    code = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", code, "x" * 300], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        owner, found = port_owner(port), listening_process(port)
+        process.communicate("")
+    assert owner is not None
+    assert found is not None
+    assert owner.endswith("…)")
+    assert len(owner) < 100
+    assert found[0] == process.pid
+    assert found[1].endswith("x" * 300)
 
 
 def test_nobody_owns_a_free_port() -> None:

@@ -8,7 +8,13 @@ import pytest
 
 from adapter.config import load
 from adapter.errors import ConfigurationError
-from adapter.ports import resolve_app_port, resolve_listen, split_address
+from adapter.ports import (
+    next_free_port,
+    placeholder_warnings,
+    resolve_app_port,
+    resolve_listen,
+    split_address,
+)
 
 APP_PORTS = [
     pytest.param({}, ["serve"], 8080, id="default"),
@@ -84,3 +90,28 @@ def test_equal_ports_are_a_mistake(environ: dict[str, str], app_port: int, messa
 )
 def test_an_address_is_a_host_and_a_port(text: str, parts: tuple[str, int]) -> None:
     assert split_address(text) == parts
+
+
+def test_the_next_free_port_is_one_that_can_be_had_and_was_not_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        free = next_free_port("127.0.0.1", taken - 1, frozenset())
+        assert free > taken
+        assert next_free_port("127.0.0.1", taken - 1, frozenset({free})) > free
+    assert next_free_port("127.0.0.1", 65535, frozenset()) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "slips"),
+    [
+        pytest.param(["serve", "--port", "{prot}"], ["{prot}"], id="slip"),
+        pytest.param(["serve", "--bind", "0.0.0.0:{Port}"], ["{Port}"], id="within-a-word"),
+        pytest.param(["serve", "--port", "{port}", "{prot}"], [], id="beside-the-right-one"),
+        pytest.param(["serve", "{host}", "{", "{}", "{port"], [], id="other-braces"),
+    ],
+)
+def test_a_slip_of_the_placeholder_is_warned_of(command: list[str], slips: list[str]) -> None:
+    warnings = list(placeholder_warnings(command))
+    assert warnings == [
+        f"CMD: {slip} stays as it is; did you mean {{port}}, which stands for a free port?" for slip in slips
+    ]

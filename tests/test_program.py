@@ -47,6 +47,11 @@ def test_a_folder_that_is_not_there_is_named_with_where_it_is_from(environ: dict
     ]
 
 
+@pytest.mark.parametrize(("name", "mistakes"), [("no-such-program", 2), ("./no-such-program", 1)])
+def test_a_name_is_looked_for_even_where_the_folder_is_not_there(name: str, mistakes: int) -> None:
+    assert len(list(program_mistakes([name], {}, "/no/such/folder"))) == mistakes
+
+
 def test_the_program_of_another_option_is_called_by_its_name() -> None:
     [mistake] = program_mistakes(["no-such-program"], {}, None, named="--runtime")
     assert mistake.startswith("--runtime: 'no-such-program' is no program")

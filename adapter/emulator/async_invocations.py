@@ -92,7 +92,7 @@ class AsyncInvocations:
         why = outcome if isinstance(outcome, Failure) else None
         visit = Visit(method="", target=f"{call.label}, answered", status=_ACCEPTED, request_id=call.request_id)
         visit.duration = clock() - begun
-        visit.init = call.init_seconds
+        visit.init, visit.restore = call.init_seconds, call.restore_seconds
         if why is not None:
             visit.error_type, visit.error_message = why.error_type, why.message
         self._report(visit)

@@ -15,6 +15,7 @@ from adapter.emulator.serve import extensions, serve
 from adapter.emulator.services import fault_plan
 from adapter.emulator.wait import wait_for_dev
 from adapter.errors import ConfigurationError
+from adapter.ports import placeholder_warnings
 from adapter.program import program_mistakes
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     mistakes += _mistakes_of(*_checks(config), *contradictions)
     if mistakes:
         raise ConfigurationError(mistakes)
+    config.warnings.extend(placeholder_warnings(command))
     return serve(config, environ, command)
 
 

@@ -160,6 +160,7 @@ class DoorResponse:
 
     def _note(self, why: Failure) -> None:
         self._visit.error_type = why.error_type
+        self._visit.refused = why.error_type == THROTTLED
         self._visit.error_message = why.message
 
 

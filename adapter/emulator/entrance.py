@@ -7,11 +7,23 @@ need not know.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from adapter.emulator.faults import Fault, FaultPlan, Kind
-from adapter.emulator.reply import EXIT_ERROR, THROTTLED, Answer, Payload, Stream, failure, too_large, truncated
+from adapter.emulator.reply import (
+    EXIT_ERROR,
+    STOPPED,
+    THROTTLED,
+    Answer,
+    Payload,
+    Stream,
+    failure,
+    too_large,
+    truncated,
+)
 from adapter.emulator.tampering import TamperedStream, cut_after, filled_up, truncated_after
 
 if TYPE_CHECKING:
@@ -30,10 +42,41 @@ class Entrance:
         self._submit = function.submit
         self._faults = faults or FaultPlan()
         self._recorder = recorder
+        self._ending = Ending()
 
     def admit(self, call: Call, headers: Headers, *, source: str) -> Admission:
         """Take a call that a request with ``headers`` made; ``source`` names the front door, or the API's action."""
-        return Admission(call, self._submit, self._faults.for_invocation(headers), self._recorder, source)
+        faults = self._faults.for_invocation(headers)
+        return Admission(call, self._submit, faults, self._recorder, source=source, ending=self._ending)
+
+    def end(self) -> None:
+        """The emulator ends, and with it every delay, and every stream that something is done to."""
+        self._ending.begin()
+
+
+class Ending:
+    """What faults have under way and the function does not know of: delays, and what is added to streams."""
+
+    def __init__(self) -> None:
+        self._begun = asyncio.Event()
+        self._streams: WeakSet[TamperedStream] = WeakSet()
+
+    def begin(self) -> None:
+        """End all of it."""
+        self._begun.set()
+        for stream in tuple(self._streams):
+            stream.fail(failure(STOPPED, "adapter dev was stopped"))
+
+    def watch(self, stream: TamperedStream) -> TamperedStream:
+        """``stream``, which is to end, too."""
+        self._streams.add(stream)
+        return stream
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for ``seconds``, or until the end has begun."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._begun.wait()
 
 
 class Admission:
@@ -45,13 +88,16 @@ class Admission:
         submit: Callable[[Call], None],
         faults: dict[Kind, Fault],
         recorder: Recorder | None,
+        *,
         source: str,
+        ending: Ending,
     ) -> None:
         self._call = call
         self._submit = submit
         self._faults = faults
         self._recorder = recorder
         self._source = source
+        self._ending = ending
 
     @property
     def drop_after(self) -> int | None:
@@ -62,7 +108,7 @@ class Admission:
         """Have the function invoked; wait for its answer, or for the beginning of a streamed one."""
         call = self._call
         if Kind.DELAY in self._faults:
-            await asyncio.sleep(self._faults[Kind.DELAY].amount)
+            await self._ending.wait(self._faults[Kind.DELAY].amount)
         if Kind.THROTTLE in self._faults:
             call.reply.settle(failure(THROTTLED, "Rate Exceeded."))
             call.finish()
@@ -81,10 +127,10 @@ class Admission:
 
     def _tampered_stream(self, stream: Stream, kind: Kind, amount: int) -> Stream:
         if kind is Kind.TRUNCATE:
-            return truncated_after(stream, amount)
+            return self._ending.watch(truncated_after(stream, amount))
         if kind is Kind.KILL:
-            return TamperedStream(stream, cut_after(stream, amount, self._kill_app))
-        return filled_up(stream) if kind is Kind.FILL else stream
+            return self._ending.watch(TamperedStream(stream, cut_after(stream, amount, self._kill_app)))
+        return self._ending.watch(filled_up(stream)) if kind is Kind.FILL else stream
 
     def _tampered_payload(self, payload: Payload, kind: Kind) -> Answer:
         """A payload has no middle: what would have broken it off comes in its place."""

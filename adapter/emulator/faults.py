@@ -14,7 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from adapter.errors import ConfigurationError
-from adapter.parse import seconds, size
+from adapter.parse import nearest, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,8 @@ def _parsed(text: str) -> Fault:
     try:
         kind = Kind(name)
     except ValueError:
-        raise ValueError(f"is no fault; use one of {', '.join(kind.value for kind in Kind)}") from None
+        kinds = [kind.value for kind in Kind]
+        raise ValueError(f"is no fault; use one of {', '.join(kinds)}{nearest(name, kinds)}") from None
     if equals and kind not in _AMOUNTS:
         raise ValueError(f"gives an amount to {name}, which takes none")
     if at and kind is Kind.INIT:

@@ -45,7 +45,7 @@ class FrontDoor:
         try:
             event = await request_event(exchange, self._door, request_id, trace_id)
         except RefusedError as refusal:
-            visit.error_type = str(refusal)
+            visit.error_type, visit.refused = str(refusal), True
             await client.respond(*self._door.rules.error(refusal.reason))
         except BodyTruncatedError:
             visit.error_type = "no invocation, the request broke off"
@@ -57,7 +57,7 @@ class FrontDoor:
             client.drop_after = admitted.drop_after
             pacer = Pacer(self._door.bandwidth, clock, asyncio.sleep)
             await DoorResponse(client, visit, pacer, self._door).send(admitted.answer())
-            visit.init = call.init_seconds
+            visit.init, visit.restore = call.init_seconds, call.restore_seconds
         self._report(visit)
 
     def _marks(self, request_id: str, trace_id: str) -> Headers:

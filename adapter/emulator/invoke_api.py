@@ -83,6 +83,7 @@ class InvokeApi:
             await self._act(exchange, _Visitor(client, visit, request_id, trace_id))
         except RefusedInvokeError as refusal:
             visit.error_type, visit.error_message = refusal.error_type, str(refusal)
+            visit.refused = refusal.status < 500
             headers = [*_JSON, ("x-amzn-ErrorType", refusal.error_type)]
             await client.respond(refusal.status, headers, _error_body(refusal))
         except BodyTruncatedError:
@@ -122,7 +123,7 @@ class InvokeApi:
                 await self._stream(answer, call, asked, visitor)
             else:
                 await _whole(answer, call, asked, visitor)
-            visitor.visit.init = call.init_seconds
+            visitor.visit.init, visitor.visit.restore = call.init_seconds, call.restore_seconds
 
     async def _stream(self, answer: Answer, call: Call, asked: InvokeRequest, visitor: _Visitor) -> None:
         client, visit = visitor.client, visitor.visit

@@ -71,6 +71,11 @@ async def _invoke(url: URL, question: Question, manner: Manner, write: Callable[
         session.post(url, data=question.event, headers=_headers(question, manner)) as response,
     ):
         if response.status >= 400:
+            if _is_no_invoke_api(response):
+                raise InvokeFailed(
+                    f"{manner.endpoint} is no Invoke API: it answers {response.status}. "
+                    "They are not where the front doors are; adapter dev says at its start where the Invoke APIs are"
+                )
             raise InvokeFailed(await _refusal(response))
         if response.content_type == _EVENT_STREAM:
             return await _streamed(response, write)
@@ -92,6 +97,11 @@ def _url(question: Question, manner: Manner) -> URL:
         ) from None
 
 
+def _is_no_invoke_api(response: aiohttp.ClientResponse) -> bool:
+    """Whether something else listens there: every refusal of an Invoke API names its type."""
+    return "x-amzn-ErrorType" not in response.headers
+
+
 def _headers(question: Question, manner: Manner) -> CIMultiDict[str]:
     context = manner.client_context or question.client_context
     headers = {
@@ -111,7 +121,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> str:
         message = body.get("Message") or body.get("message") or ""
     except (ValueError, AttributeError):
         message = text.decode(errors="replace")
-    return f"{response.status} {response.headers.get('x-amzn-ErrorType', '')}: {message}"
+    return f"{response.status} {response.headers['x-amzn-ErrorType']}: {message}"
 
 
 async def _whole(response: aiohttp.ClientResponse, write: Callable[[bytes], None]) -> Outcome:

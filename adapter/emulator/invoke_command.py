@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,13 @@ from adapter.emulator.payload_view import PayloadView
 from adapter.emulator.replay import Question, questions
 from adapter.emulator.url_settings import UrlSettings
 
+# As a shell has it for a filter whose reader is gone: 128 + SIGPIPE.
+EXIT_READER_GONE = 141
+
+
+class _ReaderGoneError(Exception):
+    """Nobody takes what is written to stdout any more."""
+
 
 def run(
     environ: Mapping[str, str],
@@ -27,7 +35,7 @@ def run(
     body: bool,
     **manner: Any,
 ) -> int:
-    """Invoke with each event, one after the other; 1 if any of them ended in a function error.
+    """Invoke with each event, one after the other; 1 if any of them ended in a function error or in another answer.
 
     A payload goes to stdout as it is; ``body``: only its body, if it is an HTTP response. On a terminal the head of a
     streamed response goes to stderr, decoded.
@@ -37,7 +45,12 @@ def run(
     settings = UrlSettings(read(environ)[0])
     endpoint = endpoint or local_url(settings.host, settings.invoke_port).rstrip("/")
     chosen = Manner(endpoint=endpoint, function=function or settings.function_name or FUNCTION_NAME, **manner)
-    return max([_ask(question, chosen, only_body=body) for question in questions(events)], default=0)
+    try:
+        return max([_ask(question, chosen, only_body=body) for question in questions(events)], default=0)
+    except _ReaderGoneError:
+        # Python would try once more to write the rest, at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_READER_GONE
 
 
 def _ask(question: Question, manner: Manner, *, only_body: bool) -> int:
@@ -56,26 +69,40 @@ def _ask(question: Question, manner: Manner, *, only_body: bool) -> int:
     # Whoever reads a pipe gets the payload and nothing else.
     if on_terminal and received and not received.endswith(b"\n"):
         click.echo()
-    _tell(question, outcome, bytes(received), manner)
-    return 1 if outcome.error else 0
+    lines = list(_findings(question, outcome, bytes(received), manner))
+    if lines and not on_terminal and _is_one_place() and received and not received.endswith(b"\n"):
+        click.echo(err=True)
+    for line in lines:
+        click.echo(line, err=True)
+    return 1 if outcome.error or (question.recorded is not None and question.difference(bytes(received))) else 0
+
+
+def _is_one_place() -> bool:
+    """Whether stdout and stderr are read together, as with ``2>&1``."""
+    return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
 
 
 def _write(piece: bytes) -> None:
-    sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
 
 
 def _nowhere(_head: str) -> None:
     """Only the body was asked for."""
 
 
-def _tell(question: Question, outcome: Outcome, received: bytes, manner: Manner) -> None:
+def _findings(question: Question, outcome: Outcome, received: bytes, manner: Manner) -> Iterator[str]:
+    """What there is to say about an answer."""
     if outcome.log:
-        click.echo(outcome.log.rstrip("\n"), err=True)
+        yield outcome.log.rstrip("\n")
     if outcome.error:
-        click.echo(f"adapter: {question.name}: function error: {outcome.error}", err=True)
+        yield f"adapter: {question.name}: function error: {outcome.error}"
     if manner.invocation_type != "RequestResponse":
-        click.echo(f"adapter: {question.name}: {manner.invocation_type}: {outcome.status}", err=True)
+        yield f"adapter: {question.name}: {manner.invocation_type}: {outcome.status}"
     elif question.recorded is not None:
-        same = "is the recorded one" if question.has_answer(received) else "differs from the recorded one"
-        click.echo(f"adapter: {question.name}: the answer {same}", err=True)
+        difference = question.difference(received)
+        same = f"differs from the recorded one: {difference}" if difference else "is the recorded one"
+        yield f"adapter: {question.name}: the answer {same}"

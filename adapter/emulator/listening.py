@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from adapter.descriptors import connection_cap, soft_limit
 from adapter.errors import ConfigurationError
 from adapter.http_server import Exchange, HttpServer, Limits, listen
-from adapter.port_owner import port_owner
+from adapter.port_owner import listening_process, port_owner
 from adapter.throttle import MIB
 
 if TYPE_CHECKING:
@@ -78,9 +78,10 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
     )
     async with asyncio.TaskGroup() as group:
         servers = []
+        under_way: set[asyncio.Task[None]] = set()
         for listener, serve in services:
             # A client that goes away cancels nothing: Lambda does not tell the function.
-            server = HttpServer(serve, group, limits=limits, cancels=False)
+            server = HttpServer(_noted(serve, under_way), group, limits=limits, cancels=False)
             await server.start(listener)
             servers.append(server)
         try:
@@ -95,6 +96,24 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
             except TimeoutError:
                 for server in servers:
                     server.abort()
+                # Nothing would stop one that is held back by a narrow cap.
+                for task in under_way:
+                    task.cancel()
+
+
+def _noted(serve: Serve, under_way: set[asyncio.Task[None]]) -> Serve:
+    """``serve``, whose task is in ``under_way`` meanwhile."""
+
+    async def served(exchange: Exchange) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "this runs in a task"
+        under_way.add(task)
+        try:
+            await serve(exchange)
+        finally:
+            under_way.discard(task)
+
+    return served
 
 
 def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
@@ -137,5 +156,6 @@ def _owner(port: int) -> str:
     owner = port_owner(port)
     if owner is None:
         return ""
-    hint = ", which is sam local" if _SAM_LOCAL.search(owner) else ""
+    process = listening_process(port)
+    hint = ", which is sam local" if process is not None and _SAM_LOCAL.search(process[1]) else ""
     return f" by {owner}{hint}"

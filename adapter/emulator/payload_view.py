@@ -31,41 +31,49 @@ class PayloadView:
         self._write = write
         self._show_head = show_head
         self._decodes_whole = decodes_whole
+        # None once what came can be no prelude any more.
         self._decoder: PreludeDecoder | None = PreludeDecoder()
-        self._held = b""
+        self._lets_through = False
+        self._held = bytearray()
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece."""
-        if self._decoder is None:
+        if self._lets_through:
             self._write(piece)
             return
         self._held += piece
-        if self._held[:1] not in (b"", b"{"):
+        if self._held and not self._held.startswith(b"{"):
             self._let_go()
-            return
+        elif self._decoder is not None:
+            self._look_for_prelude(self._decoder, piece)
+
+    def _look_for_prelude(self, decoder: PreludeDecoder, piece: bytes) -> None:
         try:
-            head, body = self._decoder.feed(piece)
+            head, body = decoder.feed(piece)
         except InvalidFunctionResponse:
-            self._let_go()
+            self._decoder = None
+            if not self._decodes_whole:
+                self._let_go()
             return
         if head is not None:
-            self._decoder = None
+            self._lets_through = True
             self._show_head(_head_text(head))
             self._write(body)
 
     def end(self) -> None:
         """The payload is complete: what was held back is no streamed response."""
-        if self._decoder is None:
+        if self._lets_through:
             return
         if self._decodes_whole:
             # Else it is the payload of a function that answers no HTTP request.
             with suppress(InvalidFunctionResponse):
-                _, self._held = FORMATS["http-api"].decode_response(self._held)
+                _, body = FORMATS["http-api"].decode_response(bytes(self._held))
+                self._held = bytearray(body)
         self._let_go()
 
     def _let_go(self) -> None:
-        self._decoder = None
-        self._write(self._held)
+        self._lets_through = True
+        self._write(bytes(self._held))
 
 
 def _head_text(head: ResponseHead) -> str:

@@ -31,21 +31,54 @@ class Question:
         body = answer.get("body", "").encode() if "body" in answer else pybase64.b64decode(answer.get("bodyBase64", ""))
         self.recorded: bytes | None = body if recording is not None and len(body) == answer.get("bytes") else None
 
-    def has_answer(self, payload: bytes) -> bool:
-        """Whether ``payload`` is the recorded answer. Of an HTTP response status and body count: headers have dates."""
-        return self.recorded is not None and _essence(payload) == _essence(self.recorded)
+    def difference(self, payload: bytes) -> str:
+        """In what ``payload`` differs from the recorded answer; empty where it does not.
+
+        Of an HTTP response the values of headers are left alone: they have dates and ids.
+        """
+        assert self.recorded is not None, "there is an answer to compare with"
+        return "; ".join(_differences(_Parts(self.recorded), _Parts(payload)))
 
 
-def _essence(payload: bytes) -> tuple[object, object]:
-    """The status and the body of an HTTP response, or None and the payload."""
-    head, delimiter, body = payload.partition(DELIMITER)
-    try:
-        parsed = json.loads(head)
-    except ValueError:
-        return None, payload
-    if not isinstance(parsed, dict) or "statusCode" not in parsed:
-        return None, payload
-    return parsed["statusCode"], body if delimiter else parsed.get("body")
+class _Parts:
+    """Status, names of headers and body of an HTTP response; of another payload, the body alone."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.status: object = None
+        self.names: set[str] = set()
+        self.body = payload
+        head, delimiter, body = payload.partition(DELIMITER)
+        try:
+            parsed = json.loads(head)
+        except ValueError:
+            return
+        if isinstance(parsed, dict) and "statusCode" in parsed:
+            self.status = parsed["statusCode"]
+            self.names = {name.lower() for key in ("headers", "multiValueHeaders") for name in parsed.get(key) or ()}
+            self.body = body if delimiter else _text(parsed.get("body"))
+
+
+def _text(body: object) -> bytes:
+    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else json.dumps(body).encode()
+
+
+def _differences(recorded: _Parts, received: _Parts) -> Iterator[str]:
+    if recorded.status != received.status:
+        yield f"status {_status_text(received.status)} instead of {_status_text(recorded.status)}"
+    if missing := sorted(recorded.names - received.names):
+        yield f"without {', '.join(missing)}"
+    if added := sorted(received.names - recorded.names):
+        yield f"with {', '.join(added)}"
+    if recorded.body != received.body:
+        pairs = enumerate(zip(recorded.body, received.body, strict=False))
+        same = next((number for number, (one, other) in pairs if one != other), None)
+        if same is None:
+            same = min(len(recorded.body), len(received.body))
+        yield f"the body at byte {same} ({len(received.body)} bytes instead of {len(recorded.body)})"
+
+
+def _status_text(status: object) -> str:
+    return "none" if status is None else str(status)
 
 
 def questions(paths: tuple[str, ...]) -> Iterator[Question]:
@@ -57,7 +90,10 @@ def questions(paths: tuple[str, ...]) -> Iterator[Question]:
         if path == "-":
             yield _question("-", sys.stdin.buffer.read())
         elif Path(path).is_dir():
-            for file in sorted(Path(path).glob("*.json")):
+            files = sorted(Path(path).glob("*.json"))
+            if not files:
+                raise ConfigurationError([f"EVENT: {path!r} has no .json file in it; name an event or a recording"])
+            for file in files:
                 yield _question(str(file), _content(file))
         else:
             yield _question(path, _content(Path(path)))

@@ -117,15 +117,23 @@ Answer: TypeAlias = Payload | Stream | Failure
 
 
 async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
-    """The whole payload, a stream's as well, which ends as soon as it is over ``limit`` bytes."""
+    """The whole payload, a stream's as well, which ends as soon as it is over Lambda's limit.
+
+    ``limit`` is that of who asks, in bytes. Below Lambda's own the function is told nothing:
+    Lambda has taken its answer.
+    """
     if isinstance(answer, Payload):
         return answer.body if len(answer.body) <= limit else too_large(limit)
+    most = max(limit, BUFFERED_RESPONSE_LIMIT)
     collected = bytearray()
+    size = 0
     while piece := await answer.read():
-        collected += piece
-        if len(collected) > limit:
-            answer.fail(too_large(limit))
-    return answer.failure or bytes(collected)
+        size += len(piece)
+        if size <= limit:
+            collected += piece
+        if size > most:
+            answer.fail(too_large(most))
+    return answer.failure or (too_large(limit) if size > limit else bytes(collected))
 
 
 class Reply:

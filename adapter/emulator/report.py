@@ -32,8 +32,8 @@ class Visit:
 
     ``status`` and ``sent`` (body bytes) are what the client was sent. ``streamed`` are the body bytes of a streamed
     response, which are billed whether or not the client was there to see them. ``door`` names the front door, empty for
-    the Invoke APIs. ``broken_off``: the response has begun and was not completed, on purpose. ``mismatch`` says how the
-    modes of function and front door differ.
+    the Invoke APIs. ``refused``: no invocation came of it. ``broken_off``: the response has begun and was not
+    completed, on purpose. ``mismatch`` says how the modes of function and front door differ.
     """
 
     method: str
@@ -44,12 +44,14 @@ class Visit:
     first_byte: float | None = None
     duration: float = 0.0
     init: float | None = None
+    restore: float | None = None
     held: float = 0.0
     error_type: str = ""
     error_message: str = ""
     client_left: bool = False
     door: str = ""
     request_id: str = ""
+    refused: bool = False
     broken_off: bool = False
     mismatch: str = ""
 
@@ -70,7 +72,9 @@ class Terminal:
     def visit(self, visit: Visit) -> None:
         """The line of an invocation that is over."""
         if self._log is not None:
-            self._log.info("invocation", **visit_fields(visit, self._prices, self._region))
+            is_bad = visit.status >= 500 or visit.broken_off or (visit.error_type and not visit.refused)
+            write = self._log.error if is_bad else self._log.info
+            write("invocation", **visit_fields(visit, self._prices, self._region))
             return
         parts = [self._request_line(visit), *details(visit)]
         parts += streaming_cost(visit.streamed, self._prices, self._region)
@@ -123,6 +127,7 @@ def visit_fields(visit: Visit, prices: PriceTable, region: str) -> dict[str, obj
         "ms": _milliseconds(visit.duration),
         "firstByteMs": _milliseconds(visit.first_byte),
         "initMs": _milliseconds(visit.init),
+        "restoreMs": _milliseconds(visit.restore),
         "heldMs": _milliseconds(visit.held or None),
         "billedBytes": billed or None,
         "cost": prices.cost(visit.streamed, region) if billed else None,
@@ -147,6 +152,8 @@ def details(visit: Visit) -> list[str]:
     parts.append(f"total {duration_text(visit.duration)}")
     if visit.init is not None:
         parts.append(f"cold start, init {duration_text(visit.init)}")
+    if visit.restore is not None:
+        parts.append(f"restored, {duration_text(visit.restore)}")
     if visit.held:
         parts.append(f"held back by the cap {duration_text(visit.held)}")
     if visit.client_left:

@@ -139,7 +139,7 @@ class RuntimeApi:
         call = self._environment.call(request_id)
         mode = first(exchange.headers, "lambda-runtime-function-response-mode")
         if call is None:
-            refuse(exchange, UNKNOWN_REQUEST_ID)
+            self._dismiss(exchange)
         elif not self._environment.step(request_id, Step.RESPONSE):
             refuse(exchange, self._wrong_state("InvocationResponse"))
         else:
@@ -155,13 +155,21 @@ class RuntimeApi:
         request_id = _request_id(exchange)
         call = self._environment.call(request_id)
         if call is None:
-            refuse(exchange, UNKNOWN_REQUEST_ID)
+            self._dismiss(exchange)
             return
         why = await _reported_failure(exchange)
         if self._environment.step(request_id, Step.ERROR, why):
             accept(exchange)
         else:
             refuse(exchange, self._wrong_state("InvocationErrorResponse"))
+
+    def _dismiss(self, exchange: Exchange) -> None:
+        """Answer whoever is done with an invocation that is not here."""
+        if self._environment.lifecycle.phase is Phase.SHUTDOWN:
+            # Its time was up, which its caller has been told; a refusal would read like a second failure.
+            accept(exchange)
+        else:
+            refuse(exchange, UNKNOWN_REQUEST_ID)
 
     def _wrong_state(self, goal: str) -> Refusal:
         state = _STATES[self._environment.lifecycle.phase]
@@ -205,7 +213,8 @@ async def _stream(exchange: Exchange, call: Call) -> Refusal | None:
     # A front door may still be reading what a client that is gone has left.
     await asyncio.wait((stream.ended, exchange.hung_up), return_when=asyncio.FIRST_COMPLETED)
     if stream.failure is not None and stream.failure.error_type == RESPONSE_TOO_LARGE:
-        return TOO_LARGE
+        status, error_type, message = TOO_LARGE
+        return status, error_type, stream.failure.message or message
     if not exchange.body.ended:
         # A timeout: the environment is about to end, and nothing of it is told anything.
         await asyncio.shield(exchange.hung_up)

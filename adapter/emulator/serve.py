@@ -42,7 +42,7 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int
         load_prices(config.price_table),
         config.region,
         color=False if environ.get("NO_COLOR") else None,
-        log=Log(format="json") if config.log_format == "json" else None,
+        log=Log(format="json", level=config.log_level) if config.log_format == "json" else None,
     )
     settings = function_settings(config, command)
     what = programs(config, environ, command)
@@ -59,7 +59,12 @@ async def _serve(config: Config, terminal: Terminal, what: Programs, function_se
     in_block = config.invocation_log == "cloudwatch"
     folder = _app_folder(config)
     function = LocalFunction(launch, function_settings, terminal.notice, terminal.line if in_block else _nowhere)
-    visit = _without_line if in_block else terminal.visit
+
+    def visit(visit: Visit) -> None:
+        # The block has its own words for every invocation, and none for what became no invocation.
+        if config.access_log and (visit.refused or not in_block):
+            terminal.visit(visit)
+
     async with (
         open_services(config, settings, function, terminal.notice, visit, faults=plan),
         asyncio.TaskGroup() as group,
@@ -126,10 +131,6 @@ def extensions(folder: str) -> dict[str, Path]:
 
 def _nowhere(_line: str) -> None:
     """The block is not shown."""
-
-
-def _without_line(_visit: Visit) -> None:
-    """The block says it."""
 
 
 def _signal_received() -> asyncio.Future[int]:

@@ -73,3 +73,4 @@ async def open_services(
                 yield
             finally:
                 background.drop()
+                entrance.end()

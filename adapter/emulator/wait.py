@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 # How long between two questions, and how long for one of them, in seconds.
 _PAUSE = 0.05
 _PATIENCE = 2.0
+# How long it is waited for without a word, in seconds: it may have been started just now.
+_SILENCE = 1.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def wait_for_dev(config: Config) -> int:
     """Wait until an ``adapter dev`` answers, as long as an app may take to be ready; exit code 1 if none does.
 
-    Where it has to wait a line says for what, and another one at the end why it was in vain. Raises ConfigurationError
-    where it cannot be known which port to ask.
+    Where it has to wait for long a line says for what, and another one at the end why it was in vain. Raises
+    ConfigurationError where it cannot be known which port to ask.
     """
     settings = UrlSettings(config)
     if not settings.invoke_port:
@@ -33,13 +35,14 @@ def wait_for_dev(config: Config) -> int:
     host = _EVERYWHERE.get(settings.host, settings.host)
     where = f"{host}:{settings.invoke_port}"
     patience = config.readiness_timeout
-    give_up = time.monotonic() + patience
+    begun = time.monotonic()
+    give_up = begun + patience
     said = False
     while problem := _ask(host, settings.invoke_port):
         if time.monotonic() >= give_up:
             _say(f"gave up after {patience:g} s: {where}: {problem}; start adapter dev, or name its --invoke-port")
             return 1
-        if not said:
+        if not said and time.monotonic() >= begun + _SILENCE:
             said = True
             _say(f"up to {patience:g} s (--readiness-timeout) for the Invoke APIs on {where}: {problem}")
         time.sleep(_PAUSE)

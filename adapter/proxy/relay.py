@@ -278,7 +278,9 @@ class Relay:
         headers = [("content-type", "application/json")]
         if isinstance(error, AppNotServing):
             headers.append(("retry-after", RETRY_AFTER))
-        exchange.respond(error.status, headers, json.dumps(body).encode() + b"\n")
+        text = json.dumps(body).encode() + b"\n"
+        visit.own = 0 if exchange.method == "HEAD" else len(text)
+        exchange.respond(error.status, headers, text)
 
     def _who_left(self) -> str:
         return "cut off, the proxy ends" if self._is_cutting() else "client left"
@@ -318,13 +320,15 @@ class _Response:
 class _Visit:
     """What is known of a request so far, for its line in the log and for the metrics."""
 
-    __slots__ = ("arrived", "error", "first_byte", "held", "reason", "request_id", "sent", "status")
+    __slots__ = ("arrived", "error", "first_byte", "held", "own", "reason", "request_id", "sent", "status")
 
     def __init__(self, exchange: Exchange) -> None:
         self.arrived = monotonic()
         self.first_byte = 0.0
         self.held = 0.0
         self.sent = 0
+        # Body bytes of an answer that is the proxy's and not the app's.
+        self.own = 0
         self.status = 0
         self.error = ""
         self.reason = ""
@@ -337,7 +341,7 @@ class _Visit:
             "method": exchange.method,
             "path": path_alone(exchange.target),
             "status": self.status,
-            "bytes": self.sent,
+            "bytes": self.sent + self.own,
             "ms": round((monotonic() - self.arrived) * 1000, 1),
         }
         if self.held:

@@ -21,7 +21,7 @@ from adapter.errors import ConfigurationError
 from adapter.http_server import HttpServer, Limits, listen
 from adapter.parse import NO_LIMIT
 from adapter.port_owner import port_owner
-from adapter.ports import split_address
+from adapter.ports import address_text, next_free_port, split_address
 from adapter.proxy.admin import Admin
 from adapter.proxy.app_keeper import APP_GRACE, AppKeeper
 from adapter.proxy.metrics import Metrics
@@ -60,6 +60,7 @@ class Proxy:
         self._config = config
         self._listen = listen
         self._log = log
+        self._port = port
         self._draining = False
         self._is_cutting = False
         self._metrics = Metrics()
@@ -72,8 +73,7 @@ class Proxy:
     def run(self) -> int:
         """Serve until told to end or until the app is gone; the exit code. Raises ConfigurationError."""
         try:
-            listener = self._bind(self._listen, "listen")
-            admin = None if self._config.admin is None else self._bind(split_address(self._config.admin), "admin")
+            listener, admin = self._listeners()
             with asyncio.Runner() as runner:
                 return runner.run(self._live(listener, admin))
         finally:
@@ -99,7 +99,9 @@ class Proxy:
             admin = HttpServer(Admin(self._metrics, self._problem).serve, group)
             ending = _Ending(keeper)
             try:
-                self._announce(listener.getsockname()[1], str(self._upstream))
+                self._announce(listener, str(self._upstream))
+                if admin_listener is not None:
+                    self._log.info(f"/healthz, /readyz and /metrics on {_url(admin_listener)}")
                 keeping = group.create_task(keeper.keep())
                 await server.start(listener)
                 if admin_listener is not None:
@@ -156,23 +158,32 @@ class Proxy:
         self._is_cutting = True
         server.abort()
 
-    def _bind(self, address: tuple[str, int], option: str) -> socket:
-        host, port = address
-        try:
-            return listen(host, port)
-        except OSError as error:
-            owner = port_owner(port)
-            by = f" by {owner}" if owner else ""
-            # asyncio and socket repeat the address in the error's own text.
-            is_taken = error.errno == errno.EADDRINUSE
-            reason = f"is taken{by}" if is_taken else f"cannot be listened on: {_os_reason(error)}"
-            other = f"{host}:{port % 65535 + 1}" if is_taken else f"127.0.0.1:{port}"
-            flag = self._config.options[option].flag
-            raise ConfigurationError(
-                [f"{flag}: {host}:{port} {reason}; give another address, for example {flag} {other}"]
-            ) from error
+    def _listeners(self) -> tuple[socket, socket | None]:
+        """The sockets for requests and for the admin, if that is wanted. Raises ConfigurationError with every clash."""
+        wanted = {"listen": self._listen}
+        if self._config.admin is not None:
+            wanted["admin"] = split_address(self._config.admin)
+        opened: dict[str, socket] = {}
+        mistakes: list[str] = []
+        given = {port for _, port in wanted.values()} | {self._port}
+        for option, (host, port) in wanted.items():
+            try:
+                opened[option] = listen(host, port)
+            except OSError as error:
+                flag = str(self._config.options[option].flag)
+                reason, other = _way_out(error, host, port, frozenset(given))
+                given.add(other[1])
+                example = f"{flag} {address_text(*other)}"
+                mistakes.append(
+                    f"{flag}: {address_text(host, port)} {reason}; give another address, for example {example}"
+                )
+        if mistakes:
+            for listener in opened.values():
+                listener.close()
+            raise ConfigurationError(mistakes)
+        return opened["listen"], opened.get("admin")
 
-    def _announce(self, listening: int, upstream: str) -> None:
+    def _announce(self, listener: socket, upstream: str) -> None:
         """What is in force and how to change it, in one line that nobody can miss."""
         mode = "buffered"
         if self._config.invoke_mode != "buffered":
@@ -185,7 +196,22 @@ class Proxy:
                 )
             bound = "" if limit == NO_LIMIT else f", at most {size_text(limit)} (--stream-limit)"
             mode = f"responses are streamed, {cap}{bound}"
-        self._log.info(f"proxy on http://{self._listen[0]}:{listening} to the app at {upstream}: {mode}")
+        everywhere = " (all addresses of this machine)" if self._listen[0] in ("0.0.0.0", "::") else ""
+        self._log.info(f"proxy on {_url(listener)}{everywhere} to the app at {upstream}: {mode}")
+
+
+def _way_out(error: OSError, host: str, port: int, given: frozenset[int]) -> tuple[str, tuple[str, int]]:
+    """Why the address cannot be had, and another one that can."""
+    if error.errno != errno.EADDRINUSE:
+        # asyncio and socket repeat the address in the error's own text.
+        return f"cannot be listened on: {_os_reason(error)}", ("127.0.0.1", port)
+    owner = port_owner(port)
+    return f"is taken by {owner}" if owner else "is taken", (host, next_free_port(host, port, given))
+
+
+def _url(listener: socket) -> str:
+    host, port, *_ = listener.getsockname()
+    return f"http://{address_text(host, port)}"
 
 
 def _os_reason(error: OSError) -> str:

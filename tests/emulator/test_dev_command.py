@@ -25,9 +25,10 @@ MIB = 1024 * 1024
 class Dev:
     """A running ``adapter dev`` whose function URL is on ``port``."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[str], port: int, invoke_port: int) -> None:
         self.process = process
         self.port = port
+        self.invoke_port = invoke_port
 
     def line(self, *words: str) -> str:
         """The next line of its output with all of ``words`` in it."""
@@ -65,13 +66,13 @@ def free_port() -> int:
 @contextmanager
 def dev(*options: str, command: list[str] | None = None, port: int | None = None) -> Iterator[Dev]:
     """``adapter dev`` with the FastAPI example, or with ``command``."""
-    port = port or free_port()
+    port, invoke_port = port or free_port(), free_port()
     app = [*app_command("fastapi"), "--log-level", "warning"]
     arguments = [
         "--port",
         str(port),
         "--invoke-port",
-        "0",
+        str(invoke_port),
         "--app-dir",
         str(app_dir("fastapi")),
         *options,
@@ -82,7 +83,7 @@ def dev(*options: str, command: list[str] | None = None, port: int | None = None
         [sys.executable, "-I", "-m", "adapter", "dev", *arguments], stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            yield Dev(process, port)
+            yield Dev(process, port, invoke_port)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -288,3 +289,44 @@ def test_a_mistake_is_one_line_and_exit_code_2(options: list[str], words: list[s
         (line,) = running.process.stderr.read().splitlines()
         assert running.process.wait() == 2
         assert [word for word in words if word not in line] == []
+
+
+def test_a_refused_invocation_has_a_line_beside_cloudwatchs_block_as_well() -> None:
+    flags = ["--invocation-log", "cloudwatch", "--fault", "throttle@x-fault", "--app-port", str(free_port())]
+    with serving(*flags) as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port)
+        connection.request("GET", "/", headers={"X-Fault": "1"})
+        assert connection.getresponse().status == 429
+        connection.close()
+        assert "TooManyRequestsException" in running.line("GET / 429")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(["--no-access-log"], id="text"),
+        pytest.param(["--no-access-log", "--log-format", "json"], id="json"),
+        pytest.param(["--log-level", "fatal", "--log-format", "json"], id="level"),
+    ],
+)
+def test_lines_of_invocations_can_be_turned_off(flags: list[str]) -> None:
+    """The runtime says nothing of them either."""
+    with dev(*flags) as running:
+        wait = ["dev", "--wait", "--port", str(running.port), "--invoke-port", str(running.invoke_port)]
+        subprocess.run([sys.executable, "-I", "-m", "adapter", *wait], check=True)
+        assert running.get("/status/200")[0] == 200
+        _, rest = running.end(signal.SIGINT)
+    assert "/status/200" not in rest
+
+
+def test_a_slip_of_the_placeholder_is_warned_of_by_dev() -> None:
+    with dev(command=[sys.executable, "-c", "", "{prot}"]) as running:
+        assert running.line("did you mean {port}") == (
+            "adapter dev: CMD: {prot} stays as it is; did you mean {port}, which stands for a free port?\n"
+        )
+
+
+def test_a_folder_and_a_program_that_are_not_there_are_told_together() -> None:
+    with dev("--app-dir", "/no/such/folder", command=["no-such-program"]) as running:
+        running.line("--app-dir: '/no/such/folder' is not a folder")
+        running.line("CMD: 'no-such-program' is no program")

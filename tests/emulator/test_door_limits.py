@@ -199,3 +199,18 @@ async def test_a_gateway_does_not_wait_for_ever_and_the_function_goes_on(door: s
 def test_the_gateways_wait_as_long_as_they_say() -> None:
     waits = {name: rules.response_timeout for name, rules in DOORS.items() if rules.response_timeout}
     assert waits == {"http-api": 30, "rest-api": 29}
+
+
+async def test_what_is_too_much_for_the_load_balancer_alone_is_not_held_against_the_function() -> None:
+    refusals: list[int] = []
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        while True:
+            upload = await runtime.stream(await runtime.next())
+            await upload.write(prelude() + bytes(2 * MIB))
+            refusals.append((await upload.end()).status)
+
+    async with local_lambda(script, front_doors="alb", invoke_mode="response_stream") as local:
+        assert (await local.request("GET", "/")).status == 502
+        await local.reports.get()
+    assert refusals == [202]

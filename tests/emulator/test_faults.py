@@ -9,10 +9,12 @@ import time
 import pytest
 
 from adapter.config import load
+from adapter.emulator.entrance import Ending
 from adapter.emulator.faults import Fault, FaultPlan, Kind, parse_faults
 from adapter.emulator.services import fault_plan
 from adapter.errors import ConfigurationError
 from tests.emulator.scripted import Handed, ScriptedRuntime, local_lambda, prelude
+from tests.scripted_app import PATIENCE
 
 PIECES = [b"a" * 1000, b"b" * 1000, b"c" * 1000]
 BODY = b"".join(PIECES)
@@ -39,6 +41,7 @@ def test_a_fault_is_written_as_kind_amount_rate_and_header(text: str, expected: 
     [
         pytest.param("explode", "use one of delay, throttle, kill", id="kind"),
         pytest.param("throttle=1", "takes none", id="amount-where-there-is-none"),
+        pytest.param("kil=1MB", r"did you mean kill\?", id="slip"),
         pytest.param("delay=soon", "is not a duration", id="seconds"),
         pytest.param("kill=all", "is not a size", id="size"),
         pytest.param("kill:often", "a share such as 0.1 or 10%", id="rate"),
@@ -194,3 +197,35 @@ async def test_only_requests_with_the_header_are_struck() -> None:
         assert (await local.request("GET", "/")).complete
         assert not (await local.request("GET", "/", b"", {"X-Fault": "1"})).complete
         assert (await local.request("GET", "/")).complete
+
+
+@pytest.mark.parametrize("faults", ["fill", "fill,truncate=1GB"])
+async def test_what_is_added_to_a_stream_ends_with_the_emulator(faults: str) -> None:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group, local_lambda(stream, faults=faults) as local:
+        asking = group.create_task(local.request("GET", "/"))
+        await local.reports.get()
+    assert not asking.result().complete
+    visit = local.visits.get_nowait()
+    assert (visit.error_type, visit.broken_off) == ("Emulator.Stopped", True)
+
+
+async def test_a_stream_that_a_narrow_cap_holds_back_ends_with_the_emulator() -> None:
+    async with (
+        asyncio.timeout(PATIENCE),
+        asyncio.TaskGroup() as group,
+        local_lambda(stream, faults="fill", bandwidth="32KB+32KB") as local,
+    ):
+        asking = group.create_task(local.request("GET", "/"))
+        await local.reports.get()
+    assert not asking.result().complete
+    # The cap was not waited for, at the end of which the visit would be over.
+    assert local.visits.empty()
+
+
+async def test_a_delay_ends_with_the_emulator() -> None:
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+        ending = Ending()
+        delay = group.create_task(ending.wait(600))
+        await asyncio.sleep(0)
+        assert not delay.done()
+        ending.begin()

@@ -55,6 +55,14 @@ async def echo(runtime: ScriptedRuntime) -> int:
         await runtime.respond(handed, json.dumps(seen).encode())
 
 
+def each_answers(payload: bytes) -> Script:
+    async def script(runtime: ScriptedRuntime) -> int:
+        while True:
+            await runtime.respond(await runtime.next(), payload)
+
+    return script
+
+
 async def fail(runtime: ScriptedRuntime) -> int:
     while True:
         await runtime.fail(await runtime.next(), "Function.Broken", "it broke")
@@ -256,10 +264,52 @@ async def test_recordings_are_asked_again_and_compared(tmp_path: Path) -> None:
         file = only_file(tmp_path)
         once, again = [await invoke(local, str(file)) for _ in range(2)]
         assert once.err == f"adapter: {file}: the answer is the recorded one\n"
-        assert again.err == f"adapter: {file}: the answer differs from the recorded one\n"
+        assert again.err == (
+            f"adapter: {file}: the answer differs from the recorded one: the body at byte 0 (5 bytes instead of 4)\n"
+        )
+        assert (once.code, again.code) == (0, 1)
         assert once.out == prelude() + b"same"
         # A recorded stream is asked for as a stream.
         assert (await local.visit()).method == "InvokeWithResponseStream"
+
+
+async def test_read_together_the_payload_and_what_is_said_of_it_are_two_lines(tmp_path: Path) -> None:
+    record = {"adapterRecording": 1, "event": {}, "answer": {"kind": "payload", "bytes": 2, "body": "{}"}}
+    (tmp_path / "1.json").write_text(json.dumps(record))
+
+    async with local_lambda(each_answers(b"{}")) as local:
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-I", "-m", "adapter", "invoke", str(tmp_path / "1.json")],
+            env=environ() | {"ADAPTER_INVOKE_PORT": str(local.invoke_port)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+    assert out.decode().splitlines() == ["{}", f"adapter: {tmp_path / '1.json'}: the answer is the recorded one"]
+
+
+async def test_without_a_reader_it_ends_silently_as_any_filter() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    async with local_lambda(echo) as local:
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-I", "-m", "adapter", "invoke", "-"],
+            env=environ() | {"ADAPTER_INVOKE_PORT": str(local.invoke_port)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=write_end,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(write_end)
+        _, err = await process.communicate(b"{}")
+    assert (process.returncode, err) == (141, b"")
+
+
+async def test_a_front_door_is_told_from_an_invoke_api() -> None:
+    async with local_lambda(each_answers(b'{"statusCode": 404}'), invoke_mode="buffered") as local:
+        endpoint = f"http://127.0.0.1:{local.port}"
+        done = await adapter("invoke", "--endpoint", endpoint, "-", given=b"{}")
+    assert done.code == 1
+    assert done.err.startswith(f"adapter: {endpoint} is no Invoke API: it answers 404. ")
 
 
 async def test_an_event_is_written_for_a_pipe(tmp_path: Path) -> None:

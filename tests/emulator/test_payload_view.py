@@ -54,9 +54,13 @@ def test_what_is_no_response_is_not_held_back() -> None:
     [
         pytest.param(b'{"statusCode": 200, "body": "hi"}', b"hi", id="text"),
         pytest.param(b'{"statusCode": 200, "body": "AP8=", "isBase64Encoded": true}', b"\0\xff", id="binary"),
+        pytest.param(
+            b'{"statusCode": 200, "body": "' + b"x" * 2_000_000 + b'"}', b"x" * 2_000_000, id="longer-than-a-prelude"
+        ),
         pytest.param(b'{"statusCode": "x"}', b'{"statusCode": "x"}', id="no-response"),
         pytest.param(b'{"batchItemFailures": []}', b'{"batchItemFailures": []}', id="an-answer-to-no-request"),
     ],
 )
 def test_the_body_of_a_whole_response_is_taken_out_on_demand(payload: bytes, body: bytes) -> None:
-    assert shown([payload], decodes_whole=True) == ("", body)
+    pieces = [payload[at : at + 65536] for at in range(0, len(payload), 65536)]
+    assert shown(pieces, decodes_whole=True) == ("", body)

@@ -17,6 +17,7 @@ import pytest
 from tests.apps import app_command, app_dir
 from tests.e2e.local_lambda import LocalLambda, local_lambda
 from tests.e2e.output import PATIENCE
+from tests.unused_port import unused_port
 
 APP = """
 import http.server, os, sys, time
@@ -227,15 +228,23 @@ def test_scripts_can_wait_until_it_answers(app: Path) -> None:
         there = [*wait, "--invoke-port", port]
         done = subprocess.run(there, check=False, capture_output=True, text=True, timeout=PATIENCE)
         assert (done.returncode, done.stderr) == (0, "")
-    gone = [*wait, "--invoke-port", port, "--readiness-timeout", "0.2"]
+    gone = [*wait, "--invoke-port", port, "--readiness-timeout", "1.2"]
     done = subprocess.run(gone, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "adapter dev --wait: up to 0.2 s (--readiness-timeout) for the Invoke APIs on "
+        "adapter dev --wait: up to 1.2 s (--readiness-timeout) for the Invoke APIs on "
         f"127.0.0.1:{port}: nobody listens there",
-        f"adapter dev --wait: gave up after 0.2 s: 127.0.0.1:{port}: nobody listens there; "
+        f"adapter dev --wait: gave up after 1.2 s: 127.0.0.1:{port}: nobody listens there; "
         "start adapter dev, or name its --invoke-port",
     ]
+
+
+def test_whoever_waits_for_a_moment_says_nothing_of_it() -> None:
+    wait = [sys.executable, "-I", "-m", "adapter", "dev", "--wait", "--readiness-timeout", "0.2"]
+    port = str(unused_port())
+    done = subprocess.run([*wait, "--invoke-port", port], check=False, capture_output=True, text=True, timeout=PATIENCE)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("adapter dev --wait: gave up after 0.2 s")
 
 
 def test_in_a_thousand_invocations_of_twenty_clients_none_is_lost_and_none_is_mixed_up() -> None:

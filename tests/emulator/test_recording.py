@@ -129,22 +129,38 @@ def response(date: str, body: str, status: int = 200) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("recorded", "received", "same"),
+    ("recorded", "received", "difference"),
     [
-        pytest.param(b"raw", b"raw", True, id="bytes"),
-        pytest.param(b"raw", b"row", False, id="other-bytes"),
-        pytest.param(b'{"a": 1}', b'{"a":1}', False, id="json-that-is-no-response"),
-        pytest.param(response("then", "x"), response("now", "x"), True, id="other-headers"),
-        pytest.param(response("then", "x"), response("now", "y"), False, id="other-body"),
-        pytest.param(response("then", "x"), response("now", "x", 201), False, id="other-status"),
-        pytest.param(prelude(headers={"date": "then"}) + b"x", prelude() + b"x", True, id="other-headers-streamed"),
-        pytest.param(prelude() + b"x", prelude() + b"y", False, id="other-body-streamed"),
+        pytest.param(b"raw", b"raw", "", id="bytes"),
+        pytest.param(b"raw", b"row", "the body at byte 1 (3 bytes instead of 3)", id="other-bytes"),
+        pytest.param(b"raw", b"ra", "the body at byte 2 (2 bytes instead of 3)", id="less"),
+        pytest.param(b'{"a": 1}', b'{"a":1}', "the body at byte 5 (7 bytes instead of 8)", id="no-response"),
+        pytest.param(response("then", "x"), response("now", "x"), "", id="other-header-values"),
+        pytest.param(
+            response("then", "x"), response("now", "y"), "the body at byte 0 (1 bytes instead of 1)", id="other-body"
+        ),
+        pytest.param(response("then", "x"), response("now", "x", 201), "status 201 instead of 200", id="other-status"),
+        pytest.param(response("then", "x"), b"x", "status none instead of 200; without date", id="no-response-now"),
+        pytest.param(
+            prelude(headers={"date": "then"}) + b"x",
+            prelude(headers={"etag": "1"}) + b"x",
+            "without date; with etag",
+            id="other-header-names-streamed",
+        ),
+        pytest.param(
+            prelude() + b"x", prelude() + b"y", "the body at byte 0 (1 bytes instead of 1)", id="other-body-streamed"
+        ),
     ],
 )
-def test_status_and_body_make_an_answer_the_recorded_one(
-    tmp_path: Path, recorded: bytes, received: bytes, same: bool
+def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
+    tmp_path: Path, recorded: bytes, received: bytes, difference: str
 ) -> None:
     answer = {"kind": "payload", "bytes": len(recorded), "body": recorded.decode()}
     (tmp_path / "1.json").write_text(json.dumps({"adapterRecording": 1, "event": {}, "answer": answer}))
     (question,) = questions((str(tmp_path),))
-    assert question.has_answer(received) is same
+    assert question.difference(received) == difference
+
+
+def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"EVENT: '.*' has no \.json file in it"):
+        list(questions((str(tmp_path),)))

@@ -35,6 +35,7 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
             id="ordinary",
         ),
         pytest.param({"init": 0.64}, ["0 B", "total 0 ms", "cold start, init 640 ms"], id="cold"),
+        pytest.param({"restore": 0.012}, ["0 B", "total 0 ms", "restored, 12 ms"], id="restored"),
         pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the cap 1.98 s"], id="held"),
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
         pytest.param({"mismatch": "a, b"}, ["0 B", "total 0 ms", "mismatch: a, b"], id="mismatch"),
@@ -153,7 +154,7 @@ def test_for_machines_an_invocation_has_fields() -> None:
     visit = Visit(
         method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, first_byte=0.0012, duration=0.5, door="alb"
     )
-    visit.request_id, visit.init, visit.held = "r-1", 0.25, 0.1
+    visit.request_id, visit.init, visit.held, visit.restore = "r-1", 0.25, 0.1, 0.05
     visit.error_type, visit.error_message, visit.broken_off, visit.mismatch = "E", "why", True, "m"
     assert visit_fields(visit, PRICES, "us-east-1") == {
         "requestId": "r-1",
@@ -165,6 +166,7 @@ def test_for_machines_an_invocation_has_fields() -> None:
         "ms": 500.0,
         "firstByteMs": 1.2,
         "initMs": 250.0,
+        "restoreMs": 50.0,
         "heldMs": 100.0,
         "billedBytes": 2 * MIB,
         "cost": pytest.approx(0.008 * 2 / 1024),
@@ -207,3 +209,20 @@ def test_with_a_json_log_every_line_is_one_object(capfd: pytest.CaptureFixture[s
 def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:
     Terminal(PRICES, "us-east-1", color=False).notice("something happened")
     assert capsys.readouterr().err == "adapter dev: something happened\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "level"),
+    [
+        pytest.param({"status": 404}, "INFO", id="the-apps-own-answer"),
+        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "INFO", id="refused"),
+        pytest.param({"status": 503}, "ERROR", id="the-apps-own-failure"),
+        pytest.param({"status": 200, "error_type": "Function.X"}, "ERROR", id="function-error"),
+        pytest.param({"status": 200, "broken_off": True}, "ERROR", id="broken-off"),
+    ],
+)
+def test_for_machines_a_failed_invocation_is_an_error(
+    fields: dict[str, Any], level: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Terminal(PRICES, "us-east-1", log=Log(format="json")).visit(Visit(method="GET", target="/", **fields))
+    assert json.loads(capfd.readouterr().err)["level"] == level

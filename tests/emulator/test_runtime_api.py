@@ -15,7 +15,7 @@ from adapter.emulator.call import Call
 from adapter.emulator.changes import Changes
 from adapter.emulator.environment import Environment
 from adapter.emulator.lifecycle import Event, Progress
-from adapter.emulator.reply import Failure, Payload, Stream
+from adapter.emulator.reply import Failure, Payload, Stream, failure
 from adapter.emulator.runtime_api import RuntimeApi
 from adapter.payload.messages import Invocation
 from adapter.throttle import BUFFERED_RESPONSE_LIMIT
@@ -394,3 +394,23 @@ async def test_a_body_that_waits_to_be_asked_for_is_asked_for() -> None:
         assert (await client.response_head()).status == 100
         await client.send(b"{}")
         assert answer(await client.response()) == ACCEPTED
+
+
+@pytest.mark.parametrize("action", ["response", "error"])
+async def test_an_answer_after_the_time_is_up_is_no_second_failure(action: str) -> None:
+    async with bench() as b:
+        call, _ = await b.invoke("r-1")
+        b.environment.forget(call)
+        b.environment.advance(Event.SHUTDOWN)
+        late = await b.runtime.call("POST", f"/2018-06-01/runtime/invocation/r-1/{action}", b"{}")
+        assert answer(late) == ACCEPTED
+
+
+async def test_a_stream_over_the_limit_is_refused_with_that_limit() -> None:
+    async with bench() as b:
+        call, handed = await b.invoke()
+        upload = await b.runtime.stream(handed)
+        stream = await call.reply.answer()
+        assert isinstance(stream, Stream)
+        stream.fail(failure("Function.ResponseSizeTooLarge", "more than 20 bytes"))
+        assert (await upload.answer()).json()["errorMessage"] == "more than 20 bytes"

@@ -26,7 +26,8 @@ class ProxyProcess(LoggingProcess):
             arguments += ["--app-port", str(app_port)]
         super().__init__([*arguments, "--", *command] if command else arguments, environ or {})
         try:
-            found = _STARTED.search(self.wait_for_line("proxy on "))
+            self.start_line = self.wait_for_line("proxy on ")
+            found = _STARTED.search(self.start_line)
             assert found is not None
             self.port = int(found[1])
             if waits:

@@ -227,3 +227,22 @@ async def test_a_client_that_left_is_named_in_its_line(app: ScriptedApp) -> None
             await asyncio.to_thread(app.wait_for_request)
         line = await asyncio.to_thread(proxy.wait_for_line, "path=/wait")
     assert 'error="client left"' in line
+
+
+async def test_it_says_where_the_admin_listener_is(app: ScriptedApp) -> None:
+    with ProxyProcess("--admin", "127.0.0.1:0", app_port=app.port, waits=False) as proxy:
+        line = proxy.wait_for_line("/healthz, /readyz and /metrics on http://127.0.0.1:")
+        port = int(line.rstrip().rpartition(":")[2].split()[0])
+        assert (await ask(port, get("/healthz"))).status == 200
+
+
+async def test_it_says_that_all_addresses_are_served(app: ScriptedApp) -> None:
+    with ProxyProcess("--listen", "0", app_port=app.port, waits=False) as proxy:
+        assert "(all addresses of this machine)" in proxy.start_line
+
+
+async def test_the_line_counts_the_bytes_of_the_proxys_own_answers(app: ScriptedApp) -> None:
+    app.replies["/garbage"] = b"nonsense"
+    with ProxyProcess(app_port=app.port) as proxy:
+        answer = await ask(proxy.port, get("/garbage"))
+        assert f" status=502 bytes={len(answer.body)} " in proxy.wait_for_line("request requestId")
