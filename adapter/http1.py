@@ -76,8 +76,6 @@ class ResponseReader:
         "_chunk_state",
         "_framing",
         "_interim_bytes",
-        "_last_size",
-        "_last_size_line",
         "_pending",
         "_remaining",
         "_trailer_bytes",
@@ -96,8 +94,6 @@ class ResponseReader:
         # Bytes of an unfinished head or line.
         self._pending = b""
         self._interim_bytes = 0
-        self._last_size_line = b""
-        self._last_size = 0
         self._trailer_bytes = 0
         self.head: ResponseHead | None = None
         self.interim: list[ResponseHead] = []
@@ -228,17 +224,19 @@ class ResponseReader:
         line = bytes(data[:_SHORT_LINE])
         while newline := line.find(b"\n") + 1:
             size_line = line[:newline]
-            # Nearly all chunks of a stream have one size.
-            if size_line != self._last_size_line:
-                if not size_line.endswith(b"\r\n"):
-                    break
-                self._last_size = _chunk_size(size_line[:-2])
-                self._last_size_line = size_line
-            start = used + newline
-            end = start + self._last_size
+            if not size_line.endswith(b"\r\n"):
+                break
+            size = _chunk_size(size_line[:-2])
+            start, end = used + newline, used + newline + size
+            # Nearly all chunks of a stream have one size: then this is between two of them.
+            between = b"\r\n" + size_line
+            while size and data[end : end + len(between)] == between:
+                pieces.append(data[start:end])
+                used = end + 2
+                start, end = end + len(between), end + len(between) + size
             ahead = bytes(data[end : end + 2 + _SHORT_LINE])
             # The empty chunk is the last one.
-            if end == start or not ahead.startswith(b"\r\n"):
+            if not size or not ahead.startswith(b"\r\n"):
                 break
             pieces.append(data[start:end])
             used = end + 2
