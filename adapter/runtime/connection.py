@@ -16,6 +16,7 @@ from time import monotonic, time
 
 from adapter.errors import AppTimeout
 from adapter.http1 import ResponseReader
+from adapter.runtime.signals import run_handlers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -260,6 +261,7 @@ class Connection:
             self._send_until_readable()
         if self.deadline is None:
             # The read itself waits.
+            run_handlers()
             return
         self._wait(POLLIN)
 
@@ -272,6 +274,7 @@ class Connection:
 
     def _poll(self, events: int) -> int:
         """The same; 0 past the deadline."""
+        run_handlers()
         timeout = None if self.deadline is None else max(0.0, self.deadline - monotonic()) * 1000
         self._poller.modify(self._socket, events)
         ready = self._poller.poll(timeout)

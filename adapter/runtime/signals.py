@@ -21,6 +21,13 @@ else:
     import _signal as signal
 
 
+def run_handlers() -> None:
+    """Have the handlers run of signals that came before this call, which plain Python does on entering a function.
+
+    Compiled code does not, and a system call that waits is interrupted only by signals that come while it waits.
+    """
+
+
 class Signals:
     """Installed once, in the main thread. ``received`` is the first ending signal, or None.
 
