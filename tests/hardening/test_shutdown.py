@@ -133,7 +133,7 @@ def test_an_idle_runtime_ends_within_its_share(command: list[str], code: int) ->
     figures.show("shutdown, runtime idle", f"exit {statistics.median(seconds) * 1000:.0f} ms after SIGTERM, with {app}")
 
 
-@pytest.mark.parametrize("slots", [1, 32])
+@pytest.mark.parametrize("slots", [1, 8])
 def test_a_runtime_in_mid_stream_ends_its_streams_with_error_trailers_within_its_share(slots: int) -> None:
     environ = {"AWS_LWA_INVOKE_MODE": "response_stream", "AWS_LAMBDA_MAX_CONCURRENCY": str(slots)}
     seconds: list[float] = []
