@@ -38,14 +38,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     except ConfigurationError as error:
         return _refuse(error, environ)
 
-    descriptors = None
-    if listen is not None:
-        import resource  # the runtime does not need it
-
-        # Before there can be any.
-        adopt_orphans()
-        # What the proxy allows itself later is not for the app: there are programs that cannot bear many.
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    descriptors = None if listen is None else _prepare_for_proxy()
 
     def start_app() -> AppProcess:
         return AppProcess(
@@ -81,6 +74,15 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         return Proxy(config, listen=listen, port=port, process=process, start=start_app, log=log).run()
     except ConfigurationError as error:
         return _refuse(error, environ)
+
+
+def _prepare_for_proxy() -> int:
+    """Adopt orphans, before there can be any; how many descriptors the app may have."""
+    import resource  # the runtime does not need it
+
+    adopt_orphans()
+    # What the proxy allows itself later is not for the app: there are programs that cannot bear many.
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _check_program(command: list[str], environ: Mapping[str, str], config: Config) -> None:
