@@ -38,7 +38,7 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 # The core, whose branches are all covered, in one process; the rest, most of it waiting for processes, in two.
-CORE_TESTS := tests/payload tests/test_http1.py tests/test_throttle.py
+CORE_TESTS := tests/payload tests/test_http1.py tests/test_limits.py tests/test_throttle.py
 
 unit: $(INSTALLED)
 	$(BIN)/coverage run -m pytest $(CORE_TESTS)

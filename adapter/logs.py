@@ -6,7 +6,6 @@ logging is not used: its import alone takes as long as the interpreter's start.
 
 from __future__ import annotations
 
-import json
 import os
 from select import PIPE_BUF, POLLOUT, poll
 from time import gmtime, strftime, time
@@ -32,6 +31,10 @@ class Log:
 
     def __init__(self, *, format: str = "text", level: str = "info", access: bool = True) -> None:
         self._json = format == "json"
+        if self._json:
+            # Now, while the app starts: it takes as long as all the rest of this process, and the first line is that of
+            # an invocation.
+            import json  # noqa: F401
         self._threshold = _LEVELS[level]
         self._lost = 0
         self._access = access and self._threshold <= _LEVELS["info"]
@@ -89,6 +92,8 @@ class Log:
 
     @staticmethod
     def _as_json(level: str, message: str, fields: dict[str, object]) -> str:
+        import json  # loaded with the first log of this format
+
         now = time()
         timestamp = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
         return json.dumps({"timestamp": timestamp, "level": level.upper(), "message": message, **fields}) + "\n"
@@ -111,4 +116,8 @@ def write_stderr(line: bytes) -> None:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return json.dumps(text) if not text or " " in text or '"' in text or "=" in text else text
+    if text and " " not in text and '"' not in text and "=" not in text:
+        return text
+    import json  # few values need quotes
+
+    return json.dumps(text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from adapter.throttle import Bandwidth, TokenBucket
+from adapter.throttle import TokenBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from adapter.limits import Bandwidth
 
 
 class Pacer:

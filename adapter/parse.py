@@ -5,7 +5,7 @@ The messages complete the sentence "NAME: 'text' …", so that a mistake names t
 
 from __future__ import annotations
 
-from adapter.throttle import (
+from adapter.limits import (
     LAMBDA_BANDWIDTH,
     MAX_BANDWIDTH,
     MIN_BANDWIDTH,

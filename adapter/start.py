@@ -8,7 +8,7 @@ import os
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError
 from adapter.ports import placeholder_warnings, resolve_app_port, resolve_listen
-from adapter.supervisor import AppProcess, adopt_orphans, hold_signals, release_signals
+from adapter.supervisor import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,16 +39,21 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         return _refuse(error, environ)
 
     descriptors = None if listen is None else _prepare_for_proxy()
+    lifeline = Lifeline()
 
     def start_app() -> AppProcess:
         return AppProcess(
             command,
             environ={**environ, "PORT": str(port)},
+            lifeline=lifeline,
             directory=config.app_dir,
             descriptors=descriptors,
         )
 
-    process = start_app() if command else None
+    try:
+        process = start_app() if command else None
+    except ConfigurationError as error:
+        return _refuse(error, environ)
 
     from adapter.logs import Log, write_stderr
 

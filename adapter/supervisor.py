@@ -1,28 +1,33 @@
 """The app's process: started before anything else, told of signals once, waited for by one owner.
 
 The app leads a process group of its own, so that a signal reaches all of it and only it; if the adapter dies without a
-word, the kernel kills the app. One daemon thread moves the app's stderr on to ours and keeps its last lines. Nobody
+word, the kernel kills that group. One daemon thread moves the app's stderr on to ours and keeps its last lines. Nobody
 waits long for that thread's end, since grandchildren may hold the pipe open for ever.
+
+The app is spawned (posix_spawn(3)) and not forked: a copy of a Python process takes 2 ms to become another program,
+and those are a part of every cold start. What such a child cannot do for itself is done here, around it.
 
 Until their handlers are there, signals are held back and not lost; PID 1 would never get them otherwise, since the
 kernel spares it every default action.
 
-This module is imported before the app runs, so whatever is slow to import is imported in the child or afterwards.
+This module is imported before the app runs, so whatever is slow to import is imported afterwards.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from _thread import allocate_lock, start_new_thread
 from time import monotonic
+
+from adapter.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from _thread import LockType
     from collections.abc import Callable, Iterator, Mapping
-    from typing import NoReturn
 else:
     # The built-in module beneath `signal`, whose import would cost a third of the interpreter's start.
     import _signal
@@ -33,17 +38,19 @@ STDERR_TAIL = 4096
 _STOP_POLL = 0.01
 # How long the last lines of an app that ended may take to arrive, in seconds; a grandchild may hold the pipe for ever.
 _LAST_WORDS = 0.2
-# The adapter's exit code for a mistake in its settings, of which CMD is one, and the shell's for a command that the
-# system refuses to run.
-_USAGE, _NOT_EXECUTABLE = 2, 126
+# What says that there is no descriptor, no process or no memory left, and nothing of the command.
+_EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 # Signals that end the adapter and with it the app.
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
 # Signals that mean something to the app and nothing to the adapter.
 PASSED_ON = (_signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
+# What Python ignores and other programs do not.
+_IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 # Linux, prctl(2).
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+# A folder may be ours to be in and not to read.
+_FOLDER_AS_SUCH = getattr(os, "O_PATH", os.O_RDONLY)
 # A process that is killed may leave children behind, which may have children of their own; that many rounds find them.
 _KILL_ROUNDS = 10
 
@@ -58,11 +65,37 @@ def release_signals() -> None:
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING + PASSED_ON)
 
 
+class Lifeline:
+    """Has the kernel kill the app's group when the adapter is gone, however it went. Does nothing but on Linux.
+
+    It is a pipe that nobody writes to. The app inherits ``descriptor``, the end for reading; the other end is the
+    adapter's alone and closed with it, which the kernel tells the group that owns the first by SIGKILL (F_SETSIG and
+    F_SETOWN, fcntl(2)). An app that closes descriptors which it does not know gives up the protection. (The usual
+    PR_SET_PDEATHSIG of prctl(2) covers one process of the group, and could only be set in a fork of this one.)
+    """
+
+    def __init__(self) -> None:
+        self.descriptor: int | None = None
+        if sys.platform == "linux":
+            self.descriptor, self._held = os.pipe()
+            os.set_inheritable(self.descriptor, True)
+
+    def tie(self, group: int) -> None:
+        """Let the process group ``group``, and no other any more, end with the adapter."""
+        if sys.platform == "linux" and self.descriptor is not None:
+            import fcntl  # the app runs already
+
+            fcntl.fcntl(self.descriptor, fcntl.F_SETOWN, -group)
+            fcntl.fcntl(self.descriptor, fcntl.F_SETSIG, _signal.SIGKILL)
+            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, os.O_ASYNC)
+
+
 class AppProcess:
     """The app that ``command`` starts. ``pid`` is also its process group.
 
-    ``descriptors`` is the soft limit that it gets, where ours has been changed meanwhile. Raises OSError where no
-    descriptor or no process is left for it.
+    The command is looked for on the adapter's own PATH. ``descriptors`` is the soft limit that it gets, where ours has
+    been changed meanwhile. Raises ConfigurationError where the command cannot be started, OSError where no descriptor,
+    no process or no memory is left for it.
     """
 
     def __init__(
@@ -70,28 +103,26 @@ class AppProcess:
         command: list[str],
         *,
         environ: Mapping[str, str],
+        lifeline: Lifeline,
         directory: str | None = None,
         descriptors: int | None = None,
     ) -> None:
-        parent = os.getpid()
-        read_end, write_end = os.pipe()
         # Whoever started the adapter may ignore SIGCHLD, and then the kernel forgets exit codes.
         if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
             _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-        # A signal that reached the child while it is still this program would be taken for one to the adapter.
-        mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING + PASSED_ON)
+        read_end, write_end = os.pipe()
         try:
-            pid = os.fork()
-            if pid == 0:
-                _become(command, environ, directory, descriptors=descriptors, stderr=write_end, parent=parent)
-        except OSError:
+            pid = _in_folder(
+                directory, lambda: _with_limit(descriptors, lambda: _spawn(command, environ, stderr=write_end))
+            )
+        except OSError as error:
             os.close(read_end)
-            raise
+            if error.errno in _EXHAUSTED:
+                raise
+            raise ConfigurationError(_mistakes(command, environ, directory, error)) from error
         finally:
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
             os.close(write_end)
-        # Also done by the child: whoever comes first, the group is there before it is used.
-        _ignore_os_error(lambda: os.setpgid(pid, pid))
+        _ignore_os_error(lambda: lifeline.tie(pid))
         self.pid = pid
         self._stderr = read_end
         self._tail = b""
@@ -250,67 +281,56 @@ def _read(path: str) -> str:
         return ""
 
 
-def _become(
-    command: list[str],
-    environ: Mapping[str, str],
-    directory: str | None,
-    *,
-    descriptors: int | None,
-    stderr: int,
-    parent: int,
-) -> NoReturn:
-    """In the child: turn into the app. Nothing of ours may run on if that fails."""
-    code = _NOT_EXECUTABLE
-    try:
-        os.setpgid(0, 0)
-        os.dup2(stderr, 2)
-        _restore_signals(parent)
-        if descriptors is not None:
-            _limit_descriptors(descriptors)
-        if directory is not None:
-            os.chdir(directory)
-        os.execvpe(command[0], command, environ)
-    except OSError as error:
-        from adapter.program import program_mistakes  # only a mistake needs it
-
-        mistakes = list(program_mistakes(command, environ, directory))
-        code = _USAGE if mistakes else _NOT_EXECUTABLE
-        reason = "; ".join(mistakes) or f"CMD: {command[0]!r} cannot be started: {error.strerror}"
-        os.write(2, f"adapter: {reason}\n".encode())
-    finally:
-        os._exit(code)
-
-
-def _restore_signals(parent: int) -> None:
-    """Undo what Python ignores and handles, and have the kernel kill this process when the adapter is gone."""
-    for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
-        _signal.signal(number, _signal.SIG_DFL)
-    for number in ENDING + PASSED_ON:
+def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> int:
+    """Start ``command``: its pid. Every other descriptor of ours closes by itself. Raises OSError."""
+    held_back = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+    return os.posix_spawnp(
+        command[0],
+        command,
+        environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, stderr, 2)],
+        setpgroup=0,
+        setsigmask=held_back - {*ENDING, *PASSED_ON},
         # What was ignored when the adapter came, as under nohup, stays ignored.
-        if callable(_signal.getsignal(number)):
-            _signal.signal(number, _signal.SIG_DFL)
-    release_signals()
-    if sys.platform == "linux":
-        _set_parent_death_signal(_signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(128 + _signal.SIGKILL)
+        setsigdef=_IGNORED_BY_PYTHON,
+    )
 
 
-def _set_parent_death_signal(number: int) -> None:
-    """Have the kernel send ``number`` to this process when its parent ends. Linux only."""
-    # The module beneath `ctypes`, which would keep the app from starting for another 2 ms.
-    import _ctypes
+def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
+    """``spawn()`` with ``folder`` as the working directory."""
+    if folder is None:
+        return spawn()
+    ours = os.open(".", _FOLDER_AS_SUCH)
+    try:
+        os.chdir(folder)
+        try:
+            return spawn()
+        finally:
+            os.fchdir(ours)
+    finally:
+        os.close(ours)
 
-    program = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None, this program itself, is for dlopen(3) alone
-    prctl = _ctypes.dlsym(program, "prctl")
-    _ctypes.call_function(prctl, (_PR_SET_PDEATHSIG, number))
 
-
-def _limit_descriptors(soft: int) -> None:
+def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:
+    """``spawn()`` with ``descriptors`` as the soft limit of open files."""
+    if descriptors is None:
+        return spawn()
     import resource  # the runtime, which is waited for, has no use for it
 
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
+    try:
+        return spawn()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _mistakes(command: list[str], environ: Mapping[str, str], directory: str | None, error: OSError) -> list[str]:
+    """Why ``command`` cannot be started."""
+    from adapter.program import program_mistakes  # only a mistake needs it
+
+    mistakes = list(program_mistakes(command, environ, directory))
+    return mistakes or [f"CMD: {command[0]!r} cannot be started: {error.strerror}"]
 
 
 def _ignore_os_error(call: Callable[[], None]) -> None:

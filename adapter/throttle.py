@@ -1,11 +1,9 @@
-"""Lambda's bandwidth cap as a token bucket, and AWS's limits. No I/O and no clock: the time is an argument.
+"""Lambda's bandwidth cap as a token bucket. No I/O and no clock: the time is an argument.
 
 The bucket works on an absolute schedule: the k-th refill is due at ``start + k * interval`` and is reckoned when
 somebody asks, so a late timer never shifts the ones after it. (Sleeping one interval per refill drifts by 0.5 %.)
 Lambda's own limiter lets a write have all its tokens or wait; here a write takes the tokens that are there and waits
 for the rest. The bytes per tick are the same, and the first byte leaves sooner.
-
-In AWS's limits MB means 1,024 KiB.
 """
 
 from __future__ import annotations
@@ -14,47 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-KIB = 1024
-MIB = 1024 * KIB
-
-# Lambda quotas, "Invocation payload": 6 MB for a synchronous request.
-REQUEST_LIMIT = 6 * MIB
-# The same page says 6 MB for a buffered response; the sandbox's source adds 100 bytes. It is the whole encoded JSON.
-BUFFERED_RESPONSE_LIMIT = 6 * MIB + 100
-# Lambda quotas, "Maximum response size for streamed responses": 200 MB since 31 July 2025, 20 MB before.
-STREAM_LIMIT = 200 * MIB
-STREAM_LIMIT_UNTIL_2025: Final = 20 * MIB
-# Streamed bytes beyond the first 6 MB of each response are billed (Lambda pricing, "Response streaming").
-FREE_STREAM_BYTES = 6 * MIB
+    from adapter.limits import Bandwidth
 
 # How often the sandbox's limiter refills its bucket, in seconds (the official emulator's source, bandwidthlimiter).
 REFILL_INTERVAL = 0.125
-# What that limiter accepts for the burst, in bytes, and for the rate, in bytes per second.
-MIN_BANDWIDTH = 32 * KIB
-MAX_BANDWIDTH = 64 * MIB
-
-
-class Bandwidth:
-    """A cap on one stream: ``burst`` bytes at once, then ``rate`` bytes per second."""
-
-    __slots__ = ("burst", "rate")
-
-    def __init__(self, *, burst: int, rate: int) -> None:
-        self.burst: Final = burst
-        self.rate: Final = rate
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Bandwidth) and (self.burst, self.rate) == (other.burst, other.rate)
-
-    def __hash__(self) -> int:
-        return hash((self.burst, self.rate))
-
-    def __repr__(self) -> str:
-        return f"Bandwidth(burst={self.burst}, rate={self.rate})"
-
-
-# Lambda, "Bandwidth limits for response streaming": the first 6 MB uncapped, then 2 MB/s.
-LAMBDA_BANDWIDTH = Bandwidth(burst=6 * MIB, rate=2 * MIB)
 
 
 class TokenBucket:
@@ -64,11 +25,11 @@ class TokenBucket:
     of any clock that does not run backwards.
     """
 
-    __slots__ = ("_bandwidth", "_refill", "_refills", "_start", "_tokens")
+    __slots__ = ("_burst", "_refill", "_refills", "_start", "_tokens")
 
     def __init__(self, bandwidth: Bandwidth) -> None:
-        self._bandwidth: Final = bandwidth
-        self._refill: Final = round(bandwidth.rate * REFILL_INTERVAL)
+        self._burst: Final[int] = bandwidth.burst
+        self._refill: Final[int] = round(bandwidth.rate * REFILL_INTERVAL)
         self._tokens = bandwidth.burst
         self._start: float | None = None
         self._refills = 0
@@ -84,7 +45,7 @@ class TokenBucket:
 
     def give_back(self, unused: int) -> None:
         """Return tokens that were taken and not used."""
-        self._tokens = min(self._bandwidth.burst, self._tokens + unused)
+        self._tokens = min(self._burst, self._tokens + unused)
 
     def next_refill(self) -> float:
         """When the next tokens are due, in seconds of the clock given to ``take``, which must have been called."""
@@ -98,5 +59,5 @@ class TokenBucket:
             due += 1
         if due > self._refills:
             earned = (due - self._refills) * self._refill
-            self._tokens = min(self._bandwidth.burst, self._tokens + earned)
+            self._tokens = min(self._burst, self._tokens + earned)
             self._refills = due

@@ -19,23 +19,24 @@ PACKAGE = Path(__file__).resolve().parent.parent / "adapter"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What the modules of each layer may import of adapter/. A layer is a folder, or one module of the package itself.
-CORE = {"errors", "payload", "http1", "throttle", "compression"}
+CORE = {"errors", "limits", "payload", "http1", "throttle", "compression"}
 SETTINGS = {"config", "option", "options", "parse", "ports"}
 SERVERS = {"descriptors", "http_server", "logs", "pacing", "port_owner"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "throttle": {"errors"},
+    "limits": set(),
+    "throttle": {"limits"},
     "payload": {"payload", "errors"},
     "http1": {"errors", "payload"},
     "compression": {"errors", "payload"},
-    "parse": {"errors", "sizes", "throttle"},
+    "parse": {"errors", "limits", "sizes"},
     "option": {"parse"},
-    "options": {"option", "parse", "throttle"},
+    "options": {"limits", "option", "parse"},
     "config": {"errors", "option", "options"},
     "ports": {"errors", "config"},
     "logs": {"errors", "payload"},
     "supervisor": {"errors", "program"},
-    "pacing": {"errors", "throttle"},
+    "pacing": {"errors", "limits", "throttle"},
     "http_server": CORE | {"pacing", "logs", "http_server"},
     "runtime": CORE | SETTINGS | {"logs", "supervisor", "runtime"},
     "proxy": CORE | SETTINGS | SERVERS | {"supervisor", "sizes", "proxy"},
@@ -68,7 +69,7 @@ LATER = [
 ]
 IO = {"asyncio", "io", "os", "random", "selectors", "select", "signal", "socket", "subprocess", "threading"}
 CLOCKS = {"time.time", "time.monotonic", "time.perf_counter", "time.sleep", "datetime.datetime"}
-WITHOUT_IO = ("payload", "http1", "throttle", "compression", "errors")
+WITHOUT_IO = ("payload", "http1", "limits", "throttle", "compression", "errors")
 
 
 def layer_of(module: Path) -> str:

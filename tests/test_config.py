@@ -8,7 +8,7 @@ import pytest
 
 from adapter.config import Config, is_on_lambda, load, read
 from adapter.errors import ConfigurationError
-from adapter.throttle import LAMBDA_BANDWIDTH
+from adapter.limits import LAMBDA_BANDWIDTH
 
 ON_LAMBDA = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
 

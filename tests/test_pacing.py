@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from adapter.limits import KIB, Bandwidth
 from adapter.pacing import Pacer
-from adapter.throttle import KIB, REFILL_INTERVAL, Bandwidth, TokenBucket
+from adapter.throttle import REFILL_INTERVAL, TokenBucket
 
 CAP = Bandwidth(burst=64 * KIB, rate=32 * KIB)
 TICK = 4 * KIB

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter import parse
-from adapter.throttle import LAMBDA_BANDWIDTH, Bandwidth
+from adapter.limits import LAMBDA_BANDWIDTH, Bandwidth
 
 MIB = 1024 * 1024
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,12 +16,11 @@ from select import POLLIN, poll
 
 import pytest
 
-from adapter.supervisor import STDERR_TAIL, AppProcess
-
-# The adapter starts its app before it has threads; the tests have some, and what runs between fork and exec needs none.
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+from adapter.errors import ConfigurationError
+from adapter.supervisor import STDERR_TAIL, AppProcess, Lifeline
 
 PATIENCE = 20.0
+LIFELINE = Lifeline()
 TELL = "import json, os, signal, sys; tell = lambda value: os.write(2, json.dumps(value).encode() + b'\\n');"
 
 
@@ -27,7 +28,7 @@ class Started:
     """An app, and everything that it wrote to its stderr."""
 
     def __init__(self, command: list[str], environ: dict[str, str], directory: str | None) -> None:
-        self.process = AppProcess(command, environ=environ, directory=directory)
+        self.process = AppProcess(command, environ=environ, directory=directory, lifeline=LIFELINE)
         self.written = b""
         self._changed = threading.Condition()
         self.process.forward_stderr(self._take)
@@ -103,36 +104,61 @@ def test_an_app_that_runs_has_no_exit_code(start: Starter) -> None:
 
 
 FAILED_STARTS = [
-    pytest.param(["no-such"], None, 2, "CMD: 'no-such' is no program that can be run (it is not on PATH)", id="name"),
-    pytest.param(["/no/such"], None, 2, "CMD: '/no/such' is no program that can be run (nothing is", id="no-file"),
-    pytest.param(["/"], None, 2, "CMD: '/' is no program that can be run (it is a folder)", id="a-folder"),
-    pytest.param(["true"], "/no/folder", 2, "--app-dir: '/no/folder' is not a folder", id="no-folder"),
+    pytest.param(["no-such"], None, "CMD: 'no-such' is no program that can be run (it is not on PATH)", id="name"),
+    pytest.param(["/no/such"], None, "CMD: '/no/such' is no program that can be run (nothing is", id="no-file"),
+    pytest.param(["/"], None, "CMD: '/' is no program that can be run (it is a folder)", id="a-folder"),
+    pytest.param(["true"], "/no/folder", "--app-dir: '/no/folder' is not a folder", id="no-folder"),
 ]
 
 
-@pytest.mark.parametrize(("command", "directory", "code", "message"), FAILED_STARTS)
+@pytest.mark.parametrize(("command", "directory", "message"), FAILED_STARTS)
 def test_a_command_that_cannot_be_started_is_a_mistake_that_is_named(
-    start: Starter, command: list[str], directory: str | None, code: int, message: str
+    start: Starter, command: list[str], directory: str | None, message: str
 ) -> None:
-    app = start.run(command, directory=directory)
-    assert app.exit_code() == code
-    assert f"adapter: {message}" in app.process.last_lines()
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}"):
+        start.run(command, directory=directory)
 
 
-def test_a_program_that_the_system_refuses_to_run_ends_as_in_a_shell(start: Starter, tmp_path: Path) -> None:
+def test_so_is_a_program_that_the_system_refuses_to_run(start: Starter, tmp_path: Path) -> None:
     program = tmp_path / "my-app"
     program.write_text("#!/no/such/interpreter\n")
     program.chmod(0o755)
-    app = start.run([str(program)])
-    assert app.exit_code() == 126
-    assert f"adapter: CMD: '{program}' cannot be started: No such file" in app.process.last_lines()
+    with pytest.raises(ConfigurationError, match=f"^CMD: '{program}' cannot be started: No such file or directory$"):
+        start.run([str(program)])
 
 
-def test_a_command_is_looked_for_on_the_path_that_it_gets(start: Starter, tmp_path: Path) -> None:
+def test_a_start_that_fails_leaves_no_descriptor_and_the_own_folder_as_it_was(start: Starter, tmp_path: Path) -> None:
+    before = sorted(os.listdir("/proc/self/fd")), os.getcwd()
+    with pytest.raises(ConfigurationError):
+        start.run(["no-such"], directory=str(tmp_path))
+    assert (sorted(os.listdir("/proc/self/fd")), os.getcwd()) == before
+
+
+def test_a_start_without_a_descriptor_left_is_no_mistake_of_the_command(start: Starter) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            start.run(["true"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_command_is_looked_for_on_the_path(start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "my-app"
     program.write_text("#!/bin/sh\nexit 5\n")
     program.chmod(0o755)
-    assert start.run(["my-app"], environ={"PATH": f"{tmp_path}:/bin:/usr/bin"}).exit_code() == 5
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert start.run(["my-app"]).exit_code() == 5
+
+
+def test_a_relative_command_is_looked_for_in_the_apps_folder(start: Starter, tmp_path: Path) -> None:
+    program = tmp_path / "my-app"
+    program.write_text("#!/bin/sh\nexit 6\n")
+    program.chmod(0o755)
+    before = os.getcwd()
+    assert start.run(["./my-app"], directory=str(tmp_path)).exit_code() == 6
+    assert os.getcwd() == before
 
 
 def test_an_app_gets_exactly_its_environment_its_folder_and_its_arguments(start: Starter, tmp_path: Path) -> None:
@@ -159,11 +185,12 @@ def test_an_app_has_no_signal_blocked(start: Starter) -> None:
     assert app.line().split() == [b"SigBlk:", b"0000000000000000"]
 
 
-def test_an_app_inherits_no_descriptor_of_ours(start: Starter) -> None:
-    count = ["/bin/sh", "-c", "ls /proc/self/fd | wc -l >&2"]
-    # Whatever started the tests may have left some open.
-    others = subprocess.run(count, close_fds=False, stderr=subprocess.PIPE, check=True, timeout=PATIENCE).stderr
-    assert int(start.run(count).line()) == int(others)
+def test_an_app_inherits_no_descriptor_of_ours_but_its_lifeline(start: Starter) -> None:
+    show = ["/bin/sh", "-c", "echo $(ls /proc/self/fd) >&2"]
+    # Whatever started the tests may have left some open; the lifeline would be inherited from here as well.
+    others = subprocess.run(show, close_fds=False, stderr=subprocess.PIPE, check=True, timeout=PATIENCE).stderr
+    assert str(LIFELINE.descriptor).encode() in others.split()
+    assert start.run(show).line().split() == others.split()
 
 
 def test_a_signal_reaches_the_whole_group(start: Starter) -> None:
@@ -262,14 +289,21 @@ def test_stop_also_kills_what_an_app_that_ended_left_in_its_group(start: Starter
         assert alive.read(1) == b""
 
 
-def test_an_app_does_not_outlive_an_adapter_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("signal.pause()", id="the-app-itself"),
+        pytest.param("os.fork() and os._exit(0); signal.pause()", id="what-it-left-behind"),
+    ],
+)
+def test_an_app_does_not_outlive_an_adapter_that_was_killed(tmp_path: Path, how: str) -> None:
     fifo = str(tmp_path / "alive")
     os.mkfifo(fifo)
-    app = f"import os, signal; alive = os.open({fifo!r}, os.O_WRONLY); os.write(alive, b'x'); signal.pause()"
+    app = f"import os, signal; alive = os.open({fifo!r}, os.O_WRONLY); os.write(alive, b'x'); {how}"
     adapter = (
         "import sys, signal\n"
-        "from adapter.supervisor import AppProcess\n"
-        f"AppProcess([sys.executable, '-c', {app!r}], environ={{}})\n"
+        "from adapter.supervisor import AppProcess, Lifeline\n"
+        f"AppProcess([sys.executable, '-c', {app!r}], environ={{}}, lifeline=Lifeline())\n"
         "signal.pause()"
     )
     parent = subprocess.Popen([sys.executable, "-I", "-c", adapter])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter import throttle
-from adapter.throttle import LAMBDA_BANDWIDTH, MIB, REFILL_INTERVAL, Bandwidth, TokenBucket
+from adapter.limits import LAMBDA_BANDWIDTH, MIB, Bandwidth
+from adapter.throttle import REFILL_INTERVAL, TokenBucket
 
 SMALL = Bandwidth(burst=1000, rate=800)
 
@@ -119,28 +119,3 @@ def test_waiting_for_the_promised_refill_always_brings_tokens(start: float, tick
     bucket.take(1000, start)
     for _ in range(ticks):
         assert bucket.take(5000, bucket.next_refill()) == 100
-
-
-def test_bandwidths_are_equal_by_value() -> None:
-    assert Bandwidth(burst=1, rate=2) == Bandwidth(burst=1, rate=2)
-    assert len({Bandwidth(burst=1, rate=2), Bandwidth(burst=1, rate=2)}) == 1
-    assert Bandwidth(burst=1, rate=2) != Bandwidth(burst=1, rate=3)
-    assert Bandwidth(burst=1, rate=2) != Bandwidth(burst=2, rate=2)
-    assert Bandwidth(burst=1, rate=2) != (1, 2)
-    assert repr(LAMBDA_BANDWIDTH) == "Bandwidth(burst=6291456, rate=2097152)"
-
-
-@pytest.mark.parametrize(
-    ("limit", "bytes_"),
-    [
-        pytest.param(throttle.REQUEST_LIMIT, 6_291_456, id="request"),
-        pytest.param(throttle.BUFFERED_RESPONSE_LIMIT, 6_291_556, id="buffered-response"),
-        pytest.param(throttle.STREAM_LIMIT, 209_715_200, id="stream"),
-        pytest.param(throttle.STREAM_LIMIT_UNTIL_2025, 20_971_520, id="stream-until-2025"),
-        pytest.param(throttle.FREE_STREAM_BYTES, 6_291_456, id="free"),
-        pytest.param(throttle.MIN_BANDWIDTH, 32_768, id="lowest-bandwidth"),
-        pytest.param(throttle.MAX_BANDWIDTH, 67_108_864, id="highest-bandwidth"),
-    ],
-)
-def test_the_limits_are_those_of_aws_in_bytes(limit: int, bytes_: int) -> None:
-    assert limit == bytes_

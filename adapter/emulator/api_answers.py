@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT
+from adapter.limits import BUFFERED_RESPONSE_LIMIT
 
 if TYPE_CHECKING:
     from adapter.http_server import Exchange

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adapter.emulator.door_rules import REST_BANDWIDTH
+from adapter.limits import LAMBDA_BANDWIDTH
 from adapter.sizes import size_text
-from adapter.throttle import LAMBDA_BANDWIDTH
 
 if TYPE_CHECKING:
     from adapter.emulator.url_settings import DoorSettings, UrlSettings
-    from adapter.throttle import Bandwidth
+    from adapter.limits import Bandwidth
 
 # The caps that AWS itself has.
 _OWNERS = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as a REST API has it"}

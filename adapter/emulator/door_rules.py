@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from adapter.limits import BUFFERED_RESPONSE_LIMIT, KIB, MIB, REQUEST_LIMIT, Bandwidth
 from adapter.payload.formats import FORMATS
 from adapter.payload.prelude import MAX_PRELUDE_BYTES
 from adapter.payload.status_line import status_line
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT, KIB, MIB, REQUEST_LIMIT, Bandwidth
 
 if TYPE_CHECKING:
     from adapter.payload.codec import Codec

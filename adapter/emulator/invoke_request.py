@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote
 import orjson
 import pybase64
 
+from adapter.limits import MIB, REQUEST_LIMIT
 from adapter.payload.headers import first_values
-from adapter.throttle import MIB, REQUEST_LIMIT
 
 if TYPE_CHECKING:
     from adapter.http_server import Exchange

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from adapter.descriptors import connection_cap, soft_limit
 from adapter.errors import ConfigurationError
 from adapter.http_server import Exchange, HttpServer, Limits, listen
+from adapter.limits import MIB
 from adapter.port_owner import listening_process, port_owner
-from adapter.throttle import MIB
 
 if TYPE_CHECKING:
     from adapter.config import Config

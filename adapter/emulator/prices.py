@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from adapter.errors import ConfigurationError
-from adapter.throttle import FREE_STREAM_BYTES, MIB
+from adapter.limits import FREE_STREAM_BYTES, MIB
 
 # AWS's GB, in bytes.
 _GB = 1024 * MIB

@@ -17,7 +17,7 @@ import pybase64
 from adapter.emulator.reply import Answer, Failure, Stream
 from adapter.emulator.tampering import ObservedStream
 from adapter.errors import ConfigurationError
-from adapter.throttle import MIB
+from adapter.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable

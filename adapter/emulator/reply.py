@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 
 from adapter.http_server import BodyTruncatedError
+from adapter.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.payload.headers import first
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT
 
 if TYPE_CHECKING:
     from adapter.http_server import Exchange

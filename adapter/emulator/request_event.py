@@ -10,10 +10,10 @@ import orjson
 
 from adapter.emulator.door_rules import DoorRules, Reason
 from adapter.emulator.rest_resource import add_resource
+from adapter.limits import REQUEST_LIMIT
 from adapter.payload.headers import first
 from adapter.payload.messages import Arrival, Request
 from adapter.payload.request_line import origin_form
-from adapter.throttle import REQUEST_LIMIT
 
 if TYPE_CHECKING:
     from adapter.emulator.url_settings import DoorSettings

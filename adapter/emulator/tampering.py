@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TypeAlias
 
 from adapter.emulator.reply import Failure, Stream, truncated
+from adapter.limits import KIB, STREAM_LIMIT
 from adapter.payload.prelude import CONTENT_TYPE as WITH_PRELUDE
 from adapter.payload.prelude import DELIMITER
-from adapter.throttle import KIB, STREAM_LIMIT
 
 _FILLER = b"." * (64 * KIB)
 

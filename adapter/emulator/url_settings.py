@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapter.emulator.door_rules import DOORS, DoorRules
+from adapter.limits import STREAM_LIMIT
 from adapter.parse import NO_LIMIT
-from adapter.throttle import STREAM_LIMIT
 
 if TYPE_CHECKING:
     from adapter.config import Config
-    from adapter.throttle import Bandwidth
+    from adapter.limits import Bandwidth
 
 # The stage of a function URL and of an HTTP API without stages.
 _DEFAULT_STAGE = "$default"

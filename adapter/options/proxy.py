@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from adapter import parse
+from adapter.limits import LAMBDA_BANDWIDTH, Bandwidth
 from adapter.option import Option, OptionTable
-from adapter.throttle import LAMBDA_BANDWIDTH, Bandwidth
 
 
 class ProxyOptions(OptionTable):

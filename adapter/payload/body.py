@@ -7,7 +7,6 @@ known to be binary do so without a look at their bytes; for all others, text typ
 
 from __future__ import annotations
 
-import re
 from binascii import Error as Base64Error
 
 import orjson
@@ -18,6 +17,7 @@ from adapter.payload.headers import first, glimpse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from re import Pattern
     from typing import Any, Final
 
     from adapter.errors import AdapterError
@@ -82,9 +82,11 @@ class BodyRules:
         return None
 
 
-def _pattern(types: tuple[str, ...]) -> re.Pattern[str] | None:
+def _pattern(types: tuple[str, ...]) -> Pattern[str] | None:
     if not types:
         return None
+    import re  # few users set such types
+
     return re.compile("|".join([re.escape(each.lower()).replace(r"\*", ".*") for each in types]))
 
 

@@ -5,8 +5,6 @@ Their values are JSON in ASCII, since a header has no charset and servers differ
 
 from __future__ import annotations
 
-import json
-
 import orjson
 
 from adapter.errors import InvalidEvent
@@ -68,6 +66,8 @@ def ascii_json(value: Any) -> str:
     # orjson escapes every control character but DEL.
     if text.isascii() and "\x7f" not in text:
         return text
+    import json  # only names and claims beyond ASCII need it
+
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 

@@ -9,8 +9,6 @@ without it, and its text stays where it was received.
 
 from __future__ import annotations
 
-import json
-
 import orjson
 
 from adapter.errors import InvalidEvent
@@ -94,6 +92,8 @@ def _check_keys(raw: bytes | bytearray, event: Any, *, large: bool) -> None:
         # orjson reads 1,024 levels and writes 254.
         raise InvalidEvent(f"the event is nested too deep: {error}") from error
     if written != raw:
+        import json  # a front door's own event does not need it
+
         json.loads(raw, parse_int=float, object_pairs_hook=_unique)
 
 
@@ -124,6 +124,8 @@ def _leniently_parsed(raw: bytes | bytearray, error: orjson.JSONDecodeError) -> 
 
     It is read for its outline only. ``parse_int`` keeps the library's own limit on digits out of it.
     """
+    import json  # only what orjson refuses needs it
+
     try:
         return json.loads(raw.decode(), parse_int=float)
     except (ValueError, RecursionError):

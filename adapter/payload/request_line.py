@@ -6,8 +6,6 @@ here: the formats differ in how much they decode, and an adapter that normalised
 
 from __future__ import annotations
 
-import re
-
 from adapter.errors import InvalidEvent
 from adapter.payload.headers import glimpse, is_token
 
@@ -18,14 +16,12 @@ if TYPE_CHECKING:
     Pairs = list[tuple[str, str]]
 
 _COMMON_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
-#: Everything but printable ASCII without space and "#"; in a path "?" too, since a query would begin there.
-_ILLEGAL_IN_QUERY = re.compile(r"[^!\"$-~]+")
-_ILLEGAL_IN_PATH = re.compile(r"[^!\"$->@-~]+")
-#: Everything but the unreserved characters of RFC 3986 section 2.3.
-_RESERVED = re.compile(r"[^A-Za-z0-9._~-]+")
-#: Not compiled before it is needed: only servers get such targets, and compiling it is a part of every cold start.
+#: Printable ASCII without space and "#"; in a path without "?" too, since a query would begin there.
+_LEGAL_IN_QUERY = bytes(range(0x21, 0x7F)).replace(b"#", b"")
+_LEGAL_IN_PATH = _LEGAL_IN_QUERY.replace(b"?", b"")
+#: The unreserved characters of RFC 3986 section 2.3.
+_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _ABSOLUTE_FORM = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
-_ENCODED_BYTE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 def method_of(method: Any) -> str:
@@ -40,11 +36,11 @@ def request_target(path: Any, query: Any = "") -> str:
 
     A path that begins with two slashes stays a path. Raises InvalidEvent when either is not text.
     """
-    encoded = _percent_encoded(_ILLEGAL_IN_PATH, _text("path", path))
+    encoded = _percent_encoded(_LEGAL_IN_PATH, _text("path", path))
     if not encoded.startswith("/"):
         encoded = "/" + encoded
     query = _text("query string", query)
-    return f"{encoded}?{_percent_encoded(_ILLEGAL_IN_QUERY, query)}" if query else encoded
+    return f"{encoded}?{_percent_encoded(_LEGAL_IN_QUERY, query)}" if query else encoded
 
 
 def encoded_query(pairs: Pairs) -> str:
@@ -88,6 +84,8 @@ def origin_form(target: str) -> tuple[str, str] | None:
     """
     if target.startswith("/"):
         return target, ""
+    import re  # only servers get other targets, and regular expressions would be a part of every cold start
+
     matched = re.fullmatch(_ABSOLUTE_FORM, target, re.IGNORECASE)
     if matched is None:
         return None
@@ -143,23 +141,41 @@ def normal_base_path(base: str) -> str:
 
 def percent_encoded(text: str) -> str:
     """``text`` with every byte of its UTF-8 encoded that is not unreserved."""
-    return _percent_encoded(_RESERVED, text)
+    return _percent_encoded(_UNRESERVED, text)
 
 
 def percent_decoded(text: str) -> str:
     """``text`` decoded once; bytes that are not UTF-8 become U+FFFD, as in API Gateway's maps [unsure]."""
     if "%" not in text:
         return text
-    return _ENCODED_BYTE.sub(lambda match: bytes.fromhex(match[1].decode()), text.encode()).decode(errors="replace")
+    parts = text.encode().split(b"%")
+    decoded = [parts[0]]
+    for part in parts[1:]:
+        byte = _byte_of(part[:2])
+        decoded += (b"%", part) if byte is None else (byte, part[2:])
+    return b"".join(decoded).decode(errors="replace")
 
 
-def _percent_encoded(illegal: re.Pattern[str], text: str) -> str:
-    if illegal.search(text) is None:
-        return text
+def _byte_of(digits: bytes) -> bytes | None:
+    """The byte that two hexadecimal digits stand for; None if they are anything else."""
+    # int() alone would take a sign, spaces and underscores as well.
+    if len(digits) != 2 or not digits.isalnum():
+        return None
     try:
-        return illegal.sub(lambda match: "".join([f"%{byte:02X}" for byte in match[0].encode()]), text)
+        return int(digits, 16).to_bytes()
+    except ValueError:
+        return None
+
+
+def _percent_encoded(legal: bytes, text: str) -> str:
+    """``text`` with every byte of its UTF-8 encoded that is not one of ``legal``."""
+    try:
+        written = text.encode()
     except UnicodeEncodeError as error:
         raise InvalidEvent("the request target contains a lone surrogate, which has no UTF-8 form") from error
+    if not written.translate(None, legal):
+        return text
+    return "".join([chr(byte) if byte in legal else f"%{byte:02X}" for byte in written])
 
 
 def _text(what: str, value: Any) -> str:

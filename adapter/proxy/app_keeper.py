@@ -10,7 +10,7 @@ from select import PIPE_BUF
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapter.errors import AppExited, AppNotReady
+from adapter.errors import AppExited, AppNotReady, ConfigurationError
 from adapter.logs import stderr_is_free, write_stderr
 from adapter.supervisor import ended_children
 
@@ -127,8 +127,9 @@ class AppKeeper:
             backoff = min(backoff * 2, _LAST_BACKOFF)
             try:
                 self._process = self._start()
-            except OSError as error:
-                self._log.error(f"the app cannot be started: {error.strerror}; it is tried again in {backoff:g} s")
+            except (OSError, ConfigurationError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                self._log.error(f"the app cannot be started: {reason}; it is tried again in {backoff:g} s")
             else:
                 return backoff
 

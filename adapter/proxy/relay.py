@@ -21,6 +21,7 @@ from adapter.errors import (
     ResponseTooLarge,
 )
 from adapter.http_server import BodyTruncatedError, ClientStalledError
+from adapter.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.pacing import Pacer
 from adapter.parse import NO_LIMIT
 from adapter.payload.headers import first, forwardable
@@ -29,7 +30,7 @@ from adapter.payload.request_line import path_alone
 from adapter.proxy.forwarded import REQUEST_ID, request_id_of
 from adapter.proxy.request import ForwardedRequest, ForwardingRules, forwarded_request, forwarded_trailers
 from adapter.proxy.upgrade import exchange_bytes
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT, TokenBucket
+from adapter.throttle import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

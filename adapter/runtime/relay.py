@@ -10,13 +10,13 @@ from time import monotonic, time
 
 from adapter.compression import available_codings, compressed
 from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
+from adapter.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.payload.body import BodyRules
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
 from adapter.payload.prelude import CONTENT_TYPE, encode_prelude
 from adapter.payload.request import RequestRules, app_request
 from adapter.payload.request_line import percent_decoded
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

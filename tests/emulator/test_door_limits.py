@@ -17,7 +17,7 @@ from adapter.emulator.listening import serving
 from adapter.emulator.report import Visit
 from adapter.emulator.url_settings import DoorSettings
 from adapter.http_server import listen
-from adapter.throttle import KIB, MIB, Bandwidth
+from adapter.limits import KIB, MIB, Bandwidth
 from tests.emulator.door_answers import FUNCTION_ERRORS, PAYLOADS, page
 from tests.emulator.scripted import Handed, LocalLambda, RawClient, Response, ScriptedRuntime, local_lambda, prelude
 from tests.emulator.scripts import buffered, each, streaming

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from adapter.throttle import REQUEST_LIMIT
+from adapter.limits import REQUEST_LIMIT
 from tests.emulator.scripted import (
     Handed,
     RawClient,

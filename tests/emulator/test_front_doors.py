@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from adapter.emulator.door_rules import DOORS
+from adapter.limits import KIB
 from adapter.parse import FRONT_DOORS
-from adapter.throttle import KIB
 from tests.emulator.door_answers import ALL, FUNCTION_ERRORS, MULTI, PAYLOADS, REST_ERROR, SINGLE, STREAMING, THROTTLED
 from tests.emulator.scripted import (
     Handed,

@@ -9,7 +9,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT, REQUEST_LIMIT
+from adapter.limits import BUFFERED_RESPONSE_LIMIT, REQUEST_LIMIT
 from tests.emulator.invoking import INVOKE, STREAM, ask, echo, invoke, invoke_streaming
 from tests.emulator.scripted import (
     Handed,

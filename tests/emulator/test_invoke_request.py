@@ -7,7 +7,7 @@ import base64
 
 import pytest
 
-from adapter.throttle import REQUEST_LIMIT
+from adapter.limits import REQUEST_LIMIT
 from tests.emulator.scripted import RawClient, Response, ScriptedRuntime, head, local_lambda
 
 MIB = 1024 * 1024

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.emulator.prices import billed_bytes, load_prices
 from adapter.errors import ConfigurationError
-from adapter.throttle import MIB
+from adapter.limits import MIB
 
 GB = 1024 * MIB
 

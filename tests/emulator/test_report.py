@@ -19,8 +19,8 @@ from adapter.emulator.report import (
     visit_fields,
 )
 from adapter.emulator.url_settings import UrlSettings
+from adapter.limits import MIB
 from adapter.logs import Log
-from adapter.throttle import MIB
 
 PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.008})
 

@@ -17,8 +17,8 @@ from adapter.emulator.environment import Environment
 from adapter.emulator.lifecycle import Event, Progress
 from adapter.emulator.reply import Failure, Payload, Stream, failure
 from adapter.emulator.runtime_api import RuntimeApi
+from adapter.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.payload.messages import Invocation
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT
 from tests.emulator.scripted import RUNTIME, STREAMING, Handed, RawClient, Response, ScriptedRuntime, chunk, head
 
 ACCEPTED = (202, {"status": "OK"})

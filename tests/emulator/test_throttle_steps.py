@@ -11,8 +11,9 @@ from collections.abc import Iterable
 import pytest
 
 from adapter.emulator.door_rules import REST_BANDWIDTH
+from adapter.limits import KIB, LAMBDA_BANDWIDTH, MIB, Bandwidth
 from adapter.pacing import Pacer
-from adapter.throttle import KIB, LAMBDA_BANDWIDTH, MIB, REFILL_INTERVAL, Bandwidth
+from adapter.throttle import REFILL_INTERVAL
 
 TICK = 256 * KIB
 

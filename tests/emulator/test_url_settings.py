@@ -6,7 +6,7 @@ import pytest
 
 from adapter.config import load
 from adapter.emulator.url_settings import UrlSettings
-from adapter.throttle import LAMBDA_BANDWIDTH, MIB, Bandwidth
+from adapter.limits import LAMBDA_BANDWIDTH, MIB, Bandwidth
 
 
 def test_by_default_everything_is_as_on_lambda_and_streams() -> None:

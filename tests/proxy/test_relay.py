@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from adapter.throttle import BUFFERED_RESPONSE_LIMIT, MIB
+from adapter.limits import BUFFERED_RESPONSE_LIMIT, MIB
 from tests.proxy.process import ProxyProcess
 from tests.proxy.scripts import CHUNKED, GET, Permission, error_of, get, pieces_on
 from tests.raw_client import ask, raw_client

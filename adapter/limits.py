@@ -1,0 +1,48 @@
+"""AWS's limits, and the cap on one stream. In them MB means 1,024 KiB.
+
+Options are parsed with these before the app is started, so this module is one of those that are never compiled: the
+first compiled one loads them all.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# Lambda quotas, "Invocation payload": 6 MB for a synchronous request.
+REQUEST_LIMIT = 6 * MIB
+# The same page says 6 MB for a buffered response; the sandbox's source adds 100 bytes. It is the whole encoded JSON.
+BUFFERED_RESPONSE_LIMIT = 6 * MIB + 100
+# Lambda quotas, "Maximum response size for streamed responses": 200 MB since 31 July 2025, 20 MB before.
+STREAM_LIMIT = 200 * MIB
+STREAM_LIMIT_UNTIL_2025 = 20 * MIB
+# Streamed bytes beyond the first 6 MB of each response are billed (Lambda pricing, "Response streaming").
+FREE_STREAM_BYTES = 6 * MIB
+
+# What the sandbox's limiter accepts for the burst, in bytes, and for the rate, in bytes per second (the official
+# emulator's source, bandwidthlimiter).
+MIN_BANDWIDTH = 32 * KIB
+MAX_BANDWIDTH = 64 * MIB
+
+
+class Bandwidth:
+    """A cap on one stream: ``burst`` bytes at once, then ``rate`` bytes per second."""
+
+    __slots__ = ("burst", "rate")
+
+    def __init__(self, *, burst: int, rate: int) -> None:
+        self.burst = burst
+        self.rate = rate
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bandwidth) and (self.burst, self.rate) == (other.burst, other.rate)
+
+    def __hash__(self) -> int:
+        return hash((self.burst, self.rate))
+
+    def __repr__(self) -> str:
+        return f"Bandwidth(burst={self.burst}, rate={self.rate})"
+
+
+# Lambda, "Bandwidth limits for response streaming": the first 6 MB uncapped, then 2 MB/s.
+LAMBDA_BANDWIDTH = Bandwidth(burst=6 * MIB, rate=2 * MIB)
