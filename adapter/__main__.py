@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-
-from adapter import config
 
 
 def main() -> int:
     """Run the command that the process's arguments name; its exit code."""
+    # What a start loads stays: looking through it again and again for garbage would take a tenth of the start.
+    gc.disable()
     arguments = sys.argv[1:]
     if arguments == ["health"]:
         from adapter.health import run as run_health
 
         return run_health()
     command = _bare_run(arguments)
-    if command is not None and config.is_on_lambda(config.environment()):
+    if command is not None and _is_on_lambda():
         from adapter.start import run
 
         return run(command)
     from adapter.cli import main as command_line
 
+    gc.enable()
     return command_line(arguments)
+
+
+def _is_on_lambda() -> bool:
+    from adapter import config
+
+    return config.is_on_lambda(config.environment())
 
 
 def _bare_run(arguments: list[str]) -> list[str] | None:

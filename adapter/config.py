@@ -10,7 +10,8 @@ On Lambda this module is imported before the app is started, so it must stay che
 
 from __future__ import annotations
 
-import os
+import posix  # and not `os`, as in supervisor.py
+import sys
 
 from adapter.errors import ConfigurationError
 from adapter.options.app import AppOptions
@@ -105,7 +106,12 @@ def is_on_lambda(environ: Mapping[str, str]) -> bool:
 
 def environment() -> dict[str, str]:
     """A copy of this process's environment."""
-    return dict(os.environ)
+    os = sys.modules.get("os")
+    if os is not None:
+        return dict(os.environ)
+    # As `os` would do it. Nobody has changed anything yet, for which `os` would have been needed.
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    return {name.decode(encoding, errors): value.decode(encoding, errors) for name, value in posix.environ.items()}
 
 
 def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import os
+import posix  # and not `os`, as in supervisor.py
 
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError
@@ -22,8 +22,7 @@ _STDERR = 2
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     """Serve the app that ``command`` starts, or one that runs already, as the settings say; the exit code."""
-    # What is loaded stays: looking through it again and again for garbage takes a tenth of the start.
-    gc.disable()
+    gc.disable()  # again, where a flag brought the command line first
     hold_signals()
     _open_standard_streams()
     environ = environment()
@@ -107,9 +106,9 @@ def _begin_to_collect_garbage() -> None:
 
 def _open_standard_streams() -> None:
     """Where one was closed, the next descriptor to be opened, a pipe to the app, would be taken for it."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
+    while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
+        posix.set_inheritable(descriptor, True)
+    posix.close(descriptor)
 
 
 def _refuse(error: ConfigurationError, environ: Mapping[str, str]) -> int:

@@ -16,7 +16,9 @@ This module is imported before the app runs, so whatever is slow to import is im
 from __future__ import annotations
 
 import errno
-import os
+
+# The built-in module beneath `os`, whose import takes as long as that of all the rest before the app runs.
+import posix
 import sys
 from _thread import allocate_lock, start_new_thread
 from time import monotonic
@@ -50,7 +52,7 @@ _IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 # Linux, prctl(2).
 _PR_SET_CHILD_SUBREAPER = 36
 # A folder may be ours to be in and not to read.
-_FOLDER_AS_SUCH = getattr(os, "O_PATH", os.O_RDONLY)
+_FOLDER_AS_SUCH = getattr(posix, "O_PATH", posix.O_RDONLY)
 # A process that is killed may leave children behind, which may have children of their own; that many rounds find them.
 _KILL_ROUNDS = 10
 
@@ -77,8 +79,8 @@ class Lifeline:
     def __init__(self) -> None:
         self.descriptor: int | None = None
         if sys.platform == "linux":
-            self.descriptor, self._held = os.pipe()
-            os.set_inheritable(self.descriptor, True)
+            self.descriptor, self._held = posix.pipe()
+            posix.set_inheritable(self.descriptor, True)
 
     def tie(self, group: int) -> None:
         """Let the process group ``group``, and no other any more, end with the adapter."""
@@ -87,7 +89,7 @@ class Lifeline:
 
             fcntl.fcntl(self.descriptor, fcntl.F_SETOWN, -group)
             fcntl.fcntl(self.descriptor, fcntl.F_SETSIG, _signal.SIGKILL)
-            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, os.O_ASYNC)
+            fcntl.fcntl(self.descriptor, fcntl.F_SETFL, posix.O_ASYNC)
 
 
 class AppProcess:
@@ -110,18 +112,18 @@ class AppProcess:
         # Whoever started the adapter may ignore SIGCHLD, and then the kernel forgets exit codes.
         if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
             _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-        read_end, write_end = os.pipe()
+        read_end, write_end = posix.pipe()
         try:
             pid = _in_folder(
                 directory, lambda: _with_limit(descriptors, lambda: _spawn(command, environ, stderr=write_end))
             )
         except OSError as error:
-            os.close(read_end)
+            posix.close(read_end)
             if error.errno in _EXHAUSTED:
                 raise
             raise ConfigurationError(_mistakes(command, environ, directory, error)) from error
         finally:
-            os.close(write_end)
+            posix.close(write_end)
         _ignore_os_error(lambda: lifeline.tie(pid))
         self.pid = pid
         self._stderr = read_end
@@ -155,9 +157,9 @@ class AppProcess:
 
         Waits for it, unless ``stderr`` has been made non-blocking: then it raises BlockingIOError.
         """
-        piece = os.read(self._stderr, size)
+        piece = posix.read(self._stderr, size)
         if not piece:
-            os.close(self._stderr)
+            posix.close(self._stderr)
             return False
         self._tail = (self._tail + piece)[-STDERR_TAIL:]
         write(piece)
@@ -179,7 +181,7 @@ class AppProcess:
     def exit_code(self) -> int | None:
         """None while the app runs; else its exit code as a shell gives it, 128 + n for signal n. One thread may ask."""
         if self._exit_code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            pid, status = posix.waitpid(self.pid, posix.WNOHANG)
             if pid:
                 self._note_exit(status)
         return self._exit_code
@@ -194,14 +196,14 @@ class AppProcess:
                 self._note_exit(status)
 
     def _note_exit(self, status: int) -> None:
-        code = os.waitstatus_to_exitcode(status)
+        code = posix.waitstatus_to_exitcode(status)
         self._exit_code = code if code >= 0 else 128 - code
 
     def signal(self, number: int) -> None:
         """Send a signal to the app's whole group; one that is gone already is no error."""
         # By then its number may be another group's.
         if not self._group_is_gone:
-            _ignore_os_error(lambda: os.killpg(self.pid, number))
+            _ignore_os_error(lambda: posix.killpg(self.pid, number))
 
     def terminate(self) -> None:
         """Tell the app's whole group to end."""
@@ -242,7 +244,7 @@ def ended_children() -> Iterator[tuple[int, int]]:
     """Wait for every child that has ended: its pid and its status, as ``os.waitpid`` gives them."""
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = posix.waitpid(-1, posix.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:
@@ -258,18 +260,18 @@ def kill_children() -> None:
     from functools import partial
 
     for _ in range(_KILL_ROUNDS):
-        pids = [int(pid) for pid in _read(f"/proc/self/task/{os.getpid()}/children").split()]
+        pids = [int(pid) for pid in _read(f"/proc/self/task/{posix.getpid()}/children").split()]
         if not pids:
             return
         for pid in pids:
-            _ignore_os_error(partial(os.kill, pid, _signal.SIGKILL))
+            _ignore_os_error(partial(posix.kill, pid, _signal.SIGKILL))
         for pid in pids:
             # Its children are ours by the time that this returns.
             _ignore_os_error(partial(_wait_for, pid))
 
 
 def _wait_for(pid: int) -> None:
-    os.waitpid(pid, 0)
+    posix.waitpid(pid, 0)
 
 
 def _read(path: str) -> str:
@@ -284,11 +286,11 @@ def _read(path: str) -> str:
 def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> int:
     """Start ``command``: its pid. Every other descriptor of ours closes by itself. Raises OSError."""
     held_back = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
-    return os.posix_spawnp(
+    return posix.posix_spawnp(
         command[0],
         command,
         environ,
-        file_actions=[(os.POSIX_SPAWN_DUP2, stderr, 2)],
+        file_actions=[(posix.POSIX_SPAWN_DUP2, stderr, 2)],
         setpgroup=0,
         setsigmask=held_back - {*ENDING, *PASSED_ON},
         # What was ignored when the adapter came, as under nohup, stays ignored.
@@ -300,15 +302,15 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
     """``spawn()`` with ``folder`` as the working directory."""
     if folder is None:
         return spawn()
-    ours = os.open(".", _FOLDER_AS_SUCH)
+    ours = posix.open(".", _FOLDER_AS_SUCH)
     try:
-        os.chdir(folder)
+        posix.chdir(folder)
         try:
             return spawn()
         finally:
-            os.fchdir(ours)
+            posix.fchdir(ours)
     finally:
-        os.close(ours)
+        posix.close(ours)
 
 
 def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:

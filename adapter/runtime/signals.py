@@ -62,8 +62,9 @@ class Signals:
             os.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
-        """Pause until something happens, at most for ``seconds``."""
-        self._poller.poll(None if seconds is None else seconds * 1000)
+        """Pause until something happens, at most for ``seconds``, of which the milliseconds count."""
+        # poll() itself would round up, and half a millisecond more would be lost with every start of an app.
+        self._poller.poll(None if seconds is None else int(seconds * 1000))
         self.clear()
 
     def wake(self) -> None:
