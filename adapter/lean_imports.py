@@ -6,7 +6,8 @@ start, and an event has none of them.
 
 So stand-ins take their places while the two are loaded, and only then. Whatever else is asked of a stand-in, at any
 time, comes from the real module, which is loaded by that: a module may be loaded late, but none is missing. Only
-orjson, in a process that has loaded it this way, refuses to write enumerations, UUIDs and dataclasses.
+orjson, in a process that has loaded it this way, refuses to write enumerations and UUIDs, and leaves out the fields of
+dataclasses.
 """
 
 from __future__ import annotations

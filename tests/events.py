@@ -20,4 +20,15 @@ def function_url(
     }
 
 
+def http_api(**changes: Any) -> dict[str, Any]:
+    """Payload format 2.0 of an HTTP API; ``changes`` are fields in place of these."""
+    return {
+        "version": "2.0",
+        "rawPath": "/api/items",
+        "rawQueryString": "x=1",
+        "headers": {"host": "h.example", "accept": "*/*"},
+        "requestContext": {"http": {"method": "GET"}, "stage": "$default"},
+    } | changes
+
+
 SQS: dict[str, Any] = {"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": "hello"}]}

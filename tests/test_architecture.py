@@ -61,6 +61,7 @@ LATER = [
     "inspect",
     "json",
     "orjson",
+    "os",
     "re",
     "signal",
     "socket",
@@ -142,9 +143,10 @@ def test_every_module_says_what_it_is_for(module: Path) -> None:
 
 
 def modules_loaded_by(code: str) -> set[str]:
-    """The modules that a fresh, isolated interpreter has loaded after ``code``, beyond those of its own start."""
-    show = "import sys; before = set(sys.modules)\n" + code + "\nprint(*sorted(set(sys.modules) - before))"
-    done = subprocess.run([sys.executable, "-I", "-c", show], capture_output=True, text=True, check=True, timeout=30)
+    """The modules that a fresh interpreter, as the launcher has it, has loaded after ``code``, beyond its own start's."""
+    before = f"import sys; sys.path[:] = {sys.path!r}; before = set(sys.modules)\n"
+    show = before + code + "\nprint(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-IS", "-c", show], capture_output=True, text=True, check=True, timeout=30)
     return set(done.stdout.split())
 
 

@@ -14,16 +14,7 @@ from hypothesis import strategies as st
 from adapter.errors import InvalidEvent
 from adapter.payload.event_json import read_event
 from adapter.payload.formats import PASS_THROUGH
-
-
-def http_event(**changes: Any) -> dict[str, Any]:
-    return {
-        "version": "2.0",
-        "rawPath": "/api/items",
-        "rawQueryString": "x=1",
-        "headers": {"host": "h.example", "accept": "*/*"},
-        "requestContext": {"http": {"method": "GET"}, "stage": "$default"},
-    } | changes
+from tests.events import http_api
 
 
 def body_of(raw: bytes | bytearray) -> bytes | bytearray:
@@ -32,12 +23,21 @@ def body_of(raw: bytes | bytearray) -> bytes | bytearray:
     return codec.decode_request(event).body
 
 
+def _with(members: bytes) -> bytes:
+    return orjson.dumps(http_api())[:-1] + b"," + members + b"}"
+
+
 @pytest.mark.parametrize(
     "raw",
     [
-        pytest.param(orjson.dumps(http_event())[:-1] + b',"body":"1","body":"2"}', id="at-the-top"),
-        pytest.param(orjson.dumps(http_event()).replace(b'"host":', b'"host":"other", "host":'), id="in-the-headers"),
-        pytest.param(orjson.dumps(http_event()).replace(b'"stage":', b'"\\u0073tage":1,"stage":'), id="escaped"),
+        pytest.param(_with(b'"body":"1","body":"2"'), id="at-the-top"),
+        pytest.param(orjson.dumps(http_api()).replace(b'"host":', b'"host":"other", "host":'), id="in-the-headers"),
+        pytest.param(orjson.dumps(http_api()).replace(b'"stage":', b'"\\u0073tage":1,"stage":'), id="escaped"),
+        pytest.param(_with(b'"n":1,"n" :2'), id="space-before-a-colon"),
+        pytest.param(_with(b'"n":1,"n"\t:2'), id="tab-before-a-colon"),
+        pytest.param(_with(b'"n":1,"n"\r\n:2'), id="line-end-before-a-colon"),
+        pytest.param(_with(b'"o":[{"n":{"n":1,"m":2,"m":3}}]'), id="within-other-values"),
+        pytest.param(_with(b'"n\\\\":1,"m\\\\" :2,"m":1,"m":2'), id="beside-a-key-that-ends-with-a-backslash"),
     ],
 )
 def test_an_http_event_in_which_a_key_comes_twice_is_invalid(raw: bytes) -> None:
@@ -45,11 +45,26 @@ def test_an_http_event_in_which_a_key_comes_twice_is_invalid(raw: bytes) -> None
         body_of(raw)
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param(b'"n": 1, "m": {"n": [{"n": "n"}]}', id="one-key-in-several-objects"),
+        pytest.param(b'"n" : 1, "m"\n:2', id="white-space-before-colons"),
+        pytest.param(b'"n": ":1", "m": "\\":2", "o": " :3"', id="colons-in-strings"),
+        pytest.param(b'"n\\\\": 1, "m\\"": "a&b"', id="keys-with-escapes"),
+        pytest.param(b'"q": "a=1\\u0026b=2"', id="escaped-without-need"),
+    ],
+)
+def test_an_http_event_of_another_style_in_which_no_key_comes_twice_is_read(members: bytes) -> None:
+    _, event = read_event(_with(members))
+    assert event == json.loads(_with(members))
+
+
 # What a JSON text is made of that somebody hides a key in, or what looks like a key.
 FRAGMENTS = st.lists(
     st.sampled_from(
         [
-            *("x", "body", ",", ":", "{", "}", '"', '\\"', "\\\\", "\\n", "\\u0022", "é", " "),
+            *("x", "body", ",", ":", "{", "}", '"', '\\"', "\\\\", "\\n", "\\u0022", "é", " ", "\t"),
             *('","body":"', '","n":"', '"body":""', '","x\\"body":"', '"},"o":{"body":"'),
         ]
     ),
@@ -81,7 +96,7 @@ def test_no_key_that_comes_twice_hides_in_an_event(
 ) -> None:
     members = f'"n":"{before}","o":{{"body":""}},"body":"{"a" * padding}{body}","z":"{after}"'
     members += f',"isBase64Encoded":{is_base64}}}'
-    raw = orjson.dumps(http_event())[:-1] + b"," + members.encode()
+    raw = orjson.dumps(http_api())[:-1] + b"," + members.encode()
     try:
         read = body_of(raw)
     except InvalidEvent:
@@ -106,7 +121,7 @@ LARGE = "a" * 70_000
 )
 @pytest.mark.parametrize("flag", [True, False], ids=["base64", "text"])
 def test_a_key_that_comes_twice_in_a_large_event_is_found(member: str, flag: bool) -> None:
-    raw = orjson.dumps(http_event(isBase64Encoded=flag))[:-1] + b"," + member.encode() + b"}"
+    raw = orjson.dumps(http_api(isBase64Encoded=flag))[:-1] + b"," + member.encode() + b"}"
     with pytest.raises(InvalidEvent, match="twice in one object"):
         body_of(raw)
 
@@ -116,18 +131,18 @@ def test_a_key_that_comes_twice_in_a_large_event_is_found(member: str, flag: boo
 )
 @pytest.mark.parametrize("indent", [None, 1], ids=["compact", "indented"])
 def test_a_large_body_comes_through_in_any_style(body: str, indent: int | None) -> None:
-    assert body_of(json.dumps(http_event(body=body), indent=indent).encode()) == body.encode()
-    assert body_of(orjson.dumps(http_event(body=body))) == body.encode()
+    assert body_of(json.dumps(http_api(body=body), indent=indent).encode()) == body.encode()
+    assert body_of(orjson.dumps(http_api(body=body))) == body.encode()
 
 
 def test_an_http_event_that_is_nested_too_deep_is_invalid() -> None:
-    deep = orjson.dumps(http_event())[:-1] + b',"ignored":' + b"[" * 500 + b"]" * 500 + b"}"
+    deep = orjson.dumps(http_api())[:-1] + b',"ignored":' + b"[" * 500 + b"]" * 500 + b"}"
     with pytest.raises(InvalidEvent, match="nested too deep"):
         body_of(deep)
 
 
 def test_an_http_event_may_be_written_in_any_style() -> None:
-    event = http_event(numbers=[1e999, 2**70], body="é")
+    event = http_api(numbers=[1e999, 2**70], body="é")
     assert body_of(json.dumps(event, indent=1).replace("Infinity", "1").encode()) == "é".encode()
 
 
@@ -142,12 +157,12 @@ def test_a_large_base64_body_comes_through_in_any_style(
     kind: type[bytes | bytearray], escaped: bool, indent: int | None
 ) -> None:
     separators = None if indent else (",", ":")
-    raw = json.dumps(http_event(body=LARGE_BASE64, isBase64Encoded=True), indent=indent, separators=separators)
+    raw = json.dumps(http_api(body=LARGE_BASE64, isBase64Encoded=True), indent=indent, separators=separators)
     assert body_of(kind(raw.replace("/", "\\/" if escaped else "/").encode())) == LARGE_BINARY
 
 
 def test_a_large_base64_body_is_read_where_it_was_received() -> None:
-    raw = bytearray(orjson.dumps(http_event(body=LARGE_BASE64, isBase64Encoded=True)))
+    raw = bytearray(orjson.dumps(http_api(body=LARGE_BASE64, isBase64Encoded=True)))
     _, event = read_event(raw)
     assert event["body"].obj is raw
     assert event | {"body": LARGE_BASE64} == orjson.loads(raw)
@@ -163,7 +178,7 @@ def test_a_large_base64_body_is_read_where_it_was_received() -> None:
     ],
 )
 def test_a_large_event_is_decoded_by_its_own_body_alone(changes: dict[str, Any]) -> None:
-    raw = orjson.dumps(http_event(isBase64Encoded=True, **changes))
+    raw = orjson.dumps(http_api(isBase64Encoded=True, **changes))
     if (expected := judged(raw)) is not None:
         assert body_of(raw) == expected
     else:
@@ -192,6 +207,6 @@ def test_a_large_event_that_is_not_http_keeps_its_text() -> None:
     "body", [[LARGE_BASE64], None, 1, {"body": LARGE_BASE64}], ids=["list", "null", "number", "object"]
 )
 def test_a_large_event_whose_body_is_no_text_is_read_as_any_other(body: Any) -> None:
-    raw = orjson.dumps(http_event(padding=LARGE, body=body, isBase64Encoded=True))
+    raw = orjson.dumps(http_api(padding=LARGE, body=body, isBase64Encoded=True))
     _, event = read_event(raw)
     assert event == orjson.loads(raw)

@@ -11,18 +11,9 @@ import pytest
 from adapter.errors import InvalidEvent
 from adapter.payload.messages import Invocation
 from adapter.payload.request import RequestRules, app_request
+from tests.events import http_api
 
 RULES = RequestRules()
-
-
-def http_event(**changes: Any) -> dict[str, Any]:
-    return {
-        "version": "2.0",
-        "rawPath": "/api/items",
-        "rawQueryString": "x=1",
-        "headers": {"host": "h.example", "accept": "*/*"},
-        "requestContext": {"http": {"method": "GET"}, "stage": "$default"},
-    } | changes
 
 
 def invoke(
@@ -37,7 +28,7 @@ def invoke(
 
 
 def test_an_http_event_becomes_its_request_with_the_context_added() -> None:
-    name, target, headers, body = invoke(http_event(body="x"))
+    name, target, headers, body = invoke(http_api(body="x"))
     assert (name, target, body) == ("http-api", "/api/items?x=1", b"x")
     assert headers == [
         ("host", "h.example"),
@@ -54,13 +45,13 @@ def test_a_client_can_neither_forge_nor_remove_what_the_adapter_says() -> None:
         "X_Amzn_Trace_Id": "forged",
         "connection": "x-amzn-request-context, x-amzn-lambda-context, x-amz-tenant-id, x-amzn-trace-id",
     }
-    _, _, headers, _ = invoke(http_event(headers=forged), trace_id="Root=1-a", tenant_id="t")
+    _, _, headers, _ = invoke(http_api(headers=forged), trace_id="Root=1-a", tenant_id="t")
     assert [name for name, _ in headers] == ["x-amzn-request-context", "x-amz-tenant-id", "x-amzn-trace-id"]
     assert "forged" not in str(headers)
 
 
 def test_a_trace_id_of_the_clients_stays_where_lambda_has_none() -> None:
-    _, _, headers, _ = invoke(http_event(headers={"x-amzn-trace-id": "Root=1-b"}))
+    _, _, headers, _ = invoke(http_api(headers={"x-amzn-trace-id": "Root=1-b"}))
     assert ("x-amzn-trace-id", "Root=1-b") in headers
 
 
@@ -73,18 +64,18 @@ def test_framing_hop_by_hop_and_expect_are_not_forwarded() -> None:
         "x-a": "1",
         "b": "2",
     }
-    _, _, headers, _ = invoke(http_event(headers=sent))
+    _, _, headers, _ = invoke(http_api(headers=sent))
     assert headers[:-1] == [("b", "2")]
 
 
 @pytest.mark.parametrize("base", ["/api", "api/"])
 def test_the_base_path_is_stripped(base: str) -> None:
-    assert invoke(http_event(), RequestRules(base_path=base))[1] == "/items?x=1"
+    assert invoke(http_api(), RequestRules(base_path=base))[1] == "/items?x=1"
 
 
 def test_the_authorization_source_becomes_authorization() -> None:
     rules = RequestRules(authorization_source="X-Auth")
-    _, _, headers, _ = invoke(http_event(headers={"x-auth": "Bearer t"}), rules)
+    _, _, headers, _ = invoke(http_api(headers={"x-auth": "Bearer t"}), rules)
     assert headers[0] == ("authorization", "Bearer t")
 
 
@@ -139,8 +130,8 @@ def test_the_pass_through_path_is_the_users(path: str, target: str) -> None:
         pytest.param(b"\xff", id="not-utf-8"),
         pytest.param(b"\xef\xbb\xbf{}", id="byte-order-mark"),
         pytest.param(b"[" * 100_000 + b"]" * 100_000, id="too-deep"),
-        pytest.param(orjson.dumps(http_event())[:-1] + b',"body":"\\ud800"}', id="http-with-lone-surrogate"),
-        pytest.param(orjson.dumps(http_event())[:-1] + b',"n":NaN}', id="http-with-nan"),
+        pytest.param(orjson.dumps(http_api())[:-1] + b',"body":"\\ud800"}', id="http-with-lone-surrogate"),
+        pytest.param(orjson.dumps(http_api())[:-1] + b',"n":NaN}', id="http-with-nan"),
     ],
 )
 def test_what_is_not_json_is_an_invalid_event_and_never_passed_through(raw: bytes) -> None:
@@ -150,4 +141,4 @@ def test_what_is_not_json_is_an_invalid_event_and_never_passed_through(raw: byte
 
 def test_an_http_event_with_a_broken_part_is_invalid() -> None:
     with pytest.raises(InvalidEvent, match="control character"):
-        invoke(http_event(headers={"a": "b\r\nc: d"}))
+        invoke(http_api(headers={"a": "b\r\nc: d"}))

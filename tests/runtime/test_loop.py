@@ -176,8 +176,6 @@ EARLY_ENDS = [
     pytest.param(python("import os; os._exit(42)"), 42, "exit code 42 before it was ready", id="42"),
     pytest.param(python("import os; os.abort()"), 134, "exit code 134 before it was ready", id="signal"),
     pytest.param(python("pass"), 1, "exit code 0 before it was ready (a command that puts", id="0-is-no-success"),
-    pytest.param(["/nowhere/app"], 2, "CMD: '/nowhere/app' is no program that can be run", id="not-found"),
-    pytest.param(["/"], 2, "CMD: '/' is no program that can be run (it is a folder)", id="not-executable"),
 ]
 
 
@@ -193,6 +191,25 @@ def test_an_app_that_ends_before_it_is_ready_fails_init_with_its_last_words(
         assert message in call.json()["errorMessage"]
         assert message in runtime.stderr()
         assert not [call for call in api.calls if call.path.endswith("/invocation/next")]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        pytest.param(["/nowhere/app"], "CMD: '/nowhere/app' is no program that can be run (nothing is", id="not-found"),
+        pytest.param(["/"], "CMD: '/' is no program that can be run (it is a folder)", id="not-executable"),
+    ],
+)
+def test_a_command_that_cannot_be_started_is_a_mistake_in_the_settings(
+    api: ScriptedRuntimeApi, command: list[str], message: str
+) -> None:
+    with RuntimeProcess(api, *command) as runtime:
+        assert runtime.exit_code() == 2
+        call = api.wait_for("/init/error").wait()
+        assert call.headers["lambda-runtime-function-error-type"] == "Runtime.InvalidConfiguration"
+        assert call.json()["errorType"] == "Adapter.InvalidConfiguration"
+        assert message in call.json()["errorMessage"]
+        assert runtime.stderr().startswith(f"adapter: {message}")
 
 
 def test_an_app_that_is_not_there_is_asked_for_after_some_seconds(api: ScriptedRuntimeApi) -> None:
