@@ -143,7 +143,7 @@ def test_every_module_says_what_it_is_for(module: Path) -> None:
 
 
 def modules_loaded_by(code: str) -> set[str]:
-    """The modules that a fresh interpreter, as the launcher has it, has loaded after ``code``, beyond its own start's."""
+    """The modules that a fresh interpreter, started as the launcher is, has loaded after ``code``, beyond its own."""
     before = f"import sys; sys.path[:] = {sys.path!r}; before = set(sys.modules)\n"
     show = before + code + "\nprint(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-IS", "-c", show], capture_output=True, text=True, check=True, timeout=30)

@@ -186,7 +186,7 @@ class Tenure:
         invocation = Invocation(
             request_id=call.request_id,
             event=call.event,
-            deadline_ms=round((time.time() + seconds) * 1000),
+            deadline_ms=int((time.time() + seconds) * 1000),
             trace_id=call.trace_id,
             invoked_function_arn=call.invoked_function_arn or self._settings.arn,
             client_context=call.client_context,
