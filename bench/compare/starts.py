@@ -48,9 +48,10 @@ class Start:
     def sample(self) -> Sample:
         """Start once."""
         with ExitStack() as stack:
-            port = stack.enter_context(FakeApp()).port if self.app_runs else free_port()
             api = FakeLambda(self.folder / "event.json")
             stack.enter_context(api)
+            # Only now: what listens on any free port could be given this one.
+            port = stack.enter_context(FakeApp()).port if self.app_runs else free_port()
             variables = environ(api.address, port) | {"PORT": str(port)} | dict(self.more_environ)
             command = self.command(port)
             if self.beside is not None:
@@ -175,7 +176,7 @@ class StartRow:
 
 START_ROWS = (
     StartRow(name="start", title="cold start, the app runs already", subjects=_nothing, samples=25, quick=15),
-    StartRow(name="start-fastapi", title="cold start with the FastAPI example", subjects=_with_fastapi, samples=15),
+    StartRow(name="start-fastapi", title="cold start with the FastAPI example", subjects=_with_fastapi, samples=31),
     StartRow(
         name="start-no-bytecode",
         title="cold start from a tree without bytecode that cannot be written to",
