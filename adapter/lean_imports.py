@@ -69,7 +69,7 @@ def _placed(name: str, known: dict[str, object]) -> ModuleType:
     stand_in = ModuleType(name)
 
     def of_real_module(attribute: str) -> object:
-        # Every import of a name asks whether the module is a package; none of these is.
+        # Every import of a name asks whether the module is a package. Nobody wants a part of one here.
         if attribute == "__path__":
             raise AttributeError(attribute)
         _withdraw(stand_in)

@@ -6,7 +6,7 @@ import gc
 import posix  # and not `os`, as in supervisor.py
 
 from adapter.config import environment, load
-from adapter.errors import ConfigurationError
+from adapter.errors import ConfigurationError, StartError
 from adapter.ports import placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.supervisor import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from adapter.config import Config
 
-EXIT_USAGE = 2
+EXIT_FAILURE, EXIT_USAGE = 1, 2
 _STDERR = 2
 
 
@@ -38,7 +38,6 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         return _refuse(error, environ)
 
     descriptors = None if listen is None else _prepare_for_proxy()
-    lifeline = Lifeline()
 
     def start_app() -> AppProcess:
         return AppProcess(
@@ -50,9 +49,12 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         )
 
     try:
+        lifeline = Lifeline()
         process = start_app() if command else None
     except ConfigurationError as error:
         return _refuse(error, environ)
+    except OSError as error:
+        return _refuse(StartError(f"the app cannot be started: {error.strerror}"), environ)
 
     from adapter.logs import Log, write_stderr
 
@@ -111,19 +113,19 @@ def _open_standard_streams() -> None:
     posix.close(descriptor)
 
 
-def _refuse(error: ConfigurationError, environ: Mapping[str, str]) -> int:
-    """Show every mistake on stderr and, where there is a Runtime API, as the reason why init failed."""
+def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) -> int:
+    """Show every mistake on stderr and, where there is a Runtime API, as the reason why init failed; the exit code."""
     from adapter.errors import RuntimeApiError
     from adapter.logs import write_stderr
     from adapter.runtime.connection import Address
     from adapter.runtime.runtime_api import RuntimeApi
 
-    for mistake in error.mistakes:
-        write_stderr(f"adapter: {mistake}\n".encode())
+    for line in error.mistakes if isinstance(error, ConfigurationError) else [str(error)]:
+        write_stderr(f"adapter: {line}\n".encode())
     address = environ.get("AWS_LWA_LAMBDA_RUNTIME_API_PROXY") or environ.get("AWS_LAMBDA_RUNTIME_API")
     if address:
         try:
             RuntimeApi(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
             write_stderr(f"adapter: the Runtime API could not be told: {failure}\n".encode())
-    return EXIT_USAGE
+    return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE
