@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +161,20 @@ def test_what_comes_before_the_app_loads_next_to_nothing() -> None:
     loaded = modules_loaded_by("import adapter.__main__, adapter.start")
     assert "adapter.supervisor" in loaded
     assert not loaded & {*SLOW, *LATER}
+
+
+def test_what_comes_before_the_app_is_not_compiled() -> None:
+    """The first compiled module brings all of them, which would hold up the app for more than a millisecond."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    hook = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
+    compiled = {
+        name_of(module)
+        for pattern in hook["include"]
+        for module in PACKAGE.parent.glob(pattern)
+        if not any(module.match(excluded) for excluded in hook["exclude"])
+    }
+    assert "adapter.runtime.relay" in compiled
+    assert not compiled & modules_loaded_by("import adapter.__main__, adapter.start")
 
 
 def test_a_runtime_process_loads_nothing_slow_from_its_start_to_its_end() -> None:
