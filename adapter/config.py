@@ -105,13 +105,14 @@ def is_on_lambda(environ: Mapping[str, str]) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """A copy of this process's environment."""
+    """A copy of this process's environment, without nameless variables, which can be had and not be passed on."""
     os = sys.modules.get("os")
     if os is not None:
-        return dict(os.environ)
+        return {name: value for name, value in os.environ.items() if name}
     # As `os` would do it. Nobody has changed anything yet, for which `os` would have been needed.
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-    return {name.decode(encoding, errors): value.decode(encoding, errors) for name, value in posix.environ.items()}
+    pairs = [(name.decode(encoding, errors), value.decode(encoding, errors)) for name, value in posix.environ.items()]
+    return {name: value for name, value in pairs if name}
 
 
 def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:

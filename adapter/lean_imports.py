@@ -5,9 +5,10 @@ enumerations, UUIDs, dataclasses, dates. Their modules and what those import wou
 start, and an event has none of them.
 
 So stand-ins take their places while the two are loaded, and only then. Whatever else is asked of a stand-in, at any
-time, comes from the real module, which is loaded by that: a module may be loaded late, but none is missing. Only
-orjson, in a process that has loaded it this way, refuses to write enumerations and UUIDs, and leaves out the fields of
-dataclasses.
+time, comes from the real module, which is loaded by that: a module may be loaded late, but none is missing.
+
+Only orjson is another one for the rest of such a process: it refuses enumerations and UUIDs, writes nothing of
+dataclasses with slots, and its JSONDecodeError is a ValueError and not that of ``json``.
 """
 
 from __future__ import annotations

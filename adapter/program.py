@@ -1,4 +1,4 @@
-"""Whether CMD can be started: looked for as ``os.execvpe`` will, before it is tried or to say why it failed."""
+"""Whether CMD can be started: looked for as posix_spawnp(3) will, before it is tried or to say why it failed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def program_mistakes(
     ``named`` is what the user knows the command as.
     """
     folder = directory or "."
-    if not isdir(folder):
+    if directory is not None and not (isdir(folder) and os.access(folder, os.X_OK)):
         # The setting that it is from: a flag counts before its variable.
         source = "ADAPTER_APP_DIR" if environ.get("ADAPTER_APP_DIR") == directory else "--app-dir"
-        yield f"{source}: {directory!r} is not a folder"
+        yield f"{source}: {directory!r} {'may not be entered' if isdir(folder) else 'is not a folder'}"
         if command and "/" in command[0]:
             # It would be looked for in there.
             return

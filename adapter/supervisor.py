@@ -72,8 +72,11 @@ class Lifeline:
 
     It is a pipe that nobody writes to. The app inherits ``descriptor``, the end for reading; the other end is the
     adapter's alone and closed with it, which the kernel tells the group that owns the first by SIGKILL (F_SETSIG and
-    F_SETOWN, fcntl(2)). An app that closes descriptors which it does not know gives up the protection. (The usual
-    PR_SET_PDEATHSIG of prctl(2) covers one process of the group, and could only be set in a fork of this one.)
+    F_SETOWN, fcntl(2)). The usual PR_SET_PDEATHSIG of prctl(2) covers one process of the group, and could only be set
+    in a fork of this one.
+
+    There is no protection for the half millisecond between the spawn and ``tie``, and perhaps none for an app that
+    closes all descriptors which it does not know.
     """
 
     def __init__(self) -> None:
@@ -302,7 +305,12 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
     """``spawn()`` with ``folder`` as the working directory."""
     if folder is None:
         return spawn()
-    ours = posix.open(".", _FOLDER_AS_SUCH)
+    try:
+        ours = posix.open(".", _FOLDER_AS_SUCH)
+    except PermissionError:
+        # Whoever may not search the folder that he is in, as after su, has no use for it afterwards either.
+        posix.chdir(folder)
+        return spawn()
     try:
         posix.chdir(folder)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -285,3 +287,19 @@ def test_auto_means_the_runtime_where_there_is_a_runtime_api(environ: dict[str, 
 def test_a_flag_decides_the_way_in() -> None:
     assert not load(ON_LAMBDA, {"way_in": "proxy"}).on_lambda
     assert load(ON_LAMBDA | {"ADAPTER_AS": "proxy"}, {"way_in": "runtime"}).on_lambda
+
+
+@pytest.mark.parametrize("first", ["", "import os; "], ids=["before-os-is-loaded", "afterwards"])
+def test_a_variable_without_a_name_is_left_out(first: str) -> None:
+    """It could not be passed on to the app. Only execve(2) itself makes one."""
+    program = (
+        f"{first}import sys; sys.path[:] = {sys.path!r}; from adapter.config import environment;"
+        "environ = environment(); environ.pop('LC_CTYPE', None); print(environ)"
+    )
+    run = (
+        "import ctypes; words = lambda *texts: (ctypes.c_char_p * (len(texts) + 1))(*texts, None);"
+        f"arguments = words(b'python', b'-IS', b'-c', {program.encode()!r});"
+        f"ctypes.CDLL(None).execve({sys.executable.encode()!r}, arguments, words(b'=x', b'A=\\xff\\n=', b'B=1'))"
+    )
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "{'A': '\\udcff\\n=', 'B': '1'}\n"

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from select import POLLIN, poll
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -21,6 +23,7 @@ from adapter.supervisor import STDERR_TAIL, AppProcess, Lifeline
 
 PATIENCE = 20.0
 LIFELINE = Lifeline()
+NOBODY = 65534
 TELL = "import json, os, signal, sys; tell = lambda value: os.write(2, json.dumps(value).encode() + b'\\n');"
 
 
@@ -144,6 +147,44 @@ def test_a_start_without_a_descriptor_left_is_no_mistake_of_the_command(start: S
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.fixture
+def closed_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in one that everybody may search; the working directory is what it was afterwards."""
+    with TemporaryDirectory() as name:
+        monkeypatch.chdir("/")
+        yield Path(name)
+        os.chdir("/")
+        Path(name).chmod(0o700)
+
+
+@contextmanager
+def as_somebody(folder: Path) -> Iterator[None]:
+    """Not as root, and without the right to search ``folder``."""
+    folder.chmod(0)
+    users = os.getresuid()
+    if os.geteuid() == 0:
+        os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(*users)
+
+
+def test_an_app_is_started_from_a_folder_that_may_not_be_searched(start: Starter, closed_folder: Path) -> None:
+    os.chdir(closed_folder)
+    with as_somebody(closed_folder):
+        app = start.run(["/bin/sh", "-c", "pwd >&2; exit 7"], directory="/")
+    assert (app.line(), app.exit_code()) == (b"/", 7)
+
+
+def test_a_folder_that_may_not_be_entered_is_a_mistake_that_is_named(start: Starter, closed_folder: Path) -> None:
+    with (
+        as_somebody(closed_folder),
+        pytest.raises(ConfigurationError, match=f"^--app-dir: '{closed_folder}' may not be entered$"),
+    ):
+        start.run(["/bin/sh", "-c", "exit 7"], directory=str(closed_folder))
+
+
 def test_a_command_is_looked_for_on_the_path(start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "my-app"
     program.write_text("#!/bin/sh\nexit 5\n")
@@ -245,7 +286,9 @@ def test_of_one_long_line_the_end_is_kept(start: Starter, end: str) -> None:
 
 
 def test_the_last_lines_do_not_wait_for_a_grandchild_that_holds_the_pipe(start: Starter) -> None:
-    app = start.python("os.write(2, b'the cause\\n'); os.fork() or (os.setpgid(0, 0), signal.pause()); os._exit(1)")
+    # The grandchild ends with these tests, which hold the lifeline's other end.
+    stay = f"os.setpgid(0, 0), os.read({LIFELINE.descriptor}, 1)"
+    app = start.python(f"os.write(2, b'the cause\\n'); os.fork() or ({stay}); os._exit(1)")
     app.line()
     assert app.exit_code() == 1
     assert app.process.last_lines() == "the cause"

@@ -66,9 +66,13 @@ def ascii_json(value: Any) -> str:
     # orjson escapes every control character but DEL.
     if text.isascii() and "\x7f" not in text:
         return text
-    import json  # only names and claims beyond ASCII need it
+    return "".join([each if each.isascii() and each != "\x7f" else _escaped(each) for each in text])
 
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+def _escaped(character: str) -> str:
+    """A character in JSON as its one or two UTF-16 units."""
+    units = character.encode("utf-16-be").hex()
+    return "".join([f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4)])
 
 
 def _lambda_context(invocation: Invocation, env_config: dict[str, str | int]) -> dict[str, Any]:

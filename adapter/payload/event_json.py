@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _LARGE_EVENT = 64 * 1024
 _BODY_KEY = b'"body":'
 _BODY_OPENING = _BODY_KEY + b'"'
-# A quote that may not be the end of a key, and colons that may be behind one although no quote is before them.
-_UNUSUAL_COLONS = (b'\\":', b" :", b"\t:", b"\n:", b"\r:")
+# Colons that may be behind a key although no quote is right before them.
+_UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
 # Stands for a body that was left out.
 _MARK = b"(left out)"
 
@@ -103,8 +103,7 @@ def _check_keys(raw: bytes | bytearray, event: Any, *, large: bool) -> None:
 def _pairs_written(raw: bytes | bytearray) -> int:
     """How many pairs of key and value ``raw``, which is JSON, has, or more; -1 where that cannot be told.
 
-    Behind every key there is a quote and a colon. A text in which white space may be between the two, or in which the
-    quote may be an escaped one within a string, is not counted in.
+    Behind every key there is a quote and a colon. A text in which white space may be between the two is not counted in.
     """
     if any(raw.find(unusual) >= 0 for unusual in _UNUSUAL_COLONS):
         return -1

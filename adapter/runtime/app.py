@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from adapter.payload.messages import ResponseHead
 
 # How long to pause between two probes, in seconds: that part of the time since the first one, within two bounds. Half a
-# pause is lost when the app is ready, a quarter of a per cent of its start. A probe takes about 0.02 ms of CPU time,
-# which a starting app lacks on a small function: at most a per cent of it.
+# pause is lost when the app is ready, 1 ms or a quarter of a per cent of its start. A probe that is refused takes about
+# 0.02 ms of CPU time, which a starting app lacks on a small function: at most a per cent of it.
 _PROBE_PAUSE_PART, _SHORTEST_PROBE_PAUSE, _LONGEST_PROBE_PAUSE = 1 / 200, 0.002, 0.05
+# An app that answers, and is not healthy yet, works for each answer: so many times as long as that took is the pause.
+_PAUSE_FOR_ANSWER = 20
 # How long one probe may take, in seconds.
 _PROBE_TIMEOUT = 10.0
 # How long a SnapStart hook may take, in seconds (Lambda's own bound for them).
@@ -194,13 +196,14 @@ class Readiness:
 
     def wait_until_ready(self, timeout: float) -> None:
         """Return once the app is ready; raises AppNotReady after ``timeout`` seconds, and what ``check_app`` raises."""
-        begun = monotonic()
+        begun = asked = monotonic()
         give_up = begun + timeout
         unready = ""
-        while (failure := self._probe(min(_PROBE_TIMEOUT, max(0.01, give_up - monotonic())))) is not None:
+        while (failure := self._probe(min(_PROBE_TIMEOUT, max(0.01, give_up - asked)))) is not None:
             self._check_app()
-            waited = monotonic() - begun
-            pause = min(max(waited * _PROBE_PAUSE_PART, _SHORTEST_PROBE_PAUSE), _LONGEST_PROBE_PAUSE)
+            answered = monotonic()
+            waited = answered - begun
+            pause = _probe_pause(waited, answered - asked)
             # The last probe is cut short by the end of the wait: what a whole one said before tells more.
             if not unready or waited < timeout:
                 unready = failure
@@ -213,6 +216,7 @@ class Readiness:
                 self._warn(slow_start_line(WARN_AFTER, timeout, unready, self._address))
                 self._warn = None
             self._wait(pause)
+            asked = monotonic()
 
     def _probe_tcp(self, timeout: float) -> str | None:
         """None when a connection succeeds, else why not."""
@@ -229,6 +233,12 @@ class Readiness:
         if isinstance(status, str):
             return status
         return None if status in self._healthy else f"GET {self._path} answered {status}"
+
+
+def _probe_pause(waited: float, answer_took: float) -> float:
+    """How long to pause after a probe that took ``answer_took`` seconds, ``waited`` seconds after the first began."""
+    pause = max(waited * _PROBE_PAUSE_PART, answer_took * _PAUSE_FOR_ANSWER, _SHORTEST_PROBE_PAUSE)
+    return min(pause, _LONGEST_PROBE_PAUSE)
 
 
 def call_hook(app: App, path: str) -> None:

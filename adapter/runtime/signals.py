@@ -62,7 +62,7 @@ class Signals:
             os.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
-        """Pause until something happens, at most for ``seconds``, of which the milliseconds count."""
+        """Pause until something happens, at most for ``seconds``, rounded down to whole milliseconds."""
         # poll() itself would round up, and half a millisecond more would be lost with every start of an app.
         self._poller.poll(None if seconds is None else int(seconds * 1000))
         self.clear()

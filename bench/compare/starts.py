@@ -50,7 +50,7 @@ class Start:
         with ExitStack() as stack:
             api = FakeLambda(self.folder / "event.json")
             stack.enter_context(api)
-            # Only now: what listens on any free port could be given this one.
+            # After the API has its port, which could be this one otherwise: nobody holds it until the app listens.
             port = stack.enter_context(FakeApp()).port if self.app_runs else free_port()
             variables = environ(api.address, port) | {"PORT": str(port)} | dict(self.more_environ)
             command = self.command(port)

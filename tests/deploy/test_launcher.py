@@ -64,6 +64,17 @@ def test_a_link_to_it_finds_the_libraries(opt: Path) -> None:
     assert run(link, "--version").returncode == 0
 
 
+def test_a_link_runs_what_it_points_to_and_not_what_lies_beside_it(opt: Path, tmp_path: Path) -> None:
+    other = tmp_path / "usr" / "lib" / BUILD / "adapter"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise SystemExit('another version')")
+    link = tmp_path / "usr" / "bin" / "adapter"
+    link.parent.mkdir()
+    link.symlink_to(opt / "adapter" / "bin" / "adapter")
+
+    assert run(link, "--version").returncode == 0
+
+
 def test_what_the_app_has_on_its_path_does_not_reach_it(opt: Path, tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "__init__.py").write_text("raise SystemExit('the app has a package of that name')")

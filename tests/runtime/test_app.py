@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
-from itertools import accumulate
+from itertools import accumulate, count
 from pathlib import Path
 from select import POLLIN, poll
 from time import monotonic
@@ -379,8 +379,9 @@ def test_an_app_that_becomes_ready_later_is_waited_for(monkeypatch: pytest.Monke
         if len(pauses) == 1000:
             started.append(ScriptedApp(port=port))
 
-    # A clock that pauses move on although nobody waits.
-    monkeypatch.setattr("adapter.runtime.app.monotonic", lambda: monotonic() + sum(pauses))
+    # A clock that pauses move on although nobody waits, and nothing else does.
+    begun = monotonic()
+    monkeypatch.setattr("adapter.runtime.app.monotonic", lambda: begun + sum(pauses))
     Readiness(load({}), port, check_app=lambda: None, wait=wait).wait_until_ready(PATIENCE)
     with started[0]:
         assert (pauses[0], pauses[-1]) == (0.002, 0.05)
@@ -390,6 +391,26 @@ def test_an_app_that_becomes_ready_later_is_waited_for(monkeypatch: pytest.Monke
             pause <= max(0.002, 0.01 * waited) for pause, waited in zip(pauses[1:], accumulate(pauses), strict=False)
         )
         assert sum(pauses) > 10
+
+
+def test_an_app_that_takes_long_to_say_that_it_is_not_ready_is_asked_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    def check_app() -> None:
+        if len(pauses) == 3:
+            raise AppExited("enough", exit_code=1)
+
+    # A clock that shows a millisecond more whenever it is looked at, so that each answer takes at least one.
+    milliseconds = count(1)
+    begun = monotonic()
+    monkeypatch.setattr("adapter.runtime.app.monotonic", lambda: begun + next(milliseconds) / 1000)
+    with ScriptedApp(default=response(b"", status=503)) as app:
+        probe = Readiness(load({}), app.port, check_app=check_app, wait=pauses.append)
+        with pytest.raises(AppExited):
+            probe.wait_until_ready(PATIENCE)
+    assert all(0.019 < pause <= 0.05 for pause in pauses)
 
 
 def test_a_long_wait_is_told_of_once_with_the_address_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
