@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from adapter.config import Config, read
 from adapter.errors import AppNotReady, ConfigurationError
-from adapter.port_owner import port_owner
+from adapter.port_owner import app_port_mistake, port_owner
 from adapter.ports import PLACEHOLDER, placeholder_warnings, resolve_app_port, resolve_listen, split_address
 from adapter.program import program_mistakes
 from adapter.runtime.app import Readiness
@@ -199,10 +199,8 @@ def _look_at_app(report: Report, config: Config, app: Address, *, has_command: b
         report.app = f"Nothing listens on {app} yet{', where CMD must' if has_command else ''}."
         return
     if has_command:
-        owner = (port_owner(app.port) if app.path is None else None) or "another process"
-        report.problems.append(
-            f"{app}: is taken by {owner}, so CMD cannot listen there; {{port}} in CMD is a free port"
-        )
+        mistake = None if app.path is not None else app_port_mistake(app.host, app.port)
+        report.problems.append(mistake or f"{app}: is taken by another process, so CMD cannot listen there")
         return
     readiness = Readiness(config, app.port, check_app=_no_process_to_check, wait=sleep)
     try:

@@ -49,7 +49,7 @@ class _GroupedCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            unknown = [_no_such_option(flag, self._flags(ctx)) for flag in self._unknown(ctx, given)]
+            unknown = [_no_such_option(flag, self._flags(ctx), ctx) for flag in self._unknown(ctx, given)]
             raise click.UsageError("\n       ".join(unknown) or error.format_message(), ctx) from error
 
     def _flags(self, ctx: click.Context) -> dict[str, click.Option]:
@@ -88,8 +88,14 @@ class _GroupedCommand(click.Command):
                     formatter.write_dl(records)
 
 
-def _no_such_option(flag: str, known: Iterable[str]) -> str:
-    return f"No such option {flag}{parse.nearest(flag, known)}"
+def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
+    others = [
+        f"adapter {name}"
+        for name, command in cli.commands.items()
+        if command is not ctx.command and any(flag in parameter.opts for parameter in command.params)
+    ]
+    hint = f"; it is one of {' and '.join(others)}" if others else parse.nearest(flag, known)
+    return f"No such option {flag}{hint}"
 
 
 def _options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:

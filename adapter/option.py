@@ -37,6 +37,7 @@ _METAVARS: dict[object, str] = {
     parsers.count: "COUNT",
     parsers.positive_integer: "COUNT",
     parsers.positive_seconds: "SECONDS",
+    parsers.function_timeout: "SECONDS",
     parsers.seconds: "SECONDS",
     parsers.stream_limit: "SIZE",
     parsers.statuses: "LIST",

@@ -119,6 +119,14 @@ def positive_seconds(value: str) -> float:
     return duration
 
 
+def function_timeout(value: str) -> float:
+    """A function's timeout in seconds, within Lambda's bound (Lambda quotas); fractions are for tests."""
+    duration = positive_seconds(value)
+    if duration > 900:
+        raise ValueError("is not a function's timeout; use seconds up to 900")
+    return duration
+
+
 def host(value: str) -> str:
     """A host name or an IP address, without scheme, port or brackets."""
     if any(character in value for character in "/@[] \t") or value.count(":") == 1:

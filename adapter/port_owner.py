@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+
+from adapter.ports import PLACEHOLDER, address_text
 
 # How much of a command is shown, in characters.
 _SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
+
+
+# How long connecting to who may listen there is tried, in seconds; it is on this machine.
+_PATIENCE = 1.0
+
+
+def app_port_mistake(host: str, port: int) -> str | None:
+    """Why an app that is yet to be started cannot listen there: somebody does, and would be taken for it."""
+    try:
+        socket.create_connection((host, port), _PATIENCE).close()
+    except OSError:
+        return None
+    taken = f"{address_text(host, port)}: is taken by {port_owner(port) or 'another process'}"
+    return f"{taken}, so CMD cannot listen there; {PLACEHOLDER} in CMD is a free port"
 
 
 def port_owner(port: int) -> str | None:

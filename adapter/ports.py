@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 PLACEHOLDER = "{port}"
 # From which likeness on, of 0 to 1, a word counts as a slip of another, as in difflib.get_close_matches.
 _ALIKE = 0.6
+# How a probe's problem begins where there was an answer.
+ANSWERED = "GET "
 # The Rust adapter's default.
 DEFAULT_APP_PORT = 8080
 # After how many seconds of waiting for the app a line says so: apps start in less, and Lambda's init has ten.
@@ -36,10 +38,23 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
     return port, [argument.replace(PLACEHOLDER, str(port)) for argument in command]
 
 
+def needs_port(config: Config, command: list[str]) -> bool:
+    """Whether the app that ``command`` starts listens on a port that is given, and not on one that is free anyway."""
+    return bool(command) and config.app_socket is None and not any(PLACEHOLDER in word for word in command)
+
+
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """A line for each word in braces that looks like a slip of ``{port}``, where CMD has no other."""
+    """A line for each word that looks like a slip of ``{port}``, where CMD has no other."""
     words = " ".join(command)
-    if "{" not in words or PLACEHOLDER in words:
+    if PLACEHOLDER in words:
+        return
+    # A shell replaces it.
+    if command and not command[0].endswith("sh"):
+        for variable in ("$PORT", "${PORT}"):
+            if variable in words:
+                yield f"CMD: {variable} stays as it is, since no shell reads it; write {PLACEHOLDER} or sh -c '…'"
+                return
+    if "{" not in words:
         return
     from difflib import SequenceMatcher  # only braces need it
 
@@ -49,13 +64,28 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
             yield f"CMD: {{{word}}} stays as it is; did you mean {PLACEHOLDER}, which stands for a free port?"
 
 
-def slow_start_line(waited: float, limit: float | None, problem: str, address: object) -> str:
+def slow_start_line(waited: float, limit: float | None, problem: str, address: object, *, has_command: bool) -> str:
     """What to say of an app that is not ready after ``waited`` of up to ``limit`` seconds, or of any number (None)."""
     patience = "" if limit is None else f", and is waited for up to {limit:g} s"
     return (
-        f"the app is not ready after {waited:g} s{patience}: {problem}. It must listen on {address}: "
-        f"write {PLACEHOLDER} in CMD where its port goes, or name its port with --app-port (AWS_LWA_PORT)"
+        f"the app is not ready after {waited:g} s{patience}: {unready_text(problem, address, has_command=has_command)}"
     )
+
+
+def unready_text(problem: str, address: object, *, has_command: bool) -> str:
+    """Why an app is not ready, and the way out. ``has_command``: CMD starts it."""
+    if problem.startswith(ANSWERED):
+        return (
+            f"{problem}. Whatever listens on {address} must answer there with a healthy status: --readiness-path and "
+            "--readiness-status (AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
+        )
+    way_out = f"write {PLACEHOLDER} in CMD where its port goes" if has_command else "start it there"
+    return f"{problem}. It must listen on {address}: {way_out}, or name its port with --app-port (AWS_LWA_PORT)"
+
+
+def unhealthy_text(path: str, status: int) -> str:
+    """What is wrong with an app that answers a probe of ``path`` with an unhealthy status."""
+    return f"{ANSWERED}{path} answered {status}"
 
 
 def resolve_listen(config: Config, app_port: int) -> tuple[str, int]:

@@ -27,7 +27,15 @@ def program_mistakes(
             return
     if command and not any(map(_can_run, _candidates(command[0], environ, folder))):
         why = _why_not(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
-        yield f"{named}: {command[0]!r} is no program that can be run ({why}); give a name on PATH or a path"
+        yield f"{named}: {command[0]!r} is no program that can be run ({why}); {_way_out(command[0])}"
+
+
+def _way_out(name: str) -> str:
+    if " " in name:
+        return "give the words of a command apart, without quotes around all of them, or sh -c '…' for a shell's"
+    if "=" in name:
+        return "variables for the app go before the adapter, or behind env: env NAME=VALUE CMD"
+    return "give a name on PATH or a path"
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:

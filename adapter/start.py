@@ -7,7 +7,7 @@ import posix  # and not `os`, as in supervisor.py
 
 from adapter.config import environment, load
 from adapter.errors import ConfigurationError, StartError
-from adapter.ports import placeholder_warnings, resolve_app_port, resolve_listen
+from adapter.ports import needs_port, placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.supervisor import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         listen = None if config.on_lambda else resolve_listen(config, port)
         if listen is not None:
             config.warnings.extend(placeholder_warnings(given))
-            _check_program(command, environ, config)
+            _check_command(command, environ, config, given=given, port=port)
     except ConfigurationError as error:
         return _refuse(error, environ)
 
@@ -91,11 +91,19 @@ def _prepare_for_proxy() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _check_program(command: list[str], environ: Mapping[str, str], config: Config) -> None:
-    """Raises ConfigurationError where ``command`` cannot be started. On Lambda the attempt tells, which costs less."""
+def _check_command(
+    command: list[str], environ: Mapping[str, str], config: Config, *, given: list[str], port: int
+) -> None:
+    """Raises ConfigurationError where ``command`` cannot be started, or could not listen on ``port``.
+
+    On Lambda the attempt tells, which costs less, and nobody else is there.
+    """
+    from adapter.port_owner import app_port_mistake
     from adapter.program import program_mistakes
 
     mistakes = list(program_mistakes(command, environ, config.app_dir))
+    if needs_port(config, given) and (taken := app_port_mistake(config.app_host, port)):
+        mistakes.append(taken)
     if mistakes:
         raise ConfigurationError(mistakes)
 

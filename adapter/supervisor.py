@@ -47,8 +47,10 @@ _EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
 # Signals that mean something to the app and nothing to the adapter.
 PASSED_ON = (_signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
-# What Python ignores and other programs do not.
-_IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
+# What the app does not ignore: what Python does and other programs do not, and what a shell without job control has its
+# background commands ignore, although the adapter takes it and passes it on. All else that was ignored when the adapter
+# came, as SIGHUP under nohup, stays ignored.
+_NOT_IGNORED = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGQUIT)
 # Linux, prctl(2).
 _PR_SET_CHILD_SUBREAPER = 36
 # A folder may be ours to be in and not to read.
@@ -296,8 +298,7 @@ def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> in
         file_actions=[(posix.POSIX_SPAWN_DUP2, stderr, 2)],
         setpgroup=0,
         setsigmask=held_back - {*ENDING, *PASSED_ON},
-        # What was ignored when the adapter came, as under nohup, stays ignored.
-        setsigdef=_IGNORED_BY_PYTHON,
+        setsigdef=_NOT_IGNORED,
     )
 
 

@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "program": set(),
     "sizes": set(),
     "descriptors": set(),
-    "port_owner": set(),
+    "port_owner": {"ports"},
     "health": SETTINGS | {"errors", "http1", "payload", "logs", "runtime"},
     "check": SETTINGS | {"errors", "port_owner", "program", "runtime"},
 }

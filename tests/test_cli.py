@@ -116,6 +116,11 @@ def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(arguments: list
             ["--lsiten; did you mean --listen?", "-x"],
             id="run",
         ),
+        pytest.param(
+            ["run", "--fault", "kill", "--record=x", "--", "true"],
+            ["--fault; it is one of adapter dev", "--record; it is one of adapter dev"],
+            id="of-another-command",
+        ),
     ],
 )
 def test_all_flags_that_there_are_not_are_told_at_once(arguments: list[str], unknown: list[str]) -> None:
@@ -190,6 +195,16 @@ def test_an_address_that_is_taken_is_told_with_its_owner_and_without_the_systems
         rf"give another address, for example {flag} 127.0.0.1:\d+",
         line,
     )
+
+
+@pytest.mark.parametrize("way_in", ["run", "dev"])
+def test_somebody_elses_server_is_not_taken_for_the_app(way_in: str) -> None:
+    listen = ["--listen", "127.0.0.1:0"] if way_in == "run" else ["--port", "0"]
+    with ScriptedApp() as other:
+        done = adapter(way_in, *listen, "--app-port", str(other.port), "--", "sleep", "60")
+    assert done.returncode == 2
+    assert f"adapter: 127.0.0.1:{other.port}: is taken by pid " in done.stderr
+    assert "{port} in CMD is a free port" in done.stderr
 
 
 def test_every_address_that_is_taken_is_told_with_a_free_one_that_was_not_given() -> None:

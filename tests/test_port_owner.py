@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from adapter.port_owner import listening_process, port_owner
+from adapter.port_owner import app_port_mistake, listening_process, port_owner
 from tests.unused_port import unused_port
 
 
@@ -51,3 +51,13 @@ def test_nobody_owns_a_free_port() -> None:
 def test_a_client_of_a_port_is_not_its_owner() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         assert port_owner(client.getsockname()[1]) is None
+
+
+def test_an_apps_port_may_not_be_somebody_elses() -> None:
+    assert app_port_mistake("127.0.0.1", unused_port()) is None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        mistake = app_port_mistake("127.0.0.1", port)
+    assert mistake is not None
+    assert mistake.startswith(f"127.0.0.1:{port}: is taken by pid {os.getpid()} (")
+    assert mistake.endswith("so CMD cannot listen there; {port} in CMD is a free port")

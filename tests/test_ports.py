@@ -108,10 +108,19 @@ def test_the_next_free_port_is_one_that_can_be_had_and_was_not_given() -> None:
         pytest.param(["serve", "--bind", "0.0.0.0:{Port}"], ["{Port}"], id="within-a-word"),
         pytest.param(["serve", "--port", "{port}", "{prot}"], [], id="beside-the-right-one"),
         pytest.param(["serve", "{host}", "{", "{}", "{port"], [], id="other-braces"),
+        pytest.param(["serve", "$PORT", "{port}"], [], id="a-variable-beside-the-right-one"),
+        pytest.param(["/bin/sh", "-c", "serve $PORT"], [], id="a-variable-in-a-shell"),
     ],
 )
 def test_a_slip_of_the_placeholder_is_warned_of(command: list[str], slips: list[str]) -> None:
     warnings = list(placeholder_warnings(command))
     assert warnings == [
         f"CMD: {slip} stays as it is; did you mean {{port}}, which stands for a free port?" for slip in slips
+    ]
+
+
+@pytest.mark.parametrize("variable", ["$PORT", "${PORT}"])
+def test_a_variable_that_no_shell_replaces_is_warned_of(variable: str) -> None:
+    assert list(placeholder_warnings(["serve", "--bind", f"0.0.0.0:{variable}"])) == [
+        f"CMD: {variable} stays as it is, since no shell reads it; write {{port}} or sh -c '…'"
     ]

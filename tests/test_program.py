@@ -55,3 +55,16 @@ def test_a_name_is_looked_for_even_where_the_folder_is_not_there(name: str, mist
 def test_the_program_of_another_option_is_called_by_its_name() -> None:
     [mistake] = program_mistakes(["no-such-program"], {}, None, named="--runtime")
     assert mistake.startswith("--runtime: 'no-such-program' is no program")
+
+
+@pytest.mark.parametrize(
+    ("word", "way_out"),
+    [
+        pytest.param("uvicorn main:app --port {port}", "give the words of a command apart", id="all-in-quotes"),
+        pytest.param("cd app && ./run.sh", "or sh -c '…' for a shell's", id="of-a-shell"),
+        pytest.param("DEBUG=1", "behind env: env NAME=VALUE CMD", id="a-variable"),
+    ],
+)
+def test_what_is_no_name_of_a_program_gets_a_way_out_of_its_own(word: str, way_out: str) -> None:
+    [mistake] = program_mistakes([word, "more"], {"PATH": "/bin"}, None)
+    assert way_out in mistake

@@ -221,6 +221,25 @@ def test_an_app_gets_the_signals_that_python_itself_ignores(start: Starter) -> N
     assert start.run(["/bin/sh", "-c", "kill -PIPE $$; exit 0"]).exit_code() == 128 + signal.SIGPIPE
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["int", "quit"])
+def test_an_app_gets_the_signals_that_a_script_has_its_background_commands_ignore(
+    start: Starter, number: signal.Signals
+) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert start.run(["/bin/sh", "-c", f"kill -{int(number)} $$; exit 0"]).exit_code() == 128 + number
+    finally:
+        signal.signal(number, before)
+
+
+def test_an_app_goes_on_ignoring_what_nohup_ignores(start: Starter) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert start.run(["/bin/sh", "-c", "kill -HUP $$; exit 5"]).exit_code() == 5
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_an_app_has_no_signal_blocked(start: Starter) -> None:
     app = start.run(["/bin/sh", "-c", "grep SigBlk /proc/self/status >&2"])
     assert app.line().split() == [b"SigBlk:", b"0000000000000000"]

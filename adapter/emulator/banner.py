@@ -29,6 +29,12 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
     rows += [
         ("timeout", f"{settings.timeout:g} s"),
+    ]
+    if settings.faults:
+        rows.append(("faults", f"{settings.faults}, on purpose (--fault)"))
+    if settings.record is not None:
+        rows.append(("record", f"every invocation, secrets included, in {settings.record}"))
+    rows += [
         ("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"),
         ("try", f"curl -N {url}"),
     ]
@@ -53,6 +59,8 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
         "deployAs": _deployment(settings),
         "mismatches": mismatches(settings),
         "timeoutSeconds": settings.timeout,
+        "faults": settings.faults or None,
+        "record": settings.record,
     }
 
 

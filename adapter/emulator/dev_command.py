@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from adapter.config import load, read
-from adapter.emulator.env_file import read_env_file
+from adapter.emulator.env_file import naming_the_file, read_env_file
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.prices import load_prices
 from adapter.emulator.reload import require_watchfiles
@@ -15,7 +15,8 @@ from adapter.emulator.serve import extensions, serve
 from adapter.emulator.services import fault_plan
 from adapter.emulator.wait import wait_for_dev
 from adapter.errors import ConfigurationError
-from adapter.ports import placeholder_warnings
+from adapter.port_owner import app_port_mistake
+from adapter.ports import needs_port, placeholder_warnings, resolve_app_port
 from adapter.program import program_mistakes
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     config, mistakes = read(environ, flags)
     if config.env_file is not None:
         try:
-            environ = {**environ, **read_env_file(config.env_file)}
-            config, mistakes = read(environ, flags)
+            config, mistakes, environ = _read_with_file(config.env_file, environ, flags)
         except ConfigurationError as error:
             mistakes += error.mistakes
     # Settings of which one is wrong would contradict each other where the right one does not.
@@ -44,6 +44,17 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         raise ConfigurationError(mistakes)
     config.warnings.extend(placeholder_warnings(command))
     return serve(config, environ, command)
+
+
+def _read_with_file(
+    file: str, environ: Mapping[str, str], flags: Mapping[str, str]
+) -> tuple[Config, list[str], Mapping[str, str]]:
+    """The settings, their mistakes, and ``environ`` with the variables in ``file``. Raises ConfigurationError."""
+    variables = read_env_file(file)
+    environ = {**environ, **variables}
+    config, mistakes = read(environ, flags)
+    config.warnings[:] = naming_the_file(file, variables, config.warnings)
+    return config, naming_the_file(file, variables, mistakes), environ
 
 
 def _checks(config: Config) -> Iterator[Callable[[], object]]:
@@ -69,6 +80,10 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
         if not command:
             yield "CMD: is missing; name the command that starts the app: adapter dev -- CMD"
         yield from program_mistakes(command, environ, config.app_dir)
+        if needs_port(config, command):
+            port, _ = resolve_app_port(config, command)
+            if taken := app_port_mistake(config.app_host, port):
+                yield taken
         return
     try:
         words = shlex.split(config.runtime)

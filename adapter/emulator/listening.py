@@ -29,6 +29,7 @@ _HEAD_BYTES = MIB
 # How many clients a listener may have at most: as many invocations at once as Lambda lets a new account have (Lambda
 # quotas, "Concurrent executions").
 _MOST_CONNECTIONS = 1000
+_LAST_PORT = 65535
 # How long responses may take to end once the environment is gone, in seconds.
 _CLOSE_GRACE = 0.5
 
@@ -42,7 +43,7 @@ def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
 
     Raises ConfigurationError with everything that is in the way.
     """
-    clashes = list(_given_twice(config, settings))
+    clashes = [*_given_twice(config, settings), *_no_port_behind(config)]
     if clashes:
         raise ConfigurationError(clashes)
     wanted = [*((door.port, f"--front-door {door.rules.name}:") for door in settings.doors)]
@@ -132,12 +133,20 @@ def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
             yield f"port {port} is given twice: {' and '.join(users)}; give each a port of its own"
 
 
+def _no_port_behind(config: Config) -> Iterator[str]:
+    if config.dev_port == _LAST_PORT and config.invoke_port is None:
+        yield (
+            f"{_source(config, '--port')}: '{_LAST_PORT}' leaves no port behind it for the Invoke APIs; "
+            "name one with --invoke-port"
+        )
+
+
 def _refusal(config: Config, error: OSError, port: int, way_out: str) -> str:
     """A mistake in the words of the option table: name, value, what is wrong, the way out."""
     if error.errno == errno.EADDRINUSE:
         source = _source(config, way_out)
         # Two further on: a local Lambda takes two ports in a row, and another one is what is there most often.
-        free = (port + 1) % 65535 + 1
+        free = (port + 1) % _LAST_PORT + 1
         return f"{source}: '{port}' is taken{_owner(port)}; use another one, for example {way_out}{free}"
     if error.errno == errno.EACCES:
         return f"{_source(config, way_out)}: '{port}' may not be used without more rights; use {way_out}3000 or above"

@@ -38,13 +38,16 @@ class DoorSettings:
 class UrlSettings:
     """``invoke_mode`` is the function's, ``url_invoke_mode`` that of front doors which can stream.
 
-    ``stream_limit`` is in bytes, None for none. ``doors`` are in the order in which they were asked for.
+    ``stream_limit`` is in bytes, None for none. ``doors`` are in the order in which they were asked for. ``faults`` and
+    ``record``, the folder of recordings, are as they were given.
     """
 
     def __init__(self, config: Config) -> None:
         self.host = config.dev_host
         self.port = config.dev_port
         self.timeout = config.timeout
+        self.faults = config.faults
+        self.record = config.record
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
         # A function behind front doors of which none can stream is deployed as a buffered one.

@@ -37,7 +37,7 @@ class DevOptions(OptionTable):
     )
     timeout = Option(
         "The function's timeout in seconds.",
-        parse=parse.positive_seconds,
+        parse=parse.function_timeout,
         default=900.0,
         default_text="900",
         env=("ADAPTER_TIMEOUT",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adapter.proxy.metrics import CONTENT_TYPE
+from adapter.proxy.metrics import CONTENT_TYPE, METRICS_NEED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,4 +45,4 @@ class Admin:
         try:
             return 200, CONTENT_TYPE, self._metrics.exposition()
         except ImportError:
-            return 501, _TEXT, b"prometheus_client is not installed: pip install 'web-adapter[metrics]'\n"
+            return 501, _TEXT, f"{METRICS_NEED}\n".encode()

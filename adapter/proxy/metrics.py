@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Upper bounds of the histogram of times to first byte, in seconds.
 FIRST_BYTE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# What is missing where they cannot be shown, and the way out.
+METRICS_NEED = "prometheus_client is not installed: pip install 'web-adapter[metrics]'"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from adapter.errors import AdapterError, AppNotReady
 from adapter.http1 import encode_request_head
 from adapter.payload.messages import Request
-from adapter.ports import WARN_AFTER, slow_start_line
+from adapter.ports import WARN_AFTER, slow_start_line, unhealthy_text, unready_text
 from adapter.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ _PROBE_TIMEOUT = 5.0
 
 
 class Readiness:
-    """Probes the app at ``port``, or at the port that the options name for it."""
+    """Probes the app at ``port``, or at the port that the options name for it. ``has_command``: CMD starts it."""
 
-    def __init__(self, config: Config, port: int) -> None:
+    def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
+        self._has_command = has_command
         self._upstream = Upstream(config, port if config.readiness_port is None else config.readiness_port)
         self._speaks_http = config.readiness_protocol == "http"
         self._path = config.readiness_path
@@ -56,10 +57,11 @@ class Readiness:
         seconds = _FIRST_PAUSE
         while (problem := await self.problem()) is not None:
             if give_up is not None and loop.time() + seconds >= give_up:
-                raise AppNotReady(f"the app was not ready after {limit:g} s: {problem}")
+                reason = unready_text(problem, self._upstream, has_command=self._has_command)
+                raise AppNotReady(f"the app was not ready after {limit:g} s: {reason}")
             if not warned and loop.time() - begun >= WARN_AFTER:
                 warned = True
-                warn(slow_start_line(WARN_AFTER, limit, problem, self._upstream))
+                warn(slow_start_line(WARN_AFTER, limit, problem, self._upstream, has_command=self._has_command))
             await pause(seconds)
             seconds = min(seconds * _PAUSE_GROWTH, _LAST_PAUSE)
 
@@ -72,6 +74,6 @@ class Readiness:
             connection.begin(request.method, encode_request_head(request, self._upstream.host_header))
             while (head := await connection.interim()).status < 200:
                 pass
-            return None if head.status in self._healthy else f"GET {self._path} answered {head.status}"
+            return None if head.status in self._healthy else unhealthy_text(self._path, head.status)
         finally:
             connection.close()

@@ -361,7 +361,7 @@ def _content_length(head: ResponseHead) -> int | None:
 
 def _public_message(error: AdapterError) -> str:
     """What a client may know: no addresses, nothing of the app's; the log has the cause under the request id."""
-    if isinstance(error, RefusedRequest | AppNotServing | ResponseTooLarge):
+    if isinstance(error, RefusedRequest | AppNotServing):
         return str(error)
     return (
         "Gateway Timeout" if error.status == 504 else "Bad Gateway" if error.status == 502 else "Internal Server Error"

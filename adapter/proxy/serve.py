@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import signal
+from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from adapter.port_owner import port_owner
 from adapter.ports import address_text, next_free_port, split_address
 from adapter.proxy.admin import Admin
 from adapter.proxy.app_keeper import APP_GRACE, AppKeeper
-from adapter.proxy.metrics import Metrics
+from adapter.proxy.metrics import METRICS_NEED, Metrics
 from adapter.proxy.readiness import Readiness
 from adapter.proxy.relay import Relay
 from adapter.proxy.upstream import Upstream
@@ -65,7 +66,7 @@ class Proxy:
         self._is_cutting = False
         self._metrics = Metrics()
         self._upstream = Upstream(config, port)
-        self._readiness = Readiness(config, port)
+        self._readiness = Readiness(config, port, has_command=process is not None)
         self._keeper = AppKeeper(
             config, process, start=start, readiness=self._readiness, metrics=self._metrics, log=log
         )
@@ -101,7 +102,8 @@ class Proxy:
             try:
                 self._announce(listener, str(self._upstream))
                 if admin_listener is not None:
-                    self._log.info(f"/healthz, /readyz and /metrics on {_url(admin_listener)}")
+                    hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"
+                    self._log.info(f"/healthz, /readyz and /metrics on {_url(admin_listener)}{hint}")
                 keeping = group.create_task(keeper.keep())
                 await server.start(listener)
                 if admin_listener is not None:

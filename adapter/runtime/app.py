@@ -18,7 +18,7 @@ from adapter.errors import (
 )
 from adapter.http1 import ResponseReader, encode_request_head
 from adapter.payload.messages import Request
-from adapter.ports import WARN_AFTER, slow_start_line
+from adapter.ports import WARN_AFTER, slow_start_line, unhealthy_text, unready_text
 from adapter.runtime.connection import Address, Connection
 
 TYPE_CHECKING = False
@@ -168,6 +168,7 @@ class Readiness:
 
     ``check_app`` raises when there is no more point in waiting (the app has ended); ``wait(seconds)`` pauses, and
     returns early when the app ends. ``connect`` makes the connections. ``warn`` is given one line if it takes long.
+    ``has_command``: the app is one that CMD has started.
     """
 
     def __init__(
@@ -179,6 +180,7 @@ class Readiness:
         wait: Callable[[float], None],
         connect: Callable[[Address], Connection] = Connection,
         warn: Callable[[str], None] | None = None,
+        has_command: bool = False,
     ) -> None:
         on_app_port = config.readiness_port is None
         self._address = Address(
@@ -193,6 +195,7 @@ class Readiness:
         self._check_app = check_app
         self._wait = wait
         self._warn = warn
+        self._has_command = has_command
 
     def wait_until_ready(self, timeout: float) -> None:
         """Return once the app is ready; raises AppNotReady after ``timeout`` seconds, and what ``check_app`` raises."""
@@ -208,12 +211,11 @@ class Readiness:
             if not unready or waited < timeout:
                 unready = failure
             if waited + pause >= timeout:
-                raise AppNotReady(
-                    f"the app was not ready after {timeout:g} s: {unready}. It must listen on {self._address}; "
-                    "AWS_LWA_PORT, AWS_LWA_READINESS_CHECK_PATH and _TIMEOUT_SECONDS change what is expected"
-                )
+                reason = unready_text(unready, self._address, has_command=self._has_command)
+                raise AppNotReady(f"the app was not ready after {timeout:g} s: {reason}")
             if self._warn is not None and waited >= WARN_AFTER:
-                self._warn(slow_start_line(WARN_AFTER, timeout, unready, self._address))
+                line = slow_start_line(WARN_AFTER, timeout, unready, self._address, has_command=self._has_command)
+                self._warn(line)
                 self._warn = None
             self._wait(pause)
             asked = monotonic()
@@ -232,7 +234,7 @@ class Readiness:
         status = _ask(self._address, request, timeout, self._connect)
         if isinstance(status, str):
             return status
-        return None if status in self._healthy else f"GET {self._path} answered {status}"
+        return None if status in self._healthy else unhealthy_text(self._path, status)
 
 
 def _probe_pause(waited: float, answer_took: float) -> float:

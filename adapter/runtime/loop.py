@@ -115,6 +115,7 @@ class Runtime:
             wait=self._pause,
             connect=self._connect_to_app,
             warn=self._tell_of_slow_start,
+            has_command=self._process is not None,
         )
         readiness.wait_until_ready(timeout)
         self._ready = True

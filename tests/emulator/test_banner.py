@@ -103,6 +103,15 @@ def test_a_mismatch_is_called_one_with_what_comes_of_it_and_the_way_out(
     assert shown == [f"  mismatch   {text}" for text in texts]
 
 
+def test_what_is_done_on_purpose_and_what_is_written_is_said_at_the_start() -> None:
+    lines = start_lines(settings(faults="throttle:50%", record="recordings"))
+    assert "  faults     throttle:50%, on purpose (--fault)" in lines
+    assert "  record     every invocation, secrets included, in recordings" in lines
+    fields = start_fields(settings(faults="throttle:50%", record="recordings"))
+    assert (fields["faults"], fields["record"]) == ("throttle:50%", "recordings")
+    assert not any(line.startswith(("  faults", "  record")) for line in start_lines(settings()))
+
+
 def test_for_machines_the_start_has_fields() -> None:
     fields = start_fields(settings(front_doors="function-url,alb"))
     assert fields["doors"] == [
@@ -127,6 +136,7 @@ def test_for_machines_the_start_has_fields() -> None:
         900,
     )
     assert len(fields["mismatches"]) == 1
+    assert (fields["faults"], fields["record"]) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,12 @@ def test_a_port_that_is_given_twice_is_no_other_processs_fault(flags: dict[str, 
     assert refusal(flags) == [f"port {port} is given twice: {users}; give each a port of its own"]
 
 
+def test_the_last_port_of_all_leaves_none_for_the_invoke_apis() -> None:
+    assert refusal({"dev_port": "65535"}) == [
+        "--port: '65535' leaves no port behind it for the Invoke APIs; name one with --invoke-port"
+    ]
+
+
 def test_idle_connections_cannot_use_up_the_descriptors() -> None:
     """With 128 descriptors and two listeners nobody but the oldest client has to go."""
     listening = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128));"

@@ -14,7 +14,7 @@ from tests.unused_port import unused_port
 
 
 def readiness(port: int, **settings: str) -> Readiness:
-    return Readiness(load({}, settings), port)
+    return Readiness(load({}, settings), port, has_command=True)
 
 
 async def never(seconds: float) -> None:
@@ -108,6 +108,7 @@ async def test_a_long_wait_is_told_of_once_with_the_address_and_the_way_out(
     with ScriptedApp(default=reply) as app:
         await readiness(app.port).wait(limit, pause, lines.append)
         assert lines == [
-            f"the app is not ready after 0 s{patience}: GET / answered 503. It must listen on 127.0.0.1:{app.port}: "
-            "write {port} in CMD where its port goes, or name its port with --app-port (AWS_LWA_PORT)"
+            f"the app is not ready after 0 s{patience}: GET / answered 503. Whatever listens on 127.0.0.1:{app.port} "
+            "must answer there with a healthy status: --readiness-path and --readiness-status "
+            "(AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
         ]
