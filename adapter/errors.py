@@ -17,7 +17,7 @@
     ├── RefusedRequest          a client's request that is not forwarded (proxy)
     ├── AppNotServing           the app is starting, or gone (proxy)
     ├── InvalidFunctionResponse a Lambda response that no front door can turn into HTTP (emulator)
-    ├── InvokeFailed            the Invoke API is not there, or refused (adapter invoke)
+    ├── InvokeFailed            the Invoke API is not there (adapter invoke)
     └── RuntimeApiError         the Runtime API is gone, or refused a call
 
 Libraries' exceptions are translated into these where they are called, nowhere else. ``name`` is ours and stable: it is
@@ -163,7 +163,7 @@ class InvalidFunctionResponse(AdapterError):
 
 
 class InvokeFailed(AdapterError):
-    """The Invoke API cannot be reached, or refused an invocation."""
+    """The Invoke API cannot be reached, or something else is at its address."""
 
     name = "Adapter.InvokeFailed"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from adapter.emulator.faults import Fault, FaultPlan, Kind
+from adapter.emulator.recording import REPLAY_HEADER
 from adapter.emulator.reply import (
     EXIT_ERROR,
     STOPPED,
@@ -25,6 +26,7 @@ from adapter.emulator.reply import (
     truncated,
 )
 from adapter.emulator.tampering import TamperedStream, cut_after, filled_up, truncated_after
+from adapter.payload.headers import first_values
 
 if TYPE_CHECKING:
     from adapter.emulator.call import Call
@@ -47,7 +49,10 @@ class Entrance:
     def admit(self, call: Call, headers: Headers, *, source: str) -> Admission:
         """Take a call that a request with ``headers`` made; ``source`` names the front door, or the API's action."""
         faults = self._faults.for_invocation(headers)
-        return Admission(call, self._submit, faults, self._recorder, source=source, ending=self._ending)
+        recorder = self._recorder
+        if recorder is not None and recorder.has(first_values(headers).get(REPLAY_HEADER, "")):
+            recorder = None
+        return Admission(call, self._submit, faults, recorder, source=source, ending=self._ending)
 
     def end(self) -> None:
         """The emulator ends, and with it every delay, and every stream that something is done to."""

@@ -11,9 +11,14 @@ Nothing is expanded: on Lambda no value is either.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapter.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 
@@ -41,6 +46,11 @@ def read_env_file(name: str) -> dict[str, str]:
     if mistakes:
         raise ConfigurationError(mistakes)
     return variables
+
+
+def naming_the_file(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
+    """``lines`` about settings; the file ``name`` comes before those that begin with one of its ``variables``."""
+    return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 
 def _variable(line: str) -> tuple[str, str]:

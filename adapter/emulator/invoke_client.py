@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from adapter.emulator.eventstream import Decoder, InvalidEventStreamError
+from adapter.emulator.recording import REPLAY_HEADER
 from adapter.errors import ConfigurationError, InvokeFailed
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ class Manner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How it went. ``error`` names a function error, empty where there is none; ``log`` is the tail of the log."""
+    """How it went. ``status`` is None where no answer came; ``log`` is the tail of the log.
 
-    status: int
+    ``error`` names a function error. ``failure`` says why the invocation was refused, or its answer is not a whole one.
+    Both are empty where there is none.
+    """
+
+    status: int | None = None
+    failure: str = ""
     error: str = ""
     log: str = ""
 
@@ -51,16 +57,18 @@ class Outcome:
 def invoke(question: Question, manner: Manner, write: Callable[[bytes], None]) -> Outcome:
     """Invoke the function; its payload goes to ``write`` as it comes.
 
-    Raises InvokeFailed where there is no Invoke API or it refuses, ConfigurationError for an endpoint that is no URL.
+    Raises InvokeFailed where there is no Invoke API, ConfigurationError for an endpoint that is no URL.
     """
     url = _url(question, manner)
     try:
         return asyncio.run(_invoke(url, question, manner, write))
-    except (OSError, aiohttp.ClientError) as error:
-        reason = "nobody listens there" if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+    except aiohttp.ClientConnectorError as error:
         raise InvokeFailed(
-            f"no answer from {manner.endpoint} ({reason}); start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {manner.endpoint} (nobody listens there); "
+            "start adapter dev, or name its Invoke APIs with --endpoint"
         ) from error
+    except (OSError, aiohttp.ClientError) as error:
+        return Outcome(failure=f"the answer broke off: {error}")
 
 
 async def _invoke(url: URL, question: Question, manner: Manner, write: Callable[[bytes], None]) -> Outcome:
@@ -76,7 +84,7 @@ async def _invoke(url: URL, question: Question, manner: Manner, write: Callable[
                     f"{manner.endpoint} is no Invoke API: it answers {response.status}. "
                     "They are not where the front doors are; adapter dev says at its start where the Invoke APIs are"
                 )
-            raise InvokeFailed(await _refusal(response))
+            return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == _EVENT_STREAM:
             return await _streamed(response, write)
         return await _whole(response, write)
@@ -110,6 +118,7 @@ def _headers(question: Question, manner: Manner) -> CIMultiDict[str]:
         "X-Amz-Log-Type": "Tail" if manner.log else "",
         "X-Amz-Client-Context": base64.b64encode(context.encode()).decode("ascii"),
         "X-Amz-Tenant-Id": manner.tenant_id or question.tenant_id,
+        REPLAY_HEADER: question.request_id,
     }
     return CIMultiDict((name, value) for name, value in headers.items() if value)
 
@@ -145,9 +154,9 @@ async def _streamed(response: aiohttp.ClientResponse, write: Callable[[bytes], N
                     complete = json.loads(message.payload)
         decoder.close()
     except InvalidEventStreamError as error:
-        raise InvokeFailed(f"the answer is not an event stream: {error}") from error
+        return Outcome(status=response.status, failure=f"the answer is not an event stream: {error}")
     if complete is None:
-        raise InvokeFailed("the stream ended without InvokeComplete")
+        return Outcome(status=response.status, failure="the stream ended without InvokeComplete")
     return Outcome(
         status=response.status, error=complete.get("ErrorCode", ""), log=_decoded(complete.get("LogResult", ""))
     )

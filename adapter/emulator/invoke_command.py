@@ -15,8 +15,9 @@ from adapter.emulator.banner import local_url
 from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.emulator.invoke_client import Manner, Outcome, invoke
 from adapter.emulator.payload_view import PayloadView
-from adapter.emulator.replay import Question, questions
+from adapter.emulator.replay import Question, event_files, read_question
 from adapter.emulator.url_settings import UrlSettings
+from adapter.errors import ConfigurationError, InvokeFailed
 
 # As a shell has it for a filter whose reader is gone: 128 + SIGPIPE.
 EXIT_READER_GONE = 141
@@ -35,7 +36,7 @@ def run(
     body: bool,
     **manner: Any,
 ) -> int:
-    """Invoke with each event, one after the other; 1 if any of them ended in a function error or in another answer.
+    """Invoke with each event, one after the other; 1 if any of them failed, was refused or got another answer.
 
     A payload goes to stdout as it is; ``body``: only its body, if it is an HTTP response. On a terminal the head of a
     streamed response goes to stderr, decoded.
@@ -46,11 +47,29 @@ def run(
     endpoint = endpoint or local_url(settings.host, settings.invoke_port).rstrip("/")
     chosen = Manner(endpoint=endpoint, function=function or settings.function_name or FUNCTION_NAME, **manner)
     try:
-        return max([_ask(question, chosen, only_body=body) for question in questions(events)], default=0)
+        return _ask_all(event_files(events), chosen, only_body=body)
     except _ReaderGoneError:
         # Python would try once more to write the rest, at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_READER_GONE
+
+
+def _ask_all(files: list[str], manner: Manner, *, only_body: bool) -> int:
+    """Go on whatever becomes of one of them. Raises InvokeFailed where no other can fare better."""
+    code = 0
+    for number, file in enumerate(files):
+        try:
+            question = read_question(file)
+        except ConfigurationError as error:
+            click.echo(f"adapter: {error}", err=True)
+            code = 1
+            continue
+        try:
+            code = max(code, _ask(question, manner, only_body=only_body))
+        except InvokeFailed as error:
+            left = f"; {len(files) - number} of {len(files)} events are not invoked" if len(files) > 1 else ""
+            raise InvokeFailed(f"{error}{left}") from error
+    return code
 
 
 def _ask(question: Question, manner: Manner, *, only_body: bool) -> int:
@@ -69,12 +88,15 @@ def _ask(question: Question, manner: Manner, *, only_body: bool) -> int:
     # Whoever reads a pipe gets the payload and nothing else.
     if on_terminal and received and not received.endswith(b"\n"):
         click.echo()
-    lines = list(_findings(question, outcome, bytes(received), manner))
+    difference = None
+    if question.recorded is not None and manner.invocation_type == "RequestResponse" and not outcome.failure:
+        difference = question.difference(bytes(received))
+    lines = list(_findings(question, outcome, difference, manner))
     if lines and not on_terminal and _is_one_place() and received and not received.endswith(b"\n"):
         click.echo(err=True)
     for line in lines:
         click.echo(line, err=True)
-    return 1 if outcome.error or (question.recorded is not None and question.difference(bytes(received))) else 0
+    return 1 if outcome.failure or outcome.error or difference else 0
 
 
 def _is_one_place() -> bool:
@@ -94,15 +116,16 @@ def _nowhere(_head: str) -> None:
     """Only the body was asked for."""
 
 
-def _findings(question: Question, outcome: Outcome, received: bytes, manner: Manner) -> Iterator[str]:
-    """What there is to say about an answer."""
+def _findings(question: Question, outcome: Outcome, difference: str | None, manner: Manner) -> Iterator[str]:
+    """What there is to say about an answer; ``difference`` from the recorded one, None where there is none."""
     if outcome.log:
         yield outcome.log.rstrip("\n")
+    if outcome.failure:
+        yield f"adapter: {question.name}: {outcome.failure}"
+    elif manner.invocation_type != "RequestResponse":
+        yield f"adapter: {question.name}: {manner.invocation_type}: {outcome.status}"
     if outcome.error:
         yield f"adapter: {question.name}: function error: {outcome.error}"
-    if manner.invocation_type != "RequestResponse":
-        yield f"adapter: {question.name}: {manner.invocation_type}: {outcome.status}"
-    elif question.recorded is not None:
-        difference = question.difference(received)
+    if difference is not None:
         same = f"differs from the recorded one: {difference}" if difference else "is the recorded one"
         yield f"adapter: {question.name}: the answer {same}"

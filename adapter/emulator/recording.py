@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 #: The key by which a recording is told from an event, and the version of the format.
 FORMAT_KEY, FORMAT = "adapterRecording", 1
+#: A recording's file name, as a regular expression: when, which one since the start, and how its request id begins.
+NAME_PATTERN = r"\d{8}T\d{6}-\d{4,}-[0-9a-f]{8}\.json"
+#: With this header ``adapter invoke`` names the recording that it asks again, by its request id.
+REPLAY_HEADER = "x-adapter-recording"
 # How much of an answer is kept, in bytes.
 _ANSWER_LIMIT = MIB
 
@@ -43,6 +47,17 @@ class Recorder:
             raise ConfigurationError(
                 [f"--record: {folder!r} cannot be made: {error.strerror}; name a folder to write to"]
             ) from error
+
+    def has(self, request_id: str) -> bool:
+        """Whether the folder has the recording of ``request_id``, empty for none: it is not recorded once more."""
+        if not request_id:
+            return False
+        end = _name_end(request_id)
+        try:
+            return any(path.name.endswith(end) for path in self._folder.iterdir())
+        except OSError:
+            # The next recording that is written tells what is wrong with the folder.
+            return False
 
     def observe(self, call: Call, source: str, answer: Answer) -> Answer:
         """Record ``call`` as soon as its answer is over; gives the answer to go on with."""
@@ -85,13 +100,17 @@ class Recorder:
         }
         # The event's own bytes: no parser keeps all of it.
         text = orjson.dumps(record)[:-1] + b',"event":' + (call.event or b"null") + b"}\n"
-        name = f"{time.strftime('%Y%m%dT%H%M%S', now)}-{self._count:04}-{call.request_id[:8]}.json"
+        name = f"{time.strftime('%Y%m%dT%H%M%S', now)}-{self._count:04}{_name_end(call.request_id)}"
         path = self._folder / name
         try:
             path.touch(mode=0o600)
             path.write_bytes(text)
         except OSError as error:
             self._notice(f"{path} cannot be written: {error.strerror}")
+
+
+def _name_end(request_id: str) -> str:
+    return f"-{request_id[:8]}.json"
 
 
 def _as_text(body: bytes) -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +17,24 @@ from adapter.emulator.recording import FORMAT, FORMAT_KEY
 from adapter.errors import ConfigurationError
 from adapter.payload.prelude import DELIMITER
 
+#: The name of standard input among those of files.
+STANDARD_INPUT = "-"
+
 
 class Question:
     """An event to ask a function with. ``name`` is its file's; ``recorded`` the answer it once had, None if unknown.
 
-    Only a complete answer counts: of long ones a recording has the beginning alone.
+    Only a complete answer counts: of long ones a recording has the beginning alone. ``request_id`` is that of the
+    recorded invocation, empty for an event.
     """
 
     def __init__(self, name: str, event: bytes, recording: dict[str, Any] | None = None) -> None:
         self.name = name
         self.event = event
         answer = (recording or {}).get("answer", {})
+        request_id = str((recording or {}).get("requestId", ""))
+        # It becomes a header, and a recording may have been edited.
+        self.request_id = request_id if request_id.isascii() and request_id.isprintable() else ""
         self.was_streamed = answer.get("kind") == "stream"
         self.client_context = str((recording or {}).get("clientContext", ""))
         self.tenant_id = str((recording or {}).get("tenantId", ""))
@@ -81,29 +91,52 @@ def _status_text(status: object) -> str:
     return "none" if status is None else str(status)
 
 
-def questions(paths: tuple[str, ...]) -> Iterator[Question]:
-    """One for each file; ``-`` is standard input, a folder stands for its ``.json`` files in their order.
+def event_files(paths: tuple[str, ...]) -> list[str]:
+    """The files that ``paths`` name; a folder stands for its ``.json`` files in their order, ``-`` for standard input.
 
-    Raises ConfigurationError.
+    Nothing is read yet: an event may be long, and of a pipe it can be read but once. Raises ConfigurationError with
+    everything that cannot be read.
     """
+    files: list[str] = []
+    mistakes: list[str] = []
     for path in paths:
-        if path == "-":
-            yield _question("-", sys.stdin.buffer.read())
-        elif Path(path).is_dir():
-            files = sorted(Path(path).glob("*.json"))
-            if not files:
-                raise ConfigurationError([f"EVENT: {path!r} has no .json file in it; name an event or a recording"])
-            for file in files:
-                yield _question(str(file), _content(file))
-        else:
-            yield _question(path, _content(Path(path)))
+        try:
+            files += _files(path)
+        except OSError as error:
+            mistakes.append(f"EVENT: {path!r} cannot be read: {error.strerror}{_way_out(path)}")
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return files
 
 
-def _content(file: Path) -> bytes:
+def _files(path: str) -> list[str]:
+    if path == STANDARD_INPUT:
+        return [path]
+    if stat.S_ISDIR(os.stat(path).st_mode):
+        files = sorted(map(str, Path(path).glob("*.json")))
+        if not files:
+            raise ConfigurationError([f"EVENT: {path!r} has no .json file in it; name an event or a recording"])
+        return files
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return [path]
+
+
+def _way_out(path: str) -> str:
+    is_json = path.lstrip().startswith(("{", "["))
+    return "; an event itself is piped: echo … | adapter invoke -" if is_json else ""
+
+
+def read_question(name: str) -> Question:
+    """What is in the file ``name``, one of ``event_files``. Raises ConfigurationError."""
+    if name == STANDARD_INPUT:
+        return _question(name, sys.stdin.buffer.read())
     try:
-        return file.read_bytes()
+        return _question(name, Path(name).read_bytes())
     except OSError as error:
-        raise ConfigurationError([f"EVENT: {str(file)!r} cannot be read: {error.strerror}"]) from error
+        raise ConfigurationError([f"EVENT: {name!r} cannot be read: {error.strerror}"]) from error
 
 
 def _question(name: str, text: bytes) -> Question:
@@ -114,6 +147,6 @@ def _question(name: str, text: bytes) -> Question:
         return Question(name, text)
     if not isinstance(content, dict) or FORMAT_KEY not in content:
         return Question(name, text)
-    if content[FORMAT_KEY] != FORMAT:
-        raise ConfigurationError([f"EVENT: {name!r} is a recording of another version of adapter"])
+    if content[FORMAT_KEY] != FORMAT or "event" not in content:
+        raise ConfigurationError([f"EVENT: {name!r} is no recording, or one of another version of adapter"])
     return Question(name, json.dumps(content["event"]).encode(), content)

@@ -319,6 +319,29 @@ def test_lines_of_invocations_can_be_turned_off(flags: list[str]) -> None:
     assert "/status/200" not in rest
 
 
+def test_a_slip_in_an_env_file_is_told_with_the_file_and_one_elsewhere_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "env"
+    file.write_text("ADAPTER_BANDWITH=1\nADAPTER_TIMEOUT=x\n")
+    monkeypatch.setenv("ADAPTER_MEMROY", "512")
+    with dev("--env-file", str(file)) as running:
+        assert running.process.stderr is not None
+        assert running.process.stderr.read().splitlines() == [
+            f"adapter: {file}: ADAPTER_TIMEOUT: 'x' is not a duration; use seconds, for example 2 or 0.5",
+            f"adapter: {file}: ADAPTER_BANDWITH: is not an option; did you mean ADAPTER_BANDWIDTH?",
+            "adapter: ADAPTER_MEMROY: is not an option; did you mean ADAPTER_MEMORY?",
+        ]
+        assert running.process.wait() == 2
+
+
+def test_a_slip_in_an_env_file_that_is_no_mistake_is_warned_of_with_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("AWS_LWA_INVOKEMODE=buffered\n")
+    with dev("--env-file", str(file)) as running:
+        assert running.line("AWS_LWA_INVOKEMODE").startswith(f"adapter dev: {file}: AWS_LWA_INVOKEMODE is not known")
+
+
 def test_a_slip_of_the_placeholder_is_warned_of_by_dev() -> None:
     with dev(command=[sys.executable, "-c", "", "{prot}"]) as running:
         assert running.line("did you mean {port}") == (

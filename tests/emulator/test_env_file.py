@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.emulator.env_file import read_env_file
+from adapter.emulator.env_file import naming_the_file, read_env_file
 from adapter.errors import ConfigurationError
 
 
@@ -53,6 +53,19 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
         "6: \"E='a' b\" goes on after its quote: 'b'",
         "7: '=x' does not begin with a variable's name (letters, digits and _)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        pytest.param("ADAPTER_X: is not an option", ".env: ADAPTER_X: is not an option", id="mistake"),
+        pytest.param("AWS_LWA_X is not known", ".env: AWS_LWA_X is not known", id="warning"),
+        pytest.param("ADAPTER_XY: is not an option", "ADAPTER_XY: is not an option", id="longer-name"),
+        pytest.param("--memory: '1' is not memory", "--memory: '1' is not memory", id="flag"),
+    ],
+)
+def test_what_is_said_of_a_files_variable_has_its_name_before_it(line: str, told: str) -> None:
+    assert naming_the_file(".env", {"ADAPTER_X": "1", "AWS_LWA_X": "1"}, [line]) == [told]
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ async def echo(runtime: ScriptedRuntime) -> int:
         await runtime.respond(handed, json.dumps(seen).encode())
 
 
+async def echo_the_event(runtime: ScriptedRuntime) -> int:
+    while True:
+        handed = await runtime.next()
+        await runtime.respond(handed, json.dumps(handed.event).encode())
+
+
 def each_answers(payload: bytes) -> Script:
     async def script(runtime: ScriptedRuntime) -> int:
         while True:
@@ -144,9 +150,92 @@ async def test_a_refusal_is_one_line_with_lambdas_words() -> None:
         done = await invoke(local, "-", given=b"no json")
         assert (done.code, done.out) == (1, b"")
         assert done.err.startswith(
-            "adapter: 400 InvalidRequestContentException: Could not parse request body into json"
+            "adapter: -: 400 InvalidRequestContentException: Could not parse request body into json"
         )
         assert len(done.err.splitlines()) == 1
+
+
+async def test_of_several_events_each_failure_is_told_with_its_file_and_all_others_are_invoked(tmp_path: Path) -> None:
+    events = {"d": b"no json", "c": b"1", "b": b'{"adapterRecording": 2}', "a": b"2"}
+    files = [tmp_path / name for name in events]
+    for file in files:
+        file.write_bytes(events[file.name])
+    async with local_lambda(echo_the_event) as local:
+        done = await invoke(local, *map(str, files))
+    assert (done.code, done.out) == (1, b"12")
+    refused, mistaken = done.err.splitlines()
+    assert refused.startswith(f"adapter: {tmp_path / 'd'}: 400 InvalidRequestContentException: ")
+    assert mistaken == f"adapter: EVENT: '{tmp_path / 'b'}' is no recording, or one of another version of adapter"
+
+
+@pytest.mark.parametrize(
+    ("fault", "flags", "why"),
+    [
+        pytest.param("throttle", [], "429 TooManyRequestsException: Rate Exceeded.", id="refused"),
+        pytest.param("drop", [], "the answer broke off: ", id="whole-answer-broken-off"),
+        pytest.param("drop", ["--stream"], "the answer broke off: ", id="stream-broken-off"),
+    ],
+)
+async def test_the_next_event_may_fare_better_than_one_that_failed(
+    tmp_path: Path, fault: str, flags: list[str], why: str
+) -> None:
+    files = [tmp_path / "2.json", tmp_path / "1.json"]
+    for file in files:
+        file.write_text("{}")
+    async with local_lambda(each_answers(b"answer"), faults=fault) as local:
+        done = await invoke(local, *flags, *map(str, files))
+    assert (done.code, done.out) == (1, b"")
+    lines = done.err.splitlines()
+    assert [line.startswith(f"adapter: {file}: {why}") for line, file in zip(lines, files, strict=True)] == [True] * 2
+
+
+async def test_where_nobody_answers_any_more_the_rest_is_not_tried_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "event").write_text("{}")
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.close()
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(2) == b"{}"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nanswer")
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    done = await adapter("invoke", "--endpoint", endpoint, *[str(tmp_path / "event")] * 3)
+    assert (done.code, done.out) == (1, b"answer")
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"adapter: no answer from {endpoint} (nobody listens there)")
+    assert line.endswith("; 2 of 3 events are not invoked")
+
+
+async def test_files_that_cannot_be_read_are_told_at_once_before_anything_is_invoked(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "event.json").write_text("{}")
+    names = ["none", "event.json", "empty", "none-either"]
+    async with local_lambda(each_answers(b"answer")) as local:
+        done = await invoke(local, *(str(tmp_path / name) for name in names))
+    assert (done.code, done.out) == (2, b"")
+    assert done.err.splitlines() == [
+        f"adapter: EVENT: '{tmp_path}/none' cannot be read: No such file or directory",
+        f"adapter: EVENT: '{tmp_path}/empty' has no .json file in it; name an event or a recording",
+        f"adapter: EVENT: '{tmp_path}/none-either' cannot be read: No such file or directory",
+    ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param('{"a":1}', id="object"),
+        pytest.param(' ["a"]', id="array"),
+        pytest.param(json.dumps({"long": "x" * 5000}), id="longer-than-any-name"),
+    ],
+)
+async def test_whoever_gives_an_event_for_a_file_is_told_to_pipe_it(given: str) -> None:
+    done = await adapter("invoke", given)
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert line.startswith("adapter: EVENT: ")
+    assert line.endswith("; an event itself is piped: echo … | adapter invoke -")
 
 
 async def test_nobody_there_is_one_line_with_the_way_out() -> None:
@@ -271,6 +360,28 @@ async def test_recordings_are_asked_again_and_compared(tmp_path: Path) -> None:
         assert once.out == prelude() + b"same"
         # A recorded stream is asked for as a stream.
         assert (await local.visit()).method == "InvokeWithResponseStream"
+
+
+async def test_what_is_asked_again_is_not_recorded_again_and_the_function_is_not_told(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    async with local_lambda(echo, record=str(folder)) as local:
+        await invoke(local, "-", given=b'{"a": 1}')
+        file = only_file(folder)
+        for flags in ([], ["--stream"]):
+            seen = json.loads((await invoke(local, *flags, str(folder))).out)
+            assert seen["event"] == {"a": 1}
+            assert "x-adapter-recording" not in seen["headers"]
+        assert (await invoke(local, "--type", "Event", str(folder))).code == 0
+        while "answered" not in (await local.visit()).target:
+            pass
+        assert only_file(folder) == file
+        await invoke(local, "-", given=b'{"a": 1}')
+        assert len(list(folder.iterdir())) == 2
+    # Whoever wants the answers of another function names another folder.
+    other = tmp_path / "other"
+    async with local_lambda(echo, record=str(other)) as local:
+        await invoke(local, str(file))
+        assert json.loads(only_file(other).read_text())["event"] == {"a": 1}
 
 
 async def test_read_together_the_payload_and_what_is_said_of_it_are_two_lines(tmp_path: Path) -> None:

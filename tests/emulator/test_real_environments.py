@@ -221,6 +221,17 @@ def test_a_changed_file_makes_the_next_request_a_cold_start(app: Path) -> None:
         assert local.ask("/").body == b"changed"
 
 
+def test_recordings_in_the_watched_folder_are_no_change_of_the_app(app: Path) -> None:
+    with local_lambda(*COMMAND, directory=app, flags=("--reload", "--record", "recordings")) as local:
+        local.output.wait_for("watching ")
+        assert local.ask("/").status == 200
+        local.output.wait_for("GET / 200")
+        assert len(list((app / "recordings").iterdir())) == 1
+        # By name it comes after the recording, and only the first name of several changes is told.
+        (app / "unrelated.py").write_text("")
+        assert "unrelated.py has changed" in local.output.wait_for("has changed")
+
+
 def test_scripts_can_wait_until_it_answers(app: Path) -> None:
     wait = [sys.executable, "-I", "-m", "adapter", "dev", "--wait"]
     with local_lambda(*COMMAND, directory=app) as local:

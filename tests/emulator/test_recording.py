@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapter.emulator.recording import Recorder
-from adapter.emulator.replay import questions
+from adapter.emulator.recording import NAME_PATTERN, Recorder
+from adapter.emulator.replay import Question, event_files, read_question
 from adapter.errors import ConfigurationError
 from tests.emulator.aws_clients import lambda_client
 from tests.emulator.scripted import ScriptedRuntime, local_lambda, prelude
@@ -34,6 +35,10 @@ def recordings(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
 
 
+def questions(path: Path) -> list[Question]:
+    return [read_question(file) for file in event_files((str(path),))]
+
+
 async def test_a_recording_has_the_event_and_the_answer_secrets_included(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     async with local_lambda(stream, record=str(folder)) as local:
@@ -48,7 +53,7 @@ async def test_a_recording_has_the_event_and_the_answer_secrets_included(tmp_pat
     assert record["answer"]["contentType"] == "application/vnd.awslambda.http-integration-response"
     assert record["answer"]["bytes"] == len(prelude()) + visit.streamed
     assert record["answer"]["errorType"] is None
-    (question,) = questions((str(folder),))
+    (question,) = questions(folder)
     assert question.was_streamed
     assert question.recorded == prelude() + b"one\xff"
     assert json.loads(question.event) == record["event"]
@@ -62,6 +67,16 @@ async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     (file,) = folder.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_its_name_is_one_by_which_recordings_are_known(tmp_path: Path) -> None:
+    folder = tmp_path / "recorded"
+    async with local_lambda(stream, record=str(folder)) as local:
+        await local.request("GET", "/")
+        visit = await local.visit()
+    (file,) = folder.iterdir()
+    assert re.fullmatch(NAME_PATTERN, file.name)
+    assert file.name.endswith(f"-{visit.request_id[:8]}.json")
 
 
 async def test_a_stream_that_was_cut_at_its_limit_is_recorded_with_the_reason(tmp_path: Path) -> None:
@@ -83,7 +98,7 @@ async def test_what_the_invoke_api_was_told_is_recorded_and_numbers_keep_their_d
     assert (record["source"], record["tenantId"]) == ("Invoke", "tenant-1")
     assert record["event"] == {"n": 12345678901234567890123}
     assert (record["answer"]["kind"], record["answer"]["errorType"]) == ("failure", "Function.Broken")
-    (question,) = questions((str(tmp_path),))
+    (question,) = questions(tmp_path)
     assert json.loads(question.event) == {"n": 12345678901234567890123}
     assert question.tenant_id == "tenant-1"
 
@@ -97,7 +112,7 @@ def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path: Path) -> None:
 def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> None:
     (tmp_path / "1.json").write_bytes(b'{"a":  1}')
     (tmp_path / "2.json").write_bytes(b"no json")
-    found = list(questions((str(tmp_path),)))
+    found = questions(tmp_path)
     assert [question.event for question in found] == [b'{"a":  1}', b"no json"]
     assert all(question.recorded is None for question in found)
 
@@ -106,7 +121,8 @@ def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> N
     ("content", "why"),
     [
         pytest.param(None, "cannot be read", id="no-file"),
-        pytest.param('{"adapterRecording": 2}', "version", id="newer"),
+        pytest.param('{"adapterRecording": 2, "event": {}}', "another version", id="newer"),
+        pytest.param('{"adapterRecording": 1}', "is no recording", id="without-an-event"),
     ],
 )
 def test_what_cannot_be_asked_is_a_mistake(tmp_path: Path, content: str | None, why: str) -> None:
@@ -114,13 +130,13 @@ def test_what_cannot_be_asked_is_a_mistake(tmp_path: Path, content: str | None, 
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigurationError, match=why):
-        list(questions((str(file),)))
+        questions(file)
 
 
 def test_of_a_long_answer_only_the_beginning_is_kept_and_it_does_not_count_as_the_answer(tmp_path: Path) -> None:
     record = {"adapterRecording": 1, "event": {}, "answer": {"kind": "payload", "bytes": 10, "body": "begin"}}
     (tmp_path / "1.json").write_text(json.dumps(record))
-    (question,) = questions((str(tmp_path),))
+    (question,) = questions(tmp_path)
     assert question.recorded is None
 
 
@@ -157,10 +173,10 @@ def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
 ) -> None:
     answer = {"kind": "payload", "bytes": len(recorded), "body": recorded.decode()}
     (tmp_path / "1.json").write_text(json.dumps({"adapterRecording": 1, "event": {}, "answer": answer}))
-    (question,) = questions((str(tmp_path),))
+    (question,) = questions(tmp_path)
     assert question.difference(received) == difference
 
 
 def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"EVENT: '.*' has no \.json file in it"):
-        list(questions((str(tmp_path),)))
+        questions(tmp_path)
