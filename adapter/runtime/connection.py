@@ -86,7 +86,11 @@ class Address:
                 return _connected(family, place, timeout, reach)
             except OSError as error:
                 failure = error
-        raise failure
+        try:
+            raise failure
+        finally:
+            # Its traceback has this frame in it, which would keep it until the garbage is collected.
+            del failure
 
     def _resolved(self) -> Iterable[tuple[int, tuple[object, ...]]]:
         """The family and the socket address of each address that the host has. Raises OSError."""

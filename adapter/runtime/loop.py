@@ -185,7 +185,8 @@ class Runtime:
                 if not self._ready:
                     self._wait_until_ready(self._config.readiness_timeout)
                 failure = relay.invoke(invocation)
-                if self._process is not None and isinstance(failure, (AppUnreachable, TruncatedResponse)):
+                broke_off = isinstance(failure, (AppUnreachable, TruncatedResponse))
+                if broke_off and self._process is not None and not self._is_over():
                     # An app that dies closes its connections first; the next invocation is not for a dead one.
                     self._pause(_LAST_BREATH)
             except StartError as error:

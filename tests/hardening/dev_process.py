@@ -19,8 +19,9 @@ class DevProcess(LoggingProcess):
     def __init__(self, app_port: int, *flags: str, doors: tuple[str, ...] = DOORS, **environ: str) -> None:
         listening = ["--port", "0", "--front-door", ",".join(doors)]
         app = ["--app-port", str(app_port), "--readiness-path", PROBE]
-        # The app is the test's; what is started in its place only has to live.
-        command = [sys.executable, "-c", "import signal; signal.pause()"]
+        # The app is the test's; what is started in its place only has to live. It is given the port, or a port where
+        # somebody listens already would be refused.
+        command = [sys.executable, "-c", "import signal; signal.pause()", "{port}"]
         self.mark = f"HARDENING_MARK={uuid.uuid4().hex}"
         name, _, value = self.mark.partition("=")
         super().__init__(

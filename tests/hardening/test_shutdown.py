@@ -77,6 +77,13 @@ def timed(seconds: list[float]) -> Iterator[None]:
     seconds.append(monotonic() - began)
 
 
+def ended(runtime: RuntimeProcess) -> int:
+    """The exit code of ``runtime``, which is told to end."""
+    runtime.terminate()
+    # Without a limit, which pytest has: with one, only every 50 ms it would be seen whether it has ended.
+    return runtime.process.wait()
+
+
 def test_an_idle_proxy_ends_at_once() -> None:
     seconds: list[float] = []
     for _ in range(TIMES):
@@ -126,15 +133,23 @@ def test_an_idle_runtime_ends_within_its_share(command: list[str], code: int) ->
         with ScriptedRuntimeApi() as api, RuntimeProcess(api, *command) as runtime:
             api.wait_until_waiting()
             with timed(seconds):
-                runtime.terminate()
-                assert runtime.exit_code() == code
+                assert ended(runtime) == code
     assert statistics.median(seconds) < LAMBDA_SHARE
     app = "an app that ends" if code == 7 else "an app deaf to it"
     figures.show("shutdown, runtime idle", f"exit {statistics.median(seconds) * 1000:.0f} ms after SIGTERM, with {app}")
 
 
-@pytest.mark.parametrize("slots", [1, 8])
-def test_a_runtime_in_mid_stream_ends_its_streams_with_error_trailers_within_its_share(slots: int) -> None:
+@pytest.mark.parametrize(
+    ("slots", "causes"),
+    [
+        pytest.param(1, {"Adapter.TruncatedResponse"}, id="1"),
+        # None of many slots waits for the app's death, which a busy machine may delay: they say then that it was late.
+        pytest.param(8, {"Adapter.TruncatedResponse", "Adapter.AppTimeout"}, id="8"),
+    ],
+)
+def test_a_runtime_in_mid_stream_ends_its_streams_with_error_trailers_within_its_share(
+    slots: int, causes: set[str]
+) -> None:
     environ = {"AWS_LWA_INVOKE_MODE": "response_stream", "AWS_LAMBDA_MAX_CONCURRENCY": str(slots)}
     seconds: list[float] = []
     for _ in range(TIMES):
@@ -145,11 +160,10 @@ def test_a_runtime_in_mid_stream_ends_its_streams_with_error_trailers_within_its
                 while b"one" not in (call.next_chunk() or b"one"):
                     pass
             with timed(seconds):
-                runtime.terminate()
-                assert runtime.exit_code() == 128 + 9
+                assert ended(runtime) == 128 + 9
             for each in invoked:
                 [call] = each.ends
-                assert call.wait().trailing_error["errorType"] == "Adapter.TruncatedResponse"
+                assert call.wait().trailing_error["errorType"] in causes
                 assert not call.truncated
     assert statistics.median(seconds) < LAMBDA_SHARE
     figures.show(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from select import poll
 from time import monotonic
@@ -48,6 +49,8 @@ class Bench:
         close_all([self.listener, *self._accepted.values()])
         os.close(self.read_end)
         os.close(self.write_end)
+        # A bench and its slots refer to each other: their poller would be open until garbage is collected.
+        del self.slots
 
     def pair(self, connect: Callable[[Address], Connection] | None = None) -> tuple[Connection, socket.socket]:
         """A connection of the slot that calls, and its other end."""
@@ -114,17 +117,38 @@ def answered(connection: Connection) -> bytes | None:
     return None if body is None else bytes(body)
 
 
-def fill_backlog(address: tuple[str, int] | str, family: socket.AddressFamily) -> list[socket.socket]:
-    """Connect until the server, which accepts nobody, takes no more."""
+@contextmanager
+def filled_backlog(address: tuple[str, int] | str, family: socket.AddressFamily) -> Iterator[list[socket.socket]]:
+    """Connect until the server, which accepts nobody, takes no more: the clients, of whom the last is not connected."""
     clients: list[socket.socket] = []
-    while True:
-        client = socket.socket(family)
-        client.settimeout(0.2)
-        clients.append(client)
-        try:
-            client.connect(address)
-        except (TimeoutError, BlockingIOError):
-            return clients
+    try:
+        with suppress(TimeoutError, BlockingIOError):
+            while True:
+                clients.append(socket.socket(family))
+                clients[-1].settimeout(0.2)
+                clients[-1].connect(address)
+        yield clients
+    finally:
+        close_all(clients)
+
+
+@contextmanager
+def full_server() -> Iterator[tuple[Address, socket.socket, list[socket.socket]]]:
+    """A server whose backlog is full: its address, its listener, and the clients that fill it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        place: tuple[str, int] = listener.getsockname()
+        with filled_backlog(place, socket.AF_INET) as clients:
+            yield Address(host=place[0], port=place[1]), listener, clients
+
+
+@contextmanager
+def full_unix_server(path: str) -> Iterator[tuple[Address, socket.socket, list[socket.socket]]]:
+    """The same at the Unix socket ``path``."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        with filled_backlog(path, socket.AF_UNIX) as clients:
+            yield Address(path=path), listener, clients
 
 
 def close_all(sockets: list[socket.socket]) -> None:
@@ -405,14 +429,10 @@ def test_a_slot_whose_app_gives_no_answer_in_the_grace_can_still_say_so(bench: B
         # For the slot to find when it gets to it.
         other.sendall(OK)
 
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        place: tuple[str, int] = listener.getsockname()
-        full = Address(host=place[0], port=place[1])
-        clients = fill_backlog(place, socket.AF_INET)
+    with full_server() as (full, _, _):
         began = monotonic()
         bench.run(works, ends, grace=0.1)
         assert 0.1 <= monotonic() - began < PATIENCE
-        close_all(clients)
     assert bench.events == ["told"]
 
 
@@ -432,18 +452,12 @@ def test_slots_that_do_not_end_are_unwound_when_their_time_is_over(bench: Bench)
 
 
 def test_a_slot_that_is_unwound_while_it_connects_leaves_no_socket_open(bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        place: tuple[str, int] = full.getsockname()
-        clients = fill_backlog(place, socket.AF_INET)
+    with full_server() as (full, _, _):
+        # What is garbage must not be closed in between.
+        gc.collect()
         before = len(os.listdir("/dev/fd"))
-        bench.run(
-            lambda: bench.slots.connect(Address(host=place[0], port=place[1])).close(),
-            bench.hurry,
-            grace=0.0,
-            farewell=0.0,
-        )
+        bench.run(lambda: bench.slots.connect(full).close(), bench.hurry, grace=0.0, farewell=0.0)
         assert len(os.listdir("/dev/fd")) == before
-        close_all(clients)
 
 
 def test_slots_that_were_unwound_are_waited_for_no_longer(bench: Bench) -> None:
@@ -478,67 +492,53 @@ def test_what_a_slot_raises_is_raised_to_whoever_runs_them(bench: Bench) -> None
 
 
 def test_a_full_backlog_holds_up_its_slot_alone(bench: Bench) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        place: tuple[str, int] = full.getsockname()
-        clients = fill_backlog(place, socket.AF_INET)
+    with full_server() as (full, listener, clients):
 
         def waits() -> None:
-            bench.slots.connect(Address(host=place[0], port=place[1])).close()
+            bench.slots.connect(full).close()
             bench.events.append("connected")
 
         def makes_room() -> None:
             bench.events.append("runs")
             for _ in clients:
-                full.accept()[0].close()
+                listener.accept()[0].close()
 
         # The last client's own attempt is not accepted before its next one, a second later: it has been given up.
         clients.pop().close()
         bench.run(waits, makes_room)
         assert bench.events == ["runs", "connected"]
-        close_all(clients)
 
 
 def test_a_full_backlog_of_a_unix_socket_holds_up_its_slot_alone(bench: Bench, tmp_path: Path) -> None:
-    path = str(tmp_path / "app.sock")
-    with socket.socket(socket.AF_UNIX) as full:
-        full.bind(path)
-        full.listen(0)
-        clients = fill_backlog(path, socket.AF_UNIX)
+    with full_unix_server(str(tmp_path / "app.sock")) as (full, listener, clients):
         clients.pop().close()
 
         def waits() -> None:
-            bench.slots.connect(Address(path=path)).close()
+            bench.slots.connect(full).close()
             bench.events.append("connected")
 
         def makes_room() -> None:
             bench.events.append("runs")
-            full.accept()[0].close()
+            listener.accept()[0].close()
 
         bench.run(waits, makes_room)
         assert bench.events == ["runs", "connected"]
-        close_all(clients)
 
 
 def test_a_connection_that_is_not_made_in_time_raises_an_os_error(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapter.runtime.slots.CONNECT_TIMEOUT", 0.1)
-    path = str(tmp_path / "app.sock")
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket(socket.AF_UNIX) as full_unix:
-        full_unix.bind(path)
-        full_unix.listen(0)
-        place: tuple[str, int] = full.getsockname()
-        clients = [*fill_backlog(place, socket.AF_INET), *fill_backlog(path, socket.AF_UNIX)]
+    with full_server() as (full, _, _), full_unix_server(str(tmp_path / "app.sock")) as (full_unix, _, _):
 
         def run() -> None:
-            for address in (Address(host=place[0], port=place[1]), Address(path=path)):
+            for address in (full, full_unix):
                 with pytest.raises(TimeoutError):
                     bench.slots.connect(address)
                 bench.events.append("too late")
 
         bench.run(run)
         assert bench.events == ["too late"] * 2
-        close_all(clients)
 
 
 REFUSED = [
