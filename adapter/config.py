@@ -38,7 +38,7 @@ _REMOVED = {
 
 
 class Config(AppOptions, PlatformOptions, ProxyOptions, DevOptions):
-    """The settings of one process, read once and frozen.
+    """The settings of one process, read once.
 
     ``sources`` tells where each value came from: a flag, a variable, or ``default``. ``texts`` are the texts as they
     were given, to hand options on to another process. ``warnings`` are lines for the log. On Lambda there are no flags:

@@ -28,7 +28,7 @@ HTTP is what the caller speaks.
 
 
 class AdapterError(Exception):
-    """Base of all. ``str(error)`` is one line: the cause, the value and, where there is one, the way out."""
+    """Base of all. ``str(error)`` is the cause, the value and the way out. Of several lines the first says it all."""
 
     name = "Adapter.Error"
     lambda_type = "Runtime.Unknown"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 
 from adapter.config import environment, load
-from adapter.errors import AdapterError, ConfigurationError
+from adapter.errors import AdapterError, AppTimeout, ConfigurationError, InvocationError
 from adapter.ports import resolve_listen, split_address
 
 TYPE_CHECKING = False
@@ -93,7 +93,9 @@ def _ask_ready(address: Address) -> str | None:
         connection.send((encode_request_head(request, address.host_header),))
         reader = ResponseReader("GET")
         body = connection.receive_body(reader, connection.receive_head(reader), _REASON_SIZE)
-    except OSError as error:
+    except AppTimeout:
+        return f"no answer from {address} within {TIMEOUT:g} s"
+    except (OSError, InvocationError) as error:
         return f"no answer from {address} ({error})"
     finally:
         connection.close()

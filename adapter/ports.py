@@ -94,16 +94,17 @@ def resolve_listen(config: Config, app_port: int) -> tuple[str, int]:
     PORT is how Cloud Run, Knative and their like say where requests will come. Raises ConfigurationError where the
     proxy would listen where the app does.
     """
+    source = config.sources["listen"]
     if config.listen is not None:
         host, port = split_address(config.listen)
     elif config.container_port is not None and config.container_port != app_port:
-        host, port = "0.0.0.0", config.container_port
+        source, host, port = "PORT", "0.0.0.0", config.container_port
     else:
-        host, port = DEFAULT_LISTEN
+        source, (host, port) = "--listen", DEFAULT_LISTEN
     for name, taken in (("the app", None if config.app_socket else app_port), ("--admin", _port_of(config.admin))):
         if port and port == taken:
             raise ConfigurationError(
-                [f"{config.sources['listen']}: {host}:{port} is the port of {name}, too; give the two different ports"]
+                [f"{source}: {host}:{port} is the port of {name}, too; give the two different ports"]
             )
     return host, port
 

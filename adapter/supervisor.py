@@ -260,23 +260,26 @@ def ended_children() -> Iterator[tuple[int, int]]:
 def kill_children() -> None:
     """Kill whatever is still a child of this process or becomes one by that, and wait for it. Linux only.
 
-    These are orphans that left the app's group. The app's exit code is lost, unless it is known already.
+    Most of them are orphans that left the app's group. The app's exit code is lost, unless it is known already. What we
+    may not kill, since it runs as another user, is left alone.
     """
-    from functools import partial
-
     for _ in range(_KILL_ROUNDS):
         pids = [int(pid) for pid in _read(f"/proc/self/task/{posix.getpid()}/children").split()]
-        if not pids:
+        killed = [pid for pid in pids if _kill(pid)]
+        if not killed:
             return
-        for pid in pids:
-            _ignore_os_error(partial(posix.kill, pid, _signal.SIGKILL))
-        for pid in pids:
+        for pid in killed:
             # Its children are ours by the time that this returns.
-            _ignore_os_error(partial(_wait_for, pid))
+            posix.waitpid(pid, 0)
 
 
-def _wait_for(pid: int) -> None:
-    posix.waitpid(pid, 0)
+def _kill(pid: int) -> bool:
+    """Whether ``pid``, a child that nobody has waited for, could be killed."""
+    try:
+        posix.kill(pid, _signal.SIGKILL)
+    except PermissionError:
+        return False
+    return True
 
 
 def _read(path: str) -> str:
@@ -348,5 +351,5 @@ def _ignore_os_error(call: Callable[[], None]) -> None:
     try:
         call()
     except OSError:
-        # The process is gone, or has become another program: what was to be reached is no longer there.
+        # The process is gone, or is another user's by now: what was to be reached is out of reach.
         return

@@ -45,7 +45,7 @@ def test_the_admin_listener_says_that_all_is_well() -> None:
         pytest.param(response(b"", status=503), "answered 503", id="503"),
         pytest.param(response(b"x" * 10_000, status=503), "answered 503", id="503-and-too-much-to-show"),
         pytest.param(response(b"", status=404), "answered 404", id="not-the-admin-listener"),
-        pytest.param(b"220 mail.example ESMTP\r\n\r\n", "not", id="not-http"),
+        pytest.param(b"220 mail.example ESMTP\r\n\r\n", "no answer from 127.0.0.1:", id="not-http"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", "", id="truncated"),
     ],
 )
@@ -61,9 +61,10 @@ def test_an_answer_that_is_not_well_is_the_problem(reply: bytes, reason: str) ->
 def test_a_listener_that_stays_silent_is_not_waited_for_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        problem = health.find_problem({"ADAPTER_ADMIN": f"127.0.0.1:{silent.getsockname()[1]}"})
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        problem = health.find_problem({"ADAPTER_ADMIN": address})
 
-    assert problem is not None
+    assert problem == f"no answer from {address} within 0.05 s"
 
 
 @pytest.mark.parametrize("variable", ["ADAPTER_ADMIN", "ADAPTER_LISTEN"])

@@ -67,7 +67,13 @@ CLASHES = [
     pytest.param(
         {"ADAPTER_LISTEN": "0.0.0.0:8080"}, 8080, "ADAPTER_LISTEN: 0.0.0.0:8080 is the port of the app", id="app"
     ),
-    pytest.param({}, 9000, "default: 127.0.0.1:9000 is the port of the app", id="default"),
+    pytest.param({}, 9000, "--listen: 127.0.0.1:9000 is the port of the app", id="default"),
+    pytest.param(
+        {"PORT": "5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
+        8080,
+        "PORT: 0.0.0.0:5000 is the port of --admin",
+        id="port",
+    ),
     pytest.param(
         {"ADAPTER_LISTEN": "127.0.0.1:5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
         8080,

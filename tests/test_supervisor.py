@@ -383,6 +383,24 @@ def test_an_app_does_not_outlive_an_adapter_that_was_killed(tmp_path: Path, how:
         parent.wait(PATIENCE)
 
 
+def test_what_may_not_be_killed_is_left_alone() -> None:
+    """Root's child of somebody else, as sudo makes one; where nobody is root it can be killed like any other."""
+    code = (
+        "import os, signal, sys\n"
+        "from adapter.supervisor import kill_children\n"
+        "read_end, write_end = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    os.close(write_end)\n"
+        "    os.read(read_end, 1)\n"
+        "    os._exit(0)\n"
+        f"os.geteuid() or os.setresuid({NOBODY}, {NOBODY}, {NOBODY})\n"
+        "kill_children()\n"
+        "print('done')"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, timeout=PATIENCE, check=True)
+    assert done.stdout == b"done\n"
+
+
 def readable(descriptor: int) -> bool:
     poller = poll()
     poller.register(descriptor, POLLIN)

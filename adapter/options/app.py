@@ -13,7 +13,7 @@ APP_IDLE_TIMEOUT = 0.5
 
 
 class AppOptions(OptionTable):
-    """They mean the same in every way in."""
+    """They mean the same in every way in. Plain HTTP has no use for those about events and payloads."""
 
     # --- the app ---------------------------------------------------------------------------------------------------
     app_host = Option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from adapter.payload.headers import Headers
 
-#: Statuses that a front door can send as a final response.
+#: Statuses that HTTP has; those below 200 are not final (RFC 9110, section 15).
 STATUS_MIN, STATUS_MAX = 100, 599
 
 

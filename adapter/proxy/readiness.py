@@ -27,7 +27,10 @@ class Readiness:
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
         self._has_command = has_command
-        self._upstream = Upstream(config, port if config.readiness_port is None else config.readiness_port)
+        if config.readiness_port is None:
+            self._upstream = Upstream(config, port, config.app_socket)
+        else:
+            self._upstream = Upstream(config, config.readiness_port, None)
         self._speaks_http = config.readiness_protocol == "http"
         self._path = config.readiness_path
         self._healthy = config.readiness_status

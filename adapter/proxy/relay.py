@@ -181,8 +181,10 @@ class Relay:
             )
         if not first(outgoing.headers, REQUEST_ID):
             outgoing.headers.append((REQUEST_ID, visit.request_id))
+        if compressor is not None:
+            # It was that of the body as the app has it.
+            length = None
         if self._streams:
-            length = None if compressor is not None else length
             await self._stream(exchange, connection, visit, _Response(outgoing, length, compressor))
         else:
             await self._buffer(exchange, connection, visit, _Response(outgoing, length, compressor))

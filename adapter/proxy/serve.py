@@ -65,7 +65,7 @@ class Proxy:
         self._draining = False
         self._is_cutting = False
         self._metrics = Metrics()
-        self._upstream = Upstream(config, port)
+        self._upstream = Upstream(config, port, config.app_socket)
         self._readiness = Readiness(config, port, has_command=process is not None)
         self._keeper = AppKeeper(
             config, process, start=start, readiness=self._readiness, metrics=self._metrics, log=log

@@ -1,7 +1,7 @@
 """The app as the upstream of many requests at once: connections that are used again, and responses as they arrive.
 
-A connection is used again only for a moment after its last response, and a request is sent a second time only when
-nothing of it was sent. While nobody takes the pieces of a response, the app's socket is left unread.
+A connection is used again only for a moment after its last request, so that no request meets the app's close; none is
+sent a second time. While nobody takes the pieces of a response, the app's socket is left unread.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from adapter.errors import AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.http1 import ResponseReader
 from adapter.http_server.client_watch import unsent
+from adapter.ports import address_text
 
 if TYPE_CHECKING:
     from adapter.config import Config
@@ -30,24 +31,24 @@ CONNECT_TIMEOUT = 5.0
 
 
 class Upstream:
-    """The app at ``config``'s address, ``port`` if it is TCP."""
+    """The app behind the Unix socket ``path``, or where that is None at ``port`` of ``config``'s host."""
 
-    def __init__(self, config: Config, port: int) -> None:
+    def __init__(self, config: Config, port: int, path: str | None) -> None:
         self._host = config.app_host
         self._port = port
-        self._socket = config.app_socket
+        self._socket = path
         self._idle_timeout = config.app_idle_timeout
         # The one used last is last.
         self._idle: deque[UpstreamConnection] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
     def __str__(self) -> str:
-        return f"unix:{self._socket}" if self._socket is not None else f"{self._host}:{self._port}"
+        return f"unix:{self._socket}" if self._socket is not None else address_text(self._host, self._port)
 
     @property
     def host_header(self) -> str:
         """What a request that has no Host of its own names."""
-        return "localhost" if self._socket is not None else f"{self._host}:{self._port}"
+        return "localhost" if self._socket is not None else str(self)
 
     async def connection(self) -> UpstreamConnection:
         """A connection for one exchange; give it back with ``release``. Raises AppUnreachable."""

@@ -41,7 +41,7 @@ _LAST_BREATH = 0.05
 # With AWS_LWA_ASYNC_INIT: stop probing in time for init to end within Lambda's 10 s.
 ASYNC_INIT_LIMIT = 9.8
 # Initialization types whose init phase Lambda does not bound by 10 s, so that there is nothing to be early for.
-_UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency"})
+_UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-managed-instances"})
 
 EXIT_OK, EXIT_FAILURE = 0, 1
 
@@ -190,7 +190,7 @@ class Runtime:
                     # An app that dies closes its connections first; the next invocation is not for a dead one.
                     self._pause(_LAST_BREATH)
             except StartError as error:
-                api.send_error(invocation, error)
+                relay.fail(invocation, error)
             except RuntimeApiError as error:
                 # Lambda ended the invocation itself (a timeout, for example); its next one is not affected.
                 self._log.error(str(error), requestId=invocation.request_id)
@@ -251,6 +251,8 @@ class Runtime:
         """End what was started; the process's exit code: the app's, unless ours has a reason of its own."""
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
+        if self._failure is None and self._signals.received is None:
+            self._log.error(f"ending: the app ended with exit code {self._process.exit_code()}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
         # Servers wait for connections that are open, also for one that nobody will use again.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from adapter.compression import Compressor
     from adapter.config import Config
+    from adapter.errors import AdapterError
     from adapter.logs import Log
     from adapter.payload.codec import Codec
     from adapter.payload.messages import Invocation, Request
@@ -65,68 +66,77 @@ class Relay:
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
         self._deadline_margin = margin
 
-    def invoke(self, invocation: Invocation) -> InvocationError | None:
+    def invoke(self, invocation: Invocation) -> AdapterError | None:
         """Relay one invocation and end it. Gives why it, or the rest of its stream, failed.
 
         Raises RuntimeApiError when Lambda cannot be told of its end.
         """
-        exchange = _Exchange(invocation)
+        visit = _Visit(invocation)
         try:
             codec, request = app_request(invocation, self._request_rules)
-            exchange.request = request
-            response = self._ask(request, invocation)
-            exchange.status = response.head.status
+            visit.request = request
+            response = self._ask(visit, request)
             try:
-                self._answer(exchange, codec, response)
+                self._answer(visit, codec, response)
             finally:
                 response.close()
         except InvocationError as error:
-            exchange.error = error
-            exchange.problem = self._api.send_error(invocation, error)
-        self._write_line(exchange)
-        return exchange.error
+            visit.error = error
+            visit.problem = self._api.send_error(invocation, error)
+        self._write_line(visit)
+        return visit.error
 
-    def _ask(self, request: Request, invocation: Invocation) -> AppResponse | _Refusal:
+    def fail(self, invocation: Invocation, error: AdapterError) -> None:
+        """End an invocation that the app was not asked about. Raises RuntimeApiError as ``invoke`` does."""
+        visit = _Visit(invocation)
+        visit.error = error
+        visit.problem = self._api.send_error(invocation, error)
+        self._write_line(visit)
+
+    def _ask(self, visit: _Visit, request: Request) -> AppResponse | _Refusal:
         if self._hooks and _plain_path(request.target) in self._hooks:
-            return _Refusal()
+            refusal = _Refusal()
+            visit.status = refusal.head.status
+            return refusal
+        invocation = visit.invocation
         deadline = None
         if self._deadline_margin is not None and invocation.deadline_ms:
             deadline = monotonic() + invocation.deadline_ms / 1000 - time() - self._deadline_margin
         response = self._app.send(request, deadline)
-        if response.head.status in self._error_statuses:
-            raise _error_status(response)
+        visit.status = response.head.status
+        if visit.status in self._error_statuses:
+            _drain(response)
+            # The body may quote the request, and errors are logged.
+            raise AppErrorStatus(f"the app answered {visit.status}, which AWS_LWA_ERROR_STATUS_CODES names")
         return response
 
-    def _answer(self, exchange: _Exchange, codec: Codec, response: AppResponse | _Refusal) -> None:
+    def _answer(self, visit: _Visit, codec: Codec, response: AppResponse | _Refusal) -> None:
         head = ResponseHead(status=response.head.status, headers=forwardable(response.head.headers))
         compressor = None
-        if self._codings and codec.has_prelude:
-            head, compressor = compressed(
-                head,
-                method=exchange.request.method,
-                accept_encoding=first(exchange.request.headers, "accept-encoding"),
-                codings=self._codings,
-            )
+        if self._codings and codec.has_prelude and visit.request is not None:
+            request = visit.request
+            accepted = first(request.headers, "accept-encoding")
+            head, compressor = compressed(head, method=request.method, accept_encoding=accepted, codings=self._codings)
         if self._streams:
-            stream = self._api.open_stream(exchange.invocation, _content_type(codec, head, streamed=True))
+            stream = self._api.open_stream(visit.invocation, _content_type(codec, head, streamed=True))
             opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
-            self._stream(exchange, stream, opening, _Body(response, compressor))
+            self._stream(visit, stream, opening, _Body(response, compressor))
         else:
-            self._buffer(exchange, codec, head, _Body(response, compressor))
+            self._buffer(visit, codec, head, _Body(response, compressor))
 
-    def _buffer(self, exchange: _Exchange, codec: Codec, head: ResponseHead, body: _Body) -> None:
+    def _buffer(self, visit: _Visit, codec: Codec, head: ResponseHead, body: _Body) -> None:
         whole = body.read(BUFFERED_RESPONSE_LIMIT)
         if whole is None:
             raise _too_large("its body alone is larger")
-        exchange.bytes = len(whole)
+        visit.bytes = len(whole)
         parts = codec.encode_response(head, whole, self._body_rules)
         size = sum(map(len, parts))
         if size > BUFFERED_RESPONSE_LIMIT:
             raise _too_large(f"encoded it has {size} bytes")
         content_type = _content_type(codec, head, streamed=False)
-        exchange.problem = self._api.send_response(exchange.invocation, parts, content_type)
+        visit.problem = self._api.send_response(visit.invocation, parts, content_type)
 
-    def _stream(self, exchange: _Exchange, stream: ResponseStream, opening: list[Piece], body: _Body) -> None:
+    def _stream(self, visit: _Visit, stream: ResponseStream, opening: list[Piece], body: _Body) -> None:
         try:
             pieces: Sequence[Piece] = [*opening, *body.pieces()]
             while not body.complete:
@@ -138,19 +148,19 @@ class Relay:
         except InvocationError as error:
             if not stream.begun:
                 raise
-            exchange.error = error
-            exchange.problem = stream.fail(error)
+            visit.error = error
+            visit.problem = stream.fail(error)
         else:
-            exchange.problem = stream.finish(pieces)
-        exchange.bytes = stream.bytes - sum(map(len, opening))
+            visit.problem = stream.finish(pieces)
+        visit.bytes = stream.bytes - sum(map(len, opening))
 
-    def _write_line(self, exchange: _Exchange) -> None:
-        request_id = exchange.invocation.request_id
-        if exchange.problem:
-            is_late = "InvalidRequestID" in exchange.problem
+    def _write_line(self, visit: _Visit) -> None:
+        request_id = visit.invocation.request_id
+        if visit.problem:
+            is_late = "InvalidRequestID" in visit.problem
             what = "the answer came too late" if is_late else "Lambda refused the response"
-            self._log.error(f"{what}: {exchange.problem}", requestId=request_id)
-        self._log.access(exchange.invocation, **exchange.fields())
+            self._log.error(f"{what}: {visit.problem}", requestId=request_id)
+        self._log.access(visit.invocation, **visit.fields())
 
 
 class _Body:
@@ -199,18 +209,18 @@ class _Body:
         return encoded
 
 
-class _Exchange:
+class _Visit:
     """What is known of an invocation so far, for its line in the log."""
 
     __slots__ = ("_start", "bytes", "error", "invocation", "problem", "request", "status")
 
-    request: Request
-
     def __init__(self, invocation: Invocation) -> None:
         self._start = monotonic()
         # Why the invocation, or the rest of its stream, failed.
-        self.error: InvocationError | None = None
+        self.error: AdapterError | None = None
         self.invocation = invocation
+        # None where the event could not become one.
+        self.request: Request | None = None
         self.status = 0
         self.bytes = 0
         # What Lambda found wrong with the answer.
@@ -219,7 +229,7 @@ class _Exchange:
     def fields(self) -> dict[str, object]:
         """The fields of the access line; no query, since secrets travel in it."""
         fields: dict[str, object] = {}
-        if hasattr(self, "request"):
+        if self.request is not None:
             fields |= {"method": self.request.method, "path": self.request.target.partition("?")[0]}
         if self.status:
             fields |= {"status": self.status, "bytes": self.bytes}
@@ -260,14 +270,15 @@ def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:
     return first(head.headers, "content-type") or "application/octet-stream"
 
 
-def _error_status(response: AppResponse) -> AppErrorStatus:
-    """The failure that the user declared the response to be. Its body may quote the request, and errors are logged."""
+def _drain(response: AppResponse) -> None:
+    """Be done with a response that nobody wants, and keep its connection where the body is a short one."""
     try:
-        # To keep the connection where the body is a short one.
         response.read(_ERROR_BODY_LIMIT)
+    except InvocationError:
+        # That it broke off matters to nobody either.
+        return
     finally:
         response.close()
-    return AppErrorStatus(f"the app answered {response.head.status}, which AWS_LWA_ERROR_STATUS_CODES names")
 
 
 def _too_large(size: str) -> ResponseTooLarge:

@@ -55,7 +55,7 @@ class RuntimeApi:
             self._connection = None
 
     def next(self, *, stopped: Callable[[], bool], wait: Callable[[float], object]) -> Invocation | None:
-        """Wait for an invocation, for as long as it takes; None when woken up and ``stopped()``.
+        """Wait for an invocation, for as long as it takes; None when woken up, or refused, and ``stopped()``.
 
         ``wait(seconds)`` is how to pause between attempts. Raises RuntimeApiError when the Runtime API stays away.
         """
@@ -64,7 +64,9 @@ class RuntimeApi:
                 return self._next(stopped)
             except (OSError, InvocationError, RuntimeApiError) as error:
                 self.close()
-                if delay is None or stopped():
+                if stopped():
+                    return None
+                if delay is None:
                     raise RuntimeApiError(f"no invocation from the Runtime API at {self._address}: {error}") from error
                 wait(delay)
         raise AssertionError("the last attempt returns or raises")
@@ -111,13 +113,15 @@ class RuntimeApi:
         self._post(f"{_RUNTIME}/init/error", (_error_body(error),), _error_headers(error))
 
     def restore_next(self, stopped: Callable[[], bool]) -> None:
-        """Tell Lambda that the snapshot may be taken; returns after a restore, or when woken up and ``stopped()``.
+        """Tell Lambda that the snapshot may be taken; returns after a restore, or as ``next`` does when ``stopped()``.
 
         Raises RuntimeApiError.
         """
         try:
             self._get(f"GET {_RUNTIME}/restore/next HTTP/1.1\r\n".encode() + self.host_line + b"\r\n", stopped)
         except (OSError, InvocationError, RuntimeApiError) as error:
+            if stopped():
+                return
             raise RuntimeApiError(f"no restore from the Runtime API at {self._address}: {error}") from error
         finally:
             self.close()

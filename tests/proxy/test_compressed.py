@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from adapter.limits import BUFFERED_RESPONSE_LIMIT
 from tests.proxy.process import ProxyProcess
 from tests.proxy.scripts import Permission, get, pieces_on
 from tests.raw_client import ask, raw_client
@@ -68,3 +69,13 @@ async def test_a_compressed_response_has_no_length_and_a_weak_etag(app: Scripted
     assert zlib.decompress(answer.body, 31) == b"x" * 100
     assert "content-length" not in answer.headers
     assert answer.headers["etag"] == 'W/"1"'
+
+
+async def test_what_is_buffered_counts_as_it_is_sent(app: ScriptedApp) -> None:
+    """As in an invocation: what the app sends may be larger than the limit if what is left of it is not."""
+    body = b"x" * (BUFFERED_RESPONSE_LIMIT + 1)
+    app.default = response(body, "Content-Type: text/plain")
+    with ProxyProcess("--compression", "--invoke-mode", "buffered", app_port=app.port) as proxy:
+        answer = await ask(proxy.port, get("/", "Accept-Encoding: gzip"))
+        assert (answer.status, zlib.decompress(answer.body, 31)) == (200, body)
+        assert (await ask(proxy.port, get("/"))).status == 502

@@ -55,6 +55,8 @@ async def test_another_port_or_a_socket_may_be_asked(tmp_path: Path) -> None:
     with ScriptedApp() as app, ScriptedApp(path=path):
         assert await readiness(unused_port(), readiness_port=str(app.port)).problem() is None
         assert await readiness(unused_port(), app_socket=path).problem() is None
+        only_the_port = readiness(unused_port(), app_socket=path, readiness_port=str(unused_port()))
+        assert "cannot be reached" in str(await only_the_port.problem())
 
 
 async def test_waiting_ends_with_the_first_good_answer() -> None:

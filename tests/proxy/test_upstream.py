@@ -16,7 +16,7 @@ REQUEST = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def upstream(app: ScriptedApp, **settings: str) -> Upstream:
-    return Upstream(load({}, settings), app.port)
+    return Upstream(load({}, settings), app.port, None)
 
 
 async def fetch(connection: UpstreamConnection) -> bytes:
@@ -210,3 +210,16 @@ async def test_nobody_there_is_an_error_that_names_the_address() -> None:
         pool = upstream(app)
     with pytest.raises(AppUnreachable, match=rf"127\.0\.0\.1:{app.port} cannot be reached"):
         await pool.connection()
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "text", "host_header"),
+    [
+        pytest.param("127.0.0.1", None, "127.0.0.1:8080", "127.0.0.1:8080", id="ipv4"),
+        pytest.param("::1", None, "[::1]:8080", "[::1]:8080", id="ipv6"),
+        pytest.param("127.0.0.1", "/run/app.sock", "unix:/run/app.sock", "localhost", id="socket"),
+    ],
+)
+def test_the_app_is_called_what_a_host_header_may_say(host: str, path: str | None, text: str, host_header: str) -> None:
+    made = Upstream(load({}, {"app_host": host}), 8080, path)
+    assert (str(made), made.host_header) == (text, host_header)

@@ -382,10 +382,11 @@ def test_with_async_init_an_app_that_ends_fails_the_invocation_and_then_the_runt
         error = invoked.error().json()
         assert error["errorType"] == "Adapter.AppExited"
         assert "out of money" in error["errorMessage"]
+        assert "error=Adapter.AppExited" in runtime.wait_for_line("INFO invocation requestId=")
         assert runtime.exit_code() == 1
 
 
-@pytest.mark.parametrize("kind", ["snap-start", "provisioned-concurrency"])
+@pytest.mark.parametrize("kind", ["snap-start", "provisioned-concurrency", "lambda-managed-instances"])
 def test_async_init_is_ignored_with_a_warning_where_init_may_take_longer(
     api: ScriptedRuntimeApi, app: ScriptedApp, kind: str
 ) -> None:
@@ -447,9 +448,9 @@ def test_a_signal_before_the_app_is_ready_ends_both_without_an_init_error(api: S
         assert not [call for call in api.calls if call.path.endswith("/init/error")]
 
 
-@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize(("slots", "code"), [(1, 0), (1, 3), (8, 3)])
 def test_an_app_that_ends_while_idle_ends_the_runtime_with_its_exit_code(
-    api: ScriptedRuntimeApi, tmp_path: Path, code: int
+    api: ScriptedRuntimeApi, tmp_path: Path, slots: int, code: int
 ) -> None:
     program = (
         "import os, socket\n"
@@ -460,11 +461,16 @@ def test_an_app_that_ends_while_idle_ends_the_runtime_with_its_exit_code(
     )
     fifo = str(tmp_path / "end")
     os.mkfifo(fifo)
-    environ = {"AWS_LWA_READINESS_CHECK_PROTOCOL": "tcp", "FIFO": fifo}
+    environ = {
+        "AWS_LWA_READINESS_CHECK_PROTOCOL": "tcp",
+        "FIFO": fifo,
+        "AWS_LAMBDA_MAX_CONCURRENCY": str(slots),
+    }
     with RuntimeProcess(api, *python(program), environ=environ) as runtime:
-        api.wait_until_waiting()
+        api.wait_until_waiting(slots=slots)
         open(fifo, "w").close()
         assert runtime.exit_code() == code
+        assert f"ERROR ending: the app ended with exit code {code}\n" in runtime.stderr()
 
 
 def test_an_app_that_ends_within_an_invocation_fails_it_first_and_then_the_runtime(api: ScriptedRuntimeApi) -> None:
@@ -810,7 +816,7 @@ def test_one_slot_does_without_what_many_need(
         assert ("greenlet" in runtime.stderr()) is imported
 
 
-def test_an_app_that_ends_ends_all_slots_with_its_exit_code(api: ScriptedRuntimeApi) -> None:
+def test_an_app_that_is_told_to_end_ends_all_slots_with_its_exit_code(api: ScriptedRuntimeApi) -> None:
     with RuntimeProcess(api, *app_command(), environ=SLOTS) as runtime:
         api.wait_until_waiting(slots=8)
         runtime.terminate()

@@ -393,6 +393,16 @@ def test_a_status_that_the_user_calls_an_error_fails_the_invocation(bench: Bench
     assert call.json()["errorMessage"].endswith("the app answered 503, which AWS_LWA_ERROR_STATUS_CODES names")
 
 
+def test_a_declared_failure_is_named_also_where_its_body_breaks_off(bench: Bench) -> None:
+    def reply(received: Received) -> None:
+        received.send(b"HTTP/1.1 500 Oops\r\nContent-Length: 10\r\n\r\npart")
+        received.hang_up()
+
+    bench.app.default = reply
+    call = bench.relay(function_url(), {"AWS_LWA_ERROR_STATUS_CODES": "500"})
+    assert call.headers["lambda-runtime-function-error-type"] == "Function.AppErrorStatus"
+
+
 def test_other_statuses_are_answers_even_where_some_are_errors(bench: Bench) -> None:
     bench.app.default = response(b"", status=501)
     assert answered(bench.relay(function_url(), {"AWS_LWA_ERROR_STATUS_CODES": "500,502-504"}))[0] == 501
