@@ -33,6 +33,9 @@ GROUPS = {
 }
 
 
+# What `adapter run` has somewhere, and `adapter check` looks at.
+_RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
+
 # How CMD is written, and what the help says of it.
 _CMD = "-- CMD"
 _CMD_HELP = "The command that starts the app, with its own options; {port} in it stands for a free port."
@@ -156,7 +159,7 @@ def cli() -> None:
     context_settings={"allow_interspersed_args": False},
     short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.",
 )
-@_options("app", "readiness", "requests", "responses", "streams", "proxy", "lambda", "logs")
+@_options(*_RUN_GROUPS)
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Serve the app that CMD starts, or without CMD one that something else started.
 
@@ -197,10 +200,6 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     from adapter.emulator.dev_command import run as run_dev
 
     return run_dev(environment(), flags, command, wait=is_waiting)
-
-
-# What `adapter check` looks at: the options that `adapter run` has somewhere.
-_RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
 
 
 @cli.command(

@@ -276,7 +276,7 @@ class ResponseReader:
             if self._trailer_bytes > HEAD_LIMIT:
                 raise InvalidAppResponse(f"the trailers are over {HEAD_LIMIT} bytes")
             name, colon, value = line.partition(b":")
-            trailer = (_decode(name), _decode(value.strip(b" \t")))
+            trailer = (header_text(name), header_text(value.strip(b" \t")))
             # llhttp has not seen it, and it goes on to a client.
             if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
                 raise InvalidAppResponse("a trailer is not a header line")
@@ -301,7 +301,7 @@ class _Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by llhttp for each header line; it takes the white space before a value off, but not that behind."""
-        text_name, text = _decode(name), _decode(value.rstrip(b" \t"))
+        text_name, text = header_text(name), header_text(value.rstrip(b" \t"))
         self.headers.append((text_name, text))
         lower = text_name.lower()
         if lower == "content-length":
@@ -369,7 +369,8 @@ def _chunk_size(line: bytes) -> int:
     return int(size, 16)
 
 
-def _decode(value: bytes) -> str:
+def header_text(value: bytes) -> str:
+    """A header value: UTF-8, or else Latin-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:

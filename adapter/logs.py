@@ -30,7 +30,7 @@ _stderr_poller.register(_STDERR, POLLOUT)
 class Log:
     """Writes lines of at least ``level``. ``format`` is ``text`` or ``json``."""
 
-    __slots__ = ("_access", "_json", "_lost", "_threshold")
+    __slots__ = ("_access", "_broken_off", "_json", "_lost", "_threshold")
 
     def __init__(self, *, format: str = "text", level: str = "info", access: bool = True) -> None:
         self._json = format == "json"
@@ -40,11 +40,9 @@ class Log:
             import json  # noqa: F401
         self._threshold = _LEVELS[level]
         self._lost = 0
+        # A part of a line is out, and not its end.
+        self._broken_off = False
         self._access = access and self._threshold <= _LEVELS["info"]
-
-    def debug(self, message: str, **fields: object) -> None:
-        """For whoever looks for a fault."""
-        self._write("debug", message, fields)
 
     def info(self, message: str, **fields: object) -> None:
         """What happens in the course of things."""
@@ -78,12 +76,15 @@ class Log:
         self._send(line.encode("utf-8", "backslashreplace"))
 
     def _send(self, line: bytes) -> None:
+        if self._broken_off:
+            line = b"\n" + line
         for start in range(0, len(line), PIPE_BUF):
             # One is waited for; those after it are lost at once, until somebody reads again.
             if not stderr_is_free(0.0 if self._lost else _PATIENCE):
                 self._lost += 1
                 return
             write_stderr(line[start : start + PIPE_BUF])
+            self._broken_off = start + PIPE_BUF < len(line)
 
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:

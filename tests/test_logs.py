@@ -59,9 +59,9 @@ def test_a_lone_surrogate_can_be_written(capfd: pytest.CaptureFixture[str], form
 @pytest.mark.parametrize("threshold", LEVELS)
 def test_lines_below_the_level_are_not_written(capfd: pytest.CaptureFixture[str], threshold: str) -> None:
     log = Log(level=threshold)
-    for write in (log.debug, log.info, log.warning, log.error):
+    for write in (log.info, log.warning, log.error):
         write("x")
-    expected = [name for name in ("debug", "info", "warn", "error") if LEVELS.index(name) >= LEVELS.index(threshold)]
+    expected = [name for name in ("info", "warn", "error") if LEVELS.index(name) >= LEVELS.index(threshold)]
     assert written(capfd) == [f"adapter {name.upper()} x" for name in expected]
 
 
@@ -101,3 +101,26 @@ def test_a_stderr_that_is_gone_stops_nothing() -> None:
     code = "import os; from adapter.logs import Log; os.close(2); Log().info('x'); os.write(1, b'went on')"
     done = subprocess.run([sys.executable, "-I", "-c", code], stdout=subprocess.PIPE, check=True, timeout=20)
     assert done.stdout == b"went on"
+
+
+def test_a_line_that_was_broken_off_does_not_take_the_next_one_into_it() -> None:
+    """The pipe has room for PIPE_BUF bytes, and nobody takes them while the first line is written."""
+    code = (
+        "import fcntl, sys; fcntl.fcntl(2, fcntl.F_SETPIPE_SZ, 4096)\n"
+        "from adapter.logs import Log\n"
+        "log = Log(); log.error('x' * 10000); print(flush=True); sys.stdin.readline(); log.error('the next one')"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-I", "-c", code], stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        written = os.read(process.stderr.fileno(), 100_000)
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        written += process.stderr.read()
+    first, told, second = written.splitlines()
+    assert first.startswith(b"adapter ERROR xxx")
+    assert told == b"adapter WARN lines that were lost since nobody took them from stderr: 1"
+    assert second == b"adapter ERROR the next one"

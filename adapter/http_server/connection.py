@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from adapter.http1 import header_text
 from adapter.http_server.client_watch import HangUpWatch, Patience, Progress
 from adapter.http_server.errors import BodyTruncatedError
 from adapter.http_server.exchange import Exchange, encode_head
-from adapter.http_server.head import RefusedHead, check_head, decode
+from adapter.http_server.head import RefusedHead, check_head
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -193,7 +194,7 @@ class Connection(asyncio.Protocol):
             return
         # Once the head is complete these are trailers.
         fields = self._fields if self._arriving is None else self._arriving.body.trailers
-        fields.append((name.decode("latin-1"), decode(value.rstrip(b" \t"))))
+        fields.append((name.decode("latin-1"), header_text(value.rstrip(b" \t"))))
         self._field_bytes += len(name) + len(value)
         self._check_size(self._field_bytes)
 

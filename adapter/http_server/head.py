@@ -48,11 +48,3 @@ def check_head(exchange: Exchange) -> str:
     if exchange.version not in ("1.0", "1.1"):
         raise RefusedHead(505, f"HTTP/{exchange.version} is not spoken here, HTTP/1.1 is")
     return framing
-
-
-def decode(value: bytes) -> str:
-    """A header value: UTF-8, or else Latin-1."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

@@ -90,9 +90,6 @@ def _pattern(types: tuple[str, ...]) -> Pattern[str] | None:
     return re.compile("|".join([re.escape(each.lower()).replace(r"\*", ".*") for each in types]))
 
 
-DEFAULT_BODY_RULES = BodyRules()
-
-
 def media_type_of(headers: Headers) -> str:
     """The media type in lower case, without parameters; empty where there is none."""
     return first(headers, "content-type").partition(";")[0].strip().lower()
@@ -129,7 +126,7 @@ def _is_binary_type(media_type: str) -> bool:
 
 
 def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
-    """The body as text, or None where it must be base64."""
+    """The body as text, which comes back byte for byte, or None where it must be base64."""
     return _utf8(body) if may_be_text(headers, rules) else None
 
 
@@ -138,11 +135,6 @@ def _utf8(body: bytes | bytearray) -> str | None:
         return body.decode()
     except UnicodeDecodeError:
         return None
-
-
-def is_text(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> bool:
-    """Whether the body can travel as a JSON string and come back byte for byte."""
-    return text_of(headers, body, rules) is not None
 
 
 def response_parts(

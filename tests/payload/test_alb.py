@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidFunctionResponse
-from adapter.payload.body import DEFAULT_BODY_RULES
+from adapter.payload.body import BodyRules
 from adapter.payload.formats import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
@@ -57,7 +57,7 @@ def test_a_multi_value_event_has_awss_shape_field_by_field() -> None:
 
 
 def test_a_single_value_response_joins_headers_and_keeps_the_last_cookie() -> None:
-    assert json.loads(b"".join(SINGLE.encode_response(HEAD, b"hi", DEFAULT_BODY_RULES))) == {
+    assert json.loads(b"".join(SINGLE.encode_response(HEAD, b"hi", BodyRules()))) == {
         "statusCode": 200,
         "statusDescription": "200 OK",
         "headers": {"vary": "x, y", "set-cookie": "b=2"},
@@ -67,7 +67,7 @@ def test_a_single_value_response_joins_headers_and_keeps_the_last_cookie() -> No
 
 
 def test_a_multi_value_response_keeps_every_header() -> None:
-    assert json.loads(b"".join(MULTI.encode_response(HEAD, b"hi", DEFAULT_BODY_RULES))) == {
+    assert json.loads(b"".join(MULTI.encode_response(HEAD, b"hi", BodyRules()))) == {
         "statusCode": 200,
         "statusDescription": "200 OK",
         "multiValueHeaders": {"set-cookie": ["a=1", "b=2"], "vary": ["x", "y"]},

@@ -9,14 +9,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidEvent, InvalidFunctionResponse
-from adapter.payload.body import (
-    DEFAULT_BODY_RULES,
-    BodyRules,
-    decoded_body,
-    event_body,
-    is_text,
-    response_parts,
-)
+from adapter.payload.body import BodyRules, decoded_body, event_body, response_parts, text_of
 
 NOT_UTF_8 = b"\xff\xfe"
 
@@ -43,8 +36,8 @@ def typed(content_type: str, content_encoding: str = "") -> list[tuple[str, str]
     ],
 )
 def test_utf_8_of_other_than_binary_types_is_text(content_type: str) -> None:
-    assert is_text(typed(content_type), "é".encode(), DEFAULT_BODY_RULES)
-    assert not is_text(typed(content_type), NOT_UTF_8, DEFAULT_BODY_RULES)
+    assert text_of(typed(content_type), "é".encode(), BodyRules()) is not None
+    assert text_of(typed(content_type), NOT_UTF_8, BodyRules()) is None
 
 
 @pytest.mark.parametrize(
@@ -67,14 +60,14 @@ def test_utf_8_of_other_than_binary_types_is_text(content_type: str) -> None:
     ],
 )
 def test_binary_types_are_binary_whatever_their_bytes(content_type: str) -> None:
-    assert not is_text(typed(content_type), b"ascii", DEFAULT_BODY_RULES)
+    assert text_of(typed(content_type), b"ascii", BodyRules()) is None
 
 
 @pytest.mark.parametrize(
     ("coding", "text"), [("gzip", False), ("identity, br", False), ("Identity", True), (",", True)]
 )
 def test_a_content_encoding_means_binary(coding: str, text: bool) -> None:
-    assert is_text(typed("text/html", coding), b"ascii", DEFAULT_BODY_RULES) is text
+    assert (text_of(typed("text/html", coding), b"ascii", BodyRules()) is not None) is text
 
 
 @pytest.mark.parametrize(
@@ -94,22 +87,22 @@ def test_a_content_encoding_means_binary(coding: str, text: bool) -> None:
     ],
 )
 def test_the_user_has_the_first_say(rules: BodyRules, headers: list[tuple[str, str]], text: bool) -> None:
-    assert is_text(headers, b"ascii", rules) is text
+    assert (text_of(headers, b"ascii", rules) is not None) is text
 
 
 def test_no_override_makes_text_of_what_is_not_utf_8() -> None:
-    assert not is_text(typed("image/png"), NOT_UTF_8, BodyRules(text_types=["*"]))
+    assert text_of(typed("image/png"), NOT_UTF_8, BodyRules(text_types=["*"])) is None
 
 
 @pytest.mark.parametrize("body", [b'say "\xc3\xa9"\n\0', bytearray(b"text"), b""])
 def test_a_text_body_is_one_json_part(body: bytes) -> None:
-    (payload,) = response_parts({"statusCode": 200}, typed("text/plain"), body, DEFAULT_BODY_RULES)
+    (payload,) = response_parts({"statusCode": 200}, typed("text/plain"), body, BodyRules())
     assert json.loads(payload) == {"statusCode": 200, "body": body.decode(), "isBase64Encoded": False}
 
 
 @pytest.mark.parametrize("body", [NOT_UTF_8, bytearray(b"ascii")])
 def test_a_binary_body_is_a_part_of_its_own(body: bytes) -> None:
-    parts = response_parts({"statusCode": 200}, typed("image/png"), body, DEFAULT_BODY_RULES)
+    parts = response_parts({"statusCode": 200}, typed("image/png"), body, BodyRules())
     assert b64decode(parts[1]) == body
     assert json.loads(b"".join(parts)) == {
         "statusCode": 200,

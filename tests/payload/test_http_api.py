@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidEvent, InvalidFunctionResponse
-from adapter.payload.body import DEFAULT_BODY_RULES
+from adapter.payload.body import BodyRules
 from adapter.payload.formats import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
@@ -108,7 +108,7 @@ def test_fields_with_nothing_in_them_are_absent() -> None:
 
 def test_a_response_joins_headers_and_lists_cookies() -> None:
     headers = [("Vary", "a"), ("Set-Cookie", "x=1"), ("vary", "b"), ("Set-Cookie", "y=2")]
-    payload = CODEC.encode_response(ResponseHead(status=200, headers=headers), b"hi", DEFAULT_BODY_RULES)
+    payload = CODEC.encode_response(ResponseHead(status=200, headers=headers), b"hi", BodyRules())
     assert json.loads(b"".join(payload)) == {
         "statusCode": 200,
         "headers": {"vary": "a, b"},

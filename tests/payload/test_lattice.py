@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidFunctionResponse
-from adapter.payload.body import DEFAULT_BODY_RULES
+from adapter.payload.body import BodyRules
 from adapter.payload.formats import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
@@ -88,7 +88,7 @@ def test_a_version_2_event_has_awss_shape_field_by_field() -> None:
 @pytest.mark.parametrize("codec", [V1, V2], ids=lambda codec: codec.name)
 def test_a_response_has_one_single_value_map_and_the_last_cookie(codec: Any) -> None:
     head = ResponseHead(status=404, headers=[("Set-Cookie", "a=1"), ("Vary", "x"), ("vary", "y"), ("Set-Cookie", "b")])
-    payload = b"".join(codec.encode_response(head, b"\xff", DEFAULT_BODY_RULES))
+    payload = b"".join(codec.encode_response(head, b"\xff", BodyRules()))
     assert json.loads(payload) == {
         "statusCode": 404,
         "statusDescription": "404 Not Found",

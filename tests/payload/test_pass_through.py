@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter.errors import InvalidEvent
-from adapter.payload.body import DEFAULT_BODY_RULES
+from adapter.payload.body import BodyRules
 from adapter.payload.formats import PASS_THROUGH
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
@@ -26,7 +26,7 @@ def test_requests_do_not_share_their_headers() -> None:
 @pytest.mark.parametrize("body", [b"", b"not json", b'{"batchItemFailures": []}', bytearray(b"\xff")])
 def test_the_apps_body_is_the_payload_untouched(body: bytes) -> None:
     head = ResponseHead(status=500, headers=[("content-type", "image/png")])
-    assert PASS_THROUGH.encode_response(head, body, DEFAULT_BODY_RULES) == [bytes(body)]
+    assert PASS_THROUGH.encode_response(head, body, BodyRules()) == [bytes(body)]
 
 
 def test_a_payload_is_a_json_answer() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidFunctionResponse
-from adapter.payload.body import DEFAULT_BODY_RULES
+from adapter.payload.body import BodyRules
 from adapter.payload.formats import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
@@ -100,7 +100,7 @@ def test_the_root_has_no_path_parameters_and_empty_maps_are_null() -> None:
 
 def test_a_response_has_one_map_only() -> None:
     headers = [("Set-Cookie", "x=1"), ("A", "b"), ("set-cookie", "y=2")]
-    payload = CODEC.encode_response(ResponseHead(status=302, headers=headers), b"", DEFAULT_BODY_RULES)
+    payload = CODEC.encode_response(ResponseHead(status=302, headers=headers), b"", BodyRules())
     assert json.loads(b"".join(payload)) == {
         "statusCode": 302,
         "multiValueHeaders": {"set-cookie": ["x=1", "y=2"], "a": ["b"]},

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.payload.body import DEFAULT_BODY_RULES, BodyRules
+from adapter.payload.body import BodyRules
 from adapter.payload.codec import Codec
 from adapter.payload.formats import HTTP_FORMATS, PASS_THROUGH, detect
 from adapter.payload.messages import Arrival, Request, ResponseHead
@@ -58,7 +58,7 @@ def test_an_event_keeps_what_its_format_can_hold_of_a_request(codec: Codec, requ
 @pytest.mark.parametrize("codec", FORMATS)
 @given(head=heads, body=bodies)
 def test_a_payload_keeps_what_its_format_can_hold_of_a_response(codec: Codec, head: ResponseHead, body: bytes) -> None:
-    payload = b"".join(codec.encode_response(head, body, DEFAULT_BODY_RULES))
+    payload = b"".join(codec.encode_response(head, body, BodyRules()))
     assert kept_of_response("exact", *codec.decode_response(payload)) == kept_of_response(codec.name, head, body)
 
 
