@@ -98,7 +98,8 @@ class Proxy:
             )
             server = HttpServer(relay.serve, group, limits=limits)
             admin = HttpServer(Admin(self._metrics, self._problem).serve, group)
-            ending = _Ending(keeper)
+            ending = _Ending()
+            ending.take_signals(keeper)
             try:
                 self._announce(listener, str(self._upstream))
                 if admin_listener is not None:
@@ -224,17 +225,19 @@ def _os_reason(error: OSError) -> str:
 class _Ending:
     """Notes the signals that end the proxy, and passes the others on to the app. ``next`` is what the next one does."""
 
-    def __init__(self, keeper: AppKeeper) -> None:
+    def __init__(self) -> None:
         self.number = int(signal.SIGTERM)
         self._begun = asyncio.Event()
         self.next: Callable[[], None] = self._begun.set
+
+    def take_signals(self, keeper: AppKeeper) -> None:
+        """From now on, those that were held back included; likewise children that have ended before."""
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self._note, int(number))
         for number in PASSED_ON:
             loop.add_signal_handler(number, keeper.signal, int(number))
         loop.add_signal_handler(signal.SIGCHLD, keeper.reap)
-        # Children that have ended before, and signals that have been held back.
         keeper.reap()
         release_signals()
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from adapter.payload.messages import Invocation
     from adapter.supervisor import AppProcess
 
-# After SIGTERM Lambda leaves the runtime about 300 ms (30 % of the 2 s of the shutdown phase), then it kills.
+# After SIGTERM Lambda leaves the runtime about 300 ms of the 2 s of the shutdown phase, then it kills.
 # A third of that is for the rest of the end: the last answer, and the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
 # How long after that slots may take to say that the app's end cut them off, in seconds, and as long again those whose
