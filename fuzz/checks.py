@@ -109,9 +109,9 @@ def _prelude(pieces: Sequence[bytes]) -> tuple[int, Pairs, bytes] | None:
 
 
 def _body_rules() -> Any:
-    from adapter.payload.body import DEFAULT_BODY_RULES
+    from adapter.payload.body import BodyRules
 
-    return DEFAULT_BODY_RULES
+    return BodyRules()
 
 
 # --- the app's responses ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from adapter.emulator.env_file import naming_the_file, read_env_file
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.prices import load_prices
 from adapter.emulator.reload import require_watchfiles
-from adapter.emulator.serve import extensions, serve
+from adapter.emulator.serve import executables_in, serve
 from adapter.emulator.services import fault_plan
 from adapter.emulator.wait import wait_for_dev
 from adapter.errors import ConfigurationError
@@ -62,7 +62,7 @@ def _checks(config: Config) -> Iterator[Callable[[], object]]:
     yield lambda: load_prices(config.price_table)
     if config.extensions is not None:
         folder = config.extensions
-        yield lambda: extensions(folder)
+        yield lambda: executables_in(folder)
     if config.reload:
         yield require_watchfiles
 

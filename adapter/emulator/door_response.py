@@ -184,8 +184,7 @@ def _split(payload: bytes) -> Whole:
     decoder = PreludeDecoder()
     head, body = decoder.feed(payload)
     if head is None:
-        decoder.close()
-        raise AssertionError("close() has raised")
+        decoder.fail_unfinished()
     return head, body
 
 
@@ -209,7 +208,7 @@ async def _streamed_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead
         if head is not None:
             return head, body
     if stream.failure is None:
-        decoder.close()
+        decoder.fail_unfinished()
     return None, b""
 
 

@@ -182,7 +182,6 @@ class Environment:
     def extension_failed(self, extension: Extension, call: str, error_type: str) -> None:
         """The extension reports that it cannot go on (``init_error`` or ``exit_error``). Raises RefusedExtension."""
         extension.advance(call)
-        extension.error_type = error_type
         kind = "Extension.InitError" if call == "init_error" else "Extension.ExitError"
         self._break(failure(kind, f"extension {extension.name} reported {error_type}"))
 

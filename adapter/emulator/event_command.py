@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
 
 from adapter.emulator.sample_events import KINDS, Wish, make_event, options_of
 from adapter.errors import ConfigurationError
+from adapter.parse import nearest
 from adapter.payload.headers import is_token
 
 
@@ -22,8 +22,7 @@ def run(kind: str | None, *, headers: tuple[str, ...], body: str | None, **given
         click.echo("\n".join(KINDS))
         return 0
     if kind not in KINDS:
-        nearest = get_close_matches(kind, KINDS, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else f"; use one of {', '.join(KINDS)}"
+        hint = nearest(kind, KINDS) or f"; use one of {', '.join(KINDS)}"
         raise ConfigurationError([f"KIND: {kind!r} is not a source of events{hint}"])
     texts = {name: value for name, value in given.items() if value is not None}
     _refuse_unused(kind, {*texts, *(["headers"] if headers else []), *([] if body is None else ["body"])})

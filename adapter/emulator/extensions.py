@@ -47,7 +47,7 @@ class RefusedExtension(Exception):
 
 
 class Extension:
-    """One extension. ``error_type`` is what it reported when it gave up, empty otherwise."""
+    """One extension. ``events`` are those that it registered for."""
 
     def __init__(self, name: str, *, external: bool) -> None:
         self.name = name
@@ -55,7 +55,6 @@ class Extension:
         self.identifier = str(uuid.uuid4())
         self.state = STARTED
         self.events: frozenset[str] = frozenset()
-        self.error_type = ""
 
     def advance(self, call: str) -> None:
         """Let a call happen. Raises RefusedExtension where it may not."""
@@ -106,18 +105,14 @@ class Extensions:
         """Whether every extension that is told of invocations waits for the next one."""
         return all(extension.state == READY for extension in self if INVOKE in extension.events)
 
-    @property
-    def failed(self) -> Extension | None:
-        """One that has reported that it cannot go on."""
-        return next((extension for extension in self if extension.error_type), None)
-
     def register(self, name: str, events: Iterable[object]) -> Extension:
         """A registration. Raises RefusedExtension."""
         extension = self._by_name.get(name)
         known = extension is not None and extension.external
         allowed = self._event_types if known else self._event_types - {SHUTDOWN}
         for event in events:
-            if event not in allowed:
+            # JSON has values that no set can be asked for.
+            if not isinstance(event, str) or event not in allowed:
                 raise RefusedExtension("Extension.InvalidEventType", f"{event}: no event that can be registered for")
         if not known:
             extension = self._new_internal(name)

@@ -29,7 +29,7 @@ _NOTICES = 10
 _NOTICE_PERIOD = 1.0
 
 
-def _nowhere(_line: str) -> None:
+def nowhere(_line: str) -> None:
     """Shows no line."""
 
 
@@ -41,7 +41,7 @@ class LocalFunction:
         launch: Launch,
         settings: FunctionSettings,
         notice: Callable[[str], None],
-        show: Callable[[str], None] = _nowhere,
+        show: Callable[[str], None] = nowhere,
     ) -> None:
         self.launch = launch
         self.settings = settings

@@ -28,7 +28,6 @@ from adapter.emulator.reply import (
     Answer,
     Failure,
     Payload,
-    Stream,
     collect,
     failure,
 )
@@ -134,10 +133,12 @@ class InvokeApi:
         if isinstance(answer, Failure):
             why = answer
         elif isinstance(answer, Payload):
-            await self._send_piece(answer.body, None, pacer, visitor)
+            why = await self._send_piece(answer.body, pacer, visitor)
         else:
             while piece := await answer.read():
-                await self._send_piece(piece, answer, pacer, visitor)
+                over = await self._send_piece(piece, pacer, visitor)
+                if over is not None:
+                    answer.fail(over)
             why = answer.failure
         visit.held = pacer.held_seconds
         complete: dict[str, str] = {}
@@ -149,8 +150,8 @@ class InvokeApi:
         await client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
         await client.end()
 
-    async def _send_piece(self, piece: bytes, stream: Stream | None, pacer: Pacer, visitor: _Visitor) -> None:
-        """Send a piece at the cap's pace, up to the limit, beyond which the stream is refused."""
+    async def _send_piece(self, piece: bytes, pacer: Pacer, visitor: _Visitor) -> Failure | None:
+        """Send a piece at the cap's pace, up to the limit; the failure of an answer that goes beyond it."""
         limit = self._settings.stream_limit
         visit = visitor.visit
         room = len(piece) if limit is None else min(len(piece), limit - visit.streamed)
@@ -160,8 +161,9 @@ class InvokeApi:
             await visitor.client.write(encode(_CHUNK, view[:granted]), size=granted)
             visit.streamed += granted
             view = view[granted:]
-        if room < len(piece) and stream is not None:
-            stream.fail(failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes"))
+        if room == len(piece):
+            return None
+        return failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
 
 
 class _Visitor:

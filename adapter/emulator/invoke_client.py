@@ -14,14 +14,13 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from adapter.emulator.eventstream import Decoder, InvalidEventStreamError
+from adapter.emulator.eventstream import CONTENT_TYPE, Decoder, InvalidEventStreamError
 from adapter.emulator.recording import REPLAY_HEADER
 from adapter.errors import ConfigurationError, InvokeFailed
 
 if TYPE_CHECKING:
     from adapter.emulator.replay import Question
 
-_EVENT_STREAM = "application/vnd.amazon.eventstream"
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
 
@@ -55,7 +54,7 @@ class Outcome:
 
 
 def invoke(question: Question, manner: Manner, write: Callable[[bytes], None]) -> Outcome:
-    """Invoke the function; its payload goes to ``write`` as it comes.
+    """Invoke the function; its payload goes to ``write`` as it comes, which may raise anything but an OSError.
 
     Raises InvokeFailed where there is no Invoke API, ConfigurationError for an endpoint that is no URL.
     """
@@ -63,9 +62,9 @@ def invoke(question: Question, manner: Manner, write: Callable[[bytes], None]) -
     try:
         return asyncio.run(_invoke(url, question, manner, write))
     except aiohttp.ClientConnectorError as error:
+        why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nobody listens there"
         raise InvokeFailed(
-            f"no answer from {manner.endpoint} (nobody listens there); "
-            "start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {manner.endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
         return Outcome(failure=f"the answer broke off: {error}")
@@ -85,7 +84,7 @@ async def _invoke(url: URL, question: Question, manner: Manner, write: Callable[
                     "They are not where the front doors are; adapter dev says at its start where the Invoke APIs are"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
-        if response.content_type == _EVENT_STREAM:
+        if response.content_type == CONTENT_TYPE:
             return await _streamed(response, write)
         return await _whole(response, write)
 

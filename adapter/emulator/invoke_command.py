@@ -23,8 +23,12 @@ from adapter.errors import ConfigurationError, InvokeFailed
 EXIT_READER_GONE = 141
 
 
-class _ReaderGoneError(Exception):
-    """Nobody takes what is written to stdout any more."""
+class _OutputError(Exception):
+    """Nothing can be written to stdout any more. ``reader_gone``: because nobody reads it."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"stdout cannot be written to: {cause.strerror}")
+        self.reader_gone = isinstance(cause, BrokenPipeError)
 
 
 def run(
@@ -48,10 +52,13 @@ def run(
     chosen = Manner(endpoint=endpoint, function=function or settings.function_name or FUNCTION_NAME, **manner)
     try:
         return _ask_all(event_files(events), chosen, only_body=body)
-    except _ReaderGoneError:
+    except _OutputError as error:
         # Python would try once more to write the rest, at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_READER_GONE
+        if error.reader_gone:
+            return EXIT_READER_GONE
+        click.echo(f"adapter: {error}", err=True)
+        return 1
 
 
 def _ask_all(files: list[str], manner: Manner, *, only_body: bool) -> int:
@@ -108,8 +115,8 @@ def _write(piece: bytes) -> None:
     try:
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise _ReaderGoneError from None
+    except OSError as error:
+        raise _OutputError(error) from error
 
 
 def _nowhere(_head: str) -> None:

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 
 from adapter.emulator import telemetry_events as events
 from adapter.emulator.function_settings import FUNCTION_VERSION, ON_DEMAND, FunctionSettings
+from adapter.emulator.reply import EXIT_ERROR, TIMEOUT
 
 if TYPE_CHECKING:
     from adapter.emulator.call import Call
     from adapter.emulator.reply import Failure
     from adapter.emulator.telemetry import Telemetry
-
-# How the outcomes that are no success are called in reports (Lambda, "Telemetry API": Status).
-_TIMEOUT_TYPE = "Sandbox.Timeout"
 
 
 class Journal:
@@ -84,7 +82,7 @@ class Journal:
         """The environment is done with the call, or has ended in it."""
         failure = call.reply.failure
         status, error_type = outcome(failure)
-        if failure is not None and failure.message and error_type.startswith(("Runtime.ExitError", "Sandbox.")):
+        if failure is not None and failure.message and error_type in (EXIT_ERROR, TIMEOUT):
             self._line(f"{events.timestamp(time.time())} {call.request_id} {_without_id(failure.message)}", call)
         self._line(f"END RequestId: {call.request_id}", call)
         metrics = self._metrics(call, took, memory)
@@ -127,13 +125,14 @@ class Journal:
 def outcome(failure: Failure | None) -> tuple[str, str]:
     """The status of reports (success, error, failure, timeout) and the error's type, empty for a success.
 
-    Lambda says ``error`` where the function reported it and ``failure`` where the environment broke.
+    Lambda says ``error`` where the function reported it and ``failure`` where the environment broke ("Telemetry API":
+    Status).
     """
     if failure is None:
         return "success", ""
-    if failure.error_type == _TIMEOUT_TYPE:
+    if failure.error_type == TIMEOUT:
         return "timeout", failure.error_type
-    return ("failure" if failure.error_type == "Runtime.ExitError" else "error"), failure.error_type
+    return ("failure" if failure.error_type == EXIT_ERROR else "error"), failure.error_type
 
 
 def report_line(request_id: str, metrics: dict[str, float], status: str, error_type: str) -> str:

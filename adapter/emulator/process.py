@@ -177,6 +177,8 @@ class ChildProcess:
     def __init__(self, process: asyncio.subprocess.Process, pipes: Sequence[OutputPipe]) -> None:
         self._process = process
         self._pipes = pipes
+        # Set where it was to be killed and is another user's: nobody waits for its end.
+        self._spared = asyncio.Event()
 
     @property
     def pid(self) -> int:
@@ -189,11 +191,19 @@ class ChildProcess:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """The exit code, negative for a signal, once it has ended and what it wrote has been told."""
-        exit_code = await self._process.wait()
+        """The exit code, negative for a signal, once it has ended and what it wrote has been told.
+
+        One that may not be killed counts as killed.
+        """
+        async with asyncio.TaskGroup() as group:
+            waits = [group.create_task(self._process.wait()), group.create_task(self._spared.wait())]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
         for pipe in self._pipes:
             pipe.read()
-        return exit_code
+        exit_code = self._process.returncode
+        return -signal.SIGKILL if exit_code is None else exit_code
 
     def close(self) -> None:
         """Read no more of what it, or who has its output, writes."""
@@ -202,14 +212,20 @@ class ChildProcess:
 
     def terminate(self) -> None:
         """SIGTERM, which the runtime passes on to the app."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             self._process.terminate()
 
     def kill(self) -> None:
         """SIGKILL to the process group."""
-        # macOS refuses to signal a group of which only a zombie is left.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        self._spared.clear()
+        try:
             os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            # macOS also refuses to signal a group of which only a zombie is left.
+            if _LINUX:
+                self._spared.set()
 
 
 async def start_process(

@@ -2,6 +2,8 @@
 
 The entry (the marker) is unique to the environment of a local Lambda and inherited by everything that is started in it,
 so that whatever has lost its parent is found as well. Linux only; elsewhere nothing is found.
+
+A process of another user (sudo) may not be signalled: it is left alone, and nobody waits for its end.
 """
 
 from __future__ import annotations
@@ -56,14 +58,14 @@ def descendants(roots: Iterable[int]) -> set[int]:
 def stop(roots: Iterable[int], marker: bytes) -> set[int]:
     """Stop all members (SIGSTOP), also those that are forked meanwhile; their pids."""
     roots = list(roots)
+    seen: set[int] = set()
     stopped: set[int] = set()
     for _ in range(_ROUNDS):
-        found = members(roots, marker) - stopped
+        found = members(roots, marker) - seen
         if not found:
             break
-        for pid in found:
-            _signal(pid, signal.SIGSTOP)
-        stopped |= found
+        seen |= found
+        stopped |= {pid for pid in found if _signal(pid, signal.SIGSTOP)}
     return stopped
 
 
@@ -73,22 +75,23 @@ def resume(pids: Iterable[int]) -> None:
         _signal(pid, signal.SIGCONT)
 
 
-def kill(pids: Iterable[int]) -> None:
-    """Kill processes, and wait for none."""
-    for pid in pids:
-        _signal(pid, signal.SIGKILL)
+def kill(pids: Iterable[int]) -> set[int]:
+    """Kill processes, and wait for none; the pids of those that will end."""
+    return {pid for pid in pids if _signal(pid, signal.SIGKILL)}
 
 
 async def kill_all(marker: bytes, known: set[int]) -> None:
     """Kill what is left of a tree whose roots have ended, and wait for it; ``known`` were its members before that."""
+    spared: set[int] = set()
     for _ in range(_ROUNDS):
         # Those that were in the tree before, since an orphan without the marker can no longer be told.
-        known = {pid for pid in known if _is_orphan_of_ours(pid)} | members((), marker)
+        known = ({pid for pid in known if _is_orphan_of_ours(pid)} | members((), marker)) - spared
         if not known:
             return
-        kill(known)
+        killed = kill(known)
+        spared |= known - killed
         # They become our children as their parents die, in any order; one that never does is init's to wait for.
-        for pid in known:
+        for pid in killed:
             await _reap(pid)
 
 
@@ -108,9 +111,13 @@ def _peak_memory(pid: int) -> int:
     return 0
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+def _signal(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; False where the process has ended, or is another user's."""
+    try:
         os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _parents() -> Iterator[tuple[int, int]]:

@@ -144,11 +144,6 @@ class Reply:
         self._arrived = asyncio.Event()
 
     @property
-    def settled(self) -> bool:
-        """Whether there is an answer, or the beginning of a streamed one."""
-        return self._answer is not None
-
-    @property
     def failure(self) -> Failure | None:
         """How the invocation failed, as far as is known; None where it did not."""
         answer = self._answer

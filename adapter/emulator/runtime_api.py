@@ -20,7 +20,6 @@ from adapter.emulator.api_answers import (
     refuse,
     whole_body,
 )
-from adapter.emulator.function_settings import FUNCTION_NAME, FUNCTION_VERSION, HANDLER
 from adapter.emulator.lifecycle import Event, Phase, Step
 from adapter.emulator.reply import (
     INVALID_MODE,
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from adapter.emulator.environment import Environment
     from adapter.http_server import Exchange
     from adapter.payload.messages import Invocation
-
-__all__ = ["FUNCTION_NAME", "FUNCTION_VERSION", "HANDLER", "RuntimeApi"]
 
 # The types that the sandbox passes on; it rewrites all others (the official emulator's source, fatalerror).
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")

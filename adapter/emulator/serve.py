@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapter.emulator.function import LocalFunction
+from adapter.emulator.function import LocalFunction, nowhere
 from adapter.emulator.function_settings import function_settings, runtime_command
 from adapter.emulator.prices import load_prices
 from adapter.emulator.process import Launch, ProcessTree, Programs, adopt_orphans
@@ -58,7 +58,7 @@ async def _serve(config: Config, terminal: Terminal, what: Programs, function_se
     launch = with_failing_inits(launch_with(what), launch_with(_FAILING), plan)
     in_block = config.invocation_log == "cloudwatch"
     folder = _app_folder(config)
-    function = LocalFunction(launch, function_settings, terminal.notice, terminal.line if in_block else _nowhere)
+    function = LocalFunction(launch, function_settings, terminal.notice, terminal.line if in_block else nowhere)
 
     def visit(visit: Visit) -> None:
         # The block has its own words for every invocation, and none for what became no invocation.
@@ -102,7 +102,7 @@ def programs(config: Config, environ: Mapping[str, str], command: list[str]) -> 
         variables=variables,
         # The adapter starts the app there by itself.
         directory=config.app_dir if config.runtime is not None else None,
-        extensions=extensions(config.extensions) if config.extensions is not None else {},
+        extensions=executables_in(config.extensions) if config.extensions is not None else {},
     )
 
 
@@ -120,17 +120,13 @@ _FAILING = Programs(
 )
 
 
-def extensions(folder: str) -> dict[str, Path]:
+def executables_in(folder: str) -> dict[str, Path]:
     """The executable files in ``folder`` by their names, those of the extensions. Raises ConfigurationError."""
     try:
         files = sorted(path for path in Path(folder).resolve().iterdir() if path.is_file())
     except OSError as error:
         raise ConfigurationError([f"--extensions: {folder!r} cannot be read: {error.strerror}"]) from error
     return {path.name: path for path in files if os.access(path, os.X_OK)}
-
-
-def _nowhere(_line: str) -> None:
-    """The block is not shown."""
 
 
 def _signal_received() -> asyncio.Future[int]:

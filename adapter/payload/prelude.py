@@ -17,6 +17,8 @@ from adapter.payload.http_api import format_2_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from adapter.payload.messages import ResponseHead
 
 DELIMITER = b"\0" * 8
@@ -61,7 +63,7 @@ class PreludeDecoder:
             return None, b""
         return self._head(end), bytes(buffer[end + len(DELIMITER) :])
 
-    def close(self) -> None:
+    def fail_unfinished(self) -> NoReturn:
         """Says that the stream ended before `feed` gave a head. Raises InvalidFunctionResponse."""
         raise InvalidFunctionResponse(
             f"the response ended within its metadata prelude, after {len(self._buffer)} bytes"

@@ -107,6 +107,7 @@ async def test_a_registration_is_answered_with_the_function_and_an_identifier() 
         pytest.param("x", b'{"configurationKeys":["a"]}', "InvalidRequestFormat", id="configuration-keys"),
         pytest.param("x", b'{"events":["SHUTDOWN"]}', "Extension.InvalidEventType", id="internal-shutdown"),
         pytest.param("sidecar", b'{"events":["REBOOT"]}', "Extension.InvalidEventType", id="unknown-event"),
+        pytest.param("sidecar", b'{"events":[{}]}', "Extension.InvalidEventType", id="event-that-is-no-name"),
     ],
 )
 async def test_a_registration_that_cannot_be_is_refused(name: str, body: bytes, error_type: str) -> None:

@@ -246,6 +246,14 @@ async def test_nobody_there_is_one_line_with_the_way_out() -> None:
     assert "start adapter dev" in done.err
 
 
+async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() -> None:
+    endpoint = "http://no-such-host.invalid:3001"
+    # One question is enough where no name server answers.
+    done = await adapter("invoke", "--endpoint", endpoint, "-", given=b"{}", RES_OPTIONS="timeout:1 attempts:1")
+    assert done.code == 1
+    assert done.err.startswith(f"adapter: no answer from {endpoint} (its host is not known); ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -413,6 +421,22 @@ async def test_without_a_reader_it_ends_silently_as_any_filter() -> None:
         os.close(write_end)
         _, err = await process.communicate(b"{}")
     assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.parametrize("flags", [[], ["--stream"]], ids=["whole", "streamed"])
+async def test_a_full_disk_is_not_taken_for_a_broken_answer(tmp_path: Path, flags: list[str]) -> None:
+    (tmp_path / "event").write_text("{}")
+    async with local_lambda(echo) as local:
+        full = os.open("/dev/full", os.O_WRONLY)
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-I", "-m", "adapter", "invoke", *flags, *[str(tmp_path / "event")] * 2],
+            env=environ() | {"ADAPTER_INVOKE_PORT": str(local.invoke_port)},
+            stdout=full,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.close(full)
+        _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"adapter: stdout cannot be written to: No space left on device\n")
 
 
 async def test_a_front_door_is_told_from_an_invoke_api() -> None:

@@ -14,7 +14,7 @@ from adapter.emulator.eventstream import Decoder, Message
 from tests.emulator.aws_clients import lambda_client
 from tests.emulator.invoking import STREAM, ask, echo, invoke_streaming
 from tests.emulator.scripted import Handed, RawClient, Script, ScriptedRuntime, Upload, head, local_lambda
-from tests.emulator.scripts import each, fail, streaming
+from tests.emulator.scripts import buffered, each, fail, streaming
 
 
 def decoded(body: bytes) -> list[Message]:
@@ -85,6 +85,13 @@ async def test_a_buffered_functions_payload_is_one_chunk() -> None:
             b"x" * 1000,
             "Function.ResponseSizeTooLarge",
             id="over-the-limit",
+        ),
+        pytest.param(
+            buffered(b"x" * 1001),
+            {"stream_limit": "1000"},
+            b"x" * 1000,
+            "Function.ResponseSizeTooLarge",
+            id="payload-over-the-limit",
         ),
     ],
 )

@@ -8,12 +8,14 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapter.emulator import process_tree
 from adapter.emulator.process import ChildProcess, ProcessTree, Programs, exit_text
 from adapter.emulator.runtime_environ import LOG_STREAM
 
@@ -40,6 +42,9 @@ if os.fork() == 0:
 wait("runtime", *([signal.SIGTERM] if sys.argv[2:] == ["deaf"] else []))
 """
 
+
+# The user and group without rights that every Linux has.
+NOBODY = 65534
 
 Lines = list[tuple[bytes, str]]
 
@@ -127,6 +132,51 @@ async def test_a_frozen_tree_is_stopped_to_the_last_process_until_it_is_thawed(t
     tree.freeze()
     await tree.end()
     assert [name for name, pid in pids.items() if is_running(pid)] == []
+
+
+@contextmanager
+def as_another_user() -> Iterator[bool]:
+    """No longer as the user who has started everything; only root can become another one, and comes back."""
+    users = os.getresuid()
+    changed = os.geteuid() == 0
+    if changed:
+        os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield changed
+    finally:
+        os.setresuid(*users)
+
+
+async def test_a_tree_of_another_user_is_left_alone_and_not_waited_for(tmp_path: Path) -> None:
+    tree, runtime, pids = await started(tmp_path)
+    with as_another_user() as changed:
+        tree.freeze()
+        tree.thaw()
+        tree.take_stock()
+        if changed:
+            runtime.terminate()
+        async with asyncio.timeout(10):
+            await tree.end()
+            assert await runtime.wait() == -signal.SIGKILL
+    assert [is_running(pid) for pid in pids.values()] == [changed] * 4
+    await tree.end()
+    assert [name for name, pid in pids.items() if is_running(pid)] == []
+
+
+def pausing() -> subprocess.Popen[bytes]:
+    """A child that asyncio does not wait for."""
+    return subprocess.Popen([sys.executable, "-I", "-c", "import signal; signal.pause()"])
+
+
+async def test_an_orphan_of_another_user_is_left_alone_and_not_waited_for() -> None:
+    with pausing() as orphan:
+        try:
+            with as_another_user() as changed:
+                async with asyncio.timeout(10):
+                    await process_tree.kill_all(b"NO=SUCH_MARKER", {orphan.pid})
+            assert is_running(orphan.pid) == changed
+        finally:
+            orphan.kill()
 
 
 async def test_memory_is_that_of_all_processes_that_have_a_parent(tmp_path: Path) -> None:

@@ -96,4 +96,4 @@ def test_a_stream_that_ends_within_the_prelude_is_refused() -> None:
     decoder = PreludeDecoder()
     assert decoder.feed(b'{"statusCode":') == (None, b"")
     with pytest.raises(InvalidFunctionResponse, match="after 14 bytes"):
-        decoder.close()
+        decoder.fail_unfinished()
