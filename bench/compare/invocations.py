@@ -70,5 +70,5 @@ def measure(workload: Workload, *, rounds: int, quick: bool, only: tuple[str, ..
             except (MissingPeer, RuntimeError) as error:
                 missing[name] = str(error)
                 say(f"  {name} is missing: {error}")
-        samples = take_turns(candidates, rounds)
+        samples = take_turns(candidates, rounds * workload.turns)
     return Row(name=workload.name, title=workload.title, samples=samples, missing=missing)

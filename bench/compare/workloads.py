@@ -21,7 +21,8 @@ ALL = ("adapter", "plain", "rust", "rust-rc", "floor", "aiohttp")
 class Workload:
     """One kind of invocation: ``count`` of them make a sample, after ``warm_up`` that do not count.
 
-    ``quick`` is the count in quick mode; 0: not in it.
+    ``quick`` is the count in quick mode; 0: not in it. ``turns`` is how many times as many rounds as others it gets:
+    what copies memory varies most, with the place that it happens to get and with the neighbours of the machine.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Workload:
     count: int
     warm_up: int = 20
     quick: int = 0
+    turns: int = 1
     streams: bool = False
     slots: int = 1
     subjects: tuple[str, ...] = ALL
@@ -69,6 +71,7 @@ def _stream(name: str, title: str, path: str, answer: bytes, count: int, quick: 
         expected=Expected(body=answer),
         count=count,
         quick=quick,
+        turns=3,
         warm_up=1,
         streams=True,
         figures=("cpu_us", "mb_per_second", "memory_mb"),
