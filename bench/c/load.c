@@ -11,6 +11,7 @@ struct client {
     int fd;
     int in_body;
     size_t have;
+    /* When its request was sent; 0: none is under way. */
     int64_t sent;
     struct body body;
     int closes;
@@ -46,20 +47,21 @@ static void reconnect(struct client *client) {
 
 static void finish(struct client *client) {
     times[answered++] = nanoseconds(CLOCK_MONOTONIC) - client->sent;
+    client->sent = 0;
     client->have = client->in_body = 0;
     if (client->closes) reconnect(client);
     send_next(client);
 }
 
 static void closed(struct client *client) {
-    int was_busy = client->sent && (client->in_body || client->have || answered < expected);
+    int was_busy = client->sent != 0;
     if (client->in_body && client->body.framing == BODY_UNTIL_CLOSE) {
         client->closes = 1;
         return finish(client);
     }
     reconnect(client);
     /* A request that met the close is sent again, as clients do. */
-    if (was_busy && expected) to_send++, send_next(client);
+    if (was_busy) to_send++, send_next(client);
 }
 
 static void receive(struct client *client) {
