@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from adapter.config import Config, read
 from adapter.errors import AppNotReady, ConfigurationError
 from adapter.port_owner import app_port_mistake, port_owner
-from adapter.ports import PLACEHOLDER, placeholder_warnings, resolve_app_port, resolve_listen, split_address
+from adapter.ports import (
+    PLACEHOLDER,
+    has_placeholder,
+    placeholder_warnings,
+    resolve_app_port,
+    resolve_listen,
+    split_address,
+)
 from adapter.program import program_mistakes
 from adapter.runtime.app import Readiness
 from adapter.runtime.connection import Address
@@ -143,7 +150,7 @@ def _look_around(report: Report, config: Config, command: list[str]) -> dict[str
     Raises ConfigurationError for ports that clash.
     """
     port, _ = resolve_app_port(config, command)
-    is_any_port = config.app_port is None and any(PLACEHOLDER in word for word in command)
+    is_any_port = config.app_port is None and has_placeholder(command)
     app = Address(host=config.app_host, port=port, path=config.app_socket)
     app_text = "a free port" if is_any_port and config.app_socket is None else str(app)
     derived = {"app_port": _derived_app_port(config, port, is_any_port=is_any_port)}

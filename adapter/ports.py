@@ -28,10 +28,9 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
 
     The option, else a free port where ``{port}`` occurs in the command, else PORT, else 8080.
     """
-    has_placeholder = any(PLACEHOLDER in argument for argument in command)
     if config.app_port is not None:
         port = config.app_port
-    elif has_placeholder:
+    elif has_placeholder(command):
         port = _free_port(config.app_host)
     else:
         port = config.container_port or DEFAULT_APP_PORT
@@ -40,7 +39,12 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
 
 def needs_port(config: Config, command: list[str]) -> bool:
     """Whether the app that ``command`` starts listens on a port that is given, and not on one that is free anyway."""
-    return bool(command) and config.app_socket is None and not any(PLACEHOLDER in word for word in command)
+    return bool(command) and config.app_socket is None and not has_placeholder(command)
+
+
+def has_placeholder(command: list[str]) -> bool:
+    """Whether a free port is asked for by ``{port}`` in ``command``."""
+    return any(PLACEHOLDER in word for word in command)
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
