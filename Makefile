@@ -38,7 +38,7 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 # The core, whose branches are all covered, in one process; the rest, most of it waiting for processes, in two.
-CORE_TESTS := tests/payload tests/test_http1.py tests/test_limits.py tests/test_throttle.py
+CORE_TESTS := tests/payload tests/aws/test_limits.py tests/net/test_http1.py tests/net/test_token_bucket.py
 
 unit: $(INSTALLED)
 	$(BIN)/coverage run -m pytest $(CORE_TESTS)
@@ -50,14 +50,14 @@ COMPILED := .cache/compiled
 PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
 # From Python 3.12 on, of mypyc's own code wherever an exception passes an await; nobody sees it but who asks for it.
 OF_MYPYC := ignore:the (type, exc, tb) signature of throw:DeprecationWarning
-COMPILED_TESTS := $(CORE_TESTS) tests/test_pacing.py tests/runtime tests/http_server tests/proxy tests/hardening
+COMPILED_TESTS := $(CORE_TESTS) tests/net/test_paced_writer.py tests/net/server tests/runtime tests/proxy tests/hardening
 
 compiled: $(INSTALLED) ## Compile what deploy/build-wheel compiles, and test it (needs a C compiler and Python's headers)
 	rm -rf $(COMPILED) && $(PYTHON) -m venv $(COMPILED)
 	COMPILE=yes PYTHON=$(COMPILED)/bin/python deploy/build-wheel $(COMPILED)/wheel
 	$(COMPILED)/bin/pip install --quiet --disable-pip-version-check --no-deps $(COMPILED)/wheel/*.whl
 	packages=$$($(COMPILED)/bin/python -c '$(PACKAGES)'); $(BIN)/python -c '$(PACKAGES)' > $$packages/tests.pth; \
-		$(COMPILED)/bin/python -I -c 'import adapter.http1 as it; assert it.__file__.endswith(".so"), it.__file__' && \
+		$(COMPILED)/bin/python -I -c 'import adapter.net.http1 as it; assert it.__file__.endswith(".so"), it.__file__' && \
 		$(COMPILED)/bin/python -m pytest --override-ini "pythonpath=$$packages ." -W '$(OF_MYPYC)' --numprocesses 2 --dist loadfile $(COMPILED_TESTS)
 
 bench: $(INSTALLED) ## Compare the adapter with its peers and write docs/performance.md (needs gcc; about 15 minutes)

@@ -12,24 +12,24 @@ def main() -> int:
     gc.disable()
     arguments = sys.argv[1:]
     if arguments == ["health"]:
-        from adapter.health import run as run_health
+        from adapter.cli.health import run as run_health
 
         return run_health()
     command = _bare_run(arguments)
-    if command is not None and _is_on_lambda():
+    if command is not None and _starts_on_lambda():
         from adapter.start import run
 
         return run(command)
-    from adapter.cli import main as command_line
+    from adapter.cli.command_line import main as command_line
 
     gc.enable()
     return command_line(arguments)
 
 
-def _is_on_lambda() -> bool:
-    from adapter import config
+def _starts_on_lambda() -> bool:
+    from adapter.config.load import environment, is_on_lambda
 
-    return config.is_on_lambda(config.environment())
+    return is_on_lambda(environment())
 
 
 def _bare_run(arguments: list[str]) -> list[str] | None:

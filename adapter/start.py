@@ -5,16 +5,16 @@ from __future__ import annotations
 import gc
 import posix  # and not `os`, as in supervisor.py
 
-from adapter.config import environment, load
+from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
+from adapter.config.load import environment, load
+from adapter.config.ports import needs_port, placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.errors import ConfigurationError, StartError
-from adapter.ports import needs_port, placeholder_warnings, resolve_app_port, resolve_listen
-from adapter.supervisor import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from adapter.config import Config
+    from adapter.config.load import Config
 
 EXIT_FAILURE, EXIT_USAGE = 1, 2
 _STDERR = 2
@@ -62,10 +62,10 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     for warning in config.warnings:
         log.warning(warning)
     if listen is None:
-        from adapter.lean_imports import load_parsers
+        from adapter.runtime.lean_imports import load_parsers
 
         load_parsers()
-        from adapter.runtime.loop import Runtime
+        from adapter.runtime.runtime import Runtime
 
         if process is not None:
             process.forward_stderr(write_stderr)
@@ -73,7 +73,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         _begin_to_collect_garbage()
         release_signals()
         return runtime.run()
-    from adapter.proxy.serve import Proxy
+    from adapter.proxy.proxy import Proxy
 
     _begin_to_collect_garbage()
     try:
@@ -98,8 +98,7 @@ def _check_command(
 
     On Lambda the attempt tells, which costs less, and nobody else is there.
     """
-    from adapter.port_owner import app_port_mistake
-    from adapter.program import program_mistakes
+    from adapter.app.command import app_port_mistake, program_mistakes
 
     mistakes = list(program_mistakes(command, environ, config.app_dir))
     if needs_port(config, given) and (taken := app_port_mistake(config.app_host, port)):
@@ -125,15 +124,15 @@ def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) 
     """Show every mistake on stderr and, where there is a Runtime API, as the reason why init failed; the exit code."""
     from adapter.errors import RuntimeApiError
     from adapter.logs import write_stderr
+    from adapter.runtime.api_client import RuntimeApiClient
     from adapter.runtime.connection import Address
-    from adapter.runtime.runtime_api import RuntimeApi
 
     for line in error.mistakes if isinstance(error, ConfigurationError) else [str(error)]:
         write_stderr(f"adapter: {line}\n".encode())
     address = environ.get("AWS_LWA_LAMBDA_RUNTIME_API_PROXY") or environ.get("AWS_LAMBDA_RUNTIME_API")
     if address:
         try:
-            RuntimeApi(Address.parse(address)).send_init_error(error)
+            RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
             write_stderr(f"adapter: the Runtime API could not be told: {failure}\n".encode())
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

@@ -15,92 +15,80 @@ import asyncio
 import json
 import os
 import shlex
-import signal
 import socket
 import sys
 import tempfile
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from time import monotonic
 
 ROOT = Path(__file__).resolve().parent.parent
 PIECES = 3
-#: How long the app pauses before each piece, and how long a process may take for what follows a response, in seconds.
+# How long the app pauses before each piece, and how long everything may take that follows a response, in seconds.
 PAUSE = 0.15
 # The first request makes the environment, the second loads what is loaded lazily.
 WARM_UP = 2
+# How often a process is asked until it serves.
+ATTEMPTS = 200
 
-#: Begins or ends recording in a process; neither the adapter nor an app has a use for this signal.
-TOGGLE = signal.SIGPROF
-
-#: Starts the adapter with a recorder. ``sys.setprofile`` sees each call and each resumption of a coroutine.
-RECORDER = f"""
-import json, os, signal, sys
+# Starts the adapter with a recorder. ``sys.setprofile`` sees each call and each resumption of a coroutine.
+RECORDER = """
+import json, os, sys, time
 root, report, *arguments = sys.argv[1:]
 sys.path.insert(0, root)
 package = os.path.join(root, "adapter") + os.sep
 entered = []
-recording = False
 
 def note(frame, event, _argument):
     if event == "call":
         path = frame.f_code.co_filename
         if path.startswith(package):
-            entered.append((path[len(package):-3], frame.f_code.co_qualname))
+            entered.append((time.monotonic(), path[len(package):-3], frame.f_code.co_qualname))
 
-def toggle(number, frame):
-    global recording
-    recording = not recording
-    sys.setprofile(note if recording else None)
-    if not recording:
-        with open(f"{{report}}.tmp", "w") as file:
-            json.dump(entered, file)
-        os.rename(f"{{report}}.tmp", report)
-
-signal.signal({int(TOGGLE)}, toggle)
-with open(f"{{report}}.pid", "w") as file:
-    file.write(str(os.getpid()))
 sys.argv[1:] = arguments
 from adapter.__main__ import main
-sys.exit(main())
+sys.setprofile(note)
+try:
+    code = main()
+finally:
+    sys.setprofile(None)
+    with open(report, "w") as file:
+        json.dump(entered, file)
+sys.exit(code)
 """
 
 
 class Followed:
-    """The process that writes what it entered to ``report``."""
+    """A process under the recorder. ``entered`` are the modules and functions of the request, in their order."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: str, name: str) -> None:
         self.name = name
-        self.report = folder / name
         self.entered: list[tuple[str, str]] = []
+        self._report = Path(folder, name)
 
     def command(self, *arguments: str) -> list[str]:
-        """The command that starts the adapter with ``arguments`` and a recorder."""
-        return [sys.executable, "-I", "-c", RECORDER, str(ROOT), str(self.report), *arguments]
+        """The command that starts the adapter with ``arguments`` and the recorder."""
+        return [sys.executable, "-I", "-c", RECORDER, str(ROOT), str(self._report), *arguments]
 
-    def toggle(self) -> None:
-        """Begin or end recording."""
-        os.kill(int(self.report.with_name(f"{self.name}.pid").read_text()), TOGGLE)
-
-    async def finish(self) -> None:
-        """End recording and read the report."""
-        self.toggle()
-        while not self.report.exists():
-            await asyncio.sleep(0.01)
-        self.entered = [(module, function) for module, function in json.loads(self.report.read_text())]
+    def read_report(self, begun: float, ended: float) -> None:
+        """Keep what was entered between the two times, once the process has ended."""
+        calls = json.loads(self._report.read_text())
+        self.entered = [(module, function) for at, module, function in calls if begun <= at <= ended]
 
     @property
     def stays(self) -> list[tuple[str, list[str]]]:
         """The modules in the order of the way, each with the functions that were called before the next module."""
-        stays = groupby(self.entered, key=itemgetter(0))
-        return [(module, [function for _, function in calls]) for module, calls in stays]
+        return [
+            (module, [function for _, function in calls]) for module, calls in groupby(self.entered, key=itemgetter(0))
+        ]
 
 
 async def serve_app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer every request on a connection: /stream in pieces with a pause before each, everything else at once."""
     try:
-        while head := (await reader.readuntil(b"\r\n\r\n")).decode():
-            if "GET /stream " in head:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if head.startswith(b"GET /stream "):
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
                 for _ in range(PIECES):
                     await asyncio.sleep(PAUSE)
@@ -110,28 +98,52 @@ async def serve_app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             else:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     except (asyncio.IncompleteReadError, ConnectionError):
+        return
+    finally:
         writer.close()
 
 
-async def get(port: int, target: str = "/stream") -> bytes:
-    """The raw response to a GET on a connection of its own."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def get_stream(port: int) -> bytes:
+    """The raw response to GET /stream, on a connection of its own; empty if nothing listens."""
     try:
-        writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return b""
+    try:
+        writer.write(b"GET /stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         return await reader.read()
     finally:
         writer.close()
 
 
 async def wait_until_served(port: int) -> None:
-    """Ask again and again until something answers with 200."""
-    while True:
-        try:
-            if (await get(port)).startswith(b"HTTP/1.1 200"):
-                return
-        except OSError:
-            pass
-        await asyncio.sleep(0.05)
+    """Ask again and again until the app's answer comes."""
+    for _ in range(ATTEMPTS):
+        if b"piece" in await get_stream(port):
+            return
+        await asyncio.sleep(PAUSE)
+    raise TimeoutError(f"no answer on port {port}")
+
+
+async def follow(command: list[str], app_port: str, port: int, processes: list[Followed]) -> None:
+    """Start ``command``, follow a request to ``port`` through ``processes``, and end everything."""
+    environ = {"PATH": os.defpath, "AWS_LWA_PORT": app_port}
+    process = await asyncio.create_subprocess_exec(*command, env=environ, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        await wait_until_served(port)
+        for _ in range(WARM_UP):
+            await get_stream(port)
+        await asyncio.sleep(PAUSE)
+        begun = monotonic()
+        response = await get_stream(port)
+        assert response.count(b"piece") == PIECES, response
+        await asyncio.sleep(PAUSE)
+        ended = monotonic()
+    finally:
+        process.terminate()
+        await process.wait()
+    for each in processes:
+        each.read_report(begun, ended)
 
 
 def unused_port() -> int:
@@ -141,58 +153,17 @@ def unused_port() -> int:
         return port
 
 
-async def follow(command: list[str], environ: dict[str, str], port: int, processes: list[Followed]) -> None:
-    """Start ``command``, follow a request to ``port`` in ``processes``, and end everything."""
-    process = await asyncio.create_subprocess_exec(
-        *command, env={"PATH": os.environ["PATH"], **environ}, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        async with asyncio.timeout(30):
-            await wait_until_served(port)
-            for _ in range(WARM_UP):
-                await get(port)
-            await asyncio.sleep(PAUSE)
-            for each in processes:
-                each.toggle()
-            response = await get(port)
-            assert response.count(b"piece") == PIECES, response
-            await asyncio.sleep(PAUSE)
-            for each in processes:
-                await each.finish()
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 async def measure() -> list[Followed]:
     """Follow a request through ``dev`` with its runtime, and through the proxy."""
     app = await asyncio.start_server(serve_app, "127.0.0.1", 0)
     app_port = str(app.sockets[0].getsockname()[1])
-    with tempfile.TemporaryDirectory() as name:
-        emulator, runtime, proxy = (Followed(Path(name), each) for each in ("emulator", "runtime", "proxy"))
+    with tempfile.TemporaryDirectory() as folder:
+        emulator, runtime, proxy = (Followed(folder, name) for name in ("emulator", "runtime", "proxy"))
         front, invoke, listen = (unused_port() for _ in range(3))
-        await follow(
-            emulator.command(
-                "dev",
-                "--port",
-                str(front),
-                "--invoke-port",
-                str(invoke),
-                "--bandwidth",
-                "lambda",
-                "--runtime",
-                shlex.join(runtime.command("run")),
-            ),
-            {"AWS_LWA_PORT": app_port},
-            front,
-            [emulator, runtime],
-        )
-        await follow(
-            proxy.command("run", "--as", "proxy", "--listen", f"127.0.0.1:{listen}"),
-            {"AWS_LWA_PORT": app_port},
-            listen,
-            [proxy],
-        )
+        runtime_command = shlex.join(runtime.command("run"))
+        dev = emulator.command("dev", f"--port={front}", f"--invoke-port={invoke}", f"--runtime={runtime_command}")
+        await follow(dev, app_port, front, [emulator, runtime])
+        await follow(proxy.command("run", "--as=proxy", f"--listen=127.0.0.1:{listen}"), app_port, listen, [proxy])
     app.close()
     return [emulator, runtime, proxy]
 
@@ -201,14 +172,13 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--path", action="store_true", help="print the way, module by module")
-    arguments = parser.parse_args()
+    with_path = parser.parse_args().path
     for each in asyncio.run(measure()):
         stays = each.stays
         modules = len({module for module, _ in stays})
-        print(f"{each.name:10} {modules:3} modules {len(stays) - 1:4} switches {len(each.entered):5} calls")
-        if arguments.path:
-            for module, functions in stays:
-                print(f"    {module:28} {', '.join(functions)}")
+        lines = [f"{each.name:8} {modules:3} modules, {len(stays) - 1:3} switches, {len(each.entered):4} calls"]
+        lines += [f"    {module:36} {', '.join(functions)}" for module, functions in stays if with_path]
+        sys.stdout.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,15 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aiohttp import web
 
-from adapter.config import load
-from adapter.emulator.call import Call
-from adapter.emulator.entrance import Entrance
-from adapter.emulator.front_door import FrontDoor
-from adapter.emulator.listening import serving
-from adapter.emulator.reply import Payload
-from adapter.emulator.report import Visit
-from adapter.emulator.url_settings import UrlSettings
-from adapter.http_server import Exchange, listen
+from adapter.config.load import load
+from adapter.emulator.environment.invocation import LocalInvocation
+from adapter.emulator.environment.result import Payload
+from adapter.emulator.front_doors.front_door import FrontDoor
+from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.requests.pipeline import InvocationPipeline
+from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.service.listening import serving
+from adapter.net.server import Exchange, listen
 
 BODY = b"x" * 1000
 PAYLOAD = b'{"statusCode":200,"headers":{"content-type":"text/plain"},"body":"' + BODY + b'"}'
@@ -39,7 +39,7 @@ WARM_UP = 500
 class InstantFunction:
     """Answers every call at once."""
 
-    def submit(self, call: Call) -> None:
+    def submit(self, call: LocalInvocation) -> None:
         call.reply.settle(Payload(PAYLOAD))
         call.finish()
 
@@ -71,12 +71,12 @@ async def with_front_door(count: int) -> str:
     settings = UrlSettings(load({}, {"invoke_mode": "buffered"}))
     listener = listen("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
-    door = FrontDoor(Entrance(InstantFunction()), settings.doors[0], _ignore)  # type: ignore[arg-type]  # submit() only
+    door = FrontDoor(InvocationPipeline(InstantFunction()), settings.doors[0], _ignore)  # type: ignore[arg-type]  # submit() only
     async with serving([(listener, door.serve)]):
         return await measured("a function URL", port, count)
 
 
-def _ignore(_visit: Visit) -> None:
+def _ignore(_visit: RequestRecord) -> None:
     """Nobody reads the lines of a measurement."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from adapter.config import load
+from adapter.config.load import load
 from adapter.errors import (
     AdapterError,
     InvalidAppResponse,
@@ -23,14 +23,14 @@ from adapter.errors import (
     RefusedRequest,
     TruncatedResponse,
 )
-from adapter.http1 import ResponseReader, encode_request_head
-from adapter.http_server import BodyTruncatedError, Exchange, HttpServer, Limits
-from adapter.http_server.connection import Connection
-from adapter.payload.formats import FORMATS
+from adapter.net.http1 import ResponseReader, encode_request_head
+from adapter.net.server import BodyTruncatedError, Exchange, HttpServer, Limits
+from adapter.net.server.connection import HttpConnection
+from adapter.payload.formats.registry import FORMATS
 from adapter.payload.messages import Invocation, ResponseHead
 from adapter.payload.prelude import PreludeDecoder
 from adapter.payload.request import RequestRules, app_request
-from adapter.proxy.request import ForwardingRules, forwarded_request, forwarded_trailers
+from adapter.proxy.forwarding import ForwardingRules, forwarded_request, forwarded_trailers
 from tests.hardening.recorder import parsed_head
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -216,7 +216,7 @@ async def _served(pieces: Sequence[bytes]) -> list[Any]:
     with socket.socket() as unconnected:
         async with asyncio.TaskGroup() as group:
             server = HttpServer(serve, group, limits=Limits(linger_timeout=0.0), cancels=False)
-            connection = Connection(server, Limits(linger_timeout=0.0))
+            connection = HttpConnection(server, Limits(linger_timeout=0.0))
             transport = MemoryTransport(unconnected)
             connection.connection_made(transport)
             for piece in pieces:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,40 +19,41 @@ from tests.scripted_runtime_api import ScriptedRuntimeApi
 
 PACKAGE = Path(__file__).resolve().parent.parent / "adapter"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+# With its ``__init__``.
+MOST_MODULES = 13
 
-# What the modules of each layer may import of adapter/. A layer is a folder, or one module of the package itself.
-CORE = {"errors", "limits", "payload", "http1", "throttle", "compression"}
-SETTINGS = {"config", "option", "options", "parse", "ports"}
-SERVERS = {"descriptors", "http_server", "logs", "pacing", "port_owner"}
-ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
-    "limits": set(),
-    "throttle": {"limits"},
-    "payload": {"payload", "errors"},
-    "http1": {"errors", "payload"},
-    "compression": {"errors", "payload"},
-    "parse": {"errors", "limits", "sizes"},
-    "option": {"parse"},
-    "options": {"limits", "option", "parse"},
-    "config": {"errors", "option", "options"},
-    "ports": {"errors", "config"},
-    "logs": {"errors", "payload"},
-    "supervisor": {"errors", "program"},
-    "pacing": {"errors", "limits", "throttle"},
-    "http_server": CORE | {"pacing", "logs", "http_server"},
-    "runtime": CORE | SETTINGS | {"logs", "supervisor", "runtime"},
-    "proxy": CORE | SETTINGS | SERVERS | {"supervisor", "sizes", "proxy"},
-    "emulator": CORE | SETTINGS | SERVERS | {"supervisor", "own_command", "program", "sizes", "emulator"},
-    "own_command": set(),
-    "lean_imports": set(),
-    "program": set(),
-    "sizes": set(),
-    "descriptors": set(),
-    "port_owner": {"ports"},
-    "health": SETTINGS | {"errors", "http1", "payload", "logs", "runtime"},
-    "check": SETTINGS | {"errors", "port_owner", "program", "runtime"},
-}
-ENTRY_POINTS = {"__main__", "cli", "start"}
+# The packages in their order: each may import itself, those above it in this list, and nothing else. What is not listed
+# is part of the nearest package above it in the tree. Imports for the type checker alone count like all others.
+ORDER = [
+    "errors",
+    "aws",
+    "payload",
+    "net",
+    "net.server",
+    "logs",
+    "config",
+    "app",
+    "runtime",
+    "proxy",
+    "emulator",
+    "emulator.environment",
+    "emulator.platform_api",
+    "emulator.sandbox",
+    "emulator.function",
+    "emulator.faults",
+    "emulator.recording",
+    "emulator.requests",
+    "emulator.front_doors",
+    "emulator.invoke_api",
+    "emulator.terminal",
+    "emulator.service",
+    "emulator.commands",
+    "start",
+    "cli",
+    "__main__",
+]
+# The ways in know nothing of each other.
+WAYS_IN = ("runtime", "proxy", "emulator")
 # What the runtime must never load: each would cost more of a cold start than all of the runtime together.
 SLOW = ["aiohttp", "asyncio", "click", "concurrent.futures", "http.client", "logging", "ssl", "subprocess", "tempfile"]
 # What must not be loaded before the app is started, on top of that.
@@ -71,20 +73,24 @@ LATER = [
 ]
 IO = {"asyncio", "io", "os", "random", "selectors", "select", "signal", "socket", "subprocess", "threading"}
 CLOCKS = {"time.time", "time.monotonic", "time.perf_counter", "time.sleep", "datetime.datetime"}
-WITHOUT_IO = ("payload", "http1", "limits", "throttle", "compression", "errors")
-
-
-def layer_of(module: Path) -> str:
-    first = module.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+WITHOUT_IO = ("errors", "aws", "payload", "net.http1", "net.token_bucket", "net.compression")
 
 
 def name_of(module: Path) -> str:
-    return ".".join(("adapter", *module.relative_to(PACKAGE).with_suffix("").parts))
+    """The dotted name within the package: ``net.http1``; that of a package for its ``__init__``."""
+    parts = module.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def in_layer(*layers: str) -> list[Path]:
-    return [module for module in MODULES if layer_of(module) in layers]
+def layer_of(name: str) -> str:
+    """The entry of ORDER that the module or package ``name`` belongs to."""
+    while name and name not in ORDER:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def is_in(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 def imports_of(tree: ast.AST) -> Iterator[str]:
@@ -94,7 +100,7 @@ def imports_of(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "a relative import"
-            # "from adapter import parse" names a module as well.
+            # "from adapter.config import parsers" names a module as well.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -102,25 +108,44 @@ def parsed(module: Path) -> ast.Module:
     return ast.parse(module.read_text("utf-8"), str(module))
 
 
+def imported_by(module: Path) -> set[str]:
+    """Our own modules and packages that ``module`` imports, by their names within the package."""
+    names = {name.removeprefix("adapter.") for name in imports_of(parsed(module)) if name.startswith("adapter.")}
+    known = {name_of(each) for each in MODULES}
+    # "from adapter.net import http1" names a module, "from adapter.net.http1 import ResponseReader" does not.
+    return {name if name in known else name.rpartition(".")[0] for name in names} - {""}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 def test_imports_point_one_way(module: Path) -> None:
-    layer = layer_of(module)
-    if layer in ENTRY_POINTS | {"__init__"}:
-        return
-    assert layer in ALLOWED, f"adapter/{layer} has no place in the layers yet"
-    ours = {name.split(".")[1] for name in imports_of(parsed(module)) if name.startswith("adapter.")}
-    assert ours - {"__version__"} <= ALLOWED[layer]
+    layer = layer_of(name_of(module))
+    if name_of(module):
+        assert layer, f"adapter/{name_of(module)} has no place in ORDER yet"
+        wrong = [name for name in imported_by(module) if ORDER.index(layer_of(name)) > ORDER.index(layer)]
+        assert not wrong
 
 
-def test_nothing_imports_the_entry_points_but_each_other() -> None:
-    for module in MODULES:
-        if layer_of(module) not in ENTRY_POINTS:
-            assert not ENTRY_POINTS & {
-                name.split(".")[1] for name in imports_of(parsed(module)) if name.startswith("adapter.")
-            }
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_the_ways_in_do_not_know_each_other(module: Path) -> None:
+    own = name_of(module).partition(".")[0]
+    others = [way for way in WAYS_IN if way != own]
+    assert own not in WAYS_IN or not [name for name in imported_by(module) if is_in(name, *others)]
 
 
-@pytest.mark.parametrize("module", in_layer(*WITHOUT_IO), ids=name_of)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name_of(module): imported_by(module) for module in MODULES}
+    try:
+        TopologicalSorter({name: needed - {name} for name, needed in graph.items()}).prepare()
+    except CycleError as error:
+        raise AssertionError(" → ".join(error.args[1])) from None
+
+
+def test_no_folder_has_more_modules_than_a_reader_takes_in() -> None:
+    for folder in {module.parent for module in MODULES}:
+        assert len(list(folder.glob("*.py"))) <= MOST_MODULES, folder
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if is_in(name_of(module), *WITHOUT_IO)], ids=name_of)
 def test_the_core_does_no_io_and_reads_no_clock(module: Path) -> None:
     imported = set(imports_of(parsed(module)))
     assert not {name.split(".")[0] for name in imported} & IO
@@ -128,14 +153,14 @@ def test_the_core_does_no_io_and_reads_no_clock(module: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_only_config_reads_the_environment(module: Path) -> None:
+def test_one_module_reads_the_environment(module: Path) -> None:
     reads = [
         node.lineno
         for node in ast.walk(parsed(module))
         if (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv", "getenvb"))
         or (isinstance(node, ast.alias) and node.name in ("environ", "getenv"))
     ]
-    assert bool(reads) == (layer_of(module) == "config"), f"lines {reads}"
+    assert bool(reads) == (name_of(module) == "config.load"), f"lines {reads}"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
@@ -152,14 +177,14 @@ def modules_loaded_by(code: str) -> set[str]:
 
 
 def test_the_runtime_loads_nothing_slow() -> None:
-    loaded = modules_loaded_by("import adapter.__main__, adapter.start, adapter.runtime.loop")
-    assert "adapter.runtime.relay" in loaded
+    loaded = modules_loaded_by("import adapter.__main__, adapter.start, adapter.runtime.runtime")
+    assert "adapter.runtime.invocation_relay" in loaded
     assert not loaded & set(SLOW)
 
 
 def test_what_comes_before_the_app_loads_next_to_nothing() -> None:
     loaded = modules_loaded_by("import adapter.__main__, adapter.start")
-    assert "adapter.supervisor" in loaded
+    assert "adapter.app.process" in loaded
     assert not loaded & {*SLOW, *LATER}
 
 
@@ -168,12 +193,12 @@ def test_what_comes_before_the_app_is_not_compiled() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
     hook = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
     compiled = {
-        name_of(module)
+        f"adapter.{name_of(module)}"
         for pattern in hook["include"]
         for module in PACKAGE.parent.glob(pattern)
         if not any(module.match(excluded) for excluded in hook["exclude"])
     }
-    assert "adapter.runtime.relay" in compiled
+    assert "adapter.runtime.invocation_relay" in compiled
     assert not compiled & modules_loaded_by("import adapter.__main__, adapter.start")
 
 
@@ -188,7 +213,7 @@ def test_a_runtime_process_loads_nothing_slow_from_its_start_to_its_end() -> Non
         runtime.terminate()
         assert runtime.exit_code() == 0
     imported = set(re.findall(r"^import time:.*\| +(\S+)$", runtime.stderr(), re.MULTILINE))
-    assert "adapter.runtime.relay" in imported
+    assert "adapter.runtime.invocation_relay" in imported
     assert not imported & set(SLOW)
 
 

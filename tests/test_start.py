@@ -25,7 +25,7 @@ def test_a_start_for_which_no_descriptor_is_left_says_so() -> None:
     limited = ["/bin/sh", "-c", 'ulimit -n 6; exec "$@"', "sh"]
     # What is loaded later finds no descriptor to be read by.
     start = (
-        "import adapter.logs, adapter.runtime.loop; from adapter import start; raise SystemExit(start.run(['true']))"
+        "import adapter.logs, adapter.runtime.runtime; from adapter import start; raise SystemExit(start.run(['true']))"
     )
     done = subprocess.run(
         [*limited, sys.executable, "-I", "-c", start],

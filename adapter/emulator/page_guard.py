@@ -11,12 +11,9 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from adapter.emulator.api_answers import refuse
 from adapter.payload.headers import first_values, glimpse
 
 if TYPE_CHECKING:
-    from adapter.emulator.listening import Serve
-    from adapter.http_server import Exchange
     from adapter.payload.headers import Headers
 
 # What a browser says of a request that no page has made: the user typed the address.
@@ -29,21 +26,6 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 # register.
 _DOTTED_NAMES = frozenset({"host.docker.internal"})
 _DOTTED_SUFFIX = ".localhost"
-
-
-class PageGuard:
-    """Serves with ``serve`` what does not come from a web page."""
-
-    def __init__(self, serve: Serve) -> None:
-        self._serve = serve
-
-    async def serve(self, exchange: Exchange) -> None:
-        """Answer one request."""
-        why = page_refusal(exchange.headers)
-        if why:
-            refuse(exchange, (403, "ForbiddenException", why))
-        else:
-            await self._serve(exchange)
 
 
 def page_refusal(headers: Headers) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import orjson
 
 from adapter.errors import InvalidFunctionResponse
+from adapter.payload.formats.http_api import format_2_head
 from adapter.payload.function_response import parsed_object
 from adapter.payload.headers import joined
-from adapter.payload.http_api import format_2_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,18 +7,18 @@ client can remove it or speak in its name.
 from __future__ import annotations
 
 from adapter.payload.context import TRACE_ID_TWINS, authorized, context_headers
-from adapter.payload.event_json import read_event
-from adapter.payload.formats import PASS_THROUGH
+from adapter.payload.event import read_event
+from adapter.payload.formats.pass_through import DEFAULT_PATH
+from adapter.payload.formats.registry import PASS_THROUGH
 from adapter.payload.headers import NOT_FOR_APP, forwardable
 from adapter.payload.messages import Request
-from adapter.payload.pass_through import DEFAULT_PATH
-from adapter.payload.request_line import normal_base_path, request_target, split_target, strip_base_path
+from adapter.payload.request_target import normal_base_path, request_target, split_target, strip_base_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from adapter.payload.codec import Codec
+    from adapter.payload.formats.codec import Codec
     from adapter.payload.messages import Invocation
 
 _NOT_FOR_APP_WHEN_TRACED = NOT_FOR_APP | TRACE_ID_TWINS

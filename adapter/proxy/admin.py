@@ -9,7 +9,7 @@ from adapter.proxy.metrics import CONTENT_TYPE, METRICS_NEED
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from adapter.http_server import Exchange
+    from adapter.net.server import Exchange
     from adapter.proxy.metrics import Metrics
 
 _TEXT = "text/plain; charset=utf-8"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from adapter.config.ports import WARN_AFTER, slow_start_line, unhealthy_text, unready_text
 from adapter.errors import AdapterError, AppNotReady
-from adapter.http1 import encode_request_head
+from adapter.net.http1 import encode_request_head
 from adapter.payload.messages import Request
-from adapter.ports import WARN_AFTER, slow_start_line, unhealthy_text, unready_text
 from adapter.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from adapter.config import Config
+    from adapter.config.load import Config
 
 # How long to pause between two probes, in seconds: little at first, since somebody is waiting, more when it takes long.
 _FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.005, 0.25, 1.3

@@ -13,7 +13,7 @@ from adapter.errors import TruncatedResponse
 from adapter.payload.headers import forwardable
 
 if TYPE_CHECKING:
-    from adapter.http_server import Exchange, Tunnel
+    from adapter.net.server import Exchange, Tunnel
     from adapter.payload.messages import ResponseHead
     from adapter.proxy.upstream import UpstreamConnection
 

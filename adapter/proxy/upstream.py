@@ -13,13 +13,13 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
+from adapter.config.ports import address_text
 from adapter.errors import AppUnreachable, InvalidAppResponse, TruncatedResponse
-from adapter.http1 import ResponseReader
-from adapter.http_server.client_watch import unsent
-from adapter.ports import address_text
+from adapter.net.http1 import ResponseReader
+from adapter.net.server.client_watch import unsent
 
 if TYPE_CHECKING:
-    from adapter.config import Config
+    from adapter.config.load import Config
     from adapter.payload.messages import ResponseHead
 
 # How much of a response may wait for its client before the app's socket is left unread, in bytes.

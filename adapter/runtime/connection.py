@@ -15,8 +15,8 @@ from select import POLLIN, POLLOUT, poll
 from time import monotonic, time
 
 from adapter.errors import AppTimeout
-from adapter.http1 import ResponseReader
-from adapter.runtime.signals import run_handlers
+from adapter.net.http1 import ResponseReader
+from adapter.runtime.wakeup import run_handlers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

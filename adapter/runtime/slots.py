@@ -83,11 +83,12 @@ class Slots:
         """The same, whose waiting ends as by its deadline when ``run`` has no more time for the app."""
         return SlotConnection(address, self, to_app=True)
 
-    def run(self, serve: Callable[[], None], *, count: int, grace: float, farewell: float) -> None:
+    def run(self, serve: Callable[[], None], *, count: int, grace: float, final_grace: float) -> None:
         """Run ``count`` slots that ``serve``; return when all have, however long that takes, unless ``hurried()``.
 
-        From then on the app has ``grace`` seconds for its answers. The slots that it left without one have ``farewell``
-        seconds to say so, and what is left then is unwound, as by an exception. What a slot raises is raised here.
+        From then on the app has ``grace`` seconds for its answers. The slots that it left without one have
+        ``final_grace`` seconds to say so, and what is left then is unwound, as by an exception. What a slot raises is
+        raised here.
         """
         slots = [greenlet(serve) for _ in range(count)]
         try:
@@ -98,7 +99,7 @@ class Slots:
             self._run_for(grace)
             self.is_cut_off = True
             self._switch(self._taken(self._cuttable))
-            self._run_for(farewell)
+            self._run_for(final_grace)
         finally:
             for slot in slots:
                 slot.throw()

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from adapter.payload.formats import detect
+from adapter.payload.formats.registry import detect
 from adapter.payload.messages import ResponseHead
 from adapter.payload.prelude import PreludeDecoder
 from tests.apps import Framework, app_command, app_dir

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from adapter.emulator.sample_events import Wish, make_event
+from adapter.emulator.commands.sample_events import EventOptions, make_event
 from adapter.payload.prelude import DELIMITER
 from tests.apps import app_command, app_dir
 from tests.e2e.aws_tools import aws_cli, node_with_sdk
@@ -33,9 +33,9 @@ PERMITTED = Path(__file__).parent / "permitted"
 # Installing a client takes its time, once.
 pytestmark = pytest.mark.timeout(300)
 
-ROOT = json.dumps(make_event("function-url", Wish(path="/"))).encode()
-STREAM = json.dumps(make_event("function-url", Wish(path="/stream"))).encode()
-CRASH = json.dumps(make_event("function-url", Wish(path="/crash-midstream?bytes=251"))).encode()
+ROOT = json.dumps(make_event("function-url", EventOptions(path="/"))).encode()
+STREAM = json.dumps(make_event("function-url", EventOptions(path="/stream"))).encode()
+CRASH = json.dumps(make_event("function-url", EventOptions(path="/crash-midstream?bytes=251"))).encode()
 
 
 @pytest.fixture(scope="module")

@@ -54,9 +54,11 @@ def test_a_runtime_that_has_served_invocations_has_imported_nothing_slow(invoke_
         api.invoke(function_url(method="G E T")).error()
         runtime.terminate()
         imported = set(IMPORTED.findall(runtime.stderr()))
-    assert {"adapter.runtime.relay", "adapter.supervisor", "orjson"} <= imported
+    assert {"adapter.runtime.invocation_relay", "adapter.app.process", "orjson"} <= imported
     assert {name.partition(".")[0] for name in imported} & TOO_SLOW == set()
-    assert not {name for name in imported if name.startswith(("adapter.emulator", "adapter.proxy", "adapter.cli"))}
+    assert not {
+        name for name in imported if name.startswith(("adapter.emulator", "adapter.proxy", "adapter.cli.command_line"))
+    }
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])

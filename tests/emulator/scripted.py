@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from adapter.config import load
-from adapter.emulator.function import LocalFunction
-from adapter.emulator.function_settings import function_settings
-from adapter.emulator.process import TellLine
-from adapter.emulator.report import Visit
-from adapter.emulator.services import open_services
-from adapter.emulator.url_settings import UrlSettings
+from adapter.config.load import load
+from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.function.scheduler import LocalFunction
+from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.sandbox.processes import TellLine
+from adapter.emulator.service.services import open_services
+from adapter.emulator.settings import function_settings
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
 RUNTIME = "/2018-06-01/runtime"
@@ -264,7 +264,7 @@ class ScriptedProcesses:
     def peak_memory(self) -> int | None:
         return self._memory
 
-    def take_stock(self) -> None:
+    def snapshot_members(self) -> None:
         """There is nothing but the scripts."""
 
     async def end(self) -> None:
@@ -281,7 +281,7 @@ class LocalLambda:
     invoke_port: int = 0
     door_ports: list[int] = field(default_factory=list)
     notices: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
-    visits: asyncio.Queue[Visit] = field(default_factory=asyncio.Queue)
+    visits: asyncio.Queue[RequestRecord] = field(default_factory=asyncio.Queue)
     starts: int = 0
     environments: list[ScriptedProcesses] = field(default_factory=list)
     block: list[str] = field(default_factory=list)
@@ -307,7 +307,7 @@ class LocalLambda:
         finally:
             await client.close()
 
-    async def visit(self) -> Visit:
+    async def visit(self) -> RequestRecord:
         """The next visit that is over."""
         return await self.visits.get()
 

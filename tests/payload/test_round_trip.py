@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.payload.body import BodyRules
-from adapter.payload.codec import Codec
-from adapter.payload.formats import HTTP_FORMATS, PASS_THROUGH, detect
+from adapter.payload.formats.codec import Codec
+from adapter.payload.formats.registry import HTTP_FORMATS, PASS_THROUGH, detect
 from adapter.payload.messages import Arrival, Request, ResponseHead
 from adapter.payload.prelude import PreludeDecoder, encode_prelude
 from tests.payload.canonical import kept_of_request, kept_of_response

@@ -6,7 +6,7 @@ import pytest
 
 from adapter.proxy.admin import Admin
 from adapter.proxy.metrics import Metrics
-from tests.http_server.serving import serving
+from tests.net.server.serving import serving
 from tests.raw_client import ask
 
 

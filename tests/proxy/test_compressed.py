@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapter.limits import BUFFERED_RESPONSE_LIMIT
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from tests.proxy.process import ProxyProcess
 from tests.proxy.scripts import Permission, get, pieces_on
 from tests.raw_client import ask, raw_client

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
-from adapter.limits import MIB
+from adapter.aws.limits import MIB
 from tests.proxy.process import ProxyProcess
 from tests.raw_client import RawClient, raw_client
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response

@@ -12,8 +12,8 @@ from time import monotonic
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapter.limits import KIB
-from adapter.throttle import REFILL_INTERVAL
+from adapter.aws.limits import KIB
+from adapter.net.token_bucket import REFILL_INTERVAL
 from tests.proxy.process import ProxyProcess
 from tests.proxy.scripts import CHUNKED, GET, get
 from tests.raw_client import ask, raw_client

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.config import load
+from adapter.config.load import load
 from adapter.errors import AppNotReady
 from adapter.proxy.readiness import Readiness
 from tests.scripted_app import Received, ScriptedApp, response

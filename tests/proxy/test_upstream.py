@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from adapter.config import load
+from adapter.config.load import load
 from adapter.errors import AppUnreachable, TruncatedResponse
 from adapter.proxy.upstream import READ_HIGH_WATER, Upstream, UpstreamConnection
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response

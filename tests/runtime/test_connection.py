@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import AppTimeout, InvalidAppResponse, TruncatedResponse
-from adapter.http1 import ResponseReader
+from adapter.net.http1 import ResponseReader
 from adapter.runtime.connection import RECEIVE_SIZE, Address, Connection
 from tests.scripted_app import PATIENCE
 

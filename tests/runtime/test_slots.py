@@ -15,7 +15,7 @@ from time import monotonic
 import pytest
 
 from adapter.errors import AppTimeout
-from adapter.http1 import ResponseReader
+from adapter.net.http1 import ResponseReader
 from adapter.runtime.connection import Address, Connection
 from adapter.runtime.slots import Slots
 from tests.scripted_app import PATIENCE
@@ -79,10 +79,10 @@ class Bench:
         self.is_over = self.is_hurried = True
         self.wake()
 
-    def run(self, *slots: Callable[[], None], grace: float = PATIENCE, farewell: float = PATIENCE) -> None:
+    def run(self, *slots: Callable[[], None], grace: float = PATIENCE, final_grace: float = PATIENCE) -> None:
         """Run each of ``slots`` in one of its own, begun in this order."""
         waiting = list(slots)
-        self.slots.run(lambda: waiting.pop(0)(), count=len(slots), grace=grace, farewell=farewell)
+        self.slots.run(lambda: waiting.pop(0)(), count=len(slots), grace=grace, final_grace=final_grace)
 
     def _stopped(self) -> bool:
         os.read(self.read_end, 100)
@@ -400,7 +400,7 @@ def test_slots_may_finish_however_long_that_takes_where_nobody_hurries_them(benc
         bench.slots.pause(0.05)
         bench.other().sendall(OK)
 
-    bench.run(works, ends, grace=0.0, farewell=0.0)
+    bench.run(works, ends, grace=0.0, final_grace=0.0)
     assert bench.events == ["busy one ends"]
 
 
@@ -446,7 +446,7 @@ def test_slots_that_do_not_end_are_unwound_when_their_time_is_over(bench: Bench)
                 bench.events.append("unwound")
 
     began = monotonic()
-    bench.run(works, bench.hurry, grace=0.1, farewell=0.1)
+    bench.run(works, bench.hurry, grace=0.1, final_grace=0.1)
     assert 0.2 <= monotonic() - began < PATIENCE
     assert bench.events == ["unwound"]
 
@@ -456,7 +456,7 @@ def test_a_slot_that_is_unwound_while_it_connects_leaves_no_socket_open(bench: B
         # What is garbage must not be closed in between.
         gc.collect()
         before = len(os.listdir("/dev/fd"))
-        bench.run(lambda: bench.slots.connect(full).close(), bench.hurry, grace=0.0, farewell=0.0)
+        bench.run(lambda: bench.slots.connect(full).close(), bench.hurry, grace=0.0, final_grace=0.0)
         assert len(os.listdir("/dev/fd")) == before
 
 

@@ -92,7 +92,7 @@ class App:
     def listen(self) -> None:
         """Serve HTTP on the port, or on the Unix socket if it is a path."""
         self._http = ScriptedApp(port=int(self._where)) if self._where.isdigit() else ScriptedApp(path=self._where)
-        self._http.replies = {"/stream": self._stream, "/farewell": self._say_farewell}
+        self._http.replies = {"/stream": self._stream, "/final_grace": self._say_farewell}
 
     def _stream(self, received: Received) -> None:
         received.send(CHUNKED + b"%x\r\n%b\r\n" % (len(FIRST_PIECE), FIRST_PIECE))

@@ -1,0 +1,1 @@
+"""The user's program: its command, its process, and whether it is ready."""

@@ -1,0 +1,1 @@
+"""AWS's limits, and sizes as text."""

@@ -1,0 +1,231 @@
+"""``adapter check``: what ``adapter run`` would do here with the same flags, variables and CMD, and what is in its way.
+
+Nothing is started and nothing is changed. A mistake in the settings ends with exit code 2, as in ``adapter run``; what
+is in the way at the moment (a port that is taken, an app that is not ready) with 1.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+from time import sleep
+from typing import TYPE_CHECKING
+
+from adapter.app.command import app_port_mistake, program_mistakes
+from adapter.config.load import Config, read
+from adapter.config.ports import (
+    PLACEHOLDER,
+    has_placeholder,
+    placeholder_warnings,
+    resolve_app_port,
+    resolve_listen,
+    split_address,
+)
+from adapter.errors import AppNotReady, ConfigurationError
+from adapter.net.port_owner import port_owner
+from adapter.runtime.app_client import Readiness
+from adapter.runtime.connection import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+EXIT_OK, EXIT_PROBLEM, EXIT_MISTAKE = 0, 1, 2
+# How long an app that listens may take to show that it is ready, in seconds.
+PROBE_SECONDS = 3.0
+_PLATFORM_HEADING = "Set by the platform"
+
+
+class Setting:
+    """One row of the table: an option, its value as text, and the flag or variable that it comes from."""
+
+    __slots__ = ("group", "label", "name", "source", "value")
+
+    def __init__(self, *, name: str, group: str, label: str, value: str, source: str) -> None:
+        self.name = name
+        self.group = group
+        self.label = label
+        self.value = value
+        self.source = source
+
+
+class Report:
+    """What was found. ``summary`` is one sentence, None where mistakes leave it open; ``app`` tells how the app is.
+
+    ``mistakes`` are the settings', ``problems`` those of this moment; ``warnings`` stop nothing.
+    """
+
+    def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:
+        self.settings = settings
+        self.mistakes = mistakes
+        self.warnings = config.warnings
+        self.problems: list[str] = []
+        self.summary: str | None = None
+        self.app: str | None = None
+        self.is_json = config.log_format == "json"
+
+    @property
+    def exit_code(self) -> int:
+        """2 for mistakes, 1 for problems, else 0."""
+        if self.mistakes:
+            return EXIT_MISTAKE
+        return EXIT_PROBLEM if self.problems else EXIT_OK
+
+    @property
+    def verdict(self) -> str:
+        """One sentence that says what the exit code says."""
+        if self.mistakes:
+            return f"{_count(self.mistakes, 'mistake')}: adapter run would refuse to start."
+        if self.problems:
+            return f"{_count(self.problems, 'problem')} at the moment: adapter run would not serve the app."
+        return "All is well: adapter run can start."
+
+    def as_json(self) -> str:
+        """One JSON object."""
+        return json.dumps(
+            {
+                "verdict": self.verdict,
+                "summary": self.summary,
+                "settings": {row.name: {"value": row.value, "from": row.source} for row in self.settings},
+                "app": self.app,
+                "mistakes": self.mistakes,
+                "problems": self.problems,
+                "warnings": self.warnings,
+            }
+        )
+
+    def as_text(self, headings: Mapping[str, str], *, with_defaults: bool = False) -> str:
+        """For people: what is set comes first, the defaults by groups under their headings, and the verdict last."""
+        lines = [self.summary] if self.summary else []
+        is_set = [row for row in self.settings if row.source != "default"]
+        if is_set:
+            lines += ["", "Set", *self._rows(is_set)]
+        defaults = [row for row in self.settings if row.source == "default"]
+        if with_defaults:
+            for group, heading in {**headings, "platform": _PLATFORM_HEADING}.items():
+                rows = [row for row in defaults if row.group == group]
+                lines += ["", f"{heading}, defaults", *self._rows(rows)] if rows else []
+        else:
+            lines += ["", f"{_count(defaults, 'setting')} at the default (--all shows them)"]
+        found = {"Mistakes": self.mistakes, "Problems": self.problems, "Warnings": self.warnings}
+        for heading, texts in found.items():
+            if texts:
+                lines += ["", heading, *(f"  {text}" for text in texts)]
+        if self.app:
+            lines += ["", self.app]
+        lines += ["", self.verdict]
+        return "\n".join(lines).lstrip("\n")
+
+    def _rows(self, rows: list[Setting]) -> Iterator[str]:
+        label = max(len(row.label) for row in self.settings)
+        value = max(len(row.value) for row in self.settings)
+        return (f"  {row.label:{label}}  {row.value:{value}}  {row.source}" for row in rows)
+
+
+def _count(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def examine(
+    environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], groups: tuple[str, ...]
+) -> Report:
+    """Everything about ``adapter run`` with these flags and CMD; ``groups`` are the groups of options that it has."""
+    config, mistakes = read(environ, flags)
+    mistakes = [*mistakes, *program_mistakes(command, environ, config.app_dir)]
+    derived: dict[str, tuple[str, str]] = {}
+    config.warnings.extend(placeholder_warnings(command))
+    report = Report(config, settings=[], mistakes=mistakes)
+    if not mistakes:
+        try:
+            derived = _look_around(report, config, command)
+        except ConfigurationError as error:
+            report.mistakes += error.mistakes
+    report.settings += _settings(config, groups, derived)
+    return report
+
+
+def _look_around(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
+    """Fill in what this machine has to say; gives values that follow from others, and where they come from.
+
+    Raises ConfigurationError for ports that clash.
+    """
+    port, _ = resolve_app_port(config, command)
+    is_any_port = config.app_port is None and has_placeholder(command)
+    app = Address(host=config.app_host, port=port, path=config.app_socket)
+    app_text = "a free port" if is_any_port and config.app_socket is None else str(app)
+    derived = {"app_port": _derived_app_port(config, port, is_any_port=is_any_port)}
+    if config.on_lambda:
+        mode = config.invoke_mode or "buffered"
+        report.summary = f"On Lambda: invocations from {config.runtime_api}, to the app on {app_text}, as {mode}."
+    else:
+        mode = config.invoke_mode or "response_stream"
+        host, listen_port = resolve_listen(config, port)
+        listen = str(Address(host=host, port=listen_port))
+        source = "PORT" if config.listen is None and listen_port == config.container_port else config.sources["listen"]
+        derived["listen"] = (listen, source)
+        derived["stream_limit"] = (config.texts.get("stream_limit", "none"), config.sources["stream_limit"])
+        report.summary = f"Plain HTTP on {listen}, to the app on {app_text}, as {mode}."
+        report.problems += _taken_ports(config, (host, listen_port))
+    derived["invoke_mode"] = (mode, config.sources["invoke_mode"])
+    if not is_any_port:
+        _look_at_app(report, config, app, has_command=bool(command))
+    return derived
+
+
+def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[str, str]:
+    if config.app_socket is not None:
+        return "none", config.sources["app_socket"]
+    if is_any_port:
+        return "any free one", f"{PLACEHOLDER} in CMD"
+    if config.app_port is None and config.container_port is not None:
+        return str(port), "PORT"
+    return str(port), config.sources["app_port"]
+
+
+def _taken_ports(config: Config, listen: tuple[str, int]) -> Iterator[str]:
+    """The addresses to listen on that cannot be had at the moment, and why."""
+    addresses = {"listen": listen}
+    if config.admin is not None:
+        addresses["admin"] = split_address(config.admin)
+    for name, (host, port) in addresses.items():
+        flag = Config.options[name].flag
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                yield f"{flag}: port {port} is taken by {port_owner(port) or 'another process'}; free it or use another"
+            else:
+                yield f"{flag}: {host}:{port} cannot be listened on: {error.strerror}"
+
+
+def _look_at_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:
+    try:
+        app.connect(PROBE_SECONDS).close()
+    except OSError:
+        report.app = f"Nothing listens on {app} yet{', where CMD must' if has_command else ''}."
+        return
+    if has_command:
+        mistake = None if app.path is not None else app_port_mistake(app.host, app.port)
+        report.problems.append(mistake or f"{app}: is taken by another process, so CMD cannot listen there")
+        return
+    readiness = Readiness(config, app.port, check_app=_no_process_to_check, wait=sleep)
+    try:
+        readiness.wait_until_ready(PROBE_SECONDS)
+    except AppNotReady as error:
+        report.problems.append(str(error))
+    else:
+        report.app = f"The app on {app} is ready."
+
+
+def _no_process_to_check() -> None:
+    """The app is not ours: something else started it."""
+
+
+def _settings(config: Config, groups: tuple[str, ...], derived: Mapping[str, tuple[str, str]]) -> Iterator[Setting]:
+    for name, option in Config.options.items():
+        source = config.sources[name]
+        # What the platform could set and did not is no setting.
+        if option.group in groups or (option.group == "platform" and source != "default"):
+            value, source = derived.get(name, (config.texts.get(name, option.default_as_text), source))
+            yield Setting(name=name, group=option.group, label=option.flag or option.env[0], value=value, source=source)

@@ -1,0 +1,1 @@
+"""The settings: options, parsers, and where each value comes from."""

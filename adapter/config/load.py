@@ -1,0 +1,183 @@
+"""The settings of a process: the table of options (``options/``), and where each value comes from.
+
+Flags, variables, ``--help`` and the tables in the docs derive from ``Config.options``. An option's text comes from its
+flag, else from the first of its variables that is set (an empty one counts as unset), else its default holds. All texts
+are parsed before anything is reported, so that one run shows every mistake; a typo never becomes a default. Only this
+module reads the environment.
+
+On Lambda this module is imported before the app is started, so it must stay cheap: no regular expressions, no enums.
+"""
+
+from __future__ import annotations
+
+import posix  # and not `os`, as in supervisor.py
+import sys
+
+from adapter.config.options.app import AppOptions
+from adapter.config.options.dev import DevOptions
+from adapter.config.options.platform import PlatformOptions
+from adapter.config.options.proxy import ProxyOptions
+from adapter.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from adapter.config.option import Option
+
+OWN_PREFIX = "ADAPTER_"
+RUST_ADAPTER_PREFIX = "AWS_LWA_"
+
+# Variables of the Rust adapter that are gone, and what took their place.
+_REMOVED = {
+    "AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS": (
+        "was removed; list the healthy statuses in AWS_LWA_READINESS_CHECK_HEALTHY_STATUS, for example 100-499"
+    ),
+}
+
+
+class Config(AppOptions, PlatformOptions, ProxyOptions, DevOptions):
+    """The settings of one process, read once.
+
+    ``sources`` tells where each value came from: a flag, a variable, or ``default``. ``texts`` are the texts as they
+    were given, to hand options on to another process. ``warnings`` are lines for the log. On Lambda there are no flags:
+    configuration is environment only.
+    """
+
+    def __init__(
+        self, *, values: dict[str, Any], sources: dict[str, str], texts: dict[str, str], warnings: list[str]
+    ) -> None:
+        self.values = values
+        self.sources = sources
+        self.texts = texts
+        self.warnings = warnings
+
+    @property
+    def on_lambda(self) -> bool:
+        """Whether invocations come from a Runtime API."""
+        return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
+
+
+def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
+    """The settings that ``flags`` (option name → text) and then ``environ`` give.
+
+    Raises ConfigurationError with every mistake there is.
+    """
+    config, mistakes = read(environ, flags)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return config
+
+
+def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
+    """As ``load``, but the mistakes are given and not raised; a value that cannot be used is the option's default."""
+    flags = flags or {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    mistakes: list[str] = []
+    warnings = list(_unknown_rust_adapter_variables(environ))
+    for name, option in Config.options.items():
+        source, text = _source(option, environ, flags)
+        values[name] = option.default
+        sources[name] = source
+        if source in option.deprecated:
+            warnings.append(f"{source} is deprecated; use {option.env[0]}")
+        if text is not None:
+            texts[name] = text
+            try:
+                values[name] = option.parse(text)
+            except ValueError as error:
+                mistakes.append(f"{source}: {text!r} {error}")
+    config = Config(values=values, sources=sources, texts=texts, warnings=warnings)
+    mistakes += _unknown_own_variables(environ)
+    mistakes += [f"{name}: {hint}" for name, hint in _REMOVED.items() if name in environ]
+    if not mistakes:
+        mistakes += _contradictions(config)
+    return config, mistakes
+
+
+def is_on_lambda(environ: Mapping[str, str]) -> bool:
+    """Whether invocations come from a Runtime API, as far as the environment alone tells."""
+    way_in = environ.get("ADAPTER_AS", "auto").lower()
+    return way_in == "runtime" or (way_in != "proxy" and bool(environ.get("AWS_LAMBDA_RUNTIME_API")))
+
+
+def environment() -> dict[str, str]:
+    """A copy of this process's environment, without nameless variables, which can be had and not be passed on."""
+    os = sys.modules.get("os")
+    if os is not None:
+        return {name: value for name, value in os.environ.items() if name}
+    # As `os` would do it. Nobody has changed anything yet, for which `os` would have been needed.
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    pairs = [(name.decode(encoding, errors), value.decode(encoding, errors)) for name, value in posix.environ.items()]
+    return {name: value for name, value in pairs if name}
+
+
+def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:
+    """Where the option's text comes from, and the text; ``default`` and None where nobody set it."""
+    if option.name in flags:
+        return str(option.flag), flags[option.name]
+    for variable in option.env + option.deprecated:
+        # Shells and container platforms set HOST to the machine's own name; only Lambda's users mean the app by it.
+        if variable == "HOST" and "AWS_LAMBDA_RUNTIME_API" not in environ:
+            continue
+        if environ.get(variable):
+            return variable, environ[variable]
+    return "default", None
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Values that are right by themselves and wrong together."""
+    if config.way_in == "runtime" and config.runtime_api is None:
+        yield (
+            f"{config.sources['way_in']}: 'runtime' needs AWS_LAMBDA_RUNTIME_API, which Lambda sets; "
+            "on this machine use adapter dev"
+        )
+    if config.app_socket is not None and config.app_port is not None:
+        yield (
+            f"{config.sources['app_socket']} and {config.sources['app_port']}: the app is reached over a Unix socket "
+            "or a port, not both"
+        )
+
+
+def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    known = _known_variables(OWN_PREFIX)
+    for name in sorted(environ):
+        if name.startswith(OWN_PREFIX) and name not in known and not _is_service_link(name, environ[name]):
+            yield f"{name}: is not an option{_nearest(name, known)}"
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes set the variable, as in every pod beside a Service whose name begins with "adapter"."""
+    if "_SERVICE_HOST" in name or "_SERVICE_PORT" in name:
+        return True
+    return (name.endswith("_PORT") and "://" in value) or name.rpartition("_PORT_")[2][:1].isdigit()
+
+
+def _unknown_rust_adapter_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    known = _known_variables(RUST_ADAPTER_PREFIX)
+    for name in sorted(environ):
+        if name.startswith(RUST_ADAPTER_PREFIX) and name not in known and name not in _REMOVED:
+            yield f"{name} is not known and has no effect{_nearest(name, known)}"
+
+
+def _known_variables(prefix: str) -> frozenset[str]:
+    return frozenset(name for option in Config.options.values() for name in option.env if name.startswith(prefix))
+
+
+def _nearest(name: str, known: frozenset[str]) -> str:
+    """A hint at the one of ``known`` that ``name`` is a slip of, if there is one."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    # The prefix, which all of them share, would make any two alike.
+    prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
+    meant = {other.removeprefix(prefix): other for other in known}
+    if prefix == OWN_PREFIX:
+        # Who knows a flag writes its variable from memory; some of them have another name.
+        for option in Config.options.values():
+            if option.flag is not None and option.env[0] in known:
+                meant.setdefault(option.flag[2:].upper().replace("-", "_"), option.env[0])
+    matches = get_close_matches(name.removeprefix(prefix), meant, n=1)
+    return f"; did you mean {meant[matches[0]]}?" if matches else ""

@@ -1,0 +1,110 @@
+"""Options of the proxy, and of the cap on streams, which adapter dev shares."""
+
+from __future__ import annotations
+
+from adapter.aws.limits import LAMBDA_BANDWIDTH, Bandwidth
+from adapter.config import parsers
+from adapter.config.option import Option, OptionTable
+
+
+class ProxyOptions(OptionTable):
+    """They have no effect on Lambda."""
+
+    # --- the cap on streams, of adapter dev and of the proxy -------------------------------------------------------
+    bandwidth = Option[Bandwidth | None](
+        "The cap on each streamed response: lambda (6 MB at once, then 2 MB/s), unlimited, or BURST+RATE.",
+        parse=parsers.bandwidth,
+        default=LAMBDA_BANDWIDTH,
+        default_text="`lambda`",
+        env=("ADAPTER_BANDWIDTH",),
+        metavar="lambda|unlimited|BURST+RATE",
+        group="streams",
+    )
+    stream_limit = Option[int | None](
+        "The most bytes of a streamed body: 20mb (until July 2025), 200mb, none, or any size.",
+        parse=parsers.stream_limit,
+        default=None,
+        default_text="`200mb` in dev, `none` in the proxy",
+        env=("ADAPTER_STREAM_LIMIT",),
+        group="streams",
+    )
+    # --- the proxy -------------------------------------------------------------------------------------------------
+    listen = Option[str | None](
+        "Take plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
+        parse=parsers.listen_address,
+        default=None,
+        default_text="`0.0.0.0:$PORT` if PORT is not the app's, else `127.0.0.1:9000`",
+        env=("ADAPTER_LISTEN",),
+        group="proxy",
+    )
+    admin = Option[str | None](
+        "Answer /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
+        parse=parsers.listen_address,
+        default=None,
+        default_text="off",
+        env=("ADAPTER_ADMIN",),
+        group="proxy",
+    )
+    total_bandwidth = Option[Bandwidth | None](
+        "One cap for all streams together: unlimited, or BURST+RATE.",
+        parse=parsers.bandwidth,
+        default=None,
+        default_text="`unlimited`",
+        env=("ADAPTER_TOTAL_BANDWIDTH",),
+        metavar="unlimited|BURST+RATE",
+        group="proxy",
+    )
+    trusted_proxies = Option[tuple[str, ...]](
+        "Believe X-Forwarded-* and Forwarded from these addresses.",
+        parse=parsers.networks,
+        default=(),
+        default_text="none",
+        env=("ADAPTER_TRUSTED_PROXIES",),
+        group="proxy",
+    )
+    max_connections = Option[int | None](
+        "Beyond this many connections those without a request are closed; if there are none, answer 503.",
+        parse=parsers.positive_integer,
+        default=None,
+        default_text="what descriptors allow",
+        env=("ADAPTER_MAX_CONNECTIONS",),
+        group="proxy",
+    )
+    request_timeout = Option[float | None](
+        "Answer 504 when the app has not begun to answer after this many seconds.",
+        parse=parsers.positive_seconds,
+        default=None,
+        default_text="no limit",
+        env=("ADAPTER_REQUEST_TIMEOUT",),
+        group="proxy",
+    )
+    idle_timeout = Option[float | None](
+        "Break off a response when the app sends nothing for this many seconds.",
+        parse=parsers.positive_seconds,
+        default=None,
+        default_text="no limit",
+        env=("ADAPTER_IDLE_TIMEOUT",),
+        group="proxy",
+    )
+    client_timeout = Option(
+        "Break off when a client that is waited for neither takes nor sends anything for this many seconds.",
+        parse=parsers.positive_seconds,
+        default=60.0,
+        env=("ADAPTER_CLIENT_TIMEOUT",),
+        group="proxy",
+    )
+    grace = Option(
+        "How many seconds streams may take to finish after SIGTERM.",
+        parse=parsers.seconds,
+        default=8.0,
+        env=("ADAPTER_GRACE",),
+        group="proxy",
+    )
+    restart = Option(
+        "Start the app again when it ends: never, on-failure or always.",
+        parse=parsers.choice("never", "on-failure", "always"),
+        default="never",
+        env=("ADAPTER_RESTART",),
+        metavar="never|on-failure|always",
+        group="proxy",
+    )

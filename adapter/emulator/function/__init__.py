@@ -1,0 +1,1 @@
+"""The function: its queue and its execution environments."""

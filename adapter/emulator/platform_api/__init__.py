@@ -1,0 +1,1 @@
+"""The APIs that a runtime and extensions talk to."""

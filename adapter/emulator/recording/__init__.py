@@ -1,0 +1,1 @@
+"""Invocations as files: writing them, and reading them again."""

@@ -1,0 +1,1 @@
+"""One execution environment with its processes and API servers."""

@@ -1,0 +1,278 @@
+"""The processes of an execution environment: the runtime, usually a real ``adapter run``, and external extensions.
+
+Each leads a session of its own. On Linux the kernel tells it when the emulator dies without a word, and the emulator, a
+subreaper, adopts whatever loses its parent, so that the whole tree can be found and ended (see ``process_tree``).
+Elsewhere a process is asked to end, which ends the app, and its process group is killed.
+
+asyncio waits for these processes; orphans are waited for one by one, never with ``waitpid(-1)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from adapter.emulator.sandbox import process_tree
+from adapter.emulator.sandbox.output import OutputPipe
+from adapter.emulator.sandbox.variables import LOG_STREAM
+
+# Linux, prctl(2).
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+_LINUX = sys.platform == "linux"
+
+#: Takes a line that a process wrote, without its end, and whose it is: ``function`` or ``extension``.
+TellLine: TypeAlias = Callable[[bytes, str], None]
+
+
+class Process(Protocol):
+    """One process that talks to the APIs of an environment."""
+
+    async def wait(self) -> int:
+        """The exit code, negative for a signal, once the process has ended and what it wrote has been told."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it, and its process group."""
+
+
+class Processes(Protocol):
+    """Everything that runs in one environment."""
+
+    @property
+    def extension_names(self) -> Sequence[str]:
+        """The external extensions that there are."""
+
+    async def start_extension(self, name: str, runtime_api: str) -> Process:
+        """Start an external extension. Raises OSError."""
+
+    async def start_runtime(self, runtime_api: str) -> Process:
+        """Start the runtime. Raises OSError."""
+
+    def freeze(self) -> None:
+        """Stop everything until ``thaw``."""
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+
+    def kill_app(self) -> None:
+        """Kill the app, or the runtime if it has none."""
+
+    def peak_memory(self) -> int | None:
+        """The most memory used so far, in bytes; None where that cannot be known."""
+
+    def snapshot_members(self) -> None:
+        """Note what there is, before it is asked to end: what has lost its parent cannot be told from others later."""
+
+    async def end(self) -> None:
+        """Kill whatever is left; returns when nothing is."""
+
+
+#: Makes the processes of a new environment of an initialization type, none of them started yet.
+Launch: TypeAlias = Callable[[TellLine, str], Processes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programs:
+    """What runs in every environment; ``extensions`` are files by their base names.
+
+    ``variables`` gives the environment variables for an address of the API, a log stream and an initialization type.
+    """
+
+    runtime: Sequence[str]
+    variables: Callable[[str, str, str], Mapping[str, str]]
+    directory: str | None = None
+    extensions: Mapping[str, Path] = field(default_factory=dict)
+
+
+class ProcessTree:
+    """The running processes of one environment, and what descends from them."""
+
+    def __init__(self, programs: Programs, tell: TellLine, initialization_type: str) -> None:
+        self._programs = programs
+        self._initialization_type = initialization_type
+        self._tell = tell
+        self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
+        self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
+        self._children: list[ChildProcess] = []
+        self._frozen: set[int] = set()
+        self._known: set[int] = set()
+
+    @property
+    def extension_names(self) -> Sequence[str]:
+        """The base names of their files, in their order."""
+        return tuple(self._programs.extensions)
+
+    async def start_extension(self, name: str, runtime_api: str) -> ChildProcess:
+        """Start an external extension. Raises OSError."""
+        return await self._start([str(self._programs.extensions[name])], runtime_api, "extension")
+
+    async def start_runtime(self, runtime_api: str) -> ChildProcess:
+        """Start the runtime. Raises OSError."""
+        return await self._start(self._programs.runtime, runtime_api, "function")
+
+    async def _start(self, command: Sequence[str], runtime_api: str, category: str) -> ChildProcess:
+        environ = self._programs.variables(runtime_api, self._log_stream, self._initialization_type)
+        child = await start_process(
+            command,
+            environ,
+            tell=lambda line: self._tell(line, category),
+            directory=self._programs.directory if category == "function" else None,
+        )
+        self._children.append(child)
+        return child
+
+    def freeze(self) -> None:
+        """Stop everything until ``thaw``."""
+        self._frozen = process_tree.stop(self._roots(), self._marker)
+
+    def thaw(self) -> None:
+        """Let everything go on."""
+        process_tree.resume(self._frozen)
+        self._frozen = set()
+
+    def kill_app(self) -> None:
+        """Kill what the runtime has started, or the runtime itself where it has started nothing."""
+        runtime = self._children[-1]
+        started = process_tree.descendants([runtime.pid]) - {runtime.pid}
+        process_tree.kill(started or {runtime.pid})
+
+    def peak_memory(self) -> int | None:
+        """As ``process_tree.peak_memory``; None where there is no /proc."""
+        return process_tree.peak_memory(process_tree.descendants(self._roots())) if _LINUX else None
+
+    def snapshot_members(self) -> None:
+        """Note what there is, before it is asked to end: what has lost its parent cannot be told from others later."""
+        self._known |= process_tree.members(self._roots(), self._marker)
+
+    async def end(self) -> None:
+        """Kill whatever is left; returns when nothing is."""
+        self.snapshot_members()
+        for child in self._children:
+            child.kill()
+            await child.wait()
+        await process_tree.kill_all(self._marker, self._known - {child.pid for child in self._children})
+        for child in self._children:
+            child.close()
+
+    def _roots(self) -> list[int]:
+        return [child.pid for child in self._children if child.is_running]
+
+
+class ChildProcess:
+    """A running child of ours."""
+
+    def __init__(self, process: asyncio.subprocess.Process, pipes: Sequence[OutputPipe]) -> None:
+        self._process = process
+        self._pipes = pipes
+        # Set where it was to be killed and is another user's: nobody waits for its end.
+        self._unkillable = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """Its pid, which is also its process group."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not been waited for."""
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """The exit code, negative for a signal, once it has ended and what it wrote has been told.
+
+        One that may not be killed counts as killed.
+        """
+        async with asyncio.TaskGroup() as group:
+            waits = [group.create_task(self._process.wait()), group.create_task(self._unkillable.wait())]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+        for pipe in self._pipes:
+            pipe.read()
+        exit_code = self._process.returncode
+        return -signal.SIGKILL if exit_code is None else exit_code
+
+    def close(self) -> None:
+        """Read no more of what it, or who has its output, writes."""
+        for pipe in self._pipes:
+            pipe.close()
+
+    def terminate(self) -> None:
+        """SIGTERM, which the runtime passes on to the app."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL to the process group."""
+        self._unkillable.clear()
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            # macOS also refuses to signal a group of which only a zombie is left.
+            if _LINUX:
+                self._unkillable.set()
+
+
+async def start_process(
+    command: Sequence[str], environ: Mapping[str, str], *, tell: Callable[[bytes], None], directory: str | None = None
+) -> ChildProcess:
+    """Start ``command``; its input is empty, its output goes to ours and to ``tell``. Raises OSError."""
+    pipes = [OutputPipe(target, tell) for target in (1, 2)]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environ,
+            cwd=directory,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=pipes[0].write_end,
+            stderr=pipes[1].write_end,
+            start_new_session=True,
+            preexec_fn=_end_with_parent(os.getpid()) if _LINUX else None,
+        )
+    except OSError:
+        for pipe in pipes:
+            pipe.close()
+        raise
+    finally:
+        for pipe in pipes:
+            pipe.started()
+    return ChildProcess(process, pipes)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own; Linux only."""
+    if _LINUX:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def exit_text(exit_code: int) -> str:
+    """An exit code, negative for a signal, in the words of Lambda's Runtime.ExitError."""
+    if exit_code >= 0:
+        return f"exit status {exit_code}"
+    return f"signal: {signal.strsignal(-exit_code) or -exit_code}".lower()
+
+
+def _end_with_parent(parent: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None)  # before the fork: little is safe after it
+
+    def in_child() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        if os.getppid() != parent:
+            os._exit(128 + signal.SIGTERM)
+
+    return in_child

@@ -1,0 +1,1 @@
+"""The running emulator: what it listens with, its start and its end."""

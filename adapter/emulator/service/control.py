@@ -1,0 +1,82 @@
+"""The emulator's own paths, on the port of the Invoke APIs: what its state is, and letting time pass.
+
+    GET  /_adapter/status              environments, their states, counts
+    POST /_adapter/idle?seconds=3600   let idle environments count as idle for so much longer
+
+The second is how to see today what happens after hours without a request: with ``--idle-reclaim`` the environments are
+ended, and the next request is a cold start. (The clocks within the processes cannot be set forward.)
+
+A web page that somebody has open must not read or do any of this: what comes from one is refused before it is here (see
+``page_guard``), only loopback names are taken as Host, and there are no CORS headers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+from adapter.config.parsers import seconds
+from adapter.emulator.page_guard import page_refusal
+from adapter.emulator.platform_api.answers import JSON, refuse
+
+if TYPE_CHECKING:
+    from adapter.emulator.function.scheduler import LocalFunction
+    from adapter.emulator.service.listening import Serve
+    from adapter.net.server import Exchange
+
+PREFIX = "/_adapter/"
+STATUS = f"{PREFIX}status"
+_IDLE = f"{PREFIX}idle"
+_METHODS = {STATUS: "GET", _IDLE: "POST"}
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Control:
+    """Serves the paths of ``function``; all others are ``rest``'s."""
+
+    def __init__(self, function: LocalFunction, rest: Serve) -> None:
+        self._function = function
+        self._rest = rest
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        if forbidden := page_refusal(exchange.headers):
+            refuse(exchange, (403, "ForbiddenException", forbidden))
+            return
+        if not exchange.target.startswith(PREFIX):
+            await self._rest(exchange)
+            return
+        path, _, query = exchange.target.partition("?")
+        if not _is_local(exchange):
+            _refuse(exchange, 403, "only clients on this machine are told")
+        elif path not in _METHODS:
+            _refuse(exchange, 404, f"{path}: there are {', '.join(_METHODS)}")
+        elif exchange.method != _METHODS[path]:
+            _refuse(exchange, 405, f"{path} takes {_METHODS[path]}")
+        elif path == _IDLE:
+            self._let_pass(exchange, query)
+        else:
+            exchange.respond(200, [JSON, ("cache-control", "no-store")], orjson.dumps(self._function.status()))
+
+    def _let_pass(self, exchange: Exchange, query: str) -> None:
+        text = parse_qs(query).get("seconds", [""])[0]
+        try:
+            self._function.age(seconds(text))
+        except ValueError as error:
+            _refuse(exchange, 400, f"seconds: {text!r} {error}")
+        else:
+            exchange.respond(200, [JSON], orjson.dumps(self._function.status()))
+
+
+def _is_local(exchange: Exchange) -> bool:
+    hosts = [value for name, value in exchange.headers if name.lower() == "host"]
+    try:
+        return len(hosts) == 1 and urlsplit(f"//{hosts[0]}").hostname in _LOOPBACK_NAMES
+    except ValueError:
+        return False
+
+
+def _refuse(exchange: Exchange, status: int, why: str) -> None:
+    exchange.respond(status, [JSON], orjson.dumps({"message": why}))

@@ -1,0 +1,145 @@
+"""What the options say about the local function and its environments, with the contradictions among them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adapter.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from adapter.config.load import Config
+
+# What the function is called where the user does not say.
+FUNCTION_NAME = "local"
+FUNCTION_VERSION = "$LATEST"
+HANDLER = "adapter"
+ACCOUNT_ID = "123456789012"
+
+ON_DEMAND = "on-demand"
+PROVISIONED = "provisioned-concurrency"
+SNAPSTART = "snap-start"
+MANAGED_INSTANCES = "lambda-managed-instances"
+
+# How long the init phase may take, in seconds (Lambda, "Init phase").
+INIT_LIMIT = 10.0
+# The same where nobody waits for it: provisioned concurrency, SnapStart and Managed Instances (Lambda, "Init phase":
+# 130 s or the function's timeout, whichever is more).
+UNHURRIED_INIT_LIMIT = 130.0
+# How long a restore may take with its hooks, in seconds (Lambda, "SnapStart runtime hooks").
+RESTORE_LIMIT = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSettings:
+    """Times are in seconds, ``memory`` is in MB; ``idle_reclaim`` None: idle environments stay.
+
+    ``environments`` is the most there are at once, ``provisioned`` how many of them are there from the start and stay.
+    ``only_one_because`` says why there can be one alone, where that is not the user's own choice.
+    """
+
+    name: str = FUNCTION_NAME
+    timeout: float = 900.0
+    region: str = "us-east-1"
+    memory: int = 1024
+    environments: int = 10
+    max_concurrency: int = 1
+    provisioned: int = 0
+    idle_reclaim: float | None = None
+    freeze: bool = False
+    snapstart: bool = False
+    queue: bool = True
+    init_limit: float = INIT_LIMIT
+    restore_limit: float = RESTORE_LIMIT
+    only_one_because: str = ""
+
+    @property
+    def arn(self) -> str:
+        """The function's ARN."""
+        return f"arn:aws:lambda:{self.region}:{ACCOUNT_ID}:function:{self.name}"
+
+    def initialization_type(self, *, provisioned: bool) -> str:
+        """What an environment is told about why it was made."""
+        if self.max_concurrency > 1:
+            return MANAGED_INSTANCES
+        if self.snapstart:
+            return SNAPSTART
+        return PROVISIONED if provisioned else ON_DEMAND
+
+    def init_limit_for(self, initialization_type: str) -> float:
+        """How long the init phase may take."""
+        if initialization_type == ON_DEMAND:
+            return self.init_limit
+        return max(UNHURRIED_INIT_LIMIT, self.timeout)
+
+
+def function_settings(config: Config, command: Sequence[str]) -> FunctionSettings:
+    """The settings for the app that ``command`` starts. Raises ConfigurationError."""
+    mistakes = list(_contradictions(config, command))
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    reason = _only_one_because(config, command)
+    return FunctionSettings(
+        name=config.dev_function_name or FUNCTION_NAME,
+        timeout=config.timeout,
+        region=config.region,
+        memory=config.memory,
+        environments=1 if reason else config.environments,
+        max_concurrency=config.concurrency,
+        provisioned=config.provisioned,
+        idle_reclaim=config.idle_reclaim,
+        freeze=config.freeze,
+        snapstart=config.snapstart,
+        queue=config.queue,
+        only_one_because=reason,
+    )
+
+
+def _only_one_because(config: Config, command: Sequence[str]) -> str:
+    """Why a second environment would be in the way of the first, which on Lambda has a machine of its own."""
+    if config.runtime is not None:
+        return ""
+    if config.app_socket is not None:
+        return "they would share one Unix socket"
+    if config.app_port is not None:
+        return f"{config.sources['app_port']} gives all of them one port"
+    if not any("{port}" in word for word in command):
+        return "CMD has no {port}, so all of them would want one port"
+    return ""
+
+
+def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
+    def name(option: str) -> str:
+        source = config.sources[option]
+        return str(config.options[option].flag) if source == "default" else source
+
+    reason = _only_one_because(config, command)
+    given = config.sources["environments"] != "default"
+    most = 1 if reason and not given else config.environments
+    if reason and given and config.environments > 1:
+        yield f"{name('environments')}: '{config.environments}' environments cannot be, since {reason}"
+    if config.provisioned > most:
+        why = reason or f"{name('environments')} allows {most}"
+        yield f"{name('provisioned')}: '{config.provisioned}' environments cannot be, since {why}"
+    if config.freeze and config.concurrency > 1:
+        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; leave one of them out"
+    if config.freeze and sys.platform != "linux":
+        yield f"{name('freeze')}: finding all processes of an environment needs Linux"
+    if config.snapstart and config.provisioned:
+        yield f"{name('snapstart')} and {name('provisioned')}: Lambda has one or the other; leave one of them out"
+    if config.snapstart and config.concurrency > 1:
+        yield f"{name('snapstart')} and {name('concurrency')}: Lambda has one or the other; leave one of them out"
+    if config.runtime is not None and command:
+        yield f"{name('runtime')} and CMD: one of them takes the invocations; leave one of them out"
+    if config.runtime is not None and not _words(config.runtime):
+        yield f"{name('runtime')}: {config.runtime!r} is no command; quote it as for a shell"
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []

@@ -1,0 +1,1 @@
+"""What adapter dev writes to the terminal."""

@@ -1,0 +1,62 @@
+"""What streamed bytes cost: a dated table by region, which the user may replace."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import orjson
+
+from adapter.aws.limits import FREE_STREAM_BYTES, MIB
+from adapter.errors import ConfigurationError
+
+# AWS's GB, in bytes.
+_GB = 1024 * MIB
+
+
+class PriceTable:
+    """Prices per GB streamed beyond the free bytes of a response, as they were on a day."""
+
+    def __init__(self, *, dated: str, currency: str, per_gb: dict[str, float]) -> None:
+        self.dated = dated
+        self.currency = currency
+        self.per_gb = per_gb
+
+    def cost(self, streamed: int, region: str) -> float | None:
+        """What a response of ``streamed`` bytes costs; None if the table does not know the region."""
+        if region not in self.per_gb:
+            return None
+        return billed_bytes(streamed) / _GB * self.per_gb[region]
+
+
+def billed_bytes(streamed: int) -> int:
+    """How many bytes of one streamed response are not free."""
+    return max(0, streamed - FREE_STREAM_BYTES)
+
+
+def load_prices(path: str | None) -> PriceTable:
+    """The table in the file ``path``, or the built-in one. Raises ConfigurationError."""
+    if path is None:
+        return _parsed(resources.files(__package__).joinpath("prices.json").read_bytes(), "prices.json")
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError([f"--price-table: {path!r} cannot be read: {error.strerror}"]) from error
+    return _parsed(text, path)
+
+
+def _parsed(text: bytes, path: str) -> PriceTable:
+    try:
+        table = orjson.loads(text)
+        return PriceTable(
+            dated=str(table["dated"]),
+            currency=str(table["currency"]),
+            per_gb={str(region): float(price) for region, price in table["per_gb"].items()},
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            [
+                f'--price-table: {path!r} is not a price table ({error}); it looks like {{"dated": "2023-04-07", '
+                '"currency": "USD", "per_gb": {"us-east-1": 0.008}}'
+            ]
+        ) from error

@@ -1,0 +1,1 @@
+"""What every way in needs of the network."""

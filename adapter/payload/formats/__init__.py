@@ -1,0 +1,1 @@
+"""One payload format in each file, in both directions."""

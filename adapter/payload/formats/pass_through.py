@@ -1,0 +1,63 @@
+"""Every event that is not an HTTP request: SQS, SNS, S3, EventBridge, authorizers, anything.
+
+Event and answer are not ours to understand. The event's own bytes are POSTed to one path of the app, never parsed and
+written again (a parser would round integers beyond 64 bits), and the body of the app's response is the payload.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from adapter.errors import InvalidEvent
+from adapter.payload.formats.codec import Codec
+from adapter.payload.messages import Request, ResponseHead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any
+
+    from adapter.payload.body import BodyRules
+    from adapter.payload.messages import Arrival
+
+#: Where events go unless the user says otherwise; the same as in AWS Lambda Web Adapter.
+DEFAULT_PATH = "/events"
+_JSON = [("content-type", "application/json")]
+
+
+class PassThrough(Codec):
+    """The format of an event that none of ``http_formats`` claims."""
+
+    name = "pass-through"
+    has_prelude = False
+
+    def __init__(self, http_formats: Collection[Codec]) -> None:
+        self._http_formats = http_formats
+
+    def matches(self, event: Any) -> bool:
+        return not any(codec.matches(event) for codec in self._http_formats)
+
+    def request_of(self, raw: bytes | bytearray, path: str) -> Request:
+        """The request for an event's own bytes."""
+        return Request(method="POST", target=path, headers=[*_JSON], body=raw)
+
+    def decode_request(self, event: Any) -> Request:
+        """The request for an event that exists as JSON values only; where there are bytes, `request_of` keeps them."""
+        return self.request_of(orjson.dumps(event), DEFAULT_PATH)
+
+    def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
+        """The body, untouched; status and headers have no place in the answer."""
+        return [bytes(body)]
+
+    def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
+        """The event that the body is. Raises InvalidEvent unless it is a JSON object."""
+        try:
+            event = orjson.loads(request.body)
+        except orjson.JSONDecodeError as error:
+            raise InvalidEvent(f"the event is not JSON: {error}") from error
+        if not isinstance(event, dict):
+            raise InvalidEvent(f"the event is of type {type(event).__name__}, not a JSON object")
+        return event
+
+    def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
+        return ResponseHead(status=200, headers=[*_JSON]), payload

@@ -1,0 +1,206 @@
+"""Keeps the app going: the readiness gate, its stderr, restarts by policy, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from select import PIPE_BUF
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from adapter.app.process import ended_children
+from adapter.errors import AppExited, AppNotReady, ConfigurationError
+from adapter.logs import stderr_is_free, write_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adapter.app.process import AppProcess
+    from adapter.config.load import Config
+    from adapter.logs import Log
+    from adapter.proxy.metrics import Metrics
+    from adapter.proxy.readiness import Readiness
+
+# How long to wait before the app is started again, in seconds: twice as long each time, until a life was longer.
+_FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 10.0
+# How long the app may take at least to end once it was told to, in seconds; then its group is killed.
+APP_GRACE = 1.5
+# How many pieces of PIPE_BUF bytes of the app's stderr are passed on in one go: what a pipe holds (pipe(7)).
+_STDERR_PIECES = 16
+# How long to wait before a stderr that takes nothing is tried again, in seconds.
+_STDERR_PAUSE = 0.05
+# How long the last lines of an app that ended may take to pass on, in seconds; an orphan may hold the pipe for ever.
+_LAST_WORDS = 0.2
+
+EXIT_FAILURE = 1
+
+
+class AppSupervisor:
+    """Keeps the app that ``start`` starts; without ``process`` something else keeps it. ``ready`` is the gate."""
+
+    def __init__(
+        self,
+        config: Config,
+        process: AppProcess | None,
+        *,
+        start: Callable[[], AppProcess],
+        readiness: Readiness,
+        metrics: Metrics,
+        log: Log,
+    ) -> None:
+        self.ready = False
+        self._process = process
+        self._start = start
+        self._restart = config.restart
+        self._readiness_timeout = config.readiness_timeout
+        self._readiness = readiness
+        self._metrics = metrics
+        self._log = log
+        self._child_ended = asyncio.Event()
+        self._stderr_ended = asyncio.Event()
+
+    def reap(self) -> None:
+        """A child has ended: the app, or an orphan that became ours."""
+        if self._process is not None:
+            self._process.reap_all()
+        else:
+            # Of PID 1 every orphan in the container is a child, whoever started it.
+            for _ in ended_children():
+                pass
+        self._child_ended.set()
+
+    def signal(self, number: int) -> None:
+        """Pass a signal on to the app."""
+        if self._process is not None:
+            self._process.signal(number)
+
+    def kill(self) -> None:
+        """End the app at once."""
+        if self._process is not None:
+            self._process.kill()
+
+    async def keep(self) -> int:
+        """Return when the app is gone for good: its exit code, or a failure if it never became ready."""
+        if self._process is None:
+            # Perhaps another container, not there yet: it may take its time, and it ends on its own.
+            await self._readiness.wait(None, asyncio.sleep, self._log.warning)
+            self._open_gate()
+            forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            return await forever
+        backoff = _FIRST_BACKOFF
+        while True:
+            born = monotonic()
+            code = await self._one_life(self._process)
+            if self._restart == "never" or (self._restart == "on-failure" and code == 0):
+                return code
+            if monotonic() - born > _LAST_BACKOFF:
+                backoff = _FIRST_BACKOFF
+            self._log.warning(f"the app ended with exit code {code}; it is started again in {backoff:g} s")
+            backoff = await self._start_again(backoff)
+
+    async def stop(self, number: int, grace: float) -> int:
+        """End the app with signal ``number``, by force after ``grace`` seconds; its exit code."""
+        self.ready = False
+        if self._process is None:
+            return 0
+        process = self._process
+        process.signal(number)
+        # If it is stopped it does not notice otherwise.
+        process.signal(signal.SIGCONT)
+        try:
+            async with asyncio.timeout(grace):
+                await self._until_ended(process)
+        except TimeoutError:
+            self._log.warning(f"the app did not end within {grace:.1f} s and is killed")
+        # Also after an orderly end: what the app left behind in its group goes too.
+        process.kill()
+        code = await self._until_ended(process)
+        await self._until_silent()
+        return code
+
+    async def _start_again(self, backoff: float) -> float:
+        """Start the app after ``backoff`` seconds, or later if there is nothing to start it with; the next backoff."""
+        while True:
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, _LAST_BACKOFF)
+            try:
+                self._process = self._start()
+            except (OSError, ConfigurationError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                self._log.error(f"the app cannot be started: {reason}; it is tried again in {backoff:g} s")
+            else:
+                return backoff
+
+    async def _one_life(self, process: AppProcess) -> int:
+        """From start to end: the app's exit code, or a failure if it was never ready."""
+        self._metrics.app_starts += 1
+        self._stderr_ended = asyncio.Event()
+        os.set_blocking(process.stderr, False)
+        self._read_stderr(process, self._stderr_ended)
+        try:
+            await self._readiness.wait(self._readiness_timeout, self._pause, self._log.warning)
+            self._open_gate()
+            code = await self._until_ended(process)
+            exit_message = f"the app ended with exit code {code}"
+        except AppExited as error:
+            code = error.exit_code or EXIT_FAILURE
+            exit_message = f"{error.name}: {error}"
+        except AppNotReady as error:
+            self._log.error(f"{error.name}: {error}")
+            await self.stop(signal.SIGTERM, APP_GRACE)
+            return EXIT_FAILURE
+        self.ready = False
+        # What the app left behind in its group could hold its port.
+        process.kill()
+        await self._until_silent()
+        self._log.error(exit_message)
+        return code
+
+    async def _until_ended(self, process: AppProcess) -> int:
+        while (code := process.exit_code()) is None:
+            self._child_ended.clear()
+            await self._child_ended.wait()
+        return code
+
+    async def _pause(self, seconds: float) -> None:
+        """Between two probes; raises AppExited when the app has ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._child_ended.wait()
+        self._child_ended.clear()
+        code = None if self._process is None else self._process.exit_code()
+        if code is not None:
+            raise AppExited(f"the app ended with exit code {code} before it was ready", exit_code=code)
+
+    def _open_gate(self) -> None:
+        self.ready = True
+        self._log.info("the app is ready")
+
+    async def _until_silent(self) -> None:
+        """Pass on what the app, which has ended, wrote last."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._stderr_ended.wait()
+
+    def _read_stderr(self, process: AppProcess, ended: asyncio.Event) -> None:
+        asyncio.get_running_loop().add_reader(process.stderr, self._forward_stderr, process, ended)
+
+    def _forward_stderr(self, process: AppProcess, ended: asyncio.Event) -> None:
+        """Pass on what the app has written, as far as our stderr takes it. The app waits for that, nobody else does."""
+        loop = asyncio.get_running_loop()
+        descriptor = process.stderr
+        for _ in range(_STDERR_PIECES):
+            if not stderr_is_free():
+                loop.remove_reader(descriptor)
+                loop.call_later(_STDERR_PAUSE, self._read_stderr, process, ended)
+                return
+            try:
+                more = process.read_stderr(write_stderr, PIPE_BUF)
+            except BlockingIOError:
+                return
+            if not more:
+                loop.remove_reader(descriptor)
+                ended.set()
+                return

@@ -1,0 +1,278 @@
+"""The command line as people meet it: real processes, exit codes, and never a traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from adapter import __version__
+from adapter.config.load import Config
+from tests.scripted_app import PATIENCE, Received, ScriptedApp
+from tests.scripted_runtime_api import ScriptedRuntimeApi
+
+# Which groups of options each command has.
+GROUPS = {
+    "run": {"app", "readiness", "requests", "responses", "streams", "proxy", "lambda", "logs"},
+    "dev": {"app", "readiness", "requests", "responses", "streams", "dev", "logs"},
+    "check": {"app", "readiness", "requests", "responses", "streams", "proxy", "lambda", "logs"},
+}
+
+
+def adapter(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """``adapter`` with these arguments and variables, run to its end; nothing it does may show a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-m", "adapter", *arguments],
+        env={"PATH": os.environ["PATH"], "COLUMNS": "200", **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", GROUPS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_help_of_a_command_lists_every_option_it_has_and_no_other(command: str, flag: str) -> None:
+    done = adapter(command, flag)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = set(re.findall(r"^  (--[a-z-]+)", done.stdout, re.MULTILINE))
+    for option in Config.options.values():
+        if option.flag is not None:
+            assert (option.flag in shown) == (option.group in GROUPS[command]), option.flag
+
+
+@pytest.mark.parametrize("command", GROUPS)
+def test_the_help_shows_what_an_option_does_its_default_and_its_variables(command: str) -> None:
+    shown = in_one_line(adapter(command, "--help").stdout)
+    for option in Config.options.values():
+        if option.flag is not None and option.group in GROUPS[command]:
+            assert in_one_line(option.description.replace("`", "")) in shown, option.name
+            for variable in option.env:
+                assert variable in shown
+    assert "default: 127.0.0.1; AWS_LWA_HOST" in shown
+    assert "default: 120; AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS" in shown
+
+
+def test_the_help_of_the_program_names_its_commands() -> None:
+    done = adapter("--help")
+    assert done.returncode == 0
+    for command in (*GROUPS, "health", "invoke", "event"):
+        [line] = [line for line in done.stdout.splitlines() if line.startswith(f"  {command} ")]
+        assert line.endswith("."), "its summary is whole"
+        assert not line.endswith("...")
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_the_version_is_that_of_the_package(flag: str) -> None:
+    done = adapter(flag)
+    assert (done.returncode, done.stdout) == (0, f"adapter, version {__version__}\n")
+
+
+WRONG = [
+    pytest.param([], "Usage: adapter", id="nothing"),
+    pytest.param(["serve"], "No such command 'serve'", id="no-such-command"),
+    pytest.param(["run", "--prot", "1"], "No such option", id="no-such-option"),
+    pytest.param(["run", "--listen"], "Option '--listen' requires an argument", id="no-value"),
+    pytest.param(["dev", "--warm=yes", "--", "x"], "does not take a value", id="a-value-too-many"),
+    pytest.param(["dev"], "CMD: is missing", id="dev-without-a-command"),
+    pytest.param(["dev", "--", "no-such-program"], "CMD: 'no-such-program' is no program", id="dev-program"),
+    pytest.param(["dev", "--runtime", "no-such x"], "--runtime: 'no-such' is no program", id="dev-runtime"),
+    pytest.param(["dev", "--app-dir", "/no/dir", "--", "true"], "--app-dir: '/no/dir' is not a folder", id="dev-dir"),
+    pytest.param(["run", "--", "no-such-program"], "CMD: 'no-such-program' is no program", id="run-program"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(arguments: list[str], message: str) -> None:
+    done = adapter(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unknown"),
+    [
+        pytest.param(
+            ["dev", "--bandwith", "1", "--prot", "2", "--", "true", "--none-of-ours"],
+            ["--bandwith; did you mean --bandwidth?", "--prot; did you mean --port?"],
+            id="dev",
+        ),
+        pytest.param(
+            ["run", "--lsiten=1", "--app-port", "3", "-x", "--", "true", "--none-of-ours"],
+            ["--lsiten; did you mean --listen?", "-x"],
+            id="run",
+        ),
+        pytest.param(
+            ["run", "--fault", "kill", "--record=x", "--", "true"],
+            ["--fault; it is one of adapter dev", "--record; it is one of adapter dev"],
+            id="of-another-command",
+        ),
+    ],
+)
+def test_all_flags_that_there_are_not_are_told_at_once(arguments: list[str], unknown: list[str]) -> None:
+    done = adapter(*arguments)
+    assert done.returncode == 2
+    assert re.findall(r"No such option (.*)", done.stderr) == unknown
+
+
+def test_dev_tells_of_mistakes_of_all_kinds_at_once() -> None:
+    done = adapter("dev", "--timeout", "x", "--fault", "init@x,boom", "--price-table", "/none", "--", "no-such-program")
+    assert done.returncode == 2
+    assert [line.split(": ")[1:3] for line in done.stderr.splitlines()] == [
+        ["--timeout", "'x' is not a duration; use seconds, for example 2 or 0.5"],
+        ["CMD", "'no-such-program' is no program that can be run (it is not on PATH); give a name on PATH or a path"],
+        ["--fault", "'init@x' has a header, but an init serves no request; use init or init:RATE, or kill@HEADER"],
+        ["--fault", "'boom' is no fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
+        ["--price-table", "'/none' cannot be read"],
+    ]
+
+
+def test_an_env_files_mistakes_are_told_with_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_text("not a variable\n")
+    done = adapter("dev", "--env-file", str(file), "--memory", "1", "--", "true")
+    assert done.returncode == 2
+    assert "--memory: '1' is not a function's memory" in done.stderr
+    assert "line 1: 'not a variable' is not KEY=VALUE" in done.stderr
+
+
+@pytest.mark.parametrize("command", GROUPS)
+def test_the_help_says_what_cmd_is(command: str) -> None:
+    assert "-- CMD The command that starts the app" in in_one_line(adapter(command, "--help").stdout)
+
+
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_all_mistakes_in_the_settings_end_with_2_a_line_for_each(command: str) -> None:
+    done = adapter(
+        command, "--readiness-port", "http", "--", "true", AWS_LWA_INVOKE_MODE="streaming", ADAPTER_BANDWITH="1"
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "adapter: --readiness-port: 'http' is not a port; use a number from 1 to 65535",
+        "adapter: AWS_LWA_INVOKE_MODE: 'streaming' is not one of buffered, response_stream",
+        "adapter: ADAPTER_BANDWITH: is not an option; did you mean ADAPTER_BANDWIDTH?",
+    ]
+
+
+def test_with_flags_a_mistake_on_lambda_is_told_to_lambda_as_well() -> None:
+    with ScriptedRuntimeApi() as api:
+        done = adapter("run", "--log-level", "loud", "--", "true", AWS_LAMBDA_RUNTIME_API=api.address)
+        assert done.returncode == 2
+        assert "--log-level: 'loud'" in api.wait_for("/init/error").wait().json()["errorMessage"]
+
+
+def test_equal_ports_are_a_mistake() -> None:
+    done = adapter("run", "--listen", "127.0.0.1:8080", "--", "true")
+    assert done.returncode == 2
+    assert "--listen: 127.0.0.1:8080 is the port of the app" in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--admin"])
+def test_an_address_that_is_taken_is_told_with_its_owner_and_without_the_systems_repetition(flag: str) -> None:
+    with ScriptedApp() as other:
+        address = f"127.0.0.1:{other.port}"
+        free = {"ADAPTER_LISTEN": "127.0.0.1:0"} if flag == "--admin" else {}
+        done = adapter("run", flag, address, "--", "sleep", "60", **free)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert re.fullmatch(
+        rf"adapter: {flag}: {address} is taken( by pid \d+ \(.*\))?; "
+        rf"give another address, for example {flag} 127.0.0.1:\d+",
+        line,
+    )
+
+
+@pytest.mark.parametrize("way_in", ["run", "dev"])
+def test_somebody_elses_server_is_not_taken_for_the_app(way_in: str) -> None:
+    listen = ["--listen", "127.0.0.1:0"] if way_in == "run" else ["--port", "0"]
+    with ScriptedApp() as other:
+        done = adapter(way_in, *listen, "--app-port", str(other.port), "--", "sleep", "60")
+    assert done.returncode == 2
+    assert f"adapter: 127.0.0.1:{other.port}: is taken by pid " in done.stderr
+    assert "{port} in CMD is a free port" in done.stderr
+
+
+def test_every_address_that_is_taken_is_told_with_a_free_one_that_was_not_given() -> None:
+    with ScriptedApp() as one, ScriptedApp() as other:
+        first, second = sorted((one.port, other.port))
+        addresses = ["--listen", f"127.0.0.1:{first}", "--admin", f"127.0.0.1:{second}"]
+        done = adapter("run", *addresses, "--app-port", str(first + 1 if first + 1 != second else first + 2))
+    assert done.returncode == 2
+    suggested = re.findall(r"for example (--\w+) 127\.0\.0\.1:(\d+)", done.stderr)
+    assert [flag for flag, _ in suggested] == ["--listen", "--admin"]
+    assert len({port for _, port in suggested} - {str(port) for port in (first, second, first + 1)}) == 2
+
+
+def test_a_slip_of_the_placeholder_is_warned_of_at_the_start() -> None:
+    done = adapter("run", "--listen", "127.0.0.1:0", "--", "true", "{prot}")
+    assert "adapter WARN CMD: {prot} stays as it is; did you mean {port}" in done.stderr
+
+
+def test_an_address_of_another_machine_is_told_in_the_systems_words() -> None:
+    done = adapter("run", "--listen", "192.0.2.1:8000", "--", "sleep", "60")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "adapter: --listen: 192.0.2.1:8000 cannot be listened on: Cannot assign requested address; "
+        "give another address, for example --listen 127.0.0.1:8000\n"
+    )
+
+
+def test_the_runtime_is_asked_for_only_where_lambda_is() -> None:
+    done = adapter("run", "--as", "runtime", "--", "true")
+    assert done.returncode == 2
+    assert "--as: 'runtime' needs AWS_LAMBDA_RUNTIME_API" in done.stderr
+
+
+ON_LAMBDA = [
+    pytest.param(["run", "--", "sh", "-c", "exit 41"], id="with-dashes"),
+    pytest.param(["run", "sh", "-c", "exit 41"], id="without-dashes"),
+    pytest.param(["run", "--log-level", "error", "--", "sh", "-c", "exit 41"], id="with-flags"),
+    pytest.param(["run", "--no-access-log", "sh", "-c", "exit 41"], id="with-a-switch"),
+]
+
+
+@pytest.mark.parametrize("arguments", ON_LAMBDA)
+def test_on_lambda_the_command_is_run_and_its_exit_code_is_ours(arguments: list[str]) -> None:
+    with ScriptedRuntimeApi() as api:
+        done = adapter(*arguments, AWS_LAMBDA_RUNTIME_API=api.address)
+        assert done.returncode == 41
+        assert api.wait_for("/init/error").wait().json()["errorType"] == "Adapter.AppExited"
+
+
+def test_the_installed_command_is_the_module() -> None:
+    [script] = entry_points(group="console_scripts", name="adapter")
+    assert script.value == "adapter.__main__:main"
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
+    # Where the tests run in the background SIGINT is ignored, which processes inherit.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from adapter.__main__ import main; sys.exit(main())"
+    )
+    with ScriptedApp(default=Received.wait_for_hang_up, records_probes=True) as app:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", code, "check"],
+            env={"PATH": os.environ["PATH"], "AWS_LWA_PORT": str(app.port), "ADAPTER_LISTEN": "127.0.0.1:0"},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        app.wait_for_request()
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, stderr.strip()) == (130, b"")

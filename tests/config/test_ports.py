@@ -1,0 +1,132 @@
+"""Which port the app gets, and where the proxy listens."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from adapter.config.load import load
+from adapter.config.ports import (
+    next_free_port,
+    placeholder_warnings,
+    resolve_app_port,
+    resolve_listen,
+    split_address,
+)
+from adapter.errors import ConfigurationError
+
+APP_PORTS = [
+    pytest.param({}, ["serve"], 8080, id="default"),
+    pytest.param({"PORT": "3000"}, ["serve"], 3000, id="PORT"),
+    pytest.param({"PORT": "3000", "AWS_LWA_PORT": "4000"}, ["serve"], 4000, id="option-over-PORT"),
+    pytest.param({"AWS_LWA_PORT": "4000"}, ["serve", "--port", "{port}"], 4000, id="option-over-placeholder"),
+]
+
+
+@pytest.mark.parametrize(("environ", "command", "port"), APP_PORTS)
+def test_the_option_comes_before_port_and_that_before_8080(
+    environ: dict[str, str], command: list[str], port: int
+) -> None:
+    resolved, filled = resolve_app_port(load(environ), command)
+    assert resolved == port
+    assert filled == [argument.replace("{port}", str(port)) for argument in command]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_placeholder_is_a_free_port_of_the_apps_host_wherever_it_occurs(host: str) -> None:
+    config = load({"PORT": "3000", "AWS_LWA_HOST": host})
+    port, command = resolve_app_port(config, ["serve", "{port}", "--bind=127.0.0.1:{port}", "{PORT}"])
+    assert port not in (3000, 8080)
+    assert command == ["serve", str(port), f"--bind=127.0.0.1:{port}", "{PORT}"]
+    with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+        assert resolve_app_port(config, ["{port}"])[0] != port
+
+
+LISTEN = [
+    pytest.param({}, 8080, ("127.0.0.1", 9000), id="default"),
+    pytest.param({"PORT": "3000"}, 8080, ("0.0.0.0", 3000), id="PORT-of-a-platform"),
+    pytest.param({"PORT": "8080"}, 8080, ("127.0.0.1", 9000), id="PORT-is-the-apps"),
+    pytest.param({"PORT": "3000", "ADAPTER_LISTEN": "[::1]:5000"}, 8080, ("::1", 5000), id="option"),
+    pytest.param({"ADAPTER_LISTEN": "5000"}, 8080, ("0.0.0.0", 5000), id="port-alone"),
+    pytest.param({"ADAPTER_LISTEN": "127.0.0.1:0"}, 8080, ("127.0.0.1", 0), id="any-free-port"),
+    pytest.param(
+        {"ADAPTER_LISTEN": "127.0.0.1:8080", "ADAPTER_APP_SOCKET": "/s"}, 8080, ("127.0.0.1", 8080), id="socket"
+    ),
+]
+
+
+@pytest.mark.parametrize(("environ", "app_port", "expected"), LISTEN)
+def test_the_proxy_listens_where_it_is_told_or_where_a_platform_says(
+    environ: dict[str, str], app_port: int, expected: tuple[str, int]
+) -> None:
+    assert resolve_listen(load(environ), app_port) == expected
+
+
+CLASHES = [
+    pytest.param(
+        {"ADAPTER_LISTEN": "0.0.0.0:8080"}, 8080, "ADAPTER_LISTEN: 0.0.0.0:8080 is the port of the app", id="app"
+    ),
+    pytest.param({}, 9000, "--listen: 127.0.0.1:9000 is the port of the app", id="default"),
+    pytest.param(
+        {"PORT": "5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
+        8080,
+        "PORT: 0.0.0.0:5000 is the port of --admin",
+        id="port",
+    ),
+    pytest.param(
+        {"ADAPTER_LISTEN": "127.0.0.1:5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
+        8080,
+        "ADAPTER_LISTEN: 127.0.0.1:5000 is the port of --admin",
+        id="admin",
+    ),
+]
+
+
+@pytest.mark.parametrize(("environ", "app_port", "message"), CLASHES)
+def test_equal_ports_are_a_mistake(environ: dict[str, str], app_port: int, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_listen(load(environ), app_port)
+    assert message in caught.value.mistakes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80)), ("app.local:1", ("app.local", 1))],
+)
+def test_an_address_is_a_host_and_a_port(text: str, parts: tuple[str, int]) -> None:
+    assert split_address(text) == parts
+
+
+def test_the_next_free_port_is_one_that_can_be_had_and_was_not_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        free = next_free_port("127.0.0.1", taken - 1, frozenset())
+        assert free > taken
+        assert next_free_port("127.0.0.1", taken - 1, frozenset({free})) > free
+    assert next_free_port("127.0.0.1", 65535, frozenset()) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "slips"),
+    [
+        pytest.param(["serve", "--port", "{prot}"], ["{prot}"], id="slip"),
+        pytest.param(["serve", "--bind", "0.0.0.0:{Port}"], ["{Port}"], id="within-a-word"),
+        pytest.param(["serve", "--port", "{port}", "{prot}"], [], id="beside-the-right-one"),
+        pytest.param(["serve", "{host}", "{", "{}", "{port"], [], id="other-braces"),
+        pytest.param(["serve", "$PORT", "{port}"], [], id="a-variable-beside-the-right-one"),
+        pytest.param(["/bin/sh", "-c", "serve $PORT"], [], id="a-variable-in-a-shell"),
+    ],
+)
+def test_a_slip_of_the_placeholder_is_warned_of(command: list[str], slips: list[str]) -> None:
+    warnings = list(placeholder_warnings(command))
+    assert warnings == [
+        f"CMD: {slip} stays as it is; did you mean {{port}}, which stands for a free port?" for slip in slips
+    ]
+
+
+@pytest.mark.parametrize("variable", ["$PORT", "${PORT}"])
+def test_a_variable_that_no_shell_replaces_is_warned_of(variable: str) -> None:
+    assert list(placeholder_warnings(["serve", "--bind", f"0.0.0.0:{variable}"])) == [
+        f"CMD: {variable} stays as it is, since no shell reads it; write {{port}} or sh -c '…'"
+    ]

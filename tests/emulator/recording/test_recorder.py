@@ -1,0 +1,182 @@
+"""Recordings: what is in the files, who may read them, and that they can be asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.emulator.recording.recorder import NAME_PATTERN, Recorder
+from adapter.emulator.recording.replay import InvokeInput, event_files, read_input
+from adapter.errors import ConfigurationError
+from tests.emulator.aws_clients import lambda_client
+from tests.emulator.scripted import ScriptedRuntime, local_lambda, prelude
+
+
+async def stream(runtime: ScriptedRuntime) -> int:
+    while True:
+        upload = await runtime.stream(await runtime.next())
+        for piece in (prelude(), b"one", b"\xff"):
+            await upload.write(piece)
+        await upload.end()
+
+
+async def fail(runtime: ScriptedRuntime) -> int:
+    while True:
+        await runtime.fail(await runtime.next(), "Function.Broken", "it broke")
+
+
+def recordings(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
+
+
+def questions(path: Path) -> list[InvokeInput]:
+    return [read_input(file) for file in event_files((str(path),))]
+
+
+async def test_a_recording_has_the_event_and_the_answer_secrets_included(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    async with local_lambda(stream, record=str(folder)) as local:
+        await local.request("POST", "/x", b"hi", {"Authorization": "Bearer secret", "Content-Type": "text/plain"})
+        visit = await local.visit()
+    (record,) = recordings(folder)
+    assert record["adapterRecording"] == 1
+    assert record["source"] == "function-url"
+    assert record["event"]["headers"]["authorization"] == "Bearer secret"
+    assert record["event"]["body"] == "hi"
+    assert record["answer"]["kind"] == "stream"
+    assert record["answer"]["contentType"] == "application/vnd.awslambda.http-integration-response"
+    assert record["answer"]["bytes"] == len(prelude()) + visit.streamed
+    assert record["answer"]["errorType"] is None
+    (question,) = questions(folder)
+    assert question.was_streamed
+    assert question.recorded == prelude() + b"one\xff"
+    assert json.loads(question.event) == record["event"]
+
+
+async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    folder = tmp_path / "recorded"
+    async with local_lambda(stream, record=str(folder)) as local:
+        await local.request("GET", "/")
+        await local.visit()
+    (file,) = folder.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_its_name_is_one_by_which_recordings_are_known(tmp_path: Path) -> None:
+    folder = tmp_path / "recorded"
+    async with local_lambda(stream, record=str(folder)) as local:
+        await local.request("GET", "/")
+        visit = await local.visit()
+    (file,) = folder.iterdir()
+    assert re.fullmatch(NAME_PATTERN, file.name)
+    assert file.name.endswith(f"-{visit.request_id[:8]}.json")
+
+
+async def test_a_stream_that_was_cut_at_its_limit_is_recorded_with_the_reason(tmp_path: Path) -> None:
+    async with local_lambda(stream, record=str(tmp_path), stream_limit="2") as local:
+        assert not (await local.request("GET", "/")).complete
+        await local.visit()
+    (record,) = recordings(tmp_path)
+    assert record["answer"]["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+async def test_what_the_invoke_api_was_told_is_recorded_and_numbers_keep_their_digits(tmp_path: Path) -> None:
+    async with local_lambda(fail, record=str(tmp_path)) as local:
+        client = lambda_client(local.invoke_port)
+        await asyncio.to_thread(
+            client.invoke, FunctionName="any", Payload=b'{"n": 12345678901234567890123}', TenantId="tenant-1"
+        )
+        await local.visit()
+    (record,) = recordings(tmp_path)
+    assert (record["source"], record["tenantId"]) == ("Invoke", "tenant-1")
+    assert record["event"] == {"n": 12345678901234567890123}
+    assert (record["answer"]["kind"], record["answer"]["errorType"]) == ("failure", "Function.Broken")
+    (question,) = questions(tmp_path)
+    assert json.loads(question.event) == {"n": 12345678901234567890123}
+    assert question.tenant_id == "tenant-1"
+
+
+def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be made"):
+        Recorder(str(tmp_path / "file"), lambda _line: None)
+
+
+def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_bytes(b'{"a":  1}')
+    (tmp_path / "2.json").write_bytes(b"no json")
+    found = questions(tmp_path)
+    assert [question.event for question in found] == [b'{"a":  1}', b"no json"]
+    assert all(question.recorded is None for question in found)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(None, "cannot be read", id="no-file"),
+        pytest.param('{"adapterRecording": 2, "event": {}}', "another version", id="newer"),
+        pytest.param('{"adapterRecording": 1}', "is no recording", id="without-an-event"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_mistake(tmp_path: Path, content: str | None, why: str) -> None:
+    file = tmp_path / "event.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigurationError, match=why):
+        questions(file)
+
+
+def test_of_a_long_answer_only_the_beginning_is_kept_and_it_does_not_count_as_the_answer(tmp_path: Path) -> None:
+    record = {"adapterRecording": 1, "event": {}, "answer": {"kind": "payload", "bytes": 10, "body": "begin"}}
+    (tmp_path / "1.json").write_text(json.dumps(record))
+    (question,) = questions(tmp_path)
+    assert question.recorded is None
+
+
+def response(date: str, body: str, status: int = 200) -> bytes:
+    return json.dumps({"statusCode": status, "headers": {"date": date}, "body": body}).encode()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "received", "difference"),
+    [
+        pytest.param(b"raw", b"raw", "", id="bytes"),
+        pytest.param(b"raw", b"row", "the body at byte 1 (3 bytes instead of 3)", id="other-bytes"),
+        pytest.param(b"raw", b"ra", "the body at byte 2 (2 bytes instead of 3)", id="less"),
+        pytest.param(b'{"a": 1}', b'{"a":1}', "the body at byte 5 (7 bytes instead of 8)", id="no-response"),
+        pytest.param(response("then", "x"), response("now", "x"), "", id="other-header-values"),
+        pytest.param(
+            response("then", "x"), response("now", "y"), "the body at byte 0 (1 bytes instead of 1)", id="other-body"
+        ),
+        pytest.param(response("then", "x"), response("now", "x", 201), "status 201 instead of 200", id="other-status"),
+        pytest.param(response("then", "x"), b"x", "status none instead of 200; without date", id="no-response-now"),
+        pytest.param(
+            prelude(headers={"date": "then"}) + b"x",
+            prelude(headers={"etag": "1"}) + b"x",
+            "without date; with etag",
+            id="other-header-names-streamed",
+        ),
+        pytest.param(
+            prelude() + b"x", prelude() + b"y", "the body at byte 0 (1 bytes instead of 1)", id="other-body-streamed"
+        ),
+    ],
+)
+def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
+    tmp_path: Path, recorded: bytes, received: bytes, difference: str
+) -> None:
+    answer = {"kind": "payload", "bytes": len(recorded), "body": recorded.decode()}
+    (tmp_path / "1.json").write_text(json.dumps({"adapterRecording": 1, "event": {}, "answer": answer}))
+    (question,) = questions(tmp_path)
+    assert question.difference(received) == difference
+
+
+def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"EVENT: '.*' has no \.json file in it"):
+        questions(tmp_path)

@@ -1,0 +1,153 @@
+"""What is said of an environment: the CloudWatch block, the log of an invocation, and records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapter.emulator.environment.invocation import LOG_TAIL, LocalInvocation
+from adapter.emulator.environment.result import Failure, Payload, failure
+from adapter.emulator.sandbox.cloudwatch_log import CloudWatchLog
+from adapter.emulator.settings import FunctionSettings
+
+MIB = 1024 * 1024
+
+
+class Records:
+    """Takes the records of a journal in the place of telemetry."""
+
+    wanted = True
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, Any]] = []
+
+    def emit(self, type_: str, category: str, record: Any) -> None:
+        self.taken.append((type_, category, record))
+
+    def only(self, type_: str) -> Any:
+        (record,) = (record for taken, _, record in self.taken if taken == f"platform.{type_}")
+        return record
+
+
+def journal(kind: str = "on-demand") -> tuple[CloudWatchLog, list[str], Records]:
+    shown: list[str] = []
+    records = Records()
+    settings = FunctionSettings(memory=512)
+    return CloudWatchLog(settings, kind, records, shown.append), shown, records  # type: ignore[arg-type]  # all it uses is there
+
+
+def call() -> LocalInvocation:
+    return LocalInvocation(label="GET /", event=b"{}", request_id="r-1", trace_id="Root=1")
+
+
+async def test_a_cold_invocation_is_a_block_of_four_lines() -> None:
+    told, shown, records = journal()
+    one = call()
+    told.init_started("init")
+    told.init_ended("init", 0.25, None)
+    one.init_seconds = 0.25
+    told.started(one)
+    told.output(b"from the function", "function")
+    one.reply.settle(Payload(b"{}"))
+    told.ended(one, 0.0101, 70 * MIB)
+    assert shown == [
+        "INIT_START Runtime Version: local",
+        "START RequestId: r-1 Version: $LATEST",
+        "END RequestId: r-1",
+        "REPORT RequestId: r-1\tDuration: 10.10 ms\tBilled Duration: 261 ms\tMemory Size: 512 MB\t"
+        "Max Memory Used: 70 MB\tInit Duration: 250.00 ms",
+    ]
+    log = bytes(one.log).decode().splitlines()
+    assert log == [shown[1], "from the function", *shown[2:]]
+    assert records.only("report")["metrics"] == {
+        "durationMs": 10.1,
+        "billedDurationMs": 261,
+        "memorySizeMB": 512,
+        "maxMemoryUsedMB": 70,
+        "initDurationMs": 250.0,
+    }
+    assert records.only("start")["tracing"] == {"type": "X-Amzn-Trace-Id", "value": "Root=1"}
+    assert records.only("initReport")["metrics"] == {"durationMs": 250.0}
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "line", "end"),
+    [
+        pytest.param(
+            failure("Sandbox.Timeout", "RequestId: r-1 Error: Task timed out after 3.00 seconds"),
+            "timeout",
+            "r-1 Task timed out after 3.00 seconds",
+            "Status: timeout",
+            id="timeout",
+        ),
+        pytest.param(
+            failure("Runtime.ExitError", "RequestId: r-1 Error: Runtime exited with error: exit status 3"),
+            "failure",
+            "r-1 Runtime exited with error: exit status 3",
+            "Status: failure\tError Type: Runtime.ExitError",
+            id="exit",
+        ),
+        pytest.param(
+            failure("Function.Refused", "no"), "error", "", "Status: error\tError Type: Function.Refused", id="error"
+        ),
+    ],
+)
+async def test_a_failure_is_told_in_the_report_and_where_the_sandbox_saw_it_in_a_line_of_its_own(
+    why: Failure, status: str, line: str, end: str
+) -> None:
+    told, shown, records = journal()
+    one = call()
+    told.started(one)
+    one.reply.fail(why)
+    told.ended(one, 3.0, None)
+    assert shown[-1].endswith(end)
+    assert "Max Memory Used: unknown" in shown[-1]
+    assert (line == "" and len(shown) == 3) or shown[1].endswith(line)
+    assert (records.only("report")["status"], records.only("report")["errorType"]) == (status, why.error_type)
+
+
+async def test_what_was_provisioned_is_not_billed_for_its_init_and_a_restore_has_its_own_duration() -> None:
+    told, shown, _ = journal("provisioned-concurrency")
+    one = call()
+    one.init_seconds = 1.0
+    told.started(one)
+    told.ended(one, 0.002, None)
+    assert "Billed Duration: 2 ms" in shown[-1]
+    told, shown, records = journal("snap-start")
+    told.restore_started()
+    told.restore_ended(0.5, None)
+    restored = call()
+    restored.restore_seconds = 0.5
+    told.started(restored)
+    told.ended(restored, 0.002, None)
+    assert shown[0] == "RESTORE_START Runtime Version: local"
+    assert shown[-1].endswith("\tRestore Duration: 500.00 ms")
+    assert records.only("restoreReport")["metrics"] == {"durationMs": 500.0}
+
+
+@pytest.mark.parametrize(
+    ("why", "line"),
+    [
+        pytest.param(failure("Sandbox.Timeout", ""), "Phase: init\tStatus: timeout", id="timeout"),
+        pytest.param(failure("Runtime.ExitError", ""), "Phase: init\tStatus: failure", id="exit"),
+        pytest.param(
+            failure("Extension.Crash", ""), "Phase: init\tStatus: error\tError Type: Extension.Crash", id="error"
+        ),
+    ],
+)
+async def test_an_init_that_failed_has_a_report(why: Failure, line: str) -> None:
+    told, shown, records = journal()
+    told.init_ended("init", 10.0, why)
+    assert shown == [f"INIT_REPORT Init Duration: 10000.00 ms\t{line}"]
+    assert records.only("initRuntimeDone")["errorType"] == why.error_type
+
+
+async def test_of_a_long_log_the_end_is_kept() -> None:
+    told, _, _ = journal()
+    one = call()
+    told.started(one)
+    for number in range(1000):
+        told.output(b"line %d" % number, "function")
+    assert len(bytes(one.log)) == LOG_TAIL
+    assert bytes(one.log).endswith(b"line 999\n")

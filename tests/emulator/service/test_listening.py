@@ -1,0 +1,157 @@
+"""Ports: all of them are taken at once, every clash is reported with its owner and the way out."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from adapter.config.load import load
+from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.service.listening import open_listeners
+from adapter.errors import ConfigurationError
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="owners are found in /proc")
+
+
+def taken(stack: ExitStack) -> int:
+    port: int = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+    return port
+
+
+def refusal(flags: dict[str, str], environ: dict[str, str] | None = None) -> list[str]:
+    config = load(environ or {}, flags)
+    with pytest.raises(ConfigurationError) as mistake:
+        open_listeners(config, UrlSettings(config))
+    return mistake.value.mistakes
+
+
+def test_the_settings_learn_which_ports_they_got() -> None:
+    config = load({}, {"front_doors": "alb,rest-api", "dev_port": "0"})
+    settings = UrlSettings(config)
+    sockets = open_listeners(config, settings)
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    assert [door.port for door in settings.doors] == ports[:2]
+    assert settings.invoke_port == ports[2]
+    assert len(set(ports)) == 3
+
+
+def test_every_port_that_is_taken_is_reported_with_its_owner_and_a_way_out() -> None:
+    with ExitStack() as stack:
+        url, alb, invoke = (taken(stack) for _ in range(3))
+        owner = f"pid {os.getpid()} ("
+        first, second = refusal({"dev_port": str(url), "invoke_port": str(invoke)})
+        assert first.startswith(f"--port: '{url}' is taken by {owner}")
+        assert first.endswith(f"--port {(url + 1) % 65535 + 1}")
+        assert second.startswith(f"--invoke-port: '{invoke}' is taken by {owner}")
+        assert second.endswith(f"--invoke-port {(invoke + 1) % 65535 + 1}")
+        (door,) = refusal({"front_doors": f"alb:{alb}", "invoke_port": "0"})
+        assert door.startswith(f"--front-door: '{alb}' is taken by {owner}")
+        assert door.endswith(f"--front-door alb:{(alb + 1) % 65535 + 1}")
+
+
+def test_a_variable_is_named_where_it_was_one() -> None:
+    with ExitStack() as stack:
+        port = taken(stack)
+        (mistake,) = refusal({"dev_port": "0"}, {"ADAPTER_INVOKE_PORT": str(port)})
+        assert mistake.startswith(f"ADAPTER_INVOKE_PORT: '{port}' is taken")
+
+
+@pytest.mark.parametrize(
+    ("flags", "port", "users"),
+    [
+        pytest.param({"front_doors": "alb:8080,lattice:8080"}, 8080, "alb and lattice", id="two-doors"),
+        pytest.param(
+            {"front_doors": "alb:3001"}, 3001, "alb and the Invoke APIs (--invoke-port)", id="the-invoke-apis"
+        ),
+        pytest.param(
+            {"dev_port": "8080", "invoke_port": "8080"},
+            8080,
+            "--port and the Invoke APIs (--invoke-port)",
+            id="both-flags",
+        ),
+        pytest.param(
+            {"dev_port": "8080", "front_doors": "alb:8080,lattice"}, 8080, "alb and --port", id="a-door-and-port"
+        ),
+    ],
+)
+def test_a_port_that_is_given_twice_is_no_other_processs_fault(flags: dict[str, str], port: int, users: str) -> None:
+    assert refusal(flags) == [f"port {port} is given twice: {users}; give each a port of its own"]
+
+
+def test_the_last_port_of_all_leaves_none_for_the_invoke_apis() -> None:
+    assert refusal({"dev_port": "65535"}) == [
+        "--port: '65535' leaves no port behind it for the Invoke APIs; name one with --invoke-port"
+    ]
+
+
+def test_idle_connections_cannot_use_up_the_descriptors() -> None:
+    """With 128 descriptors and two listeners nobody but the oldest client has to go."""
+    listening = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128));"
+    code = f"{listening} import sys; from adapter.__main__ import main; sys.exit(main())"
+    arguments = ["dev", "--port", "0", "--", sys.executable]
+    with (
+        subprocess.Popen([sys.executable, "-I", "-c", code, *arguments], stderr=subprocess.PIPE, text=True) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.terminate)
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "--endpoint-url" in line)
+        port = int(line.partition("127.0.0.1:")[2].partition("/")[0])
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        client.request("GET", "/_adapter/status")
+        assert client.getresponse().status == 200
+        client.close()
+
+
+def test_nothing_stays_open_after_a_refusal() -> None:
+    with ExitStack() as stack:
+        invoke, free = taken(stack), socket.create_server(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        refusal({"dev_port": str(port), "invoke_port": str(invoke)})
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+@pytest.mark.parametrize("name", ["sam"])
+def test_sam_local_is_called_by_its_name(tmp_path: Path, name: str) -> None:
+    """What is started has the command line of ``sam local start-api``, which uses the same two ports."""
+    script = tmp_path / name
+    script.write_text(
+        "import socket, sys\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "print(listener.getsockname()[1], flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script), "local", "start-api"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        port = other.stdout.readline().strip()
+        (mistake,) = refusal({"dev_port": port, "invoke_port": "0"})
+        assert other.stdin is not None
+        other.stdin.close()
+    assert "which is sam local" in mistake
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        pytest.param({"dev_host": "192.0.2.1"}, "--host: '192.0.2.1' is not an address of this machine", id="address"),
+        pytest.param({"dev_host": "no.such.host.invalid"}, "--host: 'no.such.host.invalid' cannot be", id="name"),
+    ],
+)
+def test_a_host_that_cannot_be_listened_on_is_told_once(flags: dict[str, str], why: str) -> None:
+    (mistake,) = refusal(flags | {"dev_port": "0"})
+    assert mistake.startswith(why)
+    assert mistake.endswith("--host 127.0.0.1")

@@ -1,0 +1,153 @@
+"""What is said at the start."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter.config.load import load
+from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.terminal.banner import local_url, mismatches, start_fields, start_lines
+
+
+def settings(**flags: str) -> UrlSettings:
+    return UrlSettings(load({}, flags))
+
+
+def test_the_start_says_how_to_deploy_the_same_and_what_to_try() -> None:
+    lines = start_lines(settings())
+    assert lines == [
+        "Lambda on this machine: a function URL at http://127.0.0.1:3000/",
+        "  mode       response_stream",
+        "  deploy as  AWS_LWA_INVOKE_MODE=response_stream, function URL with InvokeMode: RESPONSE_STREAM",
+        "  bandwidth  6 MB at once, then 2 MB/s, for each response, as on Lambda",
+        "  limit      200 MB for a streamed response",
+        "  timeout    900 s",
+        "  invoke     aws lambda invoke --endpoint-url http://127.0.0.1:3001/ …",
+        "  try        curl -N http://127.0.0.1:3000/",
+    ]
+
+
+def test_the_start_of_a_buffered_function_names_the_limit_and_no_bandwidth() -> None:
+    lines = "\n".join(start_lines(settings(invoke_mode="buffered")))
+    assert "AWS_LWA_INVOKE_MODE=buffered, function URL with InvokeMode: BUFFERED" in lines
+    assert "  limit      6 MB for the whole encoded response\n" in lines
+    assert "bandwidth" not in lines
+
+
+def test_where_there_are_several_front_doors_each_row_says_which_it_is_about() -> None:
+    lines = start_lines(settings(front_doors="function-url,rest-api,alb:8080,alb-multi-value,lattice"))
+    assert lines[:5] == [
+        "Lambda on this machine: a function URL at http://127.0.0.1:3000/",
+        "  and        a REST API at http://127.0.0.1:3002/",
+        "  and        a load balancer at http://127.0.0.1:8080/",
+        "  and        a load balancer with multi-value headers at http://127.0.0.1:3003/",
+        "  and        a VPC Lattice service at http://127.0.0.1:3004/",
+    ]
+    assert [line for line in lines if line.startswith(("  bandwidth", "  limit"))] == [
+        "  bandwidth  6 MB at once, then 2 MB/s, for each response, as on Lambda (function-url)",
+        "  bandwidth  10 MB at once, then 2 MB/s, for each response, as a REST API has it (rest-api)",
+        "  limit      200 MB for a streamed response (function-url, rest-api)",
+        "  limit      1 MB for the whole encoded response (alb, alb-multi-value)",
+        "  limit      6 MB for the whole encoded response (lattice)",
+    ]
+    assert "  invoke     aws lambda invoke --endpoint-url http://127.0.0.1:3001/ …" in lines
+    assert "REST API with responseTransferMode: STREAM" in "\n".join(lines)
+
+
+def test_what_was_lifted_is_said_to_be_lambdas() -> None:
+    lines = start_lines(settings(bandwidth="unlimited", stream_limit="none"))
+    assert "  bandwidth  unlimited, which Lambda is not" in lines
+    assert "  limit      none for a streamed response, Lambda has one" in lines
+    assert "; Lambda's own: --bandwidth lambda" in "\n".join(start_lines(settings(bandwidth="64KB+64KB")))
+
+
+@pytest.mark.parametrize(
+    ("flags", "texts"),
+    [
+        pytest.param({}, [], id="both-stream"),
+        pytest.param({"invoke_mode": "buffered"}, [], id="both-are-buffered"),
+        pytest.param({"front_doors": "alb"}, [], id="a-buffered-function-suits-a-load-balancer"),
+        pytest.param(
+            {"url_invoke_mode": "buffered"},
+            [
+                "the function streams, the front door is buffered: clients wait for the whole response; "
+                "give both one mode (--invoke-mode, --url-invoke-mode)"
+            ],
+            id="the-url-is-buffered",
+        ),
+        pytest.param(
+            {"invoke_mode": "buffered", "url_invoke_mode": "response_stream", "front_doors": "function-url,rest-api"},
+            [
+                "the function is buffered, the front door streams: clients get its JSON payload as it is; "
+                "give both one mode (--invoke-mode, --url-invoke-mode) (function-url)",
+                "the function is buffered, the front door streams: every request fails; "
+                "give both one mode (--invoke-mode, --url-invoke-mode) (rest-api)",
+            ],
+            id="the-function-is-buffered",
+        ),
+        pytest.param(
+            {"front_doors": "function-url,alb,lattice"},
+            [
+                "the function streams, the front door cannot: deploy it there as AWS_LWA_INVOKE_MODE=buffered "
+                "(alb, lattice)"
+            ],
+            id="load-balancers-beside-a-url",
+        ),
+    ],
+)
+def test_a_mismatch_is_called_one_with_what_comes_of_it_and_the_way_out(
+    flags: dict[str, str], texts: list[str]
+) -> None:
+    assert mismatches(settings(**flags)) == texts
+    shown = [line for line in start_lines(settings(**flags)) if line.startswith("  mismatch   ")]
+    assert shown == [f"  mismatch   {text}" for text in texts]
+
+
+def test_what_is_done_on_purpose_and_what_is_written_is_said_at_the_start() -> None:
+    lines = start_lines(settings(faults="throttle:50%", record="recordings"))
+    assert "  faults     throttle:50%, on purpose (--fault)" in lines
+    assert "  record     every invocation, secrets included, in recordings" in lines
+    fields = start_fields(settings(faults="throttle:50%", record="recordings"))
+    assert (fields["faults"], fields["record"]) == ("throttle:50%", "recordings")
+    assert not any(line.startswith(("  faults", "  record")) for line in start_lines(settings()))
+
+
+def test_for_machines_the_start_has_fields() -> None:
+    fields = start_fields(settings(front_doors="function-url,alb"))
+    assert fields["doors"] == [
+        {
+            "door": "function-url",
+            "url": "http://127.0.0.1:3000/",
+            "streams": True,
+            "responseLimit": 200 * 1024 * 1024,
+            "bandwidth": {"burst": 6 * 1024 * 1024, "rate": 2 * 1024 * 1024},
+        },
+        {
+            "door": "alb",
+            "url": "http://127.0.0.1:3002/",
+            "streams": False,
+            "responseLimit": 1024 * 1024,
+            "bandwidth": None,
+        },
+    ]
+    assert (fields["invokeUrl"], fields["invokeMode"], fields["timeoutSeconds"]) == (
+        "http://127.0.0.1:3001/",
+        "response_stream",
+        900,
+    )
+    assert len(fields["mismatches"]) == 1
+    assert (fields["faults"], fields["record"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:3000/"),
+        ("0.0.0.0", "http://127.0.0.1:3000/"),
+        ("::", "http://[::1]:3000/"),
+        ("::1", "http://[::1]:3000/"),
+        ("dev.test", "http://dev.test:3000/"),
+    ],
+)
+def test_the_url_is_one_that_a_client_on_this_machine_can_use(host: str, url: str) -> None:
+    assert local_url(host, 3000) == url

@@ -1,0 +1,230 @@
+"""The lines for people."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from adapter.aws.limits import MIB
+from adapter.config.load import load
+from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.terminal.prices import PriceTable
+from adapter.emulator.terminal.report import (
+    Terminal,
+    cost_text,
+    details,
+    duration_text,
+    streaming_cost,
+    visit_fields,
+)
+from adapter.logs import Log
+
+PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.008})
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({}, ["0 B", "total 0 ms"], id="nothing-sent"),
+        pytest.param(
+            {"sent": 1536, "first_byte": 0.0124, "duration": 2.004},
+            ["1.5 KB", "first byte 12 ms", "total 2.00 s"],
+            id="ordinary",
+        ),
+        pytest.param({"init": 0.64}, ["0 B", "total 0 ms", "cold start, init 640 ms"], id="cold"),
+        pytest.param({"restore": 0.012}, ["0 B", "total 0 ms", "restored, 12 ms"], id="restored"),
+        pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the cap 1.98 s"], id="held"),
+        pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
+        pytest.param({"mismatch": "a, b"}, ["0 B", "total 0 ms", "mismatch: a, b"], id="mismatch"),
+        pytest.param(
+            {"error_type": "Runtime.ExitError", "error_message": "why"},
+            ["0 B", "total 0 ms", "Runtime.ExitError: why"],
+            id="failed",
+        ),
+        pytest.param({"error_type": "Function.X"}, ["0 B", "total 0 ms", "Function.X"], id="failed-without-a-word"),
+    ],
+)
+def test_a_line_says_what_happened_and_nothing_else(fields: dict[str, Any], expected: list[str]) -> None:
+    assert details(RequestRecord(method="GET", target="/", **fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("streamed", "region", "expected"),
+    [
+        pytest.param(6 * MIB, "us-east-1", [], id="all-free"),
+        pytest.param(
+            10 * MIB,
+            "us-east-1",
+            ["4 MB beyond the free 6 MB: 0.000031 USD (us-east-1, prices of 2020-01-02)"],
+            id="beyond",
+        ),
+        pytest.param(
+            7 * MIB,
+            "mars-1",
+            ["1 MB beyond the free 6 MB, no price known for mars-1 (--price-table)"],
+            id="unknown-region",
+        ),
+    ],
+)
+def test_only_what_is_beyond_the_free_bytes_costs(streamed: int, region: str, expected: list[str]) -> None:
+    assert streaming_cost(streamed, PRICES, region) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.0004, "0 ms"), (0.999, "999 ms"), (0.9996, "1.00 s"), (61.5, "61.50 s")],
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert duration_text(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("cost", "expected"),
+    [(0.0, "0.00"), (0.00003125, "0.000031"), (0.0125, "0.013"), (1.5, "1.50"), (123.456, "123.46")],
+)
+def test_costs_have_two_significant_digits(cost: float, expected: str) -> None:
+    assert cost_text(cost) == expected
+
+
+@pytest.mark.parametrize(("color", "status"), [(True, "\x1b[32m200\x1b[0m"), (False, "200"), (None, "200")])
+def test_lines_go_to_stderr_and_are_coloured_on_demand(
+    color: bool | None, status: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(PRICES, "us-east-1", color)
+    terminal.visit(RequestRecord(method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, duration=0.01))
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err == (
+        f"GET /x {status} | 2 B | total 10 ms | 2 MB beyond the free 6 MB: 0.000016 USD "
+        "(us-east-1, prices of 2020-01-02)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("doors", "line"),
+    [
+        pytest.param("alb", "GET /x 200 | ", id="one-door"),
+        pytest.param("alb,http-api", "alb GET /x 200 | ", id="several"),
+    ],
+)
+def test_a_line_names_its_front_door_where_there_are_several(
+    doors: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(PRICES, "us-east-1", color=False)
+    terminal.start(UrlSettings(load({}, {"front_doors": doors})))
+    capsys.readouterr()
+    terminal.visit(RequestRecord(method="GET", target="/x", status=200, door="alb"))
+    assert capsys.readouterr().err.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("visit", "line"),
+    [
+        pytest.param(
+            RequestRecord(method="GET", target="/", status=200, broken_off=True, error_type="Function.X"),
+            "GET / \x1b[31m200\x1b[0m broken off | ",
+            id="broken-off",
+        ),
+        pytest.param(
+            RequestRecord(method="Invoke", target="f", status=200, error_type="Function.X"),
+            "Invoke f \x1b[31m200\x1b[0m | ",
+            id="function-error",
+        ),
+        pytest.param(
+            RequestRecord(method="GET", target="/", status=404, error_type="x"),
+            "GET / \x1b[33m404\x1b[0m | ",
+            id="refused",
+        ),
+        pytest.param(
+            RequestRecord(method="", target="Event f, answered", status=202),
+            "Event f, answered \x1b[32m202\x1b[0m | ",
+            id="no-method",
+        ),
+    ],
+)
+def test_a_bad_end_is_not_green_and_no_space_is_left_over(
+    visit: RequestRecord, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Terminal(PRICES, "us-east-1", color=True).visit(visit)
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_for_machines_an_invocation_has_fields() -> None:
+    visit = RequestRecord(
+        method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, first_byte=0.0012, duration=0.5, door="alb"
+    )
+    visit.request_id, visit.init, visit.held, visit.restore = "r-1", 0.25, 0.1, 0.05
+    visit.error_type, visit.error_message, visit.broken_off, visit.mismatch = "E", "why", True, "m"
+    assert visit_fields(visit, PRICES, "us-east-1") == {
+        "requestId": "r-1",
+        "door": "alb",
+        "method": "GET",
+        "path": "/x",
+        "status": 200,
+        "bytes": 2,
+        "ms": 500.0,
+        "firstByteMs": 1.2,
+        "initMs": 250.0,
+        "restoreMs": 50.0,
+        "heldMs": 100.0,
+        "billedBytes": 2 * MIB,
+        "cost": pytest.approx(0.008 * 2 / 1024),
+        "error": "E",
+        "reason": "why",
+        "brokenOff": True,
+        "mismatch": "m",
+    }
+
+
+def test_for_machines_what_did_not_happen_is_left_out() -> None:
+    fields = visit_fields(RequestRecord(method="Invoke", target="f", status=200, client_left=True), PRICES, "mars-1")
+    assert fields == {
+        "door": "invoke-api",
+        "method": "Invoke",
+        "path": "f",
+        "status": 200,
+        "bytes": 0,
+        "ms": 0.0,
+        "clientLeft": True,
+    }
+
+
+def test_with_a_json_log_every_line_is_one_object(capfd: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal(PRICES, "us-east-1", log=Log(format="json"))
+    terminal.start(UrlSettings(load({}, {"front_doors": "function-url,alb"})))
+    terminal.visit(RequestRecord(method="GET", target="/x", status=200))
+    terminal.notice("something happened")
+    terminal.line("START RequestId: 1")
+    start, visit, notice, line = map(json.loads, capfd.readouterr().err.splitlines())
+    assert start["message"] == "serving"
+    assert [(door["door"], door["url"]) for door in start["doors"]] == [
+        ("function-url", "http://127.0.0.1:3000/"),
+        ("alb", "http://127.0.0.1:3002/"),
+    ]
+    assert (visit["message"], visit["path"], visit["status"]) == ("invocation", "/x", 200)
+    assert (notice["message"], line["message"]) == ("something happened", "START RequestId: 1")
+
+
+def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal(PRICES, "us-east-1", color=False).notice("something happened")
+    assert capsys.readouterr().err == "adapter dev: something happened\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "level"),
+    [
+        pytest.param({"status": 404}, "INFO", id="the-apps-own-answer"),
+        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "INFO", id="refused"),
+        pytest.param({"status": 503}, "ERROR", id="the-apps-own-failure"),
+        pytest.param({"status": 200, "error_type": "Function.X"}, "ERROR", id="function-error"),
+        pytest.param({"status": 200, "broken_off": True}, "ERROR", id="broken-off"),
+    ],
+)
+def test_for_machines_a_failed_invocation_is_an_error(
+    fields: dict[str, Any], level: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Terminal(PRICES, "us-east-1", log=Log(format="json")).visit(RequestRecord(method="GET", target="/", **fields))
+    assert json.loads(capfd.readouterr().err)["level"] == level

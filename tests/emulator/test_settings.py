@@ -1,0 +1,84 @@
+"""What the options make of the function, and which of them contradict each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter.config.load import load
+from adapter.emulator.sandbox.runtime_command import runtime_command
+from adapter.emulator.settings import FunctionSettings, function_settings
+from adapter.errors import ConfigurationError
+
+APP = ["serve", "--port", "{port}"]
+
+
+def settings(flags: dict[str, str], command: list[str] | None = None) -> FunctionSettings:
+    return function_settings(load({}, flags), APP if command is None else command)
+
+
+def test_by_default_there_are_ten_on_demand_environments() -> None:
+    found = settings({})
+    assert (found.environments, found.max_concurrency, found.provisioned, found.queue) == (10, 1, 0, True)
+    assert found.initialization_type(provisioned=False) == "on-demand"
+    assert found.init_limit_for("on-demand") == 10
+    assert found.arn == "arn:aws:lambda:us-east-1:123456789012:function:local"
+
+
+@pytest.mark.parametrize(
+    ("flags", "command", "reason"),
+    [
+        pytest.param({}, ["serve"], "CMD has no {port}", id="no-port-in-cmd"),
+        pytest.param({"app_port": "8000"}, APP, "--app-port gives all of them one port", id="one-port"),
+        pytest.param({"app_socket": "/tmp/s"}, APP, "one Unix socket", id="one-socket"),
+    ],
+)
+def test_apps_that_would_want_the_same_address_have_one_environment(
+    flags: dict[str, str], command: list[str], reason: str
+) -> None:
+    found = settings(flags, command)
+    assert found.environments == 1
+    assert reason in found.only_one_because
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        pytest.param({"provisioned": "1"}, "provisioned-concurrency", id="provisioned"),
+        pytest.param({"snapstart": "true"}, "snap-start", id="snapstart"),
+        pytest.param({"concurrency": "4"}, "lambda-managed-instances", id="managed-instances"),
+    ],
+)
+def test_where_nobody_waits_for_init_it_may_take_longer(flags: dict[str, str], kind: str) -> None:
+    assert settings(flags).initialization_type(provisioned=True) == kind
+    assert settings(flags | {"timeout": "3"}).init_limit_for(kind) == 130
+    assert settings(flags | {"timeout": "300"}).init_limit_for(kind) == 300
+
+
+@pytest.mark.parametrize(
+    ("flags", "command", "mistake"),
+    [
+        pytest.param({"environments": "2"}, ["serve"], "--environments: '2'", id="environments-without-port"),
+        pytest.param({"provisioned": "1", "environments": "1"}, APP, "", id="fits"),
+        pytest.param({"provisioned": "3", "environments": "2"}, APP, "--environments allows 2", id="provisioned"),
+        pytest.param({"provisioned": "2"}, ["serve"], "CMD has no {port}", id="provisioned-without-port"),
+        pytest.param({"freeze": "true", "concurrency": "2"}, APP, "never frozen", id="freeze-instances"),
+        pytest.param({"snapstart": "true", "provisioned": "1"}, APP, "one or the other", id="snapstart-provisioned"),
+        pytest.param({"snapstart": "true", "concurrency": "2"}, APP, "one or the other", id="snapstart-instances"),
+        pytest.param({"runtime": "boot"}, APP, "--runtime and CMD", id="runtime-and-cmd"),
+        pytest.param({"runtime": "boot 'x"}, [], "is no command", id="runtime-quotes"),
+    ],
+)
+def test_contradictions_are_named(flags: dict[str, str], command: list[str], mistake: str) -> None:
+    if not mistake:
+        settings(flags, command)
+        return
+    with pytest.raises(ConfigurationError) as error:
+        settings(flags, command)
+    assert mistake in str(error.value)
+
+
+def test_a_runtime_of_the_users_own_is_split_as_a_shell_does() -> None:
+    config = load({}, {"runtime": "python -m ric 'my app.handler'"})
+    assert runtime_command(config, []) == ["python", "-m", "ric", "my app.handler"]
+    assert function_settings(config, []).environments == 10
+    assert runtime_command(load({}), APP)[-5:] == ["run", "--", *APP]

@@ -1,0 +1,57 @@
+"""A server in the test's own event loop, whose ``serve`` is the test's script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from adapter.net.server import Exchange, HttpServer, Limits, listen
+
+Serve = Callable[[Exchange], Awaitable[None]]
+PATIENCE = 10.0
+
+
+class Serving:
+    """A running server and the port it listens on."""
+
+    def __init__(self, server: HttpServer, port: int) -> None:
+        self.server = server
+        self.port = port
+
+
+@asynccontextmanager
+async def serving(serve: Serve, *, limits: Limits | None = None, cancels: bool = True) -> AsyncIterator[Serving]:
+    """Serve with ``serve`` on a loopback port; nothing of it is left afterwards."""
+    listener = listen("127.0.0.1", 0)
+    async with asyncio.TaskGroup() as group:
+        server = HttpServer(serve, group, limits=limits, cancels=cancels)
+        await server.start(listener)
+        try:
+            yield Serving(server, listener.getsockname()[1])
+        finally:
+            server.close()
+            server.abort()
+
+
+class Recorder:
+    """A ``serve`` that answers ``ok`` and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+        body = b""
+        exchange.send_continue()
+        while piece := await exchange.body.read():
+            body += piece
+        self.bodies.append(body)
+        exchange.respond(200, [("x-method", exchange.method)], b"ok")
+
+
+async def happened(event: asyncio.Event) -> None:
+    """Wait for ``event``, within bounds."""
+    async with asyncio.timeout(PATIENCE):
+        await event.wait()

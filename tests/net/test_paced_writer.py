@@ -1,0 +1,85 @@
+"""The pace of a stream under one cap or two, on a clock that only the waiting moves."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter.aws.limits import KIB, Bandwidth
+from adapter.net.paced_writer import Pacer
+from adapter.net.token_bucket import REFILL_INTERVAL, TokenBucket
+
+CAP = Bandwidth(burst=64 * KIB, rate=32 * KIB)
+TICK = 4 * KIB
+
+
+class Clock:
+    """Time that passes while somebody sleeps and not otherwise. ``late`` is how much every timer oversleeps."""
+
+    def __init__(self, late: float = 0.0) -> None:
+        self.now = 100.0
+        self.late = late
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds + self.late
+
+
+async def grants(pacer: Pacer, clock: Clock, total: int) -> list[tuple[float, int]]:
+    """When how much of ``total`` was granted."""
+    given = []
+    while total:
+        granted = await pacer.grant(total)
+        assert 1 <= granted <= total
+        given.append((round(clock.now - 100.0, 6), granted))
+        total -= granted
+    return given
+
+
+async def test_without_a_cap_everything_is_granted_at_once() -> None:
+    clock = Clock()
+    pacer = Pacer(None, clock, clock.sleep)
+    assert await pacer.grant(10**9) == 10**9
+    assert pacer.held_seconds == 0.0
+
+
+async def test_the_burst_goes_at_once_and_the_rest_tick_by_tick() -> None:
+    clock = Clock()
+    pacer = Pacer(CAP, clock, clock.sleep)
+    assert await grants(pacer, clock, CAP.burst + 2 * TICK + 1) == [
+        (0.0, CAP.burst),
+        (REFILL_INTERVAL, TICK),
+        (2 * REFILL_INTERVAL, TICK),
+        (3 * REFILL_INTERVAL, 1),
+    ]
+    assert pacer.held_seconds == pytest.approx(3 * REFILL_INTERVAL)
+
+
+async def test_late_timers_do_not_slow_a_stream_down() -> None:
+    clock = Clock(late=0.01)
+    pacer = Pacer(CAP, clock, clock.sleep)
+    given = await grants(pacer, clock, CAP.burst + 100 * TICK)
+    assert given[-1][0] == pytest.approx(100 * REFILL_INTERVAL + 0.01)
+
+
+async def test_the_tighter_of_two_caps_holds_and_the_other_loses_no_tokens() -> None:
+    clock = Clock()
+    shared = TokenBucket(Bandwidth(burst=32 * KIB, rate=256 * KIB))
+    pacer = Pacer(CAP, clock, clock.sleep, shared=shared)
+    given = await grants(pacer, clock, CAP.burst)
+    # 32 KiB at once and 32 KiB with the next refill of the shared bucket: the stream's own burst is still there.
+    assert given == [(0.0, 32 * KIB), (REFILL_INTERVAL, 32 * KIB)]
+
+
+async def test_streams_share_what_all_of_them_may_have() -> None:
+    clock = Clock()
+    shared = TokenBucket(Bandwidth(burst=32 * KIB, rate=32 * KIB))
+    pacers = [Pacer(None, clock, clock.sleep, shared=shared) for _ in range(3)]
+    total = 0
+    for _ in range(20):
+        for pacer in pacers:
+            total += await pacer.grant(1000)
+    ticks = round((clock.now - 100.0) / REFILL_INTERVAL)
+    assert 32 * KIB + (ticks - 1) * TICK < total <= 32 * KIB + ticks * TICK

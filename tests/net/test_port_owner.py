@@ -1,0 +1,64 @@
+"""Who listens on a port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from adapter.app.command import app_port_mistake
+from adapter.net.port_owner import listening_process, port_owner
+from tests.unused_port import unused_port
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_listener_is_named_with_its_pid_and_command(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        owner = port_owner(listener.getsockname()[1])
+
+    if sys.platform == "linux":
+        assert owner is not None
+        assert owner.startswith(f"pid {os.getpid()} (")
+    else:
+        assert owner is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="owners are found in /proc")
+def test_of_a_long_command_the_beginning_is_told() -> None:
+    code = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", code, "x" * 300], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        owner, found = port_owner(port), listening_process(port)
+        process.communicate("")
+    assert owner is not None
+    assert found is not None
+    assert owner.endswith("…)")
+    assert len(owner) < 100
+    assert found[0] == process.pid
+    assert found[1].endswith("x" * 300)
+
+
+def test_nobody_owns_a_free_port() -> None:
+    assert port_owner(unused_port()) is None
+
+
+def test_a_client_of_a_port_is_not_its_owner() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        assert port_owner(client.getsockname()[1]) is None
+
+
+def test_an_apps_port_may_not_be_somebody_elses() -> None:
+    assert app_port_mistake("127.0.0.1", unused_port()) is None
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        mistake = app_port_mistake("127.0.0.1", port)
+    assert mistake is not None
+    assert mistake.startswith(f"127.0.0.1:{port}: is taken by pid {os.getpid()} (")
+    assert mistake.endswith("so CMD cannot listen there; {port} in CMD is a free port")

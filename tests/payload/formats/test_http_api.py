@@ -1,0 +1,144 @@
+"""API Gateway HTTP API and function URLs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from adapter.errors import InvalidEvent, InvalidFunctionResponse
+from adapter.payload.body import BodyRules
+from adapter.payload.formats.registry import FORMATS
+from adapter.payload.messages import Arrival, Request, ResponseHead
+
+CODEC = FORMATS["http-api"]
+ARRIVAL = Arrival(
+    request_id="r-1",
+    time_ms=1584039838390,
+    source_ip="203.0.113.7",
+    domain_name="abc.lambda-url.eu-west-1.on.aws",
+    account_id="anonymous",
+    api_id="abc",
+)
+
+
+def event(**changes: Any) -> dict[str, Any]:
+    return {"version": "2.0", "requestContext": {"http": {"method": "GET"}}} | changes
+
+
+@pytest.mark.parametrize(
+    ("headers", "cookies", "expected"),
+    [
+        pytest.param({"cookie": "a=1; b=2"}, ["a=1", "b=2"], "a=1; b=2", id="same-in-both"),
+        pytest.param({}, ["a=1", "b=2"], "a=1; b=2", id="list-only"),
+        pytest.param({"Cookie": "a=1;b=2"}, [], "a=1;b=2", id="header-only"),
+        pytest.param({"COOKIE": "c=3; a=1"}, ["a=1", "b=2"], "a=1; b=2; c=3", id="some-in-each"),
+        pytest.param({"cookie": "a=1; b=2"}, ["a=1; b=2"], "a=1; b=2", id="two-in-one-entry"),
+    ],
+)
+def test_cookies_are_merged_into_one_header(headers: dict[str, str], cookies: list[str], expected: str) -> None:
+    request = CODEC.decode_request(event(headers={"a": "b"} | headers, cookies=cookies))
+    found = [value for name, value in request.headers if name.lower() == "cookie"]
+    assert found == [expected]
+    assert ("a", "b") in request.headers
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"cookies": "a=1"}, "cookies are of type str", id="cookies-are-text"),
+        pytest.param({"cookies": [1]}, "a header value is of type int", id="cookie-is-a-number"),
+        pytest.param({"cookies": ["a\n"]}, "control character", id="cookie-with-line-break"),
+        pytest.param({"rawPath": 1}, "path is of type int", id="path"),
+        pytest.param({"requestContext": {"http": {}}}, "method is None", id="no-method"),
+        pytest.param({"body": "*", "isBase64Encoded": True}, "not base64", id="body"),
+    ],
+)
+def test_an_event_with_a_broken_part_is_invalid(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidEvent, match=reason):
+        CODEC.decode_request(event(**changes))
+
+
+def test_the_event_has_awss_shape_field_by_field() -> None:
+    headers = [("Host", "h"), ("User-Agent", "curl"), ("X-A", "1"), ("x-a", "2"), ("Cookie", "a=1; b=2")]
+    headers.append(("Content-Type", "text/plain"))
+    request = Request(method="POST", target="/a%20b?p=1&p=%C3%A9&q", headers=headers, body=b"text")
+    assert CODEC.encode_event(request, ARRIVAL) == {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/a%20b",
+        "rawQueryString": "p=1&p=%C3%A9&q",
+        "cookies": ["a=1", "b=2"],
+        "headers": {
+            "host": "h",
+            "user-agent": "curl",
+            "x-a": "1,2",
+            "content-type": "text/plain",
+            "cookie": "a=1; b=2",
+        },
+        "queryStringParameters": {"p": "1,é", "q": ""},
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "abc",
+            "domainName": "abc.lambda-url.eu-west-1.on.aws",
+            "domainPrefix": "abc",
+            "http": {
+                "method": "POST",
+                "path": "/a%20b",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "curl",
+            },
+            "requestId": "r-1",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "12/Mar/2020:19:03:58 +0000",
+            "timeEpoch": 1584039838390,
+        },
+        "body": "text",
+        "isBase64Encoded": False,
+    }
+
+
+def test_fields_with_nothing_in_them_are_absent() -> None:
+    built = CODEC.encode_event(Request(method="GET", target="/", headers=[]), ARRIVAL)
+    assert not {"cookies", "queryStringParameters", "body"} & built.keys()
+
+
+def test_a_response_joins_headers_and_lists_cookies() -> None:
+    headers = [("Vary", "a"), ("Set-Cookie", "x=1"), ("vary", "b"), ("Set-Cookie", "y=2")]
+    payload = CODEC.encode_response(ResponseHead(status=200, headers=headers), b"hi", BodyRules())
+    assert json.loads(b"".join(payload)) == {
+        "statusCode": 200,
+        "headers": {"vary": "a, b"},
+        "cookies": ["x=1", "y=2"],
+        "body": "hi",
+        "isBase64Encoded": False,
+    }
+
+
+@pytest.mark.parametrize("payload", [b'"text"', b'{"message": 1}', b"[1, 2]", b"null", b"7"])
+def test_json_without_a_status_code_is_the_body_of_a_200(payload: bytes) -> None:
+    head, body = CODEC.decode_response(payload)
+    assert (head.status, head.headers, body) == (200, [("content-type", "application/json")], payload)
+
+
+def test_a_response_may_use_every_map() -> None:
+    payload = b'{"statusCode":"404","headers":{"a":true},"multiValueHeaders":{"b":["1","2"]},"cookies":["c=1"]}'
+    head, body = CODEC.decode_response(payload)
+    assert (head.status, body) == (404, b"")
+    assert head.headers == [("b", "1"), ("b", "2"), ("a", "true"), ("set-cookie", "c=1")]
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        pytest.param(b"oops", "not JSON", id="not-json"),
+        pytest.param(b'{"statusCode":200,"body":{}}', "body is of type dict", id="body-is-an-object"),
+        pytest.param(b'{"statusCode":200,"body":"*","isBase64Encoded":true}', "not base64", id="base64"),
+    ],
+)
+def test_a_malformed_response_is_refused(payload: bytes, reason: str) -> None:
+    with pytest.raises(InvalidFunctionResponse, match=reason):
+        CODEC.decode_response(payload)

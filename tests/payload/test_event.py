@@ -1,0 +1,212 @@
+"""Reading an event's JSON: no key comes twice unseen, and a large body changes nothing but the way it is read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.errors import InvalidEvent
+from adapter.payload.event import read_event
+from adapter.payload.formats.registry import PASS_THROUGH
+from tests.events import http_api
+
+
+def body_of(raw: bytes | bytearray) -> bytes | bytearray:
+    codec, event = read_event(raw)
+    assert codec.name == "http-api"
+    return codec.decode_request(event).body
+
+
+def _with(members: bytes) -> bytes:
+    return orjson.dumps(http_api())[:-1] + b"," + members + b"}"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(_with(b'"body":"1","body":"2"'), id="at-the-top"),
+        pytest.param(orjson.dumps(http_api()).replace(b'"host":', b'"host":"other", "host":'), id="in-the-headers"),
+        pytest.param(orjson.dumps(http_api()).replace(b'"stage":', b'"\\u0073tage":1,"stage":'), id="escaped"),
+        pytest.param(_with(b'"n":1,"n" :2'), id="space-before-a-colon"),
+        pytest.param(_with(b'"n":1,"n"\t:2'), id="tab-before-a-colon"),
+        pytest.param(_with(b'"n":1,"n"\r\n:2'), id="line-end-before-a-colon"),
+        pytest.param(_with(b'"o":[{"n":{"n":1,"m":2,"m":3}}]'), id="within-other-values"),
+        pytest.param(_with(b'"n\\\\":1,"m\\\\" :2,"m":1,"m":2'), id="beside-a-key-that-ends-with-a-backslash"),
+    ],
+)
+def test_an_http_event_in_which_a_key_comes_twice_is_invalid(raw: bytes) -> None:
+    with pytest.raises(InvalidEvent, match=r"the event has the key '\w+' twice in one object"):
+        body_of(raw)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param(b'"n": 1, "m": {"n": [{"n": "n"}]}', id="one-key-in-several-objects"),
+        pytest.param(b'"n" : 1, "m"\n:2', id="white-space-before-colons"),
+        pytest.param(b'"n": ":1", "m": "\\":2", "o": " :3"', id="colons-in-strings"),
+        pytest.param(b'"n\\\\": 1, "m\\"": "a&b"', id="keys-with-escapes"),
+        pytest.param(b'"q": "a=1\\u0026b=2"', id="escaped-without-need"),
+    ],
+)
+def test_an_http_event_of_another_style_in_which_no_key_comes_twice_is_read(members: bytes) -> None:
+    _, event = read_event(_with(members))
+    assert event == json.loads(_with(members))
+
+
+# What a JSON text is made of that somebody hides a key in, or what looks like a key.
+FRAGMENTS = st.lists(
+    st.sampled_from(
+        [
+            *("x", "body", ",", ":", "{", "}", '"', '\\"', "\\\\", "\\n", "\\u0022", "é", " ", "\t"),
+            *('","body":"', '","n":"', '"body":""', '","x\\"body":"', '"},"o":{"body":"'),
+        ]
+    ),
+    max_size=6,
+).map("".join)
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def judged(raw: bytes) -> bytes | None:
+    """The body by the standard library alone; None where the event is no good."""
+    try:
+        event = json.loads(raw, object_pairs_hook=unique_keys)
+        if event.get("isBase64Encoded"):
+            return base64.b64decode(event["body"], validate=True)
+    except (ValueError, AssertionError):
+        return None
+    return event["body"].encode() if isinstance(event.get("body"), str) else None
+
+
+@pytest.mark.parametrize("padding", [0, 70_000], ids=["small", "large"])
+@pytest.mark.parametrize("is_base64", ["false", "true"])
+@given(before=FRAGMENTS, body=FRAGMENTS, after=FRAGMENTS)
+def test_no_key_that_comes_twice_hides_in_an_event(
+    padding: int, is_base64: str, before: str, body: str, after: str
+) -> None:
+    members = f'"n":"{before}","o":{{"body":""}},"body":"{"a" * padding}{body}","z":"{after}"'
+    members += f',"isBase64Encoded":{is_base64}}}'
+    raw = orjson.dumps(http_api())[:-1] + b"," + members.encode()
+    try:
+        read = body_of(raw)
+    except InvalidEvent:
+        assert judged(raw) is None
+    else:
+        assert read == judged(raw)
+
+
+LARGE = "a" * 70_000
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        pytest.param(f'"body":"{LARGE}","body":"{LARGE}"', id="two-large-bodies"),
+        pytest.param(f'"body":"{LARGE}","body":""', id="then-an-empty-one"),
+        pytest.param(f'"body":"","body":"{LARGE}"', id="after-an-empty-one"),
+        pytest.param(f'"o":{{"body":"{LARGE}","body":""}}', id="within-another-object"),
+        pytest.param(f'"n":"{LARGE}","n":"","body":""', id="another-large-value"),
+        pytest.param(f'"x\\"body":"{LARGE}","x\\"body":"","body":""', id="a-key-that-ends-like-body"),
+    ],
+)
+@pytest.mark.parametrize("flag", [True, False], ids=["base64", "text"])
+def test_a_key_that_comes_twice_in_a_large_event_is_found(member: str, flag: bool) -> None:
+    raw = orjson.dumps(http_api(isBase64Encoded=flag))[:-1] + b"," + member.encode() + b"}"
+    with pytest.raises(InvalidEvent, match="twice in one object"):
+        body_of(raw)
+
+
+@pytest.mark.parametrize(
+    "body", [LARGE, LARGE + '"', LARGE + "\\", "é" + LARGE], ids=["plain", "quote", "slash", "utf-8"]
+)
+@pytest.mark.parametrize("indent", [None, 1], ids=["compact", "indented"])
+def test_a_large_body_comes_through_in_any_style(body: str, indent: int | None) -> None:
+    assert body_of(json.dumps(http_api(body=body), indent=indent).encode()) == body.encode()
+    assert body_of(orjson.dumps(http_api(body=body))) == body.encode()
+
+
+def test_an_http_event_that_is_nested_too_deep_is_invalid() -> None:
+    deep = orjson.dumps(http_api())[:-1] + b',"ignored":' + b"[" * 500 + b"]" * 500 + b"}"
+    with pytest.raises(InvalidEvent, match="nested too deep"):
+        body_of(deep)
+
+
+def test_an_http_event_may_be_written_in_any_style() -> None:
+    event = http_api(numbers=[1e999, 2**70], body="é")
+    assert body_of(json.dumps(event, indent=1).replace("Infinity", "1").encode()) == "é".encode()
+
+
+LARGE_BINARY = bytes(range(256)) * 300
+LARGE_BASE64 = base64.b64encode(LARGE_BINARY).decode()
+
+
+@pytest.mark.parametrize("indent", [None, 1], ids=["compact", "indented"])
+@pytest.mark.parametrize("escaped", [False, True], ids=["plain", "escaped-slashes"])
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_a_large_base64_body_comes_through_in_any_style(
+    kind: type[bytes | bytearray], escaped: bool, indent: int | None
+) -> None:
+    separators = None if indent else (",", ":")
+    raw = json.dumps(http_api(body=LARGE_BASE64, isBase64Encoded=True), indent=indent, separators=separators)
+    assert body_of(kind(raw.replace("/", "\\/" if escaped else "/").encode())) == LARGE_BINARY
+
+
+def test_a_large_base64_body_is_read_where_it_was_received() -> None:
+    raw = bytearray(orjson.dumps(http_api(body=LARGE_BASE64, isBase64Encoded=True)))
+    _, event = read_event(raw)
+    assert event["body"].obj is raw
+    assert event | {"body": LARGE_BASE64} == orjson.loads(raw)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"o": {"body": LARGE_BASE64}, "body": "AAAA"}, id="another-body-is-large"),
+        pytest.param({"o": {"body": LARGE_BASE64}, "body": "(left out)"}, id="another-body-and-the-mark"),
+        pytest.param({"body": LARGE_BASE64 + "!"}, id="not-base64"),
+        pytest.param({"body": "A" + LARGE_BASE64}, id="not-whole"),
+    ],
+)
+def test_a_large_event_is_decoded_by_its_own_body_alone(changes: dict[str, Any]) -> None:
+    raw = orjson.dumps(http_api(isBase64Encoded=True, **changes))
+    if (expected := judged(raw)) is not None:
+        assert body_of(raw) == expected
+    else:
+        with pytest.raises(InvalidEvent, match="not base64"):
+            body_of(raw)
+
+
+@pytest.mark.parametrize("size", [1, 100_000], ids=["small", "large"])
+def test_the_flag_of_the_events_own_format_decides(size: int) -> None:
+    event = {"raw_path": "/x", "method": "POST", "headers": {}, "body": "AAAA" * size}
+    as_text = orjson.dumps(event | {"is_base64_encoded": False, "isBase64Encoded": True})
+    as_base64 = orjson.dumps(event | {"is_base64_encoded": True, "isBase64Encoded": False})
+    for raw, expected in ((as_text, b"AAAA" * size), (as_base64, bytes(3 * size))):
+        codec, read = read_event(raw)
+        assert codec.name == "lattice-v1"
+        assert codec.decode_request(read).body == expected
+
+
+def test_a_large_event_that_is_not_http_keeps_its_text() -> None:
+    codec, event = read_event(orjson.dumps({"body": LARGE_BASE64, "isBase64Encoded": True}))
+    assert codec is PASS_THROUGH
+    assert event["body"] == LARGE_BASE64
+
+
+@pytest.mark.parametrize(
+    "body", [[LARGE_BASE64], None, 1, {"body": LARGE_BASE64}], ids=["list", "null", "number", "object"]
+)
+def test_a_large_event_whose_body_is_no_text_is_read_as_any_other(body: Any) -> None:
+    raw = orjson.dumps(http_api(padding=LARGE, body=body, isBase64Encoded=True))
+    _, event = read_event(raw)
+    assert event == orjson.loads(raw)
