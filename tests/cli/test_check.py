@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from adapter.cli.check import Report, examine
-from adapter.cli.command_line import check
+from adapter.cli import check
 from tests.scripted_app import PATIENCE, ScriptedApp, response
 from tests.unused_port import unused_port
 
