@@ -124,8 +124,8 @@ def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) 
     """Show every mistake on stderr and, where there is a Runtime API, as the reason why init failed; the exit code."""
     from adapter.errors import RuntimeApiError
     from adapter.logs import write_stderr
+    from adapter.net.address import Address
     from adapter.runtime.api_client import RuntimeApiClient
-    from adapter.runtime.connection import Address
 
     for line in error.mistakes if isinstance(error, ConfigurationError) else [str(error)]:
         write_stderr(f"adapter: {line}\n".encode())

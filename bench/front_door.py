@@ -29,7 +29,8 @@ from adapter.emulator.front_doors.settings import UrlSettings
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.service.listening import serving
-from adapter.net.server import Exchange, listen
+from adapter.net.address import listen
+from adapter.net.server import Exchange
 
 BODY = b"x" * 1000
 PAYLOAD = b'{"statusCode":200,"headers":{"content-type":"text/plain"},"body":"' + BODY + b'"}'

@@ -6,7 +6,8 @@ import os
 import socket
 from os.path import exists, isdir, isfile, join
 
-from adapter.config.ports import PLACEHOLDER, address_text
+from adapter.config.ports import PLACEHOLDER
+from adapter.net.address import Address
 from adapter.net.port_owner import port_owner
 
 TYPE_CHECKING = False
@@ -71,5 +72,5 @@ def app_port_mistake(host: str, port: int) -> str | None:
         socket.create_connection((host, port), _PATIENCE).close()
     except OSError:
         return None
-    taken = f"{address_text(host, port)}: is taken by {port_owner(port) or 'another process'}"
+    taken = f"{Address(host=host, port=port)}: is taken by {port_owner(port) or 'another process'}"
     return f"{taken}, so CMD cannot listen there; {PLACEHOLDER} in CMD is a free port"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import socket
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,12 @@ from adapter.config.ports import (
     placeholder_warnings,
     resolve_app_port,
     resolve_listen,
-    split_address,
 )
 from adapter.errors import AppNotReady, ConfigurationError
+from adapter.net.address import Address, listen
 from adapter.net.port_owner import port_owner
 from adapter.runtime.app_client import Readiness
-from adapter.runtime.connection import Address
+from adapter.runtime.connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -159,13 +158,12 @@ def _look_around(report: Report, config: Config, command: list[str]) -> dict[str
         report.summary = f"On Lambda: invocations from {config.runtime_api}, to the app on {app_text}, as {mode}."
     else:
         mode = config.invoke_mode or "response_stream"
-        host, listen_port = resolve_listen(config, port)
-        listen = str(Address(host=host, port=listen_port))
-        source = "PORT" if config.listen is None and listen_port == config.container_port else config.sources["listen"]
-        derived["listen"] = (listen, source)
+        listen = resolve_listen(config, port)
+        source = "PORT" if config.listen is None and listen.port == config.container_port else config.sources["listen"]
+        derived["listen"] = (str(listen), source)
         derived["stream_limit"] = (config.texts.get("stream_limit", "none"), config.sources["stream_limit"])
         report.summary = f"Plain HTTP on {listen}, to the app on {app_text}, as {mode}."
-        report.problems += _taken_ports(config, (host, listen_port))
+        report.problems += _taken_ports(config, listen)
     derived["invoke_mode"] = (mode, config.sources["invoke_mode"])
     if not is_any_port:
         _look_at_app(report, config, app, has_command=bool(command))
@@ -182,26 +180,26 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
     return str(port), config.sources["app_port"]
 
 
-def _taken_ports(config: Config, listen: tuple[str, int]) -> Iterator[str]:
+def _taken_ports(config: Config, address: Address) -> Iterator[str]:
     """The addresses to listen on that cannot be had at the moment, and why."""
-    addresses = {"listen": listen}
+    addresses = {"listen": address}
     if config.admin is not None:
-        addresses["admin"] = split_address(config.admin)
-    for name, (host, port) in addresses.items():
+        addresses["admin"] = config.admin
+    for name, wanted in addresses.items():
         flag = Config.options[name].flag
         try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            socket.create_server((host, port), family=family).close()
+            listen(wanted.host, wanted.port).close()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                yield f"{flag}: port {port} is taken by {port_owner(port) or 'another process'}; free it or use another"
+                owner = port_owner(wanted.port) or "another process"
+                yield f"{flag}: port {wanted.port} is taken by {owner}; free it or use another"
             else:
-                yield f"{flag}: {host}:{port} cannot be listened on: {error.strerror}"
+                yield f"{flag}: {wanted} cannot be listened on: {error.strerror}"
 
 
 def _look_at_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:
     try:
-        app.connect(PROBE_SECONDS).close()
+        connect(app, PROBE_SECONDS).close()
     except OSError:
         report.app = f"Nothing listens on {app} yet{', where CMD must' if has_command else ''}."
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic
 
 from adapter.config.load import environment, load
-from adapter.config.ports import resolve_listen, split_address
+from adapter.config.ports import resolve_listen
 from adapter.errors import AdapterError, AppTimeout, ConfigurationError, InvocationError
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adapter.config.load import Config
-    from adapter.runtime.connection import Address
+    from adapter.net.address import Address
 
 HEALTHY = 0
 # Docker knows no other code: 2 is reserved, so a mistake in the settings is 1 as well.
@@ -26,8 +26,6 @@ UNHEALTHY = 1
 TIMEOUT = 3.0
 # How much of the reason that /readyz gives is shown, in bytes.
 _REASON_SIZE = 500
-# What reaches a listener on all addresses from this machine.
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def run(flags: Mapping[str, str] | None = None) -> int:
@@ -46,13 +44,13 @@ def find_problem(environ: Mapping[str, str], flags: Mapping[str, str] | None = N
     try:
         config = load(environ, flags)
         if config.admin is not None:
-            return _ask_ready(_address(*split_address(config.admin), of="ADAPTER_ADMIN"))
-        return _connect(_address(*_listen_address(config), of="ADAPTER_LISTEN"))
+            return _ask_ready(_known(config.admin, "ADAPTER_ADMIN"))
+        return _connect(_known(_listen_address(config), "ADAPTER_LISTEN"))
     except AdapterError as error:
         return str(error)
 
 
-def _listen_address(config: Config) -> tuple[str, int]:
+def _listen_address(config: Config) -> Address:
     """Where the proxy listens. Raises ConfigurationError where only its CMD would tell."""
     if config.listen is None and config.container_port is not None and config.app_port is None:
         raise ConfigurationError(
@@ -62,17 +60,18 @@ def _listen_address(config: Config) -> tuple[str, int]:
     return resolve_listen(config, config.app_port or 0)
 
 
-def _address(host: str, port: int, *, of: str) -> Address:
-    from adapter.runtime.connection import Address
-
-    if port == 0:
-        raise ConfigurationError([f"{of}: port 0 is any free port, which nobody else can know; set one"])
-    return Address(host=_LOOPBACK.get(host, host), port=port)
+def _known(address: Address, variable: str) -> Address:
+    """Return ``address`` as clients on this machine use it. Raises ConfigurationError for port 0."""
+    if address.port == 0:
+        raise ConfigurationError([f"{variable}: port 0 is any free port, which nobody else can know; set one"])
+    return address.local
 
 
 def _connect(address: Address) -> str | None:
+    from adapter.runtime.connection import connect
+
     try:
-        address.connect(TIMEOUT).close()
+        connect(address, TIMEOUT).close()
     except OSError as error:
         return f"nothing answers on {address} ({error})"
     return None

@@ -13,6 +13,7 @@ from adapter.aws.limits import (
     STREAM_LIMIT_UNTIL_2025,
     Bandwidth,
 )
+from adapter.net.address import Address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,16 +135,16 @@ def host(value: str) -> str:
     return value
 
 
-def host_and_port(value: str) -> str:
-    """``HOST:PORT`` as Lambda writes it in AWS_LAMBDA_RUNTIME_API."""
-    name, colon, number = value.rpartition(":")
+def host_and_port(value: str) -> Address:
+    """Return the address for ``HOST:PORT``, as Lambda writes it in AWS_LAMBDA_RUNTIME_API."""
+    name, _, number = value.rpartition(":")
     try:
         port(number)
-        if not (name and colon) or "/" in name:
+        if not name or "/" in name:
             raise ValueError
     except ValueError:
         raise ValueError("is not HOST:PORT, for example 127.0.0.1:9001") from None
-    return value
+    return Address.parse(value)
 
 
 def listen_port(value: str) -> int:
@@ -156,15 +157,15 @@ def listen_port(value: str) -> int:
         raise ValueError(f"{error}, or 0 for any free one") from None
 
 
-def listen_address(value: str) -> str:
-    """``HOST:PORT`` to listen on, or ``PORT`` alone for all addresses; port 0 lets the system choose a free one."""
+def listen_address(value: str) -> Address:
+    """Return the address for ``HOST:PORT``, or for ``PORT`` alone: all addresses. Port 0 is any free one."""
     name, _, number = value.rpartition(":")
     try:
         listen_port(number)
         host(name.strip("[]"))
     except ValueError:
         raise ValueError("is not an address to listen on, for example 127.0.0.1:9000 or 0.0.0.0:8080") from None
-    return f"{name or '0.0.0.0'}:{number}"
+    return Address.parse(f"{name or '0.0.0.0'}:{number}")
 
 
 def networks(value: str) -> tuple[str, ...]:

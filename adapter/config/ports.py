@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapter.errors import ConfigurationError
+from adapter.net.address import Address, free_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ DEFAULT_APP_PORT = 8080
 # After how many seconds of waiting for the app a line says so: apps start in less, and Lambda's init has ten.
 WARN_AFTER = 4.0
 # Where the proxy listens when nobody says: only this machine is served by accident.
-DEFAULT_LISTEN = ("127.0.0.1", 9000)
+DEFAULT_LISTEN = Address(host="127.0.0.1", port=9000)
 
 
 def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]]:
@@ -31,7 +32,7 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
     if config.app_port is not None:
         port = config.app_port
     elif has_placeholder(command):
-        port = _free_port(config.app_host)
+        port = free_port(config.app_host)
     else:
         port = config.container_port or DEFAULT_APP_PORT
     return port, [argument.replace(PLACEHOLDER, str(port)) for argument in command]
@@ -92,62 +93,20 @@ def unhealthy_text(path: str, status: int) -> str:
     return f"{ANSWERED}{path} answered {status}"
 
 
-def resolve_listen(config: Config, app_port: int) -> tuple[str, int]:
-    """Where the proxy listens: the option, else PORT on all addresses where that is not the app's, else 127.0.0.1:9000.
+def resolve_listen(config: Config, app_port: int) -> Address:
+    """Return the address that the proxy listens on.
 
-    PORT is how Cloud Run, Knative and their like say where requests will come. Raises ConfigurationError where the
-    proxy would listen where the app does.
+    It is the option's; else PORT on all addresses, if that is not the app's port; else 127.0.0.1:9000. Cloud Run,
+    Knative and others say with PORT where requests will arrive. Raises ConfigurationError if the proxy would listen on
+    the port of the app or of the admin listener.
     """
-    source = config.sources["listen"]
-    if config.listen is not None:
-        host, port = split_address(config.listen)
-    elif config.container_port is not None and config.container_port != app_port:
-        source, host, port = "PORT", "0.0.0.0", config.container_port
-    else:
-        source, (host, port) = "--listen", DEFAULT_LISTEN
-    for name, taken in (("the app", None if config.app_socket else app_port), ("--admin", _port_of(config.admin))):
-        if port and port == taken:
-            raise ConfigurationError(
-                [f"{source}: {host}:{port} is the port of {name}, too; give the two different ports"]
-            )
-    return host, port
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """``HOST:PORT`` in its parts; brackets around an IPv6 address go."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def address_text(host: str, port: int) -> str:
-    """``HOST:PORT``, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def next_free_port(host: str, after: int, given: frozenset[int]) -> int:
-    """The first port above ``after`` that can be had on ``host`` and is not ``given``; 0, for any, if there is none."""
-    return next((port for port in range(after + 1, 65536) if port not in given and _is_free(host, port)), 0)
-
-
-def _is_free(host: str, port: int) -> bool:
-    import socket  # only a mistake needs it
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError:
-        return False
-    return True
-
-
-def _port_of(address: str | None) -> int | None:
-    return None if address is None else split_address(address)[1]
-
-
-def _free_port(host: str) -> int:
-    import socket  # only where a free port is wanted: it takes as long as the rest of the start
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    source, address = config.sources["listen"], config.listen
+    if address is None and config.container_port is not None and config.container_port != app_port:
+        source, address = "PORT", Address(host="0.0.0.0", port=config.container_port)
+    elif address is None:
+        source, address = "--listen", DEFAULT_LISTEN
+    admin_port = None if config.admin is None else config.admin.port
+    for name, taken in (("the app", None if config.app_socket else app_port), ("--admin", admin_port)):
+        if address.port and address.port == taken:
+            raise ConfigurationError([f"{source}: {address} is the port of {name}, too; give the two different ports"])
+    return address

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 from adapter.app.process import ENDING, PASSED_ON, hold_signals, kill_children, release_signals
 from adapter.aws.sizes import size_text
 from adapter.config.parsers import NO_LIMIT
-from adapter.config.ports import address_text, next_free_port, split_address
 from adapter.errors import ConfigurationError
+from adapter.net.address import Address, address_of, listen, next_free_port
 from adapter.net.fd_limits import connection_cap, raise_limit
 from adapter.net.port_owner import port_owner
-from adapter.net.server import HttpServer, Limits, listen
+from adapter.net.server import HttpServer, Limits
 from adapter.proxy.admin import Admin
 from adapter.proxy.app_supervisor import APP_GRACE, AppSupervisor
 from adapter.proxy.metrics import METRICS_NEED, Metrics
@@ -52,7 +52,7 @@ class Proxy:
         self,
         config: Config,
         *,
-        listen: tuple[str, int],
+        listen: Address,
         port: int,
         process: AppProcess | None,
         start: Callable[[], AppProcess],
@@ -101,10 +101,10 @@ class Proxy:
             ending = _Ending()
             ending.take_signals(supervisor)
             try:
-                self._announce(listener, str(self._upstream))
+                self._announce(listener, str(self._upstream.address))
                 if admin_listener is not None:
                     hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"
-                    self._log.info(f"/healthz, /readyz and /metrics on {_url(admin_listener)}{hint}")
+                    self._log.info(f"/healthz, /readyz and /metrics on {address_of(admin_listener).url}{hint}")
                 keeping = group.create_task(supervisor.keep())
                 await server.start(listener)
                 if admin_listener is not None:
@@ -165,21 +165,19 @@ class Proxy:
         """The sockets for requests and for the admin, if that is wanted. Raises ConfigurationError with every clash."""
         wanted = {"listen": self._listen}
         if self._config.admin is not None:
-            wanted["admin"] = split_address(self._config.admin)
+            wanted["admin"] = self._config.admin
         opened: dict[str, socket] = {}
         mistakes: list[str] = []
-        given = {port for _, port in wanted.values()} | {self._port}
-        for option, (host, port) in wanted.items():
+        given = {address.port for address in wanted.values()} | {self._port}
+        for option, address in wanted.items():
             try:
-                opened[option] = listen(host, port)
+                opened[option] = listen(address.host, address.port)
             except OSError as error:
                 flag = str(self._config.options[option].flag)
-                reason, other = _hint(error, host, port, frozenset(given))
-                given.add(other[1])
-                example = f"{flag} {address_text(*other)}"
-                mistakes.append(
-                    f"{flag}: {address_text(host, port)} {reason}; give another address, for example {example}"
-                )
+                reason, other = _hint(error, address, frozenset(given))
+                given.add(other.port)
+                example = f"{flag} {other}"
+                mistakes.append(f"{flag}: {address} {reason}; give another address, for example {example}")
         if mistakes:
             for listener in opened.values():
                 listener.close()
@@ -199,22 +197,18 @@ class Proxy:
                 )
             bound = "" if limit == NO_LIMIT else f", at most {size_text(limit)} (--stream-limit)"
             mode = f"responses are streamed, {cap}{bound}"
-        everywhere = " (all addresses of this machine)" if self._listen[0] in ("0.0.0.0", "::") else ""
-        self._log.info(f"proxy on {_url(listener)}{everywhere} to the app at {upstream}: {mode}")
+        everywhere = " (all addresses of this machine)" if self._listen.is_everywhere else ""
+        self._log.info(f"proxy on {address_of(listener).url}{everywhere} to the app at {upstream}: {mode}")
 
 
-def _hint(error: OSError, host: str, port: int, given: frozenset[int]) -> tuple[str, tuple[str, int]]:
-    """Why the address cannot be had, and another one that can."""
+def _hint(error: OSError, address: Address, given: frozenset[int]) -> tuple[str, Address]:
+    """Return why ``address`` cannot be listened on, and another one that can."""
     if error.errno != errno.EADDRINUSE:
         # asyncio and socket repeat the address in the error's own text.
-        return f"cannot be listened on: {_os_reason(error)}", ("127.0.0.1", port)
-    owner = port_owner(port)
-    return f"is taken by {owner}" if owner else "is taken", (host, next_free_port(host, port, given))
-
-
-def _url(listener: socket) -> str:
-    host, port, *_ = listener.getsockname()
-    return f"http://{address_text(host, port)}"
+        return f"cannot be listened on: {_os_reason(error)}", Address(host="127.0.0.1", port=address.port)
+    owner = port_owner(address.port)
+    reason = f"is taken by {owner}" if owner else "is taken"
+    return reason, Address(host=address.host, port=next_free_port(address, given))
 
 
 def _os_reason(error: OSError) -> str:

@@ -41,7 +41,7 @@ class Readiness:
             async with asyncio.timeout(_PROBE_TIMEOUT):
                 return await self._probe()
         except TimeoutError:
-            return f"{self._upstream} did not answer within {_PROBE_TIMEOUT:g} s"
+            return f"{self._upstream.address} did not answer within {_PROBE_TIMEOUT:g} s"
         except AdapterError as error:
             return str(error)
 
@@ -60,11 +60,11 @@ class Readiness:
         seconds = _FIRST_PAUSE
         while (problem := await self.problem()) is not None:
             if give_up is not None and loop.time() + seconds >= give_up:
-                reason = unready_text(problem, self._upstream, has_command=self._has_command)
+                reason = unready_text(problem, self._upstream.address, has_command=self._has_command)
                 raise AppNotReady(f"the app was not ready after {limit:g} s: {reason}")
             if not warned and loop.time() - begun >= WARN_AFTER:
                 warned = True
-                warn(slow_start_line(WARN_AFTER, limit, problem, self._upstream, has_command=self._has_command))
+                warn(slow_start_line(WARN_AFTER, limit, problem, self._upstream.address, has_command=self._has_command))
             await pause(seconds)
             seconds = min(seconds * _PAUSE_GROWTH, _LAST_PAUSE)
 
@@ -74,7 +74,7 @@ class Readiness:
             if not self._speaks_http:
                 return None
             request = Request(method="GET", target=self._path, headers=[("connection", "close")])
-            connection.begin(request.method, encode_request_head(request, self._upstream.host_header))
+            connection.begin(request.method, encode_request_head(request, self._upstream.address.host_header))
             while (head := await connection.interim()).status < 200:
                 pass
             return None if head.status in self._healthy else unhealthy_text(self._path, head.status)

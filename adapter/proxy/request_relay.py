@@ -103,7 +103,7 @@ class RequestRelay:
         if not self._ready():
             raise AppNotServing("the app is not ready")
         request = forwarded_request(
-            exchange, self._rules, request_id=visit.request_id, default_host=self._upstream.host_header
+            exchange, self._rules, request_id=visit.request_id, default_host=self._upstream.address.host_header
         )
         connection = await self._upstream.connection()
         try:

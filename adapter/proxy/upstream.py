@@ -13,8 +13,8 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
-from adapter.config.ports import address_text
 from adapter.errors import AppUnreachable, InvalidAppResponse, TruncatedResponse
+from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
 from adapter.net.server.client_watch import unsent
 
@@ -34,21 +34,11 @@ class Upstream:
     """The app behind the Unix socket ``path``, or where that is None at ``port`` of ``config``'s host."""
 
     def __init__(self, config: Config, port: int, path: str | None) -> None:
-        self._host = config.app_host
-        self._port = port
-        self._socket = path
+        self.address = Address(host=config.app_host, port=port, path=path)
         self._idle_timeout = config.app_idle_timeout
         # The one used last is last.
         self._idle: deque[UpstreamConnection] = deque()
         self._sweep: asyncio.TimerHandle | None = None
-
-    def __str__(self) -> str:
-        return f"unix:{self._socket}" if self._socket is not None else address_text(self._host, self._port)
-
-    @property
-    def host_header(self) -> str:
-        """What a request that has no Host of its own names."""
-        return "localhost" if self._socket is not None else str(self)
 
     async def connection(self) -> UpstreamConnection:
         """A connection for one exchange; give it back with ``release``. Raises AppUnreachable."""
@@ -60,12 +50,12 @@ class Upstream:
             connection.close()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                if self._socket is not None:
-                    _, made = await loop.create_unix_connection(UpstreamConnection, self._socket)
+                if self.address.path is not None:
+                    _, made = await loop.create_unix_connection(UpstreamConnection, self.address.path)
                 else:
-                    _, made = await loop.create_connection(UpstreamConnection, self._host, self._port)
+                    _, made = await loop.create_connection(UpstreamConnection, self.address.host, self.address.port)
         except (OSError, TimeoutError) as error:
-            raise AppUnreachable(f"the app at {self} cannot be reached: {error}") from error
+            raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
         return made
 
     def release(self, connection: UpstreamConnection) -> None:

@@ -12,12 +12,13 @@ import pybase64
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
 from adapter.net.http1 import ResponseReader
 from adapter.payload.messages import Invocation
-from adapter.runtime.connection import Address, Connection
+from adapter.runtime.connection import Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from adapter.net.address import Address
     from adapter.payload.messages import ResponseHead
     from adapter.runtime.connection import Piece
 

@@ -17,9 +17,10 @@ from adapter.errors import (
     InvalidAppResponse,
     TruncatedResponse,
 )
+from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader, encode_request_head
 from adapter.payload.messages import Request
-from adapter.runtime.connection import Address, Connection
+from adapter.runtime.connection import Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from adapter.net.address import Address
+
     Piece = bytes | bytearray | memoryview
     # A socket's address: of a Unix socket the path.
     Place = tuple[object, ...] | str
@@ -36,7 +38,6 @@ _FIRST_RECEIVE_SIZE = 16 * 1024
 _MAX_PARTS = 64
 _DONTWAIT = _socket.MSG_DONTWAIT
 _ANSWERED = ~POLLOUT
-_LAST_PORT = 65535
 # How long connecting may take, in seconds: the peers are on this machine.
 CONNECT_TIMEOUT = 5.0
 
@@ -45,65 +46,6 @@ def _reach(connecting: _socket.socket, place: Place, timeout: float) -> None:
     connecting.settimeout(timeout)
     connecting.connect(place)
     connecting.settimeout(None)
-
-
-class Address:
-    """Where a server listens: ``host`` and ``port``, or a Unix socket's ``path``."""
-
-    __slots__ = ("host", "path", "port")
-
-    def __init__(self, *, host: str = "", port: int = 0, path: str | None = None) -> None:
-        self.host = host
-        self.port = port
-        self.path = path
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """The address that ``HOST:PORT`` names. Raises ValueError."""
-        host, _, port = text.rpartition(":")
-        number = int(port)
-        if not 0 <= number <= _LAST_PORT:
-            raise ValueError(f"{text!r} has no port from 0 to {_LAST_PORT}")
-        return cls(host=host.strip("[]"), port=number)
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def host_header(self) -> str:
-        """What a request to this address names as its Host."""
-        return "localhost" if self.path is not None else str(self)
-
-    def connect(self, timeout: float = CONNECT_TIMEOUT, reach: Reach = _reach) -> _socket.socket:
-        """A connected, blocking socket. ``reach`` is how to connect one within a time. Raises OSError."""
-        if self.path is not None:
-            return _connected(_socket.AF_UNIX, self.path, timeout, reach)
-        failure = OSError(f"{self.host!r} has no address")
-        for family, place in self._resolved():
-            try:
-                return _connected(family, place, timeout, reach)
-            except OSError as error:
-                failure = error
-        try:
-            raise failure
-        finally:
-            # Its traceback has this frame in it, which would keep it until the garbage is collected.
-            del failure
-
-    def _resolved(self) -> Iterable[tuple[int, tuple[object, ...]]]:
-        """The family and the socket address of each address that the host has. Raises OSError."""
-        # Nearly every host is 127.0.0.1, and an app that starts is tried a hundred times: nothing to look up.
-        if self.host.isascii() and self.host.replace(".", "").isdigit():
-            return [(_socket.AF_INET, (self.host, self.port))]
-        # A text would load the IDNA codec, which takes another 2 ms.
-        host = self.host.encode() if self.host.isascii() else self.host
-        try:
-            found = _socket.getaddrinfo(host, self.port, 0, _socket.SOCK_STREAM)
-        except UnicodeError as error:
-            raise OSError(f"{self.host!r} is not a host name") from error
-        return [(family, place) for family, _, _, _, place in found]
 
 
 class Connection:
@@ -126,7 +68,7 @@ class Connection:
         self._unsent: list[memoryview] = []
 
     def _connect(self, address: Address) -> _socket.socket:
-        return address.connect()
+        return connect(address)
 
     def fileno(self) -> int:
         """For poll()."""
@@ -284,6 +226,40 @@ class Connection:
         ready = self._poller.poll(timeout)
         self._poller.modify(self._socket, POLLIN)
         return ready[0][1] if ready else 0
+
+
+def connect(address: Address, timeout: float = CONNECT_TIMEOUT, reach: Reach = _reach) -> _socket.socket:
+    """Return a blocking socket that is connected to ``address``.
+
+    ``reach`` connects a socket within ``timeout`` seconds. Raises OSError.
+    """
+    if address.path is not None:
+        return _connected(_socket.AF_UNIX, address.path, timeout, reach)
+    failure = OSError(f"{address.host!r} has no address")
+    for family, place in _resolved(address):
+        try:
+            return _connected(family, place, timeout, reach)
+        except OSError as error:
+            failure = error
+    try:
+        raise failure
+    finally:
+        # The error's traceback refers to this frame, and the frame to the error: break the circle.
+        del failure
+
+
+def _resolved(address: Address) -> Iterable[tuple[int, tuple[object, ...]]]:
+    """Return the family and the socket address of each address of the host. Raises OSError."""
+    # Nearly every host is 127.0.0.1, and a starting app is probed a hundred times: skip the look-up.
+    if address.host.isascii() and address.host.replace(".", "").isdigit():
+        return [(_socket.AF_INET, (address.host, address.port))]
+    # A str would load the IDNA codec, which takes another 2 ms.
+    host = address.host.encode() if address.host.isascii() else address.host
+    try:
+        found = _socket.getaddrinfo(host, address.port, 0, _socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(f"{address.host!r} is not a host name") from error
+    return [(family, place) for family, _, _, _, place in found]
 
 
 def _connected(family: int, place: Place, timeout: float, reach: Reach) -> _socket.socket:

@@ -17,7 +17,7 @@ from adapter.errors import (
 )
 from adapter.runtime.api_client import RuntimeApiClient, register_extension
 from adapter.runtime.app_client import App, Readiness, call_hook
-from adapter.runtime.connection import Address, Connection
+from adapter.runtime.connection import Connection
 from adapter.runtime.invocation_relay import InvocationRelay
 from adapter.runtime.wakeup import Signals
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from adapter.app.process import AppProcess
     from adapter.config.load import Config
     from adapter.logs import Log
+    from adapter.net.address import Address
     from adapter.payload.messages import Invocation
 
 # After SIGTERM Lambda leaves the runtime about 300 ms of the 2 s of the shutdown phase, then it kills.
@@ -87,8 +88,7 @@ class Runtime:
 
     def _register(self) -> None:
         try:
-            address = Address.parse(str(self._config.runtime_api))
-            self._extension = register_extension(address, self._config.extension_name)
+            self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
             self._log.warning(f"not registered as an extension, so no SIGTERM will announce the end: {error}")
 
@@ -265,4 +265,9 @@ class Runtime:
 
 def _runtime_api_address(config: Config) -> Address:
     """Where invocations come from; a proxy of it does not count for registering as an extension."""
-    return Address.parse(str(config.runtime_api_proxy or config.runtime_api))
+    return config.runtime_api_proxy or _required(config.runtime_api)
+
+
+def _required(address: Address | None) -> Address:
+    assert address is not None, "there is a Runtime API"
+    return address

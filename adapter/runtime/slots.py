@@ -20,7 +20,7 @@ from time import monotonic
 from greenlet import getcurrent, greenlet
 
 from adapter.errors import AppTimeout
-from adapter.runtime.connection import CONNECT_TIMEOUT, Address, Connection
+from adapter.runtime.connection import CONNECT_TIMEOUT, Connection, connect
 
 # What waits for all connections, and how many of its timeout's units a second has. The two take the same calls, and
 # the same numbers for events; epoll does not look through the connections that are silent.
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable
 
+    from adapter.net.address import Address
     from adapter.runtime.connection import Place
 
 # How long to wait before a Unix socket is asked again whose backlog is full, in seconds; nothing tells when it is not.
@@ -235,7 +236,7 @@ class SlotConnection(Connection):
         return True
 
     def _connect(self, address: Address) -> _socket.socket:
-        return address.connect(CONNECT_TIMEOUT, self._reach)
+        return connect(address, CONNECT_TIMEOUT, self._reach)
 
     def _reach(self, connecting: _socket.socket, place: Place, timeout: float) -> None:
         try:

@@ -11,6 +11,7 @@ import pytest
 from adapter.aws.limits import LAMBDA_BANDWIDTH
 from adapter.config.load import Config, is_on_lambda, load, read
 from adapter.errors import ConfigurationError
+from adapter.net.address import Address
 
 ON_LAMBDA = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
 
@@ -48,7 +49,13 @@ RUST_ADAPTER: list[tuple[str, str, Any, str, Any]] = [
     ("AWS_LWA_PASS_THROUGH_PATH", "pass_through_path", "/events", "/queue", "/queue"),
     ("AWS_LWA_AUTHORIZATION_SOURCE", "authorization_source", "", "X-Auth", "x-auth"),
     ("AWS_LWA_ERROR_STATUS_CODES", "error_statuses", frozenset(), "500,502-504", frozenset({500, 502, 503, 504})),
-    ("AWS_LWA_LAMBDA_RUNTIME_API_PROXY", "runtime_api_proxy", None, "127.0.0.1:9009", "127.0.0.1:9009"),
+    (
+        "AWS_LWA_LAMBDA_RUNTIME_API_PROXY",
+        "runtime_api_proxy",
+        None,
+        "127.0.0.1:9009",
+        Address(host="127.0.0.1", port=9009),
+    ),
     ("AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH", "before_checkpoint_path", None, "/before", "/before"),
     ("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH", "after_restore_path", None, "/after", "/after"),
 ]
@@ -62,7 +69,7 @@ DEPRECATED: list[tuple[str, str, str, Any, str]] = [
 ]
 PLATFORM: list[tuple[str, str, Any, str, Any]] = [
     ("PORT", "container_port", None, "8000", 8000),
-    ("AWS_LAMBDA_RUNTIME_API", "runtime_api", None, "127.0.0.1:9001", "127.0.0.1:9001"),
+    ("AWS_LAMBDA_RUNTIME_API", "runtime_api", None, "127.0.0.1:9001", Address(host="127.0.0.1", port=9001)),
     ("AWS_LAMBDA_LOG_LEVEL", "log_level", "info", "DEBUG", "debug"),
     ("AWS_LAMBDA_LOG_FORMAT", "log_format", "text", "JSON", "json"),
     ("AWS_LAMBDA_MAX_CONCURRENCY", "max_concurrency", 1, "8", 8),

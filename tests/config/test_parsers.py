@@ -10,6 +10,7 @@ import pytest
 
 from adapter.aws.limits import LAMBDA_BANDWIDTH, Bandwidth
 from adapter.config import parsers
+from adapter.net.address import Address
 
 MIB = 1024 * 1024
 
@@ -33,11 +34,11 @@ GOOD = [
     pytest.param(parsers.host, "127.0.0.1", "127.0.0.1", id="ipv4-host"),
     pytest.param(parsers.host, "::1", "::1", id="ipv6-host"),
     pytest.param(parsers.host, "app.internal", "app.internal", id="host-name"),
-    pytest.param(parsers.host_and_port, "127.0.0.1:9001", "127.0.0.1:9001", id="host-and-port"),
-    pytest.param(parsers.host_and_port, "[::1]:9001", "[::1]:9001", id="ipv6-host-and-port"),
-    pytest.param(parsers.listen_address, "8000", "0.0.0.0:8000", id="listen-port-alone"),
-    pytest.param(parsers.listen_address, ":8000", "0.0.0.0:8000", id="listen-colon-port"),
-    pytest.param(parsers.listen_address, "[::]:0", "[::]:0", id="listen-ipv6"),
+    pytest.param(parsers.host_and_port, "127.0.0.1:9001", Address.parse("127.0.0.1:9001"), id="host-and-port"),
+    pytest.param(parsers.host_and_port, "[::1]:9001", Address.parse("[::1]:9001"), id="ipv6-host-and-port"),
+    pytest.param(parsers.listen_address, "8000", Address.parse("0.0.0.0:8000"), id="listen-port-alone"),
+    pytest.param(parsers.listen_address, ":8000", Address.parse("0.0.0.0:8000"), id="listen-colon-port"),
+    pytest.param(parsers.listen_address, "[::]:0", Address.parse("[::]:0"), id="listen-ipv6"),
     pytest.param(parsers.networks, "10.0.0.0/8, 127.0.0.1 ,::1", ("10.0.0.0/8", "127.0.0.1", "::1"), id="networks"),
     pytest.param(parsers.networks, "*", ("*",), id="all-networks"),
     pytest.param(parsers.path, "/health%20z?x=1", "/health%20z?x=1", id="path"),

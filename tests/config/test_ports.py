@@ -8,13 +8,12 @@ import pytest
 
 from adapter.config.load import load
 from adapter.config.ports import (
-    next_free_port,
     placeholder_warnings,
     resolve_app_port,
     resolve_listen,
-    split_address,
 )
 from adapter.errors import ConfigurationError
+from adapter.net.address import Address
 
 APP_PORTS = [
     pytest.param({}, ["serve"], 8080, id="default"),
@@ -44,14 +43,17 @@ def test_a_placeholder_is_a_free_port_of_the_apps_host_wherever_it_occurs(host: 
 
 
 LISTEN = [
-    pytest.param({}, 8080, ("127.0.0.1", 9000), id="default"),
-    pytest.param({"PORT": "3000"}, 8080, ("0.0.0.0", 3000), id="PORT-of-a-platform"),
-    pytest.param({"PORT": "8080"}, 8080, ("127.0.0.1", 9000), id="PORT-is-the-apps"),
-    pytest.param({"PORT": "3000", "ADAPTER_LISTEN": "[::1]:5000"}, 8080, ("::1", 5000), id="option"),
-    pytest.param({"ADAPTER_LISTEN": "5000"}, 8080, ("0.0.0.0", 5000), id="port-alone"),
-    pytest.param({"ADAPTER_LISTEN": "127.0.0.1:0"}, 8080, ("127.0.0.1", 0), id="any-free-port"),
+    pytest.param({}, 8080, Address(host="127.0.0.1", port=9000), id="default"),
+    pytest.param({"PORT": "3000"}, 8080, Address(host="0.0.0.0", port=3000), id="PORT-of-a-platform"),
+    pytest.param({"PORT": "8080"}, 8080, Address(host="127.0.0.1", port=9000), id="PORT-is-the-apps"),
+    pytest.param({"PORT": "3000", "ADAPTER_LISTEN": "[::1]:5000"}, 8080, Address(host="::1", port=5000), id="option"),
+    pytest.param({"ADAPTER_LISTEN": "5000"}, 8080, Address(host="0.0.0.0", port=5000), id="port-alone"),
+    pytest.param({"ADAPTER_LISTEN": "127.0.0.1:0"}, 8080, Address(host="127.0.0.1", port=0), id="any-free-port"),
     pytest.param(
-        {"ADAPTER_LISTEN": "127.0.0.1:8080", "ADAPTER_APP_SOCKET": "/s"}, 8080, ("127.0.0.1", 8080), id="socket"
+        {"ADAPTER_LISTEN": "127.0.0.1:8080", "ADAPTER_APP_SOCKET": "/s"},
+        8080,
+        Address(host="127.0.0.1", port=8080),
+        id="socket",
     ),
 ]
 
@@ -88,23 +90,6 @@ def test_equal_ports_are_a_mistake(environ: dict[str, str], app_port: int, messa
     with pytest.raises(ConfigurationError) as caught:
         resolve_listen(load(environ), app_port)
     assert message in caught.value.mistakes[0]
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80)), ("app.local:1", ("app.local", 1))],
-)
-def test_an_address_is_a_host_and_a_port(text: str, parts: tuple[str, int]) -> None:
-    assert split_address(text) == parts
-
-
-def test_the_next_free_port_is_one_that_can_be_had_and_was_not_given() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = listener.getsockname()[1]
-        free = next_free_port("127.0.0.1", taken - 1, frozenset())
-        assert free > taken
-        assert next_free_port("127.0.0.1", taken - 1, frozenset({free})) > free
-    assert next_free_port("127.0.0.1", 65535, frozenset()) == 0
 
 
 @pytest.mark.parametrize(

@@ -222,4 +222,4 @@ async def test_nobody_there_is_an_error_that_names_the_address() -> None:
 )
 def test_the_app_is_called_what_a_host_header_may_say(host: str, path: str | None, text: str, host_header: str) -> None:
     made = Upstream(load({}, {"app_host": host}), 8080, path)
-    assert (str(made), made.host_header) == (text, host_header)
+    assert (str(made.address), made.address.host_header) == (text, host_header)

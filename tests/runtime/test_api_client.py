@@ -12,9 +12,9 @@ from time import monotonic
 import pytest
 
 from adapter.errors import AppExited, InvocationError, RuntimeApiError, TruncatedResponse
+from adapter.net.address import Address
 from adapter.payload.messages import Invocation
 from adapter.runtime.api_client import RuntimeApiClient, register_extension
-from adapter.runtime.connection import Address
 from tests.scripted_runtime_api import EXTENSION, PATIENCE, RUNTIME, ScriptedRuntimeApi
 
 INVOCATION = Invocation(request_id="request-1", event=b"{}")

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from adapter.errors import AppTimeout, InvalidAppResponse, TruncatedResponse
+from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
-from adapter.runtime.connection import RECEIVE_SIZE, Address, Connection
+from adapter.runtime.connection import RECEIVE_SIZE, Connection, connect
 from tests.scripted_app import PATIENCE
 
 # More than any socket buffers on this machine take.
@@ -252,27 +253,6 @@ def wait_readable(connection: Connection) -> bool:
     return bool(poller.poll(PATIENCE * 1000))
 
 
-ADDRESSES = [
-    pytest.param(Address(host="127.0.0.1", port=80), "127.0.0.1:80", "127.0.0.1:80", id="ipv4"),
-    pytest.param(Address(host="::1", port=80), "[::1]:80", "[::1]:80", id="ipv6"),
-    pytest.param(Address.parse("[::1]:9001"), "[::1]:9001", "[::1]:9001", id="parsed-ipv6"),
-    pytest.param(Address.parse("runtime.internal:9001"), "runtime.internal:9001", "runtime.internal:9001", id="parsed"),
-    pytest.param(Address(path="/run/app.sock"), "unix:/run/app.sock", "localhost", id="unix"),
-]
-
-
-@pytest.mark.parametrize(("address", "text", "host"), ADDRESSES)
-def test_an_address_names_itself_and_the_host_of_its_requests(address: Address, text: str, host: str) -> None:
-    assert str(address) == text
-    assert address.host_header == host
-
-
-@pytest.mark.parametrize("port", ["65536", "99999", "-1", "http", ""])
-def test_what_is_no_port_makes_no_address(port: str) -> None:
-    with pytest.raises(ValueError, match=r"no port from 0 to 65535|invalid literal"):
-        Address.parse(f"127.0.0.1:{port}")
-
-
 def test_nothing_is_left_to_be_set_once_a_socket_is_connected() -> None:
     """What failed then would leave behind what whoever connected it noted of it."""
 
@@ -280,7 +260,7 @@ def test_nothing_is_left_to_be_set_once_a_socket_is_connected() -> None:
         assert connecting.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         connecting.settimeout(timeout)
 
-    connected = Address(host="127.0.0.1", port=1).connect(PATIENCE, reach)
+    connected = connect(Address(host="127.0.0.1", port=1), PATIENCE, reach)
     assert connected.gettimeout() == PATIENCE
     connected.close()
 

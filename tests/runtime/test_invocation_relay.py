@@ -18,10 +18,10 @@ import zstandard
 
 from adapter.config.load import load
 from adapter.logs import Log
+from adapter.net.address import Address
 from adapter.payload.messages import Invocation
 from adapter.runtime.api_client import RuntimeApiClient
 from adapter.runtime.app_client import App
-from adapter.runtime.connection import Address
 from adapter.runtime.invocation_relay import InvocationRelay
 from tests.events import SQS, function_url
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response

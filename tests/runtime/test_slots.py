@@ -15,8 +15,9 @@ from time import monotonic
 import pytest
 
 from adapter.errors import AppTimeout
+from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
-from adapter.runtime.connection import Address, Connection
+from adapter.runtime.connection import Connection
 from adapter.runtime.slots import Slots
 from tests.scripted_app import PATIENCE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable
+from adapter.net.address import Address
 
 
 class PlatformOptions(OptionTable):
@@ -49,7 +50,7 @@ class PlatformOptions(OptionTable):
         metavar="NAME",
         group="lambda",
     )
-    runtime_api_proxy = Option[str | None](
+    runtime_api_proxy = Option[Address | None](
         "Take invocations from this address instead of AWS_LAMBDA_RUNTIME_API.",
         parse=parsers.host_and_port,
         default=None,
@@ -83,7 +84,7 @@ class PlatformOptions(OptionTable):
     )
 
     # --- what only Lambda sets -------------------------------------------------------------------------------------
-    runtime_api = Option[str | None](
+    runtime_api = Option[Address | None](
         "Where Lambda's Runtime API is.",
         parse=parsers.host_and_port,
         default=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapter.aws.limits import LAMBDA_BANDWIDTH, Bandwidth
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable
+from adapter.net.address import Address
 
 
 class ProxyOptions(OptionTable):
@@ -29,7 +30,7 @@ class ProxyOptions(OptionTable):
         group="streams",
     )
     # --- the proxy -------------------------------------------------------------------------------------------------
-    listen = Option[str | None](
+    listen = Option[Address | None](
         "Take plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
         parse=parsers.listen_address,
         default=None,
@@ -37,7 +38,7 @@ class ProxyOptions(OptionTable):
         env=("ADAPTER_LISTEN",),
         group="proxy",
     )
-    admin = Option[str | None](
+    admin = Option[Address | None](
         "Answer /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
         parse=parsers.listen_address,
         default=None,

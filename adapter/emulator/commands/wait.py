@@ -11,6 +11,7 @@ import click
 from adapter.emulator.front_doors.settings import UrlSettings
 from adapter.emulator.service.control import STATUS
 from adapter.errors import ConfigurationError
+from adapter.net.address import Address
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -20,7 +21,6 @@ _PAUSE = 0.05
 _PATIENCE = 2.0
 # How long it is waited for without a word, in seconds: it may have been started just now.
 _SILENCE = 1.0
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def wait_for_dev(config: Config) -> int:
@@ -32,19 +32,18 @@ def wait_for_dev(config: Config) -> int:
     settings = UrlSettings(config)
     if not settings.invoke_port:
         raise ConfigurationError(["--wait: needs the port that the other has; name it with --port or --invoke-port"])
-    host = _EVERYWHERE.get(settings.host, settings.host)
-    where = f"{host}:{settings.invoke_port}"
+    address = Address(host=settings.host, port=settings.invoke_port).local
     patience = config.readiness_timeout
     begun = time.monotonic()
     give_up = begun + patience
     said = False
-    while problem := _ask(host, settings.invoke_port):
+    while problem := _ask(address):
         if time.monotonic() >= give_up:
-            _say(f"gave up after {patience:g} s: {where}: {problem}; start adapter dev, or name its --invoke-port")
+            _say(f"gave up after {patience:g} s: {address}: {problem}; start adapter dev, or name its --invoke-port")
             return 1
         if not said and time.monotonic() >= begun + _SILENCE:
             said = True
-            _say(f"up to {patience:g} s (--readiness-timeout) for the Invoke APIs on {where}: {problem}")
+            _say(f"up to {patience:g} s (--readiness-timeout) for the Invoke APIs on {address}: {problem}")
         time.sleep(_PAUSE)
     return 0
 
@@ -53,11 +52,11 @@ def _say(text: str) -> None:
     click.echo(f"adapter dev --wait: {text}", err=True)
 
 
-def _ask(host: str, port: int) -> str:
+def _ask(address: Address) -> str:
     """What is wrong, or an empty text."""
-    connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=_PATIENCE)
     try:
-        connection.request("GET", STATUS, headers={"Host": f"localhost:{port}"})
+        connection.request("GET", STATUS, headers={"Host": f"localhost:{address.port}"})
         response = connection.getresponse()
         response.read()
     except ConnectionRefusedError:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from adapter.emulator.page_guard import page_refusal
 from adapter.emulator.platform_api.answers import TEXT, TRUNCATED, Resources, refuse
 from adapter.emulator.platform_api.runtime_api import INVOCATION
-from adapter.net.server import BodyTruncatedError, HttpServer, Limits, listen
+from adapter.net.address import listen
+from adapter.net.server import BodyTruncatedError, HttpServer, Limits
 
 if TYPE_CHECKING:
     from adapter.net.server import Exchange

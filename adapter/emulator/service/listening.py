@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from adapter.aws.limits import MIB
 from adapter.errors import ConfigurationError
+from adapter.net.address import listen
 from adapter.net.fd_limits import connection_cap, soft_limit
 from adapter.net.port_owner import listening_process, port_owner
-from adapter.net.server import Exchange, HttpServer, Limits, listen
+from adapter.net.server import Exchange, HttpServer, Limits
 
 if TYPE_CHECKING:
     from adapter.config.load import Config

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.aws.limits import LAMBDA_BANDWIDTH
 from adapter.aws.sizes import size_text
 from adapter.emulator.front_doors.rules import REST_BANDWIDTH
+from adapter.net.address import Address
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth
@@ -84,9 +85,8 @@ def _mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
 
 
 def local_url(host: str, port: int) -> str:
-    """Where a client on this machine finds what listens on ``host`` and ``port``."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    """Return the URL at which a client on this machine reaches what listens on ``host`` and ``port``."""
+    return f"{Address(host=host, port=port).local.url}/"
 
 
 def _deployment(settings: UrlSettings) -> str:

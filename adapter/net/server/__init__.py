@@ -8,7 +8,7 @@ socket is left unread, and a writer waits while its client does not keep up. So 
 
 from adapter.net.server.errors import BodyTruncatedError, ClientStalledError
 from adapter.net.server.exchange import Exchange, RequestBody, Tunnel
-from adapter.net.server.server import HttpServer, Limits, listen
+from adapter.net.server.server import HttpServer, Limits
 
 __all__ = [
     "BodyTruncatedError",
@@ -18,5 +18,4 @@ __all__ = [
     "Limits",
     "RequestBody",
     "Tunnel",
-    "listen",
 ]

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING, Final
 
+from adapter.net.address import BACKLOG
 from adapter.net.server.connection import HttpConnection
 from adapter.net.server.request_head import RefusedHead
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from adapter.net.server.connection import Serve
 
-# How many connections may wait to be accepted; the kernel has a bound of its own (net.core.somaxconn).
-BACKLOG = 1024
 # How many are accepted before any of them is looked at: so many may be there beyond the limit for a moment.
 ACCEPTED_AT_ONCE = 16
 # How many that were turned away may linger; the next one is closed on at once.
 MAX_TURNED_AWAY = 16
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host`` and ``port``; 0: any free one. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 class Limits:
@@ -78,7 +72,7 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._emptied: asyncio.Future[None] | None = None
 
-    async def start(self, listener: socket.socket) -> None:
+    async def start(self, listener: socket) -> None:
         """Accept connections from ``listener``, which becomes the server's own."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(

@@ -17,7 +17,7 @@ from adapter.emulator.front_doors.settings import DoorSettings
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.service.listening import serving
-from adapter.net.server import listen
+from adapter.net.address import listen
 from tests.emulator.door_answers import FUNCTION_ERRORS, PAYLOADS, page
 from tests.emulator.scripted import Handed, LocalLambda, RawClient, Response, ScriptedRuntime, local_lambda, prelude
 from tests.emulator.scripts import buffered, each, streaming

@@ -12,7 +12,8 @@ import pytest
 
 from adapter.emulator.platform_api.subscription import TELEMETRY, parse_subscription
 from adapter.emulator.platform_api.telemetry import Telemetry
-from adapter.net.server import Exchange, HttpServer, listen
+from adapter.net.address import listen
+from adapter.net.server import Exchange, HttpServer
 
 
 class Listener:

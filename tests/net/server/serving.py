@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from adapter.net.server import Exchange, HttpServer, Limits, listen
+from adapter.net.address import listen
+from adapter.net.server import Exchange, HttpServer, Limits
 
 Serve = Callable[[Exchange], Awaitable[None]]
 PATIENCE = 10.0

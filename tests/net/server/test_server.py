@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from adapter.net.server import Exchange, Limits, listen
+from adapter.net.address import listen
+from adapter.net.server import Exchange, Limits
 from adapter.net.server.server import MAX_TURNED_AWAY
 from tests.net.server.serving import happened, serving
 from tests.raw_client import PATIENCE, RawClient, ask, raw_client

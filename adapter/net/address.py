@@ -1,0 +1,105 @@
+"""Addresses of servers: one type for ``HOST:PORT`` and for Unix sockets, IPv6 included, and how to listen on one.
+
+This module is imported before the app is started, so only the functions that open a socket import ``socket``.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+    from typing import Final
+
+LAST_PORT = 65535
+# The number of connections that may wait to be accepted. The kernel has a limit of its own (net.core.somaxconn).
+BACKLOG = 1024
+# A server that listens on all addresses of this machine, and the address at which a client on it connects.
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class Address:
+    """The address of a server: ``host`` and ``port``, or the ``path`` of a Unix socket."""
+
+    __slots__ = ("host", "path", "port")
+
+    def __init__(self, *, host: str = "", port: int = 0, path: str | None = None) -> None:
+        self.host: Final = host
+        self.port: Final = port
+        self.path: Final = path
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Return the address for ``HOST:PORT``; an IPv6 host is in brackets. Raises ValueError."""
+        host, _, port = text.rpartition(":")
+        number = int(port)
+        if not 0 <= number <= LAST_PORT:
+            raise ValueError(f"{text!r} has no port from 0 to {LAST_PORT}")
+        return cls(host=host.strip("[]"), port=number)
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Address) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __repr__(self) -> str:
+        return f"Address({self})"
+
+    @property
+    def host_header(self) -> str:
+        """The Host header of a request to this address."""
+        return "localhost" if self.path is not None else str(self)
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether a server on this address listens on all addresses of this machine."""
+        return self.host in _LOOPBACK_OF
+
+    @property
+    def local(self) -> Address:
+        """The address at which a client on this machine reaches a server that listens here."""
+        return Address(host=_LOOPBACK_OF.get(self.host, self.host), port=self.port, path=self.path)
+
+    @property
+    def url(self) -> str:
+        """The URL without a path: ``http://127.0.0.1:3000``."""
+        return f"http://{self}"
+
+
+def listen(host: str, port: int) -> socket:
+    """Return a socket that listens on ``host`` and ``port``; port 0 is any free one. Raises OSError."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def address_of(listener: socket) -> Address:
+    """Return the address that ``listener`` listens on."""
+    host, port, *_ = listener.getsockname()
+    return Address(host=host, port=port)
+
+
+def free_port(host: str) -> int:
+    """Return a port that is free on ``host`` at the moment. Raises OSError."""
+    with listen(host, 0) as listener:
+        return address_of(listener).port
+
+
+def next_free_port(address: Address, taken: frozenset[int]) -> int:
+    """Return the first free port above that of ``address`` that is not in ``taken``; 0 if there is none."""
+    ports = range(address.port + 1, LAST_PORT + 1)
+    return next((port for port in ports if port not in taken and _is_free(address.host, port)), 0)
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        listen(host, port).close()
+    except OSError:
+        return False
+    return True
