@@ -1,4 +1,4 @@
-"""One streamed response at the pace of a bandwidth cap: the token bucket, with a clock and a way to wait."""
+"""The body of one streamed response, sent at the pace of the bandwidth caps and up to a limit."""
 
 from __future__ import annotations
 
@@ -10,30 +10,55 @@ if TYPE_CHECKING:
 
     from adapter.aws.limits import Bandwidth
 
+    Piece = bytes | memoryview
 
-class Pacer:
-    """Grants bytes as the caps allow; ``held_seconds`` is how long they made the stream wait so far.
 
-    ``bandwidth`` caps this stream, ``shared`` is a bucket that it shares with others; None is no cap.
+class PacedWriter:
+    """Sends pieces with ``write``, which waits while the client does not keep up.
+
+    ``bandwidth`` caps this stream, ``shared`` is a bucket that it shares with others, ``limit`` is the most bytes that
+    it may have; None is no cap and no limit. ``piece_limit`` is the most bytes in one call of ``write``. ``sent`` is
+    the number of bytes sent so far, ``held_seconds`` how long the caps made the stream wait.
     """
 
     def __init__(
         self,
+        write: Callable[[Piece], Awaitable[None]],
+        *,
         bandwidth: Bandwidth | None,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
-        *,
         shared: TokenBucket | None = None,
+        limit: int | None = None,
+        piece_limit: int | None = None,
     ) -> None:
+        self._write = write
         self._bucket = TokenBucket(bandwidth) if bandwidth is not None else None
         self._shared = shared
         self._clock = clock
         self._sleep = sleep
+        self._limit = limit
+        self._piece_limit = piece_limit
+        self.sent = 0
         self.held_seconds = 0.0
 
+    async def send(self, piece: Piece) -> bool:
+        """Send ``piece`` at the pace of the caps; return False if the limit allows only a part of it, which is sent."""
+        size = len(piece) if self._limit is None else min(len(piece), self._limit - self.sent)
+        view = memoryview(piece)
+        position = 0
+        while position < size:
+            granted = await self.grant(size - position)
+            await self._write(view[position : position + granted])
+            position += granted
+            self.sent += granted
+        return size == len(piece)
+
     async def grant(self, wanted: int) -> int:
-        """How many of ``wanted`` bytes, at least one, may be sent now; waits while there are none."""
-        granted = wanted if self._bucket is None else await self._take(self._bucket, wanted)
+        """Wait until at least one of ``wanted`` bytes may be sent; return how many may be."""
+        granted = wanted if self._piece_limit is None else min(wanted, self._piece_limit)
+        if self._bucket is not None:
+            granted = await self._take(self._bucket, granted)
         if self._shared is not None:
             allowed = await self._take(self._shared, granted)
             if self._bucket is not None:

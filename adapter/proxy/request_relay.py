@@ -12,7 +12,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.config.parsers import NO_LIMIT
 from adapter.errors import (
     AdapterError,
     AppNotServing,
@@ -22,7 +21,7 @@ from adapter.errors import (
     ResponseTooLarge,
 )
 from adapter.net.compression import available_codings, compressed
-from adapter.net.paced_writer import Pacer
+from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError, ClientStalledError
 from adapter.net.token_bucket import TokenBucket
 from adapter.payload.headers import first, forwardable
@@ -75,7 +74,7 @@ class RequestRelay:
         self._codings = available_codings() if config.compression else {}
         self._bandwidth = config.bandwidth
         self._total = None if config.total_bandwidth is None else TokenBucket(config.total_bandwidth)
-        self._stream_limit = config.stream_limit or NO_LIMIT
+        self._stream_limit = config.stream_limit or None
         self._request_timeout = config.request_timeout
         self._idle_timeout = config.idle_timeout
 
@@ -201,36 +200,34 @@ class RequestRelay:
     async def _stream(
         self, exchange: Exchange, connection: UpstreamConnection, visit: _Visit, response: _Response
     ) -> None:
-        pacer = Pacer(self._bandwidth, monotonic, asyncio.sleep, shared=self._total)
+        writer = PacedWriter(
+            lambda piece: exchange.write((piece,)),
+            bandwidth=self._bandwidth,
+            clock=monotonic,
+            sleep=asyncio.sleep,
+            shared=self._total,
+            limit=self._stream_limit,
+        )
         try:
             # What came with the head goes out with the head: one write for most responses.
             opening = b"".join(response.encoded(connection.take()))
-            granted = await pacer.grant(len(opening)) if opening and self._stream_limit == NO_LIMIT else 0
-            visit.sent = granted
+            granted = await writer.grant(len(opening)) if opening and self._stream_limit is None else 0
+            writer.sent = granted
             exchange.begin(
                 response.head.status, response.head.headers, length=response.length, pieces=(opening[:granted],)
             )
-            await self._send_paced(exchange, opening[granted:], pacer, visit)
+            await self._send(opening[granted:], writer)
             while pieces := await self._within(self._idle_timeout, connection.read(), "go on with its response"):
                 for piece in response.encoded(pieces):
-                    await self._send_paced(exchange, piece, pacer, visit)
-            await self._send_paced(exchange, response.rest(), pacer, visit)
+                    await self._send(piece, writer)
+            await self._send(response.rest(), writer)
         finally:
-            self._metrics.throttled_seconds += pacer.held_seconds
-            visit.held = pacer.held_seconds
+            self._metrics.throttled_seconds += writer.held_seconds
+            visit.sent, visit.held = writer.sent, writer.held_seconds
         exchange.end(forwardable(connection.trailers))
 
-    async def _send_paced(self, exchange: Exchange, piece: bytes | memoryview, pacer: Pacer, visit: _Visit) -> None:
-        is_over = self._stream_limit != NO_LIMIT and visit.sent + len(piece) > self._stream_limit
-        if is_over:
-            piece = piece[: self._stream_limit - visit.sent]
-        position = 0
-        while position < len(piece):
-            granted = await pacer.grant(len(piece) - position)
-            await exchange.write((piece[position : position + granted],))
-            position += granted
-            visit.sent += granted
-        if is_over:
+    async def _send(self, piece: bytes | memoryview, writer: PacedWriter) -> None:
+        if not await writer.send(piece):
             raise ResponseTooLarge(f"the response is over the stream limit of {self._stream_limit} bytes")
 
     async def _buffer(

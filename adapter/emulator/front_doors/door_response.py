@@ -29,7 +29,7 @@ from adapter.emulator.front_doors.rules import DoorRules, Reason
 from adapter.emulator.requests.client_response import ClientSide
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.errors import InvalidFunctionResponse
-from adapter.net.paced_writer import Pacer
+from adapter.net.paced_writer import PacedWriter
 from adapter.payload.headers import first
 from adapter.payload.messages import ResponseHead
 from adapter.payload.prelude import CONTENT_TYPE as WITH_PRELUDE
@@ -52,10 +52,9 @@ Whole: TypeAlias = tuple[ResponseHead, bytes]
 class DoorResponse:
     """Writes one answer to ``client`` and notes in ``visit`` what happened."""
 
-    def __init__(self, client: ClientSide, visit: RequestRecord, pacer: Pacer, door: DoorSettings) -> None:
+    def __init__(self, client: ClientSide, visit: RequestRecord, door: DoorSettings) -> None:
         self._client = client
         self._visit = visit
-        self._pacer = pacer
         self._door = door
         self._rules: DoorRules = door.rules
 
@@ -121,13 +120,24 @@ class DoorResponse:
             await self._fail(stream.failure)
             return
         await self._client.begin(_final(head.status), self._headers(head))
+        limit = self._door.stream_limit
+        writer = PacedWriter(
+            self._client.write,
+            bandwidth=self._door.bandwidth,
+            clock=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+            limit=limit,
+        )
         try:
             while piece or (piece := await self._next_piece(stream)):
-                await self._send_piece(piece, stream)
+                if not await writer.send(piece):
+                    stream.fail(
+                        failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
+                    )
                 piece = b""
         except TimeoutError:
             stream.fail(failure(IDLE_TIMEOUT, f"nothing was sent for {self._door.idle_timeout:g} s"))
-        self._visit.held = self._pacer.held_seconds
+        self._visit.streamed, self._visit.held = writer.sent, writer.held_seconds
         if stream.failure is None:
             await self._client.end()
         else:
@@ -137,19 +147,6 @@ class DoorResponse:
     async def _next_piece(self, stream: Stream) -> bytes:
         async with asyncio.timeout(self._door.idle_timeout):
             return await stream.read()
-
-    async def _send_piece(self, piece: bytes, stream: Stream) -> None:
-        """Send a piece at the cap's pace, up to the limit, beyond which the stream is refused."""
-        limit = self._door.stream_limit
-        room = len(piece) if limit is None else min(len(piece), limit - self._visit.streamed)
-        view = memoryview(piece)[:room]
-        while view:
-            granted = await self._pacer.grant(len(view))
-            await self._client.write(view[:granted])
-            self._visit.streamed += granted
-            view = view[granted:]
-        if room < len(piece):
-            stream.fail(failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes"))
 
     async def _whole(self, head: ResponseHead, body: bytes) -> None:
         await self._client.respond(_final(head.status), self._headers(head), body)

@@ -15,7 +15,6 @@ from adapter.emulator.front_doors.door_response import DoorResponse
 from adapter.emulator.front_doors.request_event import RefusedError, request_event
 from adapter.emulator.requests.client_response import ClientSide
 from adapter.emulator.requests.request_record import RequestRecord
-from adapter.net.paced_writer import Pacer
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.request_target import path_alone
 
@@ -57,8 +56,7 @@ class FrontDoor:
             call = LocalInvocation(label=label, event=event, request_id=request_id, trace_id=trace_id)
             admitted = self._entrance.admit(call, exchange.headers, source=self._door.rules.name)
             client.drop_after = admitted.drop_after
-            pacer = Pacer(self._door.bandwidth, clock, asyncio.sleep)
-            await DoorResponse(client, visit, pacer, self._door).send(admitted.answer())
+            await DoorResponse(client, visit, self._door).send(admitted.answer())
             visit.init, visit.restore = call.init_seconds, call.restore_seconds
         self._report(visit)
 

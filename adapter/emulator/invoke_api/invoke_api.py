@@ -32,7 +32,7 @@ from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, encode
 from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInvokeError, read_invoke
 from adapter.emulator.requests.client_response import ClientSide
 from adapter.emulator.requests.request_record import RequestRecord
-from adapter.net.paced_writer import Pacer
+from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.request_target import path_alone
 
@@ -126,21 +126,29 @@ class InvokeApi:
 
     async def _stream(self, answer: Answer, call: LocalInvocation, asked: InvokeRequest, visitor: _Visitor) -> None:
         client, visit = visitor.client, visitor.visit
-        pacer = Pacer(self._settings.bandwidth, asyncio.get_running_loop().time, asyncio.sleep)
+        limit = self._settings.stream_limit
+        writer = PacedWriter(
+            lambda piece: client.write(encode(_CHUNK, piece), size=len(piece)),
+            bandwidth=self._settings.bandwidth,
+            clock=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+            limit=limit,
+            piece_limit=_MAX_CHUNK,
+        )
+        too_long = failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
         headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", asked.executed_version)]
         await client.begin(200, headers)
         why: Failure | None = None
         if isinstance(answer, Failure):
             why = answer
         elif isinstance(answer, Payload):
-            why = await self._send_piece(answer.body, pacer, visitor)
+            why = None if await writer.send(answer.body) else too_long
         else:
             while piece := await answer.read():
-                over = await self._send_piece(piece, pacer, visitor)
-                if over is not None:
-                    answer.fail(over)
+                if not await writer.send(piece):
+                    answer.fail(too_long)
             why = answer.failure
-        visit.held = pacer.held_seconds
+        visit.streamed, visit.held = writer.sent, writer.held_seconds
         complete: dict[str, str] = {}
         if why is not None:
             visit.error_type, visit.error_message = why.error_type, why.message
@@ -149,21 +157,6 @@ class InvokeApi:
             complete["LogResult"] = await _log_tail(call)
         await client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
         await client.end()
-
-    async def _send_piece(self, piece: bytes, pacer: Pacer, visitor: _Visitor) -> Failure | None:
-        """Send a piece at the cap's pace, up to the limit; the failure of an answer that goes beyond it."""
-        limit = self._settings.stream_limit
-        visit = visitor.visit
-        room = len(piece) if limit is None else min(len(piece), limit - visit.streamed)
-        view = memoryview(piece)[:room]
-        while view:
-            granted = await pacer.grant(min(len(view), _MAX_CHUNK))
-            await visitor.client.write(encode(_CHUNK, view[:granted]), size=granted)
-            visit.streamed += granted
-            view = view[granted:]
-        if room == len(piece):
-            return None
-        return failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
 
 
 class _Visitor:

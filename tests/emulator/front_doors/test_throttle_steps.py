@@ -12,7 +12,7 @@ import pytest
 
 from adapter.aws.limits import KIB, LAMBDA_BANDWIDTH, MIB, Bandwidth
 from adapter.emulator.front_doors.rules import REST_BANDWIDTH
-from adapter.net.paced_writer import Pacer
+from adapter.net.paced_writer import PacedWriter
 from adapter.net.token_bucket import REFILL_INTERVAL
 
 TICK = 256 * KIB
@@ -54,7 +54,7 @@ class PacedStream:
 
     def __init__(self, world: World, bandwidth: Bandwidth, start: float = 0.0) -> None:
         self._world = world
-        self._pacer = Pacer(bandwidth, world.time, world.sleep)
+        self._writer = PacedWriter(self._note, bandwidth=bandwidth, clock=world.time, sleep=world.sleep)
         self._start = start
         self.ticks: dict[int, int] = {}
 
@@ -62,12 +62,12 @@ class PacedStream:
         """Send ``size`` bytes as an app does that is never the slow one, in pieces of ``piece`` bytes."""
         while size:
             wanted = min(size, piece)
-            while wanted:
-                granted = await self._pacer.grant(wanted)
-                tick = round((self._world.now - self._start) / REFILL_INTERVAL)
-                self.ticks[tick] = self.ticks.get(tick, 0) + granted
-                wanted -= granted
-                size -= granted
+            await self._writer.send(bytes(wanted))
+            size -= wanted
+
+    async def _note(self, piece: bytes | memoryview) -> None:
+        tick = round((self._world.now - self._start) / REFILL_INTERVAL)
+        self.ticks[tick] = self.ticks.get(tick, 0) + len(piece)
 
 
 async def sent(*plan: int | float, bandwidth: Bandwidth = LAMBDA_BANDWIDTH, piece: int = 64 * KIB) -> dict[int, int]:
