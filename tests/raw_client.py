@@ -8,25 +8,21 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from tests.answer import Answer, Pairs
+
 PATIENCE = 15.0
-Pairs = list[tuple[str, str]]
 
 
-class Answer:
-    """A response as it came. ``chunks`` are the pieces of a chunked body, ``is_cut`` tells that its end is missing."""
+class RawAnswer(Answer):
+    """``raw_head`` is the head as it came, ``chunks`` are the pieces of a chunked body."""
 
     def __init__(self, raw_head: bytes) -> None:
-        self.raw_head = raw_head
         status_line, *lines = raw_head.decode().removesuffix("\r\n\r\n").split("\r\n")
-        self.status = int(status_line.split(" ")[1])
-        self.pairs: Pairs = [
-            (name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)
-        ]
-        self.headers = dict(self.pairs)
+        fields = [line.partition(":") for line in lines]
+        super().__init__(int(status_line.split(" ")[1]), [(name, value.strip()) for name, _, value in fields])
+        self.raw_head = raw_head
         self.chunks: list[bytes] = []
-        self.body = b""
         self.trailers: Pairs = []
-        self.is_cut = False
 
 
 class RawClient:
@@ -41,10 +37,10 @@ class RawClient:
         async with asyncio.timeout(PATIENCE):
             await self.writer.drain()
 
-    async def head(self) -> Answer:
+    async def head(self) -> RawAnswer:
         """The next response head, interim ones included."""
         async with asyncio.timeout(PATIENCE):
-            return Answer(await self.reader.readuntil(b"\r\n\r\n"))
+            return RawAnswer(await self.reader.readuntil(b"\r\n\r\n"))
 
     async def chunk(self) -> bytes:
         """The next chunk; empty for the last one, whose trailers are not read yet."""
@@ -65,7 +61,7 @@ class RawClient:
                 pairs.append((name, value.strip()))
         return pairs
 
-    async def answer(self, *, method: str = "GET") -> Answer:
+    async def answer(self, *, method: str = "GET") -> RawAnswer:
         """The next final response, whole."""
         answer = await self.head()
         while answer.status < 200:
@@ -73,7 +69,7 @@ class RawClient:
         await self.read_body(answer, method=method)
         return answer
 
-    async def read_body(self, answer: Answer, *, method: str = "GET") -> None:
+    async def read_body(self, answer: RawAnswer, *, method: str = "GET") -> None:
         """The body that belongs to ``answer``, as its head frames it."""
         if method == "HEAD" or answer.status in (204, 304):
             return
@@ -134,7 +130,7 @@ async def raw_client(port: int, *, receive_buffer: int | None = None) -> AsyncIt
             await writer.wait_closed()
 
 
-async def ask(port: int, request: bytes, *, method: str = "GET") -> Answer:
+async def ask(port: int, request: bytes, *, method: str = "GET") -> RawAnswer:
     """The answer to one request on a connection of its own."""
     async with raw_client(port) as client:
         await client.send(request)

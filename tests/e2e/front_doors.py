@@ -13,6 +13,7 @@ from typing import Any
 
 from adapter.payload.formats.registry import FORMATS
 from adapter.payload.messages import Arrival, Request
+from tests.answer import Answer
 from tests.scripted_runtime_api import Call
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
@@ -39,40 +40,31 @@ class FrontDoor:
         """The event that the codec makes of ``request``."""
         return FORMATS[self.name].encode_event(request, Arrival(request_id="id", time_ms=1_583_348_638_390))
 
-    def read(self, call: Call, *, streamed: bool) -> Answer:
+    def read(self, call: Call, *, streamed: bool) -> FunctionAnswer:
         """The HTTP response in what the runtime sent."""
         return read_streamed(call) if streamed else self._read_buffered(call)
 
-    def _read_buffered(self, call: Call) -> Answer:
+    def _read_buffered(self, call: Call) -> FunctionAnswer:
         assert "lambda-runtime-function-response-mode" not in call.headers
         assert call.headers["content-type"] == "application/json"
         payload = call.json()
         assert payload.keys() == self.response_keys
         body = b64decode(payload["body"], validate=True) if payload["isBase64Encoded"] else payload["body"].encode()
-        return Answer(
-            status=payload["statusCode"],
-            headers=_pairs(payload[self.headers_key]) + [("set-cookie", value) for value in payload.get("cookies", [])],
-            body=body,
-            base64=payload["isBase64Encoded"],
-            description=payload.get("statusDescription"),
-        )
+        cookies = [("set-cookie", value) for value in payload.get("cookies", [])]
+        answer = FunctionAnswer(payload["statusCode"], _pairs(payload[self.headers_key]) + cookies, body)
+        answer.base64 = payload["isBase64Encoded"]
+        answer.description = payload.get("statusDescription")
+        return answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A response; ``base64`` and ``description`` are None where there is no such thing."""
+class FunctionAnswer(Answer):
+    """A response in a function's answer; ``base64`` and ``description`` are None if a format has no such field."""
 
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
     base64: bool | None = None
     description: str | None = None
 
-    def all(self, name: str) -> list[str]:
-        return [value for field, value in self.headers if field == name]
 
-
-def read_streamed(call: Call) -> Answer:
+def read_streamed(call: Call) -> FunctionAnswer:
     """A metadata prelude, 8 NUL bytes, the body."""
     assert call.headers["lambda-runtime-function-response-mode"] == "streaming"
     assert call.headers["content-type"] == PRELUDE_TYPE
@@ -83,7 +75,7 @@ def read_streamed(call: Call) -> Answer:
     prelude = json.loads(head)
     assert prelude.keys() == {"statusCode", "headers", "cookies"}
     headers = _pairs(prelude["headers"]) + [("set-cookie", value) for value in prelude["cookies"]]
-    return Answer(status=prelude["statusCode"], headers=headers, body=body)
+    return FunctionAnswer(prelude["statusCode"], headers, body)
 
 
 def _pairs(values: dict[str, Any]) -> list[tuple[str, str]]:

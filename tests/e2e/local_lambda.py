@@ -11,26 +11,13 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from tests.answer import Answer, read_answer
 from tests.e2e.output import PATIENCE, Output
 
 _MARK = "LOCAL_LAMBDA_MARK"
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)/")
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """``complete``: the body ended as its framing says, not with the connection."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-    complete: bool
-
-    def all(self, name: str) -> list[str]:
-        return [value for field, value in self.headers if field.lower() == name]
 
 
 class LocalLambda:
@@ -51,16 +38,11 @@ class LocalLambda:
     def connect(self) -> closing[http.client.HTTPConnection]:
         return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE))
 
-    def ask(self, target: str, *, method: str = "GET", body: bytes | None = None) -> Reply:
+    def ask(self, target: str, *, method: str = "GET", body: bytes | None = None) -> Answer:
         """One request on a connection of its own."""
         with self.connect() as connection:
             connection.request(method, target, body)
-            response = connection.getresponse()
-            try:
-                received, complete = response.read(), True
-            except http.client.IncompleteRead as cut:
-                received, complete = cut.partial, False
-            return Reply(response.status, response.getheaders(), received, complete)
+            return read_answer(connection.getresponse())
 
     def press_ctrl_c(self) -> int:
         """What a terminal does: SIGINT to the whole foreground process group. The exit code."""

@@ -72,7 +72,7 @@ def test_a_request_arrives_as_the_client_sent_it(function: Function) -> None:
 def test_a_download_arrives_byte_for_byte(function: Function) -> None:
     size = 10 * MIB if function.streams else 4 * MIB
     reply = function.ask(f"/download?bytes={size}")
-    assert (reply.status, reply.complete) == (200, True)
+    assert (reply.status, reply.is_cut) == (200, False)
     assert reply.body == pattern(size)
 
 
@@ -124,7 +124,7 @@ def test_a_404_is_the_apps(function: Function) -> None:
 def test_a_crash_amid_the_body_cannot_be_taken_for_the_end(function: Function) -> None:
     reply = function.ask("/crash-midstream?bytes=251000")
     if function.streams:
-        assert (reply.status, reply.complete) == (200, False)
+        assert (reply.status, reply.is_cut) == (200, True)
         assert reply.body == PATTERN * 1000
     else:
         assert reply.status == 502
@@ -179,8 +179,8 @@ def test_a_stream_over_its_limit_is_cut_at_the_limit() -> None:
         whole, cut = local.ask(f"/download?bytes={MIB}"), local.ask(f"/download?bytes={MIB + 1}")
         line = local.output.wait_for("Function.ResponseSizeTooLarge")
         assert local.ask("/").status == 200
-    assert (whole.body, whole.complete) == (pattern(MIB), True)
-    assert (cut.body, cut.complete) == (pattern(MIB), False)
+    assert (whole.body, whole.is_cut) == (pattern(MIB), False)
+    assert (cut.body, cut.is_cut) == (pattern(MIB), True)
     assert "GET /download 200" in line
 
 
@@ -201,7 +201,7 @@ def test_a_buffered_function_behind_a_streaming_url_shows_its_payload() -> None:
 def test_an_app_that_exits_makes_the_next_request_a_cold_start() -> None:
     with local_lambda(*app_command("fastapi"), directory=app_dir("fastapi")) as local:
         reply = local.ask("/crash-midstream?bytes=251&how=exit")
-        assert (reply.body, reply.complete) == (PATTERN, False)
+        assert (reply.body, reply.is_cut) == (PATTERN, True)
         local.output.wait_for("environment ended (exit status 1)")
         assert local.ask("/status/200").status == 200
         assert "cold start" in local.output.wait_for("GET /status/200 200")

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.answer import Answer, read_answer
 from tests.apps import app_command, app_dir
-from tests.e2e.local_lambda import LocalLambda, Reply, local_lambda
+from tests.e2e.local_lambda import LocalLambda, local_lambda
 from tests.e2e.output import PATIENCE
 
 DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
@@ -27,11 +28,10 @@ def ports(running: LocalLambda) -> list[int]:
     return [int(port) for port in re.findall(r" at http://127\.0\.0\.1:(\d+)/", running.output.text)]
 
 
-def ask(port: int, target: str, *, method: str = "GET", body: bytes | None = None) -> Reply:
+def ask(port: int, target: str, *, method: str = "GET", body: bytes | None = None) -> Answer:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         connection.request(method, target, body, {"Content-Type": "text/plain"})
-        response = connection.getresponse()
-        return Reply(response.status, response.getheaders(), response.read(), True)
+        return read_answer(connection.getresponse())
 
 
 @pytest.mark.parametrize("invoke_mode", ["buffered", "response_stream"])

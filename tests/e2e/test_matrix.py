@@ -14,7 +14,7 @@ import pytest
 
 from adapter.payload.messages import Request
 from tests.apps import FRAMEWORKS, Framework
-from tests.e2e.front_doors import BINARY, FRONT_DOORS, GET_REQUEST, POST_REQUEST, Answer, FrontDoor
+from tests.e2e.front_doors import BINARY, FRONT_DOORS, GET_REQUEST, POST_REQUEST, FrontDoor, FunctionAnswer
 from tests.e2e.running_function import INVOKE_MODES, RunningFunction, running_function
 
 FUNCTIONS = [
@@ -36,12 +36,12 @@ def door(request: pytest.FixtureRequest) -> FrontDoor:
     return cast(FrontDoor, request.param)
 
 
-def ask(function: RunningFunction, door: FrontDoor, request: Request) -> Answer:
+def ask(function: RunningFunction, door: FrontDoor, request: Request) -> FunctionAnswer:
     """What ``door`` gets for ``request``."""
     return door.read(function.invoke(door.event(request)), streamed=function.streams)
 
 
-def get(function: RunningFunction, door: FrontDoor, target: str, method: str = "GET") -> Answer:
+def get(function: RunningFunction, door: FrontDoor, target: str, method: str = "GET") -> FunctionAnswer:
     return ask(function, door, Request(method=method, target=target, headers=[("host", "example.test")]))
 
 

@@ -10,31 +10,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, NamedTuple
 
 import pytest
 
+from tests.answer import Answer, read_answer
 from tests.apps import Framework, app_process
 
 TIMEOUT_SECONDS = 10.0
 KIB = 1024
 MIB = 1024**2
 BINARY = bytes(range(256)) * 3
-
-
-class Reply(NamedTuple):
-    """A whole response; header names are lower-case, and repeats stay apart."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def values(self, name: str) -> list[str]:
-        return [value for each, value in self.headers if each == name]
-
-    def json(self) -> Any:
-        """The decoded body; Any, since each route has a shape of its own."""
-        return json.loads(self.body)
 
 
 @contextmanager
@@ -53,7 +38,7 @@ def ask(
     *,
     body: bytes | Iterator[bytes] | None = None,
     headers: list[tuple[str, str]] | None = None,
-) -> Reply:
+) -> Answer:
     """One exchange. A body given as an iterator is sent chunked, any other with its length."""
     chunked = body is not None and not isinstance(body, bytes)
     connection.putrequest(method, target)
@@ -64,11 +49,10 @@ def ask(
     elif isinstance(body, bytes):
         connection.putheader("Content-Length", str(len(body)))
     connection.endheaders(body, encode_chunked=chunked)
-    response = connection.getresponse()
-    return Reply(response.status, [(name.lower(), value) for name, value in response.getheaders()], response.read())
+    return read_answer(connection.getresponse())
 
 
-def get(port: int, target: str) -> Reply:
+def get(port: int, target: str) -> Answer:
     with connected(port) as connection:
         return ask(connection, target)
 
@@ -104,8 +88,8 @@ def test_head_is_answered_like_get_without_the_body(port: int, target: str) -> N
 
     assert of_head.status == of_get.status
     assert of_head.body == b""
-    assert of_head.values("content-type") == of_get.values("content-type")
-    assert int(of_head.values("content-length")[0]) > 0
+    assert of_head.all("content-type") == of_get.all("content-type")
+    assert int(of_head.all("content-length")[0]) > 0
     assert after.status == 201
 
 
@@ -155,7 +139,7 @@ def test_echo_shows_the_body(port: int, pieces: list[bytes], chunked: bool) -> N
 def test_stream_sends_one_line_for_each_chunk(port: int) -> None:
     reply = get(port, "/stream?chunks=3&interval=0")
 
-    assert reply.values("content-type") == ["text/plain; charset=utf-8"]
+    assert reply.all("content-type") == ["text/plain; charset=utf-8"]
     assert reply.body == b"chunk 1 of 3\nchunk 2 of 3\nchunk 3 of 3\n"
 
 
@@ -168,8 +152,8 @@ def test_stream_of_no_chunks_is_empty(port: int) -> None:
 def test_sse_sends_numbered_events(port: int) -> None:
     reply = get(port, "/sse?events=2&interval=0")
 
-    assert reply.values("content-type") == ["text/event-stream; charset=utf-8"]
-    assert reply.values("cache-control") == ["no-cache"]
+    assert reply.all("content-type") == ["text/event-stream; charset=utf-8"]
+    assert reply.all("cache-control") == ["no-cache"]
     events = [dict(line.split(": ", 1) for line in event.splitlines()) for event in reply.body.decode().split("\n\n")]
     assert [event["id"] for event in events[:2]] == ["1", "2"]
     assert [json.loads(event["data"]) for event in events[:2]] == [{"number": 1, "of": 2}, {"number": 2, "of": 2}]
@@ -194,8 +178,8 @@ def test_pieces_are_flushed_as_they_are_produced(port: int, target: str) -> None
 def test_download_is_a_function_of_the_offset(port: int, size: int) -> None:
     reply = get(port, f"/download?bytes={size}")
 
-    assert reply.values("content-type") == ["application/octet-stream"]
-    assert reply.values("content-length") == [str(size)]
+    assert reply.all("content-type") == ["application/octet-stream"]
+    assert reply.all("content-length") == [str(size)]
     assert reply.body == download_bytes(size)
 
 
@@ -228,7 +212,7 @@ def test_cookies_come_in_two_headers_one_with_a_comma(port: int) -> None:
     with connected(port) as connection:
         reply = ask(connection, "/cookies", headers=[("Cookie", "theme=light; session=s")])
 
-    session, theme = reply.values("set-cookie")
+    session, theme = reply.all("set-cookie")
     assert session.startswith("session=abc123;")
     assert theme.startswith("theme=dark;")
     assert "expires=fri, 01 jan 2038 00:00:00 gmt" in theme.lower()
@@ -250,8 +234,8 @@ def test_a_status_that_forbids_a_body_has_none(port: int, status: int) -> None:
         after = ask(connection, "/status/201")  # would read a stray body as its head
 
     assert (reply.status, reply.body) == (status, b"")
-    assert "transfer-encoding" not in dict(reply.headers)
-    assert reply.values("content-length") == (["0"] if status == 205 else [])
+    assert "transfer-encoding" not in reply.headers
+    assert reply.all("content-length") == (["0"] if status == 205 else [])
     assert after.status == 201
 
 
@@ -296,7 +280,7 @@ def test_a_wrong_method_is_told_the_right_one(port: int) -> None:
     reply = get(port, "/upload")
 
     assert reply.status == 405
-    assert "POST" in reply.values("allow")[0]
+    assert "POST" in reply.all("allow")[0]
 
 
 def records_of(source_key: str, source: str, *bodies: str) -> dict[str, object]:

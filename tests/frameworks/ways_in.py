@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any, NamedTuple
 
+from tests.answer import Answer, read_answer
 from tests.events import function_url
 from tests.runtime_process import RuntimeProcess
 from tests.scripted_runtime_api import Call, ScriptedRuntimeApi
@@ -19,20 +19,6 @@ from tests.supervision.supervised import PATIENCE, Supervisor
 
 # The metadata prelude ends with eight NULs.
 PRELUDE_END = bytes(8)
-
-
-class Answer(NamedTuple):
-    """``whole`` is false where the client was told that the body is not complete."""
-
-    status: int
-    headers: dict[str, str]
-    cookies: list[str]
-    body: bytes
-    whole: bool
-
-    def json(self) -> Any:
-        """The decoded body; Any, since each route has a shape of its own."""
-        return json.loads(self.body)
 
 
 class WayIn(ABC):
@@ -63,13 +49,7 @@ class ViaProxy(WayIn):
         self, target: str, method: str = "GET", *, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Answer:
         with self._exchange(target, method, body, headers or {}) as response:
-            try:
-                content, whole = response.read(), True
-            except http.client.IncompleteRead as error:
-                content, whole = error.partial, False
-            pairs = [(name.lower(), value) for name, value in response.getheaders()]
-        cookies = [value for name, value in pairs if name == "set-cookie"]
-        return Answer(response.status, dict(pairs), cookies, content, whole)
+            return read_answer(response)
 
     def pieces(self, target: str) -> Iterator[bytes]:
         with self._exchange(target, "GET", b"", {}) as response:
@@ -107,8 +87,9 @@ class ViaRuntime(WayIn):
         assert call.path.endswith("/response"), bytes(call.body)
         prelude, _, content = bytes(call.body).partition(PRELUDE_END)
         head = json.loads(prelude)
-        whole = not call.truncated and "lambda-runtime-function-error-type" not in call.trailers
-        return Answer(head["statusCode"], head["headers"], head.get("cookies", []), content, whole)
+        is_cut = call.truncated or "lambda-runtime-function-error-type" in call.trailers
+        pairs = [*head["headers"].items(), *(("set-cookie", cookie) for cookie in head.get("cookies", []))]
+        return Answer(head["statusCode"], pairs, content, is_cut=is_cut)
 
     def pieces(self, target: str) -> Iterator[bytes]:
         call = self._invoke(target, "GET", b"", {})

@@ -11,7 +11,7 @@ import pytest
 from tests.hardening import figures
 from tests.hardening.dev_process import DevProcess
 from tests.hardening.recorder import Recorder
-from tests.raw_client import Answer, ask
+from tests.raw_client import RawAnswer, ask
 
 INVOKE = "/2015-03-31/functions/function/invocations"
 STREAM = "/2021-11-15/functions/function/response-streaming-invocations"
@@ -49,7 +49,7 @@ FOREIGN = [
 OWN = ["Host: 127.0.0.1:{port}", "Host: localhost:{port}", "Host: [::1]:{port}", "Host: LOCALHOST"]
 
 
-async def knock(port: int, method: str, path: str, headers: str) -> Answer:
+async def knock(port: int, method: str, path: str, headers: str) -> RawAnswer:
     head = f"{method} {path} HTTP/1.1\r\n{headers.format(port=port)}\r\nContent-Length: {len(EVENT)}\r\n\r\n"
     return await ask(port, head.encode() + EVENT)
 

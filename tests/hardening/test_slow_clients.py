@@ -14,7 +14,7 @@ import pytest
 from tests.hardening import figures
 from tests.proxy.process import ProxyProcess
 from tests.proxy.scripts import CHUNKED, GET, get
-from tests.raw_client import Answer, RawClient, ask, raw_client
+from tests.raw_client import RawAnswer, RawClient, ask, raw_client
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
 from tests.supervision.supervised import Supervisor, descriptors_of
 
@@ -120,7 +120,7 @@ async def test_where_every_place_is_taken_by_a_request_others_are_refused_until_
         async with slow_clients(port, ROOM, get("/stream")) as clients:
             for client in clients:
                 assert (await client.head()).status == 200
-            refused: list[Answer] = [await ask(port, GET) for _ in range(REQUESTS)]
+            refused: list[RawAnswer] = [await ask(port, GET) for _ in range(REQUESTS)]
             assert {answer.status for answer in refused} == {503}
             assert {answer.headers["retry-after"] for answer in refused} == {"1"}
             go_on.set()

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 
-from tests.raw_client import Answer
+from tests.answer import Answer
 from tests.scripted_app import PATIENCE, Received
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

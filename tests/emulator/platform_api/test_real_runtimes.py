@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.local_lambda import LocalLambda, Reply, local_lambda
+from tests.answer import Answer
+from tests.e2e.local_lambda import LocalLambda, local_lambda
 from tests.emulator.real_runtimes import INSTALLATION, aws_lambda_ric, awslambdaric
 
 pytestmark = pytest.mark.timeout(INSTALLATION)
@@ -90,7 +91,7 @@ def python_flags(*flags: str) -> tuple[str, ...]:
     return ("--runtime", f"{awslambdaric()} -m awslambdaric app.handler", *flags)
 
 
-def failed(local: LocalLambda, path: str, error_type: str) -> Reply:
+def failed(local: LocalLambda, path: str, error_type: str) -> Answer:
     """Ask for ``path``, which is to be a function error of that type."""
     reply = local.ask(path)
     assert error_type in local.output.wait_for(f"GET {path} ")
@@ -143,7 +144,7 @@ def test_the_node_client_streams_metadata_pieces_and_cookies(folder: Path) -> No
     flags = ("--runtime", f"node {aws_lambda_ric()} app.handler", "--bandwidth", "unlimited")
     with local_lambda(directory=folder, flags=flags, _HANDLER="app.handler") as local:
         reply = local.ask("/hello")
-        assert (reply.status, reply.body, reply.complete) == (202, b"one two", True)
+        assert (reply.status, reply.body, reply.is_cut) == (202, b"one two", False)
         assert (reply.all("x-path"), reply.all("set-cookie")) == (["/hello"], ["a=1", "b=2"])
         large = local.ask("/large").body
         assert large == b"one " + b"".join(bytes([number]) * 65536 for number in range(30)) + b"two"
@@ -153,11 +154,11 @@ def test_a_throw_in_node_is_told_in_trailers_also_before_the_first_byte(folder: 
     flags = ("--runtime", f"node {aws_lambda_ric()} app.handler")
     with local_lambda(directory=folder, flags=flags, _HANDLER="app.handler") as local:
         cut = failed(local, "/throw", "amid the response")
-        assert (cut.status, cut.body, cut.complete) == (202, b"one ", False)
+        assert (cut.status, cut.body, cut.is_cut) == (202, b"one ", True)
         # The client has begun a response by then, but nothing of it is there: the front door can still say so.
         early = failed(local, "/early", "before the response")
-        assert (early.status, early.body, early.complete) == (502, b"Internal Server Error", True)
-        assert local.ask("/hello").complete
+        assert (early.status, early.body, early.is_cut) == (502, b"Internal Server Error", False)
+        assert not local.ask("/hello").is_cut
 
 
 def test_a_shell_script_with_curl_is_a_runtime(folder: Path) -> None:

@@ -1,0 +1,40 @@
+"""A response as a client of a test got it: the one type for every client of the tests."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+Pairs = list[tuple[str, str]]
+
+
+class Answer:
+    """Status, headers and body. Header names are in lower case, repeats stay apart in ``pairs``.
+
+    ``is_cut``: the connection ended before the body was complete.
+    """
+
+    def __init__(self, status: int, headers: Pairs, body: bytes = b"", *, is_cut: bool = False) -> None:
+        self.status = status
+        self.pairs: Pairs = [(name.lower(), value) for name, value in headers]
+        self.headers = dict(self.pairs)
+        self.body = body
+        self.is_cut = is_cut
+
+    def all(self, name: str) -> list[str]:
+        """Every value of the header ``name``, which is in lower case."""
+        return [value for each, value in self.pairs if each == name]
+
+    def json(self) -> Any:
+        """The decoded body; Any, since each app has shapes of its own."""
+        return json.loads(self.body)
+
+
+def read_answer(response: http.client.HTTPResponse) -> Answer:
+    """Read the whole of ``response``, or as much as came of it."""
+    headers = response.getheaders()
+    try:
+        return Answer(response.status, headers, response.read())
+    except http.client.IncompleteRead as error:
+        return Answer(response.status, headers, error.partial, is_cut=True)
