@@ -1,0 +1,96 @@
+"""The lists of files in pyproject.toml and the Makefile: every entry matches a file, and nothing falls off a list.
+
+A module that moves, or is split, keeps being compiled, covered and tested as it was.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]
+MYPYC = PROJECT["hatch"]["build"]["targets"]["wheel"]["hooks"]["mypyc"]
+COVERED = PROJECT["coverage"]["report"]["include"]
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+# The hot path: what an invocation or a proxied request runs through.
+COMPILED = {
+    "logs": {""},
+    "net": {"http1", "paced_writer", "token_bucket"},
+    "net.server": {"client_watch", "connection", "exchange", "request_head", "server"},
+    "payload": {
+        "body",
+        "context",
+        "event",
+        "function_response",
+        "headers",
+        "messages",
+        "prelude",
+        "request",
+        "request_target",
+        "status_line",
+    },
+    "payload.formats": {
+        "alb",
+        "codec",
+        "event_fields",
+        "http_api",
+        "lattice",
+        "pass_through",
+        "registry",
+        "rest_api",
+    },
+    "proxy": {"forwarded", "forwarding", "request_relay", "upstream"},
+    "runtime": {
+        "api_client",
+        "app_client",
+        "connection",
+        "invocation_relay",
+        "runtime",
+        "slots",
+    },
+}
+
+
+def files(pattern: str) -> set[Path]:
+    return {path for path in REPOSITORY.glob(pattern) if path.suffix == ".py"}
+
+
+def groups_of_tests() -> dict[str, list[str]]:
+    """The variables of the Makefile that list tests, without those that they refer to."""
+    groups = re.findall(r"^([A-Z]+_TESTS) := (.+)$", MAKEFILE, re.MULTILINE)
+    return {name: [word for word in value.split() if not word.startswith("$")] for name, value in groups}
+
+
+@pytest.mark.parametrize("pattern", [*MYPYC["include"], *MYPYC["exclude"], *COVERED])
+def test_every_pattern_matches_a_file(pattern: str) -> None:
+    assert files(pattern)
+
+
+def test_every_path_in_a_group_of_tests_exists() -> None:
+    groups = groups_of_tests()
+    assert set(groups) >= {"CORE_TESTS", "COMPILED_TESTS"}
+    missing = [path for paths in groups.values() for path in paths if not (REPOSITORY / path).exists()]
+    assert not missing
+
+
+def test_what_is_compiled_is_the_hot_path() -> None:
+    excluded = set().union(*map(files, MYPYC["exclude"]))
+    compiled = set().union(*map(files, MYPYC["include"])) - excluded
+    expected = {
+        REPOSITORY / "adapter" / Path(*package.split("."), module).with_suffix(".py")
+        for package, modules in COMPILED.items()
+        for module in modules
+    }
+    assert compiled == expected
+
+
+def test_what_is_covered_is_the_core() -> None:
+    covered = set().union(*map(files, COVERED))
+    core = files("adapter/payload/**/*.py") | {
+        REPOSITORY / "adapter" / name for name in ("aws/limits.py", "net/http1.py", "net/token_bucket.py")
+    }
+    assert covered == core
