@@ -6,7 +6,7 @@ no-transform). gzip is always there; br and zstd where their packages are instal
 
 from __future__ import annotations
 
-from adapter.payload.headers import joined
+from adapter.payload.headers import join_repeats
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
@@ -127,7 +127,7 @@ def compressed(
     head: ResponseHead, *, method: str, accept_encoding: str, codings: dict[str, Callable[[], Compressor]]
 ) -> tuple[ResponseHead, Compressor | None]:
     """The head as it must be sent, and the compressor for its body or None if that stays as it is."""
-    headers, _ = joined(head.headers)
+    headers, _ = join_repeats(head.headers)
     if not _is_compressible(head.status, headers, method):
         return head, None
     # The response depends on Accept-Encoding even when this client gets it uncompressed.

@@ -12,11 +12,11 @@ from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
 from adapter.net.compression import available_codings, compressed
 from adapter.payload.body import BodyRules
+from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
-from adapter.payload.prelude import CONTENT_TYPE, encode_prelude
 from adapter.payload.request import RequestRules, app_request
-from adapter.payload.request_target import percent_decoded
+from adapter.payload.request_target import percent_decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class _Refusal:
 
 def _plain_path(target: str) -> str:
     """The path that an app sees in ``target``, so that no percent-encoding disguises it."""
-    return percent_decoded(target.partition("?")[0])
+    return percent_decode(target.partition("?")[0])
 
 
 def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter.cli.check import Report, examine
 from adapter.cli import check
+from adapter.cli.check import Report, examine
 from tests.scripted_app import PATIENCE, ScriptedApp, response
 from tests.unused_port import unused_port
 

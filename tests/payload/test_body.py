@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidEvent, InvalidFunctionResponse
-from adapter.payload.body import BodyRules, decoded_body, event_body, response_parts, text_of
+from adapter.payload.body import BodyRules, decode_body, event_body, response_parts, text_of
 
 NOT_UTF_8 = b"\xff\xfe"
 
@@ -122,7 +122,7 @@ def test_a_binary_body_is_a_part_of_its_own(body: bytes) -> None:
     ],
 )
 def test_a_body_field_becomes_bytes(body: Any, is_base64: Any, expected: bytes) -> None:
-    assert decoded_body(body, is_base64, InvalidEvent) == expected
+    assert decode_body(body, is_base64, InvalidEvent) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_body_field_becomes_bytes(body: Any, is_base64: Any, expected: bytes) 
 def test_a_body_field_that_is_not_what_it_says_is_refused(body: Any, is_base64: Any, reason: str) -> None:
     for failure in (InvalidEvent, InvalidFunctionResponse):
         with pytest.raises(failure, match=reason):
-            decoded_body(body, is_base64, failure)
+            decode_body(body, is_base64, failure)
 
 
 @pytest.mark.parametrize(

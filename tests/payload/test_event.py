@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import InvalidEvent
-from adapter.payload.event import read_event
-from adapter.payload.formats.registry import PASS_THROUGH
+from adapter.payload.event import PASS_THROUGH, read_event
 from tests.events import http_api
 
 

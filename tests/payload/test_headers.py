@@ -54,9 +54,9 @@ def test_an_app_gets_no_header_that_its_server_could_take_for_the_connections(na
 
 
 def test_a_message_quotes_the_beginning_of_what_was_sent() -> None:
-    assert rules.glimpse("x" * 40) == repr("x" * 40)
-    assert rules.glimpse("x" * 1_000_000) == repr("x" * 40) + "…"
-    assert len(rules.glimpse(["x"] * 1_000_000)) < 50
+    assert rules.excerpt("x" * 40) == repr("x" * 40)
+    assert rules.excerpt("x" * 1_000_000) == repr("x" * 40) + "…"
+    assert len(rules.excerpt(["x"] * 1_000_000)) < 50
 
 
 def test_a_connection_header_is_read_when_another_set_is_dropped_too() -> None:
@@ -155,7 +155,7 @@ def test_a_broken_single_value_map_is_refused_beside_a_good_multi_value_map() ->
 
 def test_repeats_are_joined_but_set_cookie_never_is() -> None:
     headers = [("Vary", "a"), ("Set-Cookie", "x=1, y"), ("VARY", "b"), ("set-cookie", "z=2")]
-    assert rules.joined(headers) == ({"vary": "a, b"}, ["x=1, y", "z=2"])
+    assert rules.join_repeats(headers) == ({"vary": "a, b"}, ["x=1, y", "z=2"])
 
 
 def test_a_single_value_map_keeps_the_last_cookie() -> None:
@@ -171,7 +171,7 @@ def test_a_request_map_joins_values_with_commas_and_cookies_with_semicolons() ->
 
 
 def test_a_multi_value_map_groups_names_in_any_case() -> None:
-    assert rules.listed([("A", "1"), ("b", "2"), ("a", "3")]) == {"a": ["1", "3"], "b": ["2"]}
+    assert rules.group_by_name([("A", "1"), ("b", "2"), ("a", "3")]) == {"a": ["1", "3"], "b": ["2"]}
 
 
 def test_first_finds_the_first_value_in_any_case() -> None:
@@ -183,3 +183,14 @@ def test_the_first_of_repeated_headers_is_the_one_that_counts() -> None:
     headers = [("Host", "a"), ("accept", "b"), ("HOST", "c")]
     assert rules.first(headers, "host") == "a"
     assert rules.first_values(headers) == {"host": "a", "accept": "b"}
+
+
+def test_the_authorization_source_replaces_authorization_and_goes() -> None:
+    headers = [("X-Auth", "one"), ("Authorization", "client"), ("x-auth", "two"), ("a", "b")]
+    assert rules.with_authorization(headers, "x-auth") == [("a", "b"), ("authorization", "one")]
+
+
+def test_without_the_authorization_source_the_clients_own_stays() -> None:
+    headers = [("Authorization", "client")]
+    assert rules.with_authorization(headers, "x-auth") == headers
+    assert rules.with_authorization(headers, "authorization") == [("authorization", "client")]

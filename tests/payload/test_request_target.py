@@ -99,18 +99,22 @@ def test_query_maps_of_another_shape_are_refused(parameters: Any, reason: str) -
 
 def test_decoded_parameters_are_encoded_again() -> None:
     pairs = [("a b", "1&2=3"), ("é", "+%"), ("~-._", "")]
-    assert request_line.encoded_query(pairs) == "a%20b=1%262%3D3&%C3%A9=%2B%25&~-._="
-    assert request_line.decoded_query(request_line.encoded_query(pairs)) == pairs
+    assert request_line.encode_query(pairs) == "a%20b=1%262%3D3&%C3%A9=%2B%25&~-._="
+    assert request_line.decode_query(request_line.encode_query(pairs)) == pairs
 
 
 def test_a_query_is_split_at_its_first_equals_signs_and_empty_parts_vanish() -> None:
     assert request_line.split_query("a=1=2&&b&=c&") == [("a", "1=2"), ("b", ""), ("", "c")]
-    assert request_line.joined_query([("a", "%20"), ("b", "")]) == "a=%20&b="
+    assert request_line.join_query([("a", "%20"), ("b", "")]) == "a=%20&b="
+
+
+def test_a_multi_value_map_has_all_values_of_a_name() -> None:
+    assert request_line.query_lists([("a", "1"), ("b", "2"), ("a", "3")]) == {"a": ["1", "3"], "b": ["2"]}
 
 
 def test_decoding_takes_plus_for_a_space_and_leaves_broken_escapes() -> None:
-    assert request_line.decoded_query("a+b=%2B%zz%4") == [("a b", "+%zz%4")]
-    assert request_line.percent_decoded("%FF%C3%A9") == "\ufffdé"
+    assert request_line.decode_query("a+b=%2B%zz%4") == [("a b", "+%zz%4")]
+    assert request_line.percent_decode("%FF%C3%A9") == "\ufffdé"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,7 @@ def test_stripping_undoes_prefixing(path: str) -> None:
     ("base", "normal"), [("api", "/api"), ("/api/", "/api"), ("/a/b//", "/a/b"), ("/", ""), ("", "")]
 )
 def test_base_paths_may_be_written_with_or_without_slashes(base: str, normal: str) -> None:
-    assert request_line.normal_base_path(base) == normal
+    assert request_line.normalize_base_path(base) == normal
 
 
 @pytest.mark.parametrize(

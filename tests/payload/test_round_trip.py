@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.payload.body import BodyRules
+from adapter.payload.event import HTTP_FORMATS, PASS_THROUGH, detect
 from adapter.payload.formats.codec import Codec
-from adapter.payload.formats.registry import HTTP_FORMATS, PASS_THROUGH, detect
+from adapter.payload.function_response import PreludeDecoder, encode_prelude
 from adapter.payload.messages import Arrival, Request, ResponseHead
-from adapter.payload.prelude import PreludeDecoder, encode_prelude
 from tests.payload.canonical import kept_of_request, kept_of_response
 
 FORMATS = [pytest.param(codec, id=codec.name) for codec in HTTP_FORMATS]

@@ -12,7 +12,7 @@ import pytest
 from adapter.emulator.commands.sample_events import KINDS, EventOptions, make_event
 from adapter.emulator.commands.sample_sources import SOURCES
 from adapter.errors import ConfigurationError
-from adapter.payload.formats.registry import detect
+from adapter.payload.event import detect
 from tests.samples import sam_sample_event
 
 # AWS's own samples of the same sources.

@@ -6,7 +6,7 @@ import pytest
 
 from adapter.errors import InvalidEvent
 from adapter.payload.body import BodyRules
-from adapter.payload.formats.registry import PASS_THROUGH
+from adapter.payload.event import PASS_THROUGH
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 ARRIVAL = Arrival(request_id="r-1", time_ms=0)

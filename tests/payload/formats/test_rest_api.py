@@ -9,7 +9,7 @@ import pytest
 
 from adapter.errors import InvalidFunctionResponse
 from adapter.payload.body import BodyRules
-from adapter.payload.formats.registry import FORMATS
+from adapter.payload.event import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 CODEC = FORMATS["rest-api"]

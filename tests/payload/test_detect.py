@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter.payload.formats.registry import FORMATS, HTTP_FORMATS, PASS_THROUGH, detect
+from adapter.payload.event import FORMATS, HTTP_FORMATS, PASS_THROUGH, detect
 from tests.samples import sam_sample_event, sam_sample_names
 
 HTTP_SAMPLES = {"apigateway aws-proxy": "rest-api", "apigateway http-api-proxy": "http-api", "alb request": "alb"}
