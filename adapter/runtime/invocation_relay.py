@@ -10,7 +10,7 @@ from time import monotonic, time
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
-from adapter.net.compression import available_codings, compressed
+from adapter.net.compression import available_codings, negotiate_compression
 from adapter.payload.body import BodyRules
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
@@ -116,7 +116,9 @@ class InvocationRelay:
         if self._codings and codec.has_prelude and visit.request is not None:
             request = visit.request
             accepted = first(request.headers, "accept-encoding")
-            head, compressor = compressed(head, method=request.method, accept_encoding=accepted, codings=self._codings)
+            head, compressor = negotiate_compression(
+                head, method=request.method, accept_encoding=accepted, codings=self._codings
+            )
         if self._streams:
             stream = self._api.open_stream(visit.invocation, _content_type(codec, head, streamed=True))
             opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []

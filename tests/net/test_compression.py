@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.net.compression import available_codings, choose_coding, compressed
+from adapter.net.compression import available_codings, choose_coding, negotiate_compression
 from adapter.payload.messages import ResponseHead
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def head(*headers: tuple[str, str], status: int = 200) -> ResponseHead:
 
 
 def ask(response: ResponseHead, accept: str = "gzip", method: str = "GET") -> tuple[ResponseHead, Compressor | None]:
-    return compressed(response, method=method, accept_encoding=accept, codings=CODINGS)
+    return negotiate_compression(response, method=method, accept_encoding=accept, codings=CODINGS)
 
 
 @pytest.mark.parametrize("name", ["content-encoding", "cache-control"])
