@@ -29,7 +29,7 @@ def test_a_status_is_an_integer_or_its_digits(code: Any, status: int) -> None:
 
 
 @pytest.mark.parametrize("code", [99, 600, "99", "600", "0200", "2e2", "²00", "", 200.0, True, None, [200]])
-def test_anything_else_is_no_status(code: Any) -> None:
+def test_anything_else_is_not_a_status(code: Any) -> None:
     with pytest.raises(InvalidFunctionResponse, match="not an integer from 100 to 599"):
         status_of({"statusCode": code})
 
@@ -46,7 +46,7 @@ def test_numbers_and_booleans_are_header_values() -> None:
 
 
 @pytest.mark.parametrize("value", [None, {"a": 1}, "a\nb", "\x7f"])
-def test_other_header_values_are_refused(value: Any) -> None:
+def test_other_header_values_are_rejected(value: Any) -> None:
     with pytest.raises(InvalidFunctionResponse, match="a header value"):
         headers_of({"x": value}, None)
     with pytest.raises(InvalidFunctionResponse, match="a header value"):
@@ -59,7 +59,7 @@ def test_cookies_become_set_cookie_headers() -> None:
 
 
 @pytest.mark.parametrize("cookies", ["a=1", {"a": "1"}, [None], ["a\r\n"]])
-def test_cookies_of_another_shape_are_refused(cookies: Any) -> None:
+def test_cookies_of_another_type_are_rejected(cookies: Any) -> None:
     with pytest.raises(InvalidFunctionResponse):
         set_cookies_of({"cookies": cookies})
 
@@ -132,12 +132,12 @@ def test_a_repeated_header_may_be_a_list_as_the_rust_runtime_writes_it() -> None
         pytest.param(b" " * (MAX_PRELUDE_BYTES + 1), "no metadata prelude ended", id="endless"),
     ],
 )
-def test_a_malformed_prelude_is_refused_as_soon_as_it_shows(stream: bytes, reason: str) -> None:
+def test_a_malformed_prelude_is_rejected_as_early_as_possible(stream: bytes, reason: str) -> None:
     with pytest.raises(InvalidFunctionResponse, match=reason):
         PreludeDecoder().feed(stream)
 
 
-def test_a_prelude_of_just_the_limit_is_read() -> None:
+def test_a_prelude_of_exactly_the_limit_is_read() -> None:
     decoder = PreludeDecoder()
     assert decoder.feed(b"{}".rjust(MAX_PRELUDE_BYTES)) == (None, b"")
     head, _ = decoder.feed(NULS)
@@ -145,7 +145,7 @@ def test_a_prelude_of_just_the_limit_is_read() -> None:
     assert decode(b"{}".rjust(MAX_PRELUDE_BYTES) + NULS)[0].status == head.status == 200
 
 
-def test_a_stream_that_ends_within_the_prelude_is_refused() -> None:
+def test_a_stream_that_ends_within_the_prelude_is_rejected() -> None:
     decoder = PreludeDecoder()
     assert decoder.feed(b'{"statusCode":') == (None, b"")
     with pytest.raises(InvalidFunctionResponse, match="after 14 bytes"):

@@ -18,7 +18,7 @@ def test_any_token_is_a_method(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["", "GET /", "GET\r\n", "GÉT", "\ud800", None, 1, ["GET"], "CONNECT", "connect"])
-def test_anything_else_is_no_method(method: Any) -> None:
+def test_anything_else_is_not_a_method(method: Any) -> None:
     with pytest.raises(InvalidEvent, match="not an HTTP method"):
         request_line.method_of(method)
 
@@ -44,7 +44,7 @@ def test_anything_else_is_no_method(method: Any) -> None:
         pytest.param('/[x]{y}|\\^`"<>', "", '/[x]{y}|\\^`"<>', id="unwise-but-printable"),
     ],
 )
-def test_a_target_changes_only_what_no_request_line_may_carry(path: str, query: str, target: str) -> None:
+def test_a_target_changes_only_where_a_request_line_would_be_illegal(path: str, query: str, target: str) -> None:
     assert request_line.request_target(path, query) == target
 
 
@@ -56,13 +56,13 @@ def test_a_target_changes_only_what_no_request_line_may_carry(path: str, query: 
         pytest.param("/\ud800", "", "lone surrogate", id="surrogate"),
     ],
 )
-def test_a_target_that_is_not_text_is_refused(path: Any, query: Any, reason: str) -> None:
+def test_a_target_that_is_not_text_is_rejected(path: Any, query: Any, reason: str) -> None:
     with pytest.raises(InvalidEvent, match=reason):
         request_line.request_target(path, query)
 
 
 @given(path=st.text(st.characters(exclude_categories=["Cs"])), query=st.text(st.characters(exclude_categories=["Cs"])))
-def test_every_target_is_one_legal_word_in_origin_form(path: str, query: str) -> None:
+def test_every_target_is_legal_and_in_origin_form(path: str, query: str) -> None:
     target = request_line.request_target(path, query)
     assert target.startswith("/")
     assert target.isascii()
@@ -92,7 +92,7 @@ def test_query_maps_become_pairs(single: Any, multi: Any, pairs: request_line.Pa
         pytest.param({"a": [None]}, "'a' is of type NoneType", id="null-in-list"),
     ],
 )
-def test_query_maps_of_another_shape_are_refused(parameters: Any, reason: str) -> None:
+def test_query_maps_of_another_type_are_rejected(parameters: Any, reason: str) -> None:
     with pytest.raises(InvalidEvent, match=reason):
         request_line.query_pairs(parameters)
 
@@ -103,7 +103,7 @@ def test_decoded_parameters_are_encoded_again() -> None:
     assert request_line.decode_query(request_line.encode_query(pairs)) == pairs
 
 
-def test_a_query_is_split_at_its_first_equals_signs_and_empty_parts_vanish() -> None:
+def test_a_pair_is_split_at_its_first_equals_sign_and_empty_pairs_are_dropped() -> None:
     assert request_line.split_query("a=1=2&&b&=c&") == [("a", "1=2"), ("b", ""), ("", "c")]
     assert request_line.join_query([("a", "%20"), ("b", "")]) == "a=%20&b="
 
@@ -184,5 +184,5 @@ def test_a_target_on_a_request_line_is_a_path_or_a_url(target: str, found: tuple
         pytest.param("*", "*", id="asterisk"),
     ],
 )
-def test_a_log_shows_the_path_of_a_target_alone(target: str, shown: str) -> None:
+def test_a_log_shows_only_the_path_of_a_target(target: str, shown: str) -> None:
     assert request_line.path_alone(target) == shown

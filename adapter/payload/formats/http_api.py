@@ -59,15 +59,16 @@ class HttpApi(Codec):
         """Return the event of a function URL, which omits empty fields."""
         path, query = split_target(request.target)
         parameters = query_lists(decode_query(query))
+        headers, cookies = request_map(request.headers), cookies_of(request.headers)
         event: dict[str, Any] = {
             "version": "2.0",
             "routeKey": _ROUTE,
             "rawPath": path,
             "rawQueryString": query,
-            "headers": request_map(request.headers),
+            "headers": headers,
             "requestContext": _request_context(request, arrival, path),
         }
-        if cookies := cookies_of(request.headers):
+        if cookies:
             event["cookies"] = cookies
         if parameters:
             event["queryStringParameters"] = {name: ",".join(values) for name, values in parameters.items()}
