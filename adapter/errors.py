@@ -1,34 +1,33 @@
-"""Every error the adapter raises on purpose, and what each one means to the two worlds it is shown to.
+"""All errors that the adapter raises on purpose, with their meaning for Lambda and for HTTP clients.
 
     AdapterError
-    ├── ConfigurationError      the user's settings: exit code 2, all mistakes at once
+    ├── ConfigurationError      invalid settings: exit code 2, all mistakes at once
     ├── StartError              the init phase failed: posted to /init/error, then a non-zero exit
-    │   ├── AppExited           the app ended before it was ready
+    │   ├── AppExited           the app exited before it was ready
     │   ├── AppNotReady         the app did not become ready in time
-    │   └── HookFailed          a SnapStart hook of the app was refused
-    ├── InvocationError         one invocation failed: posted to /error, the loop goes on
+    │   └── HookFailed          a SnapStart hook of the app failed
+    ├── InvocationError         one invocation failed: posted to /error, the loop continues
     │   ├── InvalidEvent        the event cannot become an HTTP request
-    │   ├── AppUnreachable      no connection to the app, or none that lasted until its response head
-    │   ├── AppTimeout          the app did not answer before the deadline
-    │   ├── InvalidAppResponse  what the app sent is not HTTP
-    │   ├── TruncatedResponse   the app ended its response before its body was complete
-    │   ├── AppErrorStatus      a status that the user declared to be a failure
-    │   └── ResponseTooLarge    more than a buffered response may hold
-    ├── RefusedRequest          a client's request that is not forwarded (proxy)
-    ├── AppNotServing           the app is starting, or gone (proxy)
-    ├── InvalidFunctionResponse a Lambda response that no front door can turn into HTTP (emulator)
-    ├── InvokeFailed            the Invoke API is not there (adapter invoke)
-    └── RuntimeApiError         the Runtime API is gone, or refused a call
+    │   ├── AppUnreachable      no connection to the app, or it closed before the response head
+    │   ├── AppTimeout          the app did not respond before the deadline
+    │   ├── InvalidAppResponse  the app's response is not HTTP
+    │   ├── TruncatedResponse   the app ended its response before the body was complete
+    │   ├── AppErrorStatus      the app responded with a status that the user declared to be an error
+    │   └── ResponseTooLarge    the response exceeds the limit of its kind
+    ├── RefusedRequest          a client's request is not forwarded (proxy)
+    ├── AppNotServing           the app is starting, or has exited (proxy)
+    ├── InvalidFunctionResponse a front door cannot turn the function's response into HTTP (emulator)
+    ├── InvokeFailed            the Invoke API cannot be reached (adapter invoke)
+    └── RuntimeApiError         the Runtime API cannot be reached, or refused a request
 
-Libraries' exceptions are translated into these where they are called, nowhere else. ``name`` is ours and stable: it is
-what logs and error bodies show. ``lambda_type`` is what Lambda accepts on the wire: ``Runtime.`` or ``Function.`` and
-one capitalised word (anything else the sandbox rewrites to ``Runtime.Unknown``). ``status`` is the HTTP status where
-HTTP is what the caller speaks.
+Exceptions of libraries are translated into these at the call, nowhere else. ``name`` is stable; logs and error bodies
+show it. ``lambda_type`` is the error type for Lambda: ``Runtime.`` or ``Function.`` and one capitalized word, since
+Lambda replaces anything else with ``Runtime.Unknown``. ``status`` is the HTTP status for HTTP clients.
 """
 
 
 class AdapterError(Exception):
-    """Base of all. ``str(error)`` is the cause, the value and the way out. Of several lines the first says it all."""
+    """The base class. ``str(error)`` has the cause, the value and a remedy; its first line is complete by itself."""
 
     name = "Adapter.Error"
     lambda_type = "Runtime.Unknown"
@@ -36,7 +35,7 @@ class AdapterError(Exception):
 
 
 class ConfigurationError(AdapterError):
-    """Settings that cannot be used. ``mistakes`` has one line for each of them."""
+    """Some settings are invalid. ``mistakes`` has one line for each of them."""
 
     name = "Adapter.InvalidConfiguration"
     lambda_type = "Runtime.InvalidConfiguration"
@@ -55,7 +54,7 @@ class StartError(AdapterError):
 
 
 class AppExited(StartError):
-    """The app ended before it was ready. ``exit_code`` is the shell's: 128 + n for signal n."""
+    """The app exited before it was ready. ``exit_code`` is as in a shell: 128 + n for signal n."""
 
     name = "Adapter.AppExited"
     lambda_type = "Runtime.ExitError"
@@ -86,7 +85,7 @@ class InvocationError(AdapterError):
 
 
 class InvalidEvent(InvocationError):
-    """The event is not one that can be turned into an HTTP request."""
+    """The event cannot become an HTTP request."""
 
     name = "Adapter.InvalidEvent"
     lambda_type = "Runtime.InvalidEvent"
@@ -94,14 +93,14 @@ class InvalidEvent(InvocationError):
 
 
 class AppUnreachable(InvocationError):
-    """No connection to the app, or it closed before sending a response head."""
+    """There is no connection to the app, or the app closed it before the response head."""
 
     name = "Adapter.AppUnreachable"
     lambda_type = "Function.AppUnreachable"
 
 
 class AppTimeout(InvocationError):
-    """The app did not answer before the deadline."""
+    """The app did not respond before the deadline."""
 
     name = "Adapter.AppTimeout"
     lambda_type = "Function.AppTimeout"
@@ -109,7 +108,7 @@ class AppTimeout(InvocationError):
 
 
 class InvalidAppResponse(InvocationError):
-    """What the app sent is not an HTTP/1 response."""
+    """The app's response is not HTTP/1."""
 
     name = "Adapter.InvalidAppResponse"
     lambda_type = "Function.InvalidAppResponse"
@@ -123,21 +122,21 @@ class TruncatedResponse(InvocationError):
 
 
 class AppErrorStatus(InvocationError):
-    """The app answered with a status of ``AWS_LWA_ERROR_STATUS_CODES``."""
+    """The app responded with a status in ``AWS_LWA_ERROR_STATUS_CODES``."""
 
     name = "Adapter.AppErrorStatus"
     lambda_type = "Function.AppErrorStatus"
 
 
 class ResponseTooLarge(InvocationError):
-    """A response over the limit of its kind; the Lambda type is the one that Lambda itself reports."""
+    """The response exceeds the limit of its kind. The Lambda type is the one that Lambda itself reports."""
 
     name = "Adapter.ResponseTooLarge"
     lambda_type = "Function.ResponseSizeTooLarge"
 
 
 class RefusedRequest(AdapterError):
-    """A client's request that cannot be forwarded; ``status`` says what is wrong with it."""
+    """A client's request cannot be forwarded; ``status`` is the HTTP status that describes why."""
 
     name = "Adapter.RefusedRequest"
     status = 400
@@ -148,14 +147,14 @@ class RefusedRequest(AdapterError):
 
 
 class AppNotServing(AdapterError):
-    """The app is not ready, or is being started again."""
+    """The app is not ready, or is restarting."""
 
     name = "Adapter.AppNotServing"
     status = 503
 
 
 class InvalidFunctionResponse(AdapterError):
-    """A function's payload is not a response that the front door can turn into HTTP."""
+    """The front door cannot turn the function's response into HTTP."""
 
     name = "Adapter.InvalidFunctionResponse"
     lambda_type = "Runtime.InvalidResponse"
@@ -163,13 +162,13 @@ class InvalidFunctionResponse(AdapterError):
 
 
 class InvokeFailed(AdapterError):
-    """The Invoke API cannot be reached, or something else is at its address."""
+    """The Invoke API cannot be reached, or another server listens at its address."""
 
     name = "Adapter.InvokeFailed"
 
 
 class RuntimeApiError(AdapterError):
-    """The Runtime API cannot be reached or refused a call."""
+    """The Runtime API cannot be reached, or refused a request."""
 
     name = "Adapter.RuntimeApiFailed"
     lambda_type = "Runtime.RuntimeApiFailed"

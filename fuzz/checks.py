@@ -26,9 +26,9 @@ from adapter.errors import (
 from adapter.net.http1 import ResponseReader, encode_request_head
 from adapter.net.server import BodyTruncatedError, Exchange, HttpServer, Limits
 from adapter.net.server.connection import HttpConnection
-from adapter.payload.formats.registry import FORMATS
+from adapter.payload.event import FORMATS
+from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.messages import Invocation, ResponseHead
-from adapter.payload.prelude import PreludeDecoder
 from adapter.payload.request import RequestRules, app_request
 from adapter.proxy.forwarding import ForwardingRules, forwarded_request, forwarded_trailers
 from tests.hardening.recorder import parsed_head

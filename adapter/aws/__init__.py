@@ -1,1 +1,1 @@
-"""AWS's limits, and sizes as text."""
+"""AWS's limits, the local account and region, and sizes as text."""

@@ -1,7 +1,7 @@
-"""AWS's limits, and the cap on one stream. In them MB means 1,024 KiB.
+"""AWS's limits, and the bandwidth limit of one stream. In AWS's documents, 1 MB is 1,024 KiB.
 
-Options are parsed with these before the app is started, so this module is one of those that are never compiled: the
-first compiled one loads them all.
+This module is not compiled: options are parsed with it before the app is started, and importing one compiled module
+loads all of them.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ MIB = 1024 * KIB
 
 # Lambda quotas, "Invocation payload": 6 MB for a synchronous request.
 REQUEST_LIMIT = 6 * MIB
-# The same page says 6 MB for a buffered response; the sandbox's source adds 100 bytes. It is the whole encoded JSON.
+# The same page says 6 MB for a buffered response; the source of AWS's emulator adds 100 bytes. The whole encoded JSON
+# counts.
 BUFFERED_RESPONSE_LIMIT = 6 * MIB + 100
-# Lambda quotas, "Maximum response size for streamed responses": 200 MB since 31 July 2025, 20 MB before.
+# Lambda quotas, "Maximum response size for streamed responses": 200 MB since 31 July 2025, 20 MB before then.
 STREAM_LIMIT = 200 * MIB
 STREAM_LIMIT_UNTIL_2025 = 20 * MIB
 # Streamed bytes beyond the first 6 MB of each response are billed (Lambda pricing, "Response streaming").
 FREE_STREAM_BYTES = 6 * MIB
 
-# What the sandbox's limiter accepts for the burst, in bytes, and for the rate, in bytes per second (the official
-# emulator's source, bandwidthlimiter).
+# The range that Lambda's limiter accepts: for the burst in bytes, for the rate in bytes per second (source of AWS's
+# emulator, bandwidthlimiter).
 MIN_BANDWIDTH = 32 * KIB
 MAX_BANDWIDTH = 64 * MIB
 
 
 class Bandwidth:
-    """A cap on one stream: ``burst`` bytes at once, then ``rate`` bytes per second."""
+    """A bandwidth limit: ``burst`` bytes at once, then ``rate`` bytes per second."""
 
     __slots__ = ("burst", "rate")
 
@@ -44,5 +45,5 @@ class Bandwidth:
         return f"Bandwidth(burst={self.burst}, rate={self.rate})"
 
 
-# Lambda, "Bandwidth limits for response streaming": the first 6 MB uncapped, then 2 MB/s.
+# Lambda, "Bandwidth limits for response streaming": no limit for the first 6 MB, then 2 MB/s.
 LAMBDA_BANDWIDTH = Bandwidth(burst=6 * MIB, rate=2 * MIB)

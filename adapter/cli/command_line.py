@@ -304,7 +304,7 @@ def event(kind: str | None, **wish: Any) -> int:
     """
     from adapter.emulator.commands.event import run
 
-    return run(kind, **wish)
+    return run(environment(), kind, **wish)
 
 
 def main(arguments: list[str]) -> int:

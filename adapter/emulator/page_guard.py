@@ -11,7 +11,7 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from adapter.payload.headers import first_values, glimpse
+from adapter.payload.headers import excerpt, first_values
 
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
@@ -35,7 +35,7 @@ def page_refusal(headers: Headers) -> str:
         return "web pages may not ask this: the request names an Origin"
     host = fields.get("host", "")
     if host and not _is_own(host):
-        return f"the Host {glimpse(host)} is not a name of this machine; use localhost or an IP address"
+        return f"the Host {excerpt(host)} is not a name of this machine; use localhost or an IP address"
     return ""
 
 

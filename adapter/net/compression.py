@@ -1,33 +1,33 @@
 """Compression of responses: what may be compressed, with which coding, and the compressor. No I/O.
 
-Nothing is compressed twice, and nothing whose bytes mean something as they are (ranges, event streams, responses marked
-no-transform). gzip is always there; br and zstd where their packages are installed.
+Nothing is compressed twice, nor are responses that must arrive unchanged or at once: ranges, event streams, and those
+marked no-transform. gzip is always available; br and zstd are if their packages are installed.
 """
 
 from __future__ import annotations
 
-from adapter.payload.headers import joined
+from adapter.payload.headers import join_repeats
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Protocol
+    from typing import Any, Protocol
 
     class Compressor(Protocol):
-        """Compresses one body."""
+        """The compressor of one body."""
 
         def compress(self, data: bytes | bytearray | memoryview) -> bytes:
-            """Take a part of the body; gives what is ready, perhaps nothing."""
+            """Take a part of the body and return the output that is ready, which may be empty."""
 
         def flush(self) -> bytes:
-            """What the client needs to decode everything taken so far."""
+            """Return the output that the client needs to decode everything taken so far."""
 
         def finish(self) -> bytes:
-            """The rest, with the end of the coding."""
+            """Return the rest of the output and end the coding."""
 
 
-# Types that shrink. Images, audio, video, fonts (but not SVG and the uncompressed fonts) are compressed as they are.
+# Types that become smaller. Other images and fonts, audio and video are compressed formats already.
 _COMPRESSIBLE_PREFIXES = ("text/", "application/vnd.api+", "font/ttf", "font/otf", "image/svg+xml", "image/bmp")
 _COMPRESSIBLE_SUFFIXES = ("+json", "+xml", "+text")
 _COMPRESSIBLE = frozenset(
@@ -47,74 +47,68 @@ _COMPRESSIBLE = frozenset(
         "application/vnd.ms-fontobject",
     }
 )
-# Headers that speak of the uncompressed bytes.
-_LOST = frozenset({"content-length", "accept-ranges", "content-md5", "digest", "content-digest", "content-encoding"})
-# Fast settings: this runs once for every response, on the CPU that the function pays for.
+# Headers that describe the uncompressed bytes.
+_DROPPED = frozenset({"content-length", "accept-ranges", "content-md5", "digest", "content-digest", "content-encoding"})
+# Fast settings: compression takes CPU time of every response, and on Lambda that time is billed.
 _GZIP_LEVEL, _BR_QUALITY, _ZSTD_LEVEL = 6, 4, 3
-# zlib: a window of 2^15 bytes, and 16 for the gzip wrapper.
+# For zlib: a window of 2**15 bytes, plus 16 for the gzip wrapper.
 _GZIP_WINDOW = 31
 
 
-class GzipCompressor:
-    """gzip, by the standard library."""
+class _StreamCompressor:
+    """A compression object of zlib or zstandard, which flush in the mode that is passed to them."""
 
-    def __init__(self) -> None:
-        import zlib
-
-        self._object = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
-        self._sync = zlib.Z_SYNC_FLUSH
+    def __init__(self, stream: Any, flush_mode: int) -> None:
+        self._stream = stream
+        self._flush_mode = flush_mode
 
     def compress(self, data: bytes | bytearray | memoryview) -> bytes:
-        return self._object.compress(data)
+        return bytes(self._stream.compress(data))
 
     def flush(self) -> bytes:
-        return self._object.flush(self._sync)
+        return bytes(self._stream.flush(self._flush_mode))
 
     def finish(self) -> bytes:
-        return self._object.flush()
+        return bytes(self._stream.flush())
 
 
-class BrotliCompressor:
-    """br, by the brotli package."""
-
-    def __init__(self) -> None:
-        import brotli
-
-        self._object = brotli.Compressor(quality=_BR_QUALITY)
+class _BrotliCompressor:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
 
     def compress(self, data: bytes | bytearray | memoryview) -> bytes:
-        return bytes(self._object.process(bytes(data)))
+        return bytes(self._stream.process(bytes(data)))
 
     def flush(self) -> bytes:
-        return bytes(self._object.flush())
+        return bytes(self._stream.flush())
 
     def finish(self) -> bytes:
-        return bytes(self._object.finish())
+        return bytes(self._stream.finish())
 
 
-class ZstdCompressor:
-    """zstd, by the zstandard package."""
+def _make_gzip() -> Compressor:
+    import zlib
 
-    def __init__(self) -> None:
-        import zstandard
+    return _StreamCompressor(zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW), zlib.Z_SYNC_FLUSH)
 
-        self._object = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compressobj()
-        self._block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
 
-    def compress(self, data: bytes | bytearray | memoryview) -> bytes:
-        return self._object.compress(data)
+def _make_br() -> Compressor:
+    import brotli
 
-    def flush(self) -> bytes:
-        return self._object.flush(self._block)
+    return _BrotliCompressor(brotli.Compressor(quality=_BR_QUALITY))
 
-    def finish(self) -> bytes:
-        return self._object.flush()
+
+def _make_zstd() -> Compressor:
+    import zstandard
+
+    stream = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compressobj()
+    return _StreamCompressor(stream, zstandard.COMPRESSOBJ_FLUSH_BLOCK)
 
 
 def available_codings() -> dict[str, Callable[[], Compressor]]:
-    """The codings that can be made here, the best first. Imports their packages."""
+    """Return the codings whose packages are installed, the best first. It imports them."""
     codings: dict[str, Callable[[], Compressor]] = {}
-    for name, make in (("zstd", ZstdCompressor), ("br", BrotliCompressor), ("gzip", GzipCompressor)):
+    for name, make in (("zstd", _make_zstd), ("br", _make_br), ("gzip", _make_gzip)):
         try:
             make()
         except ImportError:
@@ -123,27 +117,28 @@ def available_codings() -> dict[str, Callable[[], Compressor]]:
     return codings
 
 
-def compressed(
+def negotiate_compression(
     head: ResponseHead, *, method: str, accept_encoding: str, codings: dict[str, Callable[[], Compressor]]
 ) -> tuple[ResponseHead, Compressor | None]:
-    """The head as it must be sent, and the compressor for its body or None if that stays as it is."""
-    headers, _ = joined(head.headers)
+    """Return the head to send, and the compressor for its body or None if the body is sent unchanged."""
+    headers, _ = join_repeats(head.headers)
     if not _is_compressible(head.status, headers, method):
         return head, None
-    # The response depends on Accept-Encoding even when this client gets it uncompressed.
+    # The response depends on Accept-Encoding even if this client receives it uncompressed.
     changed = _with_vary(head.headers)
     coding = choose_coding(accept_encoding, codings)
     if coding is None:
         return ResponseHead(status=head.status, headers=changed), None
-    kept = [(name, _weak(name, value)) for name, value in changed if name.lower() not in _LOST]
+    kept = [(name, _weak(name, value)) for name, value in changed if name.lower() not in _DROPPED]
     kept.append(("content-encoding", coding))
     return ResponseHead(status=head.status, headers=kept), codings[coding]()
 
 
 def choose_coding(accept_encoding: str, codings: Iterable[str]) -> str | None:
-    """The coding that the client likes best, of those in ``codings`` (best first where it is indifferent).
+    """Return the coding that the client prefers, or None if it accepts none of ``codings``.
 
-    RFC 9110, section 12.5.3: a weight of 0 refuses; ``*`` stands for all that are not named.
+    Of those with equal weight, the first in ``codings`` wins. A weight of 0 refuses a coding, and ``*`` stands for all
+    that are not named (RFC 9110 section 12.5.3).
     """
     weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
@@ -195,7 +190,7 @@ def _with_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _weak(name: str, value: str) -> str:
-    """A strong ETag promises the same bytes, which another coding does not keep."""
+    """Return ``value``, made weak if it is a strong ETag: the compressed bytes are not the ones it was made for."""
     if name.lower() == "etag" and not value.startswith("W/"):
         return f"W/{value}"
     return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapter.errors import InvalidAppResponse, InvalidEvent, TruncatedResponse
-from adapter.payload.headers import glimpse, is_token, is_value
+from adapter.payload.headers import excerpt, is_token, is_value
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
@@ -332,7 +332,7 @@ class _Head:
         if self._transfer_encoding is not None:
             if self._transfer_encoding.lower() != "chunked":
                 raise InvalidAppResponse(
-                    f"Transfer-Encoding {glimpse(self._transfer_encoding)}: only chunked is understood"
+                    f"Transfer-Encoding {excerpt(self._transfer_encoding)}: only chunked is understood"
                 )
             return _CHUNKED, 0
         if self._content_length is not None:

@@ -1,9 +1,9 @@
-"""Lambda's bandwidth cap as a token bucket. No I/O and no clock: the time is an argument.
+"""Lambda's bandwidth limit as a token bucket. No I/O and no clock: the time is an argument.
 
-The bucket works on an absolute schedule: the k-th refill is due at ``start + k * interval`` and is reckoned when
-somebody asks, so a late timer never shifts the ones after it. (Sleeping one interval per refill drifts by 0.5 %.)
-Lambda's own limiter lets a write have all its tokens or wait; here a write takes the tokens that are there and waits
-for the rest. The bytes per tick are the same, and the first byte leaves sooner.
+The bucket has an absolute schedule: the k-th refill is due at ``start + k * interval`` and is computed when tokens are
+taken, so a late timer does not delay the refills after it. (Sleeping one interval per refill would drift by 0.5 %.)
+In Lambda's own limiter a write waits until it has all its tokens. Here a write takes the tokens that are available and
+waits for the rest: the bytes per refill are the same, and the first byte is sent sooner.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from adapter.aws.limits import Bandwidth
 
-# How often the sandbox's limiter refills its bucket, in seconds (the official emulator's source, bandwidthlimiter).
+# The interval at which Lambda's limiter refills its bucket, in seconds (source of AWS's emulator, bandwidthlimiter).
 REFILL_INTERVAL = 0.125
 
 
 class TokenBucket:
-    """One stream's bucket. A token is a byte; the bucket starts full and earns burst back while the stream idles.
+    """The bucket of one stream. A token is a byte. The bucket starts full, and refills up to the burst while idle.
 
-    The schedule starts with the first ``take``, as Lambda's ticker starts with the first write. ``now`` is in seconds
-    of any clock that does not run backwards.
+    The schedule starts with the first ``take``, as Lambda's starts with the first write. ``now`` is in seconds of any
+    monotonic clock.
     """
 
     __slots__ = ("_burst", "_refill", "_refills", "_start", "_tokens")
@@ -35,7 +35,7 @@ class TokenBucket:
         self._refills = 0
 
     def take(self, wanted: int, now: float) -> int:
-        """Up to ``wanted`` bytes that may be sent at ``now``; 0 means wait until ``next_refill``."""
+        """Take tokens and return how many, at most ``wanted``; 0 means that the bucket is empty until `next_refill`."""
         if self._start is None:
             self._start = now
         self._refill_until(now, self._start)
@@ -44,17 +44,17 @@ class TokenBucket:
         return granted
 
     def give_back(self, unused: int) -> None:
-        """Return tokens that were taken and not used."""
+        """Put back tokens that were taken and not used."""
         self._tokens = min(self._burst, self._tokens + unused)
 
     def next_refill(self) -> float:
-        """When the next tokens are due, in seconds of the clock given to ``take``, which must have been called."""
+        """Return when the next tokens are due, in seconds of the clock of ``take``, which must have been called."""
         assert self._start is not None, "take() starts the schedule"
         return self._start + (self._refills + 1) * REFILL_INTERVAL
 
     def _refill_until(self, now: float, start: float) -> None:
         due = int((now - start) / REFILL_INTERVAL)
-        # Compare with what next_refill() promised: the division may round to just below a whole number.
+        # The division may round to just below a whole number, so compare with the time that next_refill() returned.
         if start + (due + 1) * REFILL_INTERVAL <= now:
             due += 1
         if due > self._refills:

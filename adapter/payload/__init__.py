@@ -1,1 +1,1 @@
-"""Lambda events ⇄ HTTP messages. No I/O, no clock, no environment: what goes in decides what comes out."""
+"""Lambda events ⇄ HTTP messages. No I/O, no clock, no environment: the result depends on the arguments alone."""

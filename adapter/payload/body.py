@@ -1,8 +1,9 @@
-"""Bodies in JSON: text as a JSON string where that loses nothing, base64 otherwise.
+"""Bodies in JSON: text as a JSON string if no byte is lost that way, otherwise base64.
 
-JSON strings hold Unicode, bodies hold bytes, and a front door writes a text body out as UTF-8. So bytes that are valid
-UTF-8 come back exactly, whatever charset they were meant in, and anything else must travel as base64. Types that are
-known to be binary do so without a look at their bytes; for all others, text types included, UTF-8 validity decides.
+A JSON string holds Unicode, a body holds bytes, and a front door sends a text body as UTF-8. So a body that is valid
+UTF-8 arrives unchanged, whatever its charset is, and any other body must travel as base64. Media types that are known
+to be binary become base64 without a check of the bytes; for all others, text types included, it depends on whether the
+body is valid UTF-8.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from binascii import Error as Base64Error
 import orjson
 import pybase64
 
-from adapter.payload.headers import first, glimpse
+from adapter.payload.headers import excerpt, first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,31 +51,30 @@ _BINARY_TYPES = frozenset(
 )
 _BINARY_PREFIXES = ("application/grpc", "application/vnd.openxmlformats-officedocument.")
 _BINARY_SUFFIXES = ("+cbor", "+gzip", "+protobuf", "+zip", "+zstd")
-#: Text within binary kinds: ``image/svg+xml``, ``model/gltf+json``.
+#: Text within the binary kinds: ``image/svg+xml``, ``model/gltf+json``.
 _TEXT_SUFFIXES = ("+json", "+xml")
 
-#: What a front door itself hands over as text; it base64-encodes every other type, and all content-encoded bodies.
-#: The list is the one that AWS documents for ALB; function URLs agree on forms and JSON, the rest of them is [unsure].
+#: The types that a front door writes into an event as text, besides ``text/*``. All other types, and all bodies with a
+#: Content-Encoding, become base64. AWS documents this list for ALB; function URLs are known to do the same for forms
+#: and JSON, the rest is [unsure].
 _FRONT_DOOR_TEXT = frozenset({"application/json", "application/javascript", "application/xml"})
 
 
 class BodyRules:
-    """The user's say in what is binary and what is text.
+    """The media types that the user declares to be binary or text.
 
-    Both are media-type patterns such as ``application/pdf``, ``image/*`` or ``*+json``; a match wins over everything
-    else, binary over text. Text that is not UTF-8 still becomes base64.
+    Both are patterns such as ``application/pdf``, ``image/*`` or ``*+json``. A match takes precedence over the built-in
+    rules, and binary over text. Text that is not valid UTF-8 still becomes base64.
     """
 
-    __slots__ = ("_binary", "_text", "binary_types", "text_types")
+    __slots__ = ("_binary", "_text")
 
     def __init__(self, *, binary_types: Iterable[str] = (), text_types: Iterable[str] = ()) -> None:
-        self.binary_types: Final = tuple(binary_types)
-        self.text_types: Final = tuple(text_types)
-        self._binary: Final = _pattern(self.binary_types)
-        self._text: Final = _pattern(self.text_types)
+        self._binary: Final = _pattern(tuple(binary_types))
+        self._text: Final = _pattern(tuple(text_types))
 
     def override(self, media_type: str) -> bool | None:
-        """True for text, False for binary, None where the user says nothing. ``media_type`` is in lower case."""
+        """Return True for text, False for binary, None if no pattern matches. ``media_type`` is in lower case."""
         if self._binary is not None and self._binary.fullmatch(media_type):
             return False
         if self._text is not None and self._text.fullmatch(media_type):
@@ -85,18 +85,18 @@ class BodyRules:
 def _pattern(types: tuple[str, ...]) -> Pattern[str] | None:
     if not types:
         return None
-    import re  # few users set such types
+    import re  # imported here, since few users set such types
 
     return re.compile("|".join([re.escape(each.lower()).replace(r"\*", ".*") for each in types]))
 
 
 def media_type_of(headers: Headers) -> str:
-    """The media type in lower case, without parameters; empty where there is none."""
+    """Return the media type in lower case, without parameters; the empty string if there is none."""
     return first(headers, "content-type").partition(";")[0].strip().lower()
 
 
 def is_content_encoded(headers: Headers) -> bool:
-    """Whether a Content-Encoding other than ``identity`` was applied."""
+    """Return whether a Content-Encoding other than ``identity`` was applied."""
     return any(
         coding.strip().lower() not in ("", "identity")
         for name, value in headers
@@ -105,13 +105,13 @@ def is_content_encoded(headers: Headers) -> bool:
     )
 
 
-def may_be_text(headers: Headers, rules: BodyRules) -> bool:
-    """What the headers and the user say, before the bytes are looked at."""
+def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
+    """Return the body as text, or None if it must be base64."""
     media_type = media_type_of(headers)
-    override = rules.override(media_type)
-    if override is not None:
-        return override
-    return not (is_content_encoded(headers) or _is_binary_type(media_type))
+    is_text = rules.override(media_type)
+    if is_text is None:
+        is_text = not (is_content_encoded(headers) or _is_binary_type(media_type))
+    return _utf8(body) if is_text else None
 
 
 def _is_binary_type(media_type: str) -> bool:
@@ -125,11 +125,6 @@ def _is_binary_type(media_type: str) -> bool:
     )
 
 
-def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
-    """The body as text, which comes back byte for byte, or None where it must be base64."""
-    return _utf8(body) if may_be_text(headers, rules) else None
-
-
 def _utf8(body: bytes | bytearray) -> str | None:
     try:
         return body.decode()
@@ -140,9 +135,9 @@ def _utf8(body: bytes | bytearray) -> str | None:
 def response_parts(
     response: dict[str, Any], headers: Headers, body: bytes | bytearray, rules: BodyRules
 ) -> list[bytes]:
-    """``response`` with ``body`` and ``isBase64Encoded`` added, as JSON in parts.
+    """Return ``response`` with ``body`` and ``isBase64Encoded`` added, as JSON in parts.
 
-    base64 needs no escaping, so that a binary body is a part of its own and never copied into a bigger string.
+    base64 needs no escaping, so a binary body is a part of its own and is never copied into a larger string.
     """
     text = text_of(headers, body, rules)
     if text is not None:
@@ -151,14 +146,14 @@ def response_parts(
     return [opening[:-1] + b',"body":"', pybase64.b64encode(body), b'"}']
 
 
-def decoded_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes:
-    """The bytes of a ``body`` field; null is empty, and base64 may be a memoryview of its text.
+def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes:
+    """Return the bytes of a ``body`` field; null is an empty body, and base64 may be a memoryview of its text.
 
-    Raises ``failure`` when the body is not a string, or not canonical base64 (white space and trailing text are
-    errors: whoever wrote them meant something else) where ``is_base64`` says so.
+    Raises ``failure`` if the body is not a string, or if ``is_base64`` is true and the body is not canonical base64:
+    white space and trailing text are errors, since decoding would silently drop them.
     """
     if is_base64 is not None and not isinstance(is_base64, bool):
-        raise failure(f"the base64 flag is {glimpse(is_base64)}, not true or false")
+        raise failure(f"the base64 flag is {excerpt(is_base64)}, not true or false")
     if body is None:
         return b""
     if isinstance(body, memoryview) or (is_base64 and isinstance(body, str)):
@@ -175,14 +170,16 @@ def decoded_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> byte
 
 
 def event_body(headers: Headers, body: bytes | bytearray) -> tuple[str, bool]:
-    """A request body as front doors write it into an event: the text and whether it is base64.
+    """Return a request body as front doors write it into an event: its text, and whether that is base64.
 
-    Only the types of AWS's list are text, forms are not. Bytes of such a type that are not UTF-8 become base64 as well.
+    Only the types on AWS's list are text; forms are not on it. A text type whose bytes are not UTF-8 becomes base64.
     """
-    media_type = media_type_of(headers)
-    text = None
-    if not is_content_encoded(headers) and (media_type.startswith("text/") or media_type in _FRONT_DOOR_TEXT):
-        text = _utf8(body)
-    if text is not None or not body:
-        return text or "", False
+    if not body:
+        return "", False
+    if not is_content_encoded(headers):
+        media_type = media_type_of(headers)
+        if media_type.startswith("text/") or media_type in _FRONT_DOOR_TEXT:
+            text = _utf8(body)
+            if text is not None:
+                return text, False
     return pybase64.b64encode(body).decode("ascii"), True

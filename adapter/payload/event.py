@@ -1,11 +1,14 @@
-"""An event's JSON: which format it has, that no key comes twice, and its values.
+"""All payload formats, and an event's JSON: the format it has, its values, and a check that no key is repeated.
 
-orjson is fast and silent about a key that comes twice. But what a front door writes is what orjson would write, so that
-an event which comes out as it went in has no such key. Of others the pairs are counted, in the text and in the values.
-Only where the text is too unusual to count in a slower parser looks.
+Events do not name their format. Each codec recognizes its own events by their outline, no event has the outline of two
+formats, and an event without any known outline is passed through.
 
-Of a large event nearly all is its body. Where that is base64, JSON has nothing to say about it: the event is read
-without it, and its text stays where it was received.
+orjson is fast and silently accepts a repeated key. But front doors write JSON as orjson would, so an event that orjson
+writes exactly as it arrived has no repeated key. For other events the pairs in the text and in the values are counted,
+and only if the text is too unusual to count does a slower parser check it.
+
+A large event is nearly all body. If the body is base64, JSON parsing adds nothing: the event is parsed without it, and
+its text stays in the buffer where it was received.
 """
 
 from __future__ import annotations
@@ -13,8 +16,12 @@ from __future__ import annotations
 import orjson
 
 from adapter.errors import InvalidEvent
-from adapter.payload.formats.registry import PASS_THROUGH, detect
-from adapter.payload.headers import glimpse
+from adapter.payload.formats.alb import AlbMultiValue, AlbSingleValue
+from adapter.payload.formats.http_api import HttpApi
+from adapter.payload.formats.lattice import LatticeV1, LatticeV2
+from adapter.payload.formats.pass_through import PassThrough
+from adapter.payload.formats.rest_api import RestApi
+from adapter.payload.headers import excerpt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,26 +29,46 @@ if TYPE_CHECKING:
 
     from adapter.payload.formats.codec import Codec
 
-# Above this size of an event, in bytes, writing all of it anew was measured to cost more than writing what is around
-# its body.
+HTTP_FORMATS: tuple[Codec, ...] = (
+    HttpApi(),
+    RestApi(),
+    AlbSingleValue(),
+    AlbMultiValue(),
+    LatticeV1(),
+    LatticeV2(),
+)
+PASS_THROUGH = PassThrough(HTTP_FORMATS)
+
+#: Every format by its name.
+FORMATS: dict[str, Codec] = {codec.name: codec for codec in (*HTTP_FORMATS, PASS_THROUGH)}
+
+# In bytes. For larger events, writing only the JSON around the body was measured to cost less than writing all of it.
 _LARGE_EVENT = 64 * 1024
 _BODY_KEY = b'"body":'
 _BODY_OPENING = _BODY_KEY + b'"'
-# Colons that may be behind a key although no quote is right before them.
+# Colons that may follow a key although the byte before them is not a quote.
 _UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
-# Stands for a body that was left out.
+# Takes the place of a body that is not parsed.
 _MARK = b"(left out)"
 
 
-def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
-    """The format of the event that ``raw`` holds, and its values. ``body`` may be a memoryview of base64 in ``raw``.
+def detect(event: Any) -> Codec:
+    """Return the format of ``event``, which is any decoded JSON."""
+    for codec in HTTP_FORMATS:
+        if codec.matches(event):
+            return codec
+    return PASS_THROUGH
 
-    Raises InvalidEvent for what is not JSON, and for a key that comes twice in an event of HTTP.
+
+def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
+    """Return the format and the values of the event in ``raw``. ``body`` may be a memoryview of base64 in ``raw``.
+
+    Raises InvalidEvent if ``raw`` is not JSON, or if it is an HTTP event with a repeated key.
     """
     large = len(raw) > _LARGE_EVENT
     if large and (read := _read_around_base64(raw)) is not None:
         return read
-    event = _parsed(raw)
+    event = _parse(raw)
     codec = detect(event)
     if codec is not PASS_THROUGH:
         _check_keys(raw, event, large=large)
@@ -49,10 +76,10 @@ def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
 
 
 def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
-    """The event with a view of its body's text in ``raw``; None where the body is not base64 or anything is unusual.
+    """Return the event with a view of its body in ``raw``, or None if the body is not base64 or anything is unusual.
 
-    The first quote behind the body's opening one ends it, since there is no backslash before it. That the only mark is
-    ``body`` of the whole event shows that it was this body which was left out.
+    The first quote after the opening one ends the body, since there is no backslash between the two. The text that was
+    left out is the event's ``body`` if the only mark is there.
     """
     start = raw.find(_BODY_OPENING) + len(_BODY_OPENING)
     end = raw.find(b'"', start)
@@ -74,62 +101,65 @@ def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     return codec, event
 
 
-def _parsed(raw: bytes | bytearray) -> Any:
-    """The event as JSON. What only a lenient parser reads is for pass-through alone."""
+def _parse(raw: bytes | bytearray) -> Any:
+    """Return the values of the event. Raises InvalidEvent if it is not JSON.
+
+    JSON that only a lenient parser accepts may be passed through, but is not an HTTP event.
+    """
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        event = _leniently_parsed(raw, error)
+        event = _parse_leniently(raw, error)
         if detect(event) is PASS_THROUGH:
             return event
         raise InvalidEvent(f"the event is not JSON: {error}") from error
 
 
 def _check_keys(raw: bytes | bytearray, event: Any, *, large: bool) -> None:
-    """Raises InvalidEvent where an object has a key twice: others may have judged the value that is not used here."""
+    """Raise InvalidEvent if an object has a repeated key: a check before us may have seen the other value."""
     try:
         if large and _is_written_around_body(raw, event):
             return
         written = orjson.dumps(event)
     except orjson.JSONEncodeError as error:
-        # orjson reads 1,024 levels and writes 254.
+        # orjson reads 1,024 levels but writes only 254.
         raise InvalidEvent(f"the event is nested too deep: {error}") from error
-    if written != raw and _pairs_written(raw) != _pairs(event):
-        import json  # a front door's own event does not need it
+    if written != raw and _count_pairs_in_text(raw) != _count_pairs(event):
+        import json  # imported here, since events from front doors do not need it
 
-        json.loads(raw, parse_int=float, object_pairs_hook=_unique)
+        json.loads(raw, parse_int=float, object_pairs_hook=_reject_repeated_keys)
 
 
-def _pairs_written(raw: bytes | bytearray) -> int:
-    """How many pairs of key and value ``raw``, which is JSON, has, or more; -1 where that cannot be told.
+def _count_pairs_in_text(raw: bytes | bytearray) -> int:
+    """Return the number of key-value pairs in the JSON text, or more; -1 if white space may precede a colon.
 
-    Behind every key there is a quote and a colon. A text in which white space may be between the two is not counted in.
+    A quote and a colon follow every key, and may also occur within a string.
     """
     if any(raw.find(unusual) >= 0 for unusual in _UNUSUAL_COLONS):
         return -1
     return raw.count(b'":')
 
 
-def _pairs(value: Any) -> int:
-    """How many pairs of key and value there are in ``value`` and all that it holds."""
+def _count_pairs(value: Any) -> int:
+    """Return the number of key-value pairs in ``value``, at every depth."""
     if isinstance(value, dict):
         count = len(value)
         for each in value.values():
-            count += _pairs(each)
+            count += _count_pairs(each)
         return count
     if isinstance(value, list):
         count = 0
         for each in value:
-            count += _pairs(each)
+            count += _count_pairs(each)
         return count
     return 0
 
 
 def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
-    """Whether ``raw``, which is JSON, is what orjson writes for ``event``, but for the text of one string, the body.
+    """Return whether the JSON text differs from what orjson writes for ``event`` only within the body.
 
-    False also for a body with a quote in it. A quote that is where the body should end does end it: were it escaped,
-    strings and what is between them would change places from there on, and the last string would not end.
+    Returns False also if the body contains a quote. A quote at the place where the body should end does end it: if it
+    were escaped, text inside and outside of strings would change places there, and the last string would not end.
     """
     before, key, after = orjson.dumps(event | {"body": ""}).partition(_BODY_KEY + b'""')
     opening, closing = before + _BODY_OPENING, b'"' + after
@@ -138,21 +168,22 @@ def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
     return raw.find(b'"', len(opening)) == len(raw) - len(closing)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise InvalidEvent(f"the event has the key {glimpse(repeated)} twice in one object")
+        raise InvalidEvent(f"the event has the key {excerpt(repeated)} twice in one object")
     return unique
 
 
-def _leniently_parsed(raw: bytes | bytearray, error: orjson.JSONDecodeError) -> Any:
-    """The event by the standard library, which takes NaN, numbers of any size and lone surrogates.
+def _parse_leniently(raw: bytes | bytearray, error: orjson.JSONDecodeError) -> Any:
+    """Return the event as the standard library reads it, which accepts NaN, numbers of any size and lone surrogates.
 
-    It is read for its outline only. ``parse_int`` keeps the library's own limit on digits out of it.
+    Only its outline is used. ``parse_int`` avoids the library's limit on the digits of an integer. Raises InvalidEvent,
+    with the message of ``error``, if it is not JSON either way.
     """
-    import json  # only what orjson refuses needs it
+    import json  # imported here, since only JSON that orjson rejects needs it
 
     try:
         return json.loads(raw.decode(), parse_int=float)

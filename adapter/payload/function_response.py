@@ -1,38 +1,54 @@
-"""A function's response, read as front doors read it.
+"""A function's response as front doors read it: a buffered payload, or a metadata prelude followed by a stream.
 
-A front door takes a JSON object with a status, headers and a body from the function and answers 502 when it cannot.
-The codecs say which fields theirs allows; the fields themselves are read here. ``InvalidFunctionResponse`` is the 502.
+A front door expects a status, headers and a body from the function and answers 502 if it cannot read them. Each codec
+knows the fields that its front door allows; the fields themselves are read here. `InvalidFunctionResponse` is the 502.
+
+A metadata prelude is a JSON head, 8 NUL bytes, then the body. One shape serves every front door that streams (function
+URLs and API Gateway REST APIs): ``headers`` with repeats joined, and ``cookies``, which both of them read. The prelude
+is never written with ``multiValueHeaders``, since a REST API would merge the two maps, but they are read. The first NUL
+ends the head: JSON allows no control character in a string, and between tokens only four white-space bytes (RFC 8259
+sections 2 and 7).
 """
 
 from __future__ import annotations
 
 import orjson
 
+from adapter.aws.limits import MIB
 from adapter.errors import InvalidFunctionResponse
-from adapter.payload.body import decoded_body
-from adapter.payload.headers import from_both
+from adapter.payload.body import decode_body
+from adapter.payload.headers import from_both, join_repeats
+from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from adapter.payload.headers import Headers
 
-#: Statuses that HTTP has; those below 200 are not final (RFC 9110, section 15).
+#: The statuses of HTTP; those below 200 are not final (RFC 9110 section 15).
 STATUS_MIN, STATUS_MAX = 100, 599
 
+#: What separates a metadata prelude from the body.
+DELIMITER = b"\0" * 8
+#: The content type that announces a metadata prelude to Lambda.
+CONTENT_TYPE = "application/vnd.awslambda.http-integration-response"
+#: In bytes. AWS documents no limit; this is Lambda's limit for the request line and headers of a request, and the
+#: response headers of every front door stay below it.
+MAX_PRELUDE_BYTES = MIB
 
-def parsed(payload: bytes | bytearray) -> Any:
-    """``payload`` as JSON."""
+
+def parse_json(payload: bytes | bytearray) -> Any:
+    """Return the values in ``payload``. Raises InvalidFunctionResponse if it is not JSON."""
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         raise InvalidFunctionResponse(f"the function's response is not JSON: {error}") from error
 
 
-def parsed_object(payload: bytes | bytearray) -> dict[str, Any]:
-    """``payload`` as a JSON object."""
-    response = parsed(payload)
+def parse_object(payload: bytes | bytearray) -> dict[str, Any]:
+    """Return the JSON object in ``payload``. Raises InvalidFunctionResponse if it is anything else."""
+    response = parse_json(payload)
     if not isinstance(response, dict):
         raise InvalidFunctionResponse(
             f"the function's response is of type {type(response).__name__}, not a JSON object"
@@ -40,8 +56,34 @@ def parsed_object(payload: bytes | bytearray) -> dict[str, Any]:
     return response
 
 
+def head_of(response: dict[str, Any], single: Any, multi: Any) -> ResponseHead:
+    """Return the status of ``response``, and the headers of the maps that its front door reads.
+
+    Raises InvalidFunctionResponse if either is malformed.
+    """
+    headers = headers_of(single, multi)
+    return ResponseHead(status=status_of(response), headers=headers)
+
+
+def format_2_head(response: dict[str, Any]) -> ResponseHead:
+    """Return status, headers and cookies of payload format 2.0, which metadata preludes use as well.
+
+    Raises InvalidFunctionResponse if any of them is malformed.
+    """
+    headers = headers_of(response.get("headers"), response.get("multiValueHeaders"))
+    return ResponseHead(status=status_of(response), headers=headers + set_cookies_of(response))
+
+
+def body_of(response: dict[str, Any]) -> bytes:
+    """Return ``body``, decoded according to ``isBase64Encoded``. Raises InvalidFunctionResponse if it is malformed."""
+    return decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse)
+
+
 def status_of(response: dict[str, Any]) -> int:
-    """``statusCode``: an integer from 100 to 599, or a string of its digits."""
+    """Return ``statusCode``, which is an integer from 100 to 599 or a string of its digits.
+
+    Raises InvalidFunctionResponse for anything else.
+    """
     code = response.get("statusCode")
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == len(str(STATUS_MAX)):
         code = int(code)
@@ -51,14 +93,17 @@ def status_of(response: dict[str, Any]) -> int:
 
 
 def headers_of(single: Any, multi: Any) -> Headers:
-    """The headers of both maps. Numbers and booleans count as their JSON text, as they do at AWS."""
+    """Return the headers of both maps. Numbers and booleans count as their JSON text, as they do at AWS.
+
+    Raises InvalidFunctionResponse for other values and for names or values that HTTP does not allow.
+    """
     return from_both(_with_text(single), _with_text(multi), InvalidFunctionResponse)
 
 
 def set_cookies_of(response: dict[str, Any]) -> Headers:
-    """``cookies``, a list of strings, as Set-Cookie headers."""
+    """Return ``cookies``, a list of strings, as Set-Cookie headers. Raises InvalidFunctionResponse for other types."""
     cookies = response.get("cookies")
-    if cookies is None:
+    if cookies is None or cookies == []:
         return []
     if not isinstance(cookies, list):
         raise InvalidFunctionResponse(f"cookies is of type {type(cookies).__name__}, not a list of strings")
@@ -66,16 +111,62 @@ def set_cookies_of(response: dict[str, Any]) -> Headers:
 
 
 def _with_text(values: Any) -> Any:
+    """Return the map with its numbers and booleans as text. The header check rejects what is not a map."""
     if not isinstance(values, dict):
         return values
     return {name: [*map(_text, value)] if isinstance(value, list) else _text(value) for name, value in values.items()}
 
 
 def _text(value: Any) -> Any:
-    """A header value that is a number or a boolean as text; everything else as it is, for the check to judge."""
+    """Return a number or a boolean as its JSON text, and any other value unchanged."""
     return orjson.dumps(value).decode() if isinstance(value, bool | int | float) else value
 
 
-def function_body(response: dict[str, Any]) -> bytes:
-    """``body``, decoded as ``isBase64Encoded`` says."""
-    return decoded_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse)
+def encode_prelude(head: ResponseHead) -> bytes:
+    """Return the metadata prelude for ``head``, delimiter included."""
+    headers, cookies = join_repeats(head.headers)
+    return orjson.dumps({"statusCode": head.status, "headers": headers, "cookies": cookies}) + DELIMITER
+
+
+class PreludeDecoder:
+    """A decoder for the metadata prelude of one stream, which may arrive in pieces of any size."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> tuple[ResponseHead | None, bytes]:
+        """Take the next piece; return the head once it is complete and the body bytes after it, until then (None, b"").
+
+        Raises InvalidFunctionResponse as soon as the stream cannot become a prelude.
+        """
+        buffer = self._buffer
+        searched = len(buffer)
+        buffer += data
+        end = buffer.find(0, max(0, searched - len(DELIMITER)))
+        if end < 0:
+            if len(buffer) > MAX_PRELUDE_BYTES:
+                raise InvalidFunctionResponse(f"no metadata prelude ended within {MAX_PRELUDE_BYTES} bytes")
+            return None, b""
+        delimiter = buffer[end : end + len(DELIMITER)]
+        if not DELIMITER.startswith(delimiter):
+            raise InvalidFunctionResponse("the metadata prelude is not followed by 8 NUL bytes")
+        if len(delimiter) < len(DELIMITER):
+            return None, b""
+        return self._head(end), bytes(buffer[end + len(DELIMITER) :])
+
+    def fail_unfinished(self) -> NoReturn:
+        """Raise InvalidFunctionResponse for a stream that ended before `feed` returned a head."""
+        raise InvalidFunctionResponse(
+            f"the response ended within its metadata prelude, after {len(self._buffer)} bytes"
+        )
+
+    def _head(self, end: int) -> ResponseHead:
+        if end > MAX_PRELUDE_BYTES:
+            raise InvalidFunctionResponse(f"the metadata prelude has {end} bytes, the limit is {MAX_PRELUDE_BYTES}")
+        prelude = {"statusCode": 200} | parse_object(self._buffer[:end])
+        if prelude.get("multiValueHeaders") is None:
+            # The Rust runtime writes a repeated header as a list within the single-value map.
+            prelude |= {"headers": None, "multiValueHeaders": prelude.get("headers")}
+        return format_2_head(prelude)

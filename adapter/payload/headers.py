@@ -1,8 +1,8 @@
 """Header rules: which headers are forwarded, which are legal, and how JSON maps become pairs and back.
 
-Headers are pairs in order, repeats kept. A front door's JSON has them in a single-value map, in a multi-value map or in
-both; the functions here turn either into pairs. Every invocation passes through this module, so a check looks at all
-names, or all values, in one C call and only a failed check looks for the culprit.
+Headers are pairs in their order, with repeats. The JSON of a front door has them in a single-value map, in a
+multi-value map or in both; the functions here turn either into pairs. Every invocation passes through this module, so
+one C call checks all names, another all values, and only after a failed check is the illegal one looked for.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     Headers: TypeAlias = list[tuple[str, str]]
 
-#: Headers that mean the connection they came over (RFC 9110 section 7.6.1, RFC 9112 section 9), in lower case.
-HOP_BY_HOP = frozenset(
+#: Headers that are forwarded in neither direction, in lower case: those about the connection they came over (RFC 9110
+#: section 7.6.1, RFC 9112 section 9), and Content-Length, since the writer of the next message frames it anew.
+NOT_FORWARDED = frozenset(
     {
         "connection",
+        "content-length",
         "keep-alive",
         "proxy-authenticate",
         "proxy-authentication-info",
@@ -34,43 +36,43 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-#: What is never forwarded in either direction: whoever writes the next message sets its own framing.
-NOT_FORWARDED = HOP_BY_HOP | {"content-length"}
+#: Headers that the adapter adds, so that an app can trust them.
+REQUEST_CONTEXT = "x-amzn-request-context"
+LAMBDA_CONTEXT = "x-amzn-lambda-context"
+TENANT_ID = "x-amz-tenant-id"
 
 #: ``tchar`` of RFC 9110 section 5.6.2.
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#: Bytes of a field value, as UTF-8: no control byte but HTAB, no DEL.
+#: The bytes of a field value in UTF-8: every one except DEL and the control bytes other than HTAB.
 _VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
-#: How much of an illegal value a message quotes, in characters.
-_GLIMPSE = 40
+#: How many characters of a value `excerpt` shows.
+_EXCERPT = 40
 
 
-def with_twins(names: Iterable[str]) -> frozenset[str]:
-    """``names`` with every spelling that has ``_`` for some ``-``.
+def all_spellings(names: Iterable[str]) -> frozenset[str]:
+    """Return ``names`` and every spelling of them that has ``_`` for some ``-``.
 
-    CGI and WSGI give ``x-a-b`` and ``x_a-b`` the same variable, so that a twin could stand in for a name of ours.
+    CGI and WSGI put ``x-a-b`` and ``x_a-b`` into the same variable, so a client could forge the one by sending the
+    other.
     """
-    twins = set()
+    spellings = set()
     for name in names:
         first, *rest = name.split("-")
         for separators in product("-_", repeat=len(rest)):
-            twins.add(first + "".join(map("".join, zip(separators, rest, strict=True))))
-    return frozenset(twins)
+            spellings.add(first + "".join(map("".join, zip(separators, rest, strict=True))))
+    return frozenset(spellings)
 
 
-#: Headers that only the adapter may set: an app takes them for Lambda's word.
-_IDENTITY = ("x-amzn-request-context", "x-amzn-lambda-context", "x-amz-tenant-id")
-
-#: What is never forwarded to the app. The interim response that ``expect`` asks for has nobody to go to, and ``proxy``
-#: would name a CGI program's own HTTP proxy (CVE-2016-5385).
-NOT_FOR_APP = with_twins([*NOT_FORWARDED, *_IDENTITY, "expect", "proxy"])
+#: Headers that are never forwarded to the app. An interim response, which ``expect`` asks for, could not reach the
+#: client, and a CGI program would take ``proxy`` for its own HTTP proxy (CVE-2016-5385).
+NOT_FOR_APP = all_spellings([*NOT_FORWARDED, REQUEST_CONTEXT, LAMBDA_CONTEXT, TENANT_ID, "expect", "proxy"])
 
 
 def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> Headers:
-    """``headers`` without those in ``dropped`` (lower case) and those that any Connection header nominates.
+    """Return ``headers`` without those in ``dropped`` (lower case) and those that any Connection header nominates.
 
-    Host cannot be nominated: it says whose request this is.
+    Host cannot be nominated: without it the server could not tell which site the request is for.
     """
     kept: Headers = []
     nominated: set[str] = set()
@@ -86,8 +88,21 @@ def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> He
     return kept
 
 
+def with_authorization(headers: Headers, source: str) -> Headers:
+    """Return ``headers`` with the first value of ``source`` (lower case) as Authorization.
+
+    ``source`` is removed, and so is an Authorization header from the client. Without ``source``, ``headers`` are
+    returned unchanged.
+    """
+    values = [value for name, value in headers if name.lower() == source]
+    if not values:
+        return headers
+    others = [header for header in headers if header[0].lower() not in (source, "authorization")]
+    return [*others, ("authorization", values[0])]
+
+
 def first(headers: Headers, name: str) -> str:
-    """The first value of ``name`` (lower case), or the empty text."""
+    """Return the first value of ``name`` (lower case), or the empty string."""
     for field, value in headers:
         if field.lower() == name:
             return value
@@ -95,12 +110,12 @@ def first(headers: Headers, name: str) -> str:
 
 
 def first_values(headers: Headers) -> dict[str, str]:
-    """The first value of every name (lower case), for whoever asks for several."""
+    """Return the first value of every name, by the name in lower case."""
     return {name.lower(): value for name, value in reversed(headers)}
 
 
-def check(names: Collection[Any], values: Collection[Any], failure: type[AdapterError]) -> None:
-    """Raises ``failure`` unless every name is a token and every value is legal text."""
+def check_headers(names: Collection[Any], values: Collection[Any], failure: type[AdapterError]) -> None:
+    """Raise ``failure`` unless every name is a token and every value is legal text."""
     try:
         legal = not (
             "".join(names).encode().translate(None, _TOKEN) or "".join(values).encode().translate(None, _VALUE)
@@ -108,30 +123,30 @@ def check(names: Collection[Any], values: Collection[Any], failure: type[Adapter
     except (TypeError, UnicodeEncodeError):
         legal = False
     if not legal or "" in names:
-        raise failure(_fault(names, values))
+        raise failure(_reason(names, values))
 
 
 def is_token(text: object) -> bool:
-    """Whether ``text`` is an RFC 9110 token, as a header name or a method must be."""
+    """Return whether ``text`` is a token (RFC 9110 section 5.6.2), as a header name or a method must be."""
     return isinstance(text, str) and text != "" and not text.encode(errors="replace").translate(None, _TOKEN)
 
 
 def is_value(text: str) -> bool:
-    """Whether ``text`` is a field value that no reader can take for the end of it."""
+    """Return whether ``text`` is a legal field value, in which no reader can find the end of the field."""
     return not text.encode(errors="replace").translate(None, _VALUE)
 
 
-def glimpse(value: object) -> str:
-    """``value`` for a message, its beginning alone where it is long: a message stays one short line."""
-    shown = repr(value[:_GLIMPSE] if isinstance(value, str) else value)[: _GLIMPSE + 2]
-    return f"{shown}…" if isinstance(value, str) and len(value) > _GLIMPSE else shown
+def excerpt(value: object) -> str:
+    """Return ``value`` for a message: only its beginning if it is long, so that the message stays one short line."""
+    shown = repr(value[:_EXCERPT] if isinstance(value, str) else value)[: _EXCERPT + 2]
+    return f"{shown}…" if isinstance(value, str) and len(value) > _EXCERPT else shown
 
 
-def _fault(names: Iterable[object], values: Iterable[object]) -> str:
-    """What is wrong in headers that failed the check. Values are secrets often enough, so none is shown."""
+def _reason(names: Iterable[object], values: Iterable[object]) -> str:
+    """Return why headers failed the check. No value is quoted, since it may be a secret."""
     for name in names:
         if not is_token(name):
-            return f"{glimpse(name)} is not a header name"
+            return f"{excerpt(name)} is not a header name"
     kinds = {type(value).__name__ for value in values if not isinstance(value, str)}
     if kinds:
         return f"a header value is of type {kinds.pop()}, not a string"
@@ -139,17 +154,20 @@ def _fault(names: Iterable[object], values: Iterable[object]) -> str:
 
 
 def from_map(values: Any, failure: type[AdapterError]) -> Headers:
-    """The pairs of a single-value map; null is no headers. Raises ``failure`` for anything else."""
+    """Return the pairs of a single-value map; null means no headers. Raises ``failure`` for anything else."""
     if values is None:
         return []
     if not isinstance(values, dict):
         raise failure(f"headers are of type {type(values).__name__}, not an object")
-    check(values, values.values(), failure)
+    check_headers(values, values.values(), failure)
     return list(values.items())
 
 
 def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
-    """The pairs of a multi-value map; a plain string counts as a list of one. Raises ``failure`` for anything else."""
+    """Return the pairs of a multi-value map; null means no headers, and a string counts as a list of one.
+
+    Raises ``failure`` for anything else.
+    """
     if values is None:
         return []
     if not isinstance(values, dict):
@@ -160,12 +178,15 @@ def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
             headers.extend([(name, item) for item in items])
         else:
             headers.append((name, items))
-    check(values, [value for _, value in headers], failure)
+    check_headers(values, [value for _, value in headers], failure)
     return headers
 
 
 def from_both(single: Any, multi: Any, failure: type[AdapterError]) -> Headers:
-    """The pairs of both maps: a name in the multi-value map is taken from there alone, whatever its case."""
+    """Return the pairs of both maps; a name in the multi-value map, in any case, is taken only from there.
+
+    Raises ``failure`` if either map is malformed.
+    """
     headers = from_lists(multi, failure)
     if single is None or (isinstance(single, dict) and multi and single.keys() <= multi.keys()):
         return headers
@@ -173,10 +194,10 @@ def from_both(single: Any, multi: Any, failure: type[AdapterError]) -> Headers:
     return headers + [header for header in from_map(single, failure) if header[0].lower() not in named]
 
 
-def joined(headers: Headers) -> tuple[dict[str, str], list[str]]:
-    """A response's headers as a single-value map with lower-case names, and its Set-Cookie values apart.
+def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
+    """Return a response's headers as a single-value map with lower-case names, and apart from it all Set-Cookie values.
 
-    Repeats are joined with a comma. Set-Cookie never is: it is the one header that a comma breaks (RFC 6265 section 3).
+    Repeated headers are joined with a comma, except Set-Cookie, whose values may contain one (RFC 6265 section 3).
     """
     single: dict[str, str] = {}
     cookies: list[str] = []
@@ -192,18 +213,19 @@ def joined(headers: Headers) -> tuple[dict[str, str], list[str]]:
 
 
 def request_map(headers: Headers) -> dict[str, str]:
-    """A request's headers as the single-value map of an event: lower-case names, repeats joined as AWS joins them.
+    """Return a request's headers as the single-value map of an event, with lower-case names.
 
-    That is a comma without a space, but cookies are one Cookie header (RFC 6265 section 5.4), absent without any.
+    AWS joins repeated headers with a comma without a space. All cookies are in one Cookie header, which is absent if
+    there are none (RFC 6265 section 5.4).
     """
-    single = {name: ",".join(values) for name, values in listed(headers).items() if name != "cookie"}
+    single = {name: ",".join(values) for name, values in group_by_name(headers).items() if name != "cookie"}
     if cookies := cookies_of(headers):
         single["cookie"] = "; ".join(cookies)
     return single
 
 
 def cookies_of(headers: Headers) -> list[str]:
-    """Every cookie, ``name=value``, of every Cookie header."""
+    """Return the cookies of all Cookie headers, each as ``name=value``."""
     return [
         cookie.strip()
         for name, value in headers
@@ -213,8 +235,8 @@ def cookies_of(headers: Headers) -> list[str]:
     ]
 
 
-def listed(headers: Headers) -> dict[str, list[str]]:
-    """A multi-value map with lower-case names."""
+def group_by_name(headers: Headers) -> dict[str, list[str]]:
+    """Return a multi-value map with lower-case names."""
     lists: dict[str, list[str]] = {}
     for name, value in headers:
         lists.setdefault(name.lower(), []).append(value)
@@ -222,8 +244,8 @@ def listed(headers: Headers) -> dict[str, list[str]]:
 
 
 def last_values(headers: Headers) -> dict[str, str]:
-    """A single-value map with lower-case names, for front doors with no room for two cookies: the last one survives."""
-    single, cookies = joined(headers)
+    """Return a single-value map with lower-case names for a front door that can send only one cookie: the last one."""
+    single, cookies = join_repeats(headers)
     if cookies:
         single["set-cookie"] = cookies[-1]
     return single

@@ -1,35 +1,50 @@
-"""From an invocation to the request that the app gets: everything between the Runtime API and the app's socket.
+"""From an invocation to the app's request: everything between the Runtime API and the app's socket.
 
-The order matters. What the client sent is read and stripped first; what the adapter says is added last, so that no
-client can remove it or speak in its name.
+The order matters. The client's headers are read and filtered first, and the adapter's own are added last, so a client
+can neither remove nor forge them.
+
+The added headers describe the invocation and have the names that AWS Lambda Web Adapter gave them. Their values are
+JSON in ASCII: a header has no charset, and servers differ in how they read other bytes.
 """
 
 from __future__ import annotations
 
-from adapter.payload.context import TRACE_ID_TWINS, authorized, context_headers
-from adapter.payload.event import read_event
+import orjson
+
+from adapter.errors import InvalidEvent
+from adapter.payload.event import PASS_THROUGH, read_event
 from adapter.payload.formats.pass_through import DEFAULT_PATH
-from adapter.payload.formats.registry import PASS_THROUGH
-from adapter.payload.headers import NOT_FOR_APP, forwardable
+from adapter.payload.headers import (
+    LAMBDA_CONTEXT,
+    NOT_FOR_APP,
+    REQUEST_CONTEXT,
+    TENANT_ID,
+    all_spellings,
+    forwardable,
+    with_authorization,
+)
 from adapter.payload.messages import Request
-from adapter.payload.request_target import normal_base_path, request_target, split_target, strip_base_path
+from adapter.payload.request_target import normalize_base_path, request_target, split_target, strip_base_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Any, Final
 
     from adapter.payload.formats.codec import Codec
+    from adapter.payload.headers import Headers
     from adapter.payload.messages import Invocation
 
-_NOT_FOR_APP_WHEN_TRACED = NOT_FOR_APP | TRACE_ID_TWINS
+_TRACE_ID = "x-amzn-trace-id"
+#: A trace id from Lambda replaces the client's in every spelling.
+_NOT_FOR_APP_WHEN_TRACED = NOT_FOR_APP | all_spellings([_TRACE_ID])
 
 
 class RequestRules:
-    """The user's say in the request that the app gets.
+    """The user's settings for the request that the app receives.
 
-    ``base_path`` is removed from the front of paths, ``pass_through_path`` gets the events that are not HTTP,
-    ``authorization_source`` names a header that becomes Authorization; empty is none. ``env_config`` is for
-    `context_headers`.
+    ``base_path`` is removed from the front of paths, ``pass_through_path`` receives the events that are not HTTP, and
+    ``authorization_source`` names a header that becomes Authorization; an empty one has no effect. ``env_config``
+    describes the function in the Lambda context: function_name, memory (MiB), version, log_group and log_stream.
     """
 
     __slots__ = ("authorization_source", "base_path", "env_config", "pass_through_path")
@@ -42,16 +57,16 @@ class RequestRules:
         authorization_source: str = "",
         env_config: dict[str, str | int] | None = None,
     ) -> None:
-        self.base_path: Final = normal_base_path(base_path)
+        self.base_path: Final = normalize_base_path(base_path)
         self.pass_through_path: Final = request_target(*split_target(pass_through_path))
         self.authorization_source: Final = authorization_source.lower()
         self.env_config: Final = env_config or {}
 
 
 def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Request]:
-    """The request for the app, and the codec for its response.
+    """Return the codec for the app's response, and the request for the app.
 
-    There may be no Host header in it: only the writer knows the app's address. Raises InvalidEvent.
+    The request may lack a Host header, since only its writer knows the app's address. Raises InvalidEvent.
     """
     codec, event = read_event(invocation.event)
     if codec is PASS_THROUGH:
@@ -61,11 +76,66 @@ def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Req
     decoded = codec.decode_request(event)
     headers = forwardable(decoded.headers, _NOT_FOR_APP_WHEN_TRACED if invocation.trace_id else NOT_FOR_APP)
     if rules.authorization_source:
-        headers = authorized(headers, rules.authorization_source)
+        headers = with_authorization(headers, rules.authorization_source)
     headers += context_headers(event.get("requestContext"), invocation, rules.env_config)
-    return codec, Request(
-        method=decoded.method,
-        target=strip_base_path(decoded.target, rules.base_path),
-        headers=headers,
-        body=decoded.body,
-    )
+    target = strip_base_path(decoded.target, rules.base_path) if rules.base_path else decoded.target
+    return codec, Request(method=decoded.method, target=target, headers=headers, body=decoded.body)
+
+
+def context_headers(request_context: Any, invocation: Invocation, env_config: dict[str, str | int]) -> Headers:
+    """Return the headers that the adapter adds. ``request_context`` is the event's; None adds no header for it.
+
+    It is written from parsed JSON, in which an integer beyond 64 bits is already a float. Raises InvalidEvent if the
+    client context or the Cognito identity is not JSON.
+    """
+    headers = [(LAMBDA_CONTEXT, ascii_json(_lambda_context(invocation, env_config)))]
+    if request_context is not None:
+        headers.append((REQUEST_CONTEXT, ascii_json(request_context)))
+    if invocation.tenant_id:
+        headers.append((TENANT_ID, invocation.tenant_id))
+    if invocation.trace_id:
+        headers.append((_TRACE_ID, invocation.trace_id))
+    return headers
+
+
+def ascii_json(value: Any) -> str:
+    """Return ``value`` as JSON in which every byte is legal in a header.
+
+    Raises InvalidEvent for nesting deeper than 254 levels, which orjson reads but does not write.
+    """
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise InvalidEvent(f"the event's request context cannot be a header: {error}") from error
+    # orjson escapes every control character but DEL.
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join([each if each.isascii() and each != "\x7f" else _escape(each) for each in text])
+
+
+def _escape(character: str) -> str:
+    """Return the JSON escape of a character: one UTF-16 unit or two."""
+    units = character.encode("utf-16-be").hex()
+    return "".join([f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4)])
+
+
+def _lambda_context(invocation: Invocation, env_config: dict[str, str | int]) -> dict[str, Any]:
+    """Return the fields of the Rust runtime's Context, as AWS Lambda Web Adapter sends them."""
+    return {
+        "request_id": invocation.request_id,
+        "deadline": invocation.deadline_ms,
+        "invoked_function_arn": invocation.invoked_function_arn,
+        "xray_trace_id": invocation.trace_id or None,
+        "client_context": _parse_json("client context", invocation.client_context),
+        "identity": _parse_json("Cognito identity", invocation.cognito_identity),
+        "env_config": env_config,
+    }
+
+
+def _parse_json(what: str, text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidEvent(f"the invocation's {what} is not JSON: {error}") from error

@@ -1,13 +1,13 @@
-"""The request line: method, path and query, out of the shapes in which front doors describe them.
+"""The request line: method, path and query, from the different shapes in which front doors describe them.
 
-A target is in origin form and stays as the client encoded it. Only bytes that no request line may carry are encoded
-here: the formats differ in how much they decode, and an adapter that normalised would break signatures and ``%2F``.
+A target is in origin form, encoded as the client encoded it. Only bytes that are illegal in a request line are encoded
+here: the formats differ in how much they decode, and a normalised path would break signatures and ``%2F``.
 """
 
 from __future__ import annotations
 
 from adapter.errors import InvalidEvent
-from adapter.payload.headers import glimpse, is_token
+from adapter.payload.headers import excerpt, is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Pairs = list[tuple[str, str]]
 
 _COMMON_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
-#: Printable ASCII without space and "#"; in a path without "?" too, since a query would begin there.
+#: Printable ASCII without space and "#"; in a path also without "?", which would begin a query.
 _LEGAL_IN_QUERY = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _LEGAL_IN_PATH = _LEGAL_IN_QUERY.replace(b"?", b"")
 #: The unreserved characters of RFC 3986 section 2.3.
@@ -25,38 +25,38 @@ _ABSOLUTE_FORM = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
 
 
 def method_of(method: Any) -> str:
-    """``method`` as it came. Raises InvalidEvent unless it is a token, and for CONNECT: there is no tunnel here."""
+    """Return ``method``. Raises InvalidEvent if it is not a token or if it is CONNECT: an app cannot open a tunnel."""
     if isinstance(method, str) and (method in _COMMON_METHODS or (is_token(method) and method.upper() != "CONNECT")):
         return method
-    raise InvalidEvent(f"the event's method is {glimpse(method)}, which is not an HTTP method for an app")
+    raise InvalidEvent(f"the event's method is {excerpt(method)}, which is not an HTTP method for an app")
 
 
 def request_target(path: Any, query: Any = "") -> str:
-    """The origin form of ``path`` (no query in it) and ``query`` (still encoded); null is empty.
+    """Return the origin form of ``path``, which has no query, and ``query``, which is still encoded; null is empty.
 
-    A path that begins with two slashes stays a path. Raises InvalidEvent when either is not text.
+    A path that begins with two slashes stays a path. Raises InvalidEvent if either is not text.
     """
-    encoded = _percent_encoded(_LEGAL_IN_PATH, _text("path", path))
+    encoded = percent_encode(_text("path", path), _LEGAL_IN_PATH)
     if not encoded.startswith("/"):
         encoded = "/" + encoded
     query = _text("query string", query)
-    return f"{encoded}?{_percent_encoded(_LEGAL_IN_QUERY, query)}" if query else encoded
+    return f"{encoded}?{percent_encode(query, _LEGAL_IN_QUERY)}" if query else encoded
 
 
-def encoded_query(pairs: Pairs) -> str:
-    """A query string of decoded names and values."""
-    return "&".join([f"{percent_encoded(name)}={percent_encoded(value)}" for name, value in pairs])
+def encode_query(pairs: Pairs) -> str:
+    """Return the query string of names and values that are decoded."""
+    return join_query([(percent_encode(name), percent_encode(value)) for name, value in pairs])
 
 
-def joined_query(pairs: Pairs) -> str:
-    """A query string of names and values that are still encoded."""
+def join_query(pairs: Pairs) -> str:
+    """Return the query string of names and values that are still encoded."""
     return "&".join([f"{name}={value}" for name, value in pairs])
 
 
 def query_pairs(single: Any, multi: Any = None) -> Pairs:
-    """The pairs of an event's query maps; the multi-value map holds everything where there is one.
+    """Return the pairs of an event's query maps: of the multi-value map if it is not empty, else of the other.
 
-    Raises InvalidEvent unless names and values are text.
+    Raises InvalidEvent unless the values are text.
     """
     source = multi or single or {}
     if not isinstance(source, dict):
@@ -66,25 +66,33 @@ def query_pairs(single: Any, multi: Any = None) -> Pairs:
         for value in values if isinstance(values, list) else [values]:
             if not isinstance(value, str):
                 kind = type(value).__name__
-                raise InvalidEvent(f"the query parameter {glimpse(name)} is of type {kind}, not a string")
+                raise InvalidEvent(f"the query parameter {excerpt(name)} is of type {kind}, not a string")
             pairs.append((name, value))
     return pairs
 
 
+def query_lists(pairs: Pairs) -> dict[str, list[str]]:
+    """Return the pairs as a multi-value map."""
+    lists: dict[str, list[str]] = {}
+    for name, value in pairs:
+        lists.setdefault(name, []).append(value)
+    return lists
+
+
 def split_target(target: str) -> tuple[str, str]:
-    """Path and query of an origin form, both as they came."""
+    """Return the path and the query of an origin form, both still encoded."""
     path, _, query = target.partition("?")
     return path, query
 
 
 def origin_form(target: str) -> tuple[str, str] | None:
-    """Path and query of a target on a request line, and the authority where it named one (RFC 9112, section 3.2).
+    """Return the path with its query, and the authority if ``target`` is a URL, else "" (RFC 9112 section 3.2).
 
-    None for what is neither a path nor an http or https URL, and for a URL with nobody's name or with a user's.
+    Returns None if ``target`` is neither a path nor an http or https URL, or if the URL has no host or has credentials.
     """
     if target.startswith("/"):
         return target, ""
-    import re  # only servers get other targets, and regular expressions would be a part of every cold start
+    import re  # imported here, since the runtime never gets this far and every cold start would pay for it
 
     matched = re.fullmatch(_ABSOLUTE_FORM, target, re.IGNORECASE)
     if matched is None:
@@ -94,7 +102,7 @@ def origin_form(target: str) -> tuple[str, str] | None:
 
 
 def path_alone(target: str) -> str:
-    """What a log may show of a target: not its query, and no authority with a user's name and password."""
+    """Return the part of a target that a log may show: no query, and no authority that has credentials."""
     path = target.partition("?")[0]
     scheme, separator, rest = path.partition("://")
     if separator and "/" not in scheme:
@@ -103,7 +111,7 @@ def path_alone(target: str) -> str:
 
 
 def split_query(query: str) -> Pairs:
-    """The pairs of a query string, still encoded. A name with no ``=`` has the empty value."""
+    """Return the pairs of a query string, still encoded. A name without ``=`` has an empty value."""
     pairs = []
     for part in query.split("&"):
         if part:
@@ -112,18 +120,18 @@ def split_query(query: str) -> Pairs:
     return pairs
 
 
-def decoded_query(query: str) -> Pairs:
-    """The pairs of a query string, decoded as a form is: ``+`` is a space."""
+def decode_query(query: str) -> Pairs:
+    """Return the pairs of a query string, decoded like a form: ``+`` is a space."""
     return [
-        (percent_decoded(name.replace("+", " ")), percent_decoded(value.replace("+", " ")))
+        (percent_decode(name.replace("+", " ")), percent_decode(value.replace("+", " ")))
         for name, value in split_query(query)
     ]
 
 
 def strip_base_path(target: str, base: str) -> str:
-    """``target`` (path, or path and query) without one leading ``base``, if a path segment ends there.
+    """Return ``target``, a path with or without a query, without one leading ``base`` if a path segment ends there.
 
-    ``base`` begins with a slash and does not end with one; empty is none.
+    ``base`` begins with a slash and does not end with one; if it is empty, nothing is removed.
     """
     if not base or not target.startswith(base):
         return target
@@ -133,19 +141,28 @@ def strip_base_path(target: str, base: str) -> str:
     return "/" + rest if not rest or rest.startswith("?") else target
 
 
-def normal_base_path(base: str) -> str:
-    """``base`` as `strip_base_path` wants it: ``api``, ``/api`` and ``/api/`` are the same."""
+def normalize_base_path(base: str) -> str:
+    """Return ``base`` in the form that `strip_base_path` expects: ``api`` and ``/api/`` become ``/api``."""
     trimmed = base.strip("/")
     return "/" + trimmed if trimmed else ""
 
 
-def percent_encoded(text: str) -> str:
-    """``text`` with every byte of its UTF-8 encoded that is not unreserved."""
-    return _percent_encoded(_UNRESERVED, text)
+def percent_encode(text: str, legal: bytes = _UNRESERVED) -> str:
+    """Return ``text`` in UTF-8 with every byte percent-encoded that is not in ``legal``.
+
+    Raises InvalidEvent for a lone surrogate.
+    """
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidEvent("the request target contains a lone surrogate, which has no UTF-8 form") from error
+    if not encoded.translate(None, legal):
+        return text
+    return "".join([chr(byte) if byte in legal else f"%{byte:02X}" for byte in encoded])
 
 
-def percent_decoded(text: str) -> str:
-    """``text`` decoded once; bytes that are not UTF-8 become U+FFFD, as in API Gateway's maps [unsure]."""
+def percent_decode(text: str) -> str:
+    """Return ``text`` decoded once; bytes that are not UTF-8 become U+FFFD, as in API Gateway's maps [unsure]."""
     if "%" not in text:
         return text
     parts = text.encode().split(b"%")
@@ -157,25 +174,14 @@ def percent_decoded(text: str) -> str:
 
 
 def _byte_of(digits: bytes) -> bytes | None:
-    """The byte that two hexadecimal digits stand for; None if they are anything else."""
-    # int() alone would take a sign, spaces and underscores as well.
+    """Return the byte that two hexadecimal digits stand for; None for anything else."""
+    # int() alone would accept a sign, spaces and underscores as well.
     if len(digits) != 2 or not digits.isalnum():
         return None
     try:
         return int(digits, 16).to_bytes()
     except ValueError:
         return None
-
-
-def _percent_encoded(legal: bytes, text: str) -> str:
-    """``text`` with every byte of its UTF-8 encoded that is not one of ``legal``."""
-    try:
-        written = text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidEvent("the request target contains a lone surrogate, which has no UTF-8 form") from error
-    if not written.translate(None, legal):
-        return text
-    return "".join([chr(byte) if byte in legal else f"%{byte:02X}" for byte in written])
 
 
 def _text(what: str, value: Any) -> str:

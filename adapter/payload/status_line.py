@@ -1,8 +1,8 @@
-"""Status codes with their phrases, as an Application Load Balancer and VPC Lattice want them: ``404 Not Found``."""
+"""Status codes with their phrases, as an Application Load Balancer and VPC Lattice expect them: ``404 Not Found``."""
 
 from __future__ import annotations
 
-#: The IANA registry of HTTP status codes. ``http.HTTPStatus`` has it too, but costs an import of ``http`` and ``enum``.
+#: The IANA registry of HTTP status codes. `http.HTTPStatus` would cost the runtime an import of `http` and `enum`.
 _PHRASES = {
     100: "Continue",
     101: "Switching Protocols",
@@ -70,5 +70,5 @@ _PHRASES = {
 
 
 def status_line(status: int) -> str:
-    """``status`` and its phrase; a code that nobody registered is ``Unknown``."""
+    """Return ``status`` with its phrase, which is ``Unknown`` for a code that is not registered."""
     return f"{status} {_PHRASES.get(status, 'Unknown')}"

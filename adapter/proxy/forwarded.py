@@ -6,7 +6,7 @@ import os
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from adapter.payload.headers import first, with_twins
+from adapter.payload.headers import all_spellings, first
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -18,7 +18,7 @@ REQUEST_ID = "x-request-id"
 MAX_REQUEST_ID = 128
 # Headers that say where a request came from; from a client that is not trusted they say nothing.
 # WSGI and CGI give the underscore twin of a header the same name.
-CLAIMS = with_twins(
+CLAIMS = all_spellings(
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"]
 )
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adapter.errors import RefusedRequest
-from adapter.payload.context import authorized
-from adapter.payload.headers import NOT_FOR_APP, first, forwardable, with_twins
+from adapter.payload.headers import NOT_FOR_APP, all_spellings, first, forwardable, with_authorization
 from adapter.payload.request_target import origin_form, strip_base_path
 from adapter.proxy.forwarded import CLAIMS, REQUEST_ID, TrustedProxies, forwarded_headers
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # What the proxy writes itself.
-_REPLACED = NOT_FOR_APP | with_twins(["host", REQUEST_ID])
+_REPLACED = NOT_FOR_APP | all_spellings(["host", REQUEST_ID])
 # What no trailer may add to after the fact; servers merge trailers into headers.
 _NOT_IN_TRAILERS = _REPLACED | CLAIMS
 # Cleartext HTTP/2: whoever lets a client switch to it lets the client's next requests past all the rules here.
@@ -58,7 +57,7 @@ def forwarded_request(
     headers = forwardable(exchange.headers, _REPLACED)
     headers = forwarded_headers(headers, client=exchange.client, host=host, trusted=exchange.client in rules.trusted)
     if rules.authorization_source:
-        headers = authorized(headers, rules.authorization_source)
+        headers = with_authorization(headers, rules.authorization_source)
     length = first(exchange.headers, "content-length")
     chunked = bool(first(exchange.headers, "transfer-encoding"))
     lines = [f"{exchange.method} {target} HTTP/1.1", f"host: {host}", f"{REQUEST_ID}: {request_id}"]

@@ -20,7 +20,7 @@ from adapter.errors import (
     RefusedRequest,
     ResponseTooLarge,
 )
-from adapter.net.compression import available_codings, compressed
+from adapter.net.compression import available_codings, negotiate_compression
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError, ClientStalledError
 from adapter.net.token_bucket import TokenBucket
@@ -175,7 +175,7 @@ class RequestRelay:
         compressor = None
         if self._codings:
             accepted = first(exchange.headers, "accept-encoding")
-            outgoing, compressor = compressed(
+            outgoing, compressor = negotiate_compression(
                 outgoing, method=exchange.method, accept_encoding=accepted, codings=self._codings
             )
         if not first(outgoing.headers, REQUEST_ID):

@@ -10,13 +10,13 @@ from time import monotonic, time
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
-from adapter.net.compression import available_codings, compressed
+from adapter.net.compression import available_codings, negotiate_compression
 from adapter.payload.body import BodyRules
+from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
-from adapter.payload.prelude import CONTENT_TYPE, encode_prelude
 from adapter.payload.request import RequestRules, app_request
-from adapter.payload.request_target import percent_decoded
+from adapter.payload.request_target import percent_decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class InvocationRelay:
         if self._codings and codec.has_prelude and visit.request is not None:
             request = visit.request
             accepted = first(request.headers, "accept-encoding")
-            head, compressor = compressed(head, method=request.method, accept_encoding=accepted, codings=self._codings)
+            head, compressor = negotiate_compression(
+                head, method=request.method, accept_encoding=accepted, codings=self._codings
+            )
         if self._streams:
             stream = self._api.open_stream(visit.invocation, _content_type(codec, head, streamed=True))
             opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
@@ -261,7 +263,7 @@ class _Refusal:
 
 def _plain_path(target: str) -> str:
     """The path that an app sees in ``target``, so that no percent-encoding disguises it."""
-    return percent_decoded(target.partition("?")[0])
+    return percent_decode(target.partition("?")[0])
 
 
 def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:

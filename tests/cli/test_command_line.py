@@ -276,3 +276,10 @@ def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE)
     assert (process.returncode, stderr.strip()) == (130, b"")
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_a_sample_event_is_in_the_region_of_the_environment(variable: str) -> None:
+    done = adapter("event", "alb", **{variable: "eu-central-1", "ADAPTER_STREAM_LIMIT": "nonsense"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/" in done.stdout

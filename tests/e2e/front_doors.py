@@ -11,7 +11,7 @@ from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
-from adapter.payload.formats.registry import FORMATS
+from adapter.payload.event import FORMATS
 from adapter.payload.messages import Arrival, Request
 from tests.answer import Answer
 from tests.scripted_runtime_api import Call

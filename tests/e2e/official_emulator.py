@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from adapter.payload.formats.registry import detect
+from adapter.payload.event import detect
+from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.messages import ResponseHead
-from adapter.payload.prelude import PreludeDecoder
 from tests.apps import Framework, app_command, app_dir
 from tests.e2e.output import PATIENCE, Output
 from tests.samples import rie_binary

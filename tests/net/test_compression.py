@@ -16,7 +16,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.net.compression import available_codings, choose_coding, compressed
+from adapter.net.compression import available_codings, choose_coding, negotiate_compression
 from adapter.payload.messages import ResponseHead
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TEXT = ("content-type", "text/plain")
 
 
 def decode(coding: str, data: bytes) -> bytes:
-    """What a client can decode of ``data``, which need not be complete."""
+    """Return what a client can decode of ``data``, which may be incomplete."""
     if coding == "gzip":
         return zlib.decompressobj(31).decompress(data)
     if coding == "br":
@@ -37,7 +37,7 @@ def decode(coding: str, data: bytes) -> bytes:
 
 
 def decode_whole(coding: str, data: bytes) -> bytes:
-    """Strictly: a missing end is an error."""
+    """Return the decoded ``data``; an incomplete one is an error."""
     if coding == "gzip":
         return gzip.decompress(data)
     if coding == "br":
@@ -53,24 +53,24 @@ def head(*headers: tuple[str, str], status: int = 200) -> ResponseHead:
 
 
 def ask(response: ResponseHead, accept: str = "gzip", method: str = "GET") -> tuple[ResponseHead, Compressor | None]:
-    return compressed(response, method=method, accept_encoding=accept, codings=CODINGS)
+    return negotiate_compression(response, method=method, accept_encoding=accept, codings=CODINGS)
 
 
 @pytest.mark.parametrize("name", ["content-encoding", "cache-control"])
-def test_what_forbids_compression_counts_in_any_line_of_its_header(name: str) -> None:
+def test_a_reason_not_to_compress_counts_in_any_line_of_its_header(name: str) -> None:
     value = {"content-encoding": "gzip", "cache-control": "no-transform"}[name]
     for lines in ([(name, value), (name, "identity")], [(name, "identity"), (name, value)]):
         response = head(TEXT, *lines)
         assert ask(response) == (response, None)
 
 
-def test_all_three_codings_are_there_with_the_best_first() -> None:
+def test_all_three_codings_are_available_the_best_first() -> None:
     assert list(CODINGS) == ["zstd", "br", "gzip"]
 
 
 @pytest.mark.parametrize("coding", ALL)
 @pytest.mark.parametrize("body", [b"", b"x", b"text " * 100_000, os.urandom(300_000)], ids=["0", "1", "text", "noise"])
-def test_a_body_comes_back_whole(coding: str, body: bytes) -> None:
+def test_a_compressed_body_decodes_to_the_original(coding: str, body: bytes) -> None:
     compressor = CODINGS[coding]()
     data = compressor.compress(body) + compressor.finish()
     assert decode_whole(coding, data) == body
@@ -85,7 +85,7 @@ def test_any_kind_of_bytes_can_be_compressed(coding: str, kind: Callable[[bytes]
 
 @pytest.mark.parametrize("coding", ALL)
 @given(pieces=st.lists(st.binary(max_size=200), max_size=12))
-def test_what_was_flushed_so_far_decodes_to_everything_so_far(coding: str, pieces: list[bytes]) -> None:
+def test_flushed_output_decodes_to_everything_so_far(coding: str, pieces: list[bytes]) -> None:
     compressor = CODINGS[coding]()
     sent = b""
     for number, piece in enumerate(pieces):
@@ -96,14 +96,14 @@ def test_what_was_flushed_so_far_decodes_to_everything_so_far(coding: str, piece
 
 
 @pytest.mark.parametrize("coding", ALL)
-def test_the_compressor_that_is_given_is_the_one_that_the_head_names(coding: str) -> None:
+def test_the_compressor_makes_the_coding_in_the_head(coding: str) -> None:
     changed, compressor = ask(head(TEXT), coding)
     assert compressor is not None
     assert ("content-encoding", coding) in changed.headers
     assert decode_whole(coding, compressor.compress(b"abc") + compressor.finish()) == b"abc"
 
 
-def test_headers_that_speak_of_the_plain_bytes_go() -> None:
+def test_headers_about_the_uncompressed_bytes_are_removed() -> None:
     response = head(
         ("Content-Type", "text/html"),
         ("Content-Length", "100"),
@@ -135,7 +135,7 @@ ETAGS = [
 
 
 @pytest.mark.parametrize(("etag", "expected"), ETAGS)
-def test_an_etag_becomes_weak_where_the_bytes_change(etag: str, expected: str) -> None:
+def test_an_etag_becomes_weak_if_the_bytes_change(etag: str, expected: str) -> None:
     assert dict(ask(head(TEXT, ("ETag", etag)))[0].headers)["ETag"] == expected
     assert dict(ask(head(TEXT, ("ETag", etag)), "identity")[0].headers)["ETag"] == etag
 
@@ -151,7 +151,7 @@ VARY = [
 
 @pytest.mark.parametrize("accept", ["gzip", ""], ids=["compressed", "not-compressed"])
 @pytest.mark.parametrize(("vary", "expected"), VARY)
-def test_what_could_be_compressed_varies_by_accept_encoding(vary: list[str], expected: list[str], accept: str) -> None:
+def test_a_compressible_response_varies_by_accept_encoding(vary: list[str], expected: list[str], accept: str) -> None:
     response = head(TEXT, *[("Vary", value) for value in vary])
     changed, _ = ask(response, accept)
     assert [value for name, value in changed.headers if name.lower() == "vary"] == expected
@@ -186,12 +186,12 @@ INCOMPRESSIBLE = [
 
 
 @pytest.mark.parametrize("media_type", COMPRESSIBLE)
-def test_types_that_shrink_are_compressed(media_type: str) -> None:
+def test_compressible_types_are_compressed(media_type: str) -> None:
     assert ask(head(("Content-Type", media_type)))[1] is not None
 
 
 @pytest.mark.parametrize("media_type", INCOMPRESSIBLE)
-def test_types_that_do_not_shrink_or_must_not_wait_are_left_alone(media_type: str) -> None:
+def test_other_types_and_event_streams_are_not_compressed(media_type: str) -> None:
     response = head(("Content-Type", media_type))
     assert ask(response) == (response, None)
 
@@ -212,7 +212,7 @@ UNTOUCHED = [
 
 
 @pytest.mark.parametrize(("response", "method"), UNTOUCHED)
-def test_what_must_stay_as_it_is_stays_as_it_is(response: ResponseHead, method: str) -> None:
+def test_responses_that_must_not_change_are_not_compressed(response: ResponseHead, method: str) -> None:
     headers = list(response.headers)
     changed, compressor = ask(response, method=method)
     assert compressor is None
@@ -256,7 +256,7 @@ WEIGHTS = [
 
 
 @pytest.mark.parametrize(("accept", "coding"), WEIGHTS)
-def test_the_coding_is_the_one_that_the_client_likes_best(accept: str, coding: str | None) -> None:
+def test_the_coding_is_the_one_that_the_client_prefers(accept: str, coding: str | None) -> None:
     assert choose_coding(accept, CODINGS) == coding
 
 

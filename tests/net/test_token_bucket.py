@@ -13,7 +13,7 @@ SMALL = Bandwidth(burst=1000, rate=800)
 
 
 def send(bucket: TokenBucket, total: int, start: float = 0.0) -> list[tuple[float, int]]:
-    """When how many of ``total`` bytes leave, if every wait ends exactly when the bucket says."""
+    """Return the times and sizes of the writes of ``total`` bytes, if every wait ends exactly at the next refill."""
     log: list[tuple[float, int]] = []
     now, rest = start, total
     while rest:
@@ -28,18 +28,18 @@ def send(bucket: TokenBucket, total: int, start: float = 0.0) -> list[tuple[floa
 
 @pytest.mark.parametrize("start", [0.0, 12345.678, 1e9], ids=["zero", "uptime", "epoch"])
 @pytest.mark.parametrize(("size", "seconds"), [(6 * MIB, 0.0), (10 * MIB, 2.0), (20 * MIB, 7.0)])
-def test_a_download_under_lambdas_cap_ends_when_it_does_on_lambda(start: float, size: int, seconds: float) -> None:
+def test_a_download_takes_as_long_as_on_lambda(start: float, size: int, seconds: float) -> None:
     log = send(TokenBucket(LAMBDA_BANDWIDTH), size, start)
     assert log[-1][0] - start == pytest.approx(seconds, abs=1e-6)
     assert sum(granted for _, granted in log) == size
 
 
-def test_after_the_burst_each_tick_brings_256_kib() -> None:
+def test_each_refill_after_the_burst_is_256_kib() -> None:
     log = send(TokenBucket(LAMBDA_BANDWIDTH), 7 * MIB)
     assert log == [(0.0, 6 * MIB), (0.125, 262_144), (0.25, 262_144), (0.375, 262_144), (0.5, 262_144)]
 
 
-def test_a_take_gets_what_is_there_and_no_more() -> None:
+def test_a_take_gets_the_available_tokens_and_no_more() -> None:
     bucket = TokenBucket(SMALL)
     assert bucket.take(400, 0.0) == 400
     assert bucket.take(700, 0.0) == 600
@@ -48,7 +48,7 @@ def test_a_take_gets_what_is_there_and_no_more() -> None:
     assert bucket.take(150, 0.125) == 100
 
 
-def test_an_idle_stream_earns_its_burst_back_and_never_more() -> None:
+def test_an_idle_stream_refills_up_to_the_burst_and_never_beyond() -> None:
     bucket = TokenBucket(SMALL)
     assert bucket.take(1000, 0.0) == 1000
     assert bucket.take(5000, 0.5) == 400
@@ -80,7 +80,7 @@ def test_a_late_timer_does_not_shift_the_refills_after_it() -> None:
         assert bucket.take(5000, late) == 100
 
 
-def test_the_promised_refill_is_there_although_the_clocks_difference_rounds_down() -> None:
+def test_a_refill_is_due_on_time_although_the_time_difference_rounds_down() -> None:
     start, ticks = 7.831151069298618, 7
     promised = start + ticks * REFILL_INTERVAL
     assert int((promised - start) / REFILL_INTERVAL) < ticks, "this start no longer shows the rounding"
@@ -89,7 +89,7 @@ def test_the_promised_refill_is_there_although_the_clocks_difference_rounds_down
     assert bucket.take(5000, promised) == ticks * 100
 
 
-def test_a_schedule_must_have_started_before_it_is_asked() -> None:
+def test_the_schedule_must_have_started_before_the_next_refill_is_asked_for() -> None:
     with pytest.raises(AssertionError, match="starts the schedule"):
         TokenBucket(SMALL).next_refill()
 
@@ -99,7 +99,7 @@ def test_a_schedule_must_have_started_before_it_is_asked() -> None:
     start=st.floats(0, 1e6),
     steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 80_000_000)), max_size=30),
 )
-def test_no_more_ever_leaves_than_the_burst_and_the_refills_so_far(
+def test_never_more_is_taken_than_the_burst_and_the_refills_so_far(
     bandwidth: Bandwidth, start: float, steps: list[tuple[float, int]]
 ) -> None:
     bucket = TokenBucket(bandwidth)
@@ -114,7 +114,7 @@ def test_no_more_ever_leaves_than_the_burst_and_the_refills_so_far(
 
 
 @given(start=st.floats(0, 1e6), ticks=st.integers(1, 100))
-def test_waiting_for_the_promised_refill_always_brings_tokens(start: float, ticks: int) -> None:
+def test_waiting_until_the_next_refill_always_brings_tokens(start: float, ticks: int) -> None:
     bucket = TokenBucket(SMALL)
     bucket.take(1000, start)
     for _ in range(ticks):

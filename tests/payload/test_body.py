@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter.errors import InvalidEvent, InvalidFunctionResponse
-from adapter.payload.body import BodyRules, decoded_body, event_body, response_parts, text_of
+from adapter.payload.body import BodyRules, decode_body, event_body, response_parts, text_of
 
 NOT_UTF_8 = b"\xff\xfe"
 
@@ -35,7 +35,7 @@ def typed(content_type: str, content_encoding: str = "") -> list[tuple[str, str]
         "",
     ],
 )
-def test_utf_8_of_other_than_binary_types_is_text(content_type: str) -> None:
+def test_utf_8_is_text_unless_the_type_is_binary(content_type: str) -> None:
     assert text_of(typed(content_type), "é".encode(), BodyRules()) is not None
     assert text_of(typed(content_type), NOT_UTF_8, BodyRules()) is None
 
@@ -86,11 +86,11 @@ def test_a_content_encoding_means_binary(coding: str, text: bool) -> None:
         ),
     ],
 )
-def test_the_user_has_the_first_say(rules: BodyRules, headers: list[tuple[str, str]], text: bool) -> None:
+def test_the_users_rules_come_first(rules: BodyRules, headers: list[tuple[str, str]], text: bool) -> None:
     assert (text_of(headers, b"ascii", rules) is not None) is text
 
 
-def test_no_override_makes_text_of_what_is_not_utf_8() -> None:
+def test_no_rule_makes_text_of_bytes_that_are_not_utf_8() -> None:
     assert text_of(typed("image/png"), NOT_UTF_8, BodyRules(text_types=["*"])) is None
 
 
@@ -122,7 +122,7 @@ def test_a_binary_body_is_a_part_of_its_own(body: bytes) -> None:
     ],
 )
 def test_a_body_field_becomes_bytes(body: Any, is_base64: Any, expected: bytes) -> None:
-    assert decoded_body(body, is_base64, InvalidEvent) == expected
+    assert decode_body(body, is_base64, InvalidEvent) == expected
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_a_body_field_becomes_bytes(body: Any, is_base64: Any, expected: bytes) 
         pytest.param("YQ==", 1, "base64 flag is 1", id="flag-is-a-number"),
     ],
 )
-def test_a_body_field_that_is_not_what_it_says_is_refused(body: Any, is_base64: Any, reason: str) -> None:
+def test_a_malformed_body_field_is_rejected(body: Any, is_base64: Any, reason: str) -> None:
     for failure in (InvalidEvent, InvalidFunctionResponse):
         with pytest.raises(failure, match=reason):
-            decoded_body(body, is_base64, failure)
+            decode_body(body, is_base64, failure)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import InvalidEvent
-from adapter.payload.event import read_event
-from adapter.payload.formats.registry import PASS_THROUGH
+from adapter.payload.event import PASS_THROUGH, read_event
 from tests.events import http_api
 
 
@@ -40,7 +39,7 @@ def _with(members: bytes) -> bytes:
         pytest.param(_with(b'"n\\\\":1,"m\\\\" :2,"m":1,"m":2'), id="beside-a-key-that-ends-with-a-backslash"),
     ],
 )
-def test_an_http_event_in_which_a_key_comes_twice_is_invalid(raw: bytes) -> None:
+def test_an_http_event_with_a_repeated_key_is_invalid(raw: bytes) -> None:
     with pytest.raises(InvalidEvent, match=r"the event has the key '\w+' twice in one object"):
         body_of(raw)
 
@@ -55,12 +54,12 @@ def test_an_http_event_in_which_a_key_comes_twice_is_invalid(raw: bytes) -> None
         pytest.param(b'"q": "a=1\\u0026b=2"', id="escaped-without-need"),
     ],
 )
-def test_an_http_event_of_another_style_in_which_no_key_comes_twice_is_read(members: bytes) -> None:
+def test_an_http_event_of_another_style_without_a_repeated_key_is_read(members: bytes) -> None:
     _, event = read_event(_with(members))
     assert event == json.loads(_with(members))
 
 
-# What a JSON text is made of that somebody hides a key in, or what looks like a key.
+# The parts of a JSON text in which an attacker hides a repeated key, or that look like a key.
 FRAGMENTS = st.lists(
     st.sampled_from(
         [
@@ -78,7 +77,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def judged(raw: bytes) -> bytes | None:
-    """The body by the standard library alone; None where the event is no good."""
+    """Return the body as the standard library decodes it, or None if the event is invalid."""
     try:
         event = json.loads(raw, object_pairs_hook=unique_keys)
         if event.get("isBase64Encoded"):
@@ -91,7 +90,7 @@ def judged(raw: bytes) -> bytes | None:
 @pytest.mark.parametrize("padding", [0, 70_000], ids=["small", "large"])
 @pytest.mark.parametrize("is_base64", ["false", "true"])
 @given(before=FRAGMENTS, body=FRAGMENTS, after=FRAGMENTS)
-def test_no_key_that_comes_twice_hides_in_an_event(
+def test_every_repeated_key_in_an_event_is_found(
     padding: int, is_base64: str, before: str, body: str, after: str
 ) -> None:
     members = f'"n":"{before}","o":{{"body":""}},"body":"{"a" * padding}{body}","z":"{after}"'
@@ -120,7 +119,7 @@ LARGE = "a" * 70_000
     ],
 )
 @pytest.mark.parametrize("flag", [True, False], ids=["base64", "text"])
-def test_a_key_that_comes_twice_in_a_large_event_is_found(member: str, flag: bool) -> None:
+def test_a_repeated_key_in_a_large_event_is_found(member: str, flag: bool) -> None:
     raw = orjson.dumps(http_api(isBase64Encoded=flag))[:-1] + b"," + member.encode() + b"}"
     with pytest.raises(InvalidEvent, match="twice in one object"):
         body_of(raw)
@@ -130,7 +129,7 @@ def test_a_key_that_comes_twice_in_a_large_event_is_found(member: str, flag: boo
     "body", [LARGE, LARGE + '"', LARGE + "\\", "é" + LARGE], ids=["plain", "quote", "slash", "utf-8"]
 )
 @pytest.mark.parametrize("indent", [None, 1], ids=["compact", "indented"])
-def test_a_large_body_comes_through_in_any_style(body: str, indent: int | None) -> None:
+def test_a_large_body_is_decoded_in_any_style(body: str, indent: int | None) -> None:
     assert body_of(json.dumps(http_api(body=body), indent=indent).encode()) == body.encode()
     assert body_of(orjson.dumps(http_api(body=body))) == body.encode()
 
@@ -153,7 +152,7 @@ LARGE_BASE64 = base64.b64encode(LARGE_BINARY).decode()
 @pytest.mark.parametrize("indent", [None, 1], ids=["compact", "indented"])
 @pytest.mark.parametrize("escaped", [False, True], ids=["plain", "escaped-slashes"])
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-def test_a_large_base64_body_comes_through_in_any_style(
+def test_a_large_base64_body_is_decoded_in_any_style(
     kind: type[bytes | bytearray], escaped: bool, indent: int | None
 ) -> None:
     separators = None if indent else (",", ":")
@@ -161,7 +160,7 @@ def test_a_large_base64_body_comes_through_in_any_style(
     assert body_of(kind(raw.replace("/", "\\/" if escaped else "/").encode())) == LARGE_BINARY
 
 
-def test_a_large_base64_body_is_read_where_it_was_received() -> None:
+def test_a_large_base64_body_stays_in_the_received_buffer() -> None:
     raw = bytearray(orjson.dumps(http_api(body=LARGE_BASE64, isBase64Encoded=True)))
     _, event = read_event(raw)
     assert event["body"].obj is raw
@@ -177,7 +176,7 @@ def test_a_large_base64_body_is_read_where_it_was_received() -> None:
         pytest.param({"body": "A" + LARGE_BASE64}, id="not-whole"),
     ],
 )
-def test_a_large_event_is_decoded_by_its_own_body_alone(changes: dict[str, Any]) -> None:
+def test_only_the_body_of_the_event_itself_is_decoded(changes: dict[str, Any]) -> None:
     raw = orjson.dumps(http_api(isBase64Encoded=True, **changes))
     if (expected := judged(raw)) is not None:
         assert body_of(raw) == expected
@@ -206,7 +205,7 @@ def test_a_large_event_that_is_not_http_keeps_its_text() -> None:
 @pytest.mark.parametrize(
     "body", [[LARGE_BASE64], None, 1, {"body": LARGE_BASE64}], ids=["list", "null", "number", "object"]
 )
-def test_a_large_event_whose_body_is_no_text_is_read_as_any_other(body: Any) -> None:
+def test_a_large_event_whose_body_is_not_text_is_read_like_any_other(body: Any) -> None:
     raw = orjson.dumps(http_api(padding=LARGE, body=body, isBase64Encoded=True))
     _, event = read_event(raw)
     assert event == orjson.loads(raw)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapter.payload.formats.registry import FORMATS, detect
+from adapter.payload.event import FORMATS, detect
 from adapter.payload.messages import Request
 from tests.samples import sam_sample_event
 

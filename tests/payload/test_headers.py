@@ -49,17 +49,17 @@ def test_a_host_cannot_be_nominated() -> None:
 
 
 @pytest.mark.parametrize("name", ["Transfer_Encoding", "content_length", "Proxy_Connection", "Proxy", "keep_alive"])
-def test_an_app_gets_no_header_that_its_server_could_take_for_the_connections(name: str) -> None:
+def test_an_app_gets_no_spelling_of_a_connection_header(name: str) -> None:
     assert rules.forwardable([(name, "x"), HOST], rules.NOT_FOR_APP) == [HOST]
 
 
 def test_a_message_quotes_the_beginning_of_what_was_sent() -> None:
-    assert rules.glimpse("x" * 40) == repr("x" * 40)
-    assert rules.glimpse("x" * 1_000_000) == repr("x" * 40) + "…"
-    assert len(rules.glimpse(["x"] * 1_000_000)) < 50
+    assert rules.excerpt("x" * 40) == repr("x" * 40)
+    assert rules.excerpt("x" * 1_000_000) == repr("x" * 40) + "…"
+    assert len(rules.excerpt(["x"] * 1_000_000)) < 50
 
 
-def test_a_connection_header_is_read_when_another_set_is_dropped_too() -> None:
+def test_connection_headers_are_dropped_with_another_set_too() -> None:
     headers = [("Expect", "100-continue"), ("Content-Length", "1"), HOST]
     assert rules.forwardable(headers, rules.NOT_FOR_APP) == [HOST]
     assert rules.forwardable(headers) == [("Expect", "100-continue"), HOST]
@@ -87,7 +87,7 @@ def test_identity_headers_are_removed_however_they_are_spelled(name: str) -> Non
     assert rules.forwardable([(name, "forged"), HOST], rules.NOT_FOR_APP) == [HOST]
 
 
-def test_neighbours_of_identity_headers_stay() -> None:
+def test_headers_with_similar_names_stay() -> None:
     headers = [("x-amzn-request-context-2", "1"), ("amz-tenant-id", "2"), ("x-amz-tenant", "3")]
     assert rules.forwardable(headers, rules.NOT_FOR_APP) == headers
 
@@ -112,19 +112,19 @@ def test_neighbours_of_identity_headers_stay() -> None:
         pytest.param("a", "not an object", id="text"),
     ],
 )
-def test_illegal_headers_are_refused_from_either_map(headers: Any, reason: str) -> None:
+def test_illegal_headers_are_rejected_in_either_map(headers: Any, reason: str) -> None:
     with pytest.raises(InvalidEvent, match=reason):
         rules.from_map(headers, InvalidEvent)
     with pytest.raises(InvalidEvent, match=reason):
         rules.from_lists(headers, InvalidEvent)
 
 
-def test_legal_headers_are_kept_to_the_letter() -> None:
+def test_legal_headers_are_unchanged() -> None:
     values = {"X-!#$%&'*+.^_`|~9": " \t\x20~é\u0085\U0001f600 ", "b": ""}
     assert rules.from_map(values, InvalidEvent) == [*values.items()]
 
 
-def test_no_map_is_no_headers() -> None:
+def test_a_null_map_means_no_headers() -> None:
     assert rules.from_map(None, InvalidEvent) == []
     assert rules.from_lists(None, InvalidEvent) == []
     assert rules.from_both(None, None, InvalidEvent) == []
@@ -144,18 +144,18 @@ def test_a_multi_value_map_takes_lists_and_single_strings() -> None:
         pytest.param({}, {"a": ["1"]}, [("a", "1")], id="empty-single"),
     ],
 )
-def test_the_multi_value_map_wins_where_both_have_a_name(single: Any, multi: Any, expected: rules.Headers) -> None:
+def test_the_multi_value_map_wins_if_both_have_a_name(single: Any, multi: Any, expected: rules.Headers) -> None:
     assert rules.from_both(single, multi, InvalidEvent) == expected
 
 
-def test_a_broken_single_value_map_is_refused_beside_a_good_multi_value_map() -> None:
+def test_a_malformed_single_value_map_is_rejected_beside_a_good_multi_value_map() -> None:
     with pytest.raises(InvalidEvent, match="not an object"):
         rules.from_both(["a"], {"a": ["1"]}, InvalidEvent)
 
 
 def test_repeats_are_joined_but_set_cookie_never_is() -> None:
     headers = [("Vary", "a"), ("Set-Cookie", "x=1, y"), ("VARY", "b"), ("set-cookie", "z=2")]
-    assert rules.joined(headers) == ({"vary": "a, b"}, ["x=1, y", "z=2"])
+    assert rules.join_repeats(headers) == ({"vary": "a, b"}, ["x=1, y", "z=2"])
 
 
 def test_a_single_value_map_keeps_the_last_cookie() -> None:
@@ -171,7 +171,7 @@ def test_a_request_map_joins_values_with_commas_and_cookies_with_semicolons() ->
 
 
 def test_a_multi_value_map_groups_names_in_any_case() -> None:
-    assert rules.listed([("A", "1"), ("b", "2"), ("a", "3")]) == {"a": ["1", "3"], "b": ["2"]}
+    assert rules.group_by_name([("A", "1"), ("b", "2"), ("a", "3")]) == {"a": ["1", "3"], "b": ["2"]}
 
 
 def test_first_finds_the_first_value_in_any_case() -> None:
@@ -179,7 +179,18 @@ def test_first_finds_the_first_value_in_any_case() -> None:
     assert rules.first([("X", "1")], "y") == ""
 
 
-def test_the_first_of_repeated_headers_is_the_one_that_counts() -> None:
+def test_the_first_of_repeated_headers_counts() -> None:
     headers = [("Host", "a"), ("accept", "b"), ("HOST", "c")]
     assert rules.first(headers, "host") == "a"
     assert rules.first_values(headers) == {"host": "a", "accept": "b"}
+
+
+def test_the_authorization_source_replaces_authorization_and_is_removed() -> None:
+    headers = [("X-Auth", "one"), ("Authorization", "client"), ("x-auth", "two"), ("a", "b")]
+    assert rules.with_authorization(headers, "x-auth") == [("a", "b"), ("authorization", "one")]
+
+
+def test_without_the_authorization_source_headers_are_unchanged() -> None:
+    headers = [("Authorization", "client")]
+    assert rules.with_authorization(headers, "x-auth") == headers
+    assert rules.with_authorization(headers, "authorization") == [("authorization", "client")]

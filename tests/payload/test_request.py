@@ -10,16 +10,23 @@ import pytest
 
 from adapter.errors import InvalidEvent
 from adapter.payload.messages import Invocation
-from adapter.payload.request import RequestRules, app_request
+from adapter.payload.request import RequestRules, app_request, ascii_json, context_headers
 from tests.events import http_api
 
 RULES = RequestRules()
+ENV_CONFIG: dict[str, str | int] = {
+    "function_name": "f",
+    "memory": 128,
+    "version": "$LATEST",
+    "log_group": "/aws/lambda/f",
+    "log_stream": "s",
+}
 
 
 def invoke(
     event: Any, rules: RequestRules = RULES, **known: Any
 ) -> tuple[str, str, list[tuple[str, str]], bytes | bytearray]:
-    """Format, target, headers without the Lambda context, and body."""
+    """Return format, target, headers without the Lambda context, and body."""
     raw = event if isinstance(event, bytes) else orjson.dumps(event)
     codec, request = app_request(Invocation(request_id="r-1", event=raw, **known), rules)
     headers = [header for header in request.headers if header[0] != "x-amzn-lambda-context"]
@@ -37,7 +44,7 @@ def test_an_http_event_becomes_its_request_with_the_context_added() -> None:
     ]
 
 
-def test_a_client_can_neither_forge_nor_remove_what_the_adapter_says() -> None:
+def test_a_client_can_neither_forge_nor_remove_the_context_headers() -> None:
     forged = {
         "X-Amzn-Request-Context": "forged",
         "x_amzn_lambda_context": "forged",
@@ -50,7 +57,7 @@ def test_a_client_can_neither_forge_nor_remove_what_the_adapter_says() -> None:
     assert "forged" not in str(headers)
 
 
-def test_a_trace_id_of_the_clients_stays_where_lambda_has_none() -> None:
+def test_a_client_keeps_its_trace_id_if_lambda_has_none() -> None:
     _, _, headers, _ = invoke(http_api(headers={"x-amzn-trace-id": "Root=1-b"}))
     assert ("x-amzn-trace-id", "Root=1-b") in headers
 
@@ -117,7 +124,7 @@ def test_an_event_that_is_not_http_is_passed_through_byte_for_byte(raw: bytes) -
 @pytest.mark.parametrize(
     ("path", "target"), [("/hooks/lambda", "/hooks/lambda"), ("hook", "/hook"), ("/e?source=a b", "/e?source=a%20b")]
 )
-def test_the_pass_through_path_is_the_users(path: str, target: str) -> None:
+def test_the_pass_through_path_can_be_set(path: str, target: str) -> None:
     assert invoke(b"{}", RequestRules(pass_through_path=path))[1] == target
 
 
@@ -134,11 +141,71 @@ def test_the_pass_through_path_is_the_users(path: str, target: str) -> None:
         pytest.param(orjson.dumps(http_api())[:-1] + b',"n":NaN}', id="http-with-nan"),
     ],
 )
-def test_what_is_not_json_is_an_invalid_event_and_never_passed_through(raw: bytes) -> None:
+def test_an_event_that_is_not_json_is_invalid_and_never_passed_through(raw: bytes) -> None:
     with pytest.raises(InvalidEvent, match="the event is not JSON: "):
         app_request(Invocation(request_id="r-1", event=raw), RULES)
 
 
-def test_an_http_event_with_a_broken_part_is_invalid() -> None:
+def test_an_http_event_with_a_malformed_part_is_invalid() -> None:
     with pytest.raises(InvalidEvent, match="control character"):
         invoke(http_api(headers={"a": "b\r\nc: d"}))
+
+
+# --- the context headers ----------------------------------------------------------------------------------------
+
+
+def invocation(**known: Any) -> Invocation:
+    return Invocation(request_id="r-1", event=b"{}", deadline_ms=1583348648390, **known)
+
+
+def test_an_invocation_with_little_metadata_has_nulls_and_no_tenant() -> None:
+    headers = dict(context_headers({"stage": "prod"}, invocation(), ENV_CONFIG))
+    assert json.loads(headers.pop("x-amzn-lambda-context")) == {
+        "request_id": "r-1",
+        "deadline": 1583348648390,
+        "invoked_function_arn": "",
+        "xray_trace_id": None,
+        "client_context": None,
+        "identity": None,
+        "env_config": ENV_CONFIG,
+    }
+    assert headers == {"x-amzn-request-context": '{"stage":"prod"}'}
+
+
+def test_all_metadata_of_an_invocation_is_in_the_headers() -> None:
+    full = invocation(
+        trace_id="Root=1-a;Sampled=1",
+        invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
+        client_context='{"client":{"app_title":"t"},"custom":{"k":"v"}}',
+        cognito_identity='{"cognitoIdentityId":"i","cognitoIdentityPoolId":"p"}',
+        tenant_id="tenant-7",
+    )
+    headers = dict(context_headers(None, full, ENV_CONFIG))
+    context = json.loads(headers.pop("x-amzn-lambda-context"))
+    assert context["xray_trace_id"] == "Root=1-a;Sampled=1"
+    assert context["invoked_function_arn"].endswith(":function:f")
+    assert context["client_context"] == {"client": {"app_title": "t"}, "custom": {"k": "v"}}
+    assert context["identity"] == {"cognitoIdentityId": "i", "cognitoIdentityPoolId": "p"}
+    assert headers == {"x-amz-tenant-id": "tenant-7", "x-amzn-trace-id": "Root=1-a;Sampled=1"}
+
+
+@pytest.mark.parametrize("field", ["client_context", "cognito_identity"])
+def test_a_context_that_is_not_json_fails_the_invocation(field: str) -> None:
+    with pytest.raises(InvalidEvent, match="is not JSON"):
+        context_headers(None, invocation(**{field: "{"}), ENV_CONFIG)
+
+
+@pytest.mark.parametrize("value", [{"a": "b"}, {"é": "\U0001f600"}, "\x7f", "\r\n\0", "\u0085\u00a0"])
+def test_json_in_a_header_is_printable_ascii(value: Any) -> None:
+    text = ascii_json(value)
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text) == value
+
+
+def test_a_context_too_deep_to_write_fails_the_invocation() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    with pytest.raises(InvalidEvent, match="cannot be a header"):
+        ascii_json(deep)

@@ -18,7 +18,7 @@ def test_any_token_is_a_method(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["", "GET /", "GET\r\n", "GÉT", "\ud800", None, 1, ["GET"], "CONNECT", "connect"])
-def test_anything_else_is_no_method(method: Any) -> None:
+def test_anything_else_is_not_a_method(method: Any) -> None:
     with pytest.raises(InvalidEvent, match="not an HTTP method"):
         request_line.method_of(method)
 
@@ -44,7 +44,7 @@ def test_anything_else_is_no_method(method: Any) -> None:
         pytest.param('/[x]{y}|\\^`"<>', "", '/[x]{y}|\\^`"<>', id="unwise-but-printable"),
     ],
 )
-def test_a_target_changes_only_what_no_request_line_may_carry(path: str, query: str, target: str) -> None:
+def test_a_target_changes_only_where_a_request_line_would_be_illegal(path: str, query: str, target: str) -> None:
     assert request_line.request_target(path, query) == target
 
 
@@ -56,13 +56,13 @@ def test_a_target_changes_only_what_no_request_line_may_carry(path: str, query: 
         pytest.param("/\ud800", "", "lone surrogate", id="surrogate"),
     ],
 )
-def test_a_target_that_is_not_text_is_refused(path: Any, query: Any, reason: str) -> None:
+def test_a_target_that_is_not_text_is_rejected(path: Any, query: Any, reason: str) -> None:
     with pytest.raises(InvalidEvent, match=reason):
         request_line.request_target(path, query)
 
 
 @given(path=st.text(st.characters(exclude_categories=["Cs"])), query=st.text(st.characters(exclude_categories=["Cs"])))
-def test_every_target_is_one_legal_word_in_origin_form(path: str, query: str) -> None:
+def test_every_target_is_legal_and_in_origin_form(path: str, query: str) -> None:
     target = request_line.request_target(path, query)
     assert target.startswith("/")
     assert target.isascii()
@@ -92,25 +92,29 @@ def test_query_maps_become_pairs(single: Any, multi: Any, pairs: request_line.Pa
         pytest.param({"a": [None]}, "'a' is of type NoneType", id="null-in-list"),
     ],
 )
-def test_query_maps_of_another_shape_are_refused(parameters: Any, reason: str) -> None:
+def test_query_maps_of_another_type_are_rejected(parameters: Any, reason: str) -> None:
     with pytest.raises(InvalidEvent, match=reason):
         request_line.query_pairs(parameters)
 
 
 def test_decoded_parameters_are_encoded_again() -> None:
     pairs = [("a b", "1&2=3"), ("é", "+%"), ("~-._", "")]
-    assert request_line.encoded_query(pairs) == "a%20b=1%262%3D3&%C3%A9=%2B%25&~-._="
-    assert request_line.decoded_query(request_line.encoded_query(pairs)) == pairs
+    assert request_line.encode_query(pairs) == "a%20b=1%262%3D3&%C3%A9=%2B%25&~-._="
+    assert request_line.decode_query(request_line.encode_query(pairs)) == pairs
 
 
-def test_a_query_is_split_at_its_first_equals_signs_and_empty_parts_vanish() -> None:
+def test_a_pair_is_split_at_its_first_equals_sign_and_empty_pairs_are_dropped() -> None:
     assert request_line.split_query("a=1=2&&b&=c&") == [("a", "1=2"), ("b", ""), ("", "c")]
-    assert request_line.joined_query([("a", "%20"), ("b", "")]) == "a=%20&b="
+    assert request_line.join_query([("a", "%20"), ("b", "")]) == "a=%20&b="
+
+
+def test_a_multi_value_map_has_all_values_of_a_name() -> None:
+    assert request_line.query_lists([("a", "1"), ("b", "2"), ("a", "3")]) == {"a": ["1", "3"], "b": ["2"]}
 
 
 def test_decoding_takes_plus_for_a_space_and_leaves_broken_escapes() -> None:
-    assert request_line.decoded_query("a+b=%2B%zz%4") == [("a b", "+%zz%4")]
-    assert request_line.percent_decoded("%FF%C3%A9") == "\ufffdé"
+    assert request_line.decode_query("a+b=%2B%zz%4") == [("a b", "+%zz%4")]
+    assert request_line.percent_decode("%FF%C3%A9") == "\ufffdé"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,7 @@ def test_stripping_undoes_prefixing(path: str) -> None:
     ("base", "normal"), [("api", "/api"), ("/api/", "/api"), ("/a/b//", "/a/b"), ("/", ""), ("", "")]
 )
 def test_base_paths_may_be_written_with_or_without_slashes(base: str, normal: str) -> None:
-    assert request_line.normal_base_path(base) == normal
+    assert request_line.normalize_base_path(base) == normal
 
 
 @pytest.mark.parametrize(
@@ -180,5 +184,5 @@ def test_a_target_on_a_request_line_is_a_path_or_a_url(target: str, found: tuple
         pytest.param("*", "*", id="asterisk"),
     ],
 )
-def test_a_log_shows_the_path_of_a_target_alone(target: str, shown: str) -> None:
+def test_a_log_shows_only_the_path_of_a_target(target: str, shown: str) -> None:
     assert request_line.path_alone(target) == shown

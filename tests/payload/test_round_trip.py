@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.payload.body import BodyRules
+from adapter.payload.event import HTTP_FORMATS, PASS_THROUGH, detect
 from adapter.payload.formats.codec import Codec
-from adapter.payload.formats.registry import HTTP_FORMATS, PASS_THROUGH, detect
+from adapter.payload.function_response import PreludeDecoder, encode_prelude
 from adapter.payload.messages import Arrival, Request, ResponseHead
-from adapter.payload.prelude import PreludeDecoder, encode_prelude
 from tests.payload.canonical import kept_of_request, kept_of_response
 
 FORMATS = [pytest.param(codec, id=codec.name) for codec in HTTP_FORMATS]
@@ -70,7 +70,7 @@ def test_a_prelude_keeps_what_format_2_can_hold_of_a_head(head: ResponseHead) ->
 
 
 @given(body=bodies, types=st.lists(st.sampled_from(["text/*", "*/*", "image/png", "*"]), max_size=2))
-def test_no_user_override_loses_a_byte(body: bytes, types: list[str]) -> None:
+def test_no_rule_of_the_user_loses_a_byte(body: bytes, types: list[str]) -> None:
     head = ResponseHead(status=200, headers=[("content-type", "image/png")])
     for rules in (BodyRules(text_types=types), BodyRules(binary_types=types)):
         payload = b"".join(HTTP_FORMATS[0].encode_response(head, body, rules))
@@ -78,7 +78,7 @@ def test_no_user_override_loses_a_byte(body: bytes, types: list[str]) -> None:
 
 
 @given(event=st.dictionaries(st.text(max_size=5), st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5), max_size=4))
-def test_a_passed_through_event_survives_as_json(event: dict[str, int | str]) -> None:
+def test_a_passed_through_event_is_the_same_json(event: dict[str, int | str]) -> None:
     request = PASS_THROUGH.decode_request(event)
     assert json.loads(request.body) == event
     assert PASS_THROUGH.encode_event(request, ARRIVAL) == event

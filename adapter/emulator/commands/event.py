@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from adapter.config.load import read
 from adapter.config.parsers import nearest
 from adapter.emulator.commands.sample_events import KINDS, EventOptions, make_event, options_of
 from adapter.errors import ConfigurationError
 from adapter.payload.headers import is_token
 
 
-def run(kind: str | None, *, headers: tuple[str, ...], body: str | None, **given: str | None) -> int:
-    """Write the event of ``kind``, or the list of kinds; ``given`` are the other flags, None where they are not.
+def run(
+    environ: Mapping[str, str],
+    kind: str | None,
+    *,
+    headers: tuple[str, ...],
+    body: str | None,
+    **given: str | None,
+) -> int:
+    """Write the event of ``kind``, or the list of kinds; ``given`` are the other flags, None if they are not set.
 
-    Raises ConfigurationError.
+    Its ARNs are in the region of ``environ``. Raises ConfigurationError.
     """
     if kind is None:
         click.echo("\n".join(KINDS))
@@ -29,7 +38,9 @@ def run(kind: str | None, *, headers: tuple[str, ...], body: str | None, **given
     path = texts.get("path", "/")
     if not path.startswith("/"):
         raise ConfigurationError([f"--path: {path!r} is not a path; it starts with a slash, for example /orders?id=7"])
-    wish = EventOptions(headers=[_header(text) for text in headers], body=_body(body), **texts)
+    # An event needs only the region, so mistakes in other variables do not matter.
+    region = read(environ)[0].region
+    wish = EventOptions(headers=[_header(text) for text in headers], body=_body(body), region=region, **texts)
     click.echo(json.dumps(make_event(kind, wish), indent=2, ensure_ascii=False))
     return 0
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adapter.errors import InvalidFunctionResponse
-from adapter.payload.formats.registry import FORMATS
-from adapter.payload.prelude import PreludeDecoder
+from adapter.payload.event import FORMATS
+from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.status_line import status_line
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapter.aws.identity import DEFAULT_REGION
 from adapter.emulator.commands.sample_sources import SOURCES, Sample
 from adapter.emulator.front_doors.rest_resource import add_resource
 from adapter.emulator.front_doors.rules import DOORS
@@ -29,7 +30,7 @@ class EventOptions:
     name: str = ""
     stage: str = "prod"
     resource: str = "/{proxy+}"
-    region: str = "us-east-1"
+    region: str = DEFAULT_REGION
 
 
 def options_of(kind: str) -> frozenset[str]:
@@ -59,7 +60,7 @@ def _http_event(kind: str, wish: EventOptions) -> dict[str, Any]:
         method=wish.method.upper(), target=wish.path, headers=_completed(wish.headers), body=wish.body or b""
     )
     stage = wish.stage if rules.has_resources else "$default"
-    arrival = Arrival(request_id=_REQUEST_ID, time_ms=_TIME_MS, stage=stage)
+    arrival = Arrival(request_id=_REQUEST_ID, time_ms=_TIME_MS, stage=stage, region=wish.region)
     event = rules.codec.encode_event(request, arrival)
     if rules.has_resources and not add_resource(event, request, wish.resource):
         raise ConfigurationError([f"--path: {wish.path!r} is not covered by the resource {wish.resource}"])

@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from adapter.aws.limits import KIB, STREAM_LIMIT
 from adapter.emulator.environment.result import Failure, Stream, truncated
-from adapter.payload.prelude import CONTENT_TYPE as WITH_PRELUDE
-from adapter.payload.prelude import DELIMITER
+from adapter.payload.function_response import CONTENT_TYPE as WITH_PRELUDE
+from adapter.payload.function_response import DELIMITER
 
 _FILLER = b"." * (64 * KIB)
 

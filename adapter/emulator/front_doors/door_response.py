@@ -30,10 +30,10 @@ from adapter.emulator.requests.client_response import ClientSide
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.errors import InvalidFunctionResponse
 from adapter.net.paced_writer import PacedWriter
+from adapter.payload.function_response import CONTENT_TYPE as WITH_PRELUDE
+from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.headers import first
 from adapter.payload.messages import ResponseHead
-from adapter.payload.prelude import CONTENT_TYPE as WITH_PRELUDE
-from adapter.payload.prelude import PreludeDecoder
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import DoorSettings

@@ -47,6 +47,7 @@ async def request_event(exchange: Exchange, door: DoorSettings, request_id: str,
         source_ip=exchange.client or "127.0.0.1",
         domain_name=_domain(exchange),
         stage=door.stage,
+        region=door.region,
     )
     message = Request(
         method=exchange.method,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from adapter.payload.request_target import percent_decoded
+from adapter.payload.request_target import percent_decode
 
 if TYPE_CHECKING:
     from adapter.payload.messages import Request
@@ -26,7 +26,7 @@ def add_resource(event: dict[str, Any], request: Request, resource: str) -> bool
     if found is None:
         return False
     event["resource"] = event["requestContext"]["resourcePath"] = resource
-    event["pathParameters"] = {name: percent_decoded(value) for name, value in found.groupdict().items()} or None
+    event["pathParameters"] = {name: percent_decode(value) for name, value in found.groupdict().items()} or None
     return True
 
 

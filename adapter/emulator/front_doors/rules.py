@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT, KIB, MIB, REQUEST_LIMIT, Bandwidth
-from adapter.payload.formats.registry import FORMATS
-from adapter.payload.prelude import MAX_PRELUDE_BYTES
+from adapter.payload.event import FORMATS
+from adapter.payload.function_response import MAX_PRELUDE_BYTES
 from adapter.payload.status_line import status_line
 
 if TYPE_CHECKING:

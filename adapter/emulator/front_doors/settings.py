@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adapter.aws.identity import DEFAULT_REGION
 from adapter.aws.limits import STREAM_LIMIT
 from adapter.config.parsers import NO_LIMIT
 from adapter.emulator.front_doors.rules import DOORS, DoorRules
@@ -22,7 +23,7 @@ class DoorSettings:
     """One front door. ``port`` is where it is to listen, 0 for any free one, and then where it does.
 
     ``streaming``: it invokes the function for a streamed response. ``idle_timeout`` is how long, in seconds, such a
-    response may be silent. ``resource`` is that of a REST API.
+    response may be silent. ``resource`` is that of a REST API. ``region`` is part of the ARNs in events.
     """
 
     rules: DoorRules
@@ -33,6 +34,7 @@ class DoorSettings:
     idle_timeout: float | None
     stage: str = _DEFAULT_STAGE
     resource: str = ""
+    region: str = DEFAULT_REGION
 
 
 class UrlSettings:
@@ -74,6 +76,7 @@ class UrlSettings:
             idle_timeout=config.rest_idle_timeout if rules.has_resources else None,
             stage=config.stage if rules.has_resources else _DEFAULT_STAGE,
             resource=config.resource if rules.has_resources else "",
+            region=config.region,
         )
 
 

@@ -15,7 +15,7 @@ import pybase64
 
 from adapter.emulator.recording.recorder import FORMAT, FORMAT_KEY
 from adapter.errors import ConfigurationError
-from adapter.payload.prelude import DELIMITER
+from adapter.payload.function_response import DELIMITER
 
 #: The name of standard input among those of files.
 STANDARD_INPUT = "-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adapter.payload.headers import glimpse
+from adapter.payload.headers import excerpt
 
 if TYPE_CHECKING:
     from adapter.net.server.exchange import Exchange
@@ -32,14 +32,14 @@ def check_head(exchange: Exchange) -> str:
         elif lower == "transfer-encoding":
             if value.lower() != "chunked" or exchange.version == "1.0":
                 raise RefusedHead(
-                    400, f"Transfer-Encoding {glimpse(value)}: only chunked is understood, and in HTTP/1.1"
+                    400, f"Transfer-Encoding {excerpt(value)}: only chunked is understood, and in HTTP/1.1"
                 )
             framing = "transfer-encoding: chunked"
         elif lower == "content-length" and value.strip("0"):
             framing = f"content-length: {value}"
         elif lower == "expect":
             if value.lower() != "100-continue":
-                raise RefusedHead(417, f"Expect {glimpse(value)}: only 100-continue is understood")
+                raise RefusedHead(417, f"Expect {excerpt(value)}: only 100-continue is understood")
             exchange.expect_continue()
     if "#" in exchange.target:
         raise RefusedHead(400, "a request target has no fragment")

@@ -1,1 +1,1 @@
-"""One payload format in each file, in both directions."""
+"""The payload formats, one in each file, in both directions."""

@@ -1,22 +1,22 @@
 """Application Load Balancer targets, with multi-value headers off (the default) or on.
 
-The target group's setting decides which maps an event has and which map of a response the load balancer reads, so the
-response has the kind that came in. Query parameters stay encoded. With the setting off repeated headers are joined,
-and of several cookies the last one survives: ask for multi-value headers where that matters.
+The target group's setting decides which maps an event has and which map of a response the load balancer reads, so a
+response has the same kind of map as its event. Query parameters are still encoded. With multi-value headers off,
+repeated headers are joined and only the last of several cookies is sent; an app that needs more must turn them on.
 """
 
 from __future__ import annotations
 
 from adapter.errors import InvalidEvent
-from adapter.payload.body import decoded_body, event_body, response_parts
-from adapter.payload.formats.codec import Codec
-from adapter.payload.formats.event_fields import REGION, listed_parameters, single_parameters
-from adapter.payload.function_response import function_body, headers_of, parsed_object, status_of
-from adapter.payload.headers import from_lists, from_map, last_values, listed, request_map
-from adapter.payload.messages import Request, ResponseHead
+from adapter.payload.body import decode_body, event_body, response_parts
+from adapter.payload.formats.codec import Codec, SingleValueResponseCodec
+from adapter.payload.function_response import body_of, head_of, parse_object
+from adapter.payload.headers import from_lists, from_map, group_by_name, request_map
+from adapter.payload.messages import Request
 from adapter.payload.request_target import (
-    joined_query,
+    join_query,
     method_of,
+    query_lists,
     query_pairs,
     request_target,
     split_query,
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from adapter.payload.body import BodyRules
-    from adapter.payload.messages import Arrival
+    from adapter.payload.headers import Headers
+    from adapter.payload.messages import Arrival, ResponseHead
+    from adapter.payload.request_target import Pairs
 
 
 def _is_alb(event: Any) -> bool:
@@ -39,12 +41,20 @@ def _is_alb(event: Any) -> bool:
     return isinstance(context, dict) and "elb" in context
 
 
+def _request(event: Any, headers: Headers, query: Pairs) -> Request:
+    return Request(
+        method=method_of(event["httpMethod"]),
+        target=request_target(event.get("path"), join_query(query)),
+        headers=headers,
+        body=decode_body(event.get("body"), event.get("isBase64Encoded"), InvalidEvent),
+    )
+
+
 def _event(request: Request, arrival: Arrival, maps: dict[str, Any]) -> dict[str, Any]:
     body, is_base64 = event_body(request.headers, request.body)
-    group = f"targetgroup/{arrival.api_id}/0123456789abcdef"
-    arn = f"arn:aws:elasticloadbalancing:{REGION}:{arrival.account_id}:{group}"
+    group = arrival.arn("elasticloadbalancing", f"targetgroup/{arrival.api_id}/0123456789abcdef")
     return {
-        "requestContext": {"elb": {"targetGroupArn": arn}},
+        "requestContext": {"elb": {"targetGroupArn": group}},
         "httpMethod": request.method,
         "path": split_target(request.target)[0],
         **maps,
@@ -53,7 +63,7 @@ def _event(request: Request, arrival: Arrival, maps: dict[str, Any]) -> dict[str
     }
 
 
-class AlbSingleValue(Codec):
+class AlbSingleValue(SingleValueResponseCodec):
     """A target group with multi-value headers off."""
 
     name = "alb"
@@ -62,31 +72,12 @@ class AlbSingleValue(Codec):
         return _is_alb(event) and event.get("multiValueHeaders") is None
 
     def decode_request(self, event: Any) -> Request:
-        query = query_pairs(event.get("queryStringParameters"))
-        return Request(
-            method=method_of(event["httpMethod"]),
-            target=request_target(event.get("path"), joined_query(query)),
-            headers=from_map(event.get("headers"), InvalidEvent),
-            body=decoded_body(event.get("body"), event.get("isBase64Encoded"), InvalidEvent),
-        )
-
-    def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
-        response = {
-            "statusCode": head.status,
-            "statusDescription": status_line(head.status),
-            "headers": last_values(head.headers),
-        }
-        return response_parts(response, head.headers, body, rules)
+        headers = from_map(event.get("headers"), InvalidEvent)
+        return _request(event, headers, query_pairs(event.get("queryStringParameters")))
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
         query = split_query(split_target(request.target)[1])
-        maps = {"queryStringParameters": single_parameters(query), "headers": request_map(request.headers)}
-        return _event(request, arrival, maps)
-
-    def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        response = parsed_object(payload)
-        headers = headers_of(response.get("headers"), None)
-        return ResponseHead(status=status_of(response), headers=headers), function_body(response)
+        return _event(request, arrival, {"queryStringParameters": dict(query), "headers": request_map(request.headers)})
 
 
 class AlbMultiValue(Codec):
@@ -98,31 +89,26 @@ class AlbMultiValue(Codec):
         return _is_alb(event) and event.get("multiValueHeaders") is not None
 
     def decode_request(self, event: Any) -> Request:
+        headers = from_lists(event["multiValueHeaders"], InvalidEvent)
         query = query_pairs(event.get("queryStringParameters"), event.get("multiValueQueryStringParameters"))
-        return Request(
-            method=method_of(event["httpMethod"]),
-            target=request_target(event.get("path"), joined_query(query)),
-            headers=from_lists(event["multiValueHeaders"], InvalidEvent),
-            body=decoded_body(event.get("body"), event.get("isBase64Encoded"), InvalidEvent),
-        )
+        return _request(event, headers, query)
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
         response = {
             "statusCode": head.status,
             "statusDescription": status_line(head.status),
-            "multiValueHeaders": listed(head.headers),
+            "multiValueHeaders": group_by_name(head.headers),
         }
         return response_parts(response, head.headers, body, rules)
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
         query = split_query(split_target(request.target)[1])
         maps = {
-            "multiValueQueryStringParameters": listed_parameters(query),
-            "multiValueHeaders": listed(request.headers),
+            "multiValueQueryStringParameters": query_lists(query),
+            "multiValueHeaders": group_by_name(request.headers),
         }
         return _event(request, arrival, maps)
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        response = parsed_object(payload)
-        headers = headers_of(None, response.get("multiValueHeaders"))
-        return ResponseHead(status=status_of(response), headers=headers), function_body(response)
+        response = parse_object(payload)
+        return head_of(response, None, response.get("multiValueHeaders")), body_of(response)

@@ -1,12 +1,17 @@
-"""What every payload format can do, in both directions.
+"""The interface of a payload format, in both directions, and what several formats share.
 
 The runtime uses ``matches``, ``decode_request`` and ``encode_response``; the emulator uses ``encode_event`` and
-``decode_response``. A codec keeps no state, so one instance of each serves the whole process (``formats.py``).
+``decode_response``. A codec has no state, so one instance of each serves the whole process (``payload/event.py``).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+
+from adapter.payload.body import response_parts
+from adapter.payload.function_response import body_of, head_of, parse_object
+from adapter.payload.headers import last_values
+from adapter.payload.status_line import status_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +19,9 @@ if TYPE_CHECKING:
 
     from adapter.payload.body import BodyRules
     from adapter.payload.messages import Arrival, Request, ResponseHead
+
+#: The protocol in every ``requestContext``, even if the client uses another one.
+PROTOCOL = "HTTP/1.1"
 
 
 class Codec(ABC):
@@ -28,29 +36,48 @@ class Codec(ABC):
 
     @abstractmethod
     def matches(self, event: Any) -> bool:
-        """Whether ``event``, any decoded JSON, has this format. For every event exactly one codec says yes."""
+        """Return whether ``event``, any decoded JSON, has this format. Exactly one codec matches each event."""
 
     @abstractmethod
     def decode_request(self, event: Any) -> Request:
-        """The HTTP request that ``event`` describes, its headers as they came.
+        """Return the HTTP request that ``event`` describes, with all headers of the client.
 
-        Raises InvalidEvent when the event matches by its outline but cannot be a request.
+        Raises InvalidEvent if the event has the outline of this format but cannot become a request.
         """
 
     @abstractmethod
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
-        """A complete response as the front door expects it: JSON in parts, to be written one after the other.
+        """Return a complete response as the front door expects it: JSON in parts, to be written one after the other.
 
-        Parts, since a binary body needs no escaping and must not be copied into one big string.
+        A binary body needs no escaping, so it is a part of its own and is not copied into one large string.
         """
 
     @abstractmethod
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """The event that the front door builds from ``request``."""
+        """Return the event that the front door builds from ``request``."""
 
     @abstractmethod
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """The HTTP response that the front door makes of a function's payload.
+        """Return the HTTP response that the front door makes of a function's payload.
 
-        Raises InvalidFunctionResponse where AWS answers 502.
+        Raises InvalidFunctionResponse if AWS would answer 502.
         """
+
+
+class SingleValueResponseCodec(Codec):
+    """A format whose responses have a status description and one value for each header.
+
+    Repeated headers are joined, and only the last cookie is sent.
+    """
+
+    def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
+        response = {
+            "statusCode": head.status,
+            "statusDescription": status_line(head.status),
+            "headers": last_values(head.headers),
+        }
+        return response_parts(response, head.headers, body, rules)
+
+    def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
+        response = parse_object(payload)
+        return head_of(response, response.get("headers"), None), body_of(response)

@@ -1,7 +1,7 @@
-"""Every event that is not an HTTP request: SQS, SNS, S3, EventBridge, authorizers, anything.
+"""All events that are not HTTP requests: SQS, SNS, S3, EventBridge, authorizers and any other.
 
-Event and answer are not ours to understand. The event's own bytes are POSTed to one path of the app, never parsed and
-written again (a parser would round integers beyond 64 bits), and the body of the app's response is the payload.
+The adapter interprets neither the event nor the answer. It POSTs the event's own bytes to one path of the app, never
+parsed and written again (a parser would round integers beyond 64 bits), and the app's response body is the payload.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from adapter.payload.body import BodyRules
     from adapter.payload.messages import Arrival
 
-#: Where events go unless the user says otherwise; the same as in AWS Lambda Web Adapter.
+#: The path that receives events by default, the same as in AWS Lambda Web Adapter.
 DEFAULT_PATH = "/events"
 _JSON = [("content-type", "application/json")]
 
 
 class PassThrough(Codec):
-    """The format of an event that none of ``http_formats`` claims."""
+    """The format of all events that match none of ``http_formats``."""
 
     name = "pass-through"
     has_prelude = False
@@ -38,19 +38,19 @@ class PassThrough(Codec):
         return not any(codec.matches(event) for codec in self._http_formats)
 
     def request_of(self, raw: bytes | bytearray, path: str) -> Request:
-        """The request for an event's own bytes."""
+        """Return the request that carries an event's own bytes to ``path``."""
         return Request(method="POST", target=path, headers=[*_JSON], body=raw)
 
     def decode_request(self, event: Any) -> Request:
-        """The request for an event that exists as JSON values only; where there are bytes, `request_of` keeps them."""
+        """Return the request for an event that is already decoded; `request_of` preserves the bytes of a raw one."""
         return self.request_of(orjson.dumps(event), DEFAULT_PATH)
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
-        """The body, untouched; status and headers have no place in the answer."""
+        """Return the body unchanged; the payload has no place for status and headers."""
         return [bytes(body)]
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """The event that the body is. Raises InvalidEvent unless it is a JSON object."""
+        """Return the body as the event. Raises InvalidEvent if it is not a JSON object."""
         try:
             event = orjson.loads(request.body)
         except orjson.JSONDecodeError as error:

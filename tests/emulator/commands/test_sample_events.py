@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from adapter.emulator.commands.sample_events import KINDS, EventOptions, make_event
 from adapter.emulator.commands.sample_sources import SOURCES
 from adapter.errors import ConfigurationError
-from adapter.payload.formats.registry import detect
+from adapter.payload.event import detect
 from tests.samples import sam_sample_event
 
 # AWS's own samples of the same sources.
@@ -38,6 +39,13 @@ def test_every_event_is_json_and_of_the_format_that_it_says(kind: str) -> None:
     expected = "pass-through" if kind in SOURCES else formats.get(kind, kind)
     assert detect(json.loads(text)).name == expected
     assert make_event(kind, EventOptions(method="post", path="/a?x=1", body=b"hi")) == event
+
+
+@pytest.mark.parametrize("kind", ["alb", "alb-multi-value", "lattice", "sqs"])
+def test_arns_are_in_the_chosen_region(kind: str) -> None:
+    event = json.dumps(make_event(kind, EventOptions(region="eu-central-1")))
+    assert re.findall(r"arn:aws:[a-z0-9-]+:([a-z0-9-]+):", event)
+    assert "us-east-1" not in event
 
 
 def test_an_http_event_has_the_request_that_was_wished_for() -> None:

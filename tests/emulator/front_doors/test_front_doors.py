@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -80,6 +81,29 @@ async def test_each_front_door_makes_its_own_event(door: str, expected: dict[str
         await local.request("PUT", "/a%2Fb?x=1&x=2", b"hi", {"Content-Type": "text/plain"})
         event = await seen.get()
         assert {key: event[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("door", "arns"),
+    [
+        pytest.param("alb", ["elasticloadbalancing"], id="alb"),
+        pytest.param("alb-multi-value", ["elasticloadbalancing"], id="multi-value"),
+        pytest.param("lattice", ["vpc-lattice", "vpc-lattice", "vpc-lattice", "ec2"], id="lattice"),
+    ],
+)
+async def test_arns_in_an_event_are_in_the_region_of_the_function(door: str, arns: list[str]) -> None:
+    seen: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
+        seen.put_nowait(handed.event)
+        await runtime.respond(handed, json.dumps(PAYLOADS[door]).encode())
+
+    async with local_lambda(each(serve), front_doors=door, invoke_mode="buffered", region="eu-central-1") as local:
+        await local.request("GET", "/")
+        context = (await seen.get())["requestContext"]
+        found = re.findall(r"arn:aws:([a-z0-9-]+):([a-z0-9-]+):123456789012:", json.dumps(context))
+        assert found == [(service, "eu-central-1") for service in arns]
+        assert context.get("region", "eu-central-1") == "eu-central-1"
 
 
 async def test_a_rest_api_has_a_stage_and_a_resource() -> None:

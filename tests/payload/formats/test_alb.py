@@ -9,7 +9,7 @@ import pytest
 
 from adapter.errors import InvalidFunctionResponse
 from adapter.payload.body import BodyRules
-from adapter.payload.formats.registry import FORMATS
+from adapter.payload.event import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 SINGLE = FORMATS["alb"]
@@ -26,7 +26,7 @@ def event(**changes: Any) -> dict[str, Any]:
     return {"httpMethod": "GET", "path": "/", "requestContext": {"elb": {}}} | changes
 
 
-def test_query_parameters_are_still_encoded_and_stay_so() -> None:
+def test_query_parameters_stay_encoded() -> None:
     assert SINGLE.decode_request(event(queryStringParameters={"a%20b": "%26+"})).target == "/?a%20b=%26+"
     multi = event(multiValueHeaders={}, multiValueQueryStringParameters={"a": ["%26", "2"]})
     assert MULTI.decode_request(multi).target == "/?a=%26&a=2"
@@ -84,6 +84,6 @@ def test_the_load_balancer_reads_only_the_map_of_its_setting() -> None:
 
 @pytest.mark.parametrize("codec", [SINGLE, MULTI], ids=lambda codec: codec.name)
 @pytest.mark.parametrize("payload", [b"{", b"[]", b"{}", b'{"statusCode":200,"body":1}'])
-def test_a_malformed_response_is_refused(codec: Any, payload: bytes) -> None:
+def test_a_malformed_response_is_rejected(codec: Any, payload: bytes) -> None:
     with pytest.raises(InvalidFunctionResponse):
         codec.decode_response(payload)

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.errors import InvalidEvent, InvalidFunctionResponse
 from adapter.payload.body import BodyRules
-from adapter.payload.formats.registry import FORMATS
+from adapter.payload.event import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 CODEC = FORMATS["http-api"]
@@ -55,7 +55,7 @@ def test_cookies_are_merged_into_one_header(headers: dict[str, str], cookies: li
         pytest.param({"body": "*", "isBase64Encoded": True}, "not base64", id="body"),
     ],
 )
-def test_an_event_with_a_broken_part_is_invalid(changes: dict[str, Any], reason: str) -> None:
+def test_an_event_with_a_malformed_part_is_invalid(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(InvalidEvent, match=reason):
         CODEC.decode_request(event(**changes))
 
@@ -101,7 +101,7 @@ def test_the_event_has_awss_shape_field_by_field() -> None:
     }
 
 
-def test_fields_with_nothing_in_them_are_absent() -> None:
+def test_empty_fields_are_absent() -> None:
     built = CODEC.encode_event(Request(method="GET", target="/", headers=[]), ARRIVAL)
     assert not {"cookies", "queryStringParameters", "body"} & built.keys()
 
@@ -139,6 +139,6 @@ def test_a_response_may_use_every_map() -> None:
         pytest.param(b'{"statusCode":200,"body":"*","isBase64Encoded":true}', "not base64", id="base64"),
     ],
 )
-def test_a_malformed_response_is_refused(payload: bytes, reason: str) -> None:
+def test_a_malformed_response_is_rejected(payload: bytes, reason: str) -> None:
     with pytest.raises(InvalidFunctionResponse, match=reason):
         CODEC.decode_response(payload)

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.errors import InvalidFunctionResponse
 from adapter.payload.body import BodyRules
-from adapter.payload.formats.registry import FORMATS
+from adapter.payload.event import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 V1 = FORMATS["lattice-v1"]
@@ -99,6 +99,6 @@ def test_a_response_has_one_single_value_map_and_the_last_cookie(codec: Any) -> 
 
 
 @pytest.mark.parametrize("payload", [b"{", b"7", b"{}", b'{"statusCode":200,"headers":{"a":null}}'])
-def test_a_malformed_response_is_refused(payload: bytes) -> None:
+def test_a_malformed_response_is_rejected(payload: bytes) -> None:
     with pytest.raises(InvalidFunctionResponse):
         V1.decode_response(payload)

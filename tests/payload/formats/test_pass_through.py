@@ -6,7 +6,7 @@ import pytest
 
 from adapter.errors import InvalidEvent
 from adapter.payload.body import BodyRules
-from adapter.payload.formats.registry import PASS_THROUGH
+from adapter.payload.event import PASS_THROUGH
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 ARRIVAL = Arrival(request_id="r-1", time_ms=0)
@@ -24,7 +24,7 @@ def test_requests_do_not_share_their_headers() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"not json", b'{"batchItemFailures": []}', bytearray(b"\xff")])
-def test_the_apps_body_is_the_payload_untouched(body: bytes) -> None:
+def test_the_apps_body_is_the_payload_unchanged(body: bytes) -> None:
     head = ResponseHead(status=500, headers=[("content-type", "image/png")])
     assert PASS_THROUGH.encode_response(head, body, BodyRules()) == [bytes(body)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from adapter.errors import InvalidFunctionResponse
 from adapter.payload.body import BodyRules
-from adapter.payload.formats.registry import FORMATS
+from adapter.payload.event import FORMATS
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 CODEC = FORMATS["rest-api"]
@@ -27,7 +27,7 @@ def test_decoded_query_values_are_encoded_again() -> None:
     assert CODEC.decode_request(built).target == "/?a%20b=1%262&a%20b=%C3%A9"
 
 
-def test_single_value_maps_do_where_the_others_are_null() -> None:
+def test_single_value_maps_are_read_if_the_others_are_null() -> None:
     built = event(
         headers={"a": "1"},
         multiValueHeaders=None,
@@ -38,7 +38,7 @@ def test_single_value_maps_do_where_the_others_are_null() -> None:
     assert (request.target, request.headers, request.body) == ("/?q=2", [("a", "1")], b"")
 
 
-def test_a_path_keeps_its_encoding_and_loses_what_is_illegal() -> None:
+def test_a_path_keeps_its_encoding_and_illegal_bytes_are_encoded() -> None:
     assert CODEC.decode_request(event(path="/a%2Fb c")).target == "/a%2Fb%20c"
 
 
@@ -129,6 +129,6 @@ def test_the_multi_value_map_wins_in_a_response() -> None:
         ),
     ],
 )
-def test_a_malformed_response_is_refused(payload: bytes, reason: str) -> None:
+def test_a_malformed_response_is_rejected(payload: bytes, reason: str) -> None:
     with pytest.raises(InvalidFunctionResponse, match=reason):
         CODEC.decode_response(payload)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter.payload.formats.registry import FORMATS, HTTP_FORMATS, PASS_THROUGH, detect
+from adapter.payload.event import FORMATS, HTTP_FORMATS, PASS_THROUGH, detect
 from tests.samples import sam_sample_event, sam_sample_names
 
 HTTP_SAMPLES = {"apigateway aws-proxy": "rest-api", "apigateway http-api-proxy": "http-api", "alb request": "alb"}
@@ -64,13 +64,13 @@ def test_every_sample_event_has_exactly_one_format(name: str) -> None:
         pytest.param(None, "pass-through", id="null"),
     ],
 )
-def test_events_that_look_alike_are_told_apart(event: Any, expected: str) -> None:
+def test_similar_events_are_distinguished(event: Any, expected: str) -> None:
     assert detect(event).name == expected
     assert matching(event) == [expected]
 
 
 def mixtures() -> Iterator[dict[str, Any]]:
-    """Every event that has some of the features by which formats are told apart."""
+    """Yield every event with some of the features that distinguish the formats."""
     contexts = [{}, None, *subsets({"elb": {}, "http": {}, "connectionId": "c", "serviceNetworkArn": "a"})]
     features = {"httpMethod": "GET", "method": "GET", "raw_path": "/", "multiValueHeaders": {}, "type": "REQUEST"}
     versions = ["0", "1.0", "2.0", None]
