@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import shlex
@@ -140,7 +141,8 @@ async def follow(command: list[str], app_port: str, port: int, processes: list[F
         await asyncio.sleep(PAUSE)
         ended = monotonic()
     finally:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         await process.wait()
     for each in processes:
         each.read_report(begun, ended)

@@ -210,13 +210,11 @@ async def _served(pieces: Sequence[bytes]) -> list[Any]:
             body = None
         check_exchange(exchange)
         seen.append((exchange.method, exchange.target, exchange.version, exchange.headers, exchange.upgrade, body))
-        if not exchange.keep_alive or body is not None:
-            exchange.respond(200, [], b"ok")
+        exchange.respond(200, [], b"ok")
 
     with socket.socket() as unconnected:
         async with asyncio.TaskGroup() as group:
-            server = HttpServer(serve, group, limits=Limits(linger_timeout=0.0), cancels=False)
-            connection = HttpConnection(server, Limits(linger_timeout=0.0))
+            connection = HttpConnection(HttpServer(serve, group, limits=Limits(linger_timeout=0.0), cancels=False))
             transport = MemoryTransport(unconnected)
             connection.connection_made(transport)
             for piece in pieces:

@@ -19,8 +19,16 @@ MAKEFILE = (REPOSITORY / "Makefile").read_text()
 # The hot path: what an invocation or a proxied request runs through.
 COMPILED = {
     "logs": {""},
-    "net": {"http1", "paced_writer", "token_bucket"},
-    "net.server": {"client_watch", "connection", "exchange", "request_head", "server"},
+    "net": {"http1", "paced_writer", "token_bucket", "transports"},
+    "net.server": {
+        "client_watch",
+        "connection",
+        "connection_state",
+        "exchange",
+        "limits",
+        "request_parser",
+        "server",
+    },
     "payload": {
         "body",
         "event",

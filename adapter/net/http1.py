@@ -301,7 +301,9 @@ class _Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by llhttp for each header line; it takes the white space before a value off, but not that behind."""
-        text_name, text = header_text(name), header_text(value.rstrip(b" \t"))
+        text_name = name.decode("latin-1")
+        value = value.rstrip(b" \t")
+        text = value.decode() if value.isascii() else header_text(value)
         self.headers.append((text_name, text))
         lower = text_name.lower()
         if lower == "content-length":

@@ -152,7 +152,7 @@ class Proxy:
         self._log.info(f"{reason}: no new connections{left if under_way else ''}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):
-                await server.drained()
+                await server.wait_until_drained()
         self._cut(server)
         return hurry.is_set()
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from adapter.errors import AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
-from adapter.net.server.client_watch import unsent
+from adapter.net.transports import unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config

@@ -70,7 +70,7 @@ class ApiServer:
                     await reader.read()
                 finally:
                     writer.close()
-                await self._server.drained()
+                await self._server.wait_until_drained()
 
     def close(self) -> None:
         """Stop listening and end every connection at once."""

@@ -80,10 +80,9 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
     )
     async with asyncio.TaskGroup() as group:
         servers = []
-        under_way: set[asyncio.Task[None]] = set()
         for listener, serve in services:
             # A client that goes away cancels nothing: Lambda does not tell the function.
-            server = HttpServer(_noted(serve, under_way), group, limits=limits, cancels=False)
+            server = HttpServer(serve, group, limits=limits, cancels=False)
             await server.start(listener)
             servers.append(server)
         try:
@@ -94,28 +93,11 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
             try:
                 async with asyncio.timeout(_CLOSE_GRACE):
                     for server in servers:
-                        await server.drained()
+                        await server.wait_until_drained()
             except TimeoutError:
                 for server in servers:
-                    server.abort()
-                # Nothing would stop one that is held back by a narrow cap.
-                for task in under_way:
-                    task.cancel()
-
-
-def _noted(serve: Serve, under_way: set[asyncio.Task[None]]) -> Serve:
-    """``serve``, whose task is in ``under_way`` meanwhile."""
-
-    async def served(exchange: Exchange) -> None:
-        task = asyncio.current_task()
-        assert task is not None, "this runs in a task"
-        under_way.add(task)
-        try:
-            await serve(exchange)
-        finally:
-            under_way.discard(task)
-
-    return served
+                    # Nothing would stop a response that is held back by a narrow cap.
+                    server.abort(cancel=True)
 
 
 def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:

@@ -1,14 +1,19 @@
-"""A strict HTTP/1.1 server on asyncio and httptools that hides nothing a proxy needs.
+"""A strict HTTP/1.1 server on asyncio and httptools that shows a proxy everything it needs.
 
-Interim responses, trailers both ways, raw targets, repeated headers in order, upgrades and cut-off responses are all in
-its interface, which general servers keep from their applications. Each connection is a protocol that parses and one
-task that serves its requests in order. A body is handed on in the pieces it arrives in; while nobody reads them the
-socket is left unread, and a writer waits while its client does not keep up. So memory is bounded by buffers.
+Its interface has what general servers hide from their applications: interim responses, trailers both ways, raw targets,
+repeated headers in order, upgrades, and responses that are cut off. A body is passed on in the pieces in which it
+arrives. The socket is left unread while the body is not read, and a writer waits while its client does not keep up, so
+memory is bounded by buffers.
+
+The way of a request: ``server`` accepts the connection · ``connection`` gets the bytes and serves one request after the
+other, in the order of the table in ``connection_state`` · ``request_parser`` makes requests of the bytes · ``exchange``
+is what is served: the request, and the way to answer it.
 """
 
 from adapter.net.server.errors import BodyTruncatedError, ClientStalledError
 from adapter.net.server.exchange import Exchange, RequestBody, Tunnel
-from adapter.net.server.server import HttpServer, Limits
+from adapter.net.server.limits import Limits
+from adapter.net.server.server import HttpServer
 
 __all__ = [
     "BodyTruncatedError",

@@ -1,77 +1,131 @@
-"""One client's connection: bytes in, exchanges out, with the limits that keep a client from holding it for nothing."""
+"""One client's connection: its callbacks turn bytes into requests, and its task serves them in their order.
+
+``connection_state`` has the table of its states and the rules. What each state brings about is here: its time limit,
+and what is done on entering it (``HttpConnection._advance``).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import struct
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
-
-from adapter.net.http1 import header_text
-from adapter.net.server.client_watch import Deadline, DisconnectWatcher, StallDetector
-from adapter.net.server.errors import BodyTruncatedError
-from adapter.net.server.exchange import Exchange, encode_head
-from adapter.net.server.request_head import RefusedHead, check_head
+from adapter.net.server import connection_state as states
+from adapter.net.server.client_watch import DisconnectWatcher, wait_for_progress
+from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
+from adapter.net.server.exchange import Exchange, RequestBody, encode_head
+from adapter.net.server.limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
+from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
+from adapter.net.transports import reset_on_close, undelivered, wake
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from adapter.net.server.exchange import Tunnel
-    from adapter.net.server.server import HttpServer, Limits
+    from adapter.net.server.connection_state import ConnectionEvent
+    from adapter.net.server.request_parser import Received
 
     Serve = Callable[[Exchange], Awaitable[None]]
 
-# How much of a body may wait for its reader before the socket is left unread, in bytes.
-BODY_HIGH_WATER = 256 * 1024
-# How much of a response may wait for the client before its writer waits, in bytes.
-WRITE_HIGH_WATER = 64 * 1024
-# How many pipelined requests may wait behind the one that is served.
-MAX_PIPELINED = 8
-# SO_LINGER: close with a reset.
-_RESET = struct.pack("ii", 1, 0)
+
+class ConnectionOwner(Protocol):
+    """What a connection needs of its server.
+
+    ``cancels`` is whether a client that disconnects cancels what is done for it. ``waiting`` has the connections
+    without a request that is served, in the order in which they became so.
+    """
+
+    cancels: bool
+    limits: Limits
+    serve: Serve
+    waiting: dict[HttpConnection, None]
+
+    def accept(self, connection: HttpConnection) -> None:
+        """Start the task of a new connection, or refuse it."""
+
+    def forget(self, connection: HttpConnection) -> None:
+        """Forget a connection that is lost."""
+
+
+class Deadline:
+    """Calls ``on_timeout`` once, when the time that was last set is over.
+
+    Every request sets deadlines, and hardly one is ever reached. So there is one timer, which checks when it fires
+    whether the deadline has been moved meanwhile.
+    """
+
+    __slots__ = ("_loop", "_on_timeout", "_timer", "_when")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_timeout: Callable[[], None]) -> None:
+        self._loop = loop
+        self._on_timeout = on_timeout
+        self._when: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float | None) -> None:
+        """Set the deadline, from now on; None means that there is none."""
+        if seconds is None:
+            self._when = None
+            return
+        self._when = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._when:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._when, self._check)
+
+    def stop(self) -> None:
+        """End the timer."""
+        self._when = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self) -> None:
+        self._timer = None
+        if self._when is None:
+            return
+        if self._when <= self._loop.time():
+            self._when = None
+            self._on_timeout()
+        else:
+            self._timer = self._loop.call_at(self._when, self._check)
 
 
 class HttpConnection(asyncio.Protocol):
-    """One client's connection; the callbacks named ``on_…`` are httptools'."""
+    """One client's connection; also what its exchanges need of it (``exchange.ClientConnection``)."""
 
-    def __init__(self, server: HttpServer, limits: Limits) -> None:
-        self.loop = asyncio.get_running_loop()
+    def __init__(self, server: ConnectionOwner) -> None:
         self.client = ""
-        self.disconnected: asyncio.Future[None] = self.loop.create_future()
+        self.is_reading = True
+        self.task: asyncio.Task[None] | None = None
         self._server = server
-        self._limits = limits
+        self._limits = limits = server.limits
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._parser = HttpRequestParser(self)
+        self._state = states.IDLE
+        # None for a state that may last for any time.
+        self._timeouts = {
+            states.IDLE: limits.keep_alive_timeout,
+            states.HEAD: limits.head_timeout,
+            states.DRAINING: limits.linger_timeout,
+            states.LINGERING: limits.linger_timeout,
+            states.CLOSING: limits.flush_timeout,
+        }
+        self._deadline = Deadline(self._loop, self._time_out)
+        self._parser = RequestParser(limits.head_bytes)
+        # The requests that are not answered yet; the first one is being served.
         self._exchanges: deque[Exchange] = deque()
-        self._arriving: Exchange | None = None
-        self._tunnel: Tunnel | None = None
-        # Bytes after a head that asks for an upgrade: HTTP or another protocol, as the answer will have it.
-        self._undecided: bytes | None = None
-        self._refusal: RefusedHead | None = None
+        # The body of the last one while it is incomplete, or what comes through the tunnel.
+        self._arriving: RequestBody | None = None
+        self._refusal: Refusal | None = None
+        self._disconnect_watcher: DisconnectWatcher | None = None
+        self._bytes_received = 0
+        self._bytes_written = 0
+        # Done once something has arrived, the client can take more, and the client has closed its side.
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._deadline = Deadline(self.loop, self._time_out)
-        self._stall_detector = StallDetector(limits.client_timeout)
-        self._disconnect_watcher: DisconnectWatcher | None = None
-        self._reads = True
-        # The head that has the parser read the body of a request which also offers an upgrade.
-        self._body_head = b""
-        self._is_repeated = False
-        # Between the first byte of a head and its last.
-        self._in_head = False
-        # Bytes read since a head, a piece of a body or a message was complete: what the parser may be holding.
-        self._unfinished = 0
-        # What the fields of a head, or of a body's trailers, add up to.
-        self._field_bytes = 0
-        # The client sends no more.
-        self._silent = False
-        self._target = b""
-        self._fields: list[tuple[str, str]] = []
+        self.disconnected: asyncio.Future[None] = self._loop.create_future()
 
     # --- asyncio -------------------------------------------------------------------------------------------------
 
@@ -80,351 +134,300 @@ class HttpConnection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         peer = transport.get_extra_info("peername")
-        self.client = peer[0] if isinstance(peer, tuple) else ""
         if isinstance(peer, tuple):
+            self.client = peer[0]
             # asyncio does this only for sockets that name their protocol, which those of create_server() do not.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._deadline.limit(self._limits.head_timeout)
-        self._task = self._server.connected(self)
+        self._deadline.set(self._limits.head_timeout)
+        self._server.accept(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes_received += len(data)
+        if self._state is states.TUNNEL:
+            assert self._arriving is not None
+            self._arriving.feed(data)
+            self.stop_waiting()
+            self.adjust_flow()
+        elif self._state is states.DRAINING:
+            # A refusal ends the body as well.
+            if not all(isinstance(item, bytes) for item in self._parser.feed(data)):
+                self._advance(states.BODY_COMPLETE)
+        elif self._state not in states.DISCARDING:
+            self._take(self._parser.feed(data))
+
+    def eof_received(self) -> bool:
+        wake(self.disconnected)
+        self._end_input()
+        # A response may still be on its way to the client.
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._silent = True
-        self._wake(self.disconnected)
+        self._end_body(truncated=True)
+        self._advance(states.LOST)
         self._deadline.stop()
-        self._stop_watch()
-        self._break_off()
-        self._wake(self._writable)
-        self._wake(self._arrived)
-        if self._tunnel is not None:
-            self._tunnel.end()
+        self._stop_watcher()
+        for waiter in (self.disconnected, self._writable, self._arrived):
+            wake(waiter)
         if self._exchanges and self._server.cancels:
             self._cancel()
-        self._server.disconnected(self)
-
-    def eof_received(self) -> bool:
-        """The client sends no more; a response may still be on its way to it."""
-        self._silent = True
-        self._wake(self.disconnected)
-        if self._tunnel is not None:
-            self._tunnel.end()
-            return True
-        self._break_off()
-        self._wake(self._arrived)
-        if self._exchanges and self._server.cancels:
-            self._cancel()
-            return False
-        return bool(self._exchanges)
+        self._server.forget(self)
 
     def pause_writing(self) -> None:
-        self._writable = self.loop.create_future()
+        self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        self._wake(self._writable)
+        wake(self._writable)
         self._writable = None
 
-    def data_received(self, data: bytes) -> None:
-        self._stall_detector.received += len(data)
-        if self._tunnel is not None:
-            self._tunnel.feed(data)
-        elif self._undecided is not None:
-            self._undecided += data
-            self.adjust_flow()
-        elif self._refusal is None:
-            self._feed(data)
+    # --- the state -----------------------------------------------------------------------------------------------
 
-    def _feed(self, data: bytes) -> None:
-        self._unfinished += len(data)
-        try:
-            self._parser.feed_data(data)
-            self._check_size(self._unfinished)
-        except HttpParserUpgrade as upgrade:
-            rest = data[upgrade.args[0] :]
-            if self._body_head:
-                self._read_body(rest)
-                return
-            self._undecided = rest
-        except HttpParserCallbackError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, RefusedHead) else RefusedHead(400, str(error)))
-        except HttpParserError as error:
-            self._refuse(RefusedHead(400, f"not HTTP/1.1: {error}"))
-        except RefusedHead as refusal:
-            self._refuse(refusal)
-        if self._in_head and not self._deadline.is_limited and self._refusal is None:
-            self._deadline.limit(self._limits.head_timeout)
+    def _advance(self, event: ConnectionEvent) -> None:
+        """Go to the state that follows ``event``. Raises IllegalTransition."""
+        state = TRANSITIONS[self._state].get(event)
+        if state is None:
+            raise IllegalTransition(self._state, event)
+        if state is self._state:
+            return
+        self._state = state
+        self._deadline.set(self._timeouts.get(state))
+        if state is states.DRAINING or state is states.LINGERING:
+            self.write_eof()
+        elif state is states.CLOSING and self._transport is not None:
+            self._transport.close()
+
+    def _time_out(self) -> None:
+        if self._state is states.HEAD:
+            self.refuse(Refusal(408, "the request head did not arrive in time"))
+        elif self._state is states.CLOSING:
+            # The client does not receive what is left for it.
+            self.abort()
+        else:
+            self.cut()
+
+    # --- what the client sends -----------------------------------------------------------------------------------
+
+    def _take(self, received: list[Received]) -> None:
+        """Take what the parser made of some bytes."""
+        for item in received:
+            if isinstance(item, bytes):
+                assert self._arriving is not None
+                self._arriving.feed(item)
+            elif isinstance(item, RequestHead):
+                self._advance(states.HEAD_COMPLETE)
+                exchange = Exchange(self, item)
+                self._arriving = exchange.body
+                self._exchanges.append(exchange)
+            elif isinstance(item, EndOfMessage):
+                assert self._arriving is not None
+                self._advance(states.BODY_COMPLETE)
+                self._arriving.trailers = item.trailers
+                self._end_body(truncated=False)
+            else:
+                self.refuse(item)
+        if self._parser.in_head:
+            if self._state is not states.HEAD:
+                self._advance(states.HEAD_BEGUN)
+        elif self._parser.is_paused and self._state is not states.UPGRADE_OFFERED:
+            self._advance(states.OFFER)
+        self.stop_waiting()
         self.adjust_flow()
 
-    def _read_body(self, data: bytes) -> None:
-        """Read the body of a request that also offers an upgrade, which is refused (RFC 9110, section 7.8, allows it).
+    def refuse(self, refusal: Refusal) -> None:
+        """Read no more requests, and answer with ``refusal`` after those that have arrived."""
+        self._refusal = refusal
+        self._end_body(truncated=True)
+        self._advance(states.REFUSE)
+        if not self._exchanges:
+            self._all_answered()
+        self.stop_waiting()
 
-        llhttp takes the body for the other protocol, so that one more parser is told of the body alone.
-        """
-        self._parser = HttpRequestParser(self)
-        self._is_repeated = True
-        self._parser.feed_data(self._body_head)
-        self._is_repeated = False
-        self._body_head = b""
-        self._feed(data)
+    def _end_body(self, *, truncated: bool) -> None:
+        body, self._arriving = self._arriving, None
+        if body is not None:
+            body.end(truncated=truncated)
 
-    def _check_size(self, size: int) -> None:
-        """Heads and trailers are bounded alike, by what has been read of them and by what they are in the end."""
-        if size > self._limits.head_bytes:
-            raise RefusedHead(431, f"the request line and headers are over {self._limits.head_bytes} bytes")
-
-    # --- httptools -----------------------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        if self._is_repeated:
+    def _end_input(self) -> None:
+        """Note that the client has closed its side: close ours, at once or once the requests are answered."""
+        self._end_body(truncated=True)
+        self.stop_waiting()
+        if self._exchanges and (self._state is states.TUNNEL or not self._server.cancels):
+            self._advance(states.EOF)
             return
-        self._in_head = True
-        self._deadline.limit(None)
-        self._target = b""
-        self._fields = []
-        self._field_bytes = 0
+        if self._exchanges:
+            self._cancel()
+        self.cut()
 
-    def on_url(self, url: bytes) -> None:
-        if self._is_repeated:
-            return
-        self._target += url
-        self._field_bytes += len(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_repeated:
-            return
-        # Once the head is complete these are trailers.
-        fields = self._fields if self._arriving is None else self._arriving.body.trailers
-        fields.append((name.decode("latin-1"), header_text(value.rstrip(b" \t"))))
-        self._field_bytes += len(name) + len(value)
-        self._check_size(self._field_bytes)
-
-    def on_headers_complete(self) -> None:
-        if self._is_repeated:
-            return
-        version = self._parser.get_http_version()
-        method = self._parser.get_method().decode("latin-1")
-        exchange = Exchange(
-            self,
-            method=method,
-            target=self._target.decode("latin-1"),
-            version=version,
-            headers=self._fields,
-            # What follows CONNECT is meant for a tunnel, which there never is: it must not be read as a request.
-            keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
-        )
-        framing = check_head(exchange)
-        if framing and self._parser.should_upgrade():
-            self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
-        elif self._parser.should_upgrade() and version == "1.1":
-            exchange.upgrade = ", ".join(value for name, value in self._fields if name.lower() == "upgrade").lower()
-        self._in_head = False
-        self._unfinished = self._field_bytes = 0
-        self._arriving = exchange
-        self._exchanges.append(exchange)
-        self._deadline.limit(None)
-        self._wake(self._arrived)
-
-    def on_body(self, piece: bytes) -> None:
-        assert self._arriving is not None
-        self._unfinished = 0
-        self._arriving.body.feed(piece)
-
-    def on_message_complete(self) -> None:
-        if self._body_head:
-            return
-        assert self._arriving is not None
-        self._unfinished = 0
-        self._arriving.body.end(truncated=False)
-        self._arriving = None
-
-    # --- for the exchange ----------------------------------------------------------------------------------------
+    # --- for the exchanges ---------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send to the client; without effect when it is gone."""
         if self._transport is not None:
-            self._stall_detector.written += len(data)
+            self._bytes_written += len(data)
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait while the client does not keep up.
-
-        Raises ConnectionResetError when it is gone, ClientStalledError when it takes nothing any more.
-        """
         if self._writable is not None:
-            await self._stall_detector.wait(self._writable, self._taken)
+            if self._limits.client_timeout is None:
+                # Several writers may wait for it.
+                await asyncio.shield(self._writable)
+            else:
+                await wait_for_progress(self._writable, self._bytes_delivered, self._limits.client_timeout)
         if self._transport is None:
-            raise ConnectionResetError("the client is gone")
-
-    async def wait_until_sent(self, waiter: asyncio.Future[None]) -> None:
-        """Wait for ``waiter``, which the client's next bytes end. Raises ClientStalledError when none come."""
-        await self._stall_detector.wait(waiter, lambda: self._stall_detector.received + self._taken())
-
-    def _taken(self) -> int:
-        return self._stall_detector.taken(self._transport)
+            raise ConnectionResetError("the client has disconnected")
 
     def write_eof(self) -> None:
-        """Send no more."""
         if self._transport is not None and self._transport.can_write_eof():
             self._transport.write_eof()
 
-    @property
-    def closing(self) -> bool:
-        """Whether this is the connection's last exchange because the server is closing."""
-        return self._server.closing
-
     def cut(self, *, reset: bool = False) -> None:
-        """Close without ending what was begun; what has been written still goes out, to a client that takes it.
+        """Close without completing what was begun; what has been written still goes out, within ``flush_timeout``.
 
-        ``reset`` has the client see an error where it would take the end of the connection for the end of the body.
+        With ``reset`` the client sees an error, where it would take the end of the connection for the end of the body.
         """
-        if self._transport is None:
-            return
-        if reset:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.close()
-        self._deadline.limit(self._limits.flush_timeout)
-
-    def reject(self, refusal: RefusedHead, headers: list[tuple[str, str]]) -> None:
-        """Answer without looking at any request."""
-        self._refusal = refusal
-        self._answer_refusal(refusal, headers)
-        self.write_eof()
-        self._deadline.limit(self._limits.linger_timeout)
-
-    def abort(self) -> None:
-        """Close at once."""
         if self._transport is not None:
-            self._transport.abort()
+            if reset:
+                reset_on_close(self._transport)
+            self._advance(states.CLOSE)
 
-    def hand_over(self, tunnel: Tunnel) -> None:
-        """From now on the bytes are not HTTP."""
-        self._tunnel = tunnel
-        undecided, self._undecided = self._undecided, None
-        if undecided:
-            tunnel.feed(undecided)
+    async def wait_for_bytes(self) -> None:
+        self._arrived = waiter = self._loop.create_future()
+        # A tunnel may be silent for any time.
+        if self._limits.client_timeout is None or self._state is states.TUNNEL:
+            await waiter
+        else:
+            await wait_for_progress(
+                waiter, lambda: self._bytes_received + self._bytes_delivered(), self._limits.client_timeout
+            )
 
-    def pause_reading(self) -> None:
-        """Leave the socket unread; that the client goes away is noticed all the same, where it cancels anything."""
+    def stop_waiting(self) -> None:
+        if self._arrived is not None:
+            wake(self._arrived)
+            self._arrived = None
+
+    def switch_protocols(self) -> RequestBody:
+        self._advance(states.SWITCH)
+        self._arriving = received = RequestBody(self)
+        if kept := self._parser.take_kept():
+            received.feed(kept)
+        if self.disconnected.done():
+            self._end_body(truncated=True)
+        return received
+
+    def adjust_flow(self) -> None:
+        # Reading goes on for as long as possible: this is how the event loop notices that a client disconnects.
+        unread = len(self._parser.kept) + (0 if self._arriving is None else self._arriving.unread_bytes)
+        if unread > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED:
+            self._pause_reading()
+        elif not self.is_reading:
+            self._resume_reading()
+
+    def _pause_reading(self) -> None:
         if self._transport is None:
             return
-        self._reads = False
+        self.is_reading = False
         self._transport.pause_reading()
-        if self._server.cancels and self._tunnel is None and self._disconnect_watcher is None:
+        if self._server.cancels and self._state is not states.TUNNEL and self._disconnect_watcher is None:
             self._disconnect_watcher = DisconnectWatcher(self._transport, self.abort)
 
-    def resume_reading(self) -> None:
-        """Read again."""
-        self._reads = True
-        self._stop_watch()
+    def _resume_reading(self) -> None:
+        self.is_reading = True
+        self._stop_watcher()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _stop_watch(self) -> None:
+    def _stop_watcher(self) -> None:
         if self._disconnect_watcher is not None:
             self._disconnect_watcher.stop()
             self._disconnect_watcher = None
 
-    def adjust_flow(self) -> None:
-        """Read from the socket as long as what has been read is being consumed."""
-        waiting = self._arriving.body.waiting if self._arriving is not None else 0
-        # Reading goes on as long as it may: it is how a client that goes away is noticed.
-        waiting += len(self._undecided or b"")
-        if waiting > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED:
-            self.pause_reading()
-        elif not self._reads:
-            self.resume_reading()
+    def _bytes_delivered(self) -> int:
+        return self._bytes_written - (0 if self._transport is None else undelivered(self._transport))
+
+    # --- for the server ------------------------------------------------------------------------------------------
+
+    def close_when_answered(self) -> None:
+        """Close if there is no request, else after the response that is under way."""
+        for exchange in self._exchanges:
+            exchange.keep_alive = False
+        if self._state is states.IDLE or (self._state is states.HEAD and not self._exchanges):
+            self.cut()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._advance(states.CLOSE)
+            self._transport.abort()
 
     # --- the task ------------------------------------------------------------------------------------------------
 
-    async def run(self, serve: Serve) -> None:
-        """Serve the requests of this connection, one after the other, until it ends."""
+    async def run(self) -> None:
+        """Serve the requests of this connection, one after the other, until it ends.
+
+        A fault costs this one connection: it goes to the loop's exception handler.
+        """
         try:
-            while await self._next_exchange():
-                exchange = self._exchanges[0]
-                await serve(exchange)
+            while (exchange := await self._next_exchange()) is not None:
+                await self._server.serve(exchange)
                 if not exchange.ended:
                     exchange.cut()
-                if not exchange.keep_alive or self._server.closing:
-                    break
-                self._undo_upgrade()
-                self._exchanges.popleft()
-                self.adjust_flow()
-                if not (self._exchanges or self._in_head or self._refusal):
-                    self._deadline.limit(self._limits.keep_alive_timeout)
-            if self._refusal is not None and not self._exchanges:
-                self._answer_refusal(self._refusal)
-            await self._linger()
-        finally:
+                self._end_exchange(exchange)
+        except Exception as error:
             self.cut()
+            self._loop.call_exception_handler(
+                {"message": "a fault while a connection was served", "exception": error, "protocol": self}
+            )
+        finally:
+            if self._state is states.DRAINING or self._state is states.LINGERING:
+                # It makes room for a new client as an idle one does.
+                self._server.waiting[self] = None
+            else:
+                self.cut()
 
-    async def _next_exchange(self) -> bool:
-        """Wait for a request; False when there will be none."""
+    async def _next_exchange(self) -> Exchange | None:
+        """Return the request whose turn it is, or None if none will come."""
         while not self._exchanges:
-            if self._refusal is not None or self._transport is None or self._server.closing:
-                return False
-            self._server.waits(self)
-            self._arrived = self.loop.create_future()
+            if self._state is not states.IDLE and self._state is not states.HEAD:
+                return None
+            self._server.waiting[self] = None
+            self._arrived = self._loop.create_future()
             await self._arrived
-        self._server.serves(self)
-        return True
+        self._server.waiting.pop(self, None)
+        return self._exchanges[0]
 
-    def stop_waiting(self) -> None:
-        """The server is closing: end the connection if it is between two requests."""
-        self._wake(self._arrived)
+    def _end_exchange(self, exchange: Exchange) -> None:
+        if exchange.keep_alive:
+            self._exchanges.popleft()
+            if not self._exchanges:
+                self._all_answered()
+        else:
+            self._exchanges.clear()
+            self._advance(states.LAST_ANSWERED)
+            if self._arriving is not None:
+                self._arriving.discard()
+            if self.disconnected.done():
+                self._end_input()
+        self.adjust_flow()
 
-    async def _linger(self) -> None:
-        """Let a client that is still sending finish, or give up: closing on it would reset what it was sent."""
-        if self._transport is None or self._transport.is_closing():
-            return
-        if self._arriving is None and self._refusal is None:
-            return
-        self.write_eof()
-        self._server.waits(self)
-        with contextlib.suppress(TimeoutError, BodyTruncatedError):
-            async with asyncio.timeout(self._limits.linger_timeout):
-                if self._arriving is not None:
-                    await self._arriving.body.drop()
-                while self._refusal is not None and not self._silent:
-                    self._arrived = self.loop.create_future()
-                    await self._arrived
-
-    def _undo_upgrade(self) -> None:
-        """The upgrade was not granted: what came after the head is HTTP."""
-        undecided, self._undecided = self._undecided, None
-        if undecided:
-            self._feed(undecided)
-
-    def _answer_refusal(self, refusal: RefusedHead, headers: list[tuple[str, str]] | None = None) -> None:
-        body = f"{refusal}\n".encode()
-        lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
-        self.write(encode_head(refusal.status, [*(headers or ()), *lines]) + body)
+    def _all_answered(self) -> None:
+        before = self._state
+        if before is states.REFUSED:
+            assert self._refusal is not None
+            self.write(_encode_refusal(self._refusal))
+        self._advance(states.ALL_ANSWERED)
+        if before is states.UPGRADE_OFFERED:
+            # It is declined: what came after the head is HTTP.
+            self._take(self._parser.resume())
+        if self.disconnected.done():
+            self._end_input()
 
     def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
-    def _refuse(self, refusal: RefusedHead) -> None:
-        self._refusal = refusal
-        self._deadline.limit(None)
-        self._break_off()
-        self._wake(self._arrived)
 
-    def _break_off(self) -> None:
-        if self._arriving is not None:
-            self._arriving.keep_alive = False
-            self._arriving.body.end(truncated=True)
-            self._arriving = None
-
-    def _time_out(self) -> None:
-        if self._transport is not None and self._transport.is_closing():
-            # The client does not take what is left for it.
-            self.abort()
-        elif self._in_head and self._refusal is None:
-            self._refuse(RefusedHead(408, "the request head did not arrive in time"))
-        else:
-            self.cut()
-
-    @staticmethod
-    def _wake(waiter: asyncio.Future[None] | None) -> None:
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+def _encode_refusal(refusal: Refusal) -> bytes:
+    body = f"{refusal}\n".encode()
+    lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
+    if refusal.status == 503:
+        lines.append(("retry-after", "1"))
+    return encode_head(refusal.status, lines) + body

@@ -1,4 +1,4 @@
-"""What a client can do to an exchange that somebody waits for."""
+"""What a client can do to a request while it is served. Faults of the server itself are in ``connection_state``."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ class BodyTruncatedError(Exception):
 
 
 class ClientStalledError(ConnectionError):
-    """The client is connected, but neither takes nor sends anything."""
+    """The client is connected, but neither receives nor sends anything."""

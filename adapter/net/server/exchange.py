@@ -1,18 +1,18 @@
-"""One request and its response, as the one who serves them sees them."""
+"""One request and the means to answer it, as those who serve it use them."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from adapter.net.server.errors import BodyTruncatedError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
-    from adapter.net.server.connection import HttpConnection
+    from adapter.net.server.request_parser import RequestHead
 
     Headers = list[tuple[str, str]]
     Piece = bytes | bytearray | memoryview
@@ -21,85 +21,102 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def encode_head(status: int, headers: Headers) -> bytes:
-    """A response head, up to and with the empty line."""
+    """Return a response head, up to and with the empty line."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
+
+
+class ClientConnection(Protocol):
+    """What an exchange needs of the connection that it came on."""
+
+    client: str
+    disconnected: asyncio.Future[None]
+    is_reading: bool
+
+    def write(self, data: bytes) -> None:
+        """Send to the client; without effect if it has disconnected."""
+
+    async def drain(self) -> None:
+        """Wait while the client does not keep up. Raises ConnectionError."""
+
+    def write_eof(self) -> None:
+        """Send no more."""
+
+    def cut(self, *, reset: bool = False) -> None:
+        """Close without completing the response."""
+
+    async def wait_for_bytes(self) -> None:
+        """Wait until the client has sent more, or has disconnected. Raises ClientStalledError."""
+
+    def adjust_flow(self) -> None:
+        """Read from the client, or leave its socket unread, depending on how much is waiting for its reader."""
+
+    def stop_waiting(self) -> None:
+        """End ``wait_for_bytes``."""
+
+    def switch_protocols(self) -> RequestBody:
+        """Return the bytes of the client from now on, which are not HTTP any more."""
 
 
 class RequestBody:
     """A request body as it arrives; ``read`` belongs to one reader. ``trailers`` are complete once it has ended."""
 
-    __slots__ = ("_connection", "_discarded", "_pieces", "_waiter", "ended", "trailers", "truncated", "waiting")
+    __slots__ = ("_connection", "_discarded", "_pieces", "ended", "trailers", "truncated", "unread_bytes")
 
-    def __init__(self, connection: HttpConnection) -> None:
+    def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._pieces: deque[bytes] = deque()
-        self._waiter: asyncio.Future[None] | None = None
         self._discarded = False
-        self.waiting = 0
+        self.unread_bytes = 0
         self.ended = False
         self.truncated = False
         self.trailers: Headers = []
 
     async def read(self) -> bytes:
-        """The next piece; empty at the end, or if discarded.
+        """Return the next piece; empty at the end, or if discarded.
 
-        Raises BodyTruncatedError where the end is missing, ClientStalledError where nothing comes any more.
+        Raises BodyTruncatedError if the end is missing, ClientStalledError if the client sends nothing any more.
         """
         while not self._pieces and not self.ended and not self._discarded:
-            self._waiter = self._connection.loop.create_future()
-            await self._connection.wait_until_sent(self._waiter)
+            await self._connection.wait_for_bytes()
         if self._pieces:
             piece = self._pieces.popleft()
-            self.waiting -= len(piece)
-            self._connection.adjust_flow()
+            self.unread_bytes -= len(piece)
+            if not self._connection.is_reading:
+                self._connection.adjust_flow()
             return piece
         if self.truncated and not self._discarded:
             raise BodyTruncatedError
         return b""
 
     def discard(self) -> None:
-        """Nobody wants what waits and what still comes; whoever reads is told that this is the end."""
+        """Throw away what has arrived and what still comes; for a reader this is the end."""
         self._discarded = True
         self._pieces.clear()
-        self.waiting = 0
+        self.unread_bytes = 0
         self._connection.adjust_flow()
-        self._wake()
+        self._connection.stop_waiting()
 
     def feed(self, piece: bytes) -> None:
-        """For the connection: a piece has arrived."""
-        if self._discarded:
-            return
-        self._pieces.append(piece)
-        self.waiting += len(piece)
-        self._wake()
+        """For the connection: add a piece."""
+        if not self._discarded:
+            self._pieces.append(piece)
+            self.unread_bytes += len(piece)
 
     def end(self, *, truncated: bool) -> None:
-        """For the connection: that was the last piece."""
-        if not self.ended:
-            self.ended = True
-            self.truncated = truncated
-            self._wake()
-
-    async def drop(self) -> None:
-        """Throw everything away, up to the end. Raises BodyTruncatedError where that is missing."""
-        self.discard()
-        while not self.ended:
-            self._waiter = self._connection.loop.create_future()
-            await self._waiter
-        if self.truncated:
-            raise BodyTruncatedError
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        """For the connection: there are no more pieces."""
+        self.ended = True
+        self.truncated = truncated
 
 
 class Exchange:
     """A request whose head has arrived, and the way to answer it: ``begin``, ``write`` at will, ``end``.
 
-    ``headers`` are as they came. ``upgrade`` is what the client wants to switch to (RFC 9110, section 7.8), in lower
-    case, or empty.
+    - ``headers`` are as they came.
+    - ``upgrade`` is what the client wants to switch to (RFC 9110, section 7.8), in lower case, or empty.
+    - ``client`` is the client's address without the port, or empty for a Unix socket.
+    - ``disconnected`` is done once the client sends no more, perhaps because it has gone.
+    - ``keep_alive`` is whether the connection may be used again after this exchange.
     """
 
     __slots__ = (
@@ -110,6 +127,8 @@ class Exchange:
         "_until_eof",
         "begun",
         "body",
+        "client",
+        "disconnected",
         "ended",
         "headers",
         "keep_alive",
@@ -119,54 +138,40 @@ class Exchange:
         "version",
     )
 
-    def __init__(
-        self, connection: HttpConnection, *, method: str, target: str, version: str, headers: Headers, keep_alive: bool
-    ) -> None:
-        self.method: Final = method
-        self.target: Final = target
-        self.version: Final = version
-        self.headers: Final = headers
+    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
+        self.method: Final = head.method
+        self.target: Final = head.target
+        self.version: Final = head.version
+        self.headers: Final = head.headers
+        self.upgrade: Final = head.upgrade
         self.body: Final = RequestBody(connection)
-        self.upgrade = ""
-        self.keep_alive = keep_alive
+        self.client: Final = connection.client
+        self.disconnected: Final = connection.disconnected
+        self.keep_alive = head.keep_alive
         self.begun = False
         self.ended = False
         self._connection = connection
-        self._expects_continue = False
+        self._expects_continue = head.expects_continue
         self._chunked = False
         self._bodiless = False
         self._until_eof = False
 
-    @property
-    def client(self) -> str:
-        """The address of whoever is connected, without the port; empty over a Unix socket."""
-        return self._connection.client
-
-    @property
-    def disconnected(self) -> asyncio.Future[None]:
-        """Done once the client sends no more, be it that it is gone."""
-        return self._connection.disconnected
-
-    def expect_continue(self) -> None:
-        """For the connection: the client waits for 100 before it sends the body."""
-        self._expects_continue = self.version == "1.1"
-
     def send_continue(self) -> None:
-        """Ask for the body, where the client waits to be asked."""
+        """Ask for the body if the client waits to be asked."""
         if self._expects_continue and not self.begun:
             self._expects_continue = False
             self.send_interim(100, [])
 
     def send_interim(self, status: int, headers: Headers) -> None:
-        """Send a 1xx response; HTTP/1.0 clients do not know them and get none."""
+        """Send a 1xx response; HTTP/1.0 clients do not understand it, so they get none."""
         if self.version == "1.1":
             self._connection.write(encode_head(status, headers))
 
     def begin(self, status: int, headers: Headers, *, length: int | None = None, pieces: Iterable[Piece] = ()) -> None:
         """Send the response head and the first pieces of the body.
 
-        ``headers`` name no framing; without ``length`` the body is chunked, or ends with the connection (HTTP/1.0).
-        What a bodiless response says of the length that a body would have had is kept.
+        ``headers`` have no framing; without ``length`` the body is chunked, or ends with the connection (HTTP/1.0). A
+        response without a body keeps the length that the body would have had.
         """
         self.begun = True
         lines = list(headers)
@@ -179,8 +184,8 @@ class Exchange:
         elif not self._bodiless:
             self._until_eof = True
             self.keep_alive = False
-        # Whoever has not been asked for the body may send it or not: what comes next could be either.
-        if self._expects_continue or not self.body.ended or self._connection.closing:
+        # A client that was not asked for its body may send it or not: the next bytes could be either.
+        if self._expects_continue or not self.body.ended or self.body.truncated:
             self.keep_alive = False
         if not self.keep_alive:
             lines.append(("connection", "close"))
@@ -189,14 +194,14 @@ class Exchange:
         self._connection.write(b"".join((encode_head(status, lines), *self._framed(pieces))))
 
     async def write(self, pieces: Iterable[Piece]) -> None:
-        """Send pieces of the body, at once; waits while the client does not keep up. Raises ConnectionError."""
+        """Send pieces of the body at once, then wait while the client does not keep up. Raises ConnectionError."""
         framed = self._framed(pieces)
         if framed:
             self._connection.write(b"".join(framed))
         await self._connection.drain()
 
     def end(self, trailers: Headers | None = None) -> None:
-        """The body is complete."""
+        """Complete the body."""
         self.ended = True
         if self._chunked:
             lines = "".join(f"{name}: {value}\r\n" for name, value in trailers or ())
@@ -208,16 +213,18 @@ class Exchange:
         self.end()
 
     def cut(self) -> None:
-        """The body will not be complete: close the connection in a way that the client can tell from an end."""
+        """Close the connection without completing the body, so that the client can tell it from a complete one."""
         self.keep_alive = False
         self._connection.cut(reset=self._until_eof)
 
     def switch_protocols(self, headers: Headers) -> Tunnel:
-        """Answer 101; what the client sends from now on comes out of the tunnel."""
+        """Answer 101; what the client sends from now on comes out of the tunnel.
+
+        Raises IllegalTransition if the request offered no upgrade.
+        """
+        tunnel = Tunnel(self._connection)
         self.begun = self.ended = True
         self.keep_alive = False
-        tunnel = Tunnel(self._connection)
-        self._connection.hand_over(tunnel)
         self._connection.write(encode_head(101, headers))
         return tunnel
 
@@ -233,40 +240,22 @@ class Exchange:
 class Tunnel:
     """The client's side of a connection that has switched protocols: bytes both ways, bounded by buffers."""
 
-    def __init__(self, connection: HttpConnection) -> None:
+    def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self._pieces: deque[bytes] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False
+        self._received = connection.switch_protocols()
 
     async def read(self) -> bytes:
-        """What the client sent; empty at the end."""
-        while not self._pieces and not self._ended:
-            self._connection.resume_reading()
-            self._waiter = self._connection.loop.create_future()
-            await self._waiter
-        return self._pieces.popleft() if self._pieces else b""
+        """Return what the client sent; empty at the end."""
+        try:
+            return await self._received.read()
+        except BodyTruncatedError:
+            return b""
 
     async def write(self, data: bytes) -> None:
-        """Send to the client; waits while it does not keep up. Raises ConnectionError when it is gone."""
+        """Send to the client, then wait while it does not keep up. Raises ConnectionError if it has disconnected."""
         self._connection.write(data)
         await self._connection.drain()
 
     def write_eof(self) -> None:
-        """Nothing more will be sent to the client."""
+        """Send no more to the client."""
         self._connection.write_eof()
-
-    def feed(self, data: bytes) -> None:
-        """For the connection."""
-        self._pieces.append(data)
-        self._connection.pause_reading()
-        self._wake()
-
-    def end(self) -> None:
-        """For the connection: the client sends no more."""
-        self._ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from adapter.net.address import listen
-from adapter.net.server import Exchange, HttpServer, Limits
+from adapter.net.server import Exchange, HttpServer, Limits, RequestBody
 
 Serve = Callable[[Exchange], Awaitable[None]]
+# How long anything may take, in seconds.
 PATIENCE = 10.0
 
 
@@ -23,7 +24,7 @@ class Serving:
 
 @asynccontextmanager
 async def serving(serve: Serve, *, limits: Limits | None = None, cancels: bool = True) -> AsyncIterator[Serving]:
-    """Serve with ``serve`` on a loopback port; nothing of it is left afterwards."""
+    """Serve with ``serve`` on a loopback port; everything has ended afterwards."""
     listener = listen("127.0.0.1", 0)
     async with asyncio.TaskGroup() as group:
         server = HttpServer(serve, group, limits=limits, cancels=cancels)
@@ -36,7 +37,7 @@ async def serving(serve: Serve, *, limits: Limits | None = None, cancels: bool =
 
 
 class Recorder:
-    """A ``serve`` that answers ``ok`` and keeps what it was asked."""
+    """A ``serve`` that answers ``ok`` and keeps the requests."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
@@ -44,15 +45,20 @@ class Recorder:
 
     async def __call__(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
-        body = b""
         exchange.send_continue()
-        while piece := await exchange.body.read():
-            body += piece
-        self.bodies.append(body)
+        self.bodies.append(await read_all(exchange.body))
         exchange.respond(200, [("x-method", exchange.method)], b"ok")
 
 
+async def read_all(body: RequestBody) -> bytes:
+    """Return the whole of ``body``. Raises BodyTruncatedError if its end is missing."""
+    data = b""
+    while piece := await body.read():
+        data += piece
+    return data
+
+
 async def happened(event: asyncio.Event) -> None:
-    """Wait for ``event``, within bounds."""
+    """Wait for ``event``, for ``PATIENCE`` seconds at most."""
     async with asyncio.timeout(PATIENCE):
         await event.wait()

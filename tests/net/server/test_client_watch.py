@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import cast
 
 import pytest
 
 from adapter.net.server import ClientStalledError, Exchange, Limits
-from adapter.net.server.client_watch import Deadline
 from tests.net.server.serving import happened, serving
 from tests.raw_client import raw_client
 
@@ -145,95 +142,3 @@ async def test_a_client_that_goes_away_is_noticed_while_its_body_is_left_unread(
         else:
             client.half_close()
         await asyncio.wait_for(cancelled.wait(), 1.0)
-
-
-class Timer:
-    """What a loop's ``call_at`` gives."""
-
-    def __init__(self, when: float, look: Callable[[], None]) -> None:
-        self.look = look
-        self.cancelled = False
-        self._when = when
-
-    def when(self) -> float:
-        return self._when
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Clock:
-    """The loop's time, which passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.timers: list[Timer] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_at(self, when: float, look: Callable[[], None]) -> Timer:
-        self.timers.append(Timer(when, look))
-        return self.timers[-1]
-
-    def pass_to(self, now: float) -> None:
-        while due := [timer for timer in self.timers if timer.when() <= now and not timer.cancelled]:
-            self.now = max(self.now, due[0].when())
-            self.timers.remove(due[0])
-            due[0].look()
-        self.now = now
-
-
-class Waiting:
-    """A patience, its clock, and when it ended."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.ended: list[float] = []
-        loop = cast(asyncio.AbstractEventLoop, self.clock)
-        self.patience = Deadline(loop, lambda: self.ended.append(self.clock.now))
-
-
-def test_patience_ends_at_its_limit_and_once() -> None:
-    waiting = Waiting()
-    waiting.patience.limit(5.0)
-    waiting.clock.pass_to(104.9)
-    assert not waiting.ended
-    waiting.clock.pass_to(200.0)
-    assert waiting.ended == [105.0]
-    assert not waiting.patience.is_limited
-
-
-def test_a_limit_that_is_put_off_again_and_again_takes_one_timer() -> None:
-    waiting = Waiting()
-    for second in range(20):
-        waiting.clock.pass_to(100.0 + second)
-        waiting.patience.limit(30.0)
-    assert len(waiting.clock.timers) == 1
-    waiting.clock.pass_to(200.0)
-    assert waiting.ended == [149.0]
-
-
-def test_a_nearer_limit_counts() -> None:
-    waiting = Waiting()
-    waiting.patience.limit(75.0)
-    waiting.patience.limit(5.0)
-    waiting.clock.pass_to(200.0)
-    assert waiting.ended == [105.0]
-
-
-@pytest.mark.parametrize("stop", [pytest.param(True, id="stopped"), pytest.param(False, id="without-a-limit")])
-def test_patience_without_a_limit_does_not_end(stop: bool) -> None:
-    waiting = Waiting()
-    waiting.patience.limit(5.0)
-    if stop:
-        waiting.patience.stop()
-        assert not [timer for timer in waiting.clock.timers if not timer.cancelled]
-    else:
-        waiting.patience.limit(None)
-    assert not waiting.patience.is_limited
-    waiting.clock.pass_to(200.0)
-    assert not waiting.ended
-    waiting.patience.limit(5.0)
-    waiting.clock.pass_to(300.0)
-    assert waiting.ended == [205.0]

@@ -10,8 +10,9 @@ from contextlib import suppress
 import pytest
 
 from adapter.net.server import BodyTruncatedError, Exchange, HttpServer, Limits
-from adapter.net.server.connection import BODY_HIGH_WATER, MAX_PIPELINED, HttpConnection
-from tests.net.server.serving import PATIENCE, Recorder, happened, serving
+from adapter.net.server.connection import HttpConnection
+from adapter.net.server.limits import BODY_HIGH_WATER, MAX_PIPELINED
+from tests.net.server.serving import PATIENCE, Recorder, happened, read_all, serving
 from tests.raw_client import ask, raw_client
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -55,7 +56,7 @@ async def outcome(pieces: list[bytes]) -> tuple[object, ...]:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
             server = HttpServer(recorder, group, cancels=False)
-            _, connection = await loop.connect_accepted_socket(lambda: HttpConnection(server, Limits()), ours)
+            _, connection = await loop.connect_accepted_socket(lambda: HttpConnection(server), ours)
             for piece in pieces:
                 connection.data_received(piece)
             theirs.shutdown(socket.SHUT_WR)
@@ -259,7 +260,7 @@ async def test_a_body_that_nobody_reads_is_left_in_the_socket() -> None:
         # There is much more to read than these rounds of the loop could read.
         for _ in range(500):
             await asyncio.sleep(0)
-            most.append(exchange.body.waiting)
+            most.append(exchange.body.unread_bytes)
         exchange.respond(200, [], b"enough")
 
     async with serving(serve, limits=Limits(linger_timeout=0.05)) as running, raw_client(running.port) as client:
@@ -383,7 +384,7 @@ async def test_a_request_outlives_its_client_where_it_is_told_to() -> None:
             await client.send(GET)
             await happened(asked)
             client.leave()
-        await running.server.drained()
+        await running.server.wait_until_drained()
         gone.set()
         await happened(finished)
 
@@ -408,7 +409,7 @@ async def test_a_body_without_its_end_is_told_from_a_whole_one(cut: bytes) -> No
 
     async def serve(exchange: Exchange) -> None:
         with pytest.raises(BodyTruncatedError):
-            await exchange.body.drop()
+            await read_all(exchange.body)
         truncated.set()
 
     async with serving(serve, cancels=False) as running, raw_client(running.port) as client:
@@ -420,7 +421,7 @@ async def test_a_body_without_its_end_is_told_from_a_whole_one(cut: bytes) -> No
 async def test_broken_chunks_end_the_body_and_get_no_second_answer() -> None:
     async def serve(exchange: Exchange) -> None:
         with pytest.raises(BodyTruncatedError):
-            await exchange.body.drop()
+            await read_all(exchange.body)
         exchange.respond(400, [], b"broken")
 
     async with serving(serve) as running, raw_client(running.port) as client:

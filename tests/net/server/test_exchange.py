@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from adapter.net.server import Exchange, Limits
-from adapter.net.server.connection import WRITE_HIGH_WATER
+from adapter.net.server.limits import WRITE_HIGH_WATER
 from tests.net.server.serving import Serve, happened, serving
 from tests.raw_client import ask, raw_client
 
@@ -201,7 +201,7 @@ async def test_a_client_that_does_not_take_the_end_of_its_response_is_let_go() -
         await client.send(GET)
         await client.head()
         async with asyncio.timeout(5):
-            await running.server.drained()
+            await running.server.wait_until_drained()
 
 
 async def test_the_tunnel_waits_for_a_client_that_does_not_read() -> None:

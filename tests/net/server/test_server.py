@@ -9,7 +9,7 @@ import pytest
 
 from adapter.net.address import listen
 from adapter.net.server import Exchange, Limits
-from adapter.net.server.server import MAX_TURNED_AWAY
+from adapter.net.server.server import MAX_REJECTED
 from tests.net.server.serving import happened, serving
 from tests.raw_client import PATIENCE, RawClient, ask, raw_client
 
@@ -62,7 +62,7 @@ async def test_connections_beyond_the_cap_are_told_so_and_served_later() -> None
             await one.trailers()
             await one.send(GET)
             assert (await one.answer()).status == 200
-        await asyncio.wait_for(running.server.drained(), PATIENCE)
+        await asyncio.wait_for(running.server.wait_until_drained(), PATIENCE)
         assert (await ask(running.port, GET)).status == 200
 
 
@@ -109,7 +109,7 @@ async def test_few_of_those_that_are_turned_away_may_linger() -> None:
         one = await stack.enter_async_context(raw_client(running.port))
         await begin_stream(one)
         refused = []
-        for _ in range(MAX_TURNED_AWAY + 1):
+        for _ in range(MAX_REJECTED + 1):
             refused.append(await stack.enter_async_context(raw_client(running.port)))
             assert (await refused[-1].answer()).status == 503
         # Sending to a connection that is closed both ways is answered with a reset.
@@ -137,7 +137,7 @@ async def test_close_ends_what_is_idle_and_lets_the_rest_finish() -> None:
         with pytest.raises(ConnectionRefusedError):
             async with raw_client(running.port):
                 pass
-        drained = asyncio.create_task(running.server.drained())
+        drained = asyncio.create_task(running.server.wait_until_drained())
         go_on.set()
         answer = await busy.answer()
         assert (answer.body, answer.headers["connection"]) == (b"done", "close")

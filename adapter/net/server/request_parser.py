@@ -1,0 +1,236 @@
+"""Requests out of the bytes of one client: heads, pieces of bodies, ends of messages, or a refusal. No I/O.
+
+llhttp (httptools) parses, and refuses most of what is not HTTP/1. What it lets through and a proxy must not is refused
+here: RFC 9112, sections 3.2 and 6.1. Heads and trailers are limited by what has been read of them, so that endless ones
+are not collected, and by what they add up to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from adapter.net.http1 import header_text
+from adapter.payload.headers import excerpt
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Headers: TypeAlias = list[tuple[str, str]]
+
+
+class Refusal(Exception):
+    """A request that is answered with ``status`` and is not served. ``str(refusal)`` is the reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status: Final = status
+
+
+class RequestHead:
+    """A request head as it came.
+
+    ``upgrade`` is what the client wants to switch to (RFC 9110, section 7.8), in lower case, or empty.
+    ``keep_alive`` is whether the request allows another one after it.
+    """
+
+    __slots__ = ("expects_continue", "headers", "keep_alive", "method", "target", "upgrade", "version")
+
+    def __init__(self, *, method: str, target: str, version: str, headers: Headers, keep_alive: bool) -> None:
+        self.method: Final = method
+        self.target: Final = target
+        self.version: Final = version
+        self.headers: Final = headers
+        self.keep_alive: Final = keep_alive
+        self.expects_continue = False
+        self.upgrade = ""
+
+
+class EndOfMessage:
+    """The end of a request. ``trailers`` are those of a chunked body."""
+
+    __slots__ = ("trailers",)
+
+    def __init__(self, trailers: Headers) -> None:
+        self.trailers: Final = trailers
+
+
+if TYPE_CHECKING:
+    # A ``bytes`` is a piece of a body.
+    Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
+
+
+class RequestParser:
+    """Parses what one client sends, fed in pieces of any size. The callbacks named ``on_…`` are httptools'.
+
+    ``in_head`` is whether a head has begun and is not complete. After a request that offers an upgrade ``is_paused`` is
+    true: what follows may be HTTP or not, so it is ``kept`` until ``resume`` or ``take_kept``. After a refusal whatever
+    follows is ignored.
+    """
+
+    def __init__(self, head_bytes: int) -> None:
+        self.in_head = False
+        self.is_paused = False
+        self.kept = b""
+        self._head_bytes: Final = head_bytes
+        self._parser = HttpRequestParser(self)
+        self._received: list[Received] = []
+        self._is_refused = False
+        # Not empty between a head that has both an upgrade and a body and the moment at which the body is parsed.
+        self._body_head = b""
+        # Bytes read since a head, a piece of a body or a message was complete: what llhttp may be holding.
+        self._unfinished = 0
+        # What the fields of a head, or of a body's trailers, add up to.
+        self._field_bytes = 0
+        self._target = b""
+        self._fields: Headers = []
+
+    def feed(self, data: bytes) -> list[Received]:
+        """Return what is complete with ``data``, in order. A refusal is the last item ever returned."""
+        if self.is_paused:
+            self.kept += data
+        elif not self._is_refused:
+            self._parse(data)
+        received = self._received
+        self._received = []
+        return received
+
+    def resume(self) -> list[Received]:
+        """Parse what was kept, since the upgrade is declined."""
+        return self.feed(self.take_kept())
+
+    def take_kept(self) -> bytes:
+        """Return what was kept, which is not kept any longer."""
+        kept, self.kept = self.kept, b""
+        self.is_paused = False
+        return kept
+
+    def _parse(self, data: bytes) -> None:
+        self._unfinished += len(data)
+        try:
+            self._parser.feed_data(data)
+            if self._unfinished > self._head_bytes:
+                raise self._head_too_large()
+        except HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+            if self._body_head:
+                self._parse_body(rest)
+            else:
+                self.is_paused = True
+                self.kept = rest
+        except HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, Refusal) else Refusal(400, str(error)))
+        except HttpParserError as error:
+            self._refuse(Refusal(400, f"not HTTP/1.1: {error}"))
+        except Refusal as refusal:
+            self._refuse(refusal)
+
+    def _parse_body(self, data: bytes) -> None:
+        """Parse the body of a request that also offers an upgrade, which is declined (RFC 9110, section 7.8).
+
+        llhttp takes the body for the other protocol. So a second parser goes on, from a head that only frames the body.
+        """
+        self._parser = HttpRequestParser(self)
+        self._parser.feed_data(self._body_head)
+        self._body_head = b""
+        self._parse(data)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._is_refused = True
+        self.in_head = False
+        self._received.append(refusal)
+
+    def _head_too_large(self) -> Refusal:
+        return Refusal(431, f"the request line and headers are over {self._head_bytes} bytes")
+
+    def on_message_begin(self) -> None:
+        if self._body_head:
+            return
+        self.in_head = True
+        self._target = b""
+        self._fields = []
+        self._field_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        if self._body_head:
+            return
+        self._target += url
+        self._field_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._body_head:
+            return
+        value = value.rstrip(b" \t")
+        text = value.decode() if value.isascii() else header_text(value)
+        self._fields.append((name.decode("latin-1"), text))
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > self._head_bytes:
+            raise self._head_too_large()
+
+    def on_headers_complete(self) -> None:
+        if self._body_head:
+            return
+        method = self._parser.get_method().decode("latin-1")
+        head = RequestHead(
+            method=method,
+            target=self._target.decode("latin-1"),
+            version=self._parser.get_http_version(),
+            headers=self._fields,
+            # What follows CONNECT is meant for a tunnel, which is never made. It must not be read as a request.
+            keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
+        )
+        framing = _check_head(head)
+        if self._parser.should_upgrade():
+            if framing:
+                self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
+            elif head.version == "1.1":
+                head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
+        self.in_head = False
+        self._unfinished = self._field_bytes = 0
+        # What follows are trailers.
+        self._fields = []
+        self._received.append(head)
+
+    def on_body(self, piece: bytes) -> None:
+        self._unfinished = 0
+        self._received.append(piece)
+
+    def on_message_complete(self) -> None:
+        if self._body_head:
+            return
+        self._unfinished = 0
+        self._received.append(EndOfMessage(self._fields))
+
+
+def _check_head(head: RequestHead) -> str:
+    """Return the header line that frames the body, or an empty text if there is no body.
+
+    Raises Refusal for what llhttp lets through and a proxy must not.
+    """
+    hosts = 0
+    framing = ""
+    for name, value in head.headers:
+        lower = name.lower()
+        if lower == "host":
+            hosts += 1
+        elif lower == "transfer-encoding":
+            if value.lower() != "chunked" or head.version == "1.0":
+                raise Refusal(
+                    400, f"Transfer-Encoding {excerpt(value)} is not supported: only chunked is, and only in HTTP/1.1"
+                )
+            framing = "transfer-encoding: chunked"
+        elif lower == "content-length" and value.strip("0"):
+            framing = f"content-length: {value}"
+        elif lower == "expect":
+            if value.lower() != "100-continue":
+                raise Refusal(417, f"Expect {excerpt(value)} is not supported: only 100-continue is")
+            head.expects_continue = head.version == "1.1"
+    if "#" in head.target:
+        raise Refusal(400, "a request target must not have a fragment")
+    if hosts > 1 or (hosts == 0 and head.version == "1.1"):
+        raise Refusal(400, f"the request has {hosts} Host headers, one is expected")
+    if head.version not in ("1.0", "1.1"):
+        raise Refusal(505, f"HTTP/{head.version} is not supported: use HTTP/1.1")
+    return framing
