@@ -32,7 +32,7 @@ async def is_broken() -> str | None:
         pytest.param("/healthz?probe=1", 200, b"ok\n", id="query"),
         pytest.param("/readyz", 503, b"GET / answered 500\n", id="not-ready"),
         pytest.param("/metrics", 501, b"prometheus_client is not installed", id="no-library"),
-        pytest.param("/elsewhere", 404, b"/healthz, /readyz and /metrics are here\n", id="elsewhere"),
+        pytest.param("/elsewhere", 404, b"not found; there are /healthz, /readyz and /metrics\n", id="elsewhere"),
     ],
 )
 async def test_each_path_has_its_answer(target: str, status: int, body: bytes) -> None:

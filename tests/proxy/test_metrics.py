@@ -10,7 +10,7 @@ from adapter.proxy.metrics import FIRST_BYTE_BOUNDS, Metrics
 def test_times_to_first_byte_fall_into_cumulative_buckets() -> None:
     metrics = Metrics()
     for seconds in (0.0005, 0.001, 0.3, 100.0):
-        metrics.first_byte(seconds)
+        metrics.count_request("GET", 200, 0, seconds)
     families = {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
     samples = families["adapter_time_to_first_byte_seconds"].samples
     buckets = {sample.labels["le"]: sample.value for sample in samples if sample.name.endswith("_bucket")}
