@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
+
 from adapter.net.token_bucket import TokenBucket
 
 TYPE_CHECKING = False
@@ -27,11 +30,11 @@ class PacedWriter:
         write: Callable[[Piece], Awaitable[None]],
         *,
         bandwidth: Bandwidth | None,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
         shared: TokenBucket | None = None,
         limit: int | None = None,
         piece_limit: int | None = None,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._write = write
         self._bucket = TokenBucket(bandwidth) if bandwidth is not None else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,48 +52,35 @@ class Metrics:
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self))
+        registry.register(self)
         return generate_latest(registry)
-
-
-class _Collector:
-    """Converts the plain numbers into Prometheus metrics."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics; called by prometheus_client."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        metrics = self._metrics
         requests = CounterMetricFamily(
             "adapter_requests", "Requests answered, by method and status class.", labels=["method", "status"]
         )
-        for labels, count in metrics.requests.items():
+        for labels, count in self.requests.items():
             requests.add_metric(labels, count)
         yield requests
-        yield GaugeMetricFamily("adapter_requests_in_flight", "Requests under way.", metrics.in_flight)
-        yield CounterMetricFamily("adapter_request_bytes", "Body bytes taken from clients.", metrics.request_bytes)
-        yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", metrics.response_bytes)
+        yield GaugeMetricFamily("adapter_requests_in_flight", "Requests under way.", self.in_flight)
+        yield CounterMetricFamily("adapter_request_bytes", "Body bytes taken from clients.", self.request_bytes)
+        yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", self.response_bytes)
         yield CounterMetricFamily(
-            "adapter_throttled_seconds", "Time that the cap held responses back.", metrics.throttled_seconds
+            "adapter_throttled_seconds", "Time that the cap held responses back.", self.throttled_seconds
         )
-        yield CounterMetricFamily("adapter_app_starts", "How often the app was started.", metrics.app_starts)
+        yield CounterMetricFamily("adapter_app_starts", "How often the app was started.", self.app_starts)
         errors = CounterMetricFamily(
             "adapter_upstream_errors", "Requests that the app failed, by error.", labels=["error"]
         )
-        for name, count in metrics.upstream_errors.items():
+        for name, count in self.upstream_errors.items():
             errors.add_metric([name], count)
         yield errors
         first_byte = HistogramMetricFamily("adapter_time_to_first_byte_seconds", "From request to response head.")
-        first_byte.add_metric([], self._buckets(), metrics.first_byte_sum)
+        bounds = (*map(str, FIRST_BYTE_BOUNDS), "+Inf")
+        first_byte.add_metric(
+            [], list(zip(bounds, accumulate(self.first_byte_counts), strict=True)), self.first_byte_sum
+        )
         yield first_byte
-
-    def _buckets(self) -> list[tuple[str, float]]:
-        total = 0
-        buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, FIRST_BYTE_BOUNDS), "+Inf"), self._metrics.first_byte_counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        return buckets

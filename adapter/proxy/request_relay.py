@@ -231,14 +231,7 @@ class ProxiedRequest:
     async def _stream(self) -> None:
         """Send the response as it arrives. Raises ResponseTooLarge at the stream limit."""
         relay, connection, compressor = self._relay, self._connection, self._compressor
-        writer = PacedWriter(
-            self._write,
-            bandwidth=relay.bandwidth,
-            clock=monotonic,
-            sleep=asyncio.sleep,
-            shared=relay.total,
-            limit=relay.stream_limit,
-        )
+        writer = PacedWriter(self._write, bandwidth=relay.bandwidth, shared=relay.total, limit=relay.stream_limit)
         try:
             # What arrived with the head is sent with the head, so most responses take one write.
             pieces = connection.read_available()
