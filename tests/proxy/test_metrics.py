@@ -1,4 +1,4 @@
-"""What is counted, as Prometheus reads it."""
+"""The metrics in the format that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_times_to_first_byte_fall_into_cumulative_buckets() -> None:
     families = {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
     samples = families["adapter_time_to_first_byte_seconds"].samples
     buckets = {sample.labels["le"]: sample.value for sample in samples if sample.name.endswith("_bucket")}
-    # A value on a bound belongs below it.
+    # A value that equals a bound is in the bucket of the bound.
     assert (buckets["0.001"], buckets["0.25"], buckets["0.5"], buckets["30.0"], buckets["+Inf"]) == (2, 2, 3, 3, 4)
     assert len(buckets) == len(FIRST_BYTE_BOUNDS) + 1
     assert {sample.name: sample.value for sample in samples}["adapter_time_to_first_byte_seconds_sum"] == 100.3015

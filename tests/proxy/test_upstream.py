@@ -1,4 +1,4 @@
-"""Connections to the app: when one is used again, what is left in its socket, and what its end means."""
+"""Connections to the app: their reuse, their flow control, and their end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_a_connection_with_half_a_request_on_it_is_closed() -> None:
         second.close()
 
 
-async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
+async def test_idle_connections_are_closed_after_the_idle_timeout() -> None:
     ended = threading.Semaphore(0)
 
     def reply(received: Received) -> None:
@@ -90,7 +90,7 @@ async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
             assert await asyncio.to_thread(ended.acquire, timeout=PATIENCE)
 
 
-async def test_zero_seconds_of_idling_mean_a_connection_for_each_request() -> None:
+async def test_an_idle_timeout_of_zero_means_a_connection_for_each_request() -> None:
     with ScriptedApp() as app:
         pool = upstream(app, app_idle_timeout="0")
         for _ in range(2):
@@ -122,7 +122,7 @@ async def test_a_fin_that_the_loop_has_not_seen_yet_is_noticed() -> None:
         again.close()
 
 
-async def test_what_nobody_takes_is_left_in_the_socket() -> None:
+async def test_a_response_that_is_not_read_is_left_in_the_socket() -> None:
     total = 30_000_000
     with ScriptedApp(default=response(b"x" * total)) as app:
         pool = upstream(app)
@@ -159,7 +159,7 @@ async def test_a_writer_waits_for_an_app_that_does_not_read() -> None:
         connection.close()
 
 
-async def test_a_writer_learns_that_the_app_takes_no_more() -> None:
+async def test_write_returns_false_when_the_app_takes_no_more() -> None:
     def reply(received: Received) -> None:
         received.send(response(b"no"))
         received.hang_up()
@@ -185,7 +185,9 @@ async def test_a_writer_learns_that_the_app_takes_no_more() -> None:
         ),
     ],
 )
-async def test_an_early_end_says_how_far_the_app_got(sent: bytes, error: type[Exception], message: str) -> None:
+async def test_the_error_of_an_early_end_depends_on_what_has_arrived(
+    sent: bytes, error: type[Exception], message: str
+) -> None:
     def reply(received: Received) -> None:
         received.send(sent)
         received.hang_up()
@@ -196,7 +198,7 @@ async def test_an_early_end_says_how_far_the_app_got(sent: bytes, error: type[Ex
             await fetch(connection)
 
 
-async def test_a_closed_connection_cannot_be_asked() -> None:
+async def test_a_request_on_a_closed_connection_fails() -> None:
     with ScriptedApp() as app:
         connection = await upstream(app).acquire()
         connection.close()
@@ -205,7 +207,7 @@ async def test_a_closed_connection_cannot_be_asked() -> None:
             await fetch(connection)
 
 
-async def test_nobody_there_is_an_error_that_names_the_address() -> None:
+async def test_a_refused_connection_is_an_error_with_the_address() -> None:
     with ScriptedApp() as app:
         pool = upstream(app)
     with pytest.raises(AppUnreachable, match=rf"127\.0\.0\.1:{app.port} cannot be reached"):
@@ -220,6 +222,8 @@ async def test_nobody_there_is_an_error_that_names_the_address() -> None:
         pytest.param("127.0.0.1", "/run/app.sock", "unix:/run/app.sock", "localhost", id="socket"),
     ],
 )
-def test_the_app_is_called_what_a_host_header_may_say(host: str, path: str | None, text: str, host_header: str) -> None:
+def test_the_address_is_shown_and_sent_as_a_host_header(
+    host: str, path: str | None, text: str, host_header: str
+) -> None:
     made = Upstream(load({}, {"app_host": host}), 8080, path)
     assert (str(made.address), made.address.host_header) == (text, host_header)
