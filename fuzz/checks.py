@@ -28,6 +28,7 @@ from adapter.net.server import BodyTruncatedError, Exchange, HttpServer, Limits
 from adapter.net.server.connection import HttpConnection
 from adapter.payload.event import FORMATS
 from adapter.payload.function_response import PreludeDecoder
+from adapter.payload.headers import first_values
 from adapter.payload.messages import Invocation, ResponseHead
 from adapter.payload.request import RequestRules, app_request
 from adapter.proxy.forwarding import ForwardingRules, forwarded_request, forwarded_trailers
@@ -36,7 +37,7 @@ from tests.hardening.recorder import parsed_head
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _EVENT_RULES = RequestRules()
-_FORWARDING_RULES = ForwardingRules(load({}, {}))
+_FORWARDING_RULES = ForwardingRules(load({}, {}), default_host="app:1")
 
 Pairs = list[tuple[str, str]]
 
@@ -245,7 +246,9 @@ def check_exchange(exchange: Exchange) -> None:
     assert names.count("host") <= 1
     assert names.count("content-length") + names.count("transfer-encoding") <= 1
     try:
-        request = forwarded_request(exchange, _FORWARDING_RULES, request_id="r", default_host="app:1")
+        request = forwarded_request(
+            exchange, _FORWARDING_RULES, first_values=first_values(exchange.headers), request_id="r"
+        )
     except RefusedRequest:
         return
     assert request.head.count(b"\r\n\r\n") == 1

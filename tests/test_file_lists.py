@@ -47,7 +47,7 @@ COMPILED = {
         "pass_through",
         "rest_api",
     },
-    "proxy": {"forwarded", "forwarding", "request_relay", "upstream"},
+    "proxy": {"forwarding", "request_relay", "upstream"},
     "runtime": {
         "api_client",
         "app_client",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
+
 from adapter.net.token_bucket import TokenBucket
 
 TYPE_CHECKING = False
@@ -16,9 +19,10 @@ if TYPE_CHECKING:
 class PacedWriter:
     """Sends pieces with ``write``, which waits while the client does not keep up.
 
-    ``bandwidth`` caps this stream, ``shared`` is a bucket that it shares with others, ``limit`` is the most bytes that
-    it may have; None is no cap and no limit. ``piece_limit`` is the most bytes in one call of ``write``. ``sent`` is
-    the number of bytes sent so far, ``held_seconds`` how long the caps made the stream wait.
+    ``bandwidth`` caps this stream, ``shared`` is a bucket that it shares with other streams, ``limit`` is the maximum
+    number of bytes in the stream; None means no cap and no limit. ``piece_limit`` is the maximum number of bytes in one
+    call of ``write``. ``sent`` is the number of bytes sent so far, ``held_seconds`` how long the caps made the stream
+    wait.
     """
 
     def __init__(
@@ -26,11 +30,11 @@ class PacedWriter:
         write: Callable[[Piece], Awaitable[None]],
         *,
         bandwidth: Bandwidth | None,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
         shared: TokenBucket | None = None,
         limit: int | None = None,
         piece_limit: int | None = None,
+        clock: Callable[[], float] = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._write = write
         self._bucket = TokenBucket(bandwidth) if bandwidth is not None else None
@@ -42,9 +46,20 @@ class PacedWriter:
         self.sent = 0
         self.held_seconds = 0.0
 
+    async def begin(self, piece: Piece, begin: Callable[[Piece], None]) -> bool:
+        """Send ``piece`` like ``send``, but its first part with ``begin``, which is called in any case.
+
+        So the beginning of a body can leave in one write together with the response head.
+        """
+        size = self._within_limit(len(piece))
+        granted = await self.grant(size) if size else 0
+        begin(piece[:granted])
+        self.sent += granted
+        return granted == len(piece) or await self.send(piece[granted:])
+
     async def send(self, piece: Piece) -> bool:
         """Send ``piece`` at the pace of the caps; return False if the limit allows only a part of it, which is sent."""
-        size = len(piece) if self._limit is None else min(len(piece), self._limit - self.sent)
+        size = self._within_limit(len(piece))
         view = memoryview(piece)
         position = 0
         while position < size:
@@ -55,7 +70,7 @@ class PacedWriter:
         return size == len(piece)
 
     async def grant(self, wanted: int) -> int:
-        """Wait until at least one of ``wanted`` bytes may be sent; return how many may be."""
+        """Wait until at least one of ``wanted`` bytes may be sent; return how many may be sent."""
         granted = wanted if self._piece_limit is None else min(wanted, self._piece_limit)
         if self._bucket is not None:
             granted = await self._take(self._bucket, granted)
@@ -65,6 +80,9 @@ class PacedWriter:
                 self._bucket.give_back(granted - allowed)
             granted = allowed
         return granted
+
+    def _within_limit(self, size: int) -> int:
+        return size if self._limit is None else min(size, self._limit - self.sent)
 
     async def _take(self, bucket: TokenBucket, wanted: int) -> int:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Keeps the app going: the readiness gate, its stderr, restarts by policy, and its end."""
+"""Keeps the app running: readiness, its stderr, restarts by policy, and its end."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from adapter.proxy.metrics import Metrics
     from adapter.proxy.readiness import Readiness
 
-# How long to wait before the app is started again, in seconds: twice as long each time, until a life was longer.
+# How long to wait before the app is started again, in seconds: twice as long each time, until it has run longer.
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 10.0
-# How long the app may take at least to end once it was told to, in seconds; then its group is killed.
+# How long the app may take to end after its signal, in seconds; then its group is killed.
 APP_GRACE = 1.5
-# How many pieces of PIPE_BUF bytes of the app's stderr are passed on in one go: what a pipe holds (pipe(7)).
+# How many pieces of PIPE_BUF bytes of the app's stderr are passed on at once: what a pipe holds (pipe(7)).
 _STDERR_PIECES = 16
-# How long to wait before a stderr that takes nothing is tried again, in seconds.
+# How long to wait before a full stderr is tried again, in seconds.
 _STDERR_PAUSE = 0.05
-# How long the last lines of an app that ended may take to pass on, in seconds; an orphan may hold the pipe for ever.
-_LAST_WORDS = 0.2
+# How long to wait for the last lines of an app that has ended, in seconds; an orphan may hold the pipe open for ever.
+_STDERR_END_TIMEOUT = 0.2
 
 EXIT_FAILURE = 1
 
 
 class AppSupervisor:
-    """Keeps the app that ``start`` starts; without ``process`` something else keeps it. ``ready`` is the gate."""
+    """Runs the app that ``start`` starts; without ``process`` the app is not ours. ``ready`` means that it serves."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class AppSupervisor:
         self.ready = False
         self._process = process
         self._start = start
-        self._restart = config.restart
+        self._restart_policy = config.restart
         self._readiness_timeout = config.readiness_timeout
         self._readiness = readiness
         self._metrics = metrics
@@ -61,88 +61,35 @@ class AppSupervisor:
         self._child_ended = asyncio.Event()
         self._stderr_ended = asyncio.Event()
 
-    def reap(self) -> None:
-        """A child has ended: the app, or an orphan that became ours."""
-        if self._process is not None:
-            self._process.reap_all()
-        else:
-            # Of PID 1 every orphan in the container is a child, whoever started it.
-            for _ in ended_children():
-                pass
-        self._child_ended.set()
-
-    def signal(self, number: int) -> None:
-        """Pass a signal on to the app."""
-        if self._process is not None:
-            self._process.signal(number)
-
-    def kill(self) -> None:
-        """End the app at once."""
-        if self._process is not None:
-            self._process.kill()
-
-    async def keep(self) -> int:
-        """Return when the app is gone for good: its exit code, or a failure if it never became ready."""
+    async def run(self) -> int:
+        """Run the app until it has ended for good; return its exit code, or a failure if it never became ready."""
         if self._process is None:
-            # Perhaps another container, not there yet: it may take its time, and it ends on its own.
+            # It may be in another container that is not up yet, so it may take its time.
             await self._readiness.wait(None, asyncio.sleep, self._log.warning)
             self._open_gate()
             forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             return await forever
         backoff = _FIRST_BACKOFF
         while True:
-            born = monotonic()
-            code = await self._one_life(self._process)
-            if self._restart == "never" or (self._restart == "on-failure" and code == 0):
+            started_at = monotonic()
+            code = await self._run_once(self._process)
+            if self._restart_policy == "never" or (self._restart_policy == "on-failure" and code == 0):
                 return code
-            if monotonic() - born > _LAST_BACKOFF:
+            if monotonic() - started_at > _LAST_BACKOFF:
                 backoff = _FIRST_BACKOFF
             self._log.warning(f"the app ended with exit code {code}; it is started again in {backoff:g} s")
             backoff = await self._start_again(backoff)
 
-    async def stop(self, number: int, grace: float) -> int:
-        """End the app with signal ``number``, by force after ``grace`` seconds; its exit code."""
-        self.ready = False
-        if self._process is None:
-            return 0
-        process = self._process
-        process.signal(number)
-        # If it is stopped it does not notice otherwise.
-        process.signal(signal.SIGCONT)
-        try:
-            async with asyncio.timeout(grace):
-                await self._until_ended(process)
-        except TimeoutError:
-            self._log.warning(f"the app did not end within {grace:.1f} s and is killed")
-        # Also after an orderly end: what the app left behind in its group goes too.
-        process.kill()
-        code = await self._until_ended(process)
-        await self._until_silent()
-        return code
-
-    async def _start_again(self, backoff: float) -> float:
-        """Start the app after ``backoff`` seconds, or later if there is nothing to start it with; the next backoff."""
-        while True:
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, _LAST_BACKOFF)
-            try:
-                self._process = self._start()
-            except (OSError, ConfigurationError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
-                self._log.error(f"the app cannot be started: {reason}; it is tried again in {backoff:g} s")
-            else:
-                return backoff
-
-    async def _one_life(self, process: AppProcess) -> int:
-        """From start to end: the app's exit code, or a failure if it was never ready."""
+    async def _run_once(self, process: AppProcess) -> int:
+        """Wait until the app is ready, then until it ends; return its exit code, or a failure if it never was ready."""
         self._metrics.app_starts += 1
         self._stderr_ended = asyncio.Event()
         os.set_blocking(process.stderr, False)
         self._read_stderr(process, self._stderr_ended)
         try:
-            await self._readiness.wait(self._readiness_timeout, self._pause, self._log.warning)
+            await self._readiness.wait(self._readiness_timeout, self._pause_probing, self._log.warning)
             self._open_gate()
-            code = await self._until_ended(process)
+            code = await self._wait_for_exit(process)
             exit_message = f"the app ended with exit code {code}"
         except AppExited as error:
             code = error.exit_code or EXIT_FAILURE
@@ -152,20 +99,18 @@ class AppSupervisor:
             await self.stop(signal.SIGTERM, APP_GRACE)
             return EXIT_FAILURE
         self.ready = False
-        # What the app left behind in its group could hold its port.
+        # A process that the app left behind in its group could hold its port.
         process.kill()
-        await self._until_silent()
+        await self._wait_for_stderr()
         self._log.error(exit_message)
         return code
 
-    async def _until_ended(self, process: AppProcess) -> int:
-        while (code := process.exit_code()) is None:
-            self._child_ended.clear()
-            await self._child_ended.wait()
-        return code
+    def _open_gate(self) -> None:
+        self.ready = True
+        self._log.info("the app is ready")
 
-    async def _pause(self, seconds: float) -> None:
-        """Between two probes; raises AppExited when the app has ended."""
+    async def _pause_probing(self, seconds: float) -> None:
+        """Wait between two probes. Raises AppExited if the app has ended."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._child_ended.wait()
@@ -174,21 +119,80 @@ class AppSupervisor:
         if code is not None:
             raise AppExited(f"the app ended with exit code {code} before it was ready", exit_code=code)
 
-    def _open_gate(self) -> None:
-        self.ready = True
-        self._log.info("the app is ready")
+    async def _start_again(self, backoff: float) -> float:
+        """Start the app after ``backoff`` seconds, or later if that fails; return the next backoff."""
+        while True:
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, _LAST_BACKOFF)
+            try:
+                self._process = self._start()
+            except (OSError, ConfigurationError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                self._log.error(f"the app cannot be started: {reason}; the next attempt is in {backoff:g} s")
+            else:
+                return backoff
 
-    async def _until_silent(self) -> None:
-        """Pass on what the app, which has ended, wrote last."""
+    async def stop(self, number: int, grace: float) -> int:
+        """End the app with signal ``number``, or by force after ``grace`` seconds; return its exit code."""
+        self.ready = False
+        if self._process is None:
+            return 0
+        process = self._process
+        process.signal(number)
+        # A stopped app would not get the signal.
+        process.signal(signal.SIGCONT)
+        try:
+            async with asyncio.timeout(grace):
+                await self._wait_for_exit(process)
+        except TimeoutError:
+            self._log.warning(f"the app did not end within {grace:.1f} s and is killed")
+        # After an orderly end as well: the app may have left processes behind in its group.
+        process.kill()
+        code = await self._wait_for_exit(process)
+        await self._wait_for_stderr()
+        return code
+
+    def signal(self, number: int) -> None:
+        """Pass a signal on to the app."""
+        if self._process is not None:
+            self._process.signal(number)
+
+    def kill(self) -> None:
+        """Kill the app and its group at once."""
+        if self._process is not None:
+            self._process.kill()
+
+    # --- children ------------------------------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Reap the children that have ended: the app, or orphans that this process has adopted."""
+        if self._process is not None:
+            self._process.reap_all()
+        else:
+            # Every orphan in the container becomes a child of PID 1.
+            for _ in ended_children():
+                pass
+        self._child_ended.set()
+
+    async def _wait_for_exit(self, process: AppProcess) -> int:
+        while (code := process.exit_code()) is None:
+            self._child_ended.clear()
+            await self._child_ended.wait()
+        return code
+
+    # --- stderr --------------------------------------------------------------------------------------------------
+
+    async def _wait_for_stderr(self) -> None:
+        """Wait until the last lines of an app that has ended are passed on."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(_STDERR_END_TIMEOUT):
                 await self._stderr_ended.wait()
 
     def _read_stderr(self, process: AppProcess, ended: asyncio.Event) -> None:
         asyncio.get_running_loop().add_reader(process.stderr, self._forward_stderr, process, ended)
 
     def _forward_stderr(self, process: AppProcess, ended: asyncio.Event) -> None:
-        """Pass on what the app has written, as far as our stderr takes it. The app waits for that, nobody else does."""
+        """Pass on what the app has written, as far as our stderr takes it; only the app ever waits for that."""
         loop = asyncio.get_running_loop()
         descriptor = process.stderr
         for _ in range(_STDERR_PIECES):

@@ -1,12 +1,13 @@
-"""What the proxy counts: plain numbers on the hot path, made into Prometheus's metrics when somebody asks.
+"""What the proxy counts: plain numbers on the hot path, which become Prometheus metrics when they are scraped.
 
-The exposition is prometheus_client's, which the extra ``metrics`` installs.
+The text format is written by prometheus_client, which the extra ``metrics`` installs.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 # Upper bounds of the histogram of times to first byte, in seconds.
 FIRST_BYTE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-# What is missing where they cannot be shown, and the way out.
+# The message if the metrics cannot be exported.
 METRICS_NEED = "prometheus_client is not installed: pip install 'web-adapter[metrics]'"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """Counters of one process. Whoever serves a request writes to them directly."""
+    """Counters of one process. The code that serves requests increments them directly."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
@@ -35,58 +36,51 @@ class Metrics:
         self.first_byte_counts = [0] * (len(FIRST_BYTE_BOUNDS) + 1)
         self.first_byte_sum = 0.0
 
-    def first_byte(self, seconds: float) -> None:
-        """A response began ``seconds`` after its request had arrived."""
-        self.first_byte_counts[bisect_left(FIRST_BYTE_BOUNDS, seconds)] += 1
-        self.first_byte_sum += seconds
+    def count_request(self, method: str, status: int, sent: int, first_byte: float) -> None:
+        """Count a request that has ended: ``sent`` body bytes of the app, the first after ``first_byte`` seconds.
+
+        ``first_byte`` is 0 if the app did not answer.
+        """
+        self.requests[method, f"{status // 100}xx"] += 1
+        self.response_bytes += sent
+        if first_byte:
+            self.first_byte_counts[bisect_left(FIRST_BYTE_BOUNDS, first_byte)] += 1
+            self.first_byte_sum += first_byte
 
     def exposition(self) -> bytes:
-        """The text that Prometheus scrapes. Raises ImportError without prometheus_client."""
+        """Return the text that Prometheus scrapes. Raises ImportError without prometheus_client."""
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self))
+        registry.register(self)
         return generate_latest(registry)
 
-
-class _Collector:
-    """Makes Prometheus's metrics of the plain numbers when they are asked for."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
     def collect(self) -> Iterator[Metric]:
-        """For prometheus_client."""
+        """Yield all metrics; called by prometheus_client."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-        metrics = self._metrics
         requests = CounterMetricFamily(
             "adapter_requests", "Requests answered, by method and status class.", labels=["method", "status"]
         )
-        for labels, count in metrics.requests.items():
+        for labels, count in self.requests.items():
             requests.add_metric(labels, count)
         yield requests
-        yield GaugeMetricFamily("adapter_requests_in_flight", "Requests under way.", metrics.in_flight)
-        yield CounterMetricFamily("adapter_request_bytes", "Body bytes taken from clients.", metrics.request_bytes)
-        yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", metrics.response_bytes)
+        yield GaugeMetricFamily("adapter_requests_in_flight", "Requests under way.", self.in_flight)
+        yield CounterMetricFamily("adapter_request_bytes", "Body bytes taken from clients.", self.request_bytes)
+        yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", self.response_bytes)
         yield CounterMetricFamily(
-            "adapter_throttled_seconds", "Time that the cap held responses back.", metrics.throttled_seconds
+            "adapter_throttled_seconds", "Time that the cap held responses back.", self.throttled_seconds
         )
-        yield CounterMetricFamily("adapter_app_starts", "How often the app was started.", metrics.app_starts)
+        yield CounterMetricFamily("adapter_app_starts", "How often the app was started.", self.app_starts)
         errors = CounterMetricFamily(
             "adapter_upstream_errors", "Requests that the app failed, by error.", labels=["error"]
         )
-        for name, count in metrics.upstream_errors.items():
+        for name, count in self.upstream_errors.items():
             errors.add_metric([name], count)
         yield errors
         first_byte = HistogramMetricFamily("adapter_time_to_first_byte_seconds", "From request to response head.")
-        first_byte.add_metric([], self._buckets(), metrics.first_byte_sum)
+        bounds = (*map(str, FIRST_BYTE_BOUNDS), "+Inf")
+        first_byte.add_metric(
+            [], list(zip(bounds, accumulate(self.first_byte_counts), strict=True)), self.first_byte_sum
+        )
         yield first_byte
-
-    def _buckets(self) -> list[tuple[str, float]]:
-        total = 0
-        buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, FIRST_BYTE_BOUNDS), "+Inf"), self._metrics.first_byte_counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        return buckets

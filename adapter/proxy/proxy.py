@@ -1,9 +1,9 @@
-"""The proxy's life: listen, keep the app going, drain when told to end, and exit as the app does.
+"""The proxy's life: listen, keep the app running, drain on a signal, and exit with the app's exit code.
 
 The app is started before this module is loaded. Requests that come before it is ready get 503. The first SIGTERM or
-SIGINT drains: no new connections, the streams under way may finish within the grace, then the app is told to end. A
-second one does not wait: it cuts the streams off, or kills an app that has been told to end. Where the app ends by
-itself, what it had sent still goes out. Every orphan is reaped, whether this is PID 1 or not.
+SIGINT drains: no new connections, the open streams may finish within the grace, then the app gets the signal. A second
+signal does not wait: it cuts off the streams, or kills an app that has got its signal already. If the app ends by
+itself, what it has sent is still delivered. Every orphan is reaped, whether this process is PID 1 or not.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from adapter.logs import Log
 
 
-# As a shell has it for Ctrl-C: 128 + SIGINT.
+# What a shell expects after Ctrl-C: 128 + SIGINT.
 EXIT_INTERRUPTED = 130
 
 
 class Proxy:
-    """The proxy at ``listen`` in front of the app at ``port``, which ``start`` starts anew where that is asked for."""
+    """The proxy at ``listen`` in front of the app at ``port``. ``start`` starts the app again if it has to."""
 
     def __init__(
         self,
@@ -60,187 +60,174 @@ class Proxy:
     ) -> None:
         self._config = config
         self._listen = listen
-        self._log = log
         self._port = port
-        self._draining = False
-        self._is_cutting = False
+        self._log = log
+        self._is_draining = False
         self._metrics = Metrics()
         self._upstream = Upstream(config, port, config.app_socket)
         self._readiness = Readiness(config, port, has_command=process is not None)
         self._supervisor = AppSupervisor(
             config, process, start=start, readiness=self._readiness, metrics=self._metrics, log=log
         )
+        self._relay = RequestRelay(
+            config, upstream=self._upstream, supervisor=self._supervisor, metrics=self._metrics, log=log
+        )
 
     def run(self) -> int:
-        """Serve until told to end or until the app is gone; the exit code. Raises ConfigurationError."""
+        """Serve until a signal or the end of the app; return the exit code. Raises ConfigurationError."""
         try:
-            listener, admin = self._listeners()
+            listener, admin_listener = self._open_listeners()
             with asyncio.Runner() as runner:
-                return runner.run(self._live(listener, admin))
+                return runner.run(self._serve(listener, admin_listener))
         finally:
             self._supervisor.kill()
             kill_children()
 
-    async def _live(self, listener: socket, admin_listener: socket | None) -> int:
-        supervisor = self._supervisor
-        relay = RequestRelay(
-            self._config,
-            upstream=self._upstream,
-            metrics=self._metrics,
-            log=self._log,
-            ready=lambda: supervisor.ready,
-            is_cutting=lambda: self._is_cutting,
-        )
+    async def _serve(self, listener: socket, admin_listener: socket | None) -> int:
         async with asyncio.TaskGroup() as group:
             limits = Limits(
                 connections=connection_cap(raise_limit(), self._config.max_connections),
                 client_timeout=self._config.client_timeout,
             )
-            server = HttpServer(relay.serve, group, limits=limits)
-            admin = HttpServer(Admin(self._metrics, self._problem).serve, group)
-            ending = _Ending()
-            ending.take_signals(supervisor)
+            server = HttpServer(self._relay.serve, group, limits=limits)
+            admin = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
+            signals = _ShutdownSignals()
+            signals.install(self._supervisor)
             try:
-                self._announce(listener, str(self._upstream.address))
-                if admin_listener is not None:
-                    hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"
-                    self._log.info(f"/healthz, /readyz and /metrics on {address_of(admin_listener).url}{hint}")
-                keeping = group.create_task(supervisor.keep())
+                self._announce(listener, admin_listener)
+                app = group.create_task(self._supervisor.run())
                 await server.start(listener)
                 if admin_listener is not None:
                     await admin.start(admin_listener)
-                await ending.begun(keeping)
-                if keeping.done():
-                    await self._drain(server, ending, "the app is gone")
-                    return keeping.result()
-                keeping.cancel()
-                return await self._end(server, ending)
+                await signals.wait(app)
+                if app.done():
+                    await self._drain(server, signals, "the app has ended")
+                    return app.result()
+                app.cancel()
+                return await self._shut_down(server, signals)
             finally:
-                # From here on a signal has no handler, and nothing left to say.
+                # The handlers are about to be removed; a signal must not kill the process before it has cleaned up.
                 hold_signals()
                 for each in (server, admin):
                     each.close()
                     each.abort()
                 self._upstream.close()
 
-    async def _problem(self) -> str | None:
-        """Why no requests should be sent here, or None."""
-        return "the proxy is ending" if self._draining else await self._readiness.problem()
+    async def _shut_down(self, server: HttpServer, signals: _ShutdownSignals) -> int:
+        """Drain, then end the app within the time that is left; return the exit code."""
+        deadline = monotonic() + self._config.grace + APP_GRACE
+        is_hurried = await self._drain(server, signals, signal.Signals(signals.number).name)
+        signals.on_next = self._supervisor.kill
+        code = await self._supervisor.stop(signals.number, APP_GRACE if is_hurried else deadline - monotonic())
+        # After Ctrl-C a shell expects a failure, even if the app has exited with 0.
+        return EXIT_INTERRUPTED if code == 0 and signals.number == signal.SIGINT else code
 
-    async def _end(self, server: HttpServer, ending: _Ending) -> int:
-        """Drain, then end the app, which has what is left of the time; its exit code."""
-        give_up = monotonic() + self._config.grace + APP_GRACE
-        hurried = await self._drain(server, ending, signal.Signals(ending.number).name)
-        ending.next = self._supervisor.kill
-        code = await self._supervisor.stop(ending.number, APP_GRACE if hurried else give_up - monotonic())
-        # Ctrl-C is no success to a shell, whatever the app makes of it; a failure of the app's own is told.
-        return code or (EXIT_INTERRUPTED if ending.number == signal.SIGINT else code)
-
-    async def _drain(self, server: HttpServer, ending: _Ending, reason: str) -> bool:
-        """Let what is under way finish, up to the grace or a second signal; whether there was one."""
-        hurry = asyncio.Event()
-
-        def cut_off() -> None:
-            hurry.set()
-            self._cut(server)
-
-        ending.next = cut_off
-        self._draining = True
+    async def _drain(self, server: HttpServer, signals: _ShutdownSignals, reason: str) -> bool:
+        """Let open requests finish within the grace; return whether another signal cut them off before."""
+        signals.on_next = lambda: self._cut_off(server)
+        self._is_draining = True
         server.close()
-        under_way = self._metrics.in_flight
-        left = f"; requests under way: {under_way}, with {self._config.grace:g} s to finish (--grace)"
-        self._log.info(f"{reason}: no new connections{left if under_way else ''}")
+        in_flight = self._metrics.in_flight
+        left = f"; requests under way: {in_flight}, with {self._config.grace:g} s to finish (--grace)"
+        self._log.info(f"{reason}: no new connections{left if in_flight else ''}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):
                 await server.wait_until_drained()
-        self._cut(server)
-        return hurry.is_set()
+        is_hurried = self._relay.is_cutting_off
+        self._cut_off(server)
+        return is_hurried
 
-    def _cut(self, server: HttpServer) -> None:
-        """End every connection at once, whatever is under way on it."""
-        self._is_cutting = True
+    def _cut_off(self, server: HttpServer) -> None:
+        """End every connection at once, with the requests on it."""
+        self._relay.is_cutting_off = True
         server.abort()
 
-    def _listeners(self) -> tuple[socket, socket | None]:
-        """The sockets for requests and for the admin, if that is wanted. Raises ConfigurationError with every clash."""
-        wanted = {"listen": self._listen}
+    async def _check_readiness(self) -> str | None:
+        """Return why no requests should be sent to this proxy, or None."""
+        return "the proxy is ending" if self._is_draining else await self._readiness.problem()
+
+    def _open_listeners(self) -> tuple[socket, socket | None]:
+        """Return the sockets for requests and for the admin, if there is one. Raises ConfigurationError."""
+        addresses = {"listen": self._listen}
         if self._config.admin is not None:
-            wanted["admin"] = self._config.admin
-        opened: dict[str, socket] = {}
+            addresses["admin"] = self._config.admin
+        listeners: dict[str, socket] = {}
         mistakes: list[str] = []
-        given = {address.port for address in wanted.values()} | {self._port}
-        for option, address in wanted.items():
+        given = {address.port for address in addresses.values()} | {self._port}
+        for option, address in addresses.items():
             try:
-                opened[option] = listen(address.host, address.port)
+                listeners[option] = listen(address.host, address.port)
             except OSError as error:
                 flag = str(self._config.options[option].flag)
-                reason, other = _hint(error, address, frozenset(given))
+                reason, other = _listen_problem(error, address, frozenset(given))
                 given.add(other.port)
-                example = f"{flag} {other}"
-                mistakes.append(f"{flag}: {address} {reason}; give another address, for example {example}")
+                mistakes.append(f"{flag}: {address} {reason}; give another address, for example {flag} {other}")
         if mistakes:
-            for listener in opened.values():
+            for listener in listeners.values():
                 listener.close()
             raise ConfigurationError(mistakes)
-        return opened["listen"], opened.get("admin")
+        return listeners["listen"], listeners.get("admin")
 
-    def _announce(self, listener: socket, upstream: str) -> None:
-        """What is in force and how to change it, in one line that nobody can miss."""
-        mode = "buffered"
-        if self._config.invoke_mode != "buffered":
-            bandwidth, limit = self._config.bandwidth, self._config.stream_limit or NO_LIMIT
-            cap = "no cap (--bandwidth)"
-            if bandwidth is not None:
-                cap = (
-                    f"each capped at {size_text(bandwidth.rate)}/s after {size_text(bandwidth.burst)} "
-                    "(--bandwidth unlimited lifts it)"
-                )
-            bound = "" if limit == NO_LIMIT else f", at most {size_text(limit)} (--stream-limit)"
-            mode = f"responses are streamed, {cap}{bound}"
+    def _announce(self, listener: socket, admin_listener: socket | None) -> None:
+        """Log the addresses, what limits responses, and the options that change it."""
         everywhere = " (all addresses of this machine)" if self._listen.is_everywhere else ""
-        self._log.info(f"proxy on {address_of(listener).url}{everywhere} to the app at {upstream}: {mode}")
+        url = f"{address_of(listener).url}{everywhere}"
+        self._log.info(f"proxy on {url} to the app at {self._upstream.address}: {self._response_mode()}")
+        if admin_listener is not None:
+            hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"
+            self._log.info(f"/healthz, /readyz and /metrics on {address_of(admin_listener).url}{hint}")
+
+    def _response_mode(self) -> str:
+        if self._config.invoke_mode == "buffered":
+            return "buffered"
+        bandwidth, limit = self._config.bandwidth, self._config.stream_limit or NO_LIMIT
+        cap = "no cap (--bandwidth)"
+        if bandwidth is not None:
+            cap = (
+                f"each capped at {size_text(bandwidth.rate)}/s after {size_text(bandwidth.burst)} "
+                "(--bandwidth unlimited lifts it)"
+            )
+        bound = "" if limit == NO_LIMIT else f", at most {size_text(limit)} (--stream-limit)"
+        return f"responses are streamed, {cap}{bound}"
 
 
-def _hint(error: OSError, address: Address, given: frozenset[int]) -> tuple[str, Address]:
-    """Return why ``address`` cannot be listened on, and another one that can."""
-    if error.errno != errno.EADDRINUSE:
-        # asyncio and socket repeat the address in the error's own text.
-        return f"cannot be listened on: {_os_reason(error)}", Address(host="127.0.0.1", port=address.port)
-    owner = port_owner(address.port)
-    reason = f"is taken by {owner}" if owner else "is taken"
-    return reason, Address(host=address.host, port=next_free_port(address, given))
-
-
-def _os_reason(error: OSError) -> str:
-    """Why, in the system's words alone; an unknown host has no number that the system knows."""
-    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror or error)
-
-
-class _Ending:
-    """Notes the signals that end the proxy, and passes the others on to the app. ``next`` is what the next one does."""
+class _ShutdownSignals:
+    """The signals that end the proxy: ``number`` is the first one, ``on_next`` is called at each one."""
 
     def __init__(self) -> None:
         self.number = int(signal.SIGTERM)
         self._begun = asyncio.Event()
-        self.next: Callable[[], None] = self._begun.set
+        self.on_next: Callable[[], None] = self._begun.set
 
-    def take_signals(self, supervisor: AppSupervisor) -> None:
-        """From now on, those that were held back included; likewise children that have ended before."""
+    def install(self, supervisor: AppSupervisor) -> None:
+        """Handle signals from now on, including those that were held back and children that have ended before."""
         loop = asyncio.get_running_loop()
         for number in ENDING:
-            loop.add_signal_handler(number, self._note, int(number))
+            loop.add_signal_handler(number, self._handle, int(number))
         for number in PASSED_ON:
             loop.add_signal_handler(number, supervisor.signal, int(number))
         loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
         supervisor.reap()
         release_signals()
 
-    async def begun(self, keeping: asyncio.Task[int]) -> None:
-        """Wait for the first signal, or for the app to be gone."""
-        keeping.add_done_callback(lambda _: self._begun.set())
+    async def wait(self, app: asyncio.Task[int]) -> None:
+        """Wait for the first signal, or until ``app`` is done."""
+        app.add_done_callback(lambda _: self._begun.set())
         await self._begun.wait()
 
-    def _note(self, number: int) -> None:
+    def _handle(self, number: int) -> None:
         if not self._begun.is_set():
             self.number = number
-        self.next()
+        self.on_next()
+
+
+def _listen_problem(error: OSError, address: Address, given: frozenset[int]) -> tuple[str, Address]:
+    """Return why ``address`` cannot be listened on, and another one that can."""
+    if error.errno != errno.EADDRINUSE:
+        # The error's own text repeats the address. An unknown host has a number that the system has no text for.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else str(error.strerror or error)
+        return f"cannot be listened on: {reason}", Address(host="127.0.0.1", port=address.port)
+    owner = port_owner(address.port)
+    reason = f"is taken by {owner}" if owner else "is taken"
+    return reason, Address(host=address.host, port=next_free_port(address, given))

@@ -69,13 +69,13 @@ class Readiness:
             seconds = min(seconds * _PAUSE_GROWTH, _LAST_PAUSE)
 
     async def _probe(self) -> str | None:
-        connection = await self._upstream.connection()
+        connection = await self._upstream.acquire()
         try:
             if not self._speaks_http:
                 return None
             request = Request(method="GET", target=self._path, headers=[("connection", "close")])
             connection.begin(request.method, encode_request_head(request, self._upstream.address.host_header))
-            while (head := await connection.interim()).status < 200:
+            while (head := await connection.next_head()).status < 200:
                 pass
             return None if head.status in self._healthy else unhealthy_text(self._path, head.status)
         finally:

@@ -1,7 +1,7 @@
-"""A connection that switched protocols (WebSocket, or any other): bytes both ways until both sides have ended.
+"""A connection that switched protocols (WebSocket, or any other): bytes in both directions until both have ended.
 
-Each side may end on its own, as TCP allows. A side that goes on alone must keep on sending, since its peer may be gone
-without a word: nothing would ever end the connection.
+Each side may end its direction on its own, as TCP allows. The other direction must then keep sending: its peer may have
+disappeared without a FIN, and nothing else would ever end the connection.
 """
 
 from __future__ import annotations
@@ -17,53 +17,53 @@ if TYPE_CHECKING:
     from adapter.payload.messages import ResponseHead
     from adapter.proxy.upstream import UpstreamConnection
 
-# How long the side that goes on alone may send nothing, in seconds.
+# How long the remaining direction may send nothing, in seconds.
 HALF_CLOSED_TIMEOUT = 60.0
 
 
 async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: UpstreamConnection) -> None:
-    """Pass the app's 101 on, then bytes in both directions. Neither side is throttled: this is not a response."""
+    """Pass on the app's 101, then bytes in both directions. No direction is throttled: this is not a response."""
     upgrade = [(name, value) for name, value in head.headers if name.lower() == "upgrade"]
     tunnel = exchange.switch_protocols([*forwardable(head.headers), ("connection", "upgrade"), *upgrade])
     try:
-        async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
-            halves = _Halves(tunnel, connection, patience)
-            group.create_task(halves.to_app())
-            group.create_task(halves.to_client())
+        async with asyncio.timeout(None) as timeout, asyncio.TaskGroup() as group:
+            relay = _TunnelRelay(tunnel, connection, timeout)
+            group.create_task(relay.copy_to_app())
+            group.create_task(relay.copy_to_client())
         connection.finish(HALF_CLOSED_TIMEOUT)
     except* (TruncatedResponse, ConnectionError, TimeoutError):
-        # One side broke off or fell silent. The other learns it by the end of its own connection.
+        # One side broke off or sent nothing for too long. The other notices it by the end of its own connection.
         exchange.cut()
 
 
-class _Halves:
-    """The two directions. ``patience`` is the time limit on what is left once one of them has ended."""
+class _TunnelRelay:
+    """Copies bytes in both directions. ``timeout`` limits the silence of one direction after the other has ended."""
 
-    def __init__(self, tunnel: Tunnel, connection: UpstreamConnection, patience: asyncio.Timeout) -> None:
+    def __init__(self, tunnel: Tunnel, connection: UpstreamConnection, timeout: asyncio.Timeout) -> None:
         self._tunnel = tunnel
         self._connection = connection
-        self._patience = patience
-        self._one_ended = False
+        self._timeout = timeout
+        self._is_half_closed = False
 
-    async def to_app(self) -> None:
+    async def copy_to_app(self) -> None:
         while data := await self._tunnel.read():
             if not await self._connection.write(data):
                 break
-            self._go_on()
+            self._extend_timeout()
         self._connection.write_eof()
-        self._end_one()
+        self._end_direction()
 
-    async def to_client(self) -> None:
+    async def copy_to_client(self) -> None:
         while pieces := await self._connection.read():
             await self._tunnel.write(b"".join(pieces))
-            self._go_on()
+            self._extend_timeout()
         self._tunnel.write_eof()
-        self._end_one()
+        self._end_direction()
 
-    def _end_one(self) -> None:
-        self._one_ended = True
-        self._go_on()
+    def _end_direction(self) -> None:
+        self._is_half_closed = True
+        self._extend_timeout()
 
-    def _go_on(self) -> None:
-        if self._one_ended:
-            self._patience.reschedule(asyncio.get_running_loop().time() + HALF_CLOSED_TIMEOUT)
+    def _extend_timeout(self) -> None:
+        if self._is_half_closed:
+            self._timeout.reschedule(asyncio.get_running_loop().time() + HALF_CLOSED_TIMEOUT)

@@ -1,7 +1,7 @@
-"""The app as the upstream of many requests at once: connections that are used again, and responses as they arrive.
+"""The app as the upstream of many requests at once: a pool of connections, and responses as they arrive.
 
-A connection is used again only for a moment after its last request, so that no request meets the app's close; none is
-sent a second time. While nobody takes the pieces of a response, the app's socket is left unread.
+An idle connection is used again only for a short time after its last request, since the app may close it at any moment;
+no request is sent a second time. While the pieces of a response are not taken, the app's socket is not read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
-from adapter.errors import AppUnreachable, InvalidAppResponse, TruncatedResponse
+from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
 from adapter.net.transports import unsent
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.payload.messages import ResponseHead
 
-# How much of a response may wait for its client before the app's socket is left unread, in bytes.
+# How much of a response may wait for the client before the app's socket is not read any more, in bytes.
 READ_HIGH_WATER = 256 * 1024
-# How much of a request may wait for the app before its sender waits, in bytes.
+# How much of a request may wait for the app before its sender has to wait, in bytes.
 WRITE_HIGH_WATER = 256 * 1024
 # How long connecting may take, in seconds: the app is on this machine.
 CONNECT_TIMEOUT = 5.0
 
 
 class Upstream:
-    """The app behind the Unix socket ``path``, or where that is None at ``port`` of ``config``'s host."""
+    """The app behind the Unix socket ``path`` or, if that is None, at ``port`` of the host in ``config``."""
 
     def __init__(self, config: Config, port: int, path: str | None) -> None:
         self.address = Address(host=config.app_host, port=port, path=path)
         self._idle_timeout = config.app_idle_timeout
-        # The one used last is last.
+        # In the order of their last use.
         self._idle: deque[UpstreamConnection] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def connection(self) -> UpstreamConnection:
-        """A connection for one exchange; give it back with ``release``. Raises AppUnreachable."""
+    async def acquire(self) -> UpstreamConnection:
+        """Return a connection for one exchange, which ``release`` takes back. Raises AppUnreachable."""
         loop = asyncio.get_running_loop()
         while self._idle:
             connection = self._idle.pop()
@@ -60,7 +60,7 @@ class Upstream:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Keep ``connection`` for another exchange if it can carry one, else close it."""
-        if self._idle_timeout > 0 and connection.begin_idle():
+        if self._idle_timeout > 0 and connection.end_exchange():
             self._idle.append(connection)
             if self._sweep is None:
                 self._sweep = asyncio.get_running_loop().call_later(self._idle_timeout, self._close_stale)
@@ -68,7 +68,7 @@ class Upstream:
             connection.close()
 
     def _close_stale(self) -> None:
-        """Close what was idle for too long: after a busy time most of it will not be asked for again."""
+        """Close the connections that were idle for too long; after a busy time most of them are not needed again."""
         loop = asyncio.get_running_loop()
         while self._idle and not self._idle[0].is_usable(loop.time() - self._idle_timeout):
             self._idle.popleft().close()
@@ -84,7 +84,7 @@ class Upstream:
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to the app, for one exchange after the other: ``begin``, ``write``, ``interim``, ``read``."""
+    """One connection to the app, for one exchange after the other: ``begin``, ``write``, ``next_head``, ``read``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -92,12 +92,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader: ResponseReader | None = None
         self._pieces: deque[memoryview] = deque()
         self._waiting_bytes = 0
-        self._paused = False
+        self._is_paused = False
         self._failure: Exception | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._asked_at = 0.0
-        self._sent_whole = True
+        # When the last request began. The app may have been done with it long before its response was read.
+        self._began_at = 0.0
+        self._is_sent = True
         self._is_finishing = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
@@ -109,7 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reader is None or self._failure is not None:
-            # Nobody asked for anything.
+            # There is no request that this could answer.
             self.close()
             return
         try:
@@ -121,13 +122,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._pieces.append(piece)
             self._waiting_bytes += len(piece)
         if self._waiting_bytes > READ_HIGH_WATER and self._transport is not None:
-            self._paused = True
+            self._is_paused = True
             self._transport.pause_reading()
         self._wake(self._arrived)
 
     def eof_received(self) -> bool:
         self._end_of_stream(None)
-        # A half-closed tunnel may still be written to.
+        # A half-closed tunnel can still be written to.
         return self._reader is not None and self._reader.head is not None and self._reader.head.status == 101
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -145,17 +146,17 @@ class UpstreamConnection(asyncio.Protocol):
     # --- one exchange --------------------------------------------------------------------------------------------
 
     def begin(self, method: str, request_head: bytes) -> None:
-        """Send a request head. Its body follows by ``write``; ``end_request`` tells that it is complete."""
+        """Send a request head. ``write`` sends the body; ``end_request`` notes that the request is complete."""
         self._reader = ResponseReader(method)
-        self._sent_whole = False
-        self._asked_at = self._loop.time()
+        self._is_sent = False
+        self._began_at = self._loop.time()
         if self._transport is None:
-            self._fail(AppUnreachable("the app closed the connection before it was asked anything"))
+            self._fail(AppUnreachable("the app closed the connection before the request was sent"))
         else:
             self._transport.write(request_head)
 
     async def write(self, data: bytes) -> bool:
-        """Send a part of the request, waiting while the app does not keep up; False when it takes no more."""
+        """Send a part of the request, waiting while the app does not keep up; return False if the app takes no more."""
         if self._transport is None or self._transport.is_closing():
             return False
         self._transport.write(data)
@@ -164,37 +165,42 @@ class UpstreamConnection(asyncio.Protocol):
         return self._transport is not None
 
     def end_request(self) -> None:
-        """The request was sent whole."""
-        self._sent_whole = True
+        """Note that the whole request was sent."""
+        self._is_sent = True
 
-    async def interim(self) -> ResponseHead:
-        """The next head, be it interim or final. Raises AppUnreachable and InvalidAppResponse."""
+    async def next_head(self, within: float | None = None) -> ResponseHead:
+        """Return the next response head, interim or final.
+
+        Raises AppTimeout if it has not arrived ``within`` seconds after ``begin``, AppUnreachable, and
+        InvalidAppResponse.
+        """
         reader = self._current
         while not reader.interim and reader.head is None:
-            await self._more()
+            await self._wait_for_data(self._began_at, within, "begin to answer")
         if reader.interim:
             return reader.interim.pop(0)
         assert reader.head is not None
         return reader.head
 
-    async def read(self) -> list[memoryview]:
-        """The next pieces of the body, as they arrive; empty at its end.
+    async def read(self, within: float | None = None) -> list[memoryview]:
+        """Return the next pieces of the body as they arrive; an empty list at its end.
 
-        Raises TruncatedResponse and InvalidAppResponse.
+        Raises AppTimeout if nothing arrives ``within`` seconds, TruncatedResponse, and InvalidAppResponse.
         """
+        began = 0.0 if within is None else self._loop.time()
         while not self._pieces:
             if self._current.complete:
                 return []
-            await self._more()
-        return self.take()
+            await self._wait_for_data(began, within, "go on with its response")
+        return self.read_available()
 
-    def take(self) -> list[memoryview]:
-        """The pieces of the body that are here already, perhaps none."""
+    def read_available(self) -> list[memoryview]:
+        """Return the pieces of the body that have arrived, perhaps none."""
         pieces = list(self._pieces)
         self._pieces.clear()
         self._waiting_bytes = 0
-        if self._paused and self._transport is not None:
-            self._paused = False
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
             self._transport.resume_reading()
         return pieces
 
@@ -204,41 +210,38 @@ class UpstreamConnection(asyncio.Protocol):
         return self._current.trailers
 
     def write_eof(self) -> None:
-        """Send no more."""
+        """End this direction of the connection."""
         if self._transport is not None and self._transport.can_write_eof():
             self._transport.write_eof()
 
-    def begin_idle(self) -> bool:
-        """End the exchange; whether the connection can carry another one."""
+    def end_exchange(self) -> bool:
+        """End the exchange; return whether the connection can carry another one."""
         reader, self._reader = self._reader, None
         finished = reader is not None and reader.complete and reader.reusable and not self._pieces
-        return finished and self._sent_whole and self._transport is not None
+        return finished and self._is_sent and self._transport is not None
 
     def is_usable(self, since: float) -> bool:
-        """Whether the app has not closed it, and was asked over it at ``since`` or later.
-
-        When it was done is not known: it may have been long before its response was read.
-        """
-        if self._transport is None or self._transport.is_closing() or self._asked_at <= since:
+        """Return whether the app has not closed the connection and its last request began after ``since``."""
+        if self._transport is None or self._transport.is_closing() or self._began_at <= since:
             return False
-        # The loop may not have seen the app's FIN yet. Nobody asked for anything, so any byte is as bad.
+        # The loop may not have seen the app's FIN yet. No request is open, so any other byte is as bad.
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
         return not poll.poll(0)
 
-    def finish(self, patience: float) -> None:
-        """Close when the app has taken what was written, in ``patience`` seconds at the latest."""
+    def finish(self, timeout: float) -> None:
+        """Close when the app has taken what was written, after ``timeout`` seconds at the latest."""
         if self._transport is not None:
             self._is_finishing = True
             self._transport.close()
-            self._loop.call_later(patience, self._transport.abort)
+            self._loop.call_later(timeout, self._transport.abort)
 
     def close(self) -> None:
-        """Close at once; an exchange that is under way is cancelled by it."""
+        """Close at once, which cancels an open exchange; without effect after ``finish``."""
         if self._transport is None or self._is_finishing:
             return
         if unsent(self._transport):
-            # The end would queue behind what an app that is stuck does not read; a reset overtakes it.
+            # A FIN would queue behind data that a stuck app does not read; a reset overtakes the data.
             linger = struct.pack("ii", 1, 0)
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._transport.abort()
@@ -248,28 +251,38 @@ class UpstreamConnection(asyncio.Protocol):
         assert self._reader is not None, "begin() comes first"
         return self._reader
 
-    async def _more(self) -> None:
-        """Wait until something has arrived. What arrived before a failure has been taken when this raises it."""
+    async def _wait_for_data(self, since: float, within: float | None, awaited: str) -> None:
+        """Wait until something arrives. Raises AppTimeout ``within`` seconds after ``since``, or the failure.
+
+        Callers take what arrived before a failure first.
+        """
         if self._failure is not None:
             raise self._failure
         self._arrived = self._loop.create_future()
-        await self._arrived
+        if within is None:
+            await self._arrived
+            return
+        try:
+            async with asyncio.timeout_at(since + within):
+                await self._arrived
+        except TimeoutError:
+            raise AppTimeout(f"the app did not {awaited} within {within:g} s") from None
 
     def _end_of_stream(self, exc: Exception | None) -> None:
         if self._reader is None or self._failure is not None:
             return
         if exc is not None and not self._reader.complete:
-            # A reset is no end, not even of a body that lasts until the end of the connection.
-            self._break_off(str(exc))
+            # A reset does not complete any body, not even one that lasts until the connection ends.
+            self._fail_truncated(str(exc))
             return
         try:
             self._reader.feed_eof()
         except TruncatedResponse as error:
-            self._break_off(str(error))
+            self._fail_truncated(str(error))
         else:
             self._wake(self._arrived)
 
-    def _break_off(self, detail: str) -> None:
+    def _fail_truncated(self, detail: str) -> None:
         if self._current.head is None:
             self._fail(AppUnreachable(f"the app closed the connection before it answered ({detail})"))
         else:

@@ -102,6 +102,32 @@ async def test_a_piece_is_sent_in_parts_as_the_cap_allows() -> None:
     assert writer.sent == CAP.burst + TICK
 
 
+@pytest.mark.parametrize(
+    ("size", "limit", "begun", "written", "is_whole"),
+    [
+        pytest.param(0, None, 0, [], True, id="nothing-there"),
+        pytest.param(10, None, 10, [], True, id="all-at-once"),
+        pytest.param(CAP.burst + TICK + 1, None, CAP.burst, [TICK, 1], True, id="over-the-burst"),
+        pytest.param(10, 10, 10, [], True, id="as-much-as-the-limit"),
+        pytest.param(10, 6, 6, [], False, id="over-the-limit"),
+    ],
+)
+async def test_the_first_part_of_a_body_is_sent_with_the_head(
+    size: int, limit: int | None, begun: int, written: list[int], is_whole: bool
+) -> None:
+    clock = Clock()
+    first: list[int] = []
+    rest: list[int] = []
+
+    async def write(piece: bytes | memoryview) -> None:
+        rest.append(len(piece))
+
+    writer = PacedWriter(write, bandwidth=CAP, clock=clock, sleep=clock.sleep, limit=limit)
+    assert await writer.begin(b"x" * size, lambda piece: first.append(len(piece))) is is_whole
+    assert (first, rest) == ([begun], written)
+    assert writer.sent == begun + sum(written)
+
+
 @pytest.mark.parametrize(("sizes", "written"), [((4, 4), [4, 2]), ((6, 1), [6]), ((7,), [6]), ((6,), [6])])
 async def test_a_stream_ends_at_its_limit(sizes: tuple[int, ...], written: list[int]) -> None:
     clock = Clock()

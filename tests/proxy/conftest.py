@@ -1,4 +1,4 @@
-"""One proxy and one scripted app for all tests that need no settings of their own, and a fresh script for each."""
+"""One proxy and one scripted app, with a new script for each test, for all tests that need no special settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shared_proxy(shared_app: ScriptedApp) -> Iterator[ProxyProcess]:
 
 @pytest.fixture
 def proxy(shared_proxy: ProxyProcess) -> int:
-    """The port of the shared proxy, which caps nothing."""
+    """The port of the shared proxy, which has no cap."""
     return shared_proxy.port
 
 

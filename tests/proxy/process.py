@@ -1,4 +1,4 @@
-"""``adapter run`` as the proxy: a process of its own, on a free port, with the flags of a test."""
+"""``adapter run`` as the proxy: a process on a free port, with the flags of a test."""
 
 from __future__ import annotations
 

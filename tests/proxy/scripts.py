@@ -1,4 +1,4 @@
-"""What the tests share: requests, scripted responses that go on step by step, and the proxy's own errors."""
+"""What the tests share: requests, scripted responses that continue step by step, and the proxy's own errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: ch
 
 
 def get(target: str, *lines: str, method: str = "GET") -> bytes:
-    """A request head with the further header ``lines``."""
+    """Return a request head with the additional header ``lines``."""
     return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: a", *lines, "", ""]).encode()
 
 
 class Permission:
-    """Lets a scripted app go on step by step."""
+    """Lets a scripted app continue step by step."""
 
     def __init__(self) -> None:
         self._steps = threading.Semaphore(0)
@@ -32,7 +32,7 @@ class Permission:
 
 
 def pieces_on(permission: Permission, *pieces: bytes, end: bytes = b"0\r\n\r\n") -> Callable[[Received], None]:
-    """A chunked response whose pieces each wait for permission."""
+    """Return a chunked response that waits for permission before each piece."""
 
     def reply(received: Received) -> None:
         received.send(CHUNKED)
@@ -45,7 +45,7 @@ def pieces_on(permission: Permission, *pieces: bytes, end: bytes = b"0\r\n\r\n")
 
 
 def error_of(answer: Answer) -> str:
-    """The error's name in an answer of the proxy's own, whose shape this checks."""
+    """Check the shape of the proxy's own error response; return the name of the error."""
     shown = json.loads(answer.body)
     assert set(shown) == {"message", "error", "requestId"}
     assert answer.headers["content-type"] == "application/json"

@@ -1,4 +1,4 @@
-"""The admin listener's answers; what they say of a running proxy is tested with one."""
+"""The responses of the admin listener; those of a running proxy are tested in test_options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.raw_client import ask
 
 
 class WithoutLibrary(Metrics):
-    """As where the extra is not installed."""
+    """Metrics without the extra installed."""
 
     def exposition(self) -> bytes:
         raise ImportError("prometheus_client")
@@ -32,10 +32,10 @@ async def is_broken() -> str | None:
         pytest.param("/healthz?probe=1", 200, b"ok\n", id="query"),
         pytest.param("/readyz", 503, b"GET / answered 500\n", id="not-ready"),
         pytest.param("/metrics", 501, b"prometheus_client is not installed", id="no-library"),
-        pytest.param("/elsewhere", 404, b"/healthz, /readyz and /metrics are here\n", id="elsewhere"),
+        pytest.param("/elsewhere", 404, b"not found; there are /healthz, /readyz and /metrics\n", id="elsewhere"),
     ],
 )
-async def test_each_path_has_its_answer(target: str, status: int, body: bytes) -> None:
+async def test_each_path_has_its_response(target: str, status: int, body: bytes) -> None:
     async with serving(Admin(WithoutLibrary(), is_broken).serve) as running:
         answer = await ask(running.port, f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert answer.status == status
@@ -43,7 +43,7 @@ async def test_each_path_has_its_answer(target: str, status: int, body: bytes) -
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("POST", 405)])
-async def test_it_is_only_read(method: str, status: int) -> None:
+async def test_only_get_and_head_are_allowed(method: str, status: int) -> None:
     async with serving(Admin(Metrics(), is_ready).serve) as running:
         request = f"{method} /readyz HTTP/1.1\r\nHost: a\r\n\r\n".encode()
         assert (await ask(running.port, request, method=method)).status == status

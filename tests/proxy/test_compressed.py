@@ -1,4 +1,4 @@
-"""Compression on the way, piece by piece; what may be compressed is tested without a proxy."""
+"""Compression of streamed pieces; what may be compressed is tested in tests/net."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_each_compressed_piece_can_be_read_when_it_arrives(app: ScriptedAp
         pytest.param(200, ("Content-Type: image/png",), id="picture"),
     ],
 )
-async def test_what_must_stay_as_it_is_is_not_compressed(
+async def test_responses_that_must_not_change_are_not_compressed(
     app: ScriptedApp, compressing: int, status: int, lines: tuple[str, ...]
 ) -> None:
     app.default = response(b"x" * 100, *lines, status=status)
@@ -71,8 +71,8 @@ async def test_a_compressed_response_has_no_length_and_a_weak_etag(app: Scripted
     assert answer.headers["etag"] == 'W/"1"'
 
 
-async def test_what_is_buffered_counts_as_it_is_sent(app: ScriptedApp) -> None:
-    """As in an invocation: what the app sends may be larger than the limit if what is left of it is not."""
+async def test_the_buffered_limit_applies_to_the_compressed_body(app: ScriptedApp) -> None:
+    """The app may send more than the limit if the compressed body is smaller."""
     body = b"x" * (BUFFERED_RESPONSE_LIMIT + 1)
     app.default = response(body, "Content-Type: text/plain")
     with ProxyProcess("--compression", "--invoke-mode", "buffered", app_port=app.port) as proxy:

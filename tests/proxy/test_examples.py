@@ -1,4 +1,4 @@
-"""Both example apps behind the proxy that starts them, asked by curl: as without the proxy."""
+"""Both example apps, started by the proxy, respond to curl as they do without the proxy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CURL_SECONDS = 20
 
 
 class Curl:
-    """curl towards one proxy. ``--raw`` and the like are up to the test."""
+    """Runs curl against one proxy; a test adds flags like ``--raw``."""
 
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}"
@@ -28,13 +28,13 @@ class Curl:
         return subprocess.run(command, capture_output=True, check=False, timeout=CURL_SECONDS + 5)
 
     def __call__(self, path: str, *arguments: str) -> bytes:
-        """The body; curl must be content."""
+        """Return the body; fail if curl fails."""
         done = self.run(path, *arguments)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout
 
     def head(self, path: str, *arguments: str) -> dict[str, str]:
-        """The last head, its status line under the empty name."""
+        """Return the headers of the last response, with the status line under the empty name."""
         lines = (
             self(path, "--dump-header", "-", "--output", "/dev/null", *arguments).decode().strip().split("\r\n\r\n")[-1]
         )
@@ -103,10 +103,10 @@ def test_both_cookies_arrive(curl: Curl, tmp_path: Path) -> None:
     assert "theme\tdark" in jar
 
 
-def test_a_crash_in_mid_stream_shows(curl: Curl) -> None:
+def test_a_crash_in_mid_stream_is_visible(curl: Curl) -> None:
     # 18: partial file.
     assert curl.run("/crash-midstream?bytes=100000").returncode == 18
-    # curl says nothing of a connection without framing that is reset but this: 56, failure in receiving.
+    # curl reports only 56 (failure in receiving) if a connection without framing is reset.
     assert curl.run("/crash-midstream?bytes=100000", "--http1.0").returncode == 56
     assert curl("/status/200")
 

@@ -1,4 +1,4 @@
-"""What becomes of a request when the client leaves, the app fails, or either takes too long."""
+"""Requests whose client disconnects, whose app fails, or that take too long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
 
 @pytest.mark.parametrize("how", ["reset", "half-close"])
 @pytest.mark.parametrize("begun", [pytest.param(False, id="before-the-answer"), pytest.param(True, id="mid-stream")])
-async def test_a_client_that_goes_away_ends_the_apps_request(
+async def test_a_client_that_disconnects_cancels_the_apps_request(
     app: ScriptedApp, proxy: int, how: str, begun: bool
 ) -> None:
     ended = threading.Event()
@@ -47,9 +47,7 @@ async def test_a_client_that_goes_away_ends_the_apps_request(
         pytest.param(CHUNKED + b"4\r\npart\r\nnonsense\r\n", id="broken-chunks"),
     ],
 )
-async def test_an_app_that_dies_in_mid_body_leaves_a_response_that_is_cut(
-    app: ScriptedApp, proxy: int, sent: bytes
-) -> None:
+async def test_the_response_is_cut_off_if_the_app_dies_in_mid_body(app: ScriptedApp, proxy: int, sent: bytes) -> None:
     def reply(received: Received) -> None:
         received.send(sent)
         received.hang_up()
@@ -60,7 +58,7 @@ async def test_an_app_that_dies_in_mid_body_leaves_a_response_that_is_cut(
     assert b"part".startswith(answer.body)
 
 
-async def test_a_reset_is_not_taken_for_the_end_of_a_body_without_framing(app: ScriptedApp, proxy: int) -> None:
+async def test_a_reset_does_not_complete_a_body_without_framing(app: ScriptedApp, proxy: int) -> None:
     go = Permission()
 
     def reply(received: Received) -> None:
@@ -98,7 +96,7 @@ async def test_a_reset_is_not_taken_for_the_end_of_a_body_without_framing(app: S
         pytest.param(b"HTTP/1.1 200 OK\r\nX: secr", "Adapter.AppUnreachable", id="half-a-head"),
     ],
 )
-async def test_what_is_not_a_response_is_a_502_that_shows_nothing_of_it(
+async def test_an_invalid_response_is_a_502_that_does_not_quote_it(
     app: ScriptedApp, proxy: int, reply: bytes, name: str
 ) -> None:
     def answer_and_hang_up(received: Received) -> None:
@@ -114,7 +112,7 @@ async def test_what_is_not_a_response_is_a_502_that_shows_nothing_of_it(
     assert (await ask(proxy, GET)).body == b"fine"
 
 
-async def test_an_app_that_is_gone_is_a_502_and_served_again_when_it_is_back() -> None:
+async def test_an_app_that_has_ended_is_a_502_until_it_is_back() -> None:
     with ScriptedApp() as first:
         port = first.port
         with ProxyProcess(app_port=port) as proxy:
@@ -126,7 +124,7 @@ async def test_an_app_that_is_gone_is_a_502_and_served_again_when_it_is_back() -
                 assert (await ask(proxy.port, GET)).status == 200
 
 
-async def test_a_connection_that_the_app_has_closed_meanwhile_is_not_used_again(app: ScriptedApp, proxy: int) -> None:
+async def test_a_connection_that_the_app_has_closed_is_not_used_again(app: ScriptedApp, proxy: int) -> None:
     closed = threading.Semaphore(0)
 
     def reply(received: Received) -> None:

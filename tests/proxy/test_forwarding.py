@@ -1,4 +1,4 @@
-"""The request that the app gets, byte for byte, for a request as a client sent it to a real proxy."""
+"""The request that the app gets, byte for byte, from a real proxy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.proxy.scripts import get
 from tests.raw_client import ask, raw_client
 from tests.scripted_app import ScriptedApp
 
-# What the proxy adds to every request of a client on this machine that says Host: a.
+# What the proxy adds to every request with "Host: a" from a client on this machine.
 ADDED = [
     ("x-forwarded-for", "127.0.0.1"),
     ("x-forwarded-proto", "http"),
@@ -28,7 +28,7 @@ async def test_a_request_arrives_as_it_was_sent(app: ScriptedApp, proxy: int) ->
     assert kept == [("x-a", "1"), ("x-a", "2"), ("traceparent", "00-1-2-03"), ("cookie", "c=1"), *ADDED]
 
 
-async def test_what_means_the_connection_stays_behind(app: ScriptedApp, proxy: int) -> None:
+async def test_connection_headers_are_not_forwarded(app: ScriptedApp, proxy: int) -> None:
     lines = [
         "Connection: X-Private, Forwarded, keep-alive",
         "X-Private: 1",
@@ -51,14 +51,14 @@ async def test_what_means_the_connection_stays_behind(app: ScriptedApp, proxy: i
         pytest.param("//evil/x", "//evil/x", "a", id="two-slashes"),
     ],
 )
-async def test_the_authority_of_a_target_wins_over_host(
+async def test_the_authority_of_a_target_overrides_host(
     app: ScriptedApp, proxy: int, target: str, seen: str, host: str
 ) -> None:
     await ask(proxy, get(target))
     assert (app.requests[0].target, app.requests[0].headers["host"]) == (seen, host)
 
 
-async def test_the_asterisk_is_for_options(app: ScriptedApp, proxy: int) -> None:
+async def test_the_asterisk_is_for_options_only(app: ScriptedApp, proxy: int) -> None:
     await ask(proxy, get("*", method="OPTIONS"))
     assert app.requests[0].target == "*"
 
@@ -71,7 +71,7 @@ async def test_the_asterisk_is_for_options(app: ScriptedApp, proxy: int) -> None
         pytest.param(get("*"), 400, id="asterisk-for-get"),
     ],
 )
-async def test_targets_that_lead_elsewhere_are_refused(
+async def test_targets_outside_the_app_are_refused(
     app: ScriptedApp, proxy: int, request_bytes: bytes, status: int
 ) -> None:
     answer = await ask(proxy, request_bytes)
@@ -80,7 +80,7 @@ async def test_targets_that_lead_elsewhere_are_refused(
     assert not app.requests
 
 
-async def test_what_follows_connect_is_not_read_as_a_request(app: ScriptedApp, proxy: int) -> None:
+async def test_bytes_after_connect_are_not_read_as_a_request(app: ScriptedApp, proxy: int) -> None:
     async with raw_client(proxy) as client:
         await client.send(b"CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n" + get("/"))
         answer = await client.answer()
@@ -89,7 +89,7 @@ async def test_what_follows_connect_is_not_read_as_a_request(app: ScriptedApp, p
     assert not app.requests
 
 
-async def test_http_1_0_is_served_and_ends_with_its_answer(app: ScriptedApp, proxy: int) -> None:
+async def test_an_http_1_0_connection_ends_after_its_response(app: ScriptedApp, proxy: int) -> None:
     async with raw_client(proxy) as client:
         await client.send(b"GET / HTTP/1.0\r\n\r\n")
         answer = await client.answer()
@@ -98,7 +98,7 @@ async def test_http_1_0_is_served_and_ends_with_its_answer(app: ScriptedApp, pro
     assert app.requests[0].headers["host"] == f"127.0.0.1:{app.port}"
 
 
-async def test_a_request_id_is_kept_or_made_and_told_both_ways(app: ScriptedApp, proxy: int) -> None:
+async def test_a_request_id_is_kept_or_made_and_sent_both_ways(app: ScriptedApp, proxy: int) -> None:
     kept = await ask(proxy, get("/", "X-Request-Id: mine", "X_Request_Id: forged"))
     made = await ask(proxy, get("/"))
     assert [received.headers["x-request-id"] for received in app.requests] == [
@@ -109,13 +109,13 @@ async def test_a_request_id_is_kept_or_made_and_told_both_ways(app: ScriptedApp,
     assert "x_request_id" not in app.requests[0].headers
 
 
-async def test_the_apps_own_request_id_is_left_to_it(app: ScriptedApp, proxy: int) -> None:
+async def test_the_apps_own_request_id_is_kept(app: ScriptedApp, proxy: int) -> None:
     app.default = b"HTTP/1.1 200 OK\r\nX-Request-Id: its own\r\nContent-Length: 0\r\n\r\n"
     answer = await ask(proxy, get("/"))
     assert [value for name, value in answer.pairs if name == "x-request-id"] == ["its own"]
 
 
-async def test_claims_are_believed_from_trusted_proxies_only(app: ScriptedApp, proxy: int) -> None:
+async def test_the_origin_is_accepted_from_trusted_proxies_only(app: ScriptedApp, proxy: int) -> None:
     claims = get("/", "X-Forwarded-For: 1.1.1.1", "X-Forwarded-Proto: https", "Forwarded: for=1.1.1.1")
     await ask(proxy, claims)
     with ProxyProcess("--trusted-proxies", "10.0.0.0/8,127.0.0.1", app_port=app.port) as trusting:

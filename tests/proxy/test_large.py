@@ -1,4 +1,4 @@
-"""Large bodies and slow readers: what the proxy holds is bounded by its buffers, not by what passes through."""
+"""Large bodies and slow readers: the proxy's memory is bounded by its buffers, not by the size of the bodies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READERS_MEMORY = 160 * MIB
 
 
 def counts(received: Received) -> None:
-    """Take the whole body, keep nothing, answer with its length."""
+    """Read the whole body, discard it, and answer with its length."""
     left = int(received.headers["content-length"])
     total = left
     while left:
@@ -50,7 +50,7 @@ def test_an_upload_of_a_gigabyte_takes_no_memory(tmp_path: Path) -> None:
 
 
 async def read_a_little(client: RawClient) -> None:
-    """Begin to read, so that everything on the way is filled, and stop."""
+    """Begin to read, so that all buffers fill, and stop."""
     await client.send(b"GET /download HTTP/1.1\r\nHost: a\r\n\r\n")
     await client.head()
     await client.exactly(MIB // 2)
@@ -71,6 +71,6 @@ async def test_fifty_slow_readers_take_bounded_memory() -> None:
             ]
             await asyncio.gather(*map(read_a_little, clients))
             for _ in clients:
-                # Nobody reads, so the app cannot get rid of its response.
+                # The client does not read, so the app cannot send all of its response.
                 assert not await asyncio.to_thread(taken.get, timeout=PATIENCE)
             assert proxy.peak_memory() < READERS_MEMORY

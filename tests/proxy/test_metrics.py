@@ -1,4 +1,4 @@
-"""What is counted, as Prometheus reads it."""
+"""The metrics in the format that Prometheus scrapes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from adapter.proxy.metrics import FIRST_BYTE_BOUNDS, Metrics
 def test_times_to_first_byte_fall_into_cumulative_buckets() -> None:
     metrics = Metrics()
     for seconds in (0.0005, 0.001, 0.3, 100.0):
-        metrics.first_byte(seconds)
+        metrics.count_request("GET", 200, 0, seconds)
     families = {family.name: family for family in text_string_to_metric_families(metrics.exposition().decode())}
     samples = families["adapter_time_to_first_byte_seconds"].samples
     buckets = {sample.labels["le"]: sample.value for sample in samples if sample.name.endswith("_bucket")}
-    # A value on a bound belongs below it.
+    # A value that equals a bound is in the bucket of the bound.
     assert (buckets["0.001"], buckets["0.25"], buckets["0.5"], buckets["30.0"], buckets["+Inf"]) == (2, 2, 3, 3, 4)
     assert len(buckets) == len(FIRST_BYTE_BOUNDS) + 1
     assert {sample.name: sample.value for sample in samples}["adapter_time_to_first_byte_seconds_sum"] == 100.3015

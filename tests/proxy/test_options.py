@@ -1,4 +1,4 @@
-"""What the proxy's options do, each on a process of its own."""
+"""The options of the proxy, each with its own process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unused_port import unused_port
 
 
 async def arrivals(port: int, total: int) -> list[tuple[float, int]]:
-    """When how many body bytes had arrived, in seconds since the first."""
+    """Return how many body bytes had arrived after how many seconds since the first."""
     seen: list[tuple[float, int]] = []
     async with raw_client(port) as client:
         await client.send(GET)
@@ -92,7 +92,7 @@ async def test_connections_beyond_the_limit_get_503(app: ScriptedApp) -> None:
             go_on.set()
 
 
-async def test_until_the_app_is_ready_clients_are_told_to_come_again() -> None:
+async def test_until_the_app_is_ready_clients_get_503_and_retry_after() -> None:
     port = unused_port()
     with ProxyProcess(app_port=port, waits=False) as proxy:
         answer = await ask(proxy.port, get("/", "Content-Length: 2", method="POST") + b"hi")
@@ -127,7 +127,7 @@ async def test_the_admin_listener(app: ScriptedApp) -> None:
         assert (await ask(admin, get("/readyz"))).status == 200
         assert (await ask(admin, get("/"))).status == 404
         assert (await ask(admin, get("/metrics", method="POST"))).status == 405
-        # The traffic port leads to the app and nowhere else.
+        # All requests to the traffic port are for the app.
         assert (await ask(proxy.port, get("/healthz"))).body == b"ok"
         assert (await ask(proxy.port, get("/garbage"))).status == 502
         async with raw_client(proxy.port) as client:
@@ -169,7 +169,7 @@ async def scraped(admin: int) -> dict[str | tuple[str, ...], float]:
     return samples
 
 
-async def test_the_admin_listener_tells_when_the_app_is_gone(app: ScriptedApp) -> None:
+async def test_the_admin_listener_reports_that_the_app_has_ended(app: ScriptedApp) -> None:
     admin = unused_port()
     with ScriptedApp() as own, ProxyProcess("--admin", f"127.0.0.1:{admin}", app_port=own.port):
         own.close()
@@ -177,7 +177,7 @@ async def test_the_admin_listener_tells_when_the_app_is_gone(app: ScriptedApp) -
         assert (await ask(admin, get("/healthz"))).status == 200
 
 
-async def test_a_line_for_each_request_and_no_secrets_in_it(app: ScriptedApp) -> None:
+async def test_each_request_has_a_log_line_without_secrets(app: ScriptedApp) -> None:
     app.replies["/gone"] = b""
     with ProxyProcess(app_port=app.port) as proxy:
         await ask(
@@ -190,7 +190,7 @@ async def test_a_line_for_each_request_and_no_secrets_in_it(app: ScriptedApp) ->
         assert "secret" not in "\n".join(proxy.lines())
 
 
-async def test_lines_for_machines(app: ScriptedApp) -> None:
+async def test_log_lines_as_json(app: ScriptedApp) -> None:
     with ProxyProcess("--log-format", "json", app_port=app.port, waits=False) as proxy:
         proxy.wait_for_line('"the app is ready"')
         await ask(proxy.port, get("/x?token=secret", "X-Request-Id: one"))
@@ -208,7 +208,7 @@ async def test_lines_for_machines(app: ScriptedApp) -> None:
     }
 
 
-async def test_no_lines_for_requests_where_none_are_wanted(app: ScriptedApp) -> None:
+async def test_no_request_lines_without_the_access_log(app: ScriptedApp) -> None:
     with ProxyProcess("--no-access-log", app_port=app.port) as proxy:
         for _ in range(3):
             assert (await ask(proxy.port, GET)).status == 200
@@ -217,7 +217,7 @@ async def test_no_lines_for_requests_where_none_are_wanted(app: ScriptedApp) -> 
         assert not any(" request " in line for line in proxy.lines())
 
 
-async def test_a_client_that_left_is_named_in_its_line(app: ScriptedApp) -> None:
+async def test_a_client_that_left_is_reported_in_its_log_line(app: ScriptedApp) -> None:
     def waits(received: Received) -> None:
         received.wait_for_hang_up()
 
@@ -230,19 +230,19 @@ async def test_a_client_that_left_is_named_in_its_line(app: ScriptedApp) -> None
     assert 'error="client left"' in line
 
 
-async def test_it_says_where_the_admin_listener_is(app: ScriptedApp) -> None:
+async def test_the_address_of_the_admin_listener_is_logged(app: ScriptedApp) -> None:
     with ProxyProcess("--admin", "127.0.0.1:0", app_port=app.port, waits=False) as proxy:
         line = proxy.wait_for_line("/healthz, /readyz and /metrics on http://127.0.0.1:")
         port = int(line.rstrip().rpartition(":")[2].split()[0])
         assert (await ask(port, get("/healthz"))).status == 200
 
 
-async def test_it_says_that_all_addresses_are_served(app: ScriptedApp) -> None:
+async def test_a_listener_on_all_addresses_is_logged_as_such(app: ScriptedApp) -> None:
     with ProxyProcess("--listen", "0", app_port=app.port, waits=False) as proxy:
         assert "(all addresses of this machine)" in proxy.start_line
 
 
-async def test_the_line_counts_the_bytes_of_the_proxys_own_answers(app: ScriptedApp) -> None:
+async def test_the_log_line_counts_the_bytes_of_the_proxys_own_errors(app: ScriptedApp) -> None:
     app.replies["/garbage"] = b"nonsense"
     with ProxyProcess(app_port=app.port) as proxy:
         answer = await ask(proxy.port, get("/garbage"))

@@ -1,4 +1,4 @@
-"""Responses on their way: a real proxy process between a raw client and an app that does exactly what a test says."""
+"""Responses through a real proxy process, between a raw client and an app that follows a script."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_length_is_kept_and_so_is_the_connection(app: ScriptedApp, proxy
     assert len({received.connection for received in app.requests}) == 1
 
 
-async def test_a_body_that_lasts_until_the_end_of_the_connection_is_whole(app: ScriptedApp, proxy: int) -> None:
+async def test_a_body_until_the_end_of_the_connection_is_complete(app: ScriptedApp, proxy: int) -> None:
     def reply(received: Received) -> None:
         received.send(b"HTTP/1.0 200 OK\r\n\r\nall of it")
         received.hang_up()
@@ -46,7 +46,7 @@ async def test_a_body_that_lasts_until_the_end_of_the_connection_is_whole(app: S
     assert (answer.body, answer.is_cut) == (b"all of it", False)
 
 
-async def test_headers_come_through_but_for_those_of_the_connection(app: ScriptedApp, proxy: int) -> None:
+async def test_headers_are_passed_on_except_connection_headers(app: ScriptedApp, proxy: int) -> None:
     app.default = response(
         b"", "Set-Cookie: a=1", "Set-Cookie: b=2", "Connection: X-Private", "X-Private: 1", "Keep-Alive: timeout=5"
     )
@@ -55,7 +55,7 @@ async def test_headers_come_through_but_for_those_of_the_connection(app: Scripte
     assert not {"x-private", "keep-alive", "connection"} & set(answer.headers)
 
 
-async def test_interim_responses_and_trailers_come_through(app: ScriptedApp, proxy: int) -> None:
+async def test_interim_responses_and_trailers_are_passed_on(app: ScriptedApp, proxy: int) -> None:
     app.default = (
         b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + CHUNKED + b"2\r\nok\r\n0\r\nX-Sum: 7\r\nTE: x\r\n\r\n"
     )
@@ -107,12 +107,12 @@ async def test_responses_without_a_body_keep_their_headers(
             answer = await client.answer(method=method)
             kept = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
             assert (answer.status, kept) == expected
-    # Nothing waited for a body that never comes; where one is named it might come later, as if it were an answer.
+    # No one waits for a body. If the head has a length, a body could still come and look like the next response.
     names_body = b"Content-Length" in reply or b"chunked" in reply
     assert len({received.connection for received in app.requests}) == (2 if names_body else 1)
 
 
-async def test_a_stream_is_cut_at_its_limit(app: ScriptedApp) -> None:
+async def test_a_stream_is_cut_off_at_its_limit(app: ScriptedApp) -> None:
     app.replies["/exact"] = response(b"x" * 1000)
     app.replies["/more"] = CHUNKED + b"3e9\r\n" + b"x" * 1001 + b"\r\n0\r\n\r\n"
     with ProxyProcess("--stream-limit", "1000", app_port=app.port) as proxy:
@@ -142,11 +142,11 @@ async def test_a_buffered_response_over_the_limit_is_a_named_502(
     app.default = response(body) if has_length else CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)
     answer = await ask(buffering, GET)
     assert (answer.status, error_of(answer)) == (502, "Adapter.ResponseTooLarge")
-    # What to change is for the log, and none of a client's business.
+    # The log has what to change; the client must not see it.
     assert json.loads(answer.body)["message"] == "Bad Gateway"
 
 
-async def test_a_buffered_response_that_breaks_off_is_an_error_and_no_partial_200(
+async def test_a_truncated_buffered_response_is_an_error_and_not_a_partial_200(
     app: ScriptedApp, buffering: int
 ) -> None:
     def reply(received: Received) -> None:

@@ -47,14 +47,14 @@ async def test_a_websocket_conversation() -> None:
 
 
 def echoes(received: Received) -> None:
-    """Switch, then send everything back in capitals; end when the client does."""
+    """Switch protocols, then send everything back in capitals until the client ends."""
     received.send(SWITCHED + b"hello ")
     while data := received.receive():
         received.send(data.upper())
     received.send(b"bye")
 
 
-async def test_any_other_protocol_is_tunnelled_from_the_first_byte_on(app: ScriptedApp, proxy: int) -> None:
+async def test_any_protocol_is_tunnelled_from_its_first_byte(app: ScriptedApp, proxy: int) -> None:
     def reply(received: Received) -> None:
         echoes(received)
         received.hang_up()
@@ -73,14 +73,14 @@ async def test_any_other_protocol_is_tunnelled_from_the_first_byte_on(app: Scrip
         payload = b"x" * 3_000_000
         client.writer.write(payload)
         assert await client.exactly(len(payload)) == payload.upper()
-        # The client ends first: the app still has the last word.
+        # The client ends first; the app can still send.
         client.half_close()
         assert await client.rest() == b"bye"
     received = app.requests[0]
     assert (received.headers["upgrade"], received.headers["connection"]) == ("echo", "upgrade")
 
 
-async def test_the_client_may_go_on_when_the_app_has_ended(app: ScriptedApp, proxy: int) -> None:
+async def test_the_client_may_send_after_the_app_has_ended_its_side(app: ScriptedApp, proxy: int) -> None:
     got: list[bytes] = []
     ended = threading.Event()
 
@@ -103,7 +103,7 @@ async def test_the_client_may_go_on_when_the_app_has_ended(app: ScriptedApp, pro
     assert len(b"".join(got)) == 1_000_000
 
 
-async def test_the_apps_side_ends_when_the_client_is_gone(app: ScriptedApp, proxy: int) -> None:
+async def test_the_apps_side_ends_when_the_client_disconnects(app: ScriptedApp, proxy: int) -> None:
     ended = threading.Event()
 
     def reply(received: Received) -> None:
@@ -119,7 +119,7 @@ async def test_the_apps_side_ends_when_the_client_is_gone(app: ScriptedApp, prox
         assert await asyncio.to_thread(ended.wait, 1.0)
 
 
-async def test_the_clients_side_ends_when_the_app_is_gone(app: ScriptedApp, proxy: int) -> None:
+async def test_the_clients_side_ends_when_the_app_disconnects(app: ScriptedApp, proxy: int) -> None:
     def reply(received: Received) -> None:
         received.send(SWITCHED)
         received.hang_up()
@@ -131,7 +131,7 @@ async def test_the_clients_side_ends_when_the_app_is_gone(app: ScriptedApp, prox
         assert await client.rest() == b""
 
 
-async def test_an_offer_that_the_app_does_not_take_is_an_ordinary_request(app: ScriptedApp, proxy: int) -> None:
+async def test_an_upgrade_that_the_app_declines_is_an_ordinary_request(app: ScriptedApp, proxy: int) -> None:
     async with raw_client(proxy) as client:
         for _ in range(3):
             await client.send(OFFER)

@@ -1,4 +1,4 @@
-"""Request bodies on their way to the app, through a real proxy process."""
+"""Request bodies that go to the app through a real proxy process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_a_chunked_upload_keeps_its_trailers_but_no_forged_ones(app: Scrip
     assert app.requests[0].headers["transfer-encoding"] == "chunked"
 
 
-async def test_the_proxy_asks_a_waiting_client_for_its_body(app: ScriptedApp, proxy: int) -> None:
+async def test_a_client_that_expects_100_gets_it(app: ScriptedApp, proxy: int) -> None:
     async with raw_client(proxy) as client:
         await client.send(get("/", "Content-Length: 2", "Expect: 100-continue", method="POST"))
         assert (await client.head()).status == 100
@@ -65,7 +65,7 @@ async def test_an_answer_that_comes_before_the_body_is_passed_on_at_once(app: Sc
         assert (answer.status, answer.body, answer.headers["connection"]) == (413, b"too much", "close")
 
 
-async def test_half_a_request_body_is_never_taken_for_a_whole_one(app: ScriptedApp, proxy: int) -> None:
+async def test_a_truncated_request_body_never_looks_complete(app: ScriptedApp, proxy: int) -> None:
     ended = threading.Event()
 
     def reply(received: Received) -> None:

@@ -1,4 +1,4 @@
-"""Connections to the app: when one is used again, what is left in its socket, and what its end means."""
+"""Connections to the app: their reuse, their flow control, and their end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def upstream(app: ScriptedApp, **settings: str) -> Upstream:
 async def fetch(connection: UpstreamConnection) -> bytes:
     connection.begin("GET", REQUEST)
     connection.end_request()
-    await connection.interim()
+    await connection.next_head()
     body = b""
     while pieces := await connection.read():
         body += b"".join(pieces)
@@ -33,7 +33,7 @@ async def test_a_connection_is_used_again_at_once() -> None:
     with ScriptedApp() as app:
         pool = upstream(app)
         for _ in range(3):
-            connection = await pool.connection()
+            connection = await pool.acquire()
             assert await fetch(connection) == b"ok"
             pool.release(connection)
         pool.close()
@@ -51,7 +51,7 @@ async def test_a_connection_that_may_not_be_used_again_is_closed(reply: bytes) -
     with ScriptedApp(default=reply) as app:
         pool = upstream(app)
         for _ in range(2):
-            connection = await pool.connection()
+            connection = await pool.acquire()
             assert await fetch(connection) == b"ok"
             pool.release(connection)
         assert [received.connection for received in app.requests] == [1, 2]
@@ -60,18 +60,18 @@ async def test_a_connection_that_may_not_be_used_again_is_closed(reply: bytes) -
 async def test_a_connection_with_half_a_request_on_it_is_closed() -> None:
     with ScriptedApp() as app:
         pool = upstream(app)
-        connection = await pool.connection()
+        connection = await pool.acquire()
         connection.begin("GET", REQUEST)
-        await connection.interim()
+        await connection.next_head()
         while await connection.read():
             pass
         pool.release(connection)
-        second = await pool.connection()
+        second = await pool.acquire()
         assert second is not connection
         second.close()
 
 
-async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
+async def test_idle_connections_are_closed_after_the_idle_timeout() -> None:
     ended = threading.Semaphore(0)
 
     def reply(received: Received) -> None:
@@ -81,7 +81,7 @@ async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
 
     with ScriptedApp(default=reply) as app:
         pool = upstream(app, app_idle_timeout="0.02")
-        connections = [await pool.connection() for _ in range(3)]
+        connections = [await pool.acquire() for _ in range(3)]
         for connection in connections:
             await fetch(connection)
         for connection in connections:
@@ -90,11 +90,11 @@ async def test_idle_connections_are_closed_when_their_time_is_over() -> None:
             assert await asyncio.to_thread(ended.acquire, timeout=PATIENCE)
 
 
-async def test_zero_seconds_of_idling_mean_a_connection_for_each_request() -> None:
+async def test_an_idle_timeout_of_zero_means_a_connection_for_each_request() -> None:
     with ScriptedApp() as app:
         pool = upstream(app, app_idle_timeout="0")
         for _ in range(2):
-            connection = await pool.connection()
+            connection = await pool.acquire()
             await fetch(connection)
             pool.release(connection)
         assert [received.connection for received in app.requests] == [1, 2]
@@ -111,27 +111,27 @@ async def test_a_fin_that_the_loop_has_not_seen_yet_is_noticed() -> None:
 
     with ScriptedApp(default=reply) as app:
         pool = upstream(app)
-        connection = await pool.connection()
+        connection = await pool.acquire()
         await fetch(connection)
         pool.release(connection)
         answered.set()
         # Blocks the loop on purpose: it cannot process the FIN before it is asked for a connection.
         assert closed.wait(PATIENCE)
-        again = await pool.connection()
+        again = await pool.acquire()
         assert again is not connection
         again.close()
 
 
-async def test_what_nobody_takes_is_left_in_the_socket() -> None:
+async def test_a_response_that_is_not_read_is_left_in_the_socket() -> None:
     total = 30_000_000
     with ScriptedApp(default=response(b"x" * total)) as app:
         pool = upstream(app)
-        connection = await pool.connection()
+        connection = await pool.acquire()
         connection.begin("GET", REQUEST)
-        await connection.interim()
+        await connection.next_head()
         for _ in range(500):
             await asyncio.sleep(0)
-        taken = [sum(map(len, connection.take()))]
+        taken = [sum(map(len, connection.read_available()))]
         assert READ_HIGH_WATER < taken[0] <= 2 * READ_HIGH_WATER
         while pieces := await connection.read():
             taken.append(sum(map(len, pieces)))
@@ -149,25 +149,25 @@ async def test_a_writer_waits_for_an_app_that_does_not_read() -> None:
         received.send(response(b"ok"))
 
     with ScriptedApp(default=reply) as app:
-        connection = await upstream(app).connection()
+        connection = await upstream(app).acquire()
         connection.begin("POST", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 assert await connection.write(b"x" * 30_000_000)
         go.set()
-        assert (await connection.interim()).status == 200
+        assert (await connection.next_head()).status == 200
         connection.close()
 
 
-async def test_a_writer_learns_that_the_app_takes_no_more() -> None:
+async def test_write_returns_false_when_the_app_takes_no_more() -> None:
     def reply(received: Received) -> None:
         received.send(response(b"no"))
         received.hang_up()
 
     with ScriptedApp(default=reply) as app:
-        connection = await upstream(app).connection()
+        connection = await upstream(app).acquire()
         connection.begin("POST", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n")
-        await connection.interim()
+        await connection.next_head()
         while await connection.read():
             pass
         async with asyncio.timeout(PATIENCE):
@@ -185,31 +185,33 @@ async def test_a_writer_learns_that_the_app_takes_no_more() -> None:
         ),
     ],
 )
-async def test_an_early_end_says_how_far_the_app_got(sent: bytes, error: type[Exception], message: str) -> None:
+async def test_the_error_of_an_early_end_depends_on_what_has_arrived(
+    sent: bytes, error: type[Exception], message: str
+) -> None:
     def reply(received: Received) -> None:
         received.send(sent)
         received.hang_up()
 
     with ScriptedApp(default=reply) as app:
-        connection = await upstream(app).connection()
+        connection = await upstream(app).acquire()
         with pytest.raises(error, match=message):
             await fetch(connection)
 
 
-async def test_a_closed_connection_cannot_be_asked() -> None:
+async def test_a_request_on_a_closed_connection_fails() -> None:
     with ScriptedApp() as app:
-        connection = await upstream(app).connection()
+        connection = await upstream(app).acquire()
         connection.close()
         await asyncio.sleep(0)
-        with pytest.raises(AppUnreachable, match="before it was asked"):
+        with pytest.raises(AppUnreachable, match="before the request was sent"):
             await fetch(connection)
 
 
-async def test_nobody_there_is_an_error_that_names_the_address() -> None:
+async def test_a_refused_connection_is_an_error_with_the_address() -> None:
     with ScriptedApp() as app:
         pool = upstream(app)
     with pytest.raises(AppUnreachable, match=rf"127\.0\.0\.1:{app.port} cannot be reached"):
-        await pool.connection()
+        await pool.acquire()
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,8 @@ async def test_nobody_there_is_an_error_that_names_the_address() -> None:
         pytest.param("127.0.0.1", "/run/app.sock", "unix:/run/app.sock", "localhost", id="socket"),
     ],
 )
-def test_the_app_is_called_what_a_host_header_may_say(host: str, path: str | None, text: str, host_header: str) -> None:
+def test_the_address_is_shown_and_sent_as_a_host_header(
+    host: str, path: str | None, text: str, host_header: str
+) -> None:
     made = Upstream(load({}, {"app_host": host}), 8080, path)
     assert (str(made.address), made.address.host_header) == (text, host_header)

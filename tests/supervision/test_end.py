@@ -246,7 +246,7 @@ def test_what_the_app_sent_before_it_ended_still_reaches_a_slow_client(reports: 
         supervisor.wait_until_ready()
         with request(supervisor.port(), "/final_grace", receive_buffer=1024) as response:
             running.wait_until_gone()
-            supervisor.wait_for_line("the app is gone")
+            supervisor.wait_for_line("the app has ended")
 
             assert response.read() == FAREWELL
         assert supervisor.exit_code() == 0

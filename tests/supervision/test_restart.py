@@ -127,7 +127,7 @@ def test_a_start_that_fails_for_want_of_descriptors_is_tried_again(reports: Repo
         resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
 
         running.tell("exit 0")
-        supervisor.wait_for_line("the app cannot be started: Too many open files; it is tried again in 0.2 s")
+        supervisor.wait_for_line("the app cannot be started: Too many open files; the next attempt is in 0.2 s")
         resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE, limits)
 
         reports.app()

@@ -1,10 +1,10 @@
-"""Who is believed about where a request came from, and what the app is told."""
+"""The rules of forwarding without a proxy: trusted proxies, X-Forwarded-*, Forwarded, and request ids."""
 
 from __future__ import annotations
 
 import pytest
 
-from adapter.proxy.forwarded import MAX_REQUEST_ID, TrustedProxies, forwarded_headers, request_id_of
+from adapter.proxy.forwarding import MAX_REQUEST_ID, TrustedProxies, choose_request_id, forwarded_headers
 
 CLAIMED = [
     ("Accept", "*/*"),
@@ -31,11 +31,11 @@ CLAIMED = [
         pytest.param(("10.0.0.1",), "", False, id="unix-socket"),
     ],
 )
-def test_trust_goes_by_address(networks: tuple[str, ...], address: str, trusted: bool) -> None:
+def test_trust_depends_on_the_address(networks: tuple[str, ...], address: str, trusted: bool) -> None:
     assert (address in TrustedProxies(networks)) is trusted
 
 
-def test_claims_of_strangers_are_replaced() -> None:
+def test_origin_headers_of_other_clients_are_replaced() -> None:
     headers = dict(forwarded_headers(CLAIMED, client="9.9.9.9", host="a:80", trusted=False))
     assert headers == {
         "Accept": "*/*",
@@ -46,7 +46,7 @@ def test_claims_of_strangers_are_replaced() -> None:
     }
 
 
-def test_claims_of_trusted_proxies_are_kept_and_extended() -> None:
+def test_origin_headers_of_trusted_proxies_are_kept_and_extended() -> None:
     headers = dict(forwarded_headers(CLAIMED, client="9.9.9.9", host="a", trusted=True))
     assert headers == {
         "Accept": "*/*",
@@ -67,7 +67,7 @@ def test_claims_of_trusted_proxies_are_kept_and_extended() -> None:
         pytest.param("1.1.1.1", 'a";for="\\6', r'for=1.1.1.1;host="a\";for=\"\\6";proto=http', id="quotes"),
     ],
 )
-def test_a_hop_is_written_as_rfc_7239_wants_it(client: str, host: str, element: str) -> None:
+def test_a_hop_is_written_in_the_syntax_of_rfc_7239(client: str, host: str, element: str) -> None:
     assert dict(forwarded_headers([], client=client, host=host, trusted=False))["forwarded"] == element
 
 
@@ -82,11 +82,11 @@ def test_a_hop_is_written_as_rfc_7239_wants_it(client: str, host: str, element: 
         pytest.param("", False, id="empty"),
     ],
 )
-def test_an_id_of_the_clients_is_kept_if_it_is_fit_for_a_log(given: str, kept: bool) -> None:
-    assert (request_id_of([("X-Request-Id", given)]) == given) is kept
+def test_a_client_id_is_kept_if_it_is_fit_for_a_log(given: str, kept: bool) -> None:
+    assert (choose_request_id(given) == given) is kept
 
 
 def test_request_ids_differ() -> None:
-    ids = {request_id_of([]) for _ in range(100)}
+    ids = {choose_request_id("") for _ in range(100)}
     assert len(ids) == 100
     assert all(len(each) == 32 for each in ids)
