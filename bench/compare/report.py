@@ -1,4 +1,4 @@
-"""The results as JSON, as Markdown, and as docs/performance.md; nothing in them names the machine."""
+"""The results as JSON, as Markdown, and as docs/performance.md; none of them contains the name of the machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from compare.samples import Row
 
 Results = dict[str, Any]
 
-# The columns, in words.
+# The titles of the columns.
 _HEADINGS = {
     "cpu_us": "CPU, µs",
     "cpu_ms": "CPU, ms",
@@ -45,23 +45,28 @@ _TITLES = {
 _INTRODUCTION = """\
 # Performance
 
-Written by `make bench`; the figures are one run's, on {machine}. Nothing but ratios of one run means anything: the
-candidates of a table were up together and took turns, figures are medians over the turns, ratios are medians of the
-ratios within a turn.
+`make bench` writes this page. The figures are from one run, on {machine}. Only ratios within one run are meaningful:
+the candidates of a table were up at the same time and took turns. Figures are medians over the turns, and ratios are
+medians of the ratios within a turn.
 
-The adapter is as images and layers have it, with its hot path compiled (`deploy/build-wheel`).
+The adapter is measured as in images and layers, with its hot path compiled (`deploy/build-wheel`).
 
-CPU is the candidate's own, user and system, for each invocation or request; the app's is left out, but in cold starts.
-Latency is from the moment when the invocation was handed out to the last byte of its answer, the app's part included.
-*Fakes busy* is the busier of the two programs on both sides of a candidate: far below 1, it does not hold anybody up.
+CPU is the CPU time of the candidate itself, user and system, per invocation or request. Only in cold starts does it
+include the app. Latency is the time from the delivery of the invocation to the last byte of its response, including the
+app's part. *Fakes busy* is the load of the busier of the two programs on both sides of a candidate: if it is far below
+1, they do not slow the candidate down.
 {versions}
 
 ![CPU time against the C relay's](performance.svg)
 """
+_RUST_VERSIONS = """
+"Rust adapter" is version {rust} of the AWS Lambda Web Adapter, and "Rust adapter, pre-release" is its version
+{rust-rc}. Other versions of it were not measured.
+"""
 
 
 def machine() -> dict[str, str]:
-    """The machine in general terms."""
+    """Return a description of the machine without its name."""
     return {
         "cores": str(os.cpu_count()),
         "architecture": platform.machine(),
@@ -71,7 +76,7 @@ def machine() -> dict[str, str]:
 
 
 def as_json(rows: Iterable[Row], versions: Mapping[str, str], missing: Mapping[str, str]) -> Results:
-    """Everything that was measured."""
+    """Return everything that was measured."""
     return {
         "machine": machine(),
         "versions": dict(versions),
@@ -89,18 +94,20 @@ def as_json(rows: Iterable[Row], versions: Mapping[str, str], missing: Mapping[s
 
 
 def rows_of(results: Results) -> dict[str, Row]:
-    """The rows in ``results``, by name."""
+    """Return the rows in ``results``, by name."""
     return {row["name"]: Row(**row) for row in results["rows"]}
 
 
 def as_markdown(results: Results) -> str:
-    """docs/performance.md."""
-    said = results["machine"]
-    where = f"{said['cores']} cores ({said['architecture']}), {said['kernel']}, {said['python']}"
-    versions = "\nVersions: " + ", ".join(f"{_title(name)} {version}" for name, version in results["versions"].items())
+    """Return the text of docs/performance.md."""
+    known = results["machine"]
+    computer = f"{known['cores']} cores ({known['architecture']}), {known['kernel']}, {known['python']}"
+    listed = "; ".join(f"{_title(name)} ({version})" for name, version in results["versions"].items())
+    versions = f"\nVersions: {listed}"
+    rust = _RUST_VERSIONS.format_map(results["versions"]) if {"rust", "rust-rc"} <= results["versions"].keys() else ""
     absent = "".join(f"\nMissing: {_title(name)}: {why}" for name, why in results["missing"].items())
     rows = rows_of(results)
-    parts = [_INTRODUCTION.format(machine=where, versions=f"{versions}.{absent}"), _goals_table(rows)]
+    parts = [_INTRODUCTION.format(machine=computer, versions=f"{rust}{versions}.{absent}"), _goals_table(rows)]
     return "\n".join([*parts, *map(_row_table, rows.values())])
 
 
