@@ -26,6 +26,11 @@ one capitalised word (anything else the sandbox rewrites to ``Runtime.Unknown``)
 HTTP is what the caller speaks.
 """
 
+# Exit codes of the adapter's own: done, something failed, a mistake in the settings. 128 + n stands for signal n, as in
+# a shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout is gone).
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+EXIT_INTERRUPTED, EXIT_READER_GONE = 130, 141
+
 
 class AdapterError(Exception):
     """Base of all. ``str(error)`` is the cause, the value and the way out. Of several lines the first says it all."""

@@ -6,9 +6,9 @@ client can remove it or speak in its name.
 
 from __future__ import annotations
 
+from adapter.aws.limits import PASS_THROUGH_PATH
 from adapter.payload.context import TRACE_ID_TWINS, authorized, context_headers
 from adapter.payload.event import read_event
-from adapter.payload.formats.pass_through import DEFAULT_PATH
 from adapter.payload.formats.registry import PASS_THROUGH
 from adapter.payload.headers import NOT_FOR_APP, forwardable
 from adapter.payload.messages import Request
@@ -38,7 +38,7 @@ class RequestRules:
         self,
         *,
         base_path: str = "",
-        pass_through_path: str = DEFAULT_PATH,
+        pass_through_path: str = PASS_THROUGH_PATH,
         authorization_source: str = "",
         env_config: dict[str, str | int] | None = None,
     ) -> None:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.app.process import ended_children
-from adapter.errors import AppExited, AppNotReady, ConfigurationError
+from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
 from adapter.logs import stderr_is_free, write_stderr
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ _STDERR_PIECES = 16
 _STDERR_PAUSE = 0.05
 # How long the last lines of an app that ended may take to pass on, in seconds; an orphan may hold the pipe for ever.
 _LAST_WORDS = 0.2
-
-EXIT_FAILURE = 1
 
 
 class AppSupervisor:
@@ -64,7 +62,7 @@ class AppSupervisor:
     def reap(self) -> None:
         """A child has ended: the app, or an orphan that became ours."""
         if self._process is not None:
-            self._process.reap_all()
+            self._process.reap_children()
         else:
             # Of PID 1 every orphan in the container is a child, whoever started it.
             for _ in ended_children():

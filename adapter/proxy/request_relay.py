@@ -291,7 +291,7 @@ class RequestRelay:
         metrics.response_bytes += visit.sent
         if visit.first_byte:
             metrics.first_byte(visit.first_byte)
-        self._log.visit(visit.fields(exchange))
+        self._log.log_request(visit.fields(exchange))
 
 
 class _Response:

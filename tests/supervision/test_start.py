@@ -62,7 +62,7 @@ def test_a_command_that_cannot_be_run_is_a_mistake_at_once(tmp_path: Path, name:
     with Supervisor("--restart", "always", command=[str(tmp_path / name), "{port}"]) as supervisor:
         assert supervisor.exit_code() == 2
         [line] = supervisor.log().splitlines()
-        assert line.startswith(f"adapter: CMD: '{tmp_path / name}' is no program that can be run (")
+        assert line.startswith(f"adapter: CMD: '{tmp_path / name}' is not a program that can be run (")
 
 
 def test_a_folder_that_is_not_there_is_a_mistake_at_once() -> None:
