@@ -90,7 +90,7 @@ class AppOptions(OptionTable):
         group="readiness",
     )
     readiness_path = Option(
-        "The path to request.",
+        "The path of the GET request.",
         parse=parsers.path,
         default="/",
         env=("AWS_LWA_READINESS_CHECK_PATH",),
