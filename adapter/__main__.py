@@ -1,4 +1,4 @@
-"""The entry point. ``adapter run`` on Lambda and ``adapter health`` start without loading the command line."""
+"""The entry point. ``adapter run`` on Lambda and ``adapter health`` start without the command line's imports."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 
 
 def main() -> int:
-    """Run the command that the process's arguments name; its exit code."""
-    # What a start loads stays: looking through it again and again for garbage would take a tenth of the start.
+    """Run the command of this process's arguments, and return its exit code."""
+    # What is loaded at the start stays. Searching it for garbage repeatedly would take a tenth of the start.
     gc.disable()
     arguments = sys.argv[1:]
     if arguments == ["health"]:
         from adapter.cli.health import run as run_health
 
         return run_health()
-    command = _bare_run(arguments)
+    command = _command_of_run(arguments)
     if command is not None and _starts_on_lambda():
         from adapter.start import run
 
@@ -32,8 +32,8 @@ def _starts_on_lambda() -> bool:
     return is_on_lambda(environment())
 
 
-def _bare_run(arguments: list[str]) -> list[str] | None:
-    """CMD, if the arguments are ``run``, ``run CMD`` or ``run -- CMD``; None if there are flags or another command."""
+def _command_of_run(arguments: list[str]) -> list[str] | None:
+    """Return CMD if the arguments are ``run``, ``run CMD`` or ``run -- CMD``; None for flags or another command."""
     if arguments[:1] != ["run"]:
         return None
     command = arguments[1:]

@@ -25,6 +25,11 @@ show it. ``lambda_type`` is the error type for Lambda: ``Runtime.`` or ``Functio
 Lambda replaces anything else with ``Runtime.Unknown``. ``status`` is the HTTP status for HTTP clients.
 """
 
+# Exit codes of the adapter's own: done, something failed, a mistake in the settings. 128 + n stands for signal n, as in
+# a shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout is gone).
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+EXIT_INTERRUPTED, EXIT_READER_GONE = 130, 141
+
 
 class AdapterError(Exception):
     """The base class. ``str(error)`` has the cause, the value and a remedy; its first line is complete by itself."""

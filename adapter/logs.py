@@ -1,6 +1,6 @@
-"""Log lines on stderr, as text or as JSON in the shape of Lambda's own (timestamp, level, message, requestId).
+"""Log lines on stderr, as text or as JSON in the format of Lambda's own lines (timestamp, level, message, requestId).
 
-Each line is one write up to PIPE_BUF bytes, so that lines of several processes never mix. The standard library's
+A line of up to PIPE_BUF bytes is one write, so that lines of several processes never mix. The standard library's
 logging is not used: its import alone takes as long as the interpreter's start.
 """
 
@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import os
 
-# What `json` has it from, whose import would take a third as long as all the rest of a start.
+# Importing `json` instead would add a third to the time of a start.
 from _json import encode_basestring_ascii
 from select import PIPE_BUF, POLLOUT, poll
 from time import gmtime, strftime, time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from adapter.payload.messages import Invocation
-
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
 _STDERR = 2
-# How long a line may wait until stderr takes it, in seconds. Nobody may read it, and a request is worth more than its
-# line.
-_PATIENCE = 0.1
+# How long a line may wait for stderr, in seconds. A reader may be missing, and a request is worth more than its line.
+_WRITE_TIMEOUT = 0.1
 
 _stderr_poller = poll()
 _stderr_poller.register(_STDERR, POLLOUT)
@@ -30,40 +25,40 @@ _stderr_poller.register(_STDERR, POLLOUT)
 class Log:
     """Writes lines of at least ``level``. ``format`` is ``text`` or ``json``."""
 
-    __slots__ = ("_access", "_broken_off", "_json", "_lost", "_threshold")
+    __slots__ = ("_access_log", "_is_within_line", "_json", "_lost", "_threshold")
 
-    def __init__(self, *, format: str = "text", level: str = "info", access: bool = True) -> None:
+    def __init__(self, *, format: str = "text", level: str = "info", access_log: bool = True) -> None:
         self._json = format == "json"
         if self._json:
-            # Now, while the app starts: it takes as long as all the rest of this process, and the first line is that of
-            # an invocation.
+            # Imported while the app starts, since it takes as long as the rest of this process, and the first line is
+            # that of an invocation.
             import json  # noqa: F401
         self._threshold = _LEVELS[level]
         self._lost = 0
-        # A part of a line is out, and not its end.
-        self._broken_off = False
-        self._access = access and self._threshold <= _LEVELS["info"]
+        # The last line was written in part only.
+        self._is_within_line = False
+        self._access_log = access_log and self._threshold <= _LEVELS["info"]
 
     def info(self, message: str, **fields: object) -> None:
-        """What happens in the course of things."""
+        """Log a normal event."""
         self._write("info", message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
-        """Something to mend that stops nothing."""
+        """Log a problem that stops nothing."""
         self._write("warn", message, fields)
 
     def error(self, message: str, **fields: object) -> None:
-        """Something failed: an invocation, or the process."""
+        """Log a failure of an invocation or of the process."""
         self._write("error", message, fields)
 
-    def access(self, invocation: Invocation, **fields: object) -> None:
-        """The one line of an invocation."""
-        if self._access:
-            self._write("info", "invocation", {"requestId": invocation.request_id, **fields})
+    def log_invocation(self, fields: dict[str, object]) -> None:
+        """Write the line of an invocation."""
+        if self._access_log:
+            self._write("info", "invocation", fields)
 
-    def visit(self, fields: dict[str, object]) -> None:
-        """The one line of a request to the proxy."""
-        if self._access:
+    def log_request(self, fields: dict[str, object]) -> None:
+        """Write the line of a request to the proxy."""
+        if self._access_log:
             self._write("info", "request", fields)
 
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
@@ -71,32 +66,32 @@ class Log:
             return
         if self._lost and stderr_is_free():
             lost, self._lost = self._lost, 0
-            self.warning(f"lines that were lost since nobody took them from stderr: {lost}")
+            self.warning(f"lines lost because stderr was not read: {lost}")
         line = self._as_json(level, message, fields) if self._json else self._as_text(level, message, fields)
         self._send(line.encode("utf-8", "backslashreplace"))
 
     def _send(self, line: bytes) -> None:
-        if self._broken_off:
+        if self._is_within_line:
             line = b"\n" + line
         for start in range(0, len(line), PIPE_BUF):
-            # One is waited for; those after it are lost at once, until somebody reads again.
-            if not stderr_is_free(0.0 if self._lost else _PATIENCE):
+            # Only the first lost line waits; the next ones are lost at once, until stderr is read again.
+            if not stderr_is_free(0.0 if self._lost else _WRITE_TIMEOUT):
                 self._lost += 1
                 return
             write_stderr(line[start : start + PIPE_BUF])
-            self._broken_off = start + PIPE_BUF < len(line)
+            self._is_within_line = start + PIPE_BUF < len(line)
 
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
         pairs = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
         first, *more = message.replace("\r", "\\r").rstrip("\n").split("\n")
         line = f"adapter {level.upper()} {first}{pairs}".replace("\r", "\\r").replace("\n", "\\n")
-        # What a message quotes, a traceback for example, stays readable and cannot pass for a record of ours.
+        # Further lines, of a traceback for example, are indented: they cannot be mistaken for lines of ours.
         return "\n    ".join((line, *more)) + "\n"
 
     @staticmethod
     def _as_json(level: str, message: str, fields: dict[str, object]) -> str:
-        import json  # loaded with the first log of this format
+        import json  # loaded in __init__
 
         now = time()
         timestamp = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
@@ -104,17 +99,17 @@ class Log:
 
 
 def stderr_is_free(seconds: float = 0.0) -> bool:
-    """Whether stderr takes PIPE_BUF bytes without making the writer wait, or does so within ``seconds``."""
-    # A stderr that is gone counts: writing to it does not wait.
+    """Return whether stderr takes PIPE_BUF bytes without blocking, now or within ``seconds``."""
+    # Also true if stderr is closed: writing to it does not block.
     return bool(_stderr_poller.poll(seconds * 1000))
 
 
 def write_stderr(line: bytes) -> None:
-    """Write ``line`` as it is; a stderr that is gone or full loses it and nothing else."""
+    """Write ``line`` unchanged. It is lost if stderr is closed or full."""
     try:
         os.write(_STDERR, line)
     except OSError:
-        # There is nowhere left to say so, and a request must not fail for its log line.
+        # This cannot be reported anywhere, and a request must not fail because of its log line.
         return
 
 

@@ -1,14 +1,14 @@
-"""``adapter run``, before anything slow is imported: read the settings, start the app, and only then load a way in."""
+"""The start of ``adapter run``: read the settings, start the app, and only then import the runtime or the proxy."""
 
 from __future__ import annotations
 
 import gc
-import posix  # and not `os`, as in supervisor.py
+import posix  # instead of `os`; app/process.py has the reason
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 from adapter.config.load import environment, load
 from adapter.config.ports import needs_port, placeholder_warnings, resolve_app_port, resolve_listen
-from adapter.errors import ConfigurationError, StartError
+from adapter.errors import EXIT_FAILURE, EXIT_USAGE, ConfigurationError, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
     from adapter.config.load import Config
 
-EXIT_FAILURE, EXIT_USAGE = 1, 2
 _STDERR = 2
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
-    """Serve the app that ``command`` starts, or one that runs already, as the settings say; the exit code."""
-    gc.disable()  # again, where a flag brought the command line first
+    """Serve the app that ``command`` starts, or one that is running already. Return the exit code."""
+    gc.disable()  # again, if the command line was loaded first
     hold_signals()
     _open_standard_streams()
     environ = environment()
@@ -58,7 +57,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 
     from adapter.logs import Log, write_stderr
 
-    log = Log(format=config.log_format, level=config.log_level, access=config.access_log)
+    log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
     for warning in config.warnings:
         log.warning(warning)
     if listen is None:
@@ -83,45 +82,45 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 
 
 def _prepare_for_proxy() -> int:
-    """Adopt orphans, before there can be any; how many descriptors the app may have."""
+    """Adopt orphans, before there can be any. Return how many descriptors the app may have."""
     import resource  # the runtime does not need it
 
     adopt_orphans()
-    # What the proxy allows itself later is not for the app: there are programs that cannot bear many.
+    # The proxy raises its own limit later. The app keeps this one, since some programs fail with a high limit.
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _check_command(
     command: list[str], environ: Mapping[str, str], config: Config, *, given: list[str], port: int
 ) -> None:
-    """Raises ConfigurationError where ``command`` cannot be started, or could not listen on ``port``.
+    """Raise ConfigurationError if ``command`` cannot be started, or cannot listen on ``port``.
 
-    On Lambda the attempt tells, which costs less, and nobody else is there.
+    On Lambda this is not checked in advance, to save time: the start itself fails, and no port is taken.
     """
-    from adapter.app.command import app_port_mistake, program_mistakes
+    from adapter.app.command import command_mistakes, port_mistake
 
-    mistakes = list(program_mistakes(command, environ, config.app_dir))
-    if needs_port(config, given) and (taken := app_port_mistake(config.app_host, port)):
+    mistakes = list(command_mistakes(command, environ, config.app_dir))
+    if needs_port(config, given) and (taken := port_mistake(config.app_host, port)):
         mistakes.append(taken)
     if mistakes:
         raise ConfigurationError(mistakes)
 
 
 def _begin_to_collect_garbage() -> None:
-    """Look for garbage from now on, but not among what has been loaded."""
+    """Collect garbage from now on, but ignore what has been loaded."""
     gc.freeze()
     gc.enable()
 
 
 def _open_standard_streams() -> None:
-    """Where one was closed, the next descriptor to be opened, a pipe to the app, would be taken for it."""
+    """Open /dev/null for standard streams that are closed: otherwise the pipe to the app would become one of them."""
     while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
         posix.set_inheritable(descriptor, True)
     posix.close(descriptor)
 
 
 def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) -> int:
-    """Show every mistake on stderr and, where there is a Runtime API, as the reason why init failed; the exit code."""
+    """Write every mistake to stderr, report them to the Runtime API if there is one, and return the exit code."""
     from adapter.errors import RuntimeApiError
     from adapter.logs import write_stderr
     from adapter.net.address import Address
@@ -134,5 +133,5 @@ def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) 
         try:
             RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
-            write_stderr(f"adapter: the Runtime API could not be told: {failure}\n".encode())
+            write_stderr(f"adapter: could not report this to the Runtime API: {failure}\n".encode())
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

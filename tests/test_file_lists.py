@@ -52,6 +52,7 @@ COMPILED = {
         "api_client",
         "app_client",
         "connection",
+        "extension_client",
         "invocation_relay",
         "runtime",
         "slots",

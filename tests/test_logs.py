@@ -66,16 +66,16 @@ def test_lines_below_the_level_are_not_written(capfd: pytest.CaptureFixture[str]
 
 
 def test_an_access_line_names_its_invocation_first(capfd: pytest.CaptureFixture[str]) -> None:
-    Log().access(INVOCATION, method="GET", status=200)
+    Log().log_invocation({"requestId": INVOCATION.request_id, "method": "GET", "status": 200})
     assert written(capfd) == ["adapter INFO invocation requestId=r-1 method=GET status=200"]
 
 
-SILENT = [pytest.param(Log(access=False), id="turned-off"), pytest.param(Log(level="warn"), id="below-the-level")]
+SILENT = [pytest.param(Log(access_log=False), id="turned-off"), pytest.param(Log(level="warn"), id="below-the-level")]
 
 
 @pytest.mark.parametrize("log", SILENT)
 def test_the_access_line_can_be_left_out(capfd: pytest.CaptureFixture[str], log: Log) -> None:
-    log.access(INVOCATION, status=200)
+    log.log_invocation({"requestId": INVOCATION.request_id, "status": 200})
     log.error("still here")
     assert written(capfd) == ["adapter ERROR still here"]
 
@@ -122,5 +122,5 @@ def test_a_line_that_was_broken_off_does_not_take_the_next_one_into_it() -> None
         written += process.stderr.read()
     first, told, second = written.splitlines()
     assert first.startswith(b"adapter ERROR xxx")
-    assert told == b"adapter WARN lines that were lost since nobody took them from stderr: 1"
+    assert told == b"adapter WARN lines lost because stderr was not read: 1"
     assert second == b"adapter ERROR the next one"

@@ -1,4 +1,4 @@
-"""Whether CMD can be started: looked for as posix_spawnp(3) will, before it is tried or to say why it failed."""
+"""Checks of CMD: whether posix_spawnp(3) will find the program, and whether the app's port is free."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+# How long a connection to the app's port may take, in seconds. It is on this machine.
+_CONNECT_TIMEOUT = 1.0
 
-def program_mistakes(
-    command: Sequence[str], environ: Mapping[str, str], directory: str | None, *, named: str = "CMD"
+
+def command_mistakes(
+    command: Sequence[str], environ: Mapping[str, str], directory: str | None, *, source: str = "CMD"
 ) -> Iterator[str]:
-    """What keeps ``command`` from being started in ``directory`` with these variables, a line for each cause.
+    """Yield why ``command`` cannot be started in ``directory`` with these variables, one line per cause.
 
-    ``named`` is what the user knows the command as.
+    ``source`` is where the user wrote the command.
     """
     folder = directory or "."
     if directory is not None and not (isdir(folder) and os.access(folder, os.X_OK)):
-        # The setting that it is from: a flag counts before its variable.
-        source = "ADAPTER_APP_DIR" if environ.get("ADAPTER_APP_DIR") == directory else "--app-dir"
-        yield f"{source}: {directory!r} {'may not be entered' if isdir(folder) else 'is not a folder'}"
+        # A flag overrides the variable.
+        option = "ADAPTER_APP_DIR" if environ.get("ADAPTER_APP_DIR") == directory else "--app-dir"
+        yield f"{option}: {directory!r} {'may not be entered' if isdir(folder) else 'is not a folder'}"
         if command and "/" in command[0]:
-            # It would be looked for in there.
+            # A relative path starts in this folder.
             return
-    if command and not any(map(_can_run, _candidates(command[0], environ, folder))):
-        why = _why_not(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
-        yield f"{named}: {command[0]!r} is no program that can be run ({why}); {_hint(command[0])}"
+    if command and not any(map(_is_executable, _candidates(command[0], environ, folder))):
+        reason = _reason(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
+        yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0])}"
 
 
 def _hint(name: str) -> str:
     if " " in name:
-        return "give the words of a command apart, without quotes around all of them, or sh -c '…' for a shell's"
+        return "write the words of a command without quotes around all of them, or use sh -c '…' for a shell's command"
     if "=" in name:
-        return "variables for the app go before the adapter, or behind env: env NAME=VALUE CMD"
-    return "give a name on PATH or a path"
+        return "write variables for the app before the adapter, or use env: env NAME=VALUE CMD"
+    return "use a name on PATH or a path"
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Where the system looks for ``name``: a path is relative to the folder, and so are relative parts of PATH."""
+    """Yield the paths that the system tries for ``name``. Relative ones, also on PATH, start in ``folder``."""
     if "/" in name:
         yield join(folder, name)
     else:
@@ -52,25 +55,21 @@ def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[
             yield join(folder, part, name)
 
 
-def _can_run(path: str) -> bool:
+def _is_executable(path: str) -> bool:
     return isfile(path) and os.access(path, os.X_OK)
 
 
-def _why_not(path: str) -> str:
+def _reason(path: str) -> str:
     if isdir(path):
         return "it is a folder"
-    return "it is not executable" if exists(path) else "nothing is there"
+    return "it is not executable" if exists(path) else "it does not exist"
 
 
-# How long connecting to who may listen there is tried, in seconds; it is on this machine.
-_PATIENCE = 1.0
-
-
-def app_port_mistake(host: str, port: int) -> str | None:
-    """Why an app that is yet to be started cannot listen there: somebody does, and would be taken for it."""
+def port_mistake(host: str, port: int) -> str | None:
+    """Return why an app that starts later cannot listen on this port: another process does. None if it can."""
     try:
-        socket.create_connection((host, port), _PATIENCE).close()
+        socket.create_connection((host, port), _CONNECT_TIMEOUT).close()
     except OSError:
         return None
     taken = f"{Address(host=host, port=port)}: is taken by {port_owner(port) or 'another process'}"
-    return f"{taken}, so CMD cannot listen there; {PLACEHOLDER} in CMD is a free port"
+    return f"{taken}, so CMD cannot listen there; {PLACEHOLDER} in CMD stands for a free port"

@@ -20,6 +20,12 @@ STREAM_LIMIT_UNTIL_2025 = 20 * MIB
 # Streamed bytes beyond the first 6 MB of each response are billed (Lambda pricing, "Response streaming").
 FREE_STREAM_BYTES = 6 * MIB
 
+# Lambda quotas, "Function timeout" (in seconds) and "Memory allocation" (in MB).
+FUNCTION_TIMEOUT_LIMIT = 900.0
+MIN_MEMORY, MAX_MEMORY = 128, 10240
+# The path for events that are not HTTP requests: the default of AWS Lambda Web Adapter.
+PASS_THROUGH_PATH = "/events"
+
 # The range that Lambda's limiter accepts: for the burst in bytes, for the rate in bytes per second (source of AWS's
 # emulator, bandwidthlimiter).
 MIN_BANDWIDTH = 32 * KIB

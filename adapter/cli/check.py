@@ -1,7 +1,7 @@
-"""``adapter check``: what ``adapter run`` would do here with the same flags, variables and CMD, and what is in its way.
+"""``adapter check``: what ``adapter run`` would do here with the same flags, variables and CMD, and what prevents it.
 
-Nothing is started and nothing is changed. A mistake in the settings ends with exit code 2, as in ``adapter run``; what
-is in the way at the moment (a port that is taken, an app that is not ready) with 1.
+It starts nothing and changes nothing. The exit code is 2 for a mistake in the settings, as in ``adapter run``, and 1
+for a temporary problem (a port that is taken, an app that is not ready).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 from time import sleep
 from typing import TYPE_CHECKING
 
-from adapter.app.command import app_port_mistake, program_mistakes
+from adapter.app.command import command_mistakes, port_mistake
+from adapter.app.readiness import ReadinessCheck
 from adapter.config.load import Config, read
 from adapter.config.ports import (
     PLACEHOLDER,
@@ -20,23 +21,22 @@ from adapter.config.ports import (
     resolve_app_port,
     resolve_listen,
 )
-from adapter.errors import AppNotReady, ConfigurationError
+from adapter.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, AppNotReady, ConfigurationError
 from adapter.net.address import Address, listen
 from adapter.net.port_owner import port_owner
-from adapter.runtime.app_client import Readiness
+from adapter.runtime.app_client import wait_until_ready
 from adapter.runtime.connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-EXIT_OK, EXIT_PROBLEM, EXIT_MISTAKE = 0, 1, 2
-# How long an app that listens may take to show that it is ready, in seconds.
+# How long an app that listens may take until it is ready, in seconds.
 PROBE_SECONDS = 3.0
 _PLATFORM_HEADING = "Set by the platform"
 
 
 class Setting:
-    """One row of the table: an option, its value as text, and the flag or variable that it comes from."""
+    """A row of the report: an option, its value as text, and the flag or variable that set it."""
 
     __slots__ = ("group", "label", "name", "source", "value")
 
@@ -49,9 +49,10 @@ class Setting:
 
 
 class Report:
-    """What was found. ``summary`` is one sentence, None where mistakes leave it open; ``app`` tells how the app is.
+    """The findings. ``summary`` is what ``adapter run`` would do, None if mistakes prevent that.
 
-    ``mistakes`` are the settings', ``problems`` those of this moment; ``warnings`` stop nothing.
+    ``mistakes`` concern the settings, ``problems`` are temporary, ``warnings`` prevent nothing. ``app`` is the state of
+    the app.
     """
 
     def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:
@@ -67,20 +68,20 @@ class Report:
     def exit_code(self) -> int:
         """2 for mistakes, 1 for problems, else 0."""
         if self.mistakes:
-            return EXIT_MISTAKE
-        return EXIT_PROBLEM if self.problems else EXIT_OK
+            return EXIT_USAGE
+        return EXIT_FAILURE if self.problems else EXIT_OK
 
     @property
     def verdict(self) -> str:
-        """One sentence that says what the exit code says."""
+        """The meaning of the exit code in one sentence."""
         if self.mistakes:
             return f"{_count(self.mistakes, 'mistake')}: adapter run would refuse to start."
         if self.problems:
             return f"{_count(self.problems, 'problem')} at the moment: adapter run would not serve the app."
-        return "All is well: adapter run can start."
+        return "No problems found: adapter run can start."
 
     def as_json(self) -> str:
-        """One JSON object."""
+        """Return the report as a JSON object."""
         return json.dumps(
             {
                 "verdict": self.verdict,
@@ -94,7 +95,7 @@ class Report:
         )
 
     def as_text(self, headings: Mapping[str, str], *, with_defaults: bool = False) -> str:
-        """For people: what is set comes first, the defaults by groups under their headings, and the verdict last."""
+        """Return the report for people: first what is set, then the defaults by groups, and the verdict last."""
         lines = [self.summary] if self.summary else []
         is_set = [row for row in self.settings if row.source != "default"]
         if is_set:
@@ -128,25 +129,25 @@ def _count(things: Sequence[object], name: str) -> str:
 def examine(
     environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], groups: tuple[str, ...]
 ) -> Report:
-    """Everything about ``adapter run`` with these flags and CMD; ``groups`` are the groups of options that it has."""
+    """Return the report about ``adapter run`` with these flags and CMD. ``groups`` are its groups of options."""
     config, mistakes = read(environ, flags)
-    mistakes = [*mistakes, *program_mistakes(command, environ, config.app_dir)]
+    mistakes = [*mistakes, *command_mistakes(command, environ, config.app_dir)]
     derived: dict[str, tuple[str, str]] = {}
     config.warnings.extend(placeholder_warnings(command))
     report = Report(config, settings=[], mistakes=mistakes)
     if not mistakes:
         try:
-            derived = _look_around(report, config, command)
+            derived = _inspect(report, config, command)
         except ConfigurationError as error:
             report.mistakes += error.mistakes
     report.settings += _settings(config, groups, derived)
     return report
 
 
-def _look_around(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
-    """Fill in what this machine has to say; gives values that follow from others, and where they come from.
+def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
+    """Add the findings about this machine. Return the values that depend on other settings, with their sources.
 
-    Raises ConfigurationError for ports that clash.
+    Raises ConfigurationError if two ports are equal.
     """
     port, _ = resolve_app_port(config, command)
     is_any_port = config.app_port is None and has_placeholder(command)
@@ -166,7 +167,7 @@ def _look_around(report: Report, config: Config, command: list[str]) -> dict[str
         report.problems += _taken_ports(config, listen)
     derived["invoke_mode"] = (mode, config.sources["invoke_mode"])
     if not is_any_port:
-        _look_at_app(report, config, app, has_command=bool(command))
+        _inspect_app(report, config, app, has_command=bool(command))
     return derived
 
 
@@ -181,7 +182,7 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
 
 
 def _taken_ports(config: Config, address: Address) -> Iterator[str]:
-    """The addresses to listen on that cannot be had at the moment, and why."""
+    """Yield why the proxy cannot listen on an address at the moment."""
     addresses = {"listen": address}
     if config.admin is not None:
         addresses["admin"] = config.admin
@@ -197,33 +198,29 @@ def _taken_ports(config: Config, address: Address) -> Iterator[str]:
                 yield f"{flag}: {wanted} cannot be listened on: {error.strerror}"
 
 
-def _look_at_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:
+def _inspect_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:
     try:
         connect(app, PROBE_SECONDS).close()
     except OSError:
         report.app = f"Nothing listens on {app} yet{', where CMD must' if has_command else ''}."
         return
     if has_command:
-        mistake = None if app.path is not None else app_port_mistake(app.host, app.port)
-        report.problems.append(mistake or f"{app}: is taken by another process, so CMD cannot listen there")
+        problem = None if app.path is not None else port_mistake(app.host, app.port)
+        report.problems.append(problem or f"{app}: is taken by another process, so CMD cannot listen there")
         return
-    readiness = Readiness(config, app.port, check_app=_no_process_to_check, wait=sleep)
+    check = ReadinessCheck(config, app.port, has_command=has_command)
     try:
-        readiness.wait_until_ready(PROBE_SECONDS)
+        wait_until_ready(check, PROBE_SECONDS, pause=sleep, warn=report.warnings.append)
     except AppNotReady as error:
         report.problems.append(str(error))
     else:
         report.app = f"The app on {app} is ready."
 
 
-def _no_process_to_check() -> None:
-    """The app is not ours: something else started it."""
-
-
 def _settings(config: Config, groups: tuple[str, ...], derived: Mapping[str, tuple[str, str]]) -> Iterator[Setting]:
     for name, option in Config.options.items():
         source = config.sources[name]
-        # What the platform could set and did not is no setting.
+        # Options of the platform are shown only if it has set them.
         if option.group in groups or (option.group == "platform" and source != "default"):
             value, source = derived.get(name, (config.texts.get(name, option.default_as_text), source))
             yield Setting(name=name, group=option.group, label=option.flag or option.env[0], value=value, source=source)

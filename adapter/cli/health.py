@@ -1,7 +1,7 @@
-"""``adapter health``: whether the proxy on this machine is healthy, for a container's HEALTHCHECK. No curl needed.
+"""``adapter health``: whether the proxy on this machine is healthy, for a container's HEALTHCHECK without curl.
 
-With an admin listener its ``/readyz`` tells whether the app is ready; without one a connection to the proxy tells that
-it is there. A container runs this every few seconds, so nothing slow is imported.
+With an admin listener, ``/readyz`` answers whether the app is ready; without one, a connection to the proxy is enough.
+Containers run this every few seconds, so it imports nothing slow.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ from time import monotonic
 
 from adapter.config.load import environment, load
 from adapter.config.ports import resolve_listen
-from adapter.errors import AdapterError, AppTimeout, ConfigurationError, InvocationError
+from adapter.errors import (
+    EXIT_FAILURE,
+    EXIT_OK,
+    AdapterError,
+    AppTimeout,
+    ConfigurationError,
+    InvocationError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,51 +26,51 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.net.address import Address
 
-HEALTHY = 0
-# Docker knows no other code: 2 is reserved, so a mistake in the settings is 1 as well.
-UNHEALTHY = 1
-# How long the listener may take to answer, in seconds; less than any sensible timeout of a HEALTHCHECK.
+# How long the listener may take to answer, in seconds; a HEALTHCHECK should have a longer timeout.
 TIMEOUT = 3.0
-# How much of the reason that /readyz gives is shown, in bytes.
+# How much of the reason in the response of /readyz is shown, in bytes.
 _REASON_SIZE = 500
 
 
 def run(flags: Mapping[str, str] | None = None) -> int:
-    """Exit code 0 if the proxy is healthy, else 1 and a line on stderr that says why."""
+    """Check the proxy. Return exit code 0 if it is healthy, else write the reason to stderr and return 1.
+
+    A mistake in the settings is 1 as well: Docker reserves 2.
+    """
     problem = find_problem(environment(), flags)
     if problem is None:
-        return HEALTHY
+        return EXIT_OK
     from adapter.logs import write_stderr
 
     write_stderr(f"adapter: unhealthy: {problem}\n".encode())
-    return UNHEALTHY
+    return EXIT_FAILURE
 
 
 def find_problem(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str | None:
-    """Why the proxy that these settings describe is not healthy, in one line; None if it is."""
+    """Return why the proxy with these settings is not healthy, in one line; None if it is."""
     try:
         config = load(environ, flags)
         if config.admin is not None:
-            return _ask_ready(_known(config.admin, "ADAPTER_ADMIN"))
+            return _request_readyz(_known(config.admin, "ADAPTER_ADMIN"))
         return _connect(_known(_listen_address(config), "ADAPTER_LISTEN"))
     except AdapterError as error:
         return str(error)
 
 
 def _listen_address(config: Config) -> Address:
-    """Where the proxy listens. Raises ConfigurationError where only its CMD would tell."""
+    """Return the address that the proxy listens on. Raises ConfigurationError if it depends on the proxy's CMD."""
     if config.listen is None and config.container_port is not None and config.app_port is None:
         raise ConfigurationError(
             [f"PORT: {config.container_port} may be the app's port or the proxy's; set ADAPTER_LISTEN or ADAPTER_ADMIN"]
         )
-    # Only that the app's port is not the proxy's matters here.
+    # The app's port matters only in so far as the proxy cannot have the same.
     return resolve_listen(config, config.app_port or 0)
 
 
 def _known(address: Address, variable: str) -> Address:
     """Return ``address`` as clients on this machine use it. Raises ConfigurationError for port 0."""
     if address.port == 0:
-        raise ConfigurationError([f"{variable}: port 0 is any free port, which nobody else can know; set one"])
+        raise ConfigurationError([f"{variable}: port 0 is any free port, unknown to other processes; set a port"])
     return address.local
 
 
@@ -77,8 +84,8 @@ def _connect(address: Address) -> str | None:
     return None
 
 
-def _ask_ready(address: Address) -> str | None:
-    from adapter.net.http1 import ResponseReader, encode_request_head
+def _request_readyz(address: Address) -> str | None:
+    from adapter.net.http1 import encode_request_head
     from adapter.payload.messages import Request
     from adapter.runtime.connection import Connection
 
@@ -90,16 +97,15 @@ def _ask_ready(address: Address) -> str | None:
         connection.deadline = monotonic() + TIMEOUT
         request = Request(method="GET", target="/readyz", headers=[("connection", "close")])
         connection.send((encode_request_head(request, address.host_header),))
-        reader = ResponseReader("GET")
-        body = connection.receive_body(reader, connection.receive_head(reader), _REASON_SIZE)
+        response = connection.receive_response("GET")
+        body = response.read(_REASON_SIZE)
     except AppTimeout:
         return f"no answer from {address} within {TIMEOUT:g} s"
     except (OSError, InvocationError) as error:
         return f"no answer from {address} ({error})"
     finally:
         connection.close()
-    assert reader.head is not None
-    if reader.head.status == 200:
+    if response.head.status == 200:
         return None
     reason = " ".join(bytes(body or b"").decode("utf-8", "replace").split())
-    return f"/readyz on {address} answered {reader.head.status}{reason and ': '}{reason}"
+    return f"/readyz on {address} answered {response.head.status}{reason and ': '}{reason}"

@@ -1,22 +1,24 @@
-"""The settings of a process: the table of options (``options/``), and where each value comes from.
+"""The settings of a process, read from flags and variables.
 
-Flags, variables, ``--help`` and the tables in the docs derive from ``Config.options``. An option's text comes from its
-flag, else from the first of its variables that is set (an empty one counts as unset), else its default holds. All texts
-are parsed before anything is reported, so that one run shows every mistake; a typo never becomes a default. Only this
-module reads the environment.
+Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. The text of an option is
+that of its flag, else that of the first of its variables that is set and not empty, else the default is in force. All
+texts are parsed before anything is reported, so that one run shows every mistake; a typo never becomes a default. This
+is the only module that reads the environment.
 
-On Lambda this module is imported before the app is started, so it must stay cheap: no regular expressions, no enums.
+On Lambda this module is imported before the app starts, so it must be fast to import: no regular expressions, no enums.
 """
 
 from __future__ import annotations
 
-import posix  # and not `os`, as in supervisor.py
+import posix  # instead of `os`; app/process.py has the reason
 import sys
 
 from adapter.config.options.app import AppOptions
 from adapter.config.options.dev import DevOptions
-from adapter.config.options.platform import PlatformOptions
+from adapter.config.options.logs import LogOptions
 from adapter.config.options.proxy import ProxyOptions
+from adapter.config.options.runtime import RuntimeOptions
+from adapter.config.parsers import nearest
 from adapter.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 OWN_PREFIX = "ADAPTER_"
 RUST_ADAPTER_PREFIX = "AWS_LWA_"
 
-# Variables of the Rust adapter that are gone, and what took their place.
+# Variables of the Rust adapter that do not exist any more, and what replaces them.
 _REMOVED = {
     "AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS": (
         "was removed; list the healthy statuses in AWS_LWA_READINESS_CHECK_HEALTHY_STATUS, for example 100-499"
@@ -37,12 +39,12 @@ _REMOVED = {
 }
 
 
-class Config(AppOptions, PlatformOptions, ProxyOptions, DevOptions):
+class Config(AppOptions, RuntimeOptions, LogOptions, ProxyOptions, DevOptions):
     """The settings of one process, read once.
 
-    ``sources`` tells where each value came from: a flag, a variable, or ``default``. ``texts`` are the texts as they
-    were given, to hand options on to another process. ``warnings`` are lines for the log. On Lambda there are no flags:
-    configuration is environment only.
+    ``sources`` are the origins of the values: a flag, a variable, or ``default``. ``texts`` are the texts of the
+    options that were set, for passing them on to another process. ``warnings`` are lines for the log. On Lambda there
+    are no flags, only variables.
     """
 
     def __init__(
@@ -55,14 +57,14 @@ class Config(AppOptions, PlatformOptions, ProxyOptions, DevOptions):
 
     @property
     def on_lambda(self) -> bool:
-        """Whether invocations come from a Runtime API."""
+        """Whether invocations come from the Runtime API."""
         return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
 
 
 def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
-    """The settings that ``flags`` (option name → text) and then ``environ`` give.
+    """Return the settings of ``flags`` (option name → text) and ``environ``. A flag overrides its variables.
 
-    Raises ConfigurationError with every mistake there is.
+    Raises ConfigurationError with all mistakes.
     """
     config, mistakes = read(environ, flags)
     if mistakes:
@@ -71,7 +73,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
 
 
 def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
-    """As ``load``, but the mistakes are given and not raised; a value that cannot be used is the option's default."""
+    """Return the settings as ``load`` does, and all mistakes. A value that cannot be used is the option's default."""
     flags = flags or {}
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -99,28 +101,28 @@ def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
 
 
 def is_on_lambda(environ: Mapping[str, str]) -> bool:
-    """Whether invocations come from a Runtime API, as far as the environment alone tells."""
+    """Return whether invocations come from the Runtime API, according to the environment alone."""
     way_in = environ.get("ADAPTER_AS", "auto").lower()
     return way_in == "runtime" or (way_in != "proxy" and bool(environ.get("AWS_LAMBDA_RUNTIME_API")))
 
 
 def environment() -> dict[str, str]:
-    """A copy of this process's environment, without nameless variables, which can be had and not be passed on."""
+    """Return a copy of this process's environment, without variables that have no name: no process can pass them on."""
     os = sys.modules.get("os")
     if os is not None:
         return {name: value for name, value in os.environ.items() if name}
-    # As `os` would do it. Nobody has changed anything yet, for which `os` would have been needed.
+    # The same as os.environ has: without `os`, no code can have changed a variable yet.
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
     pairs = [(name.decode(encoding, errors), value.decode(encoding, errors)) for name, value in posix.environ.items()]
     return {name: value for name, value in pairs if name}
 
 
 def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:
-    """Where the option's text comes from, and the text; ``default`` and None where nobody set it."""
+    """Return the source of the option's text, and the text; ``default`` and None if the option is not set."""
     if option.name in flags:
         return str(option.flag), flags[option.name]
     for variable in option.env + option.deprecated:
-        # Shells and container platforms set HOST to the machine's own name; only Lambda's users mean the app by it.
+        # Outside of Lambda, shells and container platforms set HOST to the machine's own name.
         if variable == "HOST" and "AWS_LAMBDA_RUNTIME_API" not in environ:
             continue
         if environ.get(variable):
@@ -129,11 +131,11 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    """Values that are right by themselves and wrong together."""
+    """Yield a mistake for each combination of values that is not possible."""
     if config.way_in == "runtime" and config.runtime_api is None:
         yield (
             f"{config.sources['way_in']}: 'runtime' needs AWS_LAMBDA_RUNTIME_API, which Lambda sets; "
-            "on this machine use adapter dev"
+            "on this machine, use adapter dev"
         )
     if config.app_socket is not None and config.app_port is not None:
         yield (
@@ -146,11 +148,11 @@ def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
     known = _known_variables(OWN_PREFIX)
     for name in sorted(environ):
         if name.startswith(OWN_PREFIX) and name not in known and not _is_service_link(name, environ[name]):
-            yield f"{name}: is not an option{_nearest(name, known)}"
+            yield f"{name}: is not an option{_did_you_mean(name, known)}"
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Whether Kubernetes set the variable, as in every pod beside a Service whose name begins with "adapter"."""
+    """Return whether Kubernetes set the variable: it does so for each Service whose name begins with "adapter"."""
     if "_SERVICE_HOST" in name or "_SERVICE_PORT" in name:
         return True
     return (name.endswith("_PORT") and "://" in value) or name.rpartition("_PORT_")[2][:1].isdigit()
@@ -160,24 +162,21 @@ def _unknown_rust_adapter_variables(environ: Mapping[str, str]) -> Iterator[str]
     known = _known_variables(RUST_ADAPTER_PREFIX)
     for name in sorted(environ):
         if name.startswith(RUST_ADAPTER_PREFIX) and name not in known and name not in _REMOVED:
-            yield f"{name} is not known and has no effect{_nearest(name, known)}"
+            yield f"{name} is not known and has no effect{_did_you_mean(name, known)}"
 
 
 def _known_variables(prefix: str) -> frozenset[str]:
     return frozenset(name for option in Config.options.values() for name in option.env if name.startswith(prefix))
 
 
-def _nearest(name: str, known: frozenset[str]) -> str:
-    """A hint at the one of ``known`` that ``name`` is a slip of, if there is one."""
-    from difflib import get_close_matches  # only a mistake needs it
-
-    # The prefix, which all of them share, would make any two alike.
+def _did_you_mean(name: str, known: frozenset[str]) -> str:
+    """Return a hint at the one of ``known`` that ``name`` may be a typo of; empty if there is none."""
+    # Without the prefix, which all have in common: it would make any two similar.
     prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
-    meant = {other.removeprefix(prefix): other for other in known}
+    variables = {variable.removeprefix(prefix): variable for variable in known}
     if prefix == OWN_PREFIX:
-        # Who knows a flag writes its variable from memory; some of them have another name.
+        # A user who knows a flag may derive the variable from it; some variables have another name.
         for option in Config.options.values():
             if option.flag is not None and option.env[0] in known:
-                meant.setdefault(option.flag[2:].upper().replace("-", "_"), option.env[0])
-    matches = get_close_matches(name.removeprefix(prefix), meant, n=1)
-    return f"; did you mean {meant[matches[0]]}?" if matches else ""
+                variables.setdefault(option.flag[2:].upper().replace("-", "_"), option.env[0])
+    return nearest(name.removeprefix(prefix), variables, variables)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from adapter.config import parsers
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ClassVar, Generic, TypeVar
 
     T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
 else:
 
     class Generic:
@@ -18,38 +17,27 @@ else:
         def __class_getitem__(cls, parameters):
             return cls
 
-    T = None
+    T = T_co = None
 
 
-# What stands for the value in --help and the docs, where the parser alone tells.
-_METAVARS: dict[object, str] = {
-    parsers.boolean: "BOOL",
-    parsers.front_doors: "NAME[:PORT]",
-    parsers.host: "HOST",
-    parsers.host_and_port: "HOST:PORT",
-    parsers.listen_address: "[HOST:]PORT",
-    parsers.listen_port: "PORT",
-    parsers.media_types: "LIST",
-    parsers.networks: "LIST",
-    parsers.path: "PATH",
-    parsers.base_path: "PATH",
-    parsers.port: "PORT",
-    parsers.count: "COUNT",
-    parsers.positive_integer: "COUNT",
-    parsers.positive_seconds: "SECONDS",
-    parsers.function_timeout: "SECONDS",
-    parsers.seconds: "SECONDS",
-    parsers.stream_limit: "SIZE",
-    parsers.statuses: "LIST",
-}
+class Parser(Generic[T_co]):
+    """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs."""
+
+    def __init__(self, parse: Callable[[str], T_co], metavar: str) -> None:
+        self._parse = parse
+        self.metavar = metavar
+
+    def __call__(self, text: str) -> T_co:
+        """Return the value. Raises ValueError if the text is not usable."""
+        return self._parse(text)
 
 
 class Option(Generic[T]):
-    """One option. As an attribute of ``Config`` it gives the value that is in force.
+    """One option. As an attribute of ``Config`` it is the value that is in force.
 
-    ``env`` are its variables, the first that is set counts; ``deprecated`` ones still work, with a warning. ``flag``
-    is None where only the platform sets the value. ``default_text`` is what the docs show where ``default`` itself
-    would say too little. A ``repeatable`` flag may be given several times, its variable has commas instead.
+    ``env`` are its variables; the first that is set counts. ``deprecated`` variables still work, with a warning.
+    ``flag`` is None if only the platform sets the value. ``default_text`` is the default in words, as Markdown, if
+    ``default`` itself does not explain it. A ``repeatable`` flag may be given several times; its variable has commas.
     """
 
     name: str
@@ -59,37 +47,40 @@ class Option(Generic[T]):
         self,
         description: str,
         *,
-        parse: Callable[[str], T],
+        parse: Parser[T],
         default: T,
         env: tuple[str, ...],
+        group: str,
         deprecated: tuple[str, ...] = (),
         flag: str | None = "",
-        metavar: str = "",
-        default_text: str | None = None,
+        default_text: str = "",
         repeatable: bool = False,
-        group: str,
     ) -> None:
         self.description = description
         self.parse = parse
         self.default = default
         self.env = env
+        self.group = group
         self.deprecated = deprecated
         self.flag = flag
-        self.metavar = metavar or _METAVARS.get(parse, "TEXT")
-        self.default_text = default_text
         self.repeatable = repeatable
-        self.group = group
+        self._default_text = default_text
 
     @property
-    def default_as_text(self) -> str:
-        """The default in words for people; a dash where there is none."""
-        if self.default_text is not None:
-            return self.default_text.replace("`", "")
+    def default_text(self) -> str:
+        """The default for the docs, as Markdown; ``none`` if there is no default."""
+        if self._default_text:
+            return self._default_text
         if self.default is None or self.default == "":
             return "none"
         if isinstance(self.default, bool):
-            return str(self.default).lower()
-        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+            return f"`{self.default}`".lower()
+        return f"`{self.default:g}`" if isinstance(self.default, float) else f"`{self.default}`"
+
+    @property
+    def default_as_text(self) -> str:
+        """The default for terminals, as plain text."""
+        return self.default_text.replace("`", "")
 
     def __set_name__(self, owner: type[OptionTable], name: str) -> None:
         self.name = name
@@ -105,7 +96,7 @@ class Option(Generic[T]):
 class OptionTable:
     """A part of the table: each option that is an attribute enters ``options``, which all parts share.
 
-    ``values`` are those in force, by the option's name.
+    ``values`` are the values in force, by the option's name.
     """
 
     options: ClassVar[dict[str, Option[Any]]] = {}

@@ -1,23 +1,28 @@
-"""The text of an option → its value. Each parser raises ValueError whose message says what would have been right.
+"""The parsers of option values: each turns the text of an option into its value and owns its metavar.
 
-The messages complete the sentence "NAME: 'text' …", so that a mistake names the variable, its value and the way out.
+A parser raises ValueError if the text is not usable. The message completes the sentence ``NAME: 'text' …``, so that a
+mistake shows the option, its value and what would be right.
 """
 
 from __future__ import annotations
 
 from adapter.aws.limits import (
+    FUNCTION_TIMEOUT_LIMIT,
     LAMBDA_BANDWIDTH,
     MAX_BANDWIDTH,
+    MAX_MEMORY,
     MIN_BANDWIDTH,
+    MIN_MEMORY,
     STREAM_LIMIT,
     STREAM_LIMIT_UNTIL_2025,
     Bandwidth,
 )
-from adapter.net.address import Address
+from adapter.config.option import Parser, T
+from adapter.net.address import LAST_PORT, Address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
@@ -34,28 +39,55 @@ _SIZE_UNITS = {
     "gb": 1024**3,
     "gib": 1024**3,
 }
-#: What ``none`` stands for among stream limits.
+# The longest duration, in seconds. poll(2) takes no more than about twice as much.
+_MAX_SECONDS = 1_000_000
+#: The stream limit that ``none`` stands for.
 NO_LIMIT = 0
 #: The front doors of the local Lambda.
 FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
 
 
-def nearest(text: str, known: Iterable[str]) -> str:
-    """A hint at the one of ``known`` that ``text`` is a slip of; empty where there is none."""
+def parser(metavar: str) -> Callable[[Callable[[str], T]], Parser[T]]:
+    """Return a decorator that makes a function the parser with ``metavar``."""
+    return lambda parse: Parser(parse, metavar)
+
+
+def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None = None) -> str:
+    """Return a hint at the one of ``known`` that ``text`` may be a typo of; empty if there is none.
+
+    ``shown_as`` has the text of the hint for each of ``known``, if that is another one.
+    """
     from difflib import get_close_matches  # only a mistake needs it
 
     matches = get_close_matches(text, known, n=1)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    return f"; did you mean {(shown_as or {}).get(matches[0], matches[0])}?" if matches else ""
 
 
-def text(value: str) -> str:
-    """Any text, as it is."""
-    return value
+def text(metavar: str) -> Parser[str]:
+    """Return the parser of any text."""
+    return Parser(str, metavar)
 
 
+def choice(*choices: str) -> Parser[str]:
+    """Return the parser of one of ``choices``, in upper or lower case."""
+
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"is not one of {', '.join(choices)}")
+        return value.lower()
+
+    return Parser(parse, "|".join(choices))
+
+
+def _is_number(value: str, low: int, high: int) -> bool:
+    """Return whether ``value`` is a whole number from ``low`` to ``high`` in ASCII digits."""
+    return value.isascii() and value.isdigit() and low <= int(value[:9]) <= high and len(value) < 10
+
+
+@parser("BOOL")
 def boolean(value: str) -> bool:
-    """``true`` or ``false``, in any case; also 1/0, yes/no, on/off."""
+    """Parse ``true`` or ``false`` in upper or lower case, also 1/0, yes/no and on/off."""
     if value.lower() in _TRUE:
         return True
     if value.lower() in _FALSE:
@@ -63,80 +95,78 @@ def boolean(value: str) -> bool:
     raise ValueError("is not a switch; use true or false")
 
 
-def choice(*allowed: str) -> Callable[[str], str]:
-    """One of ``allowed``, in any case."""
-
-    def parse(value: str) -> str:
-        if value.lower() not in allowed:
-            raise ValueError(f"is not one of {', '.join(allowed)}")
-        return value.lower()
-
-    return parse
-
-
+@parser("PORT")
 def port(value: str) -> int:
-    """A TCP port."""
-    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 65535):
-        raise ValueError("is not a port; use a number from 1 to 65535")
+    """Parse a TCP port."""
+    if not _is_number(value, 1, LAST_PORT):
+        raise ValueError(f"is not a port; use a number from 1 to {LAST_PORT}")
     return int(value)
 
 
+@parser("NUMBER")
 def positive_integer(value: str) -> int:
-    """A whole number of at least 1."""
-    if not (value.isascii() and value.isdigit() and 0 < len(value) < 10 and int(value) >= 1):
+    """Parse a whole number of at least 1."""
+    if not _is_number(value, 1, 999_999_999):
         raise ValueError("is not a count; use a whole number of at least 1")
     return int(value)
 
 
+@parser("NUMBER")
 def count(value: str) -> int:
-    """A whole number, 0 as well."""
+    """Parse a whole number of at least 0."""
     return 0 if value == "0" else positive_integer(value)
 
 
+@parser("MB")
 def memory(value: str) -> int:
-    """A function's memory in MB, within Lambda's bounds (Lambda quotas)."""
-    if not (value.isascii() and value.isdigit() and 128 <= int(value[:9]) <= 10240):
-        raise ValueError("is not a function's memory; use MB from 128 to 10240")
+    """Parse a function's memory in MB, within Lambda's bounds."""
+    if not _is_number(value, MIN_MEMORY, MAX_MEMORY):
+        raise ValueError(f"is not a function's memory; use MB from {MIN_MEMORY} to {MAX_MEMORY}")
     return int(value)
 
 
+@parser("SECONDS")
 def seconds(value: str) -> float:
-    """A duration in seconds; fractions are allowed, 0 as well."""
+    """Parse a duration in seconds, with fractions, of at least 0."""
     try:
         duration = float(value)
     except ValueError:
         duration = -1.0
-    # An upper bound also keeps out "inf" and what no poll() accepts; a NaN fails every comparison.
-    if not 0 <= duration <= 1_000_000:
+    # The upper bound also excludes "inf"; a NaN fails every comparison.
+    if not 0 <= duration <= _MAX_SECONDS:
         raise ValueError("is not a duration; use seconds, for example 2 or 0.5")
     return duration
 
 
+@parser("SECONDS")
 def positive_seconds(value: str) -> float:
-    """A duration in seconds, more than 0."""
+    """Parse a duration in seconds of more than 0."""
     duration = seconds(value)
     if duration == 0:
-        raise ValueError("is no time at all; use seconds above 0, for example 2 or 0.5")
+        raise ValueError("is not a duration above 0; use seconds, for example 2 or 0.5")
     return duration
 
 
+@parser("SECONDS")
 def function_timeout(value: str) -> float:
-    """A function's timeout in seconds, within Lambda's bound (Lambda quotas); fractions are for tests."""
+    """Parse a function's timeout in seconds, within Lambda's bound. Lambda has no fractions; they are for tests."""
     duration = positive_seconds(value)
-    if duration > 900:
-        raise ValueError("is not a function's timeout; use seconds up to 900")
+    if duration > FUNCTION_TIMEOUT_LIMIT:
+        raise ValueError(f"is not a function's timeout; use seconds up to {FUNCTION_TIMEOUT_LIMIT:g}")
     return duration
 
 
+@parser("HOST")
 def host(value: str) -> str:
-    """A host name or an IP address, without scheme, port or brackets."""
+    """Parse a host name or an IP address, without scheme, port or brackets."""
     if any(character in value for character in "/@[] \t") or value.count(":") == 1:
         raise ValueError("is not a host; use a name or an address, for example 127.0.0.1")
     return value
 
 
+@parser("HOST:PORT")
 def host_and_port(value: str) -> Address:
-    """Return the address for ``HOST:PORT``, as Lambda writes it in AWS_LAMBDA_RUNTIME_API."""
+    """Parse ``HOST:PORT``, the form of AWS_LAMBDA_RUNTIME_API."""
     name, _, number = value.rpartition(":")
     try:
         port(number)
@@ -147,8 +177,9 @@ def host_and_port(value: str) -> Address:
     return Address.parse(value)
 
 
+@parser("PORT")
 def listen_port(value: str) -> int:
-    """A TCP port to listen on; 0 lets the system choose a free one."""
+    """Parse a TCP port to listen on; 0 lets the system choose a free one."""
     if value == "0":
         return 0
     try:
@@ -157,8 +188,9 @@ def listen_port(value: str) -> int:
         raise ValueError(f"{error}, or 0 for any free one") from None
 
 
+@parser("[HOST:]PORT")
 def listen_address(value: str) -> Address:
-    """Return the address for ``HOST:PORT``, or for ``PORT`` alone: all addresses. Port 0 is any free one."""
+    """Parse ``HOST:PORT``, or ``PORT`` alone for all addresses. Port 0 is any free one."""
     name, _, number = value.rpartition(":")
     try:
         listen_port(number)
@@ -168,8 +200,9 @@ def listen_address(value: str) -> Address:
     return Address.parse(f"{name or '0.0.0.0'}:{number}")
 
 
+@parser("LIST")
 def networks(value: str) -> tuple[str, ...]:
-    """IP addresses and networks: ``10.0.0.0/8,127.0.0.1``; ``*`` for all."""
+    """Parse IP addresses and networks, for example ``10.0.0.0/8,127.0.0.1``; ``*`` means all."""
     from ipaddress import ip_network  # only the proxy has such an option, and few set it
 
     found = tuple(part.strip() for part in value.split(",") if part.strip())
@@ -184,27 +217,31 @@ def networks(value: str) -> tuple[str, ...]:
     return found
 
 
+@parser("PATH")
 def path(value: str) -> str:
-    """An absolute URL path, perhaps with a query."""
+    """Parse an absolute URL path, with or without a query."""
     if not value.startswith("/") or not value.isascii() or any(c in value for c in " \r\n\t#"):
         raise ValueError("is not a path; it starts with a slash and is percent-encoded, for example /healthz")
     return value
 
 
+@parser("PATH")
 def base_path(value: str) -> str:
-    """A leading path without its trailing slash; ``/`` means none."""
+    """Parse a leading path and remove its trailing slash; ``/`` means none."""
     return path(value).rstrip("/")
 
 
+@parser("HEADER")
 def header_name(value: str) -> str:
-    """The name of an HTTP header, in lower case."""
+    """Parse the name of an HTTP header, and return it in lower case."""
     if not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
         raise ValueError("is not a header name, for example x-authorization")
     return value.lower()
 
 
+@parser("LIST")
 def statuses(value: str) -> frozenset[int]:
-    """HTTP statuses and ranges of them: ``500,502-504``."""
+    """Parse HTTP statuses and ranges of them, for example ``500,502-504``."""
     found: set[int] = set()
     for part in value.split(","):
         low, dash, high = (piece.strip() for piece in part.partition("-"))
@@ -215,16 +252,18 @@ def statuses(value: str) -> frozenset[int]:
     return frozenset(found)
 
 
+@parser("LIST")
 def media_types(value: str) -> tuple[str, ...]:
-    """Media types, where ``*`` may stand for a subtype: ``image/*,application/pdf``."""
+    """Parse media types, for example ``image/*,application/pdf``; ``*`` stands for any subtype."""
     found = tuple(part.strip().lower() for part in value.split(",") if part.strip())
     if not found or any(part.count("/") != 1 or part.startswith(("/", "*")) or part.endswith("/") for part in found):
         raise ValueError("is not a list of media types, for example image/*,application/pdf")
     return found
 
 
+@parser("SIZE")
 def size(value: str) -> int:
-    """A number of bytes: ``1048576``, ``1MB``, ``512KiB``. As in AWS's limits, 1 MB is 1,024 KiB."""
+    """Parse a number of bytes: ``1048576``, ``1MB``, ``512KiB``. As in AWS's limits, 1 MB is 1,024 KiB."""
     number = value.rstrip("BKMGIbkmgi")
     unit = value[len(number) :].lower()
     if not (number.isascii() and number.isdigit() and unit in _SIZE_UNITS):
@@ -232,36 +271,39 @@ def size(value: str) -> int:
     return int(number) * _SIZE_UNITS[unit]
 
 
+@parser("SIZE")
 def stream_limit(value: str) -> int:
-    """How many body bytes a stream may have: a preset (``20mb``, ``200mb``, ``none``: NO_LIMIT) or any size."""
+    """Parse the most bytes of a stream: ``20mb``, ``200mb``, ``none`` (NO_LIMIT) or any size."""
     preset = value.lower()
     return _STREAM_LIMIT_PRESETS[preset] if preset in _STREAM_LIMIT_PRESETS else size(value)
 
 
+@parser("|".join(FRONT_DOORS) + "[:PORT]")
 def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
-    """Front doors, each as ``NAME`` or ``NAME:PORT``, with commas between them."""
+    """Parse front doors, each ``NAME`` or ``NAME:PORT``, separated by commas."""
     found = []
+    refusal = f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}"
     for part in filter(None, map(str.strip, value.split(","))):
         name, colon, number = part.partition(":")
         if name not in FRONT_DOORS:
-            raise ValueError(
-                f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}{nearest(name, FRONT_DOORS)}"
-            )
+            raise ValueError(refusal + nearest(name, FRONT_DOORS))
         found.append((name, listen_port(number) if colon else None))
     if not found:
-        raise ValueError(f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}")
+        raise ValueError(refusal)
     return tuple(found)
 
 
+@parser("PATH")
 def resource(value: str) -> str:
-    """A resource of a REST API: a path, of which segments may be parameters."""
+    """Parse a resource of a REST API: a path whose segments may be parameters."""
     if not value.startswith("/") or "?" in value or value.count("{") != value.count("}"):
         raise ValueError("is not a resource, for example /{proxy+} or /orders/{id}")
     return value
 
 
+@parser("lambda|unlimited|BURST+RATE")
 def bandwidth(value: str) -> Bandwidth | None:
-    """``lambda``, ``unlimited`` or ``BURST+RATE``: bytes at once and bytes per second after that."""
+    """Parse ``lambda``, ``unlimited`` (None) or ``BURST+RATE``: bytes at once, and bytes per second after that."""
     if value.lower() == "lambda":
         return LAMBDA_BANDWIDTH
     if value.lower() == "unlimited":

@@ -1,7 +1,9 @@
-"""Which port the app gets and where the proxy listens: decided before the app is started, since it is told by CMD."""
+"""The app's port and the proxy's address. They are decided before the app starts, since CMD may name the port."""
 
 from __future__ import annotations
 
+from adapter.config.options.app import DEFAULT_APP_PORT
+from adapter.config.options.proxy import DEFAULT_LISTEN
 from adapter.errors import ConfigurationError
 from adapter.net.address import Address, free_port
 
@@ -11,23 +13,17 @@ if TYPE_CHECKING:
 
     from adapter.config.load import Config
 
+# Stands for a free port in CMD.
 PLACEHOLDER = "{port}"
-# From which likeness on, of 0 to 1, a word counts as a slip of another, as in difflib.get_close_matches.
-_ALIKE = 0.6
-# How a probe's problem begins where there was an answer.
-ANSWERED = "GET "
-# The Rust adapter's default.
-DEFAULT_APP_PORT = 8080
-# After how many seconds of waiting for the app a line says so: apps start in less, and Lambda's init has ten.
-WARN_AFTER = 4.0
-# Where the proxy listens when nobody says: only this machine is served by accident.
-DEFAULT_LISTEN = Address(host="127.0.0.1", port=9000)
+# A word in braces counts as a typo of the placeholder if it is as similar as this; difflib.get_close_matches has the
+# same limit. 1 means equal.
+_MIN_SIMILARITY = 0.6
 
 
 def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]]:
-    """The app's port, and ``command`` with ``{port}`` replaced by it.
+    """Return the app's port, and ``command`` with ``{port}`` replaced by it.
 
-    The option, else a free port where ``{port}`` occurs in the command, else PORT, else 8080.
+    It is the option's; else a free port if ``{port}`` occurs in the command; else PORT; else 8080.
     """
     if config.app_port is not None:
         port = config.app_port
@@ -39,25 +35,25 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
 
 
 def needs_port(config: Config, command: list[str]) -> bool:
-    """Whether the app that ``command`` starts listens on a port that is given, and not on one that is free anyway."""
+    """Return whether the app that ``command`` starts needs a certain port, which may be taken."""
     return bool(command) and config.app_socket is None and not has_placeholder(command)
 
 
 def has_placeholder(command: list[str]) -> bool:
-    """Whether a free port is asked for by ``{port}`` in ``command``."""
+    """Return whether ``command`` asks for a free port by ``{port}``."""
     return any(PLACEHOLDER in word for word in command)
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """A line for each word that looks like a slip of ``{port}``, where CMD has no other."""
+    """Yield a line for each word that looks like a typo of ``{port}``, unless ``{port}`` occurs as well."""
     words = " ".join(command)
     if PLACEHOLDER in words:
         return
-    # A shell replaces it.
+    # A shell replaces variables.
     if command and not command[0].endswith("sh"):
         for variable in ("$PORT", "${PORT}"):
             if variable in words:
-                yield f"CMD: {variable} stays as it is, since no shell reads it; write {PLACEHOLDER} or sh -c '…'"
+                yield f"CMD: {variable} is not replaced, since CMD runs without a shell; use {PLACEHOLDER} or sh -c '…'"
                 return
     if "{" not in words:
         return
@@ -65,40 +61,16 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
 
     for part in words.split("{")[1:]:
         word, brace, _ = part.partition("}")
-        if brace and SequenceMatcher(None, word.lower(), "port").ratio() >= _ALIKE:
-            yield f"CMD: {{{word}}} stays as it is; did you mean {PLACEHOLDER}, which stands for a free port?"
-
-
-def slow_start_line(waited: float, limit: float | None, problem: str, address: object, *, has_command: bool) -> str:
-    """What to say of an app that is not ready after ``waited`` of up to ``limit`` seconds, or of any number (None)."""
-    patience = "" if limit is None else f", and is waited for up to {limit:g} s"
-    return (
-        f"the app is not ready after {waited:g} s{patience}: {unready_text(problem, address, has_command=has_command)}"
-    )
-
-
-def unready_text(problem: str, address: object, *, has_command: bool) -> str:
-    """Why an app is not ready, and the way out. ``has_command``: CMD starts it."""
-    if problem.startswith(ANSWERED):
-        return (
-            f"{problem}. Whatever listens on {address} must answer there with a healthy status: --readiness-path and "
-            "--readiness-status (AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
-        )
-    hint = f"write {PLACEHOLDER} in CMD where its port goes" if has_command else "start it there"
-    return f"{problem}. It must listen on {address}: {hint}, or name its port with --app-port (AWS_LWA_PORT)"
-
-
-def unhealthy_text(path: str, status: int) -> str:
-    """What is wrong with an app that answers a probe of ``path`` with an unhealthy status."""
-    return f"{ANSWERED}{path} answered {status}"
+        if brace and SequenceMatcher(None, word.lower(), "port").ratio() >= _MIN_SIMILARITY:
+            yield f"CMD: {{{word}}} is not replaced; did you mean {PLACEHOLDER}, which stands for a free port?"
 
 
 def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 
     It is the option's; else PORT on all addresses, if that is not the app's port; else 127.0.0.1:9000. Cloud Run,
-    Knative and others say with PORT where requests will arrive. Raises ConfigurationError if the proxy would listen on
-    the port of the app or of the admin listener.
+    Knative and others set PORT to the port that requests will arrive on. Raises ConfigurationError if the proxy would
+    listen on the port of the app or of the admin listener.
     """
     source, address = config.sources["listen"], config.listen
     if address is None and config.container_port is not None and config.container_port != app_port:
@@ -108,5 +80,5 @@ def resolve_listen(config: Config, app_port: int) -> Address:
     admin_port = None if config.admin is None else config.admin.port
     for name, taken in (("the app", None if config.app_socket else app_port), ("--admin", admin_port)):
         if address.port and address.port == taken:
-            raise ConfigurationError([f"{source}: {address} is the port of {name}, too; give the two different ports"])
+            raise ConfigurationError([f"{source}: {address} is also the port of {name}; use two different ports"])
     return address

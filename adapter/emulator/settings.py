@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
+from adapter.config.options.dev import DEFAULT_ENVIRONMENTS, DEFAULT_MEMORY
 from adapter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,10 +44,10 @@ class FunctionSettings:
     """
 
     name: str = FUNCTION_NAME
-    timeout: float = 900.0
+    timeout: float = FUNCTION_TIMEOUT_LIMIT
     region: str = "us-east-1"
-    memory: int = 1024
-    environments: int = 10
+    memory: int = DEFAULT_MEMORY
+    environments: int = DEFAULT_ENVIRONMENTS
     max_concurrency: int = 1
     provisioned: int = 0
     idle_reclaim: float | None = None

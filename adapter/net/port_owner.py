@@ -1,4 +1,4 @@
-"""Who listens on a port, as far as /proc tells; Linux only, and only for processes that we may look at."""
+"""The process that listens on a port, according to /proc: on Linux only, and only if we may inspect it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-# How much of a command is shown, in characters.
+# How many characters of a command are shown.
 _SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
 
 
 def port_owner(port: int) -> str | None:
-    """``pid 123 (python3 server.py)``, with the beginning of a long command, or None where it cannot be told."""
+    """Return ``pid 123 (python3 server.py)``, with a long command cut short; None if the process is not found."""
     found = listening_process(port)
     if found is None:
         return None
@@ -22,12 +22,12 @@ def port_owner(port: int) -> str | None:
 
 
 def listening_process(port: int) -> tuple[int, str] | None:
-    """The pid and the command of who listens on ``port``, or None where it cannot be told."""
+    """Return the pid and the command of the process that listens on ``port``; None if it is not found."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not sockets:
         return None
     for process in Path("/proc").glob("[0-9]*"):
-        # Processes end while they are looked at, and other users' are none of ours.
+        # A process may end meanwhile, and those of other users cannot be inspected.
         with contextlib.suppress(OSError):
             if any(str(descriptor.readlink()) in sockets for descriptor in (process / "fd").iterdir()):
                 words = (process / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")

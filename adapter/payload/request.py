@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import orjson
 
+from adapter.aws.limits import PASS_THROUGH_PATH
 from adapter.errors import InvalidEvent
 from adapter.payload.event import PASS_THROUGH, read_event
-from adapter.payload.formats.pass_through import DEFAULT_PATH
 from adapter.payload.headers import (
     LAMBDA_CONTEXT,
     NOT_FOR_APP,
@@ -53,7 +53,7 @@ class RequestRules:
         self,
         *,
         base_path: str = "",
-        pass_through_path: str = DEFAULT_PATH,
+        pass_through_path: str = PASS_THROUGH_PATH,
         authorization_source: str = "",
         env_config: dict[str, str | int] | None = None,
     ) -> None:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.app.process import ended_children
-from adapter.errors import AppExited, AppNotReady, ConfigurationError
+from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
 from adapter.logs import stderr_is_free, write_stderr
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ _STDERR_PIECES = 16
 _STDERR_PAUSE = 0.05
 # How long to wait for the last lines of an app that has ended, in seconds; an orphan may hold the pipe open for ever.
 _STDERR_END_TIMEOUT = 0.2
-
-EXIT_FAILURE = 1
 
 
 class AppSupervisor:
@@ -167,7 +165,7 @@ class AppSupervisor:
     def reap(self) -> None:
         """Reap the children that have ended: the app, or orphans that this process has adopted."""
         if self._process is not None:
-            self._process.reap_all()
+            self._process.reap_children()
         else:
             # Every orphan in the container becomes a child of PID 1.
             for _ in ended_children():

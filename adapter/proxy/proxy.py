@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from adapter.app.process import ENDING, PASSED_ON, hold_signals, kill_children, release_signals
 from adapter.aws.sizes import size_text
 from adapter.config.parsers import NO_LIMIT
-from adapter.errors import ConfigurationError
+from adapter.errors import EXIT_INTERRUPTED, ConfigurationError
 from adapter.net.address import Address, address_of, listen, next_free_port
 from adapter.net.fd_limits import connection_cap, raise_limit
 from adapter.net.port_owner import port_owner
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     from adapter.app.process import AppProcess
     from adapter.config.load import Config
     from adapter.logs import Log
-
-
-# What a shell expects after Ctrl-C: 128 + SIGINT.
-EXIT_INTERRUPTED = 130
 
 
 class Proxy:

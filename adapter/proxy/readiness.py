@@ -1,14 +1,20 @@
-"""Whether the app is ready, asked without blocking: once for /readyz, again and again until it is at start."""
+"""The readiness probe of the proxy, with asyncio: once for each /readyz, and repeatedly until the app has started."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-from adapter.config.ports import WARN_AFTER, slow_start_line, unhealthy_text, unready_text
-from adapter.errors import AdapterError, AppNotReady
+from adapter.app.readiness import (
+    PROBE_TIMEOUT,
+    ReadinessCheck,
+    ReadinessWait,
+    no_answer,
+    no_connection,
+    no_http_response,
+)
+from adapter.errors import AppUnreachable, InvalidAppResponse
 from adapter.net.http1 import encode_request_head
-from adapter.payload.messages import Request
 from adapter.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -16,67 +22,52 @@ if TYPE_CHECKING:
 
     from adapter.config.load import Config
 
-# How long to pause between two probes, in seconds: little at first, since somebody is waiting, more when it takes long.
-_FIRST_PAUSE, _LAST_PAUSE, _PAUSE_GROWTH = 0.005, 0.25, 1.3
-# How long one probe may take, in seconds.
-_PROBE_TIMEOUT = 5.0
-
 
 class Readiness:
-    """Probes the app at ``port``, or at the port that the options name for it. ``has_command``: CMD starts it."""
+    """Probes the app at ``port``, or at the port that the options have for it. ``has_command``: CMD starts the app."""
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
-        self._has_command = has_command
-        if config.readiness_port is None:
-            self._upstream = Upstream(config, port, config.app_socket)
-        else:
-            self._upstream = Upstream(config, config.readiness_port, None)
-        self._speaks_http = config.readiness_protocol == "http"
-        self._path = config.readiness_path
-        self._healthy = config.readiness_status
+        self._check = ReadinessCheck(config, port, has_command=has_command)
+        self._upstream = Upstream(config, self._check.address.port, self._check.address.path)
 
-    async def problem(self) -> str | None:
-        """None when the app is ready, else why not."""
+    async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
+        """Probe the app, at most for ``seconds``. Return why it is not ready; None if it is."""
         try:
-            async with asyncio.timeout(_PROBE_TIMEOUT):
+            async with asyncio.timeout(seconds):
                 return await self._probe()
         except TimeoutError:
-            return f"{self._upstream.address} did not answer within {_PROBE_TIMEOUT:g} s"
-        except AdapterError as error:
-            return str(error)
+            return no_answer(self._check.address, seconds)
 
     async def wait(
         self, limit: float | None, pause: Callable[[float], Awaitable[None]], warn: Callable[[str], None]
     ) -> None:
-        """Return once the app is ready. Raises AppNotReady after ``limit`` seconds; None waits for ever.
+        """Return once the app is ready. Raises AppNotReady after ``limit`` seconds; None means no limit.
 
-        ``pause(seconds)`` waits between two probes; it may raise when there is nothing more to wait for. ``warn`` is
-        given one line if it takes long.
+        ``pause(seconds)`` waits between two probes, and raises an error of its own if the app has ended. ``warn`` logs
+        a line, at most once.
         """
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        warned = False
-        give_up = None if limit is None else begun + limit
-        seconds = _FIRST_PAUSE
-        while (problem := await self.problem()) is not None:
-            if give_up is not None and loop.time() + seconds >= give_up:
-                reason = unready_text(problem, self._upstream.address, has_command=self._has_command)
-                raise AppNotReady(f"the app was not ready after {limit:g} s: {reason}")
-            if not warned and loop.time() - begun >= WARN_AFTER:
-                warned = True
-                warn(slow_start_line(WARN_AFTER, limit, problem, self._upstream.address, has_command=self._has_command))
+        now = asyncio.get_running_loop().time
+        wait = ReadinessWait(self._check, limit, now())
+        while (problem := await self.problem(wait.begin_probe(now()))) is not None:
+            seconds = wait.end_probe(problem, now())
+            if wait.warning:
+                warn(wait.warning)
             await pause(seconds)
-            seconds = min(seconds * _PAUSE_GROWTH, _LAST_PAUSE)
 
     async def _probe(self) -> str | None:
-        connection = await self._upstream.acquire()
+        check = self._check
         try:
-            if not self._speaks_http:
+            connection = await self._upstream.acquire()
+        except AppUnreachable as error:
+            return no_connection(check.address, error.__cause__ or error)
+        try:
+            if check.request is None:
                 return None
-            request = Request(method="GET", target=self._path, headers=[("connection", "close")])
-            connection.begin(request.method, encode_request_head(request, self._upstream.address.host_header))
+            connection.begin(check.request.method, encode_request_head(check.request, check.address.host_header))
             while (head := await connection.next_head()).status < 200:
                 pass
-            return None if head.status in self._healthy else unhealthy_text(self._path, head.status)
+            return check.problem_of(head.status)
+        except (AppUnreachable, InvalidAppResponse) as error:
+            return no_http_response(check.address, error)
         finally:
             connection.close()

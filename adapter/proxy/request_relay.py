@@ -123,7 +123,7 @@ class ProxiedRequest:
         finally:
             metrics.in_flight -= 1
             metrics.count_request(self._exchange.method, self._status, self._app_bytes, self._first_byte_seconds)
-            self._relay.log.visit(self._log_fields())
+            self._relay.log.log_request(self._log_fields())
 
     async def _forward(self) -> None:
         relay, exchange = self._relay, self._exchange

@@ -1,6 +1,6 @@
-"""The client of Lambda's Runtime API (2018-06-01) and of the Extensions API (2020-01-01) as far as a runtime needs it.
+"""The client of Lambda's Runtime API (2018-06-01).
 
-Every invocation that ``next`` hands out is ended by exactly one of ``send_response``, a finished ``ResponseStream`` and
+Every invocation that ``next`` returns is ended by exactly one of ``send_response``, a finished ``ResponseStream`` and
 ``send_error``.
 """
 
@@ -10,7 +10,6 @@ import orjson
 import pybase64
 
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
-from adapter.net.http1 import ResponseReader
 from adapter.payload.messages import Invocation
 from adapter.runtime.connection import Connection
 
@@ -20,23 +19,24 @@ if TYPE_CHECKING:
 
     from adapter.net.address import Address
     from adapter.payload.messages import ResponseHead
-    from adapter.runtime.connection import Piece
+    from adapter.runtime.connection import Piece, Response
 
 _RUNTIME = "/2018-06-01/runtime"
-_EXTENSION = "/2020-01-01/extension"
 
 _ERROR_TYPE_TRAILER = "Lambda-Runtime-Function-Error-Type"
 _ERROR_BODY_TRAILER = "Lambda-Runtime-Function-Error-Body"
 
-# Delays before asking /next again after a failed attempt, in seconds; after the last one the runtime gives up.
+# How much of a refusal is quoted, in bytes.
+_QUOTED = 500
+# Delays before /next is called again after a failed attempt, in seconds; after the last one the runtime gives up.
 _NEXT_BACKOFF = (0.01, 0.05, 0.2, 0.5, 1.0)
 
 
 class RuntimeApiClient:
-    """Speaks to the Runtime API at ``address`` over one connection, as one invocation slot.
+    """Calls the Runtime API at ``address`` over one connection. Each slot has a client.
 
-    ``wake_up`` is a descriptor that becomes readable when waiting for an invocation must be looked up from, or None.
-    ``connect`` makes the connection.
+    ``wake_up`` is a descriptor that becomes readable when a wait for an invocation may have to end, or None.
+    ``connect`` creates the connection.
     """
 
     def __init__(
@@ -50,125 +50,113 @@ class RuntimeApiClient:
         self._connection: Connection | None = None
 
     def close(self) -> None:
-        """Drop the connection; the next call makes a new one."""
+        """Close the connection; the next call opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def next(self, *, stopped: Callable[[], bool], wait: Callable[[float], object]) -> Invocation | None:
-        """Wait for an invocation, for as long as it takes; None when woken up, or refused, and ``stopped()``.
+    def next(self, *, should_stop: Callable[[], bool], pause: Callable[[float], object]) -> Invocation | None:
+        """Wait for an invocation, without a limit. Return None when woken up, or refused, and ``should_stop()``.
 
-        ``wait(seconds)`` is how to pause between attempts. Raises RuntimeApiError when the Runtime API stays away.
+        ``pause(seconds)`` waits between two attempts. Raises RuntimeApiError if all attempts fail.
         """
         for delay in (*_NEXT_BACKOFF, None):
             try:
-                return self._next(stopped)
+                answer = self._get(self._next_request, should_stop)
+                return None if answer is None else _invocation(*answer)
             except (OSError, InvocationError, RuntimeApiError) as error:
                 self.close()
-                if stopped():
+                if should_stop():
                     return None
                 if delay is None:
                     raise RuntimeApiError(f"no invocation from the Runtime API at {self._address}: {error}") from error
-                wait(delay)
+                pause(delay)
         raise AssertionError("the last attempt returns or raises")
 
-    def _next(self, stopped: Callable[[], bool]) -> Invocation | None:
-        answer = self._get(self._next_request, stopped)
-        return None if answer is None else _invocation(*answer)
-
-    def _get(self, request: bytes, stopped: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
-        """The answer to a GET that may take hours, which must be a 200; None when woken up and ``stopped()``."""
-        # Not looked at first, for every invocation: where the peer has closed it, the call is made again.
+    def _get(self, request: bytes, should_stop: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
+        """Return the answer to a GET that may take hours, with status 200; None when woken up and ``should_stop()``."""
+        # Whether it is open is not checked for each invocation: if the server has closed it, the call is repeated.
         connection = self._connection or self.connect()
         connection.send((request,))
-        # An invocation that has arrived is answered, even if the app is gone: exactly one answer per request id.
-        if self._wake_up is not None and not connection.readable_or_stopped(self._wake_up, stopped):
+        # An invocation that has arrived is answered even if the app has ended: one answer per request id.
+        if self._wake_up is not None and not connection.wait_for_response(self._wake_up, should_stop):
             self.close()
             return None
-        reader = ResponseReader("GET")
-        pieces = connection.receive_head(reader)
-        body = connection.receive_body(reader, pieces, None)
-        head = reader.head
-        assert head is not None
+        response = connection.receive_response("GET")
+        body = response.read(None)
         assert body is not None, "there was no limit"
-        if not reader.reusable:
+        if not response.leaves_reusable_connection:
             self.close()
-        if head.status != 200:
-            raise RuntimeApiError(f"status {head.status}: {body[:200].decode('utf-8', 'replace')}")
-        return head, body
+        if response.head.status != 200:
+            raise RuntimeApiError(_refusal(response.head, body))
+        return response.head, body
 
     def send_response(self, invocation: Invocation, parts: Sequence[bytes], content_type: str) -> str:
-        """Answer with a whole payload. Gives an empty text, or what Lambda found wrong with it (413: too large)."""
+        """Answer with a whole payload. Return an empty text, or what Lambda says against it (413: too large)."""
         return self._post_invocation(invocation, "response", parts, f"Content-Type: {content_type}\r\n")
 
     def open_stream(self, invocation: Invocation, content_type: str) -> ResponseStream:
-        """Begin to answer with a streamed payload."""
+        """Return the stream for an answer with a streamed payload."""
         return ResponseStream(self, invocation, content_type)
 
     def send_error(self, invocation: Invocation, error: AdapterError) -> str:
-        """End the invocation as failed. Gives an empty text, or what Lambda found wrong with it."""
+        """End the invocation as failed. Return an empty text, or what Lambda says against it."""
         return self._post_invocation(invocation, "error", (_error_body(error),), _error_headers(error))
 
     def send_init_error(self, error: AdapterError) -> None:
-        """Report that the init phase failed; the process must end after it."""
+        """Report that the init phase failed. The process must end after that. Raises RuntimeApiError."""
         self._post(f"{_RUNTIME}/init/error", (_error_body(error),), _error_headers(error))
 
-    def restore_next(self, stopped: Callable[[], bool]) -> None:
-        """Tell Lambda that the snapshot may be taken; returns after a restore, or as ``next`` does when ``stopped()``.
+    def restore_next(self, should_stop: Callable[[], bool]) -> None:
+        """Report that the snapshot can be taken. Return after a restore, or when woken up and ``should_stop()``.
 
         Raises RuntimeApiError.
         """
         try:
-            self._get(f"GET {_RUNTIME}/restore/next HTTP/1.1\r\n".encode() + self.host_line + b"\r\n", stopped)
+            self._get(f"GET {_RUNTIME}/restore/next HTTP/1.1\r\n".encode() + self.host_line + b"\r\n", should_stop)
         except (OSError, InvocationError, RuntimeApiError) as error:
-            if stopped():
+            if should_stop():
                 return
             raise RuntimeApiError(f"no restore from the Runtime API at {self._address}: {error}") from error
         finally:
             self.close()
 
     def send_restore_error(self, error: AdapterError) -> None:
-        """Report that the restore failed; the process must end after it."""
+        """Report that the restore failed. The process must end after that. Raises RuntimeApiError."""
         self._post(f"{_RUNTIME}/restore/error", (_error_body(error),), _error_headers(error))
 
     def _post_invocation(self, invocation: Invocation, call: str, parts: Sequence[bytes], headers: str) -> str:
         return self._post(f"{_RUNTIME}/invocation/{invocation.request_id}/{call}", parts, headers)
 
     def _post(self, path: str, parts: Sequence[bytes], headers: str) -> str:
-        """POST a body in parts. Raises RuntimeApiError when there is no answer."""
+        """POST a body, and return what Lambda says against it. Raises RuntimeApiError if there is no answer."""
         length = sum(map(len, parts))
         head = f"POST {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n".encode() + self.host_line + b"\r\n"
         try:
             connection = self.connect()
             connection.send((head, *parts))
-            return self.read_answer(connection, ResponseReader("POST"))
+            response = connection.receive_response("POST")
+            problem = _problem_of(response)
         except (OSError, InvocationError) as error:
             self.close()
             raise RuntimeApiError(f"POST {path} to the Runtime API at {self._address}: {error}") from error
+        if not response.leaves_reusable_connection:
+            self.close()
+        return problem
 
     def connect(self) -> Connection:
-        """The connection; a new one where there is none, or none that is still open. Raises OSError."""
+        """Return the connection, or a new one if it is closed. Raises OSError."""
         if self._connection is not None and not self._connection.is_open():
             self.close()
         if self._connection is None:
             self._connection = self._connect(self._address)
         return self._connection
 
-    def read_answer(self, connection: Connection, reader: ResponseReader) -> str:
-        """Read the answer; an empty text when it is a good one, else what it says."""
-        body = connection.receive_body(reader, connection.receive_head(reader), None) or b""
-        if not (reader.reusable and connection.is_whole):
-            self.close()
-        assert reader.head is not None
-        if reader.head.status < 300:
-            return ""
-        return f"status {reader.head.status}: {body[:500].decode('utf-8', 'replace')}"
-
 
 class ResponseStream:
-    """A streamed response: ``write`` at will, then ``finish`` or ``fail``, once.
+    """A streamed response: ``write`` any number of times, then ``finish`` or ``fail``.
 
-    The head goes out with the first write. The error trailers are declared in it, since undeclared ones are lost.
+    The head is sent with the first write. It declares the error trailers, since undeclared ones are lost.
     """
 
     def __init__(self, api: RuntimeApiClient, invocation: Invocation, content_type: str) -> None:
@@ -184,27 +172,27 @@ class ResponseStream:
             "Connection: close\r\n"
         ).encode() + api.host_line
         self._refused = False
-        #: How many bytes of payload it has so far.
+        #: The number of bytes of payload so far.
         self.bytes = 0
 
     @property
     def begun(self) -> bool:
-        """Whether anything was sent, after which nothing can be taken back."""
+        """Whether anything was sent."""
         return self._connection is not None
 
     def write(self, pieces: Sequence[Piece]) -> bool:
-        """Send ``pieces`` as one chunk; False when Lambda takes no more of this response.
+        """Send ``pieces`` as one chunk. Return False if Lambda takes no more of this response.
 
-        Raises RuntimeApiError when the connection is broken.
+        Raises RuntimeApiError if the connection breaks.
         """
         return self._send(self._chunk(pieces))
 
     def finish(self, pieces: Sequence[Piece]) -> str:
-        """Send the last ``pieces`` and end the response. Gives an empty text, or what Lambda found wrong with it."""
+        """Send the last ``pieces`` and end the response. Return an empty text, or what Lambda says against it."""
         return self._end([*self._chunk(pieces), b"0\r\n\r\n"])
 
     def fail(self, error: AdapterError) -> str:
-        """End a response that cannot be completed, with the error as trailers. Lambda counts the invocation as done."""
+        """End a response that cannot be completed, with the error in trailers. Return what ``finish`` does."""
         trailers = (
             f"0\r\n{_ERROR_TYPE_TRAILER}: {error.lambda_type}\r\n"
             f"{_ERROR_BODY_TRAILER}: {pybase64.b64encode(_error_body(error)).decode()}\r\n\r\n"
@@ -212,7 +200,7 @@ class ResponseStream:
         return self._end([trailers.encode()])
 
     def _chunk(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """``pieces`` as one chunk; nothing where they are empty, since an empty chunk ends the body."""
+        """Return ``pieces`` as one chunk; nothing if they are empty, since an empty chunk ends the body."""
         size = sum(map(len, pieces))
         self.bytes += size
         return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
@@ -226,65 +214,26 @@ class ResponseStream:
                 parts = [self._head, b"\r\n", *parts]
             self._refused = not self._connection.send(parts)
         except (BrokenPipeError, ConnectionResetError):
-            # What it said before it hung up, if anything, is read at the end.
+            # What Lambda sent before it disconnected is read at the end.
             self._refused = True
         except OSError as error:
             self._api.close()
-            raise RuntimeApiError(f"the Runtime API broke off a streamed response: {error}") from error
+            raise RuntimeApiError(f"the connection to the Runtime API broke while streaming: {error}") from error
         return not self._refused
 
     def _end(self, parts: list[Piece]) -> str:
         self._send(parts)
         assert self._connection is not None
         try:
-            return self._api.read_answer(self._connection, ResponseReader("POST"))
+            return _problem_of(self._connection.receive_response("POST"))
         except (OSError, InvocationError) as error:
             raise RuntimeApiError(f"no answer to a streamed response: {error}") from error
         finally:
             self._api.close()
 
 
-def register_extension(address: Address, name: str) -> Connection:
-    """Register as extension ``name`` for no events, so that Lambda sends SIGTERM before it ends the environment.
-
-    Init waits for every extension's first ``/event/next``: it goes out on the connection that is returned, whose
-    answer nobody reads; keep it open. Raises RuntimeApiError.
-    """
-    connection = Connection(address)
-    try:
-        return _register(connection, address, name)
-    except (OSError, InvocationError) as error:
-        connection.close()
-        raise RuntimeApiError(f"extension {name!r} could not register: {error}") from error
-    except RuntimeApiError:
-        connection.close()
-        raise
-
-
-def _register(connection: Connection, address: Address, name: str) -> Connection:
-    host = f"Host: {address.host_header}\r\n"
-    body = b'{"events":[]}'
-    register = (
-        f"POST {_EXTENSION}/register HTTP/1.1\r\n{host}Lambda-Extension-Name: {name}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    connection.send((register.encode(), body))
-    reader = ResponseReader("POST")
-    answer = connection.receive_body(reader, connection.receive_head(reader), None) or b""
-    assert reader.head is not None
-    identifier = _lower(reader.head).get("lambda-extension-identifier")
-    if reader.head.status != 200 or identifier is None:
-        raise RuntimeApiError(f"extension {name!r} was refused: status {reader.head.status}: {answer[:200]!r}")
-    following = f"GET {_EXTENSION}/event/next HTTP/1.1\r\n{host}Lambda-Extension-Identifier: {identifier}\r\n\r\n"
-    if not reader.reusable:
-        connection.close()
-        connection = Connection(address)
-    connection.send((following.encode(),))
-    return connection
-
-
 def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
-    headers = _lower(head)
+    headers = {name.lower(): value for name, value in head.headers}
     try:
         return Invocation(
             request_id=headers["lambda-runtime-aws-request-id"],
@@ -300,8 +249,14 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
         raise RuntimeApiError(f"an invocation without a usable header: {error}") from error
 
 
-def _lower(head: ResponseHead) -> dict[str, str]:
-    return {name.lower(): value for name, value in head.headers}
+def _problem_of(response: Response) -> str:
+    """Read the answer to a POST. Return an empty text if it was accepted, else what Lambda says against it."""
+    body = response.read(None) or bytearray()
+    return "" if response.head.status < 300 else _refusal(response.head, body)
+
+
+def _refusal(head: ResponseHead, body: bytearray) -> str:
+    return f"status {head.status}: {body[:_QUOTED].decode('utf-8', 'replace')}"
 
 
 def _error_headers(error: AdapterError) -> str:
@@ -310,6 +265,6 @@ def _error_headers(error: AdapterError) -> str:
 
 def _error_body(error: AdapterError) -> bytes:
     message = str(error).encode("utf-8", "replace").decode()
-    # Callers look for Lambda's own type where Lambda has one for the case.
+    # Lambda has a type of its own for this case, which callers expect.
     error_type = error.lambda_type if isinstance(error, ResponseTooLarge) else error.name
     return orjson.dumps({"errorMessage": message, "errorType": error_type, "stackTrace": []})

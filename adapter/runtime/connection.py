@@ -1,60 +1,61 @@
 """One HTTP/1.1 client connection over a blocking socket.
 
-Blocking, since an execution environment does one thing at a time, and a blocking read is the cheapest there is. Sends
-alone do not block in the kernel: a peer that answers early (413 while we still send) and reads no more must be heard.
-Whoever has to do many things at once overrides how a connection waits, and nothing else (slots.py).
+It blocks because an execution environment does one thing at a time, and a blocking read is the fastest. Only sending
+does not block in the kernel: a server may answer early (413 while we still send) and read no more, and that answer must
+be received. ``slots.py`` overrides how a connection waits, and nothing else.
 
-What arrives lands in one buffer that is used again, so the pieces of a body are valid until the next receive.
+Received bytes are stored in one buffer that is used again, so the pieces of a body are valid until the next receive.
 """
 
 from __future__ import annotations
 
-# The module beneath `socket`, which would take 2 ms of every cold start for enums and selectors.
+# The module beneath `socket`, which takes 2 ms of every cold start for enums and selectors.
 import _socket
 from select import POLLIN, POLLOUT, poll
 from time import monotonic, time
 
-from adapter.errors import AppTimeout
+from adapter.errors import AppTimeout, TruncatedResponse
 from adapter.net.http1 import ResponseReader
-from adapter.runtime.wakeup import run_handlers
+from adapter.runtime.wakeup import run_signal_handlers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from adapter.net.address import Address
+    from adapter.payload.messages import ResponseHead
 
     Piece = bytes | bytearray | memoryview
-    # A socket's address: of a Unix socket the path.
-    Place = tuple[object, ...] | str
-    # Connects a socket to a place within some seconds and leaves it blocking, or raises OSError.
-    Reach = Callable[[_socket.socket, Place, float], None]
+    # The address of a socket; that of a Unix socket is its path.
+    SocketAddress = tuple[object, ...] | str
+    # Connects a socket within a number of seconds and leaves it blocking. Raises OSError.
+    ConnectSocket = Callable[[_socket.socket, SocketAddress, float], None]
 
 # 256 KiB to 1 MiB were measured to be the best sizes for streaming into a reused buffer. It begins smaller, since most
-# connections never carry as much and every byte of it is memory in use, twice for each slot.
+# connections never carry as much, and every byte of it is memory in use, twice for each slot.
 RECEIVE_SIZE = 256 * 1024
 _FIRST_RECEIVE_SIZE = 16 * 1024
 # More parts than this are joined before they are sent; the kernel takes 1,024 at most (IOV_MAX).
 _MAX_PARTS = 64
 _DONTWAIT = _socket.MSG_DONTWAIT
 _ANSWERED = ~POLLOUT
-# How long connecting may take, in seconds: the peers are on this machine.
+# How long connecting may take, in seconds. The servers are on this machine.
 CONNECT_TIMEOUT = 5.0
 
 
-def _reach(connecting: _socket.socket, place: Place, timeout: float) -> None:
+def _connect_blocking(connecting: _socket.socket, address: SocketAddress, timeout: float) -> None:
     connecting.settimeout(timeout)
-    connecting.connect(place)
+    connecting.connect(address)
     connecting.settimeout(None)
 
 
 class Connection:
-    """A connection to ``address``, used for one exchange after the other.
+    """A connection to ``address`` for one exchange after the other.
 
-    ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None: never.
+    ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None means never.
     """
 
-    __slots__ = ("_asked_at", "_poller", "_readable_or_woken", "_socket", "_unsent", "_view", "deadline")
+    __slots__ = ("_last_sent", "_poller", "_readable_or_woken", "_socket", "_unsent", "_view", "deadline")
 
     def __init__(self, address: Address) -> None:
         self._socket = self._connect(address)
@@ -62,29 +63,29 @@ class Connection:
         self._poller.register(self._socket, POLLIN)
         self._readable_or_woken: poll | None = None
         self._view = memoryview(bytearray(_FIRST_RECEIVE_SIZE))
-        self._asked_at = (monotonic(), time())
+        self._last_sent = (monotonic(), time())
         self.deadline: float | None = None
-        # What the peer was not ready to take: it may answer before it has read everything.
+        # What the server has not taken yet: it may answer before it has read everything.
         self._unsent: list[memoryview] = []
 
     def _connect(self, address: Address) -> _socket.socket:
         return connect(address)
 
     def fileno(self) -> int:
-        """For poll()."""
+        """Return the descriptor, for poll()."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close the socket; more than once is fine."""
+        """Close the socket. It may be closed already."""
         self._socket.close()
 
     def send(self, parts: Sequence[Piece]) -> bool:
-        """Send ``parts`` one after the other; False when the peer answered or hung up before it had taken them all.
+        """Send ``parts``. Return False if the server answered or disconnected before it had taken all of them.
 
-        What was not taken then goes on in ``receive``, since an app may answer while it still reads. Raises OSError
-        when the peer has taken nothing of it, AppTimeout past the deadline.
+        ``receive`` goes on sending then, since an app may answer while it still reads. Raises OSError if the server
+        has taken nothing, AppTimeout after the deadline.
         """
-        self._asked_at = (monotonic(), time())
+        self._last_sent = (monotonic(), time())
         if len(parts) > _MAX_PARTS:
             parts = (b"".join(parts),)
         total = sum(map(len, parts))
@@ -95,29 +96,40 @@ class Connection:
         if sent < total:
             self._unsent = _rest(parts, sent)
             self._send_until_readable()
-        return self.is_whole
+        return not self._unsent
 
     @property
-    def is_whole(self) -> bool:
-        """Whether everything was sent that was to be sent; if not, no other exchange can follow."""
+    def has_sent_all(self) -> bool:
+        """Whether the server has taken everything; if not, no other exchange can follow."""
         return not self._unsent
 
     def _send_until_readable(self) -> None:
-        """Send what is left, until that is done or there is something to receive, the peer's hanging up included."""
+        """Send the rest until all is sent, or there is something to receive or the server has disconnected."""
         while self._unsent and not self._wait(POLLIN | POLLOUT) & _ANSWERED:
             try:
                 sent = self._socket.send(self._unsent[0], _DONTWAIT)
             except BlockingIOError:
                 continue
             except (BrokenPipeError, ConnectionResetError):
-                # What the peer said before it hung up can still be read.
+                # What the server sent before it disconnected can still be read.
                 return
             self._unsent = _rest(self._unsent, sent)
 
-    def receive(self, reader: ResponseReader) -> list[memoryview]:
-        """Receive once and give what ``reader`` makes of it: pieces of the body, perhaps none.
+    def receive_response(self, method: str) -> Response:
+        """Receive the head of the response to a request with ``method``.
 
-        Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout past the deadline.
+        Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout after the deadline.
+        """
+        reader = ResponseReader(method)
+        while True:
+            pieces = self.receive(reader)
+            if reader.head is not None:
+                return Response(self, reader, reader.head, pieces)
+
+    def receive(self, reader: ResponseReader) -> list[memoryview]:
+        """Receive once. Return what ``reader`` makes of it: pieces of the body, perhaps none.
+
+        Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout after the deadline.
         """
         self._wait_readable()
         view = self._view
@@ -126,34 +138,14 @@ class Connection:
             reader.feed_eof()
             return []
         if size == _FIRST_RECEIVE_SIZE == len(view):
-            # There is more, it seems. What was received stays valid where it is.
+            # There is probably more. What was received stays valid in the old buffer.
             self._view = memoryview(bytearray(RECEIVE_SIZE))
         return reader.feed(view[:size])
 
-    def receive_head(self, reader: ResponseReader) -> list[memoryview]:
-        """Receive until the response head is complete; give the pieces of the body that came with it."""
-        while True:
-            pieces = self.receive(reader)
-            if reader.head is not None:
-                return pieces
-
-    def receive_body(self, reader: ResponseReader, pieces: list[memoryview], limit: int | None) -> bytearray | None:
-        """The whole body, of which ``pieces`` came with the head; None as soon as it is known to exceed ``limit``."""
-        body = bytearray().join(pieces)
-        while not reader.complete:
-            expected = len(body) + reader.remaining
-            if limit is not None and expected > limit:
-                return None
-            if reader.remaining > _FIRST_RECEIVE_SIZE:
-                body = self._received_rest(body, reader)
-            else:
-                body += b"".join(self.receive(reader))
-        return None if limit is not None and len(body) > limit else body
-
-    def _received_rest(self, start: bytearray, reader: ResponseReader) -> bytearray:
-        """The whole body of known length that begins with ``start``; the rest goes straight into its place."""
+    def receive_rest(self, start: bytearray, reader: ResponseReader) -> bytearray:
+        """Return the whole body of known length that begins with ``start``. The rest is received into its place."""
         position = len(start)
-        # Made in its full size at once: growing a large buffer copies it and touches its pages twice.
+        # Allocated in full size at once: growing a large buffer copies it and touches its pages twice.
         body = bytearray(position + reader.remaining)
         body[:position] = start
         with memoryview(body) as view:
@@ -166,30 +158,26 @@ class Connection:
                 position += size
         return body
 
-    def begin_idle(self) -> None:
-        """Note that an exchange ended and none has begun."""
-        self.deadline = None
-
     def is_usable(self, idle_timeout: float) -> bool:
-        """Whether another exchange may begin: idle for less than ``idle_timeout`` seconds, and not closed by the peer.
+        """Return whether another exchange may begin: used less than ``idle_timeout`` seconds ago and still open.
 
-        Reckoned from the last send, since nobody knows when the peer was done: it may have been long before its
-        response was read. Two clocks, since the monotonic one may stand still while an environment is frozen.
+        The time counts from the last send, since the server may have been idle long before its response was read. Two
+        clocks are used, since the monotonic one may stand still while an environment is frozen.
         """
-        since, wall_since = self._asked_at
+        since, wall_since = self._last_sent
         if monotonic() - since >= idle_timeout or not 0 <= time() - wall_since < idle_timeout:
             return False
         return self.is_open()
 
     def is_open(self) -> bool:
-        """Whether the peer, which owes nothing, has neither closed nor sent anything."""
-        # Readable is also a FIN or a reset. Asking poll costs a quarter of a peek, which raises where nothing came.
+        """Return whether the server, while no response is due, has neither disconnected nor sent anything."""
+        # Readable is also a FIN or a reset. Asking poll costs a quarter of a peek, which raises if nothing came.
         return not self._poller.poll(0)
 
-    def readable_or_stopped(self, wake_up: int, stopped: Callable[[], bool]) -> bool:
-        """Wait until there is something to receive (True) or, woken up, ``stopped()`` and there is nothing (False).
+    def wait_for_response(self, wake_up: int, should_stop: Callable[[], bool]) -> bool:
+        """Wait until there is something to receive. Return False if there is not, and ``should_stop()``.
 
-        ``wake_up`` is a descriptor that becomes readable when ``stopped`` must be asked, the same in every call.
+        ``wake_up`` is a descriptor that becomes readable when ``should_stop`` must be called, the same in every call.
         """
         if self._readable_or_woken is None:
             self._readable_or_woken = poll()
@@ -199,7 +187,7 @@ class Connection:
             for descriptor, _ in self._readable_or_woken.poll():
                 if descriptor != wake_up:
                     return True
-            if stopped():
+            if should_stop():
                 return False
 
     def _wait_readable(self) -> None:
@@ -207,20 +195,20 @@ class Connection:
             self._send_until_readable()
         if self.deadline is None:
             # The read itself waits.
-            run_handlers()
+            run_signal_handlers()
             return
         self._wait(POLLIN)
 
     def _wait(self, events: int) -> int:
-        """Wait for one of ``events`` of poll() and give those that came. Raises AppTimeout past the deadline."""
-        came = self._poll(events)
-        if not came:
+        """Wait for ``events`` of poll(), and return those that occurred. Raises AppTimeout after the deadline."""
+        occurred = self._poll(events)
+        if not occurred:
             raise AppTimeout("the app did not answer before the deadline")
-        return came
+        return occurred
 
     def _poll(self, events: int) -> int:
-        """The same; 0 past the deadline."""
-        run_handlers()
+        """Wait as ``_wait`` does. Return 0 after the deadline."""
+        run_signal_handlers()
         timeout = None if self.deadline is None else max(0.0, self.deadline - monotonic()) * 1000
         self._poller.modify(self._socket, events)
         ready = self._poller.poll(timeout)
@@ -228,23 +216,82 @@ class Connection:
         return ready[0][1] if ready else 0
 
 
-def connect(address: Address, timeout: float = CONNECT_TIMEOUT, reach: Reach = _reach) -> _socket.socket:
+class Response:
+    """A response that is being received: its head, and the pieces of the body that came with it.
+
+    ``pieces`` are valid until the next ``receive``. ``complete`` is whether the whole body was received.
+    """
+
+    __slots__ = ("_reader", "complete", "connection", "head", "pieces")
+
+    def __init__(
+        self, connection: Connection, reader: ResponseReader, head: ResponseHead, pieces: list[memoryview]
+    ) -> None:
+        self.connection = connection
+        self._reader = reader
+        self.head = head
+        self.pieces = pieces
+        self.complete = reader.complete
+
+    @property
+    def leaves_reusable_connection(self) -> bool:
+        """Whether the connection can carry another exchange."""
+        return self.complete and self._reader.reusable and self.connection.has_sent_all
+
+    def receive(self) -> list[memoryview]:
+        """Return the next pieces of the body as they arrive, perhaps none.
+
+        Raises TruncatedResponse, InvalidAppResponse, AppTimeout.
+        """
+        try:
+            pieces = self.connection.receive(self._reader)
+        except OSError as error:
+            raise _truncated(error) from error
+        self.complete = self._reader.complete
+        return pieces
+
+    def read(self, limit: int | None) -> bytearray | None:
+        """Return the whole body; None as soon as it is known to exceed ``limit``. Raises as ``receive`` does."""
+        reader = self._reader
+        body = bytearray().join(self.pieces)
+        try:
+            while not reader.complete:
+                expected = len(body) + reader.remaining
+                if limit is not None and expected > limit:
+                    return None
+                if reader.remaining > _FIRST_RECEIVE_SIZE:
+                    body = self.connection.receive_rest(body, reader)
+                else:
+                    body += b"".join(self.connection.receive(reader))
+        except OSError as error:
+            raise _truncated(error) from error
+        self.complete = True
+        return None if limit is not None and len(body) > limit else body
+
+
+def _truncated(error: OSError) -> TruncatedResponse:
+    return TruncatedResponse(f"the connection broke during the response: {error}")
+
+
+def connect(
+    address: Address, timeout: float = CONNECT_TIMEOUT, connect_socket: ConnectSocket = _connect_blocking
+) -> _socket.socket:
     """Return a blocking socket that is connected to ``address``.
 
-    ``reach`` connects a socket within ``timeout`` seconds. Raises OSError.
+    ``connect_socket`` connects a socket within ``timeout`` seconds. Raises OSError.
     """
     if address.path is not None:
-        return _connected(_socket.AF_UNIX, address.path, timeout, reach)
+        return _connected(_socket.AF_UNIX, address.path, timeout, connect_socket)
     failure = OSError(f"{address.host!r} has no address")
-    for family, place in _resolved(address):
+    for family, socket_address in _resolved(address):
         try:
-            return _connected(family, place, timeout, reach)
+            return _connected(family, socket_address, timeout, connect_socket)
         except OSError as error:
             failure = error
     try:
         raise failure
     finally:
-        # The error's traceback refers to this frame, and the frame to the error: break the circle.
+        # The error's traceback refers to this frame, and the frame to the error: break the cycle.
         del failure
 
 
@@ -259,17 +306,17 @@ def _resolved(address: Address) -> Iterable[tuple[int, tuple[object, ...]]]:
         found = _socket.getaddrinfo(host, address.port, 0, _socket.SOCK_STREAM)
     except UnicodeError as error:
         raise OSError(f"{address.host!r} is not a host name") from error
-    return [(family, place) for family, _, _, _, place in found]
+    return [(family, socket_address) for family, _, _, _, socket_address in found]
 
 
-def _connected(family: int, place: Place, timeout: float, reach: Reach) -> _socket.socket:
-    """A blocking socket that is connected to ``place`` within ``timeout`` seconds. Raises OSError."""
+def _connected(family: int, address: SocketAddress, timeout: float, connect_socket: ConnectSocket) -> _socket.socket:
+    """Return a blocking socket that was connected to ``address`` within ``timeout`` seconds. Raises OSError."""
     connected = _socket.socket(family)
     try:
-        # Before it is connected: what fails afterwards would leave behind what ``reach`` noted of it.
+        # Set before connecting: an error after it would leave behind what ``connect_socket`` keeps for the socket.
         if family != _socket.AF_UNIX:
             connected.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        reach(connected, place, timeout)
+        connect_socket(connected, address, timeout)
     except BaseException:
         connected.close()
         raise
@@ -277,7 +324,7 @@ def _connected(family: int, place: Place, timeout: float, reach: Reach) -> _sock
 
 
 def _rest(parts: Sequence[Piece], sent: int) -> list[memoryview]:
-    """``parts`` without their first ``sent`` bytes."""
+    """Return ``parts`` without their first ``sent`` bytes."""
     rest = []
     for part in parts:
         if sent < len(part):

@@ -1,7 +1,7 @@
 """One invocation: event → request → app → response → Lambda, as one buffered payload or as a stream.
 
-Whatever happens, the invocation gets exactly one end. Before the first byte of a response that is an error; after it,
-a stream's error trailers, since neither its status nor what was sent can be taken back.
+Every invocation ends exactly once. A failure before the first byte of the response ends it as an error; a failure
+after it ends the stream with error trailers, since what was sent cannot be taken back.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ if TYPE_CHECKING:
     from adapter.net.compression import Compressor
     from adapter.payload.formats.codec import Codec
     from adapter.payload.messages import Invocation, Request
-    from adapter.runtime.api_client import ResponseStream, RuntimeApiClient
-    from adapter.runtime.app_client import App, AppResponse
-    from adapter.runtime.connection import Piece
+    from adapter.runtime.api_client import RuntimeApiClient
+    from adapter.runtime.app_client import AppClient
+    from adapter.runtime.connection import Piece, Response
 
 _JSON = "application/json"
 # How much of an error response is read so that its connection can carry the next request, in bytes.
 _ERROR_BODY_LIMIT = 64 * 1024
+_FORBIDDEN = b'{"message":"Forbidden"}'
 
 
 class InvocationRelay:
-    """Relays invocations of one slot from ``api`` to ``app`` and back."""
+    """Relays the invocations of one slot from ``api`` to ``app`` and back."""
 
-    def __init__(self, config: Config, *, api: RuntimeApiClient, app: App, log: Log) -> None:
-        self._api = api
-        self._app = app
-        self._log = log
-        self._streams = config.invoke_mode == "response_stream"
-        self._error_statuses = config.error_statuses
-        self._codings = available_codings() if config.compression else {}
-        self._body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
+    def __init__(self, config: Config, *, api: RuntimeApiClient, app: AppClient, log: Log) -> None:
+        self.api = api
+        self.app = app
+        self.log = log
+        self.is_streaming = config.invoke_mode == "response_stream"
+        self.error_statuses = config.error_statuses
+        self.codings = available_codings() if config.compression else {}
+        self.body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
         hooks = (config.before_checkpoint_path, config.after_restore_path)
-        self._hooks = {_plain_path(hook) for hook in hooks if hook is not None}
-        self._request_rules = RequestRules(
+        self.hooks = {_plain_path(hook) for hook in hooks if hook is not None}
+        self.request_rules = RequestRules(
             base_path=config.base_path,
             pass_through_path=config.pass_through_path,
             authorization_source=config.authorization_source,
@@ -62,229 +63,218 @@ class InvocationRelay:
                 "log_stream": config.log_stream,
             },
         )
-        # Among many slots the environment lives on after a timeout, so a request must not outlive its deadline.
+        # With several slots the environment outlives a timeout, so a request must not outlive its deadline.
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
-        self._deadline_margin = margin
+        self.deadline_margin = margin
 
-    def invoke(self, invocation: Invocation) -> AdapterError | None:
-        """InvocationRelay one invocation and end it. Gives why it, or the rest of its stream, failed.
+    def relay(self, invocation: Invocation) -> AdapterError | None:
+        """Relay one invocation and end it. Return why it, or the rest of its stream, failed.
 
-        Raises RuntimeApiError when Lambda cannot be told of its end.
+        Raises RuntimeApiError if its end cannot be reported to Lambda.
         """
-        visit = _Visit(invocation)
-        try:
-            codec, request = app_request(invocation, self._request_rules)
-            visit.request = request
-            response = self._ask(visit, request)
-            try:
-                self._answer(visit, codec, response)
-            finally:
-                response.close()
-        except InvocationError as error:
-            visit.error = error
-            visit.problem = self._api.send_error(invocation, error)
-        self._write_line(visit)
-        return visit.error
+        return _RelayedInvocation(self, invocation).run()
 
     def fail(self, invocation: Invocation, error: AdapterError) -> None:
-        """End an invocation that the app was not asked about. Raises RuntimeApiError as ``invoke`` does."""
-        visit = _Visit(invocation)
-        visit.error = error
-        visit.problem = self._api.send_error(invocation, error)
-        self._write_line(visit)
+        """End an invocation that was not sent to the app. Raises RuntimeApiError as ``relay`` does."""
+        _RelayedInvocation(self, invocation).fail(error)
 
-    def _ask(self, visit: _Visit, request: Request) -> AppResponse | _Refusal:
-        if self._hooks and _plain_path(request.target) in self._hooks:
-            refusal = _Refusal()
-            visit.status = refusal.head.status
-            return refusal
-        invocation = visit.invocation
+
+class _RelayedInvocation:
+    """One invocation on its way, and what is known of it for its line in the log."""
+
+    __slots__ = ("_bytes", "_error", "_invocation", "_relay", "_request", "_start", "_status")
+
+    def __init__(self, relay: InvocationRelay, invocation: Invocation) -> None:
+        self._start = monotonic()
+        self._relay = relay
+        self._invocation = invocation
+        # None if the event could not be turned into a request.
+        self._request: Request | None = None
+        self._status = 0
+        self._bytes = 0
+        # Why the invocation, or the rest of its stream, failed.
+        self._error: AdapterError | None = None
+
+    def run(self) -> AdapterError | None:
+        """Relay it, as ``InvocationRelay.relay`` does."""
+        try:
+            codec, request = app_request(self._invocation, self._relay.request_rules)
+            self._request = request
+            problem = self._relay_request(codec, request)
+        except InvocationError as error:
+            self.fail(error)
+        else:
+            self._log(problem)
+        return self._error
+
+    def fail(self, error: AdapterError) -> None:
+        """End it with ``error``."""
+        self._error = error
+        self._log(self._relay.api.send_error(self._invocation, error))
+
+    def _relay_request(self, codec: Codec, request: Request) -> str:
+        """Send ``request`` to the app, and its response to Lambda. Return what Lambda says against it."""
+        relay = self._relay
+        if relay.hooks and _plain_path(request.target) in relay.hooks:
+            return self._refuse_hook(codec)
         deadline = None
-        if self._deadline_margin is not None and invocation.deadline_ms:
-            deadline = monotonic() + invocation.deadline_ms / 1000 - time() - self._deadline_margin
-        response = self._app.send(request, deadline)
-        visit.status = response.head.status
-        if visit.status in self._error_statuses:
-            _drain(response)
-            # The body may quote the request, and errors are logged.
-            raise AppErrorStatus(f"the app answered {visit.status}, which AWS_LWA_ERROR_STATUS_CODES names")
-        return response
+        if relay.deadline_margin is not None and self._invocation.deadline_ms:
+            deadline = monotonic() + self._invocation.deadline_ms / 1000 - time() - relay.deadline_margin
+        response = relay.app.send(request, deadline)
+        try:
+            self._status = response.head.status
+            if self._status in relay.error_statuses:
+                _drain(response)
+                # The body may quote the request, and errors are logged.
+                raise AppErrorStatus(f"the app answered {self._status}, which AWS_LWA_ERROR_STATUS_CODES names")
+            return self._relay_response(codec, request, response)
+        finally:
+            relay.app.release(response)
 
-    def _answer(self, visit: _Visit, codec: Codec, response: AppResponse | _Refusal) -> None:
+    def _refuse_hook(self, codec: Codec) -> str:
+        """Refuse a request for a SnapStart hook, which only Lambda may call."""
+        head = ResponseHead(status=403, headers=[("content-type", _JSON)])
+        self._status = head.status
+        if not self._relay.is_streaming:
+            return self._send_whole(codec, head, _FORBIDDEN)
+        opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
+        self._bytes = len(_FORBIDDEN)
+        stream = self._relay.api.open_stream(self._invocation, _streamed_type(codec, head))
+        return stream.finish([*opening, _FORBIDDEN])
+
+    def _relay_response(self, codec: Codec, request: Request, response: Response) -> str:
+        """Send ``response`` to Lambda. Return what Lambda says against it."""
         head = ResponseHead(status=response.head.status, headers=forwardable(response.head.headers))
-        compressor = None
-        if self._codings and codec.has_prelude and visit.request is not None:
-            request = visit.request
+        body: Response | _CompressedBody = response
+        if self._relay.codings and codec.has_prelude:
             accepted = first(request.headers, "accept-encoding")
             head, compressor = negotiate_compression(
-                head, method=request.method, accept_encoding=accepted, codings=self._codings
+                head, method=request.method, accept_encoding=accepted, codings=self._relay.codings
             )
-        if self._streams:
-            stream = self._api.open_stream(visit.invocation, _content_type(codec, head, streamed=True))
-            opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
-            self._stream(visit, stream, opening, _Body(response, compressor))
-        else:
-            self._buffer(visit, codec, head, _Body(response, compressor))
-
-    def _buffer(self, visit: _Visit, codec: Codec, head: ResponseHead, body: _Body) -> None:
+            if compressor is not None:
+                body = _CompressedBody(response, compressor)
+        if self._relay.is_streaming:
+            return self._stream(codec, head, body)
         whole = body.read(BUFFERED_RESPONSE_LIMIT)
         if whole is None:
             raise _too_large("its body alone is larger")
-        visit.bytes = len(whole)
-        parts = codec.encode_response(head, whole, self._body_rules)
+        return self._send_whole(codec, head, whole)
+
+    def _send_whole(self, codec: Codec, head: ResponseHead, body: bytes | bytearray) -> str:
+        self._bytes = len(body)
+        parts = codec.encode_response(head, body, self._relay.body_rules)
         size = sum(map(len, parts))
         if size > BUFFERED_RESPONSE_LIMIT:
-            raise _too_large(f"encoded it has {size} bytes")
-        content_type = _content_type(codec, head, streamed=False)
-        visit.problem = self._api.send_response(visit.invocation, parts, content_type)
+            raise _too_large(f"encoded, it has {size} bytes")
+        content_type = _JSON if codec.has_prelude else _type_of(head)
+        return self._relay.api.send_response(self._invocation, parts, content_type)
 
-    def _stream(self, visit: _Visit, stream: ResponseStream, opening: list[Piece], body: _Body) -> None:
+    def _stream(self, codec: Codec, head: ResponseHead, body: Response | _CompressedBody) -> str:
+        stream = self._relay.api.open_stream(self._invocation, _streamed_type(codec, head))
+        opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
         try:
-            pieces: Sequence[Piece] = [*opening, *body.pieces()]
+            pieces: Sequence[Piece] = [*opening, *body.pieces]
             while not body.complete:
                 if pieces and not stream.write(pieces):
-                    # They count as sent, for once.
+                    # Lambda takes no more. These pieces are counted as sent already.
                     pieces = ()
                     break
                 pieces = body.receive()
         except InvocationError as error:
             if not stream.begun:
                 raise
-            visit.error = error
-            visit.problem = stream.fail(error)
+            self._error = error
+            problem = stream.fail(error)
         else:
-            visit.problem = stream.finish(pieces)
-        visit.bytes = stream.bytes - sum(map(len, opening))
+            problem = stream.finish(pieces)
+        self._bytes = stream.bytes - sum(map(len, opening))
+        return problem
 
-    def _write_line(self, visit: _Visit) -> None:
-        request_id = visit.invocation.request_id
-        if visit.problem:
-            is_late = "InvalidRequestID" in visit.problem
+    def _log(self, problem: str) -> None:
+        """Write the line of the invocation, and one for ``problem``, which is what Lambda says against its answer."""
+        log, request_id = self._relay.log, self._invocation.request_id
+        if problem:
+            is_late = "InvalidRequestID" in problem
             what = "the answer came too late" if is_late else "Lambda refused the response"
-            self._log.error(f"{what}: {visit.problem}", requestId=request_id)
-        self._log.access(visit.invocation, **visit.fields())
+            log.error(f"{what}: {problem}", requestId=request_id)
+        fields: dict[str, object] = {"requestId": request_id}
+        if self._request is not None:
+            # Without the query, which may contain secrets.
+            fields |= {"method": self._request.method, "path": self._request.target.partition("?")[0]}
+        if self._status:
+            fields |= {"status": self._status, "bytes": self._bytes}
+        fields["ms"] = round((monotonic() - self._start) * 1000, 1)
+        if self._error is not None:
+            fields |= {"error": self._error.name, "reason": str(self._error)}
+        log.log_invocation(fields)
 
 
-class _Body:
-    """An app's body on its way: compressed where that was agreed, in pieces or whole."""
+class _CompressedBody:
+    """The body of ``response``, compressed. It has those attributes and methods of Response that concern the body."""
 
-    def __init__(self, response: AppResponse | _Refusal, compressor: Compressor | None) -> None:
+    def __init__(self, response: Response, compressor: Compressor) -> None:
         self._response = response
         self._compressor = compressor
+        self.complete = response.complete
 
     @property
-    def complete(self) -> bool:
-        return self._response.complete
+    def pieces(self) -> list[bytes]:
+        """The pieces that came with the head."""
+        return self._compress(self._response.pieces)
 
-    def pieces(self) -> Sequence[Piece]:
-        """What came with the head."""
-        return self._encoded(self._response.pieces)
-
-    def receive(self) -> Sequence[Piece]:
-        """What comes next, as it arrives."""
-        return self._encoded(self._response.receive())
+    def receive(self) -> list[bytes]:
+        """Return the next pieces as they arrive. Raises as ``Response.receive`` does."""
+        return self._compress(self._response.receive())
 
     def read(self, limit: int) -> bytes | bytearray | None:
-        """The whole body; None when it is over ``limit``, compressed where that was agreed."""
-        if self._compressor is None:
-            return self._response.read(limit)
+        """Return the whole body; None if it exceeds ``limit`` when compressed. Raises as ``receive`` does."""
         body = bytearray()
         pieces = self._response.pieces
         while True:
             for piece in pieces:
                 body += self._compressor.compress(piece)
-            if self.complete:
+            if self._response.complete:
                 return body + self._compressor.finish()
             if len(body) > limit:
                 return None
             pieces = self._response.receive()
 
-    def _encoded(self, pieces: list[memoryview]) -> Sequence[Piece]:
-        if self._compressor is None:
-            return pieces
+    def _compress(self, pieces: list[memoryview]) -> list[bytes]:
         encoded = [self._compressor.compress(piece) for piece in pieces]
+        self.complete = self._response.complete
         if self.complete:
             encoded.append(self._compressor.finish())
         elif pieces:
-            # The client must be able to decode all that has arrived.
+            # The client must be able to decode everything that has arrived.
             encoded.append(self._compressor.flush())
         return encoded
 
 
-class _Visit:
-    """What is known of an invocation so far, for its line in the log."""
-
-    __slots__ = ("_start", "bytes", "error", "invocation", "problem", "request", "status")
-
-    def __init__(self, invocation: Invocation) -> None:
-        self._start = monotonic()
-        # Why the invocation, or the rest of its stream, failed.
-        self.error: AdapterError | None = None
-        self.invocation = invocation
-        # None where the event could not become one.
-        self.request: Request | None = None
-        self.status = 0
-        self.bytes = 0
-        # What Lambda found wrong with the answer.
-        self.problem = ""
-
-    def fields(self) -> dict[str, object]:
-        """The fields of the access line; no query, since secrets travel in it."""
-        fields: dict[str, object] = {}
-        if self.request is not None:
-            fields |= {"method": self.request.method, "path": self.request.target.partition("?")[0]}
-        if self.status:
-            fields |= {"status": self.status, "bytes": self.bytes}
-        fields["ms"] = round((monotonic() - self._start) * 1000, 1)
-        if self.error is not None:
-            fields |= {"error": self.error.name, "reason": str(self.error)}
-        return fields
-
-
-class _Refusal:
-    """Stands in for the app's response where an outside request names a SnapStart hook, which only Lambda may call."""
-
-    complete = True
-
-    def __init__(self) -> None:
-        body = b'{"message":"Forbidden"}'
-        self.head = ResponseHead(status=403, headers=[("content-type", _JSON)])
-        self.pieces = [memoryview(body)]
-
-    def receive(self) -> list[memoryview]:
-        return []
-
-    def read(self, limit: int) -> bytearray:
-        return bytearray().join(self.pieces)
-
-    def close(self) -> None:
-        return
-
-
 def _plain_path(target: str) -> str:
-    """The path that an app sees in ``target``, so that no percent-encoding disguises it."""
+    """Return the path that an app sees in ``target``: percent-decoded."""
     return percent_decode(target.partition("?")[0])
 
 
-def _content_type(codec: Codec, head: ResponseHead, *, streamed: bool) -> str:
-    if codec.has_prelude:
-        return CONTENT_TYPE if streamed else _JSON
+def _streamed_type(codec: Codec, head: ResponseHead) -> str:
+    """Return the content type of the payload of a streamed response."""
+    return CONTENT_TYPE if codec.has_prelude else _type_of(head)
+
+
+def _type_of(head: ResponseHead) -> str:
     return first(head.headers, "content-type") or "application/octet-stream"
 
 
-def _drain(response: AppResponse) -> None:
-    """Be done with a response that nobody wants, and keep its connection where the body is a short one."""
+def _drain(response: Response) -> None:
+    """Read a short body that is not used, so that its connection can carry the next request."""
     try:
         response.read(_ERROR_BODY_LIMIT)
     except InvocationError:
-        # That it broke off matters to nobody either.
+        # The connection is closed then.
         return
-    finally:
-        response.close()
 
 
-def _too_large(size: str) -> ResponseTooLarge:
+def _too_large(reason: str) -> ResponseTooLarge:
     return ResponseTooLarge(
-        f"Response payload size exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes): {size}. "
+        f"Response payload size exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes): {reason}. "
         "AWS_LWA_INVOKE_MODE=response_stream and a streaming front door have no such limit"
     )

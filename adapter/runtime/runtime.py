@@ -1,12 +1,15 @@
-"""The life of the runtime: start the app's side of init, take invocations until told to end, shut down.
+"""The life of the runtime: init, invocations until the end is announced, shutdown.
 
-Each slot takes one invocation after the other, with connections of its own to the Runtime API and to the app. One slot
-blocks in the kernel while it waits; several (Managed Instances) leave their thread to each other instead (slots.py).
+Each slot takes one invocation after the other, and has its own connections to the Runtime API and to the app. A single
+slot blocks in the kernel while it waits; several slots (Managed Instances) share a thread instead (``slots.py``).
 """
 
 from __future__ import annotations
 
+from adapter.app.readiness import ReadinessCheck
 from adapter.errors import (
+    EXIT_FAILURE,
+    EXIT_OK,
     AdapterError,
     AppExited,
     AppNotReady,
@@ -15,9 +18,10 @@ from adapter.errors import (
     StartError,
     TruncatedResponse,
 )
-from adapter.runtime.api_client import RuntimeApiClient, register_extension
-from adapter.runtime.app_client import App, Readiness, call_hook
+from adapter.runtime.api_client import RuntimeApiClient
+from adapter.runtime.app_client import AppClient, call_hook, wait_until_ready
 from adapter.runtime.connection import Connection
+from adapter.runtime.extension_client import register_extension
 from adapter.runtime.invocation_relay import InvocationRelay
 from adapter.runtime.wakeup import Signals
 
@@ -31,45 +35,44 @@ if TYPE_CHECKING:
     from adapter.net.address import Address
     from adapter.payload.messages import Invocation
 
-# After SIGTERM Lambda leaves the runtime about 300 ms of the 2 s of the shutdown phase, then it kills.
-# A third of that is for the rest of the end: the last answer, and the interpreter's own exit.
+# How long the app has to end after SIGTERM, in seconds. Lambda kills the runtime after about 0.3 s of the 2 s of the
+# shutdown phase; the rest is for the last answer and for the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
-# How long after that slots may take to say that the app's end cut them off, in seconds, and as long again those whose
-# app has not ended with its group, or is not ours to end.
-_LAST_ANSWERS = 0.03
-# How long an app that broke off may take to be seen to have ended, in seconds.
-_LAST_BREATH = 0.05
-# With AWS_LWA_ASYNC_INIT: stop probing in time for init to end within Lambda's 10 s.
+# How long after that slots have to report an invocation that the end of the app broke off, in seconds. Slots have it
+# once more if their app has not ended with its group, or is not ours to end.
+_REPORT_GRACE = 0.03
+# How long to wait for the exit of an app that broke off a connection, in seconds.
+_EXIT_TIMEOUT = 0.05
+# With AWS_LWA_ASYNC_INIT: when to stop probing so that init ends within Lambda's 10 s, in seconds.
 ASYNC_INIT_LIMIT = 9.8
-# Initialization types whose init phase Lambda does not bound by 10 s, so that there is nothing to be early for.
+# Initialization types whose init may take longer than 10 s.
 _UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-managed-instances"})
-
-EXIT_OK, EXIT_FAILURE = 0, 1
 
 
 class Runtime:
-    """The custom runtime in front of the app at ``port``; ``process`` is None where something else started the app."""
+    """The custom runtime in front of the app at ``port``. ``process`` is None if something else started the app."""
 
     def __init__(self, config: Config, *, port: int, process: AppProcess | None, log: Log) -> None:
         self._config = config
         self._port = port
+        self._readiness = ReadinessCheck(config, port, has_command=process is not None)
         self._process = process
         self._log = log
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApiClient(_runtime_api_address(config), wake_up=self._signals.fileno())
-        self._app = App(config, port)
-        # How to wait and how to connect while there is one slot.
+        self._app = AppClient(config, port)
+        # How a single slot pauses and connects.
         self._pause: Callable[[float], None] = self._signals.wait
         self._connect: Callable[[Address], Connection] = Connection
         self._connect_to_app: Callable[[Address], Connection] = Connection
-        # Kept open, unread, for as long as the process lives.
+        # Stays open, without being read, until the process ends.
         self._extension: Connection | None = None
         self._ready = False
-        self._told_of_slow_start = False
+        self._has_warned_of_slow_start = False
         self._failure: AdapterError | None = None
 
     def run(self) -> int:
-        """Live from init to shutdown; the process's exit code."""
+        """Run from init to shutdown, and return the process's exit code."""
         try:
             self._register()
             self._start()
@@ -90,10 +93,10 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so no SIGTERM will announce the end: {error}")
+            self._log.warning(f"not registered as an extension, so SIGTERM will not announce the end: {error}")
 
     def _start(self) -> None:
-        """The init phase: returns when the app is ready, restored where that applies, or left to start later."""
+        """Run the init phase: return when the app is ready, restored (SnapStart), or allowed to be ready later."""
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
             self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}: its init may take longer")
@@ -101,39 +104,37 @@ class Runtime:
             try:
                 self._wait_until_ready(min(ASYNC_INIT_LIMIT, self._config.readiness_timeout))
             except AppNotReady:
-                self._log.info("the app is not ready yet; it goes on starting within the first invocation")
+                self._log.info("the app is not ready yet; the first invocation waits for it")
         else:
             self._wait_until_ready(self._config.readiness_timeout)
         if initialization_type == "snap-start":
             self._checkpoint_and_restore()
 
     def _wait_until_ready(self, timeout: float) -> None:
-        readiness = Readiness(
-            self._config,
-            self._port,
-            check_app=self._check_app,
-            wait=self._pause,
+        wait_until_ready(
+            self._readiness,
+            timeout,
+            pause=self._pause,
+            warn=self._warn_of_slow_start,
+            check_process=self._check_process,
             connect=self._connect_to_app,
-            warn=self._tell_of_slow_start,
-            has_command=self._process is not None,
         )
-        readiness.wait_until_ready(timeout)
         self._ready = True
 
-    def _tell_of_slow_start(self, line: str) -> None:
-        """Log ``line``, once: with AWS_LWA_ASYNC_INIT every slot may wait for the app."""
-        if not self._told_of_slow_start:
-            self._told_of_slow_start = True
+    def _warn_of_slow_start(self, line: str) -> None:
+        """Log ``line``, but only once: with AWS_LWA_ASYNC_INIT several slots may wait for the app."""
+        if not self._has_warned_of_slow_start:
+            self._has_warned_of_slow_start = True
             self._log.warning(line)
 
     def _checkpoint_and_restore(self) -> None:
-        """SnapStart: the process is frozen in here and goes on in another place, at another time."""
+        """Let SnapStart take its snapshot. It is taken during this method, which returns after a restore."""
         if self._config.before_checkpoint_path is not None:
             call_hook(self._app, self._config.before_checkpoint_path)
-        # No connection may be open in the snapshot: its other end will be gone.
-        self._app.drop_connection()
-        self._api.restore_next(self._stopped)
-        if self._stopped():
+        # No connection may be open in the snapshot: the other end will not exist after a restore.
+        self._app.close()
+        self._api.restore_next(self._should_stop)
+        if self._should_stop():
             return
         try:
             if self._config.after_restore_path is not None:
@@ -146,77 +147,77 @@ class Runtime:
 
     def _take_invocations(self) -> None:
         if self._config.max_concurrency == 1:
-            self._serve(self._api, self._app, self._stopped)
+            self._serve(self._api, self._app, self._should_stop)
             return
-        from adapter.runtime.slots import Slots  # one slot does without
+        from adapter.runtime.slots import Slots  # a single slot does not need it
 
-        slots = Slots(wake_up=self._signals.fileno(), stopped=self._stopped, hurried=self._is_told_to_end)
+        slots = Slots(wake_up=self._signals.fileno(), should_stop=self._should_stop, is_urgent=self._has_ending_signal)
         self._pause, self._connect, self._connect_to_app = slots.pause, slots.connect, slots.connect_to_app
         slots.run(
             self._serve_slot,
             count=self._config.max_concurrency,
-            grace=SHUTDOWN_GRACE + _LAST_ANSWERS,
-            final_grace=_LAST_ANSWERS,
+            app_grace=SHUTDOWN_GRACE + _REPORT_GRACE,
+            report_grace=_REPORT_GRACE,
         )
 
     def _serve_slot(self) -> None:
         address = _runtime_api_address(self._config)
         api = RuntimeApiClient(address, wake_up=self._signals.fileno(), connect=self._connect)
-        app = App(self._config, self._port, connect=self._connect_to_app)
+        app = AppClient(self._config, self._port, connect=self._connect_to_app)
         try:
-            # A slot must not take a wake-up off the pipe: it is for all of them.
+            # A slot must not remove a wake-up from the pipe: it is for all slots.
             self._serve(api, app, self._is_over)
         except AdapterError as error:
             if self._failure is None:
                 self._fail(error)
                 self._signals.wake()
         finally:
-            # Servers wait for connections that are open, also for one that nobody will use again.
-            app.drop_connection()
+            # Many servers wait for open connections before they end.
+            app.close()
 
-    def _serve(self, api: RuntimeApiClient, app: App, stopped: Callable[[], bool]) -> None:
-        """Take one invocation after the other until the end is announced."""
+    def _serve(self, api: RuntimeApiClient, app: AppClient, should_stop: Callable[[], bool]) -> None:
+        """Relay one invocation after the other until the end is announced."""
         relay = InvocationRelay(self._config, api=api, app=app, log=self._log)
         while not self._is_over():
-            invocation = api.next(stopped=stopped, wait=self._pause)
+            invocation = api.next(should_stop=should_stop, pause=self._pause)
             if invocation is None:
                 return
             try:
                 if not self._ready:
                     self._wait_until_ready(self._config.readiness_timeout)
-                failure = relay.invoke(invocation)
+                failure = relay.relay(invocation)
                 broke_off = isinstance(failure, (AppUnreachable, TruncatedResponse))
                 if broke_off and self._process is not None and not self._is_over():
-                    # An app that dies closes its connections first; the next invocation is not for a dead one.
-                    self._pause(_LAST_BREATH)
+                    # An app that ends closes its connections first; it must not get the next invocation.
+                    self._pause(_EXIT_TIMEOUT)
             except StartError as error:
                 relay.fail(invocation, error)
             except RuntimeApiError as error:
-                # Lambda ended the invocation itself (a timeout, for example); its next one is not affected.
+                # Lambda ended the invocation itself (a timeout, for example); the next one is not affected.
                 self._log.error(str(error), requestId=invocation.request_id)
             except Exception:
                 self._report_fault(api, invocation)
 
     def _report_fault(self, api: RuntimeApiClient, invocation: Invocation) -> None:
-        """End an invocation that an unforeseen exception got in the way of; the next one is not affected."""
+        """End an invocation that an unexpected exception broke off; the next one is not affected."""
         from traceback import format_exc  # only a fault needs it
 
         self._log.error(f"a fault of the adapter: {format_exc()}", requestId=invocation.request_id)
-        # Where a response has begun, Lambda refuses the error and the cut connection ends the invocation.
+        # If a response has begun, Lambda refuses the error, and the closed connection ends the invocation.
         api.close()
         api.send_error(invocation, AdapterError("a fault of the adapter; its log has the details"))
 
-    def _stopped(self) -> bool:
-        """Take note of what woke us: whether it is over."""
+    def _should_stop(self) -> bool:
+        """Reset the wake-up, and return whether the runtime has to end."""
         self._signals.clear()
         return self._is_over()
 
     def _is_over(self) -> bool:
-        """Whether the end was announced or there is nothing left to serve."""
+        """Return whether the end was announced, something failed, or the app has ended."""
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
 
-    def _is_told_to_end(self) -> bool:
-        """Whether Lambda ends the environment in a moment; where only the app or /next failed, nobody hurries us."""
+    def _has_ending_signal(self) -> bool:
+        """Return whether Lambda is about to kill this process. If only the app or /next failed, it is not."""
         return self._signals.received is not None
 
     def _exit_code(self) -> int | None:
@@ -226,21 +227,21 @@ class Runtime:
         if self._process is not None:
             self._process.signal(number)
 
-    def _check_app(self) -> None:
-        """Raises AppExited when the app has ended while it was waited for."""
+    def _check_process(self) -> None:
+        """Raise AppExited if the app has ended, AppNotReady if this process has to end."""
         code = self._exit_code()
         if code is not None and self._process is not None:
-            said = self._process.last_lines()
-            hint = "" if code else " (a command that puts a server into the background cannot be followed)"
-            # The last line is where a traceback has its cause.
-            cause = said.rpartition("\n")[2]
-            words = f": {cause}" + (f"\n{said}" if said != cause else "") if said else ""
-            raise AppExited(f"the app ended with exit code {code} before it was ready{hint}{words}", exit_code=code)
+            stderr = self._process.stderr_tail()
+            hint = "" if code else " (a command that starts a server in the background is not supported)"
+            # The last line of a traceback is its cause.
+            cause = stderr.rpartition("\n")[2]
+            quoted = f": {cause}" + (f"\n{stderr}" if stderr != cause else "") if stderr else ""
+            raise AppExited(f"the app ended with exit code {code} before it was ready{hint}{quoted}", exit_code=code)
         if self._signals.received is not None:
-            raise AppNotReady("told to end before the app was ready")
+            raise AppNotReady("the runtime was ended before the app was ready")
 
     def _report_failed_init(self, error: StartError) -> None:
-        # What the app said last is in the log already, and in the init error.
+        # The last lines of the app are in the log already, and in the init error.
         self._log.error(f"{error.name}: {str(error).partition(chr(10))[0]}")
         try:
             self._api.send_init_error(error)
@@ -248,15 +249,15 @@ class Runtime:
             self._log.error(str(failure))
 
     def _shut_down(self) -> int:
-        """End what was started; the process's exit code: the app's, unless ours has a reason of its own."""
+        """End the app, and return the process's exit code: the app's, unless the runtime itself failed."""
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is None and self._signals.received is None:
             self._log.error(f"ending: the app ended with exit code {self._process.exit_code()}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
-        # Servers wait for connections that are open, also for one that nobody will use again.
-        self._app.drop_connection()
+        # Many servers wait for open connections before they end.
+        self._app.close()
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
         if self._failure is None:
             return code
@@ -264,10 +265,10 @@ class Runtime:
 
 
 def _runtime_api_address(config: Config) -> Address:
-    """Where invocations come from; a proxy of it does not count for registering as an extension."""
+    """Return the address for invocations. Extensions are not registered at a proxy of the Runtime API."""
     return config.runtime_api_proxy or _required(config.runtime_api)
 
 
 def _required(address: Address | None) -> Address:
-    assert address is not None, "there is a Runtime API"
+    assert address is not None, "on Lambda, there is a Runtime API"
     return address

@@ -1,11 +1,11 @@
-"""Many invocation slots in one thread: the code of one slot, blocking as it reads, as a greenlet for each.
+"""Many invocation slots in one thread. Each slot is a greenlet that runs the blocking code of a single slot.
 
-Threads cost twice as much: every system call gives the interpreter's lock away, and the others fight for it. Here a
-slot runs until one of its connections has to wait, and the thread waits for all of them in one system call. Nobody is
-interrupted, so whatever else takes long holds the others up: encoding megabytes, compressing, a line that stderr does
-not take (logs.py bounds that).
+Threads cost twice as much: every system call releases the interpreter's lock, and the threads compete for it. Here a
+slot runs until one of its connections has to wait, and the thread waits for all of them in one system call. Slots are
+not interrupted, so everything else that takes long delays the other slots: encoding megabytes, compressing, a line that
+stderr does not take (``logs.py`` limits that).
 
-Imported only where there is more than one slot.
+This module is imported only if there is more than one slot.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from greenlet import getcurrent, greenlet
 from adapter.errors import AppTimeout
 from adapter.runtime.connection import CONNECT_TIMEOUT, Connection, connect
 
-# What waits for all connections, and how many of its timeout's units a second has. The two take the same calls, and
-# the same numbers for events; epoll does not look through the connections that are silent.
+# The poller that waits for all connections, and the number of its timeout's units in a second. Both have the same
+# methods and the same numbers for events; epoll does not check the connections that are silent.
 if sys.platform == "linux":
     _new_poller, _SECOND = select.epoll, 1
 else:
@@ -35,72 +35,72 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.net.address import Address
-    from adapter.runtime.connection import Place
+    from adapter.runtime.connection import SocketAddress
 
-# How long to wait before a Unix socket is asked again whose backlog is full, in seconds; nothing tells when it is not.
+# How long to wait before connecting again to a Unix socket whose backlog is full, in seconds. There is no event for it.
 _BACKLOG_PAUSE = 0.005
-# What connect(2) answers while a connection is being made, when it is there, and where there is no room in a backlog.
+# The codes of connect(2) for a connection that is being made, that exists, and that found a full backlog.
 _CONNECTING = (errno.EINPROGRESS, errno.EALREADY)
 _CONNECTED = (0, errno.EISCONN)
 _FULL = errno.EAGAIN
 
 
 class Slots:
-    """Runs slots side by side. ``stopped()`` is asked when the descriptor ``wake_up`` became readable, and resets it.
+    """Runs slots concurrently.
 
-    ``hurried()`` is asked then as well: whether slots that have something under way have but a moment left for it.
-    What a slot waits for is named by a descriptor, or by the slot itself where it only pauses.
+    When the descriptor ``wake_up`` becomes readable, ``should_stop()`` is called, which resets it, and then
+    ``is_urgent()``: whether slots with an invocation have little time left for it. The key of a wait is the descriptor
+    that the slot waits for, or the slot itself if it only pauses.
     """
 
-    def __init__(self, *, wake_up: int, stopped: Callable[[], bool], hurried: Callable[[], bool]) -> None:
+    def __init__(self, *, wake_up: int, should_stop: Callable[[], bool], is_urgent: Callable[[], bool]) -> None:
         self._wake_up = wake_up
-        self._stopped = stopped
-        self._hurried = hurried
-        # What waits while no slot can run.
+        self._should_stop = should_stop
+        self._check_urgency = is_urgent
+        # The greenlet that runs while no slot can run.
         self._hub = getcurrent()
         self._poller = _new_poller()
         self._poller.register(wake_up, POLLIN)
-        # The events that the poller was asked for, by descriptor. They stay while nobody waits for them, since taking
-        # them back and asking again would be two system calls.
+        # The events that the poller reports, by descriptor. They stay registered while no slot waits for them, since
+        # removing and adding them again would be two system calls.
         self._watched: dict[int, int] = {}
         self._waiting: dict[object, greenlet] = {}
         self._deadlines: dict[object, float] = {}
-        # What ends when the wake-up comes, and what ends when nobody waits for the app any longer.
+        # The waits that a wake-up ends, and those that end when the app's time is over.
         self._wakeable: set[object] = set()
-        self._cuttable: set[object] = set()
+        self._waiting_for_app: set[object] = set()
         # When to look for deadlines that have passed: not later than the first of them.
-        self._due: float | None = None
-        # Whether ``stopped()`` has been found to be so.
+        self._next_check: float | None = None
+        # What ``should_stop()`` and ``is_urgent()`` returned last.
         self.is_ending = False
-        # Whether ``hurried()`` has been, and whether connections to the app wait no longer.
-        self._is_hurried = False
-        self.is_cut_off = False
+        self._is_urgent = False
+        self.is_app_time_over = False
 
     def connect(self, address: Address) -> Connection:
-        """A connection to ``address`` that lets the other slots run while it waits. Raises OSError."""
+        """Return a connection to ``address`` that lets the other slots run while it waits. Raises OSError."""
         return SlotConnection(address, self, to_app=False)
 
     def connect_to_app(self, address: Address) -> Connection:
-        """The same, whose waiting ends as by its deadline when ``run`` has no more time for the app."""
+        """Return a connection to the app. Its waits also end when ``run`` has no more time for the app."""
         return SlotConnection(address, self, to_app=True)
 
-    def run(self, serve: Callable[[], None], *, count: int, grace: float, final_grace: float) -> None:
-        """Run ``count`` slots that ``serve``; return when all have, however long that takes, unless ``hurried()``.
+    def run(self, serve: Callable[[], None], *, count: int, app_grace: float, report_grace: float) -> None:
+        """Run ``serve`` in ``count`` slots. Return when all have returned, without a limit unless ``is_urgent()``.
 
-        From then on the app has ``grace`` seconds for its answers. The slots that it left without one have
-        ``final_grace`` seconds to say so, and what is left then is unwound, as by an exception. What a slot raises is
-        raised here.
+        From then on the app has ``app_grace`` seconds for its answers, and slots without an answer have
+        ``report_grace`` seconds to report that. Slots that still run after it are ended by GreenletExit. Raises what a
+        slot raises.
         """
         slots = [greenlet(serve) for _ in range(count)]
         try:
             for slot in slots:
                 slot.switch()
-            while self._waiting and not self._is_hurried:
-                self._switch(self._ready(None))
-            self._run_for(grace)
-            self.is_cut_off = True
-            self._switch(self._taken(self._cuttable))
-            self._run_for(final_grace)
+            while self._waiting and not self._is_urgent:
+                self._switch_to(self._wait_for_ready(None))
+            self._run_for(app_grace)
+            self.is_app_time_over = True
+            self._switch_to(self._take_waiting(self._waiting_for_app))
+            self._run_for(report_grace)
         finally:
             for slot in slots:
                 slot.throw()
@@ -108,28 +108,28 @@ class Slots:
     def _run_for(self, seconds: float) -> None:
         give_up = monotonic() + seconds
         while self._waiting and monotonic() < give_up:
-            self._switch(self._ready(give_up))
+            self._switch_to(self._wait_for_ready(give_up))
 
-    def _switch(self, ready: list[tuple[greenlet, int]]) -> None:
+    def _switch_to(self, ready: list[tuple[greenlet, int]]) -> None:
         for slot, events in ready:
             slot.switch(events)
 
     def wait(self, descriptor: int, events: int, deadline: float | None = None) -> int:
-        """Let the others run until one of ``events`` of poll() comes, and give those that came; 0 past the deadline."""
+        """Let other slots run until one of ``events`` of poll() occurs. Return them; 0 after the deadline."""
         self._watch(descriptor, events)
-        return self._leave(descriptor, deadline, None)
+        return self._switch_away(descriptor, deadline, None)
 
     def wait_for_wake_up_or(self, descriptor: int, events: int) -> int:
-        """The same; 0 when the wake-up descriptor became readable."""
+        """Wait as ``wait`` does. Return 0 if the wake-up descriptor became readable."""
         self._watch(descriptor, events)
-        return self._leave(descriptor, None, self._wakeable)
+        return self._switch_away(descriptor, None, self._wakeable)
 
     def wait_for_app(self, descriptor: int, events: int, deadline: float | None) -> int:
-        """As ``wait``; 0 also when there is no more time for the app."""
-        if self.is_cut_off:
+        """Wait as ``wait`` does. Return 0 also if the app's time is over."""
+        if self.is_app_time_over:
             return 0
         self._watch(descriptor, events)
-        return self._leave(descriptor, deadline, self._cuttable)
+        return self._switch_away(descriptor, deadline, self._waiting_for_app)
 
     def _watch(self, descriptor: int, events: int) -> None:
         watched = self._watched.get(descriptor)
@@ -141,40 +141,40 @@ class Slots:
             self._watched[descriptor] = events
 
     def pause(self, seconds: float) -> None:
-        """Let the others run for so long, or until the wake-up descriptor becomes readable."""
-        self._leave(getcurrent(), monotonic() + seconds, self._wakeable)
+        """Let other slots run for ``seconds``, or until the wake-up descriptor becomes readable."""
+        self._switch_away(getcurrent(), monotonic() + seconds, self._wakeable)
 
     def forget(self, descriptor: int) -> None:
-        """Watch a descriptor no longer, as before it is closed; ``wait`` begins to again."""
+        """Stop watching a descriptor, before it is closed. ``wait`` watches it again."""
         if self._watched.pop(descriptor, None) is not None:
             self._poller.unregister(descriptor)
 
-    def _leave(self, name: object, deadline: float | None, group: set[object] | None) -> int:
-        """Let the others run until what the slot waits for, ``name``, has come or is due, or ``group`` is called."""
-        self._waiting[name] = getcurrent()
+    def _switch_away(self, key: object, deadline: float | None, group: set[object] | None) -> int:
+        """Let other slots run until the wait with ``key`` ends: by an event, the deadline, or the end of ``group``."""
+        self._waiting[key] = getcurrent()
         if deadline is not None:
-            self._deadlines[name] = deadline
-            if self._due is None or deadline < self._due:
-                self._due = deadline
+            self._deadlines[key] = deadline
+            if self._next_check is None or deadline < self._next_check:
+                self._next_check = deadline
         if group is not None:
-            group.add(name)
+            group.add(key)
         try:
             events: int = self._hub.switch()
         except BaseException:
-            # Unwound while it waited: whoever gets the descriptor's number next must not be taken for this slot.
-            self._waiting.pop(name, None)
+            # Ended while it waited. Another socket may have the descriptor's number next.
+            self._waiting.pop(key, None)
             raise
         finally:
             if deadline is not None:
-                del self._deadlines[name]
+                del self._deadlines[key]
             if group is not None:
-                group.remove(name)
+                group.remove(key)
         return events
 
-    def _ready(self, give_up: float | None) -> list[tuple[greenlet, int]]:
-        """Wait until slots can go on: which, and with what events.
+    def _wait_for_ready(self, give_up: float | None) -> list[tuple[greenlet, int]]:
+        """Wait until slots can go on. Return them with their events.
 
-        Nobody runs before all of it is known: a slot may close a descriptor and get its number again for another one.
+        No slot runs before all are known: it might close a descriptor and get the same number for another one.
         """
         ready: list[tuple[greenlet, int]] = []
         woken = False
@@ -185,71 +185,72 @@ class Slots:
             elif descriptor == self._wake_up:
                 woken = True
             else:
-                # Nobody waits for it now: it has hung up, or has more to say than its slot can take at the moment.
+                # No slot waits for it now: it was disconnected, or sent more than its slot can take at the moment.
                 self.forget(descriptor)
         if woken:
-            self.is_ending = self._stopped()
-            self._is_hurried = self._hurried()
-            ready += self._taken(self._wakeable)
-        if self._due is not None and monotonic() >= self._due:
-            ready += self._taken(self._overdue())
+            self.is_ending = self._should_stop()
+            self._is_urgent = self._check_urgency()
+            ready += self._take_waiting(self._wakeable)
+        if self._next_check is not None and monotonic() >= self._next_check:
+            ready += self._take_waiting(self._overdue())
         return ready
 
     def _timeout(self, give_up: float | None) -> float | None:
-        ends = [end for end in (self._due, give_up) if end is not None]
+        ends = [end for end in (self._next_check, give_up) if end is not None]
         return max(0.0, min(ends) - monotonic()) * _SECOND if ends else None
 
-    def _taken(self, names: set[object]) -> list[tuple[greenlet, int]]:
-        """Those of ``names`` that wait, with no events."""
-        return [(self._waiting.pop(name), 0) for name in names if name in self._waiting]
+    def _take_waiting(self, keys: set[object]) -> list[tuple[greenlet, int]]:
+        """Remove the waits with ``keys``. Return their slots, without events."""
+        return [(self._waiting.pop(key), 0) for key in keys if key in self._waiting]
 
     def _overdue(self) -> set[object]:
+        """Return the keys of the waits whose deadline has passed, and find the next deadline."""
         now = monotonic()
-        overdue = {name for name, deadline in self._deadlines.items() if deadline <= now}
-        # Only now: looking for the first deadline whenever one is taken away would cost more than being woken early.
-        self._due = min((self._deadlines[name] for name in self._deadlines.keys() - overdue), default=None)
+        overdue = {key for key, deadline in self._deadlines.items() if deadline <= now}
+        # Finding the next deadline whenever one is removed would cost more than waking up early.
+        self._next_check = min((self._deadlines[key] for key in self._deadlines.keys() - overdue), default=None)
         return overdue
 
 
 class SlotConnection(Connection):
-    """A connection of one of ``slots``: where another would wait in the kernel, it leaves the thread to the others."""
+    """A connection of one of ``slots``. It lets other slots run instead of waiting in the kernel."""
 
     __slots__ = ("_slots", "_wait_for")
 
     def __init__(self, address: Address, slots: Slots, *, to_app: bool) -> None:
         self._slots = slots
-        # Gives the events that came, or 0.
+        # Returns the events that occurred, or 0.
         self._wait_for: Callable[[int, int, float | None], int] = slots.wait_for_app if to_app else slots.wait
         super().__init__(address)
 
     def close(self) -> None:
-        """Close the socket; more than once is fine."""
+        """Close the socket. It may be closed already."""
         self._slots.forget(self.fileno())
         super().close()
 
-    def readable_or_stopped(self, wake_up: int, stopped: Callable[[], bool]) -> bool:
-        """Wait until there is something to receive (True) or ``stopped()`` and there is nothing (False)."""
-        # The wake-up may have come while this slot was not waiting for one.
+    def wait_for_response(self, wake_up: int, should_stop: Callable[[], bool]) -> bool:
+        """Wait until there is something to receive. Return False if there is not, and ``should_stop()``."""
+        # The wake-up may have occurred while this slot did not wait for one.
         while self._slots.is_ending or not self._slots.wait_for_wake_up_or(self.fileno(), POLLIN):
-            if stopped():
+            if should_stop():
                 return not self.is_open()
         return True
 
     def _connect(self, address: Address) -> _socket.socket:
-        return connect(address, CONNECT_TIMEOUT, self._reach)
+        return connect(address, CONNECT_TIMEOUT, self._connect_socket)
 
-    def _reach(self, connecting: _socket.socket, place: Place, timeout: float) -> None:
+    def _connect_socket(self, connecting: _socket.socket, address: SocketAddress, timeout: float) -> None:
         try:
             connecting.setblocking(False)
-            self._finish_connecting(connecting, place, monotonic() + timeout)
+            self._finish_connecting(connecting, address, monotonic() + timeout)
             connecting.setblocking(True)
         except BaseException:
-            # It will be closed, also where the slot was unwound.
+            # It will be closed, also if the slot was ended.
             self._slots.forget(connecting.fileno())
             raise
 
-    def _finish_connecting(self, connecting: _socket.socket, place: Place, give_up: float) -> None:
-        while (code := connecting.connect_ex(place)) not in _CONNECTED:
+    def _finish_connecting(self, connecting: _socket.socket, address: SocketAddress, give_up: float) -> None:
+        while (code := connecting.connect_ex(address)) not in _CONNECTED:
             if code in _CONNECTING:
                 in_time = self._wait_for(connecting.fileno(), POLLOUT, give_up) != 0
             elif code == _FULL:
@@ -266,7 +267,7 @@ class SlotConnection(Connection):
         self._wait(POLLIN)
 
     def _poll(self, events: int) -> int:
-        came = self._wait_for(self.fileno(), events, self.deadline)
-        if not came and self._slots.is_cut_off:
+        occurred = self._wait_for(self.fileno(), events, self.deadline)
+        if not occurred and self._slots.is_app_time_over:
             raise AppTimeout("the app did not answer before the environment ended")
-        return came
+        return occurred

@@ -1,6 +1,6 @@
-"""What interrupts a blocked runtime: signals and the end of the app.
+"""How signals and the end of the app interrupt a blocked runtime.
 
-Python retries a blocking read after a signal, so the main thread waits with poll, on its socket and on a pipe into
+Python retries a blocking read after a signal. So the main thread waits with poll, for its socket and for a pipe into
 which the interpreter writes a byte for every signal, SIGCHLD included.
 """
 
@@ -21,18 +21,19 @@ else:
     import _signal as signal
 
 
-def run_handlers() -> None:
-    """Have the handlers run of signals that came before this call, which plain Python does on entering a function.
+def run_signal_handlers() -> None:
+    """Run the handlers of signals that have arrived. The interpreter does so whenever it enters a function like this.
 
-    Compiled code does not, and a system call that waits is interrupted only by signals that come while it waits.
+    Compiled code does not, so it calls this function before it waits in a system call, which is interrupted only by
+    signals that arrive while it waits.
     """
 
 
 class Signals:
-    """Installed once, in the main thread. ``received`` is the first ending signal, or None.
+    """Handles signals; it is created once, in the main thread. ``received`` is the first ending signal, or None.
 
-    ``forward`` is called with every ending signal, at once, also while an invocation is under way, and with SIGKILL
-    when ``grace`` seconds after the first one the process is still there: whatever it is blocked in ends with the app.
+    ``forward`` is called at once with every ending signal, also during an invocation. If this process still runs
+    ``grace`` seconds after the first one, ``forward`` is called with SIGKILL: the end of the app unblocks everything.
     """
 
     def __init__(self, forward: Callable[[int], None], *, grace: float) -> None:
@@ -46,36 +47,36 @@ class Signals:
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in ENDING:
-            signal.signal(number, self._end)
+            signal.signal(number, self._note_ending)
         signal.signal(signal.SIGALRM, lambda number, frame: forward(signal.SIGKILL))
-        # A handler has to be there, or the interpreter is not told of children that end.
+        # Without a handler, the interpreter does not write a byte when a child ends.
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
     def fileno(self) -> int:
-        """Readable when something happened; for poll()."""
+        """Return the descriptor that becomes readable when something has happened, for poll()."""
         return self._read_end
 
     def clear(self) -> None:
-        """Take note of everything that has happened so far."""
-        # For every invocation, so it must not cost an exception to learn that nothing has happened.
+        """Forget everything that has happened so far."""
+        # This runs for every invocation, so it must not raise an exception inside when nothing has happened.
         while self._poller.poll(0):
             os.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
-        """Pause until something happens, at most for ``seconds``, rounded down to whole milliseconds."""
-        # poll() itself would round up, and half a millisecond more would be lost with every start of an app.
+        """Wait until something happens, or for ``seconds``, rounded down to whole milliseconds."""
+        # poll() would round up, which would lose half a millisecond with every start of an app.
         self._poller.poll(None if seconds is None else int(seconds * 1000))
         self.clear()
 
     def wake(self) -> None:
-        """Have ``fileno`` become readable, as by a signal."""
+        """Make ``fileno`` readable, as a signal does."""
         try:
             os.write(self._write_end, b"\0")
         except BlockingIOError:
-            # A full pipe wakes it as well.
+            # A full pipe is readable as well.
             return
 
-    def _end(self, number: int, frame: FrameType | None) -> None:
+    def _note_ending(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
             self.received = number
             signal.setitimer(signal.ITIMER_REAL, self._grace)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.app.command import program_mistakes
+from adapter.app.command import command_mistakes
 
 
 @pytest.fixture
@@ -25,46 +25,52 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(["./run.sh"], "", None, id="a-path-in-the-folder"),
         pytest.param(["tool"], "{folder}/bin", None, id="a-name-on-PATH"),
         pytest.param(["tool"], "bin", None, id="a-name-on-a-relative-PATH"),
-        pytest.param(["tool"], "/", "CMD: 'tool' is no program that can be run (it is not on PATH)", id="name"),
-        pytest.param(["./none"], "", "CMD: './none' is no program that can be run (nothing is there)", id="nothing"),
-        pytest.param(["./data"], "", "CMD: './data' is no program that can be run (it is not executable)", id="mode"),
-        pytest.param(["./bin"], "", "CMD: './bin' is no program that can be run (it is a folder)", id="a-folder"),
+        pytest.param(["tool"], "/", "CMD: 'tool' is not a program that can be run (it is not on PATH)", id="name"),
+        pytest.param(
+            ["./none"], "", "CMD: './none' is not a program that can be run (it does not exist)", id="nothing"
+        ),
+        pytest.param(
+            ["./data"], "", "CMD: './data' is not a program that can be run (it is not executable)", id="mode"
+        ),
+        pytest.param(["./bin"], "", "CMD: './bin' is not a program that can be run (it is a folder)", id="a-folder"),
     ],
 )
 def test_a_program_is_looked_for_as_the_system_will(
     folder: Path, command: list[str], path: str, mistake: str | None
 ) -> None:
-    found = list(program_mistakes(command, {"PATH": path.format(folder=folder)}, str(folder)))
-    assert found == ([] if mistake is None else [f"{mistake}; give a name on PATH or a path"])
+    found = list(command_mistakes(command, {"PATH": path.format(folder=folder)}, str(folder)))
+    assert found == ([] if mistake is None else [f"{mistake}; use a name on PATH or a path"])
 
 
 @pytest.mark.parametrize(
     ("environ", "source"), [({}, "--app-dir"), ({"ADAPTER_APP_DIR": "/no/such/folder"}, "ADAPTER_APP_DIR")]
 )
 def test_a_folder_that_is_not_there_is_named_with_where_it_is_from(environ: dict[str, str], source: str) -> None:
-    assert list(program_mistakes(["sh"], environ, "/no/such/folder")) == [
+    assert list(command_mistakes(["sh"], environ, "/no/such/folder")) == [
         f"{source}: '/no/such/folder' is not a folder"
     ]
 
 
 @pytest.mark.parametrize(("name", "mistakes"), [("no-such-program", 2), ("./no-such-program", 1)])
 def test_a_name_is_looked_for_even_where_the_folder_is_not_there(name: str, mistakes: int) -> None:
-    assert len(list(program_mistakes([name], {}, "/no/such/folder"))) == mistakes
+    assert len(list(command_mistakes([name], {}, "/no/such/folder"))) == mistakes
 
 
 def test_the_program_of_another_option_is_called_by_its_name() -> None:
-    [mistake] = program_mistakes(["no-such-program"], {}, None, named="--runtime")
-    assert mistake.startswith("--runtime: 'no-such-program' is no program")
+    [mistake] = command_mistakes(["no-such-program"], {}, None, source="--runtime")
+    assert mistake.startswith("--runtime: 'no-such-program' is not a program")
 
 
 @pytest.mark.parametrize(
     ("word", "way_out"),
     [
-        pytest.param("uvicorn main:app --port {port}", "give the words of a command apart", id="all-in-quotes"),
-        pytest.param("cd app && ./run.sh", "or sh -c '…' for a shell's", id="of-a-shell"),
-        pytest.param("DEBUG=1", "behind env: env NAME=VALUE CMD", id="a-variable"),
+        pytest.param(
+            "uvicorn main:app --port {port}", "write the words of a command without quotes", id="all-in-quotes"
+        ),
+        pytest.param("cd app && ./run.sh", "or use sh -c '…' for a shell's", id="of-a-shell"),
+        pytest.param("DEBUG=1", "or use env: env NAME=VALUE CMD", id="a-variable"),
     ],
 )
 def test_what_is_no_name_of_a_program_gets_a_way_out_of_its_own(word: str, way_out: str) -> None:
-    [mistake] = program_mistakes([word, "more"], {"PATH": "/bin"}, None)
+    [mistake] = command_mistakes([word, "more"], {"PATH": "/bin"}, None)
     assert way_out in mistake

@@ -108,9 +108,9 @@ def test_an_app_that_runs_has_no_exit_code(start: Starter) -> None:
 
 
 FAILED_STARTS = [
-    pytest.param(["no-such"], None, "CMD: 'no-such' is no program that can be run (it is not on PATH)", id="name"),
-    pytest.param(["/no/such"], None, "CMD: '/no/such' is no program that can be run (nothing is", id="no-file"),
-    pytest.param(["/"], None, "CMD: '/' is no program that can be run (it is a folder)", id="a-folder"),
+    pytest.param(["no-such"], None, "CMD: 'no-such' is not a program that can be run (it is not on PATH)", id="name"),
+    pytest.param(["/no/such"], None, "CMD: '/no/such' is not a program that can be run (it does not", id="no-file"),
+    pytest.param(["/"], None, "CMD: '/' is not a program that can be run (it is a folder)", id="a-folder"),
     pytest.param(["true"], "/no/folder", "--app-dir: '/no/folder' is not a folder", id="no-folder"),
 ]
 
@@ -287,7 +287,7 @@ def test_stderr_is_passed_on_as_it_is_written(start: Starter) -> None:
 def test_the_last_lines_are_whole_lines(start: Starter) -> None:
     app = start.python("os.write(2, b''.join(b'line %d\\n' % n for n in range(5000)))")
     app.exit_code()
-    lines = app.process.last_lines().split("\n")
+    lines = app.process.stderr_tail().split("\n")
     first = 5000 - len(lines)
     assert lines == [f"line {number}" for number in range(first, 5000)]
     assert STDERR_TAIL - 40 < sum(len(line) + 1 for line in lines) <= STDERR_TAIL
@@ -297,14 +297,14 @@ def test_the_last_lines_are_whole_lines(start: Starter) -> None:
 def test_few_last_lines_are_all_of_them(start: Starter) -> None:
     app = start.python("os.write(2, b'\\n one\\n\\xff two\\n\\n')")
     app.exit_code()
-    assert app.process.last_lines() == "one\n\ufffd two"
+    assert app.process.stderr_tail() == "one\n\ufffd two"
 
 
 @pytest.mark.parametrize("end", ["", "\\n"], ids=["no-line-end", "line-end"])
 def test_of_one_long_line_the_end_is_kept(start: Starter, end: str) -> None:
     app = start.python(f"os.write(2, b'x' * 10000 + b' the cause{end}')")
     app.exit_code()
-    assert app.process.last_lines().endswith("xxx the cause")
+    assert app.process.stderr_tail().endswith("xxx the cause")
 
 
 def test_the_last_lines_do_not_wait_for_a_grandchild_that_holds_the_pipe(start: Starter) -> None:
@@ -313,7 +313,7 @@ def test_the_last_lines_do_not_wait_for_a_grandchild_that_holds_the_pipe(start: 
     app = start.python(f"os.write(2, b'the cause\\n'); os.fork() or ({stay}); os._exit(1)")
     app.line()
     assert app.exit_code() == 1
-    assert app.process.last_lines() == "the cause"
+    assert app.process.stderr_tail() == "the cause"
 
 
 def test_stop_gives_the_exit_code_of_an_app_that_ends_in_time(start: Starter) -> None:

@@ -119,8 +119,8 @@ def test_every_mistake_is_named_and_its_text_is_shown() -> None:
     ("command", "app_dir", "mistake"),
     [
         pytest.param("./run.sh", "{app}", None, id="a-path-in-the-app's-folder"),
-        pytest.param("./run.sh", "", "CMD: './run.sh' is no program", id="a-path-in-another-folder"),
-        pytest.param("./data", "{app}", "CMD: './data' is no program", id="not-executable"),
+        pytest.param("./run.sh", "", "CMD: './run.sh' is not a program", id="a-path-in-another-folder"),
+        pytest.param("./data", "{app}", "CMD: './data' is not a program", id="not-executable"),
         pytest.param("sh", "{app}", None, id="a-name-on-PATH"),
         pytest.param("sh", "{app}/data", "ADAPTER_APP_DIR: ", id="no-folder"),
     ],
@@ -144,7 +144,7 @@ def test_the_proxy_where_the_app_is_is_a_mistake() -> None:
     report = examined({"AWS_LWA_PORT": "8123", "ADAPTER_LISTEN": "127.0.0.1:8123"})
 
     assert report.exit_code == 2
-    assert "give the two different ports" in report.mistakes[0]
+    assert "use two different ports" in report.mistakes[0]
 
 
 @pytest.mark.parametrize("name", ["listen", "admin"])
@@ -233,7 +233,7 @@ def test_what_is_set_comes_first_and_defaults_only_on_demand() -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "verdict"),
     [
-        pytest.param({}, 0, "All is well: adapter run can start.", id="well"),
+        pytest.param({}, 0, "No problems found: adapter run can start.", id="well"),
         pytest.param({"listen": "192.0.2.1:1"}, 1, "1 problem at the moment: adapter run would", id="problem"),
         pytest.param({"grace": "x", "app_port": "y"}, 2, "2 mistakes: adapter run would refuse", id="mistakes"),
     ],

@@ -89,10 +89,10 @@ WRONG = [
     pytest.param(["run", "--listen"], "Option '--listen' requires an argument", id="no-value"),
     pytest.param(["dev", "--warm=yes", "--", "x"], "does not take a value", id="a-value-too-many"),
     pytest.param(["dev"], "CMD: is missing", id="dev-without-a-command"),
-    pytest.param(["dev", "--", "no-such-program"], "CMD: 'no-such-program' is no program", id="dev-program"),
-    pytest.param(["dev", "--runtime", "no-such x"], "--runtime: 'no-such' is no program", id="dev-runtime"),
+    pytest.param(["dev", "--", "no-such-program"], "CMD: 'no-such-program' is not a program", id="dev-program"),
+    pytest.param(["dev", "--runtime", "no-such x"], "--runtime: 'no-such' is not a program", id="dev-runtime"),
     pytest.param(["dev", "--app-dir", "/no/dir", "--", "true"], "--app-dir: '/no/dir' is not a folder", id="dev-dir"),
-    pytest.param(["run", "--", "no-such-program"], "CMD: 'no-such-program' is no program", id="run-program"),
+    pytest.param(["run", "--", "no-such-program"], "CMD: 'no-such-program' is not a program", id="run-program"),
 ]
 
 
@@ -118,7 +118,7 @@ def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(arguments: list
         ),
         pytest.param(
             ["run", "--fault", "kill", "--record=x", "--", "true"],
-            ["--fault; it is one of adapter dev", "--record; it is one of adapter dev"],
+            ["--fault; it is an option of adapter dev", "--record; it is an option of adapter dev"],
             id="of-another-command",
         ),
     ],
@@ -134,7 +134,7 @@ def test_dev_tells_of_mistakes_of_all_kinds_at_once() -> None:
     assert done.returncode == 2
     assert [line.split(": ")[1:3] for line in done.stderr.splitlines()] == [
         ["--timeout", "'x' is not a duration; use seconds, for example 2 or 0.5"],
-        ["CMD", "'no-such-program' is no program that can be run (it is not on PATH); give a name on PATH or a path"],
+        ["CMD", "'no-such-program' is not a program that can be run (it is not on PATH); use a name on PATH or a path"],
         ["--fault", "'init@x' has a header, but an init serves no request; use init or init:RATE, or kill@HEADER"],
         ["--fault", "'boom' is no fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
         ["--price-table", "'/none' cannot be read"],
@@ -179,7 +179,7 @@ def test_with_flags_a_mistake_on_lambda_is_told_to_lambda_as_well() -> None:
 def test_equal_ports_are_a_mistake() -> None:
     done = adapter("run", "--listen", "127.0.0.1:8080", "--", "true")
     assert done.returncode == 2
-    assert "--listen: 127.0.0.1:8080 is the port of the app" in done.stderr
+    assert "--listen: 127.0.0.1:8080 is also the port of the app" in done.stderr
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--admin"])
@@ -204,7 +204,7 @@ def test_somebody_elses_server_is_not_taken_for_the_app(way_in: str) -> None:
         done = adapter(way_in, *listen, "--app-port", str(other.port), "--", "sleep", "60")
     assert done.returncode == 2
     assert f"adapter: 127.0.0.1:{other.port}: is taken by pid " in done.stderr
-    assert "{port} in CMD is a free port" in done.stderr
+    assert "{port} in CMD stands for a free port" in done.stderr
 
 
 def test_every_address_that_is_taken_is_told_with_a_free_one_that_was_not_given() -> None:
@@ -220,7 +220,7 @@ def test_every_address_that_is_taken_is_told_with_a_free_one_that_was_not_given(
 
 def test_a_slip_of_the_placeholder_is_warned_of_at_the_start() -> None:
     done = adapter("run", "--listen", "127.0.0.1:0", "--", "true", "{prot}")
-    assert "adapter WARN CMD: {prot} stays as it is; did you mean {port}" in done.stderr
+    assert "adapter WARN CMD: {prot} is not replaced; did you mean {port}" in done.stderr
 
 
 def test_an_address_of_another_machine_is_told_in_the_systems_words() -> None:

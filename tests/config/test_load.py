@@ -167,7 +167,7 @@ def test_every_option_has_names_that_belong_to_it_alone() -> None:
 def test_every_option_describes_itself_in_a_sentence(name: str) -> None:
     option = Config.options[name]
     assert option.description.endswith((".", ".)", "…"))
-    assert option.metavar
+    assert option.parse.metavar
     assert option.default_as_text
     assert option.env
 

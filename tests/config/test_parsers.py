@@ -15,7 +15,7 @@ from adapter.net.address import Address
 MIB = 1024 * 1024
 
 GOOD = [
-    pytest.param(parsers.text, " as it is ", " as it is ", id="text"),
+    pytest.param(parsers.text("TEXT"), " as it is ", " as it is ", id="text"),
     *[pytest.param(parsers.boolean, text, True, id=f"boolean-{text}") for text in ("true", "True", "1", "yes", "ON")],
     *[
         pytest.param(parsers.boolean, text, False, id=f"boolean-{text}")

@@ -67,19 +67,19 @@ def test_the_proxy_listens_where_it_is_told_or_where_a_platform_says(
 
 CLASHES = [
     pytest.param(
-        {"ADAPTER_LISTEN": "0.0.0.0:8080"}, 8080, "ADAPTER_LISTEN: 0.0.0.0:8080 is the port of the app", id="app"
+        {"ADAPTER_LISTEN": "0.0.0.0:8080"}, 8080, "ADAPTER_LISTEN: 0.0.0.0:8080 is also the port of the app", id="app"
     ),
-    pytest.param({}, 9000, "--listen: 127.0.0.1:9000 is the port of the app", id="default"),
+    pytest.param({}, 9000, "--listen: 127.0.0.1:9000 is also the port of the app", id="default"),
     pytest.param(
         {"PORT": "5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
         8080,
-        "PORT: 0.0.0.0:5000 is the port of --admin",
+        "PORT: 0.0.0.0:5000 is also the port of --admin",
         id="port",
     ),
     pytest.param(
         {"ADAPTER_LISTEN": "127.0.0.1:5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
         8080,
-        "ADAPTER_LISTEN: 127.0.0.1:5000 is the port of --admin",
+        "ADAPTER_LISTEN: 127.0.0.1:5000 is also the port of --admin",
         id="admin",
     ),
 ]
@@ -106,12 +106,12 @@ def test_equal_ports_are_a_mistake(environ: dict[str, str], app_port: int, messa
 def test_a_slip_of_the_placeholder_is_warned_of(command: list[str], slips: list[str]) -> None:
     warnings = list(placeholder_warnings(command))
     assert warnings == [
-        f"CMD: {slip} stays as it is; did you mean {{port}}, which stands for a free port?" for slip in slips
+        f"CMD: {slip} is not replaced; did you mean {{port}}, which stands for a free port?" for slip in slips
     ]
 
 
 @pytest.mark.parametrize("variable", ["$PORT", "${PORT}"])
 def test_a_variable_that_no_shell_replaces_is_warned_of(variable: str) -> None:
     assert list(placeholder_warnings(["serve", "--bind", f"0.0.0.0:{variable}"])) == [
-        f"CMD: {variable} stays as it is, since no shell reads it; write {{port}} or sh -c '…'"
+        f"CMD: {variable} is not replaced, since CMD runs without a shell; use {{port}} or sh -c '…'"
     ]

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from adapter.app.command import app_port_mistake
+from adapter.app.command import port_mistake
 from adapter.net.port_owner import listening_process, port_owner
 from tests.unused_port import unused_port
 
@@ -55,10 +55,10 @@ def test_a_client_of_a_port_is_not_its_owner() -> None:
 
 
 def test_an_apps_port_may_not_be_somebody_elses() -> None:
-    assert app_port_mistake("127.0.0.1", unused_port()) is None
+    assert port_mistake("127.0.0.1", unused_port()) is None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        mistake = app_port_mistake("127.0.0.1", port)
+        mistake = port_mistake("127.0.0.1", port)
     assert mistake is not None
     assert mistake.startswith(f"127.0.0.1:{port}: is taken by pid {os.getpid()} (")
-    assert mistake.endswith("so CMD cannot listen there; {port} in CMD is a free port")
+    assert mistake.endswith("so CMD cannot listen there; {port} in CMD stands for a free port")

@@ -47,7 +47,7 @@ async def test_what_the_app_answers_decides(reply: bytes, settings: dict[str, st
 async def test_what_is_no_answer_is_a_problem() -> None:
     with ScriptedApp(default=b"nonsense") as app:
         assert "not an HTTP response" in str(await readiness(app.port).problem())
-    assert "cannot be reached" in str(await readiness(app.port).problem())
+    assert "no connection to" in str(await readiness(app.port).problem())
 
 
 async def test_another_port_or_a_socket_may_be_asked(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ async def test_another_port_or_a_socket_may_be_asked(tmp_path: Path) -> None:
         assert await readiness(unused_port(), readiness_port=str(app.port)).problem() is None
         assert await readiness(unused_port(), app_socket=path).problem() is None
         only_the_port = readiness(unused_port(), app_socket=path, readiness_port=str(unused_port()))
-        assert "cannot be reached" in str(await only_the_port.problem())
+        assert "no connection to" in str(await only_the_port.problem())
 
 
 async def test_waiting_ends_with_the_first_good_answer() -> None:
@@ -73,10 +73,7 @@ async def test_waiting_ends_with_the_first_good_answer() -> None:
     with ScriptedApp(default=reply) as app:
         await readiness(app.port).wait(60.0, pause, unexpected)
     assert len(probes) == 31
-    # Short at first, since somebody is waiting, and never long.
-    assert pauses[0] == 0.005
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == 0.25
+    assert all(0.002 <= pause <= 0.05 for pause in pauses)
 
 
 async def test_waiting_gives_up_with_the_last_problem() -> None:
@@ -90,13 +87,11 @@ async def test_an_app_that_is_ready_is_not_waited_for() -> None:
         await readiness(app.port).wait(None, never, unexpected)
 
 
-@pytest.mark.parametrize(
-    ("limit", "patience"), [(None, ""), (60.0, ", and is waited for up to 60 s")], ids=["for-ever", "bounded"]
-)
-async def test_a_long_wait_is_told_of_once_with_the_address_and_the_way_out(
-    limit: float | None, patience: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("limit", "note"), [(None, ""), (60.0, " (the limit is 60 s)")], ids=["for-ever", "bounded"])
+async def test_a_long_wait_is_logged_once_with_the_address_and_the_way_out(
+    limit: float | None, note: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapter.proxy.readiness.WARN_AFTER", 0.0)
+    monkeypatch.setattr("adapter.app.readiness.WARN_AFTER", 0.0)
     lines: list[str] = []
     probes: list[str] = []
 
@@ -105,12 +100,12 @@ async def test_a_long_wait_is_told_of_once_with_the_address_and_the_way_out(
         received.send(response(b"", status=200 if len(probes) > 3 else 503))
 
     async def pause(seconds: float) -> None:
-        """The test is in a hurry."""
+        """Return at once."""
 
     with ScriptedApp(default=reply) as app:
         await readiness(app.port).wait(limit, pause, lines.append)
         assert lines == [
-            f"the app is not ready after 0 s{patience}: GET / answered 503. Whatever listens on 127.0.0.1:{app.port} "
-            "must answer there with a healthy status: --readiness-path and --readiness-status "
+            f"the app is not ready after 0 s{note}: GET / answered 503. The server on 127.0.0.1:{app.port} "
+            "must answer this request with a healthy status: --readiness-path and --readiness-status "
             "(AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
         ]

@@ -14,7 +14,8 @@ import pytest
 from adapter.errors import AppExited, InvocationError, RuntimeApiError, TruncatedResponse
 from adapter.net.address import Address
 from adapter.payload.messages import Invocation
-from adapter.runtime.api_client import RuntimeApiClient, register_extension
+from adapter.runtime.api_client import RuntimeApiClient
+from adapter.runtime.extension_client import register_extension
 from tests.scripted_runtime_api import EXTENSION, PATIENCE, RUNTIME, ScriptedRuntimeApi
 
 INVOCATION = Invocation(request_id="request-1", event=b"{}")
@@ -39,7 +40,7 @@ def client_of() -> Iterator[ClientOf]:
 
 
 def next_of(client: RuntimeApiClient, stopped: Callable[[], bool] = lambda: False) -> Invocation | None:
-    return client.next(stopped=stopped, wait=lambda seconds: None)
+    return client.next(should_stop=stopped, pause=lambda seconds: None)
 
 
 @contextmanager
@@ -127,7 +128,7 @@ BAD_ANSWERS = [
 def test_next_tries_again_and_gives_up_with_the_reason(answer: bytes, reason: str, client_of: ClientOf) -> None:
     pauses: list[float] = []
     with server(*[answer] * 6) as (address, times), pytest.raises(RuntimeApiError, match=reason):
-        client_of(address).next(stopped=lambda: False, wait=pauses.append)
+        client_of(address).next(should_stop=lambda: False, pause=pauses.append)
     assert len(times) == 6
     assert pauses == [0.01, 0.05, 0.2, 0.5, 1.0]
 
@@ -143,7 +144,7 @@ def test_next_does_not_try_again_once_the_end_is_announced(client_of: ClientOf) 
     pauses: list[float] = []
     with server(b"") as (address, _):
         # That Lambda is gone then is no failure.
-        assert client_of(address).next(stopped=lambda: True, wait=pauses.append) is None
+        assert client_of(address).next(should_stop=lambda: True, pause=pauses.append) is None
         client_of(address).restore_next(lambda: True)
     assert pauses == []
 

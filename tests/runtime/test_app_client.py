@@ -12,6 +12,7 @@ from time import monotonic
 
 import pytest
 
+from adapter.app.readiness import ReadinessCheck
 from adapter.config.load import load
 from adapter.errors import (
     AppExited,
@@ -23,45 +24,46 @@ from adapter.errors import (
     TruncatedResponse,
 )
 from adapter.payload.messages import Request
-from adapter.runtime.app_client import App, AppResponse, Readiness, call_hook
+from adapter.runtime.app_client import AppClient, call_hook, wait_until_ready
+from adapter.runtime.connection import Response
 from tests.scripted_app import OK, PATIENCE, Received, ScriptedApp, response
 
 GET = Request(method="GET", target="/", headers=[])
-AppOf = Callable[..., App]
+AppOf = Callable[..., AppClient]
 
 
 @pytest.fixture
 def app_of() -> Iterator[AppOf]:
     """Makes the client side of a scripted app, with variables of the user's, and closes it."""
-    made: list[App] = []
+    made: list[AppClient] = []
 
-    def make(app: ScriptedApp, **environ: str) -> App:
-        made.append(App(load({"AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS": "1000"} | environ), app.port))
+    def make(app: ScriptedApp, **environ: str) -> AppClient:
+        made.append(AppClient(load({"AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS": "1000"} | environ), app.port))
         return made[-1]
 
     yield make
     for each in made:
-        each.drop_connection()
+        each.close()
 
 
-def exchange(app: App, request: Request = GET) -> tuple[int, bytes]:
+def exchange(app: AppClient, request: Request = GET) -> tuple[int, bytes]:
     answer = app.send(request, monotonic() + PATIENCE)
     body = body_of(answer)
-    answer.close()
+    app.release(answer)
     return answer.head.status, body
 
 
-def body_of(answer: AppResponse) -> bytes:
+def body_of(answer: Response) -> bytes:
     body = answer.read(None)
     assert body is not None
     return bytes(body)
 
 
-def has_hung_up(client: App) -> None:
+def has_hung_up(client: AppClient) -> None:
     """Return when the idle connection shows that the app has closed it."""
-    assert client._connection is not None
+    assert client._idle is not None
     poller = poll()
-    poller.register(client._connection, POLLIN)
+    poller.register(client._idle, POLLIN)
     assert poller.poll(PATIENCE * 1000)
 
 
@@ -74,7 +76,7 @@ def test_a_request_reaches_the_app_as_it_is_and_the_response_comes_back(app: Scr
     assert answer.head.headers == [("X-B", "1"), ("Content-Length", "2")]
     assert body_of(answer) == b"\xff\0"
     assert answer.complete
-    answer.close()
+    client.release(answer)
     [received] = app.requests
     assert received.head == (
         b"PUT /a%%2Fb?x=1 HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nX-A: 1\r\nx-a: 2\r\ncontent-length: 5\r\n\r\n" % app.port
@@ -130,7 +132,7 @@ def test_a_connection_whose_body_was_not_read_is_dropped(app: ScriptedApp, app_o
     client = app_of(app)
     answer = client.send(Request(method="GET", target="/big", headers=[]))
     assert answer.read(1000) is None
-    answer.close()
+    client.release(answer)
     assert exchange(client) == (200, b"ok")
     assert [received.connection for received in app.requests] == [1, 2]
 
@@ -151,7 +153,7 @@ def test_a_connection_that_was_idle_for_too_long_is_replaced(
     monkeypatch.setattr("adapter.runtime.connection.monotonic", lambda: now + 61)
     answer = client.send(GET)
     assert body_of(answer) == b"ok"
-    answer.close()
+    client.release(answer)
     assert [received.connection for received in app.requests] == [1, 2]
 
 
@@ -174,7 +176,7 @@ def test_a_connection_that_the_app_closed_is_replaced_before_a_request_goes_out(
 def test_a_dropped_connection_is_not_used_again(app: ScriptedApp, app_of: AppOf) -> None:
     client = app_of(app)
     exchange(client)
-    client.drop_connection()
+    client.close()
     exchange(client)
     assert [received.connection for received in app.requests] == [1, 2]
 
@@ -246,11 +248,11 @@ def test_what_is_not_the_beginning_of_a_response_is_an_error(
         app_of(app).send(GET, monotonic() + PATIENCE)
 
 
-def read_whole(answer: AppResponse) -> None:
+def read_whole(answer: Response) -> None:
     answer.read(None)
 
 
-def read_in_pieces(answer: AppResponse) -> None:
+def read_in_pieces(answer: Response) -> None:
     while not answer.complete:
         answer.receive()
 
@@ -258,7 +260,7 @@ def read_in_pieces(answer: AppResponse) -> None:
 @pytest.mark.parametrize("read", [read_whole, read_in_pieces])
 @pytest.mark.parametrize("resets", [False, True], ids=["closes", "resets"])
 def test_a_response_that_breaks_off_is_truncated(
-    app: ScriptedApp, app_of: AppOf, read: Callable[[AppResponse], object], resets: bool
+    app: ScriptedApp, app_of: AppOf, read: Callable[[Response], object], resets: bool
 ) -> None:
     def break_off(received: Received) -> None:
         received.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhalf")
@@ -268,10 +270,11 @@ def test_a_response_that_breaks_off_is_truncated(
             received.hang_up()
 
     app.default = break_off
-    answer = app_of(app).send(Request(method="GET", target="/", headers=[("connection", "close")]))
-    with pytest.raises(TruncatedResponse, match=r"broke off|bytes short"):
+    client = app_of(app)
+    answer = client.send(Request(method="GET", target="/", headers=[("connection", "close")]))
+    with pytest.raises(TruncatedResponse, match=r"connection broke|bytes short"):
         read(answer)
-    answer.close()
+    client.release(answer)
 
 
 def test_an_app_that_does_not_answer_before_the_deadline_is_given_up(app: ScriptedApp, app_of: AppOf) -> None:
@@ -286,10 +289,11 @@ def test_a_body_that_does_not_come_before_the_deadline_is_given_up(app: Scripted
         received.wait_for_hang_up()
 
     app.default = begin
-    answer = app_of(app).send(GET, monotonic() + 0.2)
+    client = app_of(app)
+    answer = client.send(GET, monotonic() + 0.2)
     with pytest.raises(AppTimeout, match="before the deadline"):
         answer.receive()
-    answer.close()
+    client.release(answer)
 
 
 def test_a_deadline_ends_with_its_exchange(app: ScriptedApp, app_of: AppOf) -> None:
@@ -297,7 +301,7 @@ def test_a_deadline_ends_with_its_exchange(app: ScriptedApp, app_of: AppOf) -> N
     exchange(client)
     answer = client.send(GET)
     assert body_of(answer) == b"ok"
-    answer.close()
+    client.release(answer)
 
 
 def test_an_app_that_is_not_there_is_unreachable(app_of: AppOf) -> None:
@@ -313,12 +317,14 @@ def test_an_app_behind_a_unix_socket_is_asked_as_localhost(tmp_path: Path, app_o
     with ScriptedApp(path=path) as app:
         client = app_of(app, ADAPTER_APP_SOCKET=path)
         assert exchange(client) == (200, b"ok")
-        client.drop_connection()
+        client.close()
         assert app.requests[0].headers["host"] == "localhost"
 
 
-def readiness(app_port: int, **environ: str) -> Readiness:
-    return Readiness(load(environ), app_port, check_app=lambda: None, wait=lambda seconds: None)
+def wait_for(app_port: int, limit: float = PATIENCE, **environ: str) -> None:
+    """Wait until the app is ready, without pauses between the probes."""
+    check = ReadinessCheck(load(environ), app_port, has_command=False)
+    wait_until_ready(check, limit, pause=lambda seconds: None, warn=lambda line: None)
 
 
 STATUSES = [
@@ -334,21 +340,19 @@ STATUSES = [
 @pytest.mark.parametrize(("environ", "status", "ready"), STATUSES)
 def test_the_status_decides_over_http(app: ScriptedApp, environ: dict[str, str], status: int, ready: bool) -> None:
     app.default = response(b"", status=status)
-    probe = readiness(app.port, **environ)
     if ready:
-        probe.wait_until_ready(PATIENCE)
+        wait_for(app.port, PATIENCE, **environ)
     else:
         reason = "did not answer" if status == 100 else f"GET / answered {status}"
         with pytest.raises(AppNotReady, match=reason):
-            probe.wait_until_ready(0.1)
+            wait_for(app.port, 0.1, **environ)
 
 
-def test_the_probe_asks_for_the_path_on_the_port_and_closes() -> None:
+def test_the_probe_requests_the_path_on_the_port_and_closes() -> None:
     with ScriptedApp(records_probes=True) as health, ScriptedApp(records_probes=True) as app:
-        probe = readiness(
+        wait_for(
             app.port, AWS_LWA_READINESS_CHECK_PORT=str(health.port), AWS_LWA_READINESS_CHECK_PATH="/healthz?full=1"
         )
-        probe.wait_until_ready(PATIENCE)
         assert app.requests == []
         [received] = health.requests
         assert received.head == (
@@ -358,14 +362,14 @@ def test_the_probe_asks_for_the_path_on_the_port_and_closes() -> None:
 
 def test_a_probe_over_tcp_only_connects() -> None:
     with ScriptedApp(records_probes=True, default=response(b"", status=500)) as app:
-        readiness(app.port, AWS_LWA_READINESS_CHECK_PROTOCOL="tcp").wait_until_ready(PATIENCE)
+        wait_for(app.port, AWS_LWA_READINESS_CHECK_PROTOCOL="tcp")
         assert app.requests == []
 
 
 def test_a_probe_reaches_an_app_behind_a_unix_socket(tmp_path: Path) -> None:
     path = str(tmp_path / "app.sock")
     with ScriptedApp(path=path):
-        readiness(1, ADAPTER_APP_SOCKET=path).wait_until_ready(PATIENCE)
+        wait_for(1, ADAPTER_APP_SOCKET=path)
 
 
 def test_an_app_that_becomes_ready_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,93 +378,93 @@ def test_an_app_that_becomes_ready_later_is_waited_for(monkeypatch: pytest.Monke
     started: list[ScriptedApp] = []
     pauses: list[float] = []
 
-    def wait(seconds: float) -> None:
+    def pause(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 1000:
             started.append(ScriptedApp(port=port))
 
-    # A clock that pauses move on although nobody waits, and nothing else does.
+    # A clock that only pauses advance, although none is waited for.
     begun = monotonic()
     monkeypatch.setattr("adapter.runtime.app_client.monotonic", lambda: begun + sum(pauses))
-    Readiness(load({}), port, check_app=lambda: None, wait=wait).wait_until_ready(PATIENCE)
+    check = ReadinessCheck(load({}), port, has_command=False)
+    wait_until_ready(check, PATIENCE, pause=pause, warn=lambda line: None)
     with started[0]:
         assert (pauses[0], pauses[-1]) == (0.002, 0.05)
         assert pauses == sorted(pauses)
-        # What is added to the app's own start stays a small part of it, and so does what the probes cost.
+        # Pauses add only a small part to the app's own start, and so does the CPU time of the probes.
         assert all(
             pause <= max(0.002, 0.01 * waited) for pause, waited in zip(pauses[1:], accumulate(pauses), strict=False)
         )
         assert sum(pauses) > 10
 
 
-def test_an_app_that_takes_long_to_say_that_it_is_not_ready_is_asked_less_often(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_app_whose_answers_take_long_is_probed_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
-    def check_app() -> None:
+    def check_process() -> None:
         if len(pauses) == 3:
             raise AppExited("enough", exit_code=1)
 
-    # A clock that shows a millisecond more whenever it is looked at, so that each answer takes at least one.
+    # A clock that advances by a millisecond whenever it is read, so that each answer takes at least one.
     milliseconds = count(1)
     begun = monotonic()
     monkeypatch.setattr("adapter.runtime.app_client.monotonic", lambda: begun + next(milliseconds) / 1000)
     with ScriptedApp(default=response(b"", status=503)) as app:
-        probe = Readiness(load({}), app.port, check_app=check_app, wait=pauses.append)
+        check = ReadinessCheck(load({}), app.port, has_command=False)
         with pytest.raises(AppExited):
-            probe.wait_until_ready(PATIENCE)
+            wait_until_ready(check, PATIENCE, pause=pauses.append, warn=lambda line: None, check_process=check_process)
     assert all(0.019 < pause <= 0.05 for pause in pauses)
 
 
-def test_a_long_wait_is_told_of_once_with_the_address_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.runtime.app_client.WARN_AFTER", 0.0)
+def test_a_long_wait_is_logged_once_with_the_address_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.app.readiness.WARN_AFTER", 0.0)
     lines: list[str] = []
-    probe = Readiness(load({}), 1, check_app=lambda: None, wait=lambda seconds: None, warn=lines.append)
+    check = ReadinessCheck(load({}), 1, has_command=False)
     with pytest.raises(AppNotReady):
-        probe.wait_until_ready(0.05)
+        wait_until_ready(check, 0.05, pause=lambda seconds: None, warn=lines.append)
     [line] = lines
-    assert line.startswith("the app is not ready after 0 s, and is waited for up to 0.05 s: no connection to 127.0.0.1")
-    assert line.endswith("or name its port with --app-port (AWS_LWA_PORT)")
+    assert line.startswith("the app is not ready after 0 s (the limit is 0.05 s): no connection to 127.0.0.1")
+    assert line.endswith("or set its port with --app-port (AWS_LWA_PORT)")
 
 
 @pytest.mark.parametrize("protocol", ["http", "tcp"])
 def test_an_app_that_never_becomes_ready_is_an_error_that_names_the_way_out(protocol: str) -> None:
-    probe = readiness(1, AWS_LWA_READINESS_CHECK_PROTOCOL=protocol)
     with pytest.raises(AppNotReady) as caught:
-        probe.wait_until_ready(0.05)
+        wait_for(1, 0.05, AWS_LWA_READINESS_CHECK_PROTOCOL=protocol)
     message = str(caught.value)
     assert message.startswith("the app was not ready after 0.05 s: no connection to 127.0.0.1:1 (")
     assert "refused" in message
-    assert "It must listen on 127.0.0.1:1" in message
+    assert "The app must listen on 127.0.0.1:1" in message
     assert "AWS_LWA_PORT" in message
 
 
-def test_an_app_that_accepts_and_says_nothing_does_not_hold_the_probe_beyond_the_timeout(app: ScriptedApp) -> None:
+def test_an_app_that_accepts_and_does_not_answer_does_not_prolong_the_wait(app: ScriptedApp) -> None:
     app.default = Received.wait_for_hang_up
     start = monotonic()
     with pytest.raises(AppNotReady, match="did not answer within"):
-        readiness(app.port).wait_until_ready(0.2)
+        wait_for(app.port, 0.2)
     assert monotonic() - start < 2
 
 
 def test_what_answers_without_http_is_not_ready(app: ScriptedApp) -> None:
     app.default = b"+PONG\r\n"
     with pytest.raises(AppNotReady, match="did not answer as HTTP"):
-        readiness(app.port).wait_until_ready(0.05)
+        wait_for(app.port, 0.05)
 
 
 def test_waiting_ends_at_once_when_the_app_ends() -> None:
     checks: list[int] = []
 
-    def check_app() -> None:
+    def check_process() -> None:
         checks.append(1)
         if len(checks) == 3:
             raise AppExited("it ended", exit_code=3)
 
-    probe = Readiness(load({}), 1, check_app=check_app, wait=lambda seconds: None)
+    check = ReadinessCheck(load({}), 1, has_command=False)
     with pytest.raises(AppExited, match="it ended"):
-        probe.wait_until_ready(PATIENCE)
+        wait_until_ready(
+            check, PATIENCE, pause=lambda seconds: None, warn=lambda line: None, check_process=check_process
+        )
     assert len(checks) == 3
 
 

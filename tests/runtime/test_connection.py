@@ -61,15 +61,15 @@ def in_background() -> Iterator[Callable[[Callable[[], object]], None]]:
         assert not thread.is_alive()
 
 
-def whole(connection: Connection, reader: ResponseReader, limit: int | None = None) -> bytes | None:
-    body = connection.receive_body(reader, connection.receive_head(reader), limit)
+def whole(connection: Connection, limit: int | None = None) -> bytes | None:
+    body = connection.receive_response("GET").read(limit)
     return None if body is None else bytes(body)
 
 
 def test_parts_are_sent_one_after_the_other(peer: Peer) -> None:
     assert peer.connection.send((b"GET ", bytearray(b"/ "), memoryview(b"x")))
     assert peer.read(7) == b"GET / x"
-    assert peer.connection.is_whole
+    assert peer.connection.has_sent_all
 
 
 def test_more_parts_than_the_kernel_takes_at_once_are_sent_all_the_same(peer: Peer) -> None:
@@ -92,16 +92,15 @@ def test_what_does_not_fit_the_socket_is_sent_as_the_peer_reads(
 def test_a_peer_that_answers_before_it_has_read_everything_is_heard(peer: Peer) -> None:
     peer.socket.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
     assert not peer.connection.send((b"head", b"a" * BIG))
-    reader = ResponseReader("POST")
-    assert whole(peer.connection, reader) == b"big"
-    assert not peer.connection.is_whole
+    assert whole(peer.connection) == b"big"
+    assert not peer.connection.has_sent_all
 
 
 def test_a_peer_that_answers_and_hangs_up_while_much_is_unread_is_heard(peer: Peer) -> None:
     peer.socket.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
     peer.socket.shutdown(socket.SHUT_RDWR)
     assert not peer.connection.send((b"head", b"a" * BIG))
-    assert whole(peer.connection, ResponseReader("POST")) == b"big"
+    assert whole(peer.connection) == b"big"
 
 
 def test_a_peer_that_answers_while_it_reads_gets_everything(
@@ -122,8 +121,8 @@ def test_a_peer_that_answers_while_it_reads_gets_everything(
     body = bytes(range(256)) * (BIG // 256)
     peer.connection.deadline = monotonic() + PATIENCE
     peer.connection.send((body,))
-    assert whole(peer.connection, ResponseReader("POST")) == body
-    assert peer.connection.is_whole
+    assert whole(peer.connection) == body
+    assert peer.connection.has_sent_all
 
 
 def test_a_peer_that_is_gone_before_the_first_byte_raises_an_os_error(peer: Peer) -> None:
@@ -151,9 +150,7 @@ def test_what_is_there_already_is_received_even_past_the_deadline(peer: Peer) ->
     peer.socket.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
     assert wait_readable(peer.connection)
     peer.connection.deadline = monotonic() - 1
-    reader = ResponseReader("GET")
-    peer.connection.receive_head(reader)
-    assert reader.complete
+    assert peer.connection.receive_response("GET").complete
 
 
 LIMITS = [
@@ -172,7 +169,7 @@ def test_a_body_over_the_limit_is_given_up_as_soon_as_that_is_known(
 ) -> None:
     peer.connection.deadline = monotonic() + PATIENCE
     peer.socket.sendall(b"HTTP/1.1 200 OK\r\n" + rest)
-    assert whole(peer.connection, ResponseReader("GET"), limit) == expected
+    assert whole(peer.connection, limit) == expected
 
 
 @pytest.mark.parametrize("size", [RECEIVE_SIZE - 1, RECEIVE_SIZE * 5 + 7], ids=["one-buffer", "many-buffers"])
@@ -182,9 +179,9 @@ def test_a_body_of_known_length_is_received_whole(
     body = bytes(range(251)) * (size // 251 + 1)
     response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + body[:size]
     in_background(lambda: peer.socket.sendall(response))
-    reader = ResponseReader("GET")
-    assert whole(peer.connection, reader) == body[:size]
-    assert reader.reusable
+    received = peer.connection.receive_response("GET")
+    assert bytes(received.read(None) or b"") == body[:size]
+    assert received.leaves_reusable_connection
 
 
 @pytest.mark.parametrize("deadline", [None, PATIENCE])
@@ -193,24 +190,22 @@ def test_a_big_body_that_ends_early_is_truncated(peer: Peer, deadline: float | N
     peer.socket.shutdown(socket.SHUT_WR)
     peer.connection.deadline = None if deadline is None else monotonic() + deadline
     with pytest.raises(TruncatedResponse, match="999000 bytes short"):
-        whole(peer.connection, ResponseReader("GET"))
+        whole(peer.connection)
 
 
 def test_what_is_not_http_is_refused(peer: Peer) -> None:
     peer.socket.sendall(b"220 mail.example.com ESMTP\r\n")
     with pytest.raises(InvalidAppResponse, match="220 mail"):
-        peer.connection.receive_head(ResponseReader("GET"))
+        peer.connection.receive_response("GET")
 
 
 def test_an_idle_connection_is_usable_until_its_time_is_over(peer: Peer) -> None:
-    peer.connection.begin_idle()
     assert peer.connection.is_usable(PATIENCE)
     assert not peer.connection.is_usable(0)
 
 
 def test_time_that_only_the_wall_clock_saw_counts_as_idle(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The monotonic clock may stand still while an environment is frozen. (Only the clock is injected.)"""
-    peer.connection.begin_idle()
     monkeypatch.setattr("adapter.runtime.connection.time", lambda: 1e12)
     assert not peer.connection.is_usable(PATIENCE)
 
@@ -220,20 +215,17 @@ def test_a_connection_is_as_old_as_its_last_request(peer: Peer, monkeypatch: pyt
     now = monotonic()
     monkeypatch.setattr("adapter.runtime.connection.monotonic", lambda: now + 1)
     # The response took a second to read: how long the peer has been idle meanwhile is not known.
-    peer.connection.begin_idle()
     assert not peer.connection.is_usable(1)
     assert peer.connection.is_usable(PATIENCE)
 
 
 def test_a_connection_that_the_peer_closed_is_not_usable(peer: Peer) -> None:
-    peer.connection.begin_idle()
     peer.socket.shutdown(socket.SHUT_WR)
     assert wait_readable(peer.connection)
     assert not peer.connection.is_usable(PATIENCE)
 
 
 def test_a_connection_that_the_peer_reset_is_not_usable(peer: Peer) -> None:
-    peer.connection.begin_idle()
     peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.socket.close()
     assert wait_readable(peer.connection)
@@ -241,7 +233,6 @@ def test_a_connection_that_the_peer_reset_is_not_usable(peer: Peer) -> None:
 
 
 def test_a_connection_with_bytes_that_nobody_asked_for_is_not_usable(peer: Peer) -> None:
-    peer.connection.begin_idle()
     peer.socket.sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     assert wait_readable(peer.connection)
     assert not peer.connection.is_usable(PATIENCE)

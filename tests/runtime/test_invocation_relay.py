@@ -21,7 +21,7 @@ from adapter.logs import Log
 from adapter.net.address import Address
 from adapter.payload.messages import Invocation
 from adapter.runtime.api_client import RuntimeApiClient
-from adapter.runtime.app_client import App
+from adapter.runtime.app_client import AppClient
 from adapter.runtime.invocation_relay import InvocationRelay
 from tests.events import SQS, function_url
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
@@ -70,13 +70,13 @@ class Bench:
 
     def _invoke(self, invocation: Invocation, environ: dict[str, str]) -> None:
         config = load(environ)
-        api, app = RuntimeApiClient(Address.parse(self.api.address)), App(config, self.app.port)
-        log = Log(format=config.log_format, level=config.log_level, access=config.access_log)
+        api, app = RuntimeApiClient(Address.parse(self.api.address)), AppClient(config, self.app.port)
+        log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
         try:
-            InvocationRelay(config, api=api, app=app, log=log).invoke(invocation)
+            InvocationRelay(config, api=api, app=app, log=log).relay(invocation)
         finally:
             api.close()
-            app.drop_connection()
+            app.close()
 
 
 @pytest.fixture
@@ -431,8 +431,8 @@ def test_a_buffered_payload_just_within_the_limit_is_answered(bench: Bench) -> N
 
 
 TOO_LARGE = [
-    pytest.param(sized(BUFFERED_LIMIT + 1), "encoded it has 6291557 bytes", id="encoded"),
-    pytest.param(response(b"\xff" * 5_000_000), "encoded it has", id="by-base64"),
+    pytest.param(sized(BUFFERED_LIMIT + 1), "encoded, it has 6291557 bytes", id="encoded"),
+    pytest.param(response(b"\xff" * 5_000_000), "encoded, it has", id="by-base64"),
     pytest.param(response(b"x" * 6_291_557), "its body alone is larger", id="length"),
     pytest.param(CHUNKED + b"600100\r\n" + b"x" * 0x600100 + b"\r\n100\r\n", "its body alone is larger", id="chunked"),
 ]

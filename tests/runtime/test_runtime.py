@@ -175,7 +175,7 @@ EARLY_ENDS = [
     ),
     pytest.param(python("import os; os._exit(42)"), 42, "exit code 42 before it was ready", id="42"),
     pytest.param(python("import os; os.abort()"), 134, "exit code 134 before it was ready", id="signal"),
-    pytest.param(python("pass"), 1, "exit code 0 before it was ready (a command that puts", id="0-is-no-success"),
+    pytest.param(python("pass"), 1, "exit code 0 before it was ready (a command that starts", id="0-is-no-success"),
 ]
 
 
@@ -196,8 +196,10 @@ def test_an_app_that_ends_before_it_is_ready_fails_init_with_its_last_words(
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        pytest.param(["/nowhere/app"], "CMD: '/nowhere/app' is no program that can be run (nothing is", id="not-found"),
-        pytest.param(["/"], "CMD: '/' is no program that can be run (it is a folder)", id="not-executable"),
+        pytest.param(
+            ["/nowhere/app"], "CMD: '/nowhere/app' is not a program that can be run (it does not", id="not-found"
+        ),
+        pytest.param(["/"], "CMD: '/' is not a program that can be run (it is a folder)", id="not-executable"),
     ],
 )
 def test_a_command_that_cannot_be_started_is_a_mistake_in_the_settings(
@@ -216,7 +218,7 @@ def test_an_app_that_is_not_there_is_asked_for_after_some_seconds(api: ScriptedR
     with RuntimeProcess(api, environ={"AWS_LWA_PORT": "1"}) as runtime:
         line = runtime.wait_for_line("the app is not ready after 4 s")
         assert line.startswith("adapter WARN ")
-        assert line.endswith("or name its port with --app-port (AWS_LWA_PORT)")
+        assert line.endswith("or set its port with --app-port (AWS_LWA_PORT)")
         runtime.terminate()
 
 
@@ -275,8 +277,8 @@ def test_mistakes_in_the_settings_fail_init_all_at_once(api: ScriptedRuntimeApi)
 
 UNREACHABLE = [
     pytest.param("127.0.0.1:1", "refused", id="nobody-listens"),
-    pytest.param("nonsense", "could not be told", id="not-an-address"),
-    pytest.param("..:80", "could not be told", id="not-a-host"),
+    pytest.param("nonsense", "could not report this", id="not-an-address"),
+    pytest.param("..:80", "could not report this", id="not-a-host"),
     pytest.param("127.0.0.1:99999", "'127.0.0.1:99999' has no port from 0 to 65535", id="not-a-port"),
 ]
 
@@ -299,7 +301,7 @@ def test_an_address_without_a_port_is_a_mistake_in_the_settings(variable: str, a
         assert runtime.exit_code() == 2
         mistake, untold = runtime.stderr().splitlines()
         assert mistake.startswith(f"adapter: {variable}: '{address}' is not HOST:PORT")
-        assert untold.startswith("adapter: the Runtime API could not be told: ")
+        assert untold.startswith("adapter: could not report this to the Runtime API: ")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "..:80"])
@@ -326,7 +328,7 @@ def test_with_async_init_a_slow_app_finishes_starting_within_the_first_invocatio
 ) -> None:
     app.default = response(b"", status=500)
     with RuntimeProcess(api, app=app, environ=ASYNC | {"AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS": "1"}) as runtime:
-        runtime.wait_for_line("INFO the app is not ready yet; it goes on starting within the first invocation")
+        runtime.wait_for_line("INFO the app is not ready yet; the first invocation waits for it")
         api.wait_until_waiting()
         app.default = response(b"ready", "Content-Type: text/plain")
         assert body_of(api.invoke(function_url("/x")).answer()) == "ready"
@@ -346,12 +348,12 @@ def test_with_async_init_an_app_that_never_gets_ready_fails_the_invocation_alone
         assert runtime.exit_code() == 0
 
 
-# The adapter that finds it long what is short for a test.
+# The adapter, with a warning after a time that is short for a test.
 IMPATIENT = (
     "-c",
     "import runpy, sys\n"
-    "from adapter.runtime import app_client as app\n"
-    "app.WARN_AFTER = 0.2\n"
+    "from adapter.app import readiness\n"
+    "readiness.WARN_AFTER = 0.2\n"
     "del sys.argv[1:3]\n"
     "runpy.run_module('adapter', run_name='__main__', alter_sys=True)",
 )

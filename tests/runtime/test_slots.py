@@ -16,7 +16,6 @@ import pytest
 
 from adapter.errors import AppTimeout
 from adapter.net.address import Address
-from adapter.net.http1 import ResponseReader
 from adapter.runtime.connection import Connection
 from adapter.runtime.slots import Slots
 from tests.scripted_app import PATIENCE
@@ -34,7 +33,7 @@ class Bench:
     def __init__(self) -> None:
         self.read_end, self.write_end = os.pipe()
         self.is_over = False
-        self.is_hurried = False
+        self.is_urgent = False
         self.make_slots()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = Address(host="127.0.0.1", port=self.listener.getsockname()[1])
@@ -44,7 +43,7 @@ class Bench:
         self._others: list[socket.socket] = []
 
     def make_slots(self) -> None:
-        self.slots = Slots(wake_up=self.read_end, stopped=self._stopped, hurried=lambda: self.is_hurried)
+        self.slots = Slots(wake_up=self.read_end, should_stop=self._should_stop, is_urgent=lambda: self.is_urgent)
 
     def close(self) -> None:
         close_all([self.listener, *self._accepted.values()])
@@ -77,15 +76,15 @@ class Bench:
 
     def hurry(self) -> None:
         """The end is near."""
-        self.is_over = self.is_hurried = True
+        self.is_over = self.is_urgent = True
         self.wake()
 
-    def run(self, *slots: Callable[[], None], grace: float = PATIENCE, final_grace: float = PATIENCE) -> None:
+    def run(self, *slots: Callable[[], None], app_grace: float = PATIENCE, report_grace: float = PATIENCE) -> None:
         """Run each of ``slots`` in one of its own, begun in this order."""
         waiting = list(slots)
-        self.slots.run(lambda: waiting.pop(0)(), count=len(slots), grace=grace, final_grace=final_grace)
+        self.slots.run(lambda: waiting.pop(0)(), count=len(slots), app_grace=app_grace, report_grace=report_grace)
 
-    def _stopped(self) -> bool:
+    def _should_stop(self) -> bool:
         os.read(self.read_end, 100)
         return self.is_over
 
@@ -113,8 +112,7 @@ def bench() -> Iterator[Bench]:
 
 
 def answered(connection: Connection) -> bytes | None:
-    reader = ResponseReader("GET")
-    body = connection.receive_body(reader, connection.receive_head(reader), None)
+    body = connection.receive_response("GET").read(None)
     return None if body is None else bytes(body)
 
 
@@ -243,10 +241,9 @@ def test_slots_that_never_have_to_wait_take_turns(bench: Bench) -> None:
         def run() -> None:
             connection, other = bench.pair()
             other.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000)
-            reader = ResponseReader("GET")
-            connection.receive_head(reader)
+            received = connection.receive_response("GET")
             for _ in range(3):
-                connection.receive(reader)
+                received.receive()
                 turns.append(name)
                 other.sendall(b"x" * 1000)
             connection.close()
@@ -317,7 +314,7 @@ def test_a_new_connection_gets_no_event_of_the_one_whose_number_it_has(bench: Be
 def test_a_wake_up_without_an_end_wakes_and_changes_nothing(bench: Bench) -> None:
     def waits() -> None:
         connection, _ = bench.pair()
-        assert connection.readable_or_stopped(bench.read_end, lambda: bench.is_over)
+        assert connection.wait_for_response(bench.read_end, lambda: bench.is_over)
         connection.close()
 
     def wakes() -> None:
@@ -333,7 +330,7 @@ def test_a_wake_up_without_an_end_wakes_and_changes_nothing(bench: Bench) -> Non
 def test_the_end_is_told_to_slots_that_are_idle_and_to_no_other(bench: Bench) -> None:
     def idles() -> None:
         connection, _ = bench.pair()
-        assert not connection.readable_or_stopped(bench.read_end, lambda: bench.is_over)
+        assert not connection.wait_for_response(bench.read_end, lambda: bench.is_over)
         bench.events.append("idle one ends")
         connection.close()
 
@@ -361,7 +358,7 @@ def test_a_slot_that_becomes_idle_after_the_end_was_announced_ends_as_well(bench
         bench.is_over = True
         bench.wake()
         bench.slots.pause(FOR_EVER)
-        assert not connection.readable_or_stopped(bench.read_end, lambda: bench.is_over)
+        assert not connection.wait_for_response(bench.read_end, lambda: bench.is_over)
         connection.close()
 
     bench.run(idles)
@@ -375,7 +372,7 @@ def test_an_invocation_that_arrives_with_the_end_is_taken(bench: Bench) -> None:
             other.sendall(OK)
             return bench.is_over
 
-        assert connection.readable_or_stopped(bench.read_end, stopped)
+        assert connection.wait_for_response(bench.read_end, stopped)
         assert answered(connection) == b"ok"
         connection.close()
 
@@ -401,7 +398,7 @@ def test_slots_may_finish_however_long_that_takes_where_nobody_hurries_them(benc
         bench.slots.pause(0.05)
         bench.other().sendall(OK)
 
-    bench.run(works, ends, grace=0.0, final_grace=0.0)
+    bench.run(works, ends, app_grace=0.0, report_grace=0.0)
     assert bench.events == ["busy one ends"]
 
 
@@ -432,7 +429,7 @@ def test_a_slot_whose_app_gives_no_answer_in_the_grace_can_still_say_so(bench: B
 
     with full_server() as (full, _, _):
         began = monotonic()
-        bench.run(works, ends, grace=0.1)
+        bench.run(works, ends, app_grace=0.1)
         assert 0.1 <= monotonic() - began < PATIENCE
     assert bench.events == ["told"]
 
@@ -447,7 +444,7 @@ def test_slots_that_do_not_end_are_unwound_when_their_time_is_over(bench: Bench)
                 bench.events.append("unwound")
 
     began = monotonic()
-    bench.run(works, bench.hurry, grace=0.1, final_grace=0.1)
+    bench.run(works, bench.hurry, app_grace=0.1, report_grace=0.1)
     assert 0.2 <= monotonic() - began < PATIENCE
     assert bench.events == ["unwound"]
 
@@ -457,7 +454,7 @@ def test_a_slot_that_is_unwound_while_it_connects_leaves_no_socket_open(bench: B
         # What is garbage must not be closed in between.
         gc.collect()
         before = len(os.listdir("/dev/fd"))
-        bench.run(lambda: bench.slots.connect(full).close(), bench.hurry, grace=0.0, final_grace=0.0)
+        bench.run(lambda: bench.slots.connect(full).close(), bench.hurry, app_grace=0.0, report_grace=0.0)
         assert len(os.listdir("/dev/fd")) == before
 
 
@@ -469,7 +466,7 @@ def test_slots_that_were_unwound_are_waited_for_no_longer(bench: Bench) -> None:
     with pytest.raises(ValueError, match="unforeseen"):
         bench.run(lambda: bench.slots.pause(FOR_EVER), fails)
     began = monotonic()
-    bench.run(bench.hurry, lambda: bench.slots.pause(FOR_EVER), grace=PATIENCE)
+    bench.run(bench.hurry, lambda: bench.slots.pause(FOR_EVER), app_grace=PATIENCE)
     assert monotonic() - began < PATIENCE
 
 

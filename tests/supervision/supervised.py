@@ -104,14 +104,15 @@ class Supervisor:
             arguments = ["sh", "-c", f'{begin} exec "$@"', "sh", *arguments]
         if as_pid_1:
             arguments = [*NEW_PID_NAMESPACE, *arguments]
-        self._process = subprocess.Popen(
-            arguments,
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"]},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE if stderr is None else stderr,
-        )
+        with not_ignored(signal.SIGHUP):
+            self._process = subprocess.Popen(
+                arguments,
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"]},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE if stderr is None else stderr,
+            )
         self._as_pid_1 = as_pid_1
         self._lines: list[str] = []
         self._ended = False
@@ -176,6 +177,16 @@ class Supervisor:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+
+@contextmanager
+def not_ignored(number: signal.Signals) -> Iterator[None]:
+    """Let a process that starts meanwhile not inherit an ignored signal, as SIGHUP is under nohup."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def test_an_app_that_is_never_ready_ends_the_proxy_with_the_reason(
         assert supervisor.exit_code() == code
         running.wait_until_gone()
         assert "Adapter.AppNotReady: the app was not ready after 0.2 s: " in supervisor.log()
-        assert ": write {port} in CMD where its port goes, or name its port with --app-port" in supervisor.log()
+        assert ": write {port} in CMD in place of its port, or set its port with --app-port" in supervisor.log()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_an_app_that_ends_before_it_is_ready_ends_the_proxy(script: str, code: i
 def test_an_app_that_nobody_has_started_is_asked_for_after_some_seconds() -> None:
     with Supervisor("--app-port", "1", command=[]) as supervisor:
         line = supervisor.wait_for_line("the app is not ready after 4 s")
-        assert "It must listen on 127.0.0.1:1: start it there, or name its port with --app-port" in line
+        assert "The app must listen on 127.0.0.1:1: start it there, or set its port with --app-port" in line
         supervisor.signal(signal.SIGTERM)
         assert supervisor.exit_code() == 0
 
@@ -62,7 +62,7 @@ def test_a_command_that_cannot_be_run_is_a_mistake_at_once(tmp_path: Path, name:
     with Supervisor("--restart", "always", command=[str(tmp_path / name), "{port}"]) as supervisor:
         assert supervisor.exit_code() == 2
         [line] = supervisor.log().splitlines()
-        assert line.startswith(f"adapter: CMD: '{tmp_path / name}' is no program that can be run (")
+        assert line.startswith(f"adapter: CMD: '{tmp_path / name}' is not a program that can be run (")
 
 
 def test_a_folder_that_is_not_there_is_a_mistake_at_once() -> None:

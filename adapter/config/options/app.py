@@ -1,23 +1,30 @@
-"""Options of the app itself: where it is, when it is ready, what it gets and how its responses are relayed."""
+"""Options of the app: its address, when it is ready, what it receives, and how its responses are relayed."""
 
 from __future__ import annotations
 
+from adapter.aws.limits import PASS_THROUGH_PATH
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable
 
-# How long the app may take until it is ready, in seconds. The Rust adapter waits for ever; a bound shows the cause.
+# The Rust adapter's default.
+DEFAULT_APP_PORT = 8080
+# How long the app may take until it is ready, in seconds. The Rust adapter has no limit; a limit shows the cause.
 READINESS_TIMEOUT = 120.0
-# How long a connection to the app may have been idle and still be used again, in seconds. The Rust adapter says 4, but
-# popular servers (gunicorn: 2 s, uvicorn: 5 s) close theirs in that time, and a request that meets the close is lost.
+# How long a connection to the app may have been idle and still be used again, in seconds. The Rust adapter's 4 is too
+# long: popular servers (gunicorn: 2 s, uvicorn: 5 s) close idle connections in that time, and a request that is sent
+# meanwhile is lost.
 APP_IDLE_TIMEOUT = 0.5
 
 
 class AppOptions(OptionTable):
-    """They mean the same in every way in. Plain HTTP has no use for those about events and payloads."""
+    """Options that mean the same on Lambda, in the proxy and in ``adapter dev``.
+
+    The proxy does not use those about events and payloads.
+    """
 
     # --- the app ---------------------------------------------------------------------------------------------------
     app_host = Option(
-        "The host where the app listens. (HOST counts on Lambda only.)",
+        "The host that the app listens on. (HOST counts on Lambda only.)",
         parse=parsers.host,
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),
@@ -25,28 +32,27 @@ class AppOptions(OptionTable):
         group="app",
     )
     app_port = Option[int | None](
-        "The app's port. Else a free one where {port} occurs in CMD, else PORT, else 8080. The app gets it as PORT.",
+        "The app's port. If it is not set: a free port if CMD contains {port}, else PORT, else "
+        f"{DEFAULT_APP_PORT}. The app gets it as PORT.",
         parse=parsers.port,
         default=None,
-        default_text="`{port}`, `PORT`, `8080`",
+        default_text=f"`{{port}}`, `PORT`, `{DEFAULT_APP_PORT}`",
         env=("AWS_LWA_PORT",),
         group="app",
     )
     app_socket = Option[str | None](
-        "Reach the app over this Unix socket instead of TCP.",
-        parse=parsers.text,
+        "Connect to the app over this Unix socket instead of TCP.",
+        parse=parsers.text("PATH"),
         default=None,
         env=("ADAPTER_APP_SOCKET",),
-        metavar="PATH",
         group="app",
     )
     app_dir = Option[str | None](
         "Start CMD in this folder.",
-        parse=parsers.text,
+        parse=parsers.text("DIR"),
         default=None,
         default_text="the current one",
         env=("ADAPTER_APP_DIR",),
-        metavar="DIR",
         group="app",
     )
     app_idle_timeout = Option(
@@ -56,19 +62,26 @@ class AppOptions(OptionTable):
         env=("AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS",),
         group="app",
     )
+    container_port = Option[int | None](
+        "The port that a platform assigned.",
+        parse=parsers.port,
+        default=None,
+        env=("PORT",),
+        flag=None,
+        group="platform",
+    )
 
     # --- readiness -------------------------------------------------------------------------------------------------
     readiness_protocol = Option(
-        "How to ask whether the app is ready: http (a GET) or tcp (a connection).",
+        "How to check whether the app is ready: http (a GET request) or tcp (a connection).",
         parse=parsers.choice("http", "tcp"),
         default="http",
         env=("AWS_LWA_READINESS_CHECK_PROTOCOL",),
         deprecated=("READINESS_CHECK_PROTOCOL",),
-        metavar="http|tcp",
         group="readiness",
     )
     readiness_port = Option[int | None](
-        "Ask on this port.",
+        "The port to check.",
         parse=parsers.port,
         default=None,
         default_text="the app's",
@@ -77,7 +90,7 @@ class AppOptions(OptionTable):
         group="readiness",
     )
     readiness_path = Option(
-        "Ask for this path.",
+        "The path of the GET request.",
         parse=parsers.path,
         default="/",
         env=("AWS_LWA_READINESS_CHECK_PATH",),
@@ -93,7 +106,7 @@ class AppOptions(OptionTable):
         group="readiness",
     )
     readiness_timeout = Option(
-        "Give up when the app is not ready after this many seconds, at cold start and after a restore.",
+        "Give up if the app is not ready after this many seconds, at a cold start and after a restore.",
         parse=parsers.positive_seconds,
         default=READINESS_TIMEOUT,
         env=("AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS",),
@@ -120,7 +133,7 @@ class AppOptions(OptionTable):
     pass_through_path = Option(
         "POST events that are not HTTP requests (SQS, SNS, S3 …) to this path.",
         parse=parsers.path,
-        default="/events",
+        default=PASS_THROUGH_PATH,
         env=("AWS_LWA_PASS_THROUGH_PATH",),
         group="requests",
     )
@@ -129,7 +142,6 @@ class AppOptions(OptionTable):
         parse=parsers.header_name,
         default="",
         env=("AWS_LWA_AUTHORIZATION_SOURCE",),
-        metavar="HEADER",
         group="requests",
     )
 
@@ -140,18 +152,17 @@ class AppOptions(OptionTable):
         default=None,
         default_text="`buffered` on Lambda, else `response_stream`",
         env=("AWS_LWA_INVOKE_MODE",),
-        metavar="buffered|response_stream",
         group="responses",
     )
     compression = Option(
-        "Compress responses (gzip; br and zstd where installed), streamed ones piece by piece.",
+        "Compress responses (gzip; br and zstd if installed), streamed ones piece by piece.",
         parse=parsers.boolean,
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
         group="responses",
     )
     error_statuses = Option[frozenset[int]](
-        "Statuses of the app that fail the invocation.",
+        "Statuses of the app that make the invocation fail.",
         parse=parsers.statuses,
         default=frozenset(),
         default_text="none",
@@ -167,7 +178,7 @@ class AppOptions(OptionTable):
         group="responses",
     )
     text_types = Option[tuple[str, ...]](
-        "Media types that a buffered response carries as text, if they are valid UTF-8.",
+        "Media types that a buffered response carries as text if they are valid UTF-8.",
         parse=parsers.media_types,
         default=(),
         default_text="by a table, then by content",

@@ -1,13 +1,21 @@
-"""Options of ``adapter dev``: its doors and ports, how requests and faults are made, and its environments."""
+"""Options of ``adapter dev``: front doors and ports, requests, faults, and environments."""
 
 from __future__ import annotations
 
+from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable
 
+# The port of the first front door; that of the Invoke APIs is the next one. ``sam local`` has the same two ports.
+DEFAULT_DEV_PORT = 3000
+# The memory of the function, in MB.
+DEFAULT_MEMORY = 1024
+# The most execution environments at once.
+DEFAULT_ENVIRONMENTS = 10
+
 
 class DevOptions(OptionTable):
-    """They have no effect elsewhere."""
+    """Options that have no effect outside of ``adapter dev``."""
 
     # --- adapter dev -----------------------------------------------------------------------------------------------
     dev_host = Option(
@@ -21,30 +29,28 @@ class DevOptions(OptionTable):
     dev_port = Option(
         "The port of the first front door; 0: any free one.",
         parse=parsers.listen_port,
-        default=3000,
+        default=DEFAULT_DEV_PORT,
         env=("ADAPTER_DEV_PORT",),
         flag="--port",
         group="dev",
     )
     url_invoke_mode = Option[str | None](
-        "The own mode of a front door that can stream, to see what a mismatch with --invoke-mode does.",
+        "The mode of a front door that can stream, to test a mismatch with --invoke-mode.",
         parse=parsers.choice("buffered", "response_stream"),
         default=None,
         default_text="that of `--invoke-mode`",
         env=("ADAPTER_URL_INVOKE_MODE",),
-        metavar="buffered|response_stream",
         group="dev",
     )
     timeout = Option(
         "The function's timeout in seconds.",
         parse=parsers.function_timeout,
-        default=900.0,
-        default_text="900",
+        default=FUNCTION_TIMEOUT_LIMIT,
         env=("ADAPTER_TIMEOUT",),
         group="dev",
     )
     warm = Option(
-        "Start the app at once instead of on the first request.",
+        "Start the app at once instead of with the first request.",
         parse=parsers.boolean,
         default=False,
         env=("ADAPTER_WARM",),
@@ -52,22 +58,20 @@ class DevOptions(OptionTable):
     )
     price_table = Option[str | None](
         "A JSON file of streaming prices to use instead of the built-in one.",
-        parse=parsers.text,
+        parse=parsers.text("FILE"),
         default=None,
         default_text="built in",
         env=("ADAPTER_PRICE_TABLE",),
-        metavar="FILE",
         group="dev",
     )
 
     front_doors = Option[tuple[tuple[str, int | None], ...]](
-        "What stands in front of the function, several at once if you like; each gets the next free port or its own.",
+        "The front doors of the function, one or several; each has the next free port unless it has its own.",
         parse=parsers.front_doors,
         default=(),
         default_text="`function-url`",
         env=("ADAPTER_FRONT_DOOR",),
         flag="--front-door",
-        metavar="|".join(parsers.FRONT_DOORS) + "[:PORT]",
         repeatable=True,
         group="dev",
     )
@@ -75,88 +79,82 @@ class DevOptions(OptionTable):
         "The port of the Invoke APIs, for SDKs and the AWS CLI; 0: any free one.",
         parse=parsers.listen_port,
         default=None,
-        default_text="that of `--port` + 1: `3001`",
+        default_text=f"that of `--port` + 1: `{DEFAULT_DEV_PORT + 1}`",
         env=("ADAPTER_INVOKE_PORT",),
         group="dev",
     )
     dev_function_name = Option[str | None](
-        "The only function name that the Invoke APIs know.",
-        parse=parsers.text,
+        "The only function name that the Invoke APIs accept.",
+        parse=parsers.text("NAME"),
         default=None,
-        default_text="any name will do",
+        default_text="any name",
         env=("ADAPTER_FUNCTION_NAME",),
         flag="--function-name",
-        metavar="NAME",
         group="dev",
     )
     stage = Option(
         "The stage in the events of a REST API.",
-        parse=parsers.text,
+        parse=parsers.text("NAME"),
         default="prod",
         env=("ADAPTER_STAGE",),
-        metavar="NAME",
         group="dev",
     )
     resource = Option(
-        "The resource of a REST API; a path that it does not cover is refused.",
+        "The resource of a REST API; other paths are refused.",
         parse=parsers.resource,
         default="/{proxy+}",
         env=("ADAPTER_RESOURCE",),
-        metavar="PATH",
         group="dev",
     )
     rest_idle_timeout = Option(
-        "Break off a stream of a REST API that is silent for so many seconds; edge-optimised APIs have 30.",
+        "Break off a stream of a REST API that is silent for this many seconds; edge-optimised APIs have 30.",
         parse=parsers.positive_seconds,
         default=300.0,
         env=("ADAPTER_REST_IDLE_TIMEOUT",),
         group="dev",
     )
     retry_delay = Option(
-        "How many seconds before the first retry of an asynchronous invocation; the second waits twice as long.",
+        "The delay before the first retry of an asynchronous invocation, in seconds; the second takes twice as long.",
         parse=parsers.seconds,
         default=60.0,
         env=("ADAPTER_RETRY_DELAY",),
         group="dev",
     )
     faults = Option(
-        "Let things go wrong: delay, throttle, kill, truncate, fill, drop, init; see docs/dev.md.",
-        parse=parsers.text,
+        "Inject a fault: delay, throttle, kill, truncate, fill, drop or init; see docs/dev.md.",
+        parse=parsers.text("KIND[=AMOUNT][:RATE][@HEADER]"),
         default="",
         env=("ADAPTER_FAULT",),
         flag="--fault",
-        metavar="KIND[=AMOUNT][:RATE][@HEADER]",
         repeatable=True,
         group="dev",
     )
     fault_seed = Option(
-        "Where the random numbers of faults start, so that a run can be repeated.",
+        "The seed of the random numbers of faults, to repeat a run.",
         parse=parsers.positive_integer,
         default=1,
         env=("ADAPTER_FAULT_SEED",),
-        metavar="NUMBER",
         group="dev",
     )
     record = Option[str | None](
-        "Write every invocation to a file in this folder, secrets included; adapter invoke FILE makes it again.",
-        parse=parsers.text,
+        "Write every invocation to a file in this folder, secrets included; adapter invoke FILE repeats it.",
+        parse=parsers.text("DIR"),
         default=None,
         default_text="off",
         env=("ADAPTER_RECORD",),
-        metavar="DIR",
         group="dev",
     )
 
     # --- adapter dev: the environments -----------------------------------------------------------------------------
     environments = Option(
-        "The most execution environments at once, each started when it is needed; 1 where CMD has no {port}.",
+        "The most execution environments at once, each started when it is needed; 1 if CMD has no {port}.",
         parse=parsers.positive_integer,
-        default=10,
+        default=DEFAULT_ENVIRONMENTS,
         env=("ADAPTER_ENVIRONMENTS",),
         group="dev",
     )
     concurrency = Option(
-        "Managed Instances: how many invocations an environment takes at once.",
+        "Managed Instances: the most invocations of an environment at once.",
         parse=parsers.positive_integer,
         default=1,
         env=("ADAPTER_MAX_CONCURRENCY",),
@@ -164,21 +162,21 @@ class DevOptions(OptionTable):
         group="dev",
     )
     provisioned = Option(
-        "Provisioned concurrency: so many environments are there from the start, and stay.",
+        "Provisioned concurrency: the number of environments that start at once and stay.",
         parse=parsers.count,
         default=0,
         env=("ADAPTER_PROVISIONED",),
         group="dev",
     )
     queue = Option(
-        "Let invocations wait when all environments are busy; --no-queue: throttle them (429), as Lambda does.",
+        "Let invocations wait if all environments are busy; --no-queue: throttle them (429), as Lambda does.",
         parse=parsers.boolean,
         default=True,
         env=("ADAPTER_QUEUE",),
         group="dev",
     )
     idle_reclaim = Option[float | None](
-        "End an environment that was idle for this many seconds.",
+        "End an environment that has been idle for this many seconds.",
         parse=parsers.positive_seconds,
         default=None,
         default_text="never",
@@ -200,51 +198,46 @@ class DevOptions(OptionTable):
         group="dev",
     )
     memory = Option(
-        "The function's memory in MB: it is told so, and a warning says when it has used more.",
+        "The function's memory in MB, as its variables have it; a warning says if it uses more.",
         parse=parsers.memory,
-        default=1024,
+        default=DEFAULT_MEMORY,
         env=("ADAPTER_MEMORY",),
-        metavar="MB",
         group="dev",
     )
     runtime = Option[str | None](
-        "Start this command as the runtime, instead of the adapter with an app; no CMD then.",
-        parse=parsers.text,
+        "Start this command as the runtime, instead of the adapter with an app; leave out CMD.",
+        parse=parsers.text("COMMAND"),
         default=None,
         env=("ADAPTER_RUNTIME",),
-        metavar="COMMAND",
         group="dev",
     )
     extensions = Option[str | None](
         "Start every executable file in this folder as an external extension.",
-        parse=parsers.text,
+        parse=parsers.text("DIR"),
         default=None,
         default_text="none",
         env=("ADAPTER_EXTENSIONS",),
-        metavar="DIR",
         group="dev",
     )
     env_file = Option[str | None](
-        "Variables for the function, KEY=VALUE in each line; they count before those of the shell.",
-        parse=parsers.text,
+        "A file with variables for the function, one KEY=VALUE per line; they override those of the shell.",
+        parse=parsers.text("FILE"),
         default=None,
         default_text="none",
         env=("ADAPTER_ENV_FILE",),
-        metavar="FILE",
         group="dev",
     )
     reload = Option(
-        "Start over when a file in the app's folder has changed; needs the extra `reload`.",
+        "Restart when a file in the app's folder changes; needs the extra `reload`.",
         parse=parsers.boolean,
         default=False,
         env=("ADAPTER_RELOAD",),
         group="dev",
     )
     invocation_log = Option(
-        "One line for each invocation, or the block that CloudWatch would show.",
+        "Show one line per invocation, or the block that CloudWatch would show.",
         parse=parsers.choice("line", "cloudwatch"),
         default="line",
         env=("ADAPTER_INVOCATION_LOG",),
-        metavar="line|cloudwatch",
         group="dev",
     )

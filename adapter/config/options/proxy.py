@@ -1,4 +1,4 @@
-"""Options of the proxy, and of the cap on streams, which adapter dev shares."""
+"""Options of the proxy, and of the cap on streams, which ``adapter dev`` shares."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from adapter.config import parsers
 from adapter.config.option import Option, OptionTable
 from adapter.net.address import Address
 
+# The address that the proxy listens on by default: it is not reachable from other machines.
+DEFAULT_LISTEN = Address(host="127.0.0.1", port=9000)
+
 
 class ProxyOptions(OptionTable):
-    """They have no effect on Lambda."""
+    """Options that have no effect on Lambda."""
 
     # --- the cap on streams, of adapter dev and of the proxy -------------------------------------------------------
     bandwidth = Option[Bandwidth | None](
@@ -18,7 +21,6 @@ class ProxyOptions(OptionTable):
         default=LAMBDA_BANDWIDTH,
         default_text="`lambda`",
         env=("ADAPTER_BANDWIDTH",),
-        metavar="lambda|unlimited|BURST+RATE",
         group="streams",
     )
     stream_limit = Option[int | None](
@@ -31,15 +33,15 @@ class ProxyOptions(OptionTable):
     )
     # --- the proxy -------------------------------------------------------------------------------------------------
     listen = Option[Address | None](
-        "Take plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
+        "Listen for plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
         parse=parsers.listen_address,
         default=None,
-        default_text="`0.0.0.0:$PORT` if PORT is not the app's, else `127.0.0.1:9000`",
+        default_text=f"`0.0.0.0:$PORT` if PORT is not the app's, else `{DEFAULT_LISTEN}`",
         env=("ADAPTER_LISTEN",),
         group="proxy",
     )
     admin = Option[Address | None](
-        "Answer /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
+        "Serve /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
         parse=parsers.listen_address,
         default=None,
         default_text="off",
@@ -47,16 +49,15 @@ class ProxyOptions(OptionTable):
         group="proxy",
     )
     total_bandwidth = Option[Bandwidth | None](
-        "One cap for all streams together: unlimited, or BURST+RATE.",
+        "One cap for all streams together: lambda, unlimited, or BURST+RATE.",
         parse=parsers.bandwidth,
         default=None,
         default_text="`unlimited`",
         env=("ADAPTER_TOTAL_BANDWIDTH",),
-        metavar="unlimited|BURST+RATE",
         group="proxy",
     )
     trusted_proxies = Option[tuple[str, ...]](
-        "Believe X-Forwarded-* and Forwarded from these addresses.",
+        "Trust X-Forwarded-* and Forwarded from these addresses.",
         parse=parsers.networks,
         default=(),
         default_text="none",
@@ -64,7 +65,7 @@ class ProxyOptions(OptionTable):
         group="proxy",
     )
     max_connections = Option[int | None](
-        "Beyond this many connections those without a request are closed; if there are none, answer 503.",
+        "The most connections. Beyond it, connections without a request are closed; if there are none, answer 503.",
         parse=parsers.positive_integer,
         default=None,
         default_text="what descriptors allow",
@@ -72,7 +73,7 @@ class ProxyOptions(OptionTable):
         group="proxy",
     )
     request_timeout = Option[float | None](
-        "Answer 504 when the app has not begun to answer after this many seconds.",
+        "Answer 504 if the app has not begun its response after this many seconds.",
         parse=parsers.positive_seconds,
         default=None,
         default_text="no limit",
@@ -80,7 +81,7 @@ class ProxyOptions(OptionTable):
         group="proxy",
     )
     idle_timeout = Option[float | None](
-        "Break off a response when the app sends nothing for this many seconds.",
+        "Break off a response if the app sends nothing for this many seconds.",
         parse=parsers.positive_seconds,
         default=None,
         default_text="no limit",
@@ -88,14 +89,14 @@ class ProxyOptions(OptionTable):
         group="proxy",
     )
     client_timeout = Option(
-        "Break off when a client that is waited for neither takes nor sends anything for this many seconds.",
+        "Break off if the proxy waits for a client that neither takes nor sends anything for this many seconds.",
         parse=parsers.positive_seconds,
         default=60.0,
         env=("ADAPTER_CLIENT_TIMEOUT",),
         group="proxy",
     )
     grace = Option(
-        "How many seconds streams may take to finish after SIGTERM.",
+        "How many seconds streams have to finish after SIGTERM.",
         parse=parsers.seconds,
         default=8.0,
         env=("ADAPTER_GRACE",),
@@ -106,6 +107,5 @@ class ProxyOptions(OptionTable):
         parse=parsers.choice("never", "on-failure", "always"),
         default="never",
         env=("ADAPTER_RESTART",),
-        metavar="never|on-failure|always",
         group="proxy",
     )

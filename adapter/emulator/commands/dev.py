@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from adapter.app.command import app_port_mistake, program_mistakes
+from adapter.app.command import command_mistakes, port_mistake
 from adapter.config.load import load, read
 from adapter.config.ports import needs_port, placeholder_warnings, resolve_app_port
 from adapter.emulator.commands.env_file import naming_the_file, read_env_file
@@ -78,10 +78,10 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
     if config.runtime is None:
         if not command:
             yield "CMD: is missing; name the command that starts the app: adapter dev -- CMD"
-        yield from program_mistakes(command, environ, config.app_dir)
+        yield from command_mistakes(command, environ, config.app_dir)
         if needs_port(config, command):
             port, _ = resolve_app_port(config, command)
-            if taken := app_port_mistake(config.app_host, port):
+            if taken := port_mistake(config.app_host, port):
                 yield taken
         return
     try:
@@ -89,4 +89,4 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
     except ValueError:
         # It is no command, which is a mistake of its own.
         words = []
-    yield from program_mistakes(words, environ, config.app_dir, named=config.sources["runtime"])
+    yield from command_mistakes(words, environ, config.app_dir, source=config.sources["runtime"])

@@ -17,10 +17,7 @@ from adapter.emulator.front_doors.settings import UrlSettings
 from adapter.emulator.recording.replay import InvokeInput, event_files, read_input
 from adapter.emulator.settings import FUNCTION_NAME
 from adapter.emulator.terminal.banner import local_url
-from adapter.errors import ConfigurationError, InvokeFailed
-
-# As a shell has it for a filter whose reader is gone: 128 + SIGPIPE.
-EXIT_READER_GONE = 141
+from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, InvokeFailed
 
 
 class _OutputError(Exception):
@@ -58,7 +55,7 @@ def run(
         if error.reader_gone:
             return EXIT_READER_GONE
         click.echo(f"adapter: {error}", err=True)
-        return 1
+        return EXIT_FAILURE
 
 
 def _ask_all(files: list[str], manner: InvokeOptions, *, only_body: bool) -> int:

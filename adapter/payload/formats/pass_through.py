@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import orjson
 
+from adapter.aws.limits import PASS_THROUGH_PATH
 from adapter.errors import InvalidEvent
 from adapter.payload.formats.codec import Codec
 from adapter.payload.messages import Request, ResponseHead
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from adapter.payload.body import BodyRules
     from adapter.payload.messages import Arrival
 
-#: The path that receives events by default, the same as in AWS Lambda Web Adapter.
-DEFAULT_PATH = "/events"
 _JSON = [("content-type", "application/json")]
 
 
@@ -43,7 +42,7 @@ class PassThrough(Codec):
 
     def decode_request(self, event: Any) -> Request:
         """Return the request for an event that is already decoded; `request_of` preserves the bytes of a raw one."""
-        return self.request_of(orjson.dumps(event), DEFAULT_PATH)
+        return self.request_of(orjson.dumps(event), PASS_THROUGH_PATH)
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
         """Return the body unchanged; the payload has no place for status and headers."""

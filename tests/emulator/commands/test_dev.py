@@ -201,7 +201,7 @@ def test_a_variable_that_is_none_of_ours_is_warned_of_at_the_start(monkeypatch: 
     ("arguments", "cause"),
     [
         pytest.param(["--app-dir", "/no/such/folder"], "--app-dir: '/no/such/folder' is not a folder", id="folder"),
-        pytest.param([], "CMD: 'no-such-program' is no program that can be run", id="program"),
+        pytest.param([], "CMD: 'no-such-program' is not a program that can be run", id="program"),
     ],
 )
 def test_what_cannot_be_started_is_told_before_anything_listens(arguments: list[str], cause: str) -> None:
@@ -345,11 +345,11 @@ def test_a_slip_in_an_env_file_that_is_no_mistake_is_warned_of_with_the_file(tmp
 def test_a_slip_of_the_placeholder_is_warned_of_by_dev() -> None:
     with dev(command=[sys.executable, "-c", "", "{prot}"]) as running:
         assert running.line("did you mean {port}") == (
-            "adapter dev: CMD: {prot} stays as it is; did you mean {port}, which stands for a free port?\n"
+            "adapter dev: CMD: {prot} is not replaced; did you mean {port}, which stands for a free port?\n"
         )
 
 
 def test_a_folder_and_a_program_that_are_not_there_are_told_together() -> None:
     with dev("--app-dir", "/no/such/folder", command=["no-such-program"]) as running:
         running.line("--app-dir: '/no/such/folder' is not a folder")
-        running.line("CMD: 'no-such-program' is no program")
+        running.line("CMD: 'no-such-program' is not a program")

@@ -1,4 +1,4 @@
-"""Options of running on Lambda, what Lambda itself sets, and the log."""
+"""Options of running on Lambda, and the variables that Lambda itself sets."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from adapter.config.option import Option, OptionTable
 from adapter.net.address import Address
 
 
-class PlatformOptions(OptionTable):
-    """Some have no flag: only the platform sets them."""
+class RuntimeOptions(OptionTable):
+    """Options of the custom runtime. Those without a flag are set by Lambda alone."""
 
-    # --- on Lambda -------------------------------------------------------------------------------------------------
     way_in = Option(
-        "Take invocations from Lambda's Runtime API or as plain HTTP; auto: from the Runtime API where there is one.",
+        "Take invocations from Lambda's Runtime API, or plain HTTP requests; auto: the Runtime API if there is one.",
         parse=parsers.choice("auto", "runtime", "proxy"),
         default="auto",
         env=("ADAPTER_AS",),
         flag="--as",
-        metavar="auto|runtime|proxy",
         group="lambda",
     )
     deadline_margin = Option[float | None](
-        "Give up on the app this many seconds before the invocation's deadline.",
+        "Stop waiting for the app this many seconds before the invocation's deadline.",
         parse=parsers.seconds,
         default=None,
         default_text="Lambda's own timeout",
@@ -43,11 +41,10 @@ class PlatformOptions(OptionTable):
         group="lambda",
     )
     extension_name = Option(
-        "Register as this extension, so that SIGTERM arrives. As a file in /opt/extensions: the file's name.",
-        parse=parsers.text,
+        "Register as this extension, so that SIGTERM arrives. In /opt/extensions this must be the file's name.",
+        parse=parsers.text("NAME"),
         default="web-adapter",
         env=("ADAPTER_EXTENSION_NAME",),
-        metavar="NAME",
         group="lambda",
     )
     runtime_api_proxy = Option[Address | None](
@@ -58,34 +55,9 @@ class PlatformOptions(OptionTable):
         group="lambda",
     )
 
-    # --- logs ------------------------------------------------------------------------------------------------------
-    log_format = Option(
-        "Lines for people or for machines.",
-        parse=parsers.choice("text", "json"),
-        default="text",
-        env=("ADAPTER_LOG_FORMAT", "AWS_LAMBDA_LOG_FORMAT"),
-        metavar="text|json",
-        group="logs",
-    )
-    log_level = Option(
-        "The least important lines to write.",
-        parse=parsers.choice("trace", "debug", "info", "warn", "error", "fatal"),
-        default="info",
-        env=("ADAPTER_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"),
-        metavar="LEVEL",
-        group="logs",
-    )
-    access_log = Option(
-        "Write one line per invocation.",
-        parse=parsers.boolean,
-        default=True,
-        env=("ADAPTER_ACCESS_LOG",),
-        group="logs",
-    )
-
-    # --- what only Lambda sets -------------------------------------------------------------------------------------
+    # --- set by Lambda ---------------------------------------------------------------------------------------------
     runtime_api = Option[Address | None](
-        "Where Lambda's Runtime API is.",
+        "The address of Lambda's Runtime API.",
         parse=parsers.host_and_port,
         default=None,
         env=("AWS_LAMBDA_RUNTIME_API",),
@@ -93,7 +65,7 @@ class PlatformOptions(OptionTable):
         group="platform",
     )
     max_concurrency = Option(
-        "Managed Instances: how many invocations at once.",
+        "Managed Instances: the number of invocations at once.",
         parse=parsers.positive_integer,
         default=1,
         env=("AWS_LAMBDA_MAX_CONCURRENCY",),
@@ -101,8 +73,8 @@ class PlatformOptions(OptionTable):
         group="platform",
     )
     initialization_type = Option(
-        "Why this environment was made: on-demand, provisioned-concurrency, snap-start …",
-        parse=parsers.text,
+        "Why this environment was created: on-demand, provisioned-concurrency, snap-start …",
+        parse=parsers.text("TEXT"),
         default="on-demand",
         env=("AWS_LAMBDA_INITIALIZATION_TYPE",),
         flag=None,
@@ -110,7 +82,7 @@ class PlatformOptions(OptionTable):
     )
     function_name = Option(
         "The function's name.",
-        parse=parsers.text,
+        parse=parsers.text("NAME"),
         default="",
         env=("AWS_LAMBDA_FUNCTION_NAME",),
         flag=None,
@@ -118,7 +90,7 @@ class PlatformOptions(OptionTable):
     )
     function_version = Option(
         "The function's version.",
-        parse=parsers.text,
+        parse=parsers.text("VERSION"),
         default="",
         env=("AWS_LAMBDA_FUNCTION_VERSION",),
         flag=None,
@@ -126,41 +98,33 @@ class PlatformOptions(OptionTable):
     )
     function_memory = Option(
         "The function's memory in MB.",
-        parse=parsers.text,
+        parse=parsers.text("MB"),
         default="",
         env=("AWS_LAMBDA_FUNCTION_MEMORY_SIZE",),
         flag=None,
         group="platform",
     )
     log_group = Option(
-        "Where the function's lines go.",
-        parse=parsers.text,
+        "The log group of the function.",
+        parse=parsers.text("NAME"),
         default="",
         env=("AWS_LAMBDA_LOG_GROUP_NAME",),
         flag=None,
         group="platform",
     )
     log_stream = Option(
-        "Where this environment's lines go.",
-        parse=parsers.text,
+        "The log stream of this environment.",
+        parse=parsers.text("NAME"),
         default="",
         env=("AWS_LAMBDA_LOG_STREAM_NAME",),
         flag=None,
         group="platform",
     )
     region = Option(
-        "The region whose prices hold.",
-        parse=parsers.text,
+        "The region of the function, whose prices count.",
+        parse=parsers.text("REGION"),
         default="us-east-1",
         env=("AWS_REGION", "AWS_DEFAULT_REGION"),
-        flag=None,
-        group="platform",
-    )
-    container_port = Option[int | None](
-        "The port that a platform assigned.",
-        parse=parsers.port,
-        default=None,
-        env=("PORT",),
         flag=None,
         group="platform",
     )

@@ -1,0 +1,134 @@
+"""When the app counts as ready, how often it is probed, and what is reported while it is not. No I/O.
+
+The runtime probes with blocking sockets (``runtime/app_client.py``), the proxy with asyncio (``proxy/readiness.py``).
+"""
+
+from __future__ import annotations
+
+from adapter.config.ports import PLACEHOLDER
+from adapter.errors import AppNotReady
+from adapter.net.address import Address
+from adapter.payload.messages import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from adapter.config.load import Config
+
+# How long one probe may take, in seconds, and how long the last one may take at least, before the time is over.
+PROBE_TIMEOUT, _SHORTEST_TIMEOUT = 10.0, 0.01
+# The pause between two probes, in seconds: this part of the time since the first one, within two bounds. Half a pause
+# is lost when the app becomes ready: 1 ms, or a quarter of a per cent of its start. A refused probe takes about 0.02 ms
+# of CPU time, which a starting app lacks on a small function: at most a per cent of it.
+_PAUSE_PART, _SHORTEST_PAUSE, _LONGEST_PAUSE = 1 / 200, 0.002, 0.05
+# An app that answers without being healthy works for each answer, so the pause is this many times as long as that took.
+_PAUSE_PER_ANSWER = 20
+# How long to wait for the app before a warning, in seconds: most apps start sooner, and Lambda's init may take 10 s.
+WARN_AFTER = 4.0
+
+
+class ReadinessCheck:
+    """The question whether the app at ``port`` is ready, as the options describe it.
+
+    ``address`` is probed, which may be another port than the app's. ``request`` is the request of a probe; None means
+    that a connection is enough. ``has_command``: CMD starts the app.
+    """
+
+    __slots__ = ("_has_command", "_healthy", "address", "request")
+
+    def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
+        path = config.app_socket
+        if config.readiness_port is not None:
+            port, path = config.readiness_port, None
+        self.address: Final = Address(host=config.app_host, port=port, path=path)
+        self.request: Final = (
+            Request(method="GET", target=config.readiness_path, headers=[("connection", "close")])
+            if config.readiness_protocol == "http"
+            else None
+        )
+        self._healthy = config.readiness_status
+        self._has_command = has_command
+
+    def problem_of(self, status: int) -> str | None:
+        """Return why an app that answers with ``status`` is not ready; None if it is."""
+        return None if self.request is None or status in self._healthy else f"{self._question} answered {status}"
+
+    def unready_text(self, problem: str) -> str:
+        """Return ``problem`` with what the user can do about it."""
+        if self.request is not None and problem.startswith(self._question):
+            return (
+                f"{problem}. The server on {self.address} must answer this request with a healthy status: "
+                "--readiness-path and --readiness-status (AWS_LWA_READINESS_CHECK_PATH, "
+                "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
+            )
+        hint = f"write {PLACEHOLDER} in CMD in place of its port" if self._has_command else "start it there"
+        return (
+            f"{problem}. The app must listen on {self.address}: {hint}, or set its port with --app-port (AWS_LWA_PORT)"
+        )
+
+    @property
+    def _question(self) -> str:
+        return "" if self.request is None else f"{self.request.method} {self.request.target}"
+
+
+class ReadinessWait:
+    """A wait for the app: what to do after each probe that found a problem.
+
+    Times are of a monotonic clock, in seconds. ``limit`` is how long the app may take; None means no limit.
+    ``warning`` is the line to log after the last probe, usually empty.
+    """
+
+    __slots__ = ("_begun", "_check", "_has_warned", "_limit", "_probed", "_problem", "warning")
+
+    def __init__(self, check: ReadinessCheck, limit: float | None, now: float) -> None:
+        self._check = check
+        self._limit = limit
+        self._begun = self._probed = now
+        self._problem = ""
+        self._has_warned = False
+        self.warning = ""
+
+    def begin_probe(self, now: float) -> float:
+        """Note that a probe begins. Return how long it may take."""
+        self._probed = now
+        if self._limit is None:
+            return PROBE_TIMEOUT
+        return min(PROBE_TIMEOUT, max(_SHORTEST_TIMEOUT, self._begun + self._limit - now))
+
+    def end_probe(self, problem: str, now: float) -> float:
+        """Note that the probe found ``problem``. Return how long to pause before the next one.
+
+        Raises AppNotReady if the time is over before that.
+        """
+        waited = now - self._begun
+        pause = max(waited * _PAUSE_PART, (now - self._probed) * _PAUSE_PER_ANSWER, _SHORTEST_PAUSE)
+        pause = min(pause, _LONGEST_PAUSE)
+        # The end of the time cuts the last probe short; the problem of a whole one says more.
+        if not self._problem or self._limit is None or waited < self._limit:
+            self._problem = problem
+        if self._limit is not None and waited + pause >= self._limit:
+            reason = self._check.unready_text(self._problem)
+            raise AppNotReady(f"the app was not ready after {self._limit:g} s: {reason}")
+        self.warning = ""
+        if not self._has_warned and waited >= WARN_AFTER:
+            self._has_warned = True
+            end = "" if self._limit is None else f" (the limit is {self._limit:g} s)"
+            reason = self._check.unready_text(self._problem)
+            self.warning = f"the app is not ready after {WARN_AFTER:g} s{end}: {reason}"
+        return pause
+
+
+def no_connection(address: Address, error: object) -> str:
+    """Return the problem of a probe that could not connect."""
+    return f"no connection to {address} ({error})"
+
+
+def no_http_response(address: Address, error: object) -> str:
+    """Return the problem of a probe whose answer is not a response."""
+    return f"{address} did not answer as HTTP ({error})"
+
+
+def no_answer(address: Address, timeout: float) -> str:
+    """Return the problem of a probe without an answer within ``timeout`` seconds."""
+    return f"{address} did not answer within {timeout:g} s"

@@ -1,0 +1,132 @@
+"""Commands whose flags are those of the option table: their help, their parsing, and their errors."""
+
+from __future__ import annotations
+
+import click
+
+from adapter.config import parsers
+from adapter.config.load import Config
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
+
+    from adapter.config.option import Option
+
+# The groups of the option table in the order of the help, with their headings.
+GROUPS = {
+    "app": "The app",
+    "readiness": "Readiness",
+    "requests": "Requests",
+    "responses": "Responses",
+    "lambda": "On Lambda",
+    "streams": "The cap on streams",
+    "proxy": "The proxy",
+    "dev": "The local Lambda",
+    "logs": "Logs",
+}
+
+# How the help shows CMD, and describes it.
+_CMD = "-- CMD"
+_CMD_HELP = "The command that starts the app, with its own options; {port} in it stands for a free port."
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options by the groups of the option table.
+
+    An error about unknown flags names all of them.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            unknown = [_no_such_option(flag, self._flags(ctx), ctx) for flag in self._unknown(ctx, given)]
+            raise click.UsageError("\n       ".join(unknown) or error.format_message(), ctx) from error
+
+    def _flags(self, ctx: click.Context) -> dict[str, click.Option]:
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        return {flag: option for option in options for flag in (*option.opts, *option.secondary_opts)}
+
+    def _unknown(self, ctx: click.Context, arguments: list[str]) -> Iterator[str]:
+        """Yield the unknown flags before CMD. A word after one of them is taken for its value."""
+        flags = self._flags(ctx)
+        words = iter(arguments)
+        was_unknown = False
+        for word in words:
+            flag, equals, _ = word.partition("=")
+            if word == "--" or (not word.startswith("-") and not was_unknown):
+                return
+            was_unknown = word.startswith("-") and flag not in flags
+            if was_unknown:
+                yield flag
+                was_unknown = not equals
+            elif flag in flags and not flags[flag].is_flag and not equals:
+                next(words, None)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("The command"):
+            formatter.write_dl([(_CMD, _CMD_HELP)])
+        sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in GROUPS.values()}
+        sections["Other"] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and parameter.param_type_name == "option":
+                option = Config.options.get(str(parameter.name))
+                sections["Other" if option is None else GROUPS[option.group]].append(record)
+        for heading, records in sections.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
+    """Return the error for an unknown flag, with a hint at the other commands that have it, or at a similar flag."""
+    root = ctx.find_root().command
+    commands = root.commands if isinstance(root, click.Group) else {}
+    others = [
+        f"adapter {name}"
+        for name, command in commands.items()
+        if command is not ctx.command and any(flag in parameter.opts for parameter in command.params)
+    ]
+    hint = f"; it is an option of {' and '.join(others)}" if others else parsers.nearest(flag, known)
+    return f"No such option {flag}{hint}"
+
+
+def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return a decorator that adds the flags of ``groups``, then CMD, to a command.
+
+    The command gets CMD as a list, and the texts of the flags that were given as one mapping, ``flags``.
+    """
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        def call(command: tuple[str, ...], **given: str | bool | tuple[str, ...] | None) -> int:
+            flags = {name: _as_text(value) for name, value in given.items() if value is not None and value != ()}
+            return function(list(command), flags)
+
+        call.__doc__ = function.__doc__
+        decorated: Callable[..., int] = click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar=_CMD)(call)
+        for option in reversed(Config.options.values()):
+            if option.group in groups and option.flag is not None:
+                decorated = _click_option(option)(decorated)
+        return decorated
+
+    return decorate
+
+
+def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    default = option.default_as_text
+    notes = ", ".join(option.env) if default == "none" else f"default: {default}; {', '.join(option.env)}"
+    help_text = f"{option.description} [{notes}]".replace("`", "")
+    if option.parse is parsers.boolean:
+        return click.option(f"{option.flag}/--no-{str(option.flag)[2:]}", option.name, default=None, help=help_text)
+    metavar = option.parse.metavar
+    return click.option(str(option.flag), option.name, metavar=metavar, multiple=option.repeatable, help=help_text)
+
+
+def _as_text(value: str | bool | tuple[str, ...]) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,58 @@
+"""The client of Lambda's Extensions API (2020-01-01), as far as a runtime needs it."""
+
+from __future__ import annotations
+
+from adapter.errors import InvocationError, RuntimeApiError
+from adapter.runtime.connection import Connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from adapter.net.address import Address
+
+_EXTENSION = "/2020-01-01/extension"
+
+
+def register_extension(address: Address, name: str) -> Connection:
+    """Register as extension ``name`` for no events, so that Lambda sends SIGTERM before it ends the environment.
+
+    Lambda's init waits for the first ``/event/next`` of every extension. It is sent over the connection that is
+    returned, which must stay open; its response is never read. Raises RuntimeApiError.
+    """
+    try:
+        connection = Connection(address)
+    except OSError as error:
+        raise _failed(name, error) from error
+    try:
+        return _register(connection, address, name)
+    except (OSError, InvocationError) as error:
+        connection.close()
+        raise _failed(name, error) from error
+    except RuntimeApiError:
+        connection.close()
+        raise
+
+
+def _failed(name: str, error: Exception) -> RuntimeApiError:
+    return RuntimeApiError(f"extension {name!r} could not register: {error}")
+
+
+def _register(connection: Connection, address: Address, name: str) -> Connection:
+    host = f"Host: {address.host_header}\r\n"
+    body = b'{"events":[]}'
+    register = (
+        f"POST {_EXTENSION}/register HTTP/1.1\r\n{host}Lambda-Extension-Name: {name}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    connection.send((register.encode(), body))
+    response = connection.receive_response("POST")
+    answer = response.read(None) or b""
+    headers = {name.lower(): value for name, value in response.head.headers}
+    identifier = headers.get("lambda-extension-identifier")
+    if response.head.status != 200 or identifier is None:
+        raise RuntimeApiError(f"extension {name!r} was refused: status {response.head.status}: {answer[:200]!r}")
+    if not response.leaves_reusable_connection:
+        connection.close()
+        connection = Connection(address)
+    next_event = f"GET {_EXTENSION}/event/next HTTP/1.1\r\n{host}Lambda-Extension-Identifier: {identifier}\r\n\r\n"
+    connection.send((next_event.encode(),))
+    return connection
