@@ -93,9 +93,13 @@ class Log:
     def _as_json(level: str, message: str, fields: dict[str, object]) -> str:
         import json  # loaded in __init__
 
-        now = time()
-        timestamp = f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
-        return json.dumps({"timestamp": timestamp, "level": level.upper(), "message": message, **fields}) + "\n"
+        record = {"timestamp": utc_timestamp(time()), "level": level.upper(), "message": message, **fields}
+        return json.dumps(record) + "\n"
+
+
+def utc_timestamp(now: float) -> str:
+    """Return ``now``, in seconds since the epoch, as Lambda's logs have it: ISO 8601 in UTC, with milliseconds."""
+    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
 
 
 def stderr_is_free(seconds: float = 0.0) -> bool:

@@ -1,4 +1,4 @@
-"""What the options say about the local function and its environments, with the contradictions among them."""
+"""The settings of the local function and its environments, from the options, with the contradictions among them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adapter.aws.identity import DEFAULT_REGION, function_arn
 from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
 from adapter.config.options.dev import DEFAULT_ENVIRONMENTS, DEFAULT_MEMORY
 from adapter.errors import ConfigurationError
@@ -15,11 +16,9 @@ from adapter.errors import ConfigurationError
 if TYPE_CHECKING:
     from adapter.config.load import Config
 
-# What the function is called where the user does not say.
+# The function's name, unless the user sets one.
 FUNCTION_NAME = "local"
-FUNCTION_VERSION = "$LATEST"
 HANDLER = "adapter"
-ACCOUNT_ID = "123456789012"
 
 ON_DEMAND = "on-demand"
 PROVISIONED = "provisioned-concurrency"
@@ -28,10 +27,10 @@ MANAGED_INSTANCES = "lambda-managed-instances"
 
 # How long the init phase may take, in seconds (Lambda, "Init phase").
 INIT_LIMIT = 10.0
-# The same where nobody waits for it: provisioned concurrency, SnapStart and Managed Instances (Lambda, "Init phase":
-# 130 s or the function's timeout, whichever is more).
+# The same if no invocation waits for it: provisioned concurrency, SnapStart and Managed Instances (Lambda, "Init
+# phase": 130 s or the function's timeout, whichever is more).
 UNHURRIED_INIT_LIMIT = 130.0
-# How long a restore may take with its hooks, in seconds (Lambda, "SnapStart runtime hooks").
+# How long a restore with its hooks may take, in seconds (Lambda, "SnapStart runtime hooks").
 RESTORE_LIMIT = 10.0
 
 
@@ -39,13 +38,13 @@ RESTORE_LIMIT = 10.0
 class FunctionSettings:
     """Times are in seconds, ``memory`` is in MB; ``idle_reclaim`` None: idle environments stay.
 
-    ``environments`` is the most there are at once, ``provisioned`` how many of them are there from the start and stay.
-    ``only_one_because`` says why there can be one alone, where that is not the user's own choice.
+    ``environments`` is the most that exist at once; ``provisioned`` of them are started at once and stay.
+    ``only_one_because`` is why only one can exist, if that is not the user's own choice.
     """
 
     name: str = FUNCTION_NAME
     timeout: float = FUNCTION_TIMEOUT_LIMIT
-    region: str = "us-east-1"
+    region: str = DEFAULT_REGION
     memory: int = DEFAULT_MEMORY
     environments: int = DEFAULT_ENVIRONMENTS
     max_concurrency: int = 1
@@ -61,10 +60,10 @@ class FunctionSettings:
     @property
     def arn(self) -> str:
         """The function's ARN."""
-        return f"arn:aws:lambda:{self.region}:{ACCOUNT_ID}:function:{self.name}"
+        return function_arn(self.region, self.name)
 
     def initialization_type(self, *, provisioned: bool) -> str:
-        """What an environment is told about why it was made."""
+        """Return what an environment finds in AWS_LAMBDA_INITIALIZATION_TYPE."""
         if self.max_concurrency > 1:
             return MANAGED_INSTANCES
         if self.snapstart:
@@ -72,14 +71,14 @@ class FunctionSettings:
         return PROVISIONED if provisioned else ON_DEMAND
 
     def init_limit_for(self, initialization_type: str) -> float:
-        """How long the init phase may take."""
+        """Return how long the init phase may take, in seconds."""
         if initialization_type == ON_DEMAND:
             return self.init_limit
         return max(UNHURRIED_INIT_LIMIT, self.timeout)
 
 
 def function_settings(config: Config, command: Sequence[str]) -> FunctionSettings:
-    """The settings for the app that ``command`` starts. Raises ConfigurationError."""
+    """Return the settings for the app that ``command`` starts. Raises ConfigurationError."""
     mistakes = list(_contradictions(config, command))
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -101,15 +100,15 @@ def function_settings(config: Config, command: Sequence[str]) -> FunctionSetting
 
 
 def _only_one_because(config: Config, command: Sequence[str]) -> str:
-    """Why a second environment would be in the way of the first, which on Lambda has a machine of its own."""
+    """Return why a second environment would disturb the first (on Lambda each has its own machine); empty if not."""
     if config.runtime is not None:
         return ""
     if config.app_socket is not None:
-        return "they would share one Unix socket"
+        return "all environments would use one Unix socket"
     if config.app_port is not None:
-        return f"{config.sources['app_port']} gives all of them one port"
+        return f"{config.sources['app_port']} makes all environments use one port"
     if not any("{port}" in word for word in command):
-        return "CMD has no {port}, so all of them would want one port"
+        return "CMD has no {port}, so all environments would use one port"
     return ""
 
 
@@ -122,10 +121,10 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
     given = config.sources["environments"] != "default"
     most = 1 if reason and not given else config.environments
     if reason and given and config.environments > 1:
-        yield f"{name('environments')}: '{config.environments}' environments cannot be, since {reason}"
+        yield f"{name('environments')}: '{config.environments}' is not possible: {reason}"
     if config.provisioned > most:
         why = reason or f"{name('environments')} allows {most}"
-        yield f"{name('provisioned')}: '{config.provisioned}' environments cannot be, since {why}"
+        yield f"{name('provisioned')}: '{config.provisioned}' is not possible: {why}"
     if config.freeze and config.concurrency > 1:
         yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; leave one of them out"
     if config.freeze and sys.platform != "linux":
@@ -137,7 +136,7 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
     if config.runtime is not None and command:
         yield f"{name('runtime')} and CMD: one of them takes the invocations; leave one of them out"
     if config.runtime is not None and not _words(config.runtime):
-        yield f"{name('runtime')}: {config.runtime!r} is no command; quote it as for a shell"
+        yield f"{name('runtime')}: {config.runtime!r} is not a command; quote it as for a shell"
 
 
 def _words(command: str) -> list[str]:

@@ -17,7 +17,7 @@ from adapter.config.load import load
 from adapter.emulator.front_doors.settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.requests.request_record import RequestRecord
-from adapter.emulator.sandbox.processes import TellLine
+from adapter.emulator.sandbox.processes import OnLine
 from adapter.emulator.service.services import open_services
 from adapter.emulator.settings import function_settings
 
@@ -328,7 +328,7 @@ async def local_lambda(
     local = LocalLambda()
     async with asyncio.TaskGroup() as group:
 
-        def launch(_tell: TellLine, _initialization_type: str) -> ScriptedProcesses:
+        def launch(_on_line: OnLine, _initialization_type: str) -> ScriptedProcesses:
             local.starts += 1
             processes = ScriptedProcesses(script, group, extensions=extensions, memory=memory_used)
             local.environments.append(processes)

@@ -1,4 +1,4 @@
-"""What the options make of the function, and which of them contradict each other."""
+"""The settings that the options result in, and the contradictions among them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_by_default_there_are_ten_on_demand_environments() -> None:
     ("flags", "command", "reason"),
     [
         pytest.param({}, ["serve"], "CMD has no {port}", id="no-port-in-cmd"),
-        pytest.param({"app_port": "8000"}, APP, "--app-port gives all of them one port", id="one-port"),
+        pytest.param({"app_port": "8000"}, APP, "--app-port makes all environments use one port", id="one-port"),
         pytest.param({"app_socket": "/tmp/s"}, APP, "one Unix socket", id="one-socket"),
     ],
 )
-def test_apps_that_would_want_the_same_address_have_one_environment(
+def test_apps_that_would_use_the_same_address_have_one_environment(
     flags: dict[str, str], command: list[str], reason: str
 ) -> None:
     found = settings(flags, command)
@@ -48,7 +48,7 @@ def test_apps_that_would_want_the_same_address_have_one_environment(
         pytest.param({"concurrency": "4"}, "lambda-managed-instances", id="managed-instances"),
     ],
 )
-def test_where_nobody_waits_for_init_it_may_take_longer(flags: dict[str, str], kind: str) -> None:
+def test_an_init_that_no_invocation_waits_for_may_take_longer(flags: dict[str, str], kind: str) -> None:
     assert settings(flags).initialization_type(provisioned=True) == kind
     assert settings(flags | {"timeout": "3"}).init_limit_for(kind) == 130
     assert settings(flags | {"timeout": "300"}).init_limit_for(kind) == 300
@@ -65,7 +65,7 @@ def test_where_nobody_waits_for_init_it_may_take_longer(flags: dict[str, str], k
         pytest.param({"snapstart": "true", "provisioned": "1"}, APP, "one or the other", id="snapstart-provisioned"),
         pytest.param({"snapstart": "true", "concurrency": "2"}, APP, "one or the other", id="snapstart-instances"),
         pytest.param({"runtime": "boot"}, APP, "--runtime and CMD", id="runtime-and-cmd"),
-        pytest.param({"runtime": "boot 'x"}, [], "is no command", id="runtime-quotes"),
+        pytest.param({"runtime": "boot 'x"}, [], "is not a command", id="runtime-quotes"),
     ],
 )
 def test_contradictions_are_named(flags: dict[str, str], command: list[str], mistake: str) -> None:
@@ -77,7 +77,7 @@ def test_contradictions_are_named(flags: dict[str, str], command: list[str], mis
     assert mistake in str(error.value)
 
 
-def test_a_runtime_of_the_users_own_is_split_as_a_shell_does() -> None:
+def test_the_command_of_another_runtime_is_split_as_in_a_shell() -> None:
     config = load({}, {"runtime": "python -m ric 'my app.handler'"})
     assert runtime_command(config, []) == ["python", "-m", "ric", "my app.handler"]
     assert function_settings(config, []).environments == 10

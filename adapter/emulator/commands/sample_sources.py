@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from adapter.emulator.settings import ACCOUNT_ID as _ACCOUNT
+from adapter.aws.identity import ACCOUNT_ID as _ACCOUNT
 
 _TIME = "2026-01-02T03:04:05.000Z"
 _TIME_MS = 1_767_323_045_000

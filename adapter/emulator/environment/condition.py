@@ -1,4 +1,4 @@
-"""Waiting for something to become true, where one event loop owns all state."""
+"""Waiting until something becomes true, in one event loop that owns all state."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from collections.abc import Callable
 
 
 class Condition:
-    """Wakes those who wait for a condition. Whoever changes what a condition depends on calls ``notify``.
+    """Wakes the tasks that wait for a condition. Code that changes what a condition depends on calls ``notify``.
 
-    A condition is checked again only after a notice, so this needs no lock and no polling; and it is checked where the
-    change happens, so that nobody wakes for nothing. ``on_change`` is called after every change, before anybody wakes.
+    Conditions are checked by ``notify``, and only there: this needs no lock and no polling, and wakes no task in vain.
     """
 
     def __init__(self) -> None:
-        self.on_change: Callable[[], None] | None = None
-        self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
+        #: The tasks that wait, with their conditions; empty most of the time.
+        self.waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def notify(self) -> None:
-        """Something changed."""
-        if self.on_change is not None:
-            self.on_change()
-        for waiter, condition in self._waiting.items():
+        """Wake every task whose condition holds now."""
+        for waiter, condition in self.waiters.items():
             if not waiter.done() and condition():
                 waiter.set_result(None)
 
@@ -29,8 +26,8 @@ class Condition:
         """Return as soon as ``condition`` holds, at once if it does already."""
         while not condition():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting[waiter] = condition
+            self.waiters[waiter] = condition
             try:
                 await waiter
             finally:
-                del self._waiting[waiter]
+                del self.waiters[waiter]

@@ -1,45 +1,40 @@
-"""The extensions of one environment and their states, as a table. No I/O.
+"""The extensions of one environment. No I/O.
 
 External extensions are files that the emulator starts; they are known before they register. Internal ones are part of
-the runtime's process and make themselves known by registering, which is possible until the init phase is over.
+the runtime's process and become known when they register, which is possible until the init phase is over.
 
-    started ──register──► registered ──next──► ready ──event──► running ──next──► ready
-                              └── init_error, exit_error            └── exit_error
-
-What the table does not have is refused as Lambda refuses it (types: the official emulator's source, rapi/handler).
+A request for which the table of extensions has no transition is refused as Lambda refuses it (types: the official
+emulator's source, rapi/handler).
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-# How many extensions an environment may have (the official emulator's source, core/registrations).
+from adapter.emulator.environment.states import EXTENSION, ExtensionEvent, ExtensionState
+
+if TYPE_CHECKING:
+    import asyncio
+
+# The most extensions that an environment may have (the official emulator's source, core/registrations).
 MAX_EXTENSIONS = 10
 
+# The events that an extension can register for.
 INVOKE, SHUTDOWN = "INVOKE", "SHUTDOWN"
 
-STARTED, REGISTERED, READY, RUNNING = "Started", "Registered", "Ready", "Running"
-INIT_ERROR, EXIT_ERROR = "InitError", "ExitError"
-
-_TRANSITIONS: dict[tuple[str, str], str] = {
-    (STARTED, "register"): REGISTERED,
-    (REGISTERED, "next"): READY,
-    (REGISTERED, "init_error"): INIT_ERROR,
-    (REGISTERED, "exit_error"): EXIT_ERROR,
-    (READY, "event"): RUNNING,
-    (READY, "exit_error"): EXIT_ERROR,
-    (RUNNING, "next"): READY,
-    (RUNNING, "exit_error"): EXIT_ERROR,
-    (INIT_ERROR, "init_error"): INIT_ERROR,
-    (EXIT_ERROR, "exit_error"): EXIT_ERROR,
+# The state that each request would lead to, for the text of a refusal.
+_GOALS = {
+    ExtensionEvent.REGISTER: ExtensionState.REGISTERED,
+    ExtensionEvent.NEXT: ExtensionState.READY,
+    ExtensionEvent.INIT_ERROR: ExtensionState.INIT_ERROR,
+    ExtensionEvent.EXIT_ERROR: ExtensionState.EXIT_ERROR,
 }
-# Where each call would lead, for the words of a refusal.
-_GOALS = {"register": REGISTERED, "next": READY, "init_error": INIT_ERROR, "exit_error": EXIT_ERROR}
 
 
 class RefusedExtension(Exception):
-    """A call of an extension that is answered with 403. ``error_type`` is AWS's."""
+    """A request of an extension that is answered with 403. ``error_type`` is AWS's."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -47,42 +42,50 @@ class RefusedExtension(Exception):
 
 
 class Extension:
-    """One extension. ``events`` are those that it registered for."""
+    """One extension. ``events`` are those that it registered for; ``poll`` receives the next one as JSON."""
 
     def __init__(self, name: str, *, external: bool) -> None:
         self.name = name
         self.external = external
         self.identifier = str(uuid.uuid4())
-        self.state = STARTED
+        self.state = ExtensionState.STARTED
         self.events: frozenset[str] = frozenset()
+        self.poll: asyncio.Future[bytes] | None = None
 
-    def advance(self, call: str) -> None:
-        """Let a call happen. Raises RefusedExtension where it may not."""
-        goal = _TRANSITIONS.get((self.state, call))
-        if goal is None:
+    def request(self, event: ExtensionEvent) -> None:
+        """Advance at the request of the extension. Raises RefusedExtension if Lambda would refuse it."""
+        if (self.state, event) not in EXTENSION:
             raise RefusedExtension(
                 "Extension.InvalidExtensionState",
-                f"State transition from {self.state} to {_GOALS.get(call, call)} failed for extension "
+                f"State transition from {self.state.value} to {_GOALS[event].value} failed for extension "
                 f"{self.identifier}. Error: State transition is not allowed",
             )
-        self.state = goal
+        self.state = EXTENSION[self.state, event]
 
-    def lose(self) -> None:
-        """Its connection in ``/event/next`` is gone; it may ask again."""
-        if self.state == READY:
-            self.state = RUNNING
+    def send(self, event: bytes) -> None:
+        """Answer the extension's poll. Raises IllegalTransitionError if it does not wait for an event."""
+        self.state = EXTENSION[self.state, ExtensionEvent.EVENT]
+        if self.poll is not None and not self.poll.done():
+            self.poll.set_result(event)
+
+    def disconnect(self) -> None:
+        """Note that its connection in ``/event/next`` is closed; it may ask again."""
+        if (self.state, ExtensionEvent.DISCONNECTED) in EXTENSION:
+            self.state = EXTENSION[self.state, ExtensionEvent.DISCONNECTED]
 
 
 class Extensions:
-    """All extensions of one environment; ``external`` are the names of those that are started by the emulator.
+    """All extensions of one environment; ``external`` are the names of those that the emulator starts.
 
-    ``with_invoke``: whether there is an INVOKE event (under Managed Instances there is none).
+    ``with_invoke``: whether INVOKE events exist (not under Managed Instances). ``invoked`` are the extensions that
+    registered for them. ``is_closed``: the init phase is over.
     """
 
     def __init__(self, external: Iterable[str] = (), *, with_invoke: bool = True) -> None:
         self._by_name = {name: Extension(name, external=True) for name in external}
         self._event_types = frozenset({INVOKE, SHUTDOWN} if with_invoke else {SHUTDOWN})
-        self.closed = False
+        self.invoked: list[Extension] = []
+        self.is_closed = False
 
     def __iter__(self) -> Iterator[Extension]:
         return iter(self._by_name.values())
@@ -91,38 +94,41 @@ class Extensions:
         return len(self._by_name)
 
     @property
-    def registered(self) -> bool:
+    def are_registered(self) -> bool:
         """Whether every external extension has registered, after which the runtime is started."""
-        return all(extension.state != STARTED for extension in self)
+        return all(extension.state is not ExtensionState.STARTED for extension in self)
 
     @property
-    def initialised(self) -> bool:
+    def are_initialized(self) -> bool:
         """Whether every extension has asked for its first event, which ends the init phase."""
-        return all(extension.state in (READY, RUNNING) for extension in self)
+        return all(extension.state in (ExtensionState.READY, ExtensionState.RUNNING) for extension in self)
 
     @property
-    def waiting(self) -> bool:
-        """Whether every extension that is told of invocations waits for the next one."""
-        return all(extension.state == READY for extension in self if INVOKE in extension.events)
+    def uninitialized(self) -> list[str]:
+        """The names of the extensions that have yet to register, or to ask for their first event."""
+        states = (ExtensionState.STARTED, ExtensionState.REGISTERED)
+        return [extension.name for extension in self if extension.state in states]
 
     def register(self, name: str, events: Iterable[object]) -> Extension:
-        """A registration. Raises RefusedExtension."""
+        """Register the extension ``name`` for ``events``, and return it. Raises RefusedExtension."""
         extension = self._by_name.get(name)
         known = extension is not None and extension.external
         allowed = self._event_types if known else self._event_types - {SHUTDOWN}
         for event in events:
-            # JSON has values that no set can be asked for.
+            # An item of the JSON array may be unhashable.
             if not isinstance(event, str) or event not in allowed:
                 raise RefusedExtension("Extension.InvalidEventType", f"{event}: no event that can be registered for")
         if not known:
             extension = self._new_internal(name)
         assert extension is not None
-        extension.advance("register")
+        extension.request(ExtensionEvent.REGISTER)
         extension.events = frozenset(str(event) for event in events)
+        if INVOKE in extension.events:
+            self.invoked.append(extension)
         return extension
 
     def find(self, identifier: str) -> Extension:
-        """The extension that ``identifier`` was given to. Raises RefusedExtension."""
+        """Return the extension that was given ``identifier``. Raises RefusedExtension."""
         if not identifier:
             raise RefusedExtension("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header")
         try:
@@ -132,12 +138,12 @@ class Extensions:
                 "Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier"
             ) from None
         for extension in self:
-            if extension.identifier == normal and extension.state != STARTED:
+            if extension.identifier == normal and extension.state is not ExtensionState.STARTED:
                 return extension
         raise RefusedExtension("Extension.UnknownExtensionIdentifier", f"Unknown extension {normal}")
 
     def _new_internal(self, name: str) -> Extension:
-        if self.closed:
+        if self.is_closed:
             raise RefusedExtension("Extension.RegistrationClosed", "Extension registration closed already")
         if name in self._by_name:
             raise RefusedExtension("Extension.InvalidExtensionState", "Extension with this name already registered")

@@ -1,4 +1,4 @@
-"""One invocation as the emulator keeps it, from the front door to its answer."""
+"""One invocation in the emulator, from the front door to its answer."""
 
 from __future__ import annotations
 
@@ -6,34 +6,58 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from adapter.emulator.environment.result import Reply
-
-# How much of an invocation's log is kept, in bytes (Lambda, "Invoke": LogType Tail gives the last 4 KB).
-LOG_TAIL = 4096
+from adapter.emulator.environment.result import Answer, Failure, Stream
+from adapter.emulator.environment.states import InvocationState
 
 
-class LogTail:
-    """The last lines of an invocation's log: what Lambda says of it, and what the function wrote meanwhile."""
+class Reply:
+    """The place where the answer of one invocation arrives."""
 
     def __init__(self) -> None:
-        self._text = b""
+        self._answer: Answer | None = None
+        self._arrived = asyncio.Event()
 
-    def write(self, text: bytes) -> None:
-        """Append ``text``."""
-        self._text = (self._text + text)[-LOG_TAIL:]
+    @property
+    def failure(self) -> Failure | None:
+        """How the invocation failed, as far as is known; None if it did not."""
+        answer = self._answer
+        if isinstance(answer, Stream):
+            return answer.failure
+        return answer if isinstance(answer, Failure) else None
 
-    def __bytes__(self) -> bytes:
-        return self._text
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole answer has been read, or none will come."""
+        answer = self._answer
+        return answer is not None and (not isinstance(answer, Stream) or answer.ended.done())
+
+    def settle(self, answer: Answer) -> None:
+        """Set the answer; only the first one counts."""
+        if self._answer is None:
+            self._answer = answer
+            self._arrived.set()
+
+    def fail(self, why: Failure) -> None:
+        """Let the invocation fail. Without effect if its answer is complete."""
+        self.settle(why)
+        if isinstance(self._answer, Stream):
+            self._answer.fail(why)
+
+    async def answer(self) -> Answer:
+        """Wait for the answer, or for the beginning of a streamed one."""
+        await self._arrived.wait()
+        assert self._answer is not None, "it has arrived"
+        return self._answer
 
 
 class LocalInvocation:
-    """An event on its way to the function, and the place where its answer will be.
+    """An event on its way to the function, and the place where its answer arrives.
 
-    ``label`` names the invocation in lines for people. What Lambda has nothing to say about is empty.
-    ``init_seconds`` is how long the cold start took that this call had to wait for, None where the environment was
-    warm; ``restore_seconds`` the same for the restore of a snapshot. ``log`` is complete when the environment is ready
-    for the next call, which is after the answer: wait for ``finished``. ``kill_app`` ends the app, or the runtime if it
-    has none, without a warning, while the call is in an environment that can do so.
+    ``label`` names it in lines for the user. ``init_seconds`` is how long it waited for the cold start of its
+    environment, None if the environment was warm; ``restore_seconds`` the same for the restore of a snapshot.
+    ``log`` is the end of its log: what Lambda writes, and what the function wrote meanwhile. It is complete when the
+    environment is ready for the next invocation, which is after the answer: wait for ``finished``. ``kill_app`` kills
+    the app, or the runtime if it has no app; None while the invocation is in no environment.
     """
 
     def __init__(
@@ -56,30 +80,31 @@ class LocalInvocation:
         self.client_context = client_context
         self.cognito_identity = cognito_identity
         self.tenant_id = tenant_id
+        self.state = InvocationState.QUEUED
         self.reply = Reply()
         self.init_seconds: float | None = None
         self.restore_seconds: float | None = None
-        self.log = LogTail()
+        self.log = b""
         self.kill_app: Callable[[], None] | None = None
         self._finished = asyncio.Event()
 
     def finish(self) -> None:
-        """For the function: nothing more happens in this invocation."""
+        """Note that nothing more happens in this invocation."""
         self._finished.set()
 
     async def finished(self) -> None:
-        """Wait until the environment is done with this call, or the call was never made."""
+        """Wait until the environment is done with this invocation, or until it is clear that it gets none."""
         await self._finished.wait()
 
 
 def new_request_id() -> str:
-    """A request id as Lambda makes them: a random UUID (RFC 9562, version 4)."""
+    """Return a request id as Lambda makes them: a random UUID (RFC 9562, version 4)."""
     digits = os.urandom(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def new_trace_id(now: float) -> str:
-    """A value for the X-Ray trace header (X-Ray, "Tracing header"); ``now`` in seconds since the epoch."""
+    """Return a value for the X-Ray trace header (X-Ray, "Tracing header"); ``now`` in seconds since the epoch."""
     digits = os.urandom(20).hex()
     return f"Root=1-{int(now):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"

@@ -1,7 +1,7 @@
-"""A function's answer on its way back: the Runtime API writes it, a front door reads it.
+"""The answer of the function: the Runtime API creates it, a front door reads it.
 
 An answer is a whole ``Payload``, a ``Failure``, or a ``Stream`` whose pieces are read from the runtime's upload as the
-front door asks for them. Nothing in between holds them, so a throttled client slows the app down, as on Lambda.
+front door asks for them. They are not buffered in between, so a throttled client slows the app down, as on Lambda.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ INVALID_MODE = "Runtime.InvalidResponseModeHeader"
 TIMEOUT = "Sandbox.Timeout"
 UNKNOWN_ERROR = "Runtime.Unknown"
 EXTENSION_CRASH = "Extension.Crash"
-# The Invoke API's name for an invocation that no environment is free for (Lambda, "Invoke": errors).
+# The Invoke API's name for an invocation that finds no free environment (Lambda, "Invoke": errors).
 THROTTLED = "TooManyRequestsException"
-# Ours: the emulator was stopped while the invocation ran.
+# Ours: the emulator was stopped while the invocation ran, or its environment was ended because of a fault of ours.
 STOPPED = "Emulator.Stopped"
+INTERNAL_ERROR = "Emulator.InternalError"
 
 
 class Failure:
-    """Why an invocation failed. ``body`` is the JSON that a direct caller of the function is shown."""
+    """Why an invocation failed. ``body`` is the JSON that a direct caller of the function receives."""
 
     def __init__(self, error_type: str, body: bytes) -> None:
         self.error_type = error_type
@@ -46,9 +47,9 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """The first line of the body's ``errorMessage``; empty where the body has none.
+        """The first line of the body's ``errorMessage``; empty if the body has none.
 
-        An init error's goes on with the app's last words, which the terminal has shown already.
+        That of an init error goes on with the last lines of the app, which the terminal shows already.
         """
         try:
             parsed = orjson.loads(self.body)
@@ -59,17 +60,17 @@ class Failure:
 
 
 def failure(error_type: str, message: str) -> Failure:
-    """A failure in Lambda's own words."""
+    """Return a failure in the form in which Lambda reports its own."""
     return Failure(error_type, orjson.dumps({"errorType": error_type, "errorMessage": message}))
 
 
 def too_large(limit: int = BUFFERED_RESPONSE_LIMIT) -> Failure:
-    """A buffered response over the limit, Lambda's or a front door's, in bytes."""
+    """Return the failure of a buffered response over ``limit`` bytes, Lambda's limit or that of a front door."""
     return failure(RESPONSE_TOO_LARGE, f"Response payload size exceeded maximum allowed payload size ({limit} bytes).")
 
 
 def truncated() -> Failure:
-    """The runtime broke its response off."""
+    """Return the failure of a response that the runtime did not complete."""
     return failure(TRUNCATED_RESPONSE, "The runtime ended its response before it was complete.")
 
 
@@ -81,7 +82,7 @@ class Payload:
 
 
 class Stream:
-    """A streamed response. After the last piece ``failure`` tells how it ended; None is the good end."""
+    """A streamed response. After the last piece ``failure`` is how it ended; None if it is complete."""
 
     def __init__(self, upload: Exchange) -> None:
         self.content_type = first(upload.headers, "content-type") or "application/octet-stream"
@@ -90,7 +91,7 @@ class Stream:
         self._upload = upload
 
     async def read(self) -> bytes:
-        """The next piece, as it arrived; empty at the end."""
+        """Return the next piece as it arrived; empty at the end."""
         if self.ended.done():
             return b""
         try:
@@ -103,7 +104,7 @@ class Stream:
         return piece
 
     def fail(self, why: Failure) -> None:
-        """Nothing more comes, or nothing more is wanted. Without effect on a stream that has ended."""
+        """End the stream and discard the rest of the upload. Without effect on a stream that has ended."""
         if not self.ended.done():
             self._end(why)
             self._upload.body.discard()
@@ -117,10 +118,10 @@ Answer: TypeAlias = Payload | Stream | Failure
 
 
 async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
-    """The whole payload, a stream's as well, which ends as soon as it is over Lambda's limit.
+    """Return the whole payload; a stream is ended as soon as it is over Lambda's limit.
 
-    ``limit`` is that of who asks, in bytes. Below Lambda's own the function is told nothing:
-    Lambda has taken its answer.
+    ``limit`` is the caller's, in bytes. If it is below Lambda's own, the function is not told of it, since Lambda
+    accepted the answer.
     """
     if isinstance(answer, Payload):
         return answer.body if len(answer.body) <= limit else too_large(limit)
@@ -136,48 +137,8 @@ async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT
     return answer.failure or (too_large(limit) if size > limit else bytes(collected))
 
 
-class Reply:
-    """The place where one invocation's answer will be."""
-
-    def __init__(self) -> None:
-        self._answer: Answer | None = None
-        self._arrived = asyncio.Event()
-
-    @property
-    def failure(self) -> Failure | None:
-        """How the invocation failed, as far as is known; None where it did not."""
-        answer = self._answer
-        if isinstance(answer, Stream):
-            return answer.failure
-        return answer if isinstance(answer, Failure) else None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the whole answer has been read, or there is none to come."""
-        answer = self._answer
-        return answer is not None and (not isinstance(answer, Stream) or answer.ended.done())
-
-    def settle(self, answer: Answer) -> None:
-        """This is the answer; only the first one counts."""
-        if self._answer is None:
-            self._answer = answer
-            self._arrived.set()
-
-    def fail(self, why: Failure) -> None:
-        """The invocation has failed. Without effect if its answer is complete."""
-        self.settle(why)
-        if isinstance(self._answer, Stream):
-            self._answer.fail(why)
-
-    async def answer(self) -> Answer:
-        """Wait for the answer, or for the beginning of a streamed one."""
-        await self._arrived.wait()
-        assert self._answer is not None, "it has arrived"
-        return self._answer
-
-
 def _reported_in_trailers(upload: Exchange) -> Failure | None:
-    """What the runtime reported after it had begun to respond. Trailers count only if the head declared them."""
+    """Return the failure that the runtime reports in trailers. They count only if the head declared them."""
     declared = {
         part.strip().lower() for name, value in upload.headers if name.lower() == "trailer" for part in value.split(",")
     }

@@ -1,10 +1,11 @@
-"""One place for an environment in the function: its init, its restore, the calls in it, its end.
+"""One execution environment of the function: its start, its restore, the invocations in it, and its end.
 
-    starting ─► open ─► closing        with SnapStart: starting ─► snapshot ─► restoring ─► open
+``live`` reads top to bottom; ``state`` follows the table ENVIRONMENT in ``environment.states``. ``begin`` hands an
+invocation over. It is concluded when the environment is done with it, which is checked at every change there, or when
+its time is up. An environment that failed, timed out or exited is never used again.
 
-``live`` reads top to bottom. ``begin`` hands over a call; it is over as soon as the environment is done with it, which
-is looked at with every change there, or when its time is up. An environment that failed, timed out or exited is never
-used again.
+What happens is reported to the scheduler as an ``Update``; the environment knows nothing of the queue and of its
+neighbours.
 """
 
 from __future__ import annotations
@@ -14,409 +15,458 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
-from adapter.emulator.environment.lifecycle import Phase
-from adapter.emulator.environment.result import EXIT_ERROR, TIMEOUT, Failure, failure
+from adapter.emulator.environment.result import EXIT_ERROR, INTERNAL_ERROR, TIMEOUT, Failure, failure
+from adapter.emulator.environment.states import (
+    ENVIRONMENT,
+    EnvironmentEvent,
+    EnvironmentState,
+    IllegalTransitionError,
+    RuntimeState,
+)
+from adapter.emulator.function.updates import InvocationConcluded, SlotFreed, Started, StartFailed
 from adapter.emulator.sandbox.processes import exit_text
-from adapter.emulator.sandbox.sandbox import FAILED, TIMED_OUT, Sandbox, open_sandbox, until_exited
-from adapter.emulator.sandbox.shutdown import EXTERNAL_GRACE
+from adapter.emulator.sandbox.sandbox import EXTERNAL_GRACE, FAILED, SPINDOWN, TIMED_OUT, Sandbox
 from adapter.payload.messages import Invocation
 
 if TYPE_CHECKING:
-    from adapter.emulator.environment.environment import Environment
     from adapter.emulator.environment.invocation import LocalInvocation
+    from adapter.emulator.function.updates import Update
     from adapter.emulator.sandbox.processes import Launch
     from adapter.emulator.settings import FunctionSettings
 
 _MB = 1024 * 1024
-# How long a runtime that has answered may take to ask for the next invocation before that counts as being busy, in
-# seconds. A client here is so near that its next request can be faster.
+# How long a runtime that has answered may take to ask for the next invocation before it counts as busy, in seconds. A
+# local client is so close that its next request can be faster.
 ASKING_GRACE = 0.1
+# How often the memory of all processes is measured, in seconds: that takes some milliseconds each time.
+_MEMORY_PERIOD = 1.0
 
-
-class Stage(Enum):
-    """Where a tenure is."""
-
-    STARTING = "starting"
-    SNAPSHOT = "snapshot"
-    RESTORING = "restoring"
-    OPEN = "open"
-    CLOSING = "closing"
-
-
-class Function(Protocol):
-    """What a tenure needs of the function that it is part of."""
-
-    settings: FunctionSettings
-    launch: Launch
-
-    def notice(self, text: str) -> None:
-        """Tell the user."""
-
-    def show(self, line: str) -> None:
-        """Show a line of the CloudWatch block."""
-
-    def has_waiting(self) -> bool:
-        """Whether a call waits for an environment."""
-
-    def fail_first(self, why: Callable[[str], Failure]) -> bool:
-        """Fail the call that has waited longest, given its request id; False where none waits."""
-
-    def over(self, call: LocalInvocation) -> None:
-        """A call that was handed over is over."""
-
-    def serve(self) -> None:
-        """Hand calls that wait to environments that are free."""
+# What leads to the end of an environment, and the reason for it that extensions receive.
+_SHUTDOWN_REASONS = {
+    EnvironmentEvent.INIT_FAILED: FAILED,
+    EnvironmentEvent.INIT_TIMED_OUT: TIMED_OUT,
+    EnvironmentEvent.SNAPSHOT_LOST: FAILED,
+    EnvironmentEvent.RESTORE_FAILED: FAILED,
+    EnvironmentEvent.RESTORE_TIMED_OUT: TIMED_OUT,
+    EnvironmentEvent.INVOCATION_TIMED_OUT: TIMED_OUT,
+    EnvironmentEvent.EXITED: FAILED,
+    EnvironmentEvent.RETIRED: SPINDOWN,
+    EnvironmentEvent.RECLAIMED: SPINDOWN,
+    EnvironmentEvent.STOPPED: SPINDOWN,
+}
+_START_FAILURES = (
+    EnvironmentEvent.INIT_FAILED,
+    EnvironmentEvent.INIT_TIMED_OUT,
+    EnvironmentEvent.SNAPSHOT_LOST,
+    EnvironmentEvent.RESTORE_FAILED,
+    EnvironmentEvent.RESTORE_TIMED_OUT,
+)
+# Ends that come although no process has failed.
+_RETIREMENTS = (EnvironmentEvent.RETIRED, EnvironmentEvent.RECLAIMED, EnvironmentEvent.INVOCATION_TIMED_OUT)
+_TAKES_INVOCATIONS = (EnvironmentState.IDLE, EnvironmentState.BUSY)
+_STARTS = (EnvironmentState.STARTING, EnvironmentState.RESTORING)
+_IS_WATCHED = (EnvironmentState.SNAPSHOT, *_TAKES_INVOCATIONS, EnvironmentState.RETIRING)
 
 
 class ExecutionEnvironment:
-    """``provisioned``: it is there from the start and stays. ``within_invocation``: an earlier init took too long.
+    """``provisioned``: it is started with the function and stays. ``within_invocation``: an earlier init timed out.
 
-    ``retired``: no more calls come here, it ends after those that it has. ``overran``: init took too long, and nobody
-    was told that it failed, since it starts again within the first invocation. ``was_open``: it could serve calls.
+    ``emit`` receives the updates, ``notice`` lines for the user, ``show`` the lines of the CloudWatch block.
     ``idle_since`` is in the loop's time.
     """
 
-    def __init__(self, function: Function, *, provisioned: bool = False, within_invocation: bool = False) -> None:
+    def __init__(
+        self,
+        settings: FunctionSettings,
+        launch: Launch,
+        *,
+        emit: Callable[[Update], None],
+        notice: Callable[[str], None],
+        show: Callable[[str], None] | None,
+        provisioned: bool = False,
+        within_invocation: bool = False,
+    ) -> None:
         self.provisioned = provisioned
-        self.stage = Stage.STARTING
-        self.retired = False
-        self.overran = False
-        self.was_open = False
-        self.calls = 0
-        self.served = 0
+        self.state = EnvironmentState.STARTING
         self.idle_since = 0.0
-        self.initialization_type = function.settings.initialization_type(provisioned=provisioned)
-        self._function = function
-        self._loop = asyncio.get_running_loop()
-        self._settings = function.settings
+        self._settings = settings
+        self._emit = emit
+        self._notice = notice
+        self._arn = settings.arn
         self._phase = "invoke" if within_invocation else "init"
-        self._sandbox: Sandbox | None = None
-        self._restore_requested = False
-        # For the first call: how long it waited for init and for the restore, and how much of its time is spent.
-        self._cold: tuple[float | None, float | None] = (None, None)
+        self._initialization_type = settings.initialization_type(provisioned=provisioned)
+        self._sandbox = Sandbox(settings, self._initialization_type, launch, show)
+        self._log = self._sandbox.log
+        self._apis = self._sandbox.apis
+        self._apis.on_change = self._on_change
+        self._loop = asyncio.get_running_loop()
+        # Done when the environment closes; it has an exception if the emulator has a fault.
+        self._closing: asyncio.Future[None] = self._loop.create_future()
+        # What led to its end.
+        self._ended_by: EnvironmentEvent | None = None
+        # For the first invocation: the seconds that it waited for init and for the restore, and the part of its time
+        # that is spent.
+        self._cold_start: tuple[float | None, float | None] = (None, None)
         self._spent = 0.0
-        # Since when each call runs, by the monotonic clock, and what ends it when its time is up.
+        # The start of each invocation by the monotonic clock, and the timer that ends it.
         self._running: dict[LocalInvocation, tuple[float, asyncio.TimerHandle]] = {}
-        # When the last call was over, or the environment opened, in the loop's time.
-        self._resting_since = 0.0
+        self._served = 0
         self._asks_until = 0.0
-        self._warned = False
-        # A caller has been told why the environment ended.
-        self._told_end = False
+        # When the last invocation ended, or the environment opened, in the loop's time.
+        self._unused_since = 0.0
+        # What ends an environment that is idle, and when.
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_until = math.inf
+        self._memory: int | None = None
+        self._memory_measured_at = -_MEMORY_PERIOD
+        self._is_warned_of_memory = False
 
-    # --- for the function ------------------------------------------------------------------------------------------
+    # --- for the scheduler -----------------------------------------------------------------------------------------
 
     @property
     def is_free(self) -> bool:
-        """Whether a call can be handed over now."""
-        if self.stage is not Stage.OPEN or self.retired:
-            return False
-        # Not before the call that was over is concluded: the lines of two invocations would be mixed up.
-        return self.calls < self._settings.max_concurrency and self._environment.ready
+        """Whether an invocation can be handed over now."""
+        # Not before the last invocation is concluded: the log lines of two would be mixed up.
+        return (
+            self.state in _TAKES_INVOCATIONS
+            and len(self._running) < self._settings.max_concurrency
+            and self._apis.is_ready
+        )
 
     def coming_slots(self, now: float) -> int:
-        """How many calls it will soon be free for, beyond those it can take at once. ``now`` is the loop's time."""
-        if self.retired:
-            return 0
-        if self.stage in (Stage.STARTING, Stage.RESTORING) or self._restore_requested:
-            return self._settings.max_concurrency
-        return self.asking_slots(now)
+        """Return how many more invocations it will soon take. ``now`` is the loop's time."""
+        return self._settings.max_concurrency if self.state in _STARTS else self.asking_slots(now)
 
     def asking_slots(self, now: float) -> int:
-        """How many slots have answered, and are about to ask for the next invocation."""
-        if self.stage is not Stage.OPEN or self.retired:
+        """Return how many slots have answered and are about to ask for the next invocation."""
+        if self.state not in _TAKES_INVOCATIONS:
             return 0
-        lifecycle = self._environment.lifecycle
-        asking = lifecycle.slots - lifecycle.unanswered - (lifecycle.waiting if self.is_free else 0)
+        apis = self._apis
+        asking = apis.slots - apis.unanswered - (apis.waiting_slots if self.is_free else 0)
         if asking:
             self._asks_until = self._asks_until or now + ASKING_GRACE
         return asking if now < self._asks_until else 0
 
     @property
-    def is_snapshot(self) -> bool:
-        """Whether it could be restored."""
-        return self.stage is Stage.SNAPSHOT and not self.retired and not self._restore_requested
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether its processes are stopped."""
-        return self._sandbox is not None and self._sandbox.frozen
-
-    @property
     def is_closing(self) -> bool:
         """Whether its place will soon be free."""
-        return self.stage is Stage.CLOSING or (self.retired and not self.calls)
+        return self.state is EnvironmentState.CLOSING
 
     @property
-    def state(self) -> str:
-        """What it is doing, in one word."""
-        return self._environment.lifecycle.state if self.stage is Stage.OPEN else self.stage.value
+    def has_failed_to_start(self) -> bool:
+        """Whether it ended before it took invocations, other than by ``retire``."""
+        return self._ended_by in _START_FAILURES
 
-    def request_restore(self) -> None:
-        """Somebody needs this environment."""
-        self._restore_requested = True
-        self._environment.condition.notify()
+    @property
+    def restarts_init(self) -> bool:
+        """Whether its init has timed out and is to start again within the first invocation."""
+        return self._ended_by is EnvironmentEvent.INIT_TIMED_OUT and self._phase == "init"
+
+    def status(self, now: float) -> dict[str, Any]:
+        """Return its state as JSON has it. ``now`` is the loop's time."""
+        state = self.state
+        if state is EnvironmentState.RETIRING or (state is EnvironmentState.IDLE and not self._apis.waiting_slots):
+            state = EnvironmentState.BUSY
+        is_idle = self.is_free and not self._running
+        return {
+            "state": state.value,
+            "initializationType": self._initialization_type,
+            "invocations": self._served,
+            "running": len(self._running),
+            "idleSeconds": round(now - self.idle_since, 3) if is_idle else 0,
+            "retired": self._ended_by in _RETIREMENTS,
+            "frozen": self._sandbox.is_frozen,
+        }
+
+    def restore(self) -> None:
+        """Restore the snapshot. Raises IllegalTransitionError if it is not one."""
+        self._advance(EnvironmentEvent.RESTORE)
+        self._apis.condition.notify()
 
     def retire(self) -> None:
-        """End when the calls that it has are over."""
-        self.retired = True
-        if self._sandbox is not None:
-            self._environment.condition.notify()
+        """Take no more invocations, and end when those that it has are over."""
+        if (self.state, EnvironmentEvent.RETIRED) in ENVIRONMENT:
+            self._advance(EnvironmentEvent.RETIRED)
+            self._apis.condition.notify()
 
     def age(self, seconds: float) -> None:
         """Count as idle for ``seconds`` longer."""
         self.idle_since -= seconds
-        if self._sandbox is not None:
-            self._environment.condition.notify()
-
-    def begin(self, call: LocalInvocation) -> None:
-        """Hand over a call."""
-        sandbox = self._opened
-        sandbox.thaw()
-        call.init_seconds, call.restore_seconds = self._cold
-        seconds = self._settings.timeout - self._spent
-        self._cold, self._spent = (None, None), 0.0
-        call.kill_app = sandbox.processes.kill_app
-        self.calls += 1
-        self._asks_until = 0.0
-        sandbox.journal.started(call)
-        invocation = Invocation(
-            request_id=call.request_id,
-            event=call.event,
-            deadline_ms=int((time.time() + seconds) * 1000),
-            trace_id=call.trace_id,
-            invoked_function_arn=call.invoked_function_arn or self._settings.arn,
-            client_context=call.client_context,
-            cognito_identity=call.cognito_identity,
-            tenant_id=call.tenant_id,
-        )
-        timer = self._loop.call_later(seconds, self._time_out, call)
-        self._running[call] = time.monotonic(), timer
-        self._environment.invoke(call, invocation)
-
-    def _conclude_what_is_over(self) -> None:
-        environment = self._environment
-        for call in tuple(self._running):
-            # To conclude one is a change as well, with which another may have been concluded.
-            if call in self._running and (environment.ended or environment.is_done_with(call)):
-                self._conclude(call)
-
-    def _time_out(self, call: LocalInvocation) -> None:
-        call.reply.fail(self._timed_out(call.request_id))
-        if self._environment.lifecycle.slots == 1:
-            self._opened.reason = TIMED_OUT
-            self.retired = True
-        self._conclude(call)
-
-    def _conclude(self, call: LocalInvocation) -> None:
-        sandbox, environment = self._opened, self._environment
-        begun, timer = self._running.pop(call)
-        took = time.monotonic() - begun
-        timer.cancel()
-        call.kill_app = None
-        if environment.ended:
-            sandbox.reason = FAILED
-            self._told_end = not call.reply.complete
-            call.reply.fail(self._why_ended(call.request_id))
-        now = self._loop.time()
-        memory = sandbox.peak_memory(now)
-        sandbox.journal.answered(call, took)
-        sandbox.journal.ended(call, took, memory)
-        self._warn_above(memory)
-        environment.forget(call)
-        self.calls -= 1
-        self.served += 1
-        self.idle_since = self._resting_since = now
-        call.finish()
-        self._function.over(call)
-        self._function.serve()
-        environment.condition.notify()
         self._rest()
 
-    def _abandon(self) -> None:
-        """Conclude nothing more: whoever waits has been told that the function ends."""
-        self._environment.condition.on_change = None
-        for call, (_, timer) in self._running.items():
-            timer.cancel()
-            call.kill_app = None
-        self._running.clear()
+    def begin(self, invocation: LocalInvocation) -> None:
+        """Take an invocation. Raises IllegalTransitionError if it takes none now."""
+        if self._sandbox.is_frozen:
+            self._sandbox.thaw()
+        invocation.init_seconds, invocation.restore_seconds = self._cold_start
+        seconds = self._settings.timeout - self._spent
+        self._cold_start, self._spent, self._asks_until = (None, None), 0.0, 0.0
+        timer = self._loop.call_later(seconds, self._guarded, self._time_out, invocation)
+        self._running[invocation] = time.monotonic(), timer
+        self._advance(EnvironmentEvent.INVOKED)
+        invocation.kill_app = self._sandbox.processes.kill_app
+        self._log.invocation_started(invocation)
+        message = Invocation(
+            request_id=invocation.request_id,
+            event=invocation.event,
+            deadline_ms=int((time.time() + seconds) * 1000),
+            trace_id=invocation.trace_id,
+            invoked_function_arn=invocation.invoked_function_arn or self._arn,
+            client_context=invocation.client_context,
+            cognito_identity=invocation.cognito_identity,
+            tenant_id=invocation.tenant_id,
+        )
+        self._apis.invoke(invocation, message)
+
+    def break_off(self, fault: IllegalTransitionError) -> None:
+        """End because of a fault of the emulator, which ``live`` raises."""
+        if not self._closing.done():
+            self._closing.set_exception(fault)
 
     # --- its life --------------------------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """From init to the end."""
-        async with open_sandbox(
-            self._settings, self.initialization_type, self._function.launch, self._function.show
-        ) as sandbox:
-            self._sandbox = sandbox
-            sandbox.environment.condition.on_change = self._conclude_what_is_over
+        """Start, serve and end. Raises IllegalTransitionError, in an ExceptionGroup, if the emulator has a fault."""
+        async with self._sandbox.open():
             try:
-                if await self._initialise() and await self._restore():
-                    await self._until_end()
+                if await self._initialize() and await self._restore():
+                    await self._closing
             finally:
-                self.stage = Stage.CLOSING
-                self._abandon()
+                self._close()
+        self._advance(EnvironmentEvent.ENDED)
 
-    async def _initialise(self) -> bool:
-        sandbox, environment, begun = self._opened, self._environment, time.monotonic()
-        suppressed = self._phase == "invoke"
-        limit = self._settings.timeout if suppressed else self._settings.init_limit_for(self.initialization_type)
-        sandbox.journal.init_started(self._phase)
-        in_time = await _within(
-            limit, environment, lambda: environment.initialised or environment.ended or self.retired
-        )
-        took = time.monotonic() - begun
-        if self.retired:
+    async def _initialize(self) -> bool:
+        apis, began, limit = self._apis, time.monotonic(), self._init_limit
+        self._log.init_started(self._phase)
+        await self._wait_for(limit, lambda: apis.is_initialized)
+        took = time.monotonic() - began
+        if self.is_closing:
             return False
-        environment.extensions.closed = True
-        failed = not in_time or environment.ended
-        sandbox.journal.init_ended(self._phase, took, self._init_failure("") if failed else None)
-        sandbox.journal.telemetry.close()
-        if failed:
+        has_failed = apis.has_ended or not apis.is_initialized
+        self._log.init_ended(self._phase, took, self._init_failure("") if has_failed else None)
+        self._sandbox.close_registration()
+        if has_failed:
             await self._fail_init(limit)
-            return False
-        if environment.lifecycle.phase is Phase.SNAPSHOT:
-            self.stage = Stage.SNAPSHOT
-            if not self._function.has_waiting():
-                self._function.notice(f"the snapshot is ready, init took {took:.2f} s")
+        elif apis.runtime is RuntimeState.SNAPSHOT:
+            self._advance(EnvironmentEvent.SNAPSHOT_TAKEN)
+            self._emit(Started(f"the snapshot is ready, init took {took:.2f} s"))
         else:
-            if suppressed:
+            if self._phase == "invoke":
                 self._spent = took
             self._open((took, None), f"the environment is warm, init took {took:.2f} s")
-        return True
-
-    async def _fail_init(self, limit: float) -> None:
-        sandbox, environment = self._opened, self._environment
-        sandbox.reason = FAILED if environment.ended else TIMED_OUT
-        if not environment.ended and self._phase == "init":
-            self.overran = True
-            waits = [each.name for each in environment.extensions if each.state in ("Started", "Registered")]
-            hint = f" (it waits for {', '.join(waits)})" if waits else ""
-            self._function.notice(
-                f"init takes more than {limit:g} s{hint}; it starts again within the first invocation"
-            )
-            return
-        if not self._function.fail_first(self._init_failure):
-            why = self._init_failure("")
-            self._function.notice(f"init failed, the next request tries again: {why.error_type}: {why.message}")
-        await until_exited(sandbox, EXTERNAL_GRACE)
-
-    async def _restore(self) -> bool:
-        """Under SnapStart: wait until somebody needs the environment, and restore it."""
-        if self.stage is not Stage.SNAPSHOT:
-            return True
-        environment = self._environment
-        self._function.serve()
-        if not self._restore_requested:
-            self._rest()
-        await environment.condition.wait_for(lambda: self._restore_requested or environment.ended or self.retired)
-        is_needed = not (environment.ended or self.retired)
-        self.stage, self._restore_requested = Stage.RESTORING if is_needed else Stage.CLOSING, False
-        return is_needed and await self._go_on()
-
-    async def _go_on(self) -> bool:
-        """Let the runtime go on after its snapshot, and wait until it asks for an invocation."""
-        sandbox, environment, begun = self._opened, self._environment, time.monotonic()
-        sandbox.thaw()
-        sandbox.journal.restore_started()
-        environment.restore()
-        in_time = await _within(
-            self._settings.restore_limit, environment, lambda: environment.ready or environment.ended
-        )
-        took = time.monotonic() - begun
-        failed = not in_time or environment.ended
-        sandbox.journal.restore_ended(took, self._restore_failure("") if failed else None)
-        if failed:
-            sandbox.reason = FAILED if environment.ended else TIMED_OUT
-            self._function.fail_first(self._restore_failure)
-            await until_exited(sandbox, EXTERNAL_GRACE)
-            return False
-        self._open((None, took), f"the environment is restored, that took {took:.2f} s")
-        return True
-
-    def _open(self, cold: tuple[float | None, float | None], notice: str) -> None:
-        self.stage = Stage.OPEN
-        self.was_open = True
-        self.idle_since = self._resting_since = self._loop.time()
-        if self._function.has_waiting():
-            self._cold = cold
-        else:
-            self._function.notice(notice)
-        self._function.serve()
-        self._rest()
-
-    async def _until_end(self) -> None:
-        environment = self._environment
-        while not self._is_over:
-            if await self._given_up_at(self._deadline()):
-                why = "was idle and is reclaimed" if environment.ready else "asks for no invocation and is ended"
-                self._function.notice(f"an environment {why}; the next request may be a cold start")
-                self.retired = True
-        if environment.ended and not self._told_end:
-            self._notice_end()
-
-    async def _given_up_at(self, deadline: float) -> bool:
-        """Wait until ``deadline`` or a nearer one, or until all is over; whether the environment is to be given up.
-
-        Calls put it off, which is not looked at before it has come: it is nothing to wake up for.
-        """
-        try:
-            async with asyncio.timeout_at(None if deadline == math.inf else deadline):
-                await self._environment.condition.wait_for(lambda: self._is_over or self._deadline() < deadline)
-        except TimeoutError:
-            return self._deadline() <= self._loop.time()
-        return False
+        return not has_failed
 
     @property
-    def _is_over(self) -> bool:
-        """Whether no call is here and none can come."""
-        return not self.calls and (self._environment.ended or self.retired)
+    def _init_limit(self) -> float:
+        if self._phase == "invoke":
+            return self._settings.timeout
+        return self._settings.init_limit_for(self._initialization_type)
 
-    def _deadline(self) -> float:
-        """When, in the loop's time, the environment is given up, as it is now; infinity: never."""
-        if self.calls:
-            return math.inf
-        if not self._environment.ready:
-            # The runtime has hung up, and may be about to ask again.
-            return max(self._resting_since, self._environment.lost_at) + self._settings.timeout
+    async def _fail_init(self, limit: float) -> None:
+        apis = self._apis
+        has_timed_out = not apis.has_ended
+        self._advance(EnvironmentEvent.INIT_TIMED_OUT if has_timed_out else EnvironmentEvent.INIT_FAILED)
+        if self.restarts_init:
+            names = apis.extensions.uninitialized
+            hint = f" (it waits for {', '.join(names)})" if names else ""
+            self._notice(f"init takes more than {limit:g} s{hint}; it starts again within the first invocation")
+        else:
+            self._emit(StartFailed("init", self._init_failure))
+            await self._sandbox.wait_for_runtime_exit(EXTERNAL_GRACE)
+
+    async def _restore(self) -> bool:
+        """Under SnapStart: wait until an invocation needs the environment, and restore it."""
+        if self.state is EnvironmentState.SNAPSHOT:
+            self._rest()
+            await self._apis.condition.wait_for(lambda: self.state is not EnvironmentState.SNAPSHOT)
+        if self.state is not EnvironmentState.RESTORING:
+            return not self.is_closing
+        apis, began = self._apis, time.monotonic()
+        self._sandbox.thaw()
+        self._log.restore_started()
+        apis.restore()
+        await self._wait_for(self._settings.restore_limit, lambda: apis.is_ready)
+        took = time.monotonic() - began
+        if self.is_closing:
+            return False
+        has_failed = not apis.is_ready
+        self._log.restore_ended(took, self._restore_failure("") if has_failed else None)
+        if has_failed:
+            has_timed_out = not apis.has_ended
+            self._advance(EnvironmentEvent.RESTORE_TIMED_OUT if has_timed_out else EnvironmentEvent.RESTORE_FAILED)
+            self._emit(StartFailed("restore", self._restore_failure))
+            await self._sandbox.wait_for_runtime_exit(EXTERNAL_GRACE)
+        else:
+            self._open((None, took), f"the environment is restored, that took {took:.2f} s")
+        return not has_failed
+
+    def _open(self, cold_start: tuple[float | None, float | None], notice: str) -> None:
+        self._advance(EnvironmentEvent.OPENED)
+        self.idle_since = self._unused_since = self._loop.time()
+        # Only an invocation that is handed over at once has waited for it.
+        self._cold_start = cold_start
+        self._emit(Started(notice))
+        self._cold_start = (None, None)
+        self._rest()
+
+    async def _wait_for(self, seconds: float, condition: Callable[[], bool]) -> None:
+        """Wait at most ``seconds`` for ``condition``, and not after the environment cannot go on."""
+        apis = self._apis
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await apis.condition.wait_for(lambda: condition() or apis.has_ended or self.is_closing)
+
+    def _close(self) -> None:
+        """Take no more part in what happens here: the processes are ended next."""
+        if not self.is_closing:
+            self._advance(EnvironmentEvent.STOPPED)
+        if self._ended_by is not None:
+            self._sandbox.shutdown_reason = _SHUTDOWN_REASONS[self._ended_by]
+        self._apis.on_change = None
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        # The function was stopped, and has failed them with that, or the emulator has a fault.
+        abandoned, why = (
+            tuple(self._running),
+            failure(INTERNAL_ERROR, "adapter dev has a fault and ended the environment"),
+        )
+        for invocation in abandoned:
+            self._release(invocation)
+            invocation.reply.fail(why)
+            invocation.finish()
+            self._emit(InvocationConcluded(invocation))
+
+    def _advance(self, event: EnvironmentEvent) -> None:
+        self.state = ENVIRONMENT[self.state, event]
+        if event in _SHUTDOWN_REASONS:
+            self._ended_by = event
+        if self.state is EnvironmentState.CLOSING and not self._closing.done():
+            self._closing.set_result(None)
+
+    # --- the invocations in it -------------------------------------------------------------------------------------
+
+    def _on_change(self) -> None:
+        if self.state in _IS_WATCHED:
+            self._guarded(self._conclude_what_is_over)
+
+    def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Run ``action``; a fault of the emulator ends the environment, and not the caller."""
+        try:
+            action(*arguments)
+        except IllegalTransitionError as fault:
+            self.break_off(fault)
+
+    def _conclude_what_is_over(self) -> None:
+        apis = self._apis
+        over = [each for each in self._running if apis.has_ended or apis.is_done_with(each)]
+        if apis.has_ended:
+            is_news = all(invocation.reply.is_complete for invocation in over)
+            for invocation in over:
+                invocation.reply.fail(self._why_ended(invocation.request_id))
+            is_snapshot = self.state is EnvironmentState.SNAPSHOT
+            self._conclude(over, EnvironmentEvent.SNAPSHOT_LOST if is_snapshot else EnvironmentEvent.EXITED)
+            if is_news:
+                self._notice_end()
+        elif over:
+            self._conclude(over, EnvironmentEvent.ALL_CONCLUDED)
+        elif self.is_free:
+            self._emit(SlotFreed())
+        self._rest()
+
+    def _time_out(self, invocation: LocalInvocation) -> None:
+        invocation.reply.fail(self._timed_out(invocation.request_id))
+        is_only_one = self._apis.slots == 1
+        event = EnvironmentEvent.INVOCATION_TIMED_OUT if is_only_one else EnvironmentEvent.ALL_CONCLUDED
+        self._conclude([invocation], event)
+        self._rest()
+
+    def _conclude(self, over: list[LocalInvocation], event: EnvironmentEvent) -> None:
+        """Conclude invocations; ``event`` happens if none is left."""
+        now = self._loop.time()
+        for invocation in over:
+            took = time.monotonic() - self._release(invocation)
+            memory = self._peak_memory(now)
+            self._log.invocation_ended(invocation, took, memory)
+            self._warn_of_memory(memory)
+            self._apis.forget(invocation)
+            self._served += 1
+            self.idle_since = self._unused_since = now
+            invocation.finish()
+        if not self._running:
+            self._advance(event)
+        for invocation in over:
+            self._emit(InvocationConcluded(invocation))
+
+    def _release(self, invocation: LocalInvocation) -> float:
+        """Let an invocation go; return when it began."""
+        began, timer = self._running.pop(invocation)
+        timer.cancel()
+        invocation.kill_app = None
+        return began
+
+    def _peak_memory(self, now: float) -> int | None:
+        """Return the most memory used so far, in bytes, as far as it was measured; None if it is unknown."""
+        if now - self._memory_measured_at >= _MEMORY_PERIOD:
+            self._memory_measured_at = now
+            measured = self._sandbox.processes.peak_memory()
+            if measured is not None:
+                self._memory = max(measured, self._memory or 0)
+        return self._memory
+
+    # --- while it has none -----------------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """Freeze an environment without invocations, and set the time at which it ends if it gets none."""
+        if self._running:
+            return
+        if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
+            self._sandbox.freeze()
+        if self.state is EnvironmentState.IDLE:
+            deadline = self._idle_deadline
+            # A timer that fires too early is set again; the deadline moves with each invocation.
+            if deadline < self._idle_until:
+                if self._idle_timer is not None:
+                    self._idle_timer.cancel()
+                self._idle_until = deadline
+                self._idle_timer = self._loop.call_at(deadline, self._guarded, self._end_if_idle)
+
+    @property
+    def _idle_deadline(self) -> float:
+        """When an environment without invocations ends, in the loop's time; infinity: never."""
+        if not self._apis.is_ready:
+            # The runtime has closed its connection, and may be about to ask again.
+            return max(self._unused_since, self._apis.disconnected_at) + self._settings.timeout
         if self._settings.idle_reclaim is None or self.provisioned:
             return math.inf
         return self.idle_since + self._settings.idle_reclaim
 
-    def _rest(self) -> None:
-        """Freeze what has nothing to do."""
-        if self._settings.freeze and (self.is_snapshot or (self.is_free and not self.calls)):
-            self._opened.freeze()
+    def _end_if_idle(self) -> None:
+        self._idle_until, self._idle_timer = math.inf, None
+        if self.state is EnvironmentState.IDLE and self._idle_deadline <= self._loop.time():
+            why = "was idle and is reclaimed" if self._apis.is_ready else "asks for no invocation and is ended"
+            self._notice(f"an environment {why}; the next request may be a cold start")
+            self._advance(EnvironmentEvent.RECLAIMED)
+        else:
+            self._rest()
 
-    # --- what is said ----------------------------------------------------------------------------------------------
-
-    @property
-    def _opened(self) -> Sandbox:
-        assert self._sandbox is not None, "the sandbox is open"
-        return self._sandbox
-
-    @property
-    def _environment(self) -> Environment:
-        return self._opened.environment
+    # --- failures and notices --------------------------------------------------------------------------------------
 
     def _init_failure(self, request_id: str) -> Failure:
-        return self._why_ended(request_id) if self._environment.ended else self._timed_out(request_id)
+        return self._why_ended(request_id) if self._apis.has_ended else self._timed_out(request_id)
 
     def _restore_failure(self, request_id: str) -> Failure:
-        if self._environment.ended:
+        if self._apis.has_ended:
             return self._why_ended(request_id)
         limit = self._settings.restore_limit
         return failure(TIMEOUT, f"RequestId: {request_id} Error: Restore timed out after {limit:.2f} seconds")
 
     def _why_ended(self, request_id: str) -> Failure:
-        environment = self._environment
-        if environment.failure is not None:
-            return environment.failure
-        assert environment.exit_code is not None, "an environment has ended for a reason"
-        how = exit_text(environment.exit_code)
+        if self._apis.failure is not None:
+            return self._apis.failure
+        assert self._apis.exit_code is not None, "an environment has ended for a reason"
+        how = exit_text(self._apis.exit_code)
         return failure(EXIT_ERROR, f"RequestId: {request_id} Error: Runtime exited with error: {how}")
 
     def _timed_out(self, request_id: str) -> Failure:
@@ -424,22 +474,14 @@ class ExecutionEnvironment:
         return failure(TIMEOUT, f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds")
 
     def _notice_end(self) -> None:
-        why = self._environment.failure
-        how = f"{why.error_type}: {why.message}" if why else exit_text(self._environment.exit_code or 0)
-        self._function.notice(f"the environment ended ({how}), the next request starts one")
+        why = self._apis.failure
+        how = f"{why.error_type}: {why.message}" if why else exit_text(self._apis.exit_code or 0)
+        self._notice(f"the environment ended ({how}), the next request starts one")
 
-    def _warn_above(self, memory: int | None) -> None:
+    def _warn_of_memory(self, memory: int | None) -> None:
         limit = self._settings.memory
-        if memory is not None and memory > limit * _MB and not self._warned:
-            self._warned = True
-            self._function.notice(
+        if memory is not None and memory > limit * _MB and not self._is_warned_of_memory:
+            self._is_warned_of_memory = True
+            self._notice(
                 f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
             )
-
-
-async def _within(seconds: float, environment: Environment, condition: Callable[[], bool]) -> bool:
-    """Wait for ``condition``; False if it does not come true in time."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await environment.condition.wait_for(condition)
-    return condition()

@@ -1,10 +1,11 @@
-"""The local function: calls wait in one line, and as many environments as are needed serve them.
+"""The local function: invocations wait in one queue, and as many environments as needed serve them.
 
-As on Lambda, a call that finds no free environment has a new one started, which is a cold start, up to the most that
-there may be; beyond that calls wait in their order, or are throttled. Whichever environment is free first serves the
-call that has waited longest. (Lambda does so at times as well; elsewhere it lets a call wait for its own cold start.)
+As on Lambda, an invocation that finds no free environment has a new one started, which is a cold start, up to the most
+that may exist; beyond that invocations wait in their order, or are throttled. The environment that is free first serves
+the invocation that has waited longest. (Lambda does so at times as well; at others an invocation waits for its own cold
+start.)
 
-A failed init fails the call that has waited longest, at once. Lambda would try a second time before it says so.
+A failed init fails the invocation that has waited longest, at once. Lambda would try a second time first.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adapter.emulator.environment.result import STOPPED, THROTTLED, Failure, failure
+from adapter.emulator.environment.states import EnvironmentState, IllegalTransitionError
 from adapter.emulator.function.execution_environment import ASKING_GRACE, ExecutionEnvironment
+from adapter.emulator.function.queue_notices import QueueNotices
+from adapter.emulator.function.updates import InvocationConcluded, Started, StartFailed, Update
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
@@ -24,81 +29,71 @@ if TYPE_CHECKING:
     from adapter.emulator.settings import FunctionSettings
 
 
-# Of how many invocations that have to wait a line tells, in each period of so many seconds.
-_NOTICES = 10
-_NOTICE_PERIOD = 1.0
-
-
-def discard(_line: str) -> None:
-    """Shows no line."""
-
-
 class LocalFunction:
-    """One function. ``notice`` shows a line to the user, ``show`` one of the CloudWatch block."""
+    """One function. ``notice`` receives lines for the user, ``show`` those of the CloudWatch block, if any."""
 
     def __init__(
         self,
         launch: Launch,
         settings: FunctionSettings,
         notice: Callable[[str], None],
-        show: Callable[[str], None] = discard,
+        show: Callable[[str], None] | None = None,
     ) -> None:
-        self.launch = launch
         self.settings = settings
         self.notice = notice
-        self.show = show
-        self._line: deque[LocalInvocation] = deque()
-        self._active: set[LocalInvocation] = set()
-        self._fleet: list[ExecutionEnvironment] = []
+        self._new_environment = partial(
+            ExecutionEnvironment, settings, launch, emit=self._handle, notice=notice, show=show
+        )
+        self._queue: deque[LocalInvocation] = deque()
+        self._queue_notices = QueueNotices(settings, notice)
+        self._running: set[LocalInvocation] = set()
+        self._environments: list[ExecutionEnvironment] = []
         self._group: asyncio.TaskGroup | None = None
-        self._stopped = False
-        self._overran = 0
+        self._has_stopped = False
+        # How many inits timed out, and start again within the first invocation.
+        self._inits_to_restart = 0
         self._timer: asyncio.TimerHandle | None = None
-        # The calls that were said to wait, and whether it was said why there is one environment alone.
-        self._told: set[LocalInvocation] = set()
-        self._told_why = False
-        self._telling_since, self._tellings, self._untold = 0.0, 0, 0
         self._counts = dict.fromkeys(("invocations", "errors", "coldStarts", "failedInits", "throttled"), 0)
 
     # --- for callers -----------------------------------------------------------------------------------------------
 
-    def submit(self, call: LocalInvocation) -> None:
-        """Let ``call`` take its turn; its reply says how it went."""
-        if self._stopped:
-            self._stop(call)
+    def submit(self, invocation: LocalInvocation) -> None:
+        """Queue ``invocation``; its reply receives the answer."""
+        if self._has_stopped:
+            self._stop(invocation)
             return
-        self._line.append(call)
-        self.serve()
+        self._queue.append(invocation)
+        self.dispatch()
 
     async def run(self, *, warm: bool) -> None:
-        """Serve calls until cancelled; ``warm``: make the first environment at once."""
+        """Serve invocations until cancelled; ``warm``: start the first environment at once."""
         async with asyncio.TaskGroup() as self._group:
             try:
                 for _ in range(self.settings.provisioned):
                     self._start(provisioned=True)
-                if warm and not self._fleet:
+                if warm and not self._environments:
                     self._start()
-                self.serve()
+                self.dispatch()
                 await asyncio.get_running_loop().create_future()
             except asyncio.CancelledError:
-                # Callers learn of it before the environments begin to end.
-                self._group, self._stopped = None, True
-                for call in (*self._active, *self._line):
-                    self._stop(call)
+                # Callers are answered before the environments begin to end.
+                self._group, self._has_stopped = None, True
+                for invocation in (*self._running, *self._queue):
+                    self._stop(invocation)
                 raise
 
     def restart(self) -> None:
-        """Let every environment end once the calls in it are over; those that come find new ones."""
-        for tenure in self._fleet:
-            tenure.retire()
+        """Let every environment end once its invocations are over; later invocations get new environments."""
+        for environment in self._environments:
+            environment.retire()
 
     def age(self, seconds: float) -> None:
         """Let every idle environment count as idle for ``seconds`` longer."""
-        for tenure in self._fleet:
-            tenure.age(seconds)
+        for environment in self._environments:
+            environment.age(seconds)
 
     def status(self) -> dict[str, Any]:
-        """Environments, their states, and counts, as JSON has them."""
+        """Return the environments, their states, and counts, as JSON has them."""
         now = asyncio.get_running_loop().time()
         return {
             "function": {
@@ -108,151 +103,140 @@ class LocalFunction:
                 "maxEnvironments": self.settings.environments,
                 "maxConcurrency": self.settings.max_concurrency,
             },
-            "environments": [
-                {
-                    "state": tenure.state,
-                    "initializationType": tenure.initialization_type,
-                    "invocations": tenure.served,
-                    "running": tenure.calls,
-                    "idleSeconds": round(now - tenure.idle_since, 3) if tenure.is_free and not tenure.calls else 0,
-                    "retired": tenure.retired,
-                    "frozen": tenure.is_frozen,
-                }
-                for tenure in self._fleet
-            ],
-            "counts": self._counts | {"waiting": len(self._line), "running": len(self._active)},
+            "environments": [environment.status(now) for environment in self._environments],
+            "counts": self._counts | {"waiting": len(self._queue), "running": len(self._running)},
         }
 
-    # --- for tenures -----------------------------------------------------------------------------------------------
+    # --- the updates of environments -------------------------------------------------------------------------------
 
-    def has_waiting(self) -> bool:
-        """Whether a call waits for an environment."""
-        return bool(self._line)
+    def _handle(self, update: Update) -> None:
+        match update:
+            case InvocationConcluded(invocation):
+                self._running.discard(invocation)
+                if invocation.reply.failure is not None:
+                    self._counts["errors"] += 1
+            case Started(notice):
+                if not self._queue:
+                    self.notice(notice)
+            case StartFailed(phase, why):
+                # The others wait for the end of the environment, whose place is free then.
+                self._fail_first(phase, why)
+                return
+        self.dispatch()
 
-    def fail_first(self, why: Callable[[str], Failure]) -> bool:
-        """Fail the call that has waited longest, given its request id; False where none waits."""
-        if not self._line:
-            return False
-        call = self._line.popleft()
-        self._told.discard(call)
-        self._counts["errors"] += 1
-        call.reply.fail(why(call.request_id))
-        call.finish()
-        return True
-
-    def over(self, call: LocalInvocation) -> None:
-        """A call that was handed over is over."""
-        self._active.discard(call)
-        if call.reply.failure is not None:
+    def _fail_first(self, phase: str, why: Callable[[str], Failure]) -> None:
+        """Fail the invocation that has waited longest."""
+        if self._queue:
+            invocation = self._take_first()
             self._counts["errors"] += 1
+            _fail(invocation, why(invocation.request_id))
+        else:
+            error = why("")
+            self.notice(f"{phase} failed, the next request tries again: {error.error_type}: {error.message}")
 
-    def serve(self) -> None:
-        """Hand calls that wait to environments that are free, and start or restore environments for the others."""
+    async def _run_environment(self, environment: ExecutionEnvironment) -> None:
+        """Let an environment live; start another one if it was provisioned."""
+        try:
+            await environment.live()
+        except* IllegalTransitionError as faults:
+            fault = faults.exceptions[0]
+            while isinstance(fault, BaseExceptionGroup):
+                fault = fault.exceptions[0]
+            self.notice(f"adapter dev has a fault, an environment was ended: {fault}")
+        finally:
+            self._environments.remove(environment)
+        self._counts["failedInits"] += environment.has_failed_to_start
+        self._inits_to_restart += environment.restarts_init
+        if environment.provisioned and not environment.has_failed_to_start and self._group is not None:
+            self._start(provisioned=True)
+        self.dispatch()
+
+    # --- decisions -------------------------------------------------------------------------------------------------
+
+    def dispatch(self) -> None:
+        """Hand queued invocations to free environments, and start or restore environments for the others."""
         if self._group is None:
             return
-        while self._line:
-            tenure = next((each for each in self._fleet if each.is_free), None)
-            if tenure is None:
+        while self._queue:
+            environment = next((each for each in self._environments if each.is_free), None)
+            if environment is None:
                 break
-            self._hand_over(self._line.popleft(), tenure)
-        if not self._line or self._all_wait_knowingly:
-            return
-        now = asyncio.get_running_loop().time()
-        slots = self.settings.max_concurrency
-        missing = len(self._line) - sum(tenure.coming_slots(now) for tenure in self._fleet)
-        for tenure in self._fleet:
-            if missing > 0 and tenure.is_snapshot:
-                tenure.request_restore()
-                missing -= slots
-        while missing > 0 and len(self._fleet) < self.settings.environments:
-            self._start()
-            missing -= slots
-        # The place of one that is ending will be free without a call's being over.
-        self._tell_waiting(missing - slots * sum(tenure.is_closing for tenure in self._fleet))
-        if self._timer is None and any(tenure.asking_slots(now) for tenure in self._fleet):
-            # If the runtime does not ask in time, it is busy.
-            self._timer = asyncio.get_running_loop().call_later(ASKING_GRACE, self._time_is_up)
+            self._hand_over(environment)
+        if self._queue and not self._is_settled:
+            self._scale_out()
 
-    @staticmethod
-    def _stop(call: LocalInvocation) -> None:
-        call.reply.fail(failure(STOPPED, "adapter dev was stopped"))
-        call.finish()
+    def _hand_over(self, environment: ExecutionEnvironment) -> None:
+        invocation = self._take_first()
+        self._running.add(invocation)
+        self._counts["invocations"] += 1
+        try:
+            environment.begin(invocation)
+        except IllegalTransitionError as fault:
+            environment.break_off(fault)
 
-    # --- within ----------------------------------------------------------------------------------------------------
-
-    def _tell_waiting(self, missing: int) -> None:
-        """Say that the last ``missing`` calls of the line have to wait, or throttle them."""
-        untold = []
-        # From the end of the line, where those are that have not been told yet.
-        for call in itertools.islice(reversed(self._line), max(0, missing)):
-            if call in self._told:
-                break
-            untold.append(call)
-        for number, call in enumerate(reversed(untold), len(self._line) - len(untold)):
-            if self.settings.queue:
-                self._told.add(call)
-                self._tell_wait(call, number + len(self._active))
-            else:
-                self._line.remove(call)
-                self._counts["throttled"] += 1
-                call.reply.fail(failure(THROTTLED, "Rate Exceeded."))
-                call.finish()
-
-    def _tell_wait(self, call: LocalInvocation, ahead: int) -> None:
-        """Say that ``call`` waits; of a crowd only the first ones are told of, and how many there were besides."""
-        now = asyncio.get_running_loop().time()
-        if now - self._telling_since >= _NOTICE_PERIOD:
-            if self._untold:
-                self.notice(f"{self._untold} more invocations had to wait")
-            self._telling_since, self._tellings, self._untold = now, 0, 0
-        if self._tellings < _NOTICES:
-            self._tellings += 1
-            self.notice(self._waiting_text(call, ahead))
-        else:
-            self._untold += 1
+    def _take_first(self) -> LocalInvocation:
+        invocation = self._queue.popleft()
+        self._queue_notices.announced.discard(invocation)
+        return invocation
 
     @property
-    def _all_wait_knowingly(self) -> bool:
-        """Whether every call in the line has been told of, and nothing can be started or restored for any of them."""
-        is_full = len(self._fleet) >= self.settings.environments and not self.settings.snapstart
-        return is_full and len(self._told) == len(self._line)
+    def _is_settled(self) -> bool:
+        """Whether every queued invocation has to wait and is announced, and no environment can be made for any."""
+        is_full = len(self._environments) >= self.settings.environments and not self.settings.snapstart
+        return is_full and len(self._queue_notices.announced) == len(self._queue)
 
-    def _time_is_up(self) -> None:
+    def _scale_out(self) -> None:
+        """Restore or start as many environments as the queue needs, beyond the slots that will soon be free."""
+        now = asyncio.get_running_loop().time()
+        slots = self.settings.max_concurrency
+        missing = len(self._queue) - sum(environment.coming_slots(now) for environment in self._environments)
+        for environment in self._environments:
+            if missing > 0 and environment.state is EnvironmentState.SNAPSHOT:
+                environment.restore()
+                missing -= slots
+        while missing > 0 and len(self._environments) < self.settings.environments:
+            self._start()
+            missing -= slots
+        # The place of an environment that closes will be free though no invocation ends.
+        self._let_wait(missing - slots * sum(environment.is_closing for environment in self._environments))
+        if self._timer is None and any(environment.asking_slots(now) for environment in self._environments):
+            # A runtime that does not ask in time is busy.
+            self._timer = asyncio.get_running_loop().call_later(ASKING_GRACE, self._end_grace)
+
+    def _end_grace(self) -> None:
         self._timer = None
-        self.serve()
+        self.dispatch()
 
     def _start(self, *, provisioned: bool = False) -> None:
         assert self._group is not None, "the function runs"
-        within_invocation = self._overran > 0
-        self._overran -= within_invocation
-        tenure = ExecutionEnvironment(self, provisioned=provisioned, within_invocation=within_invocation)
-        self._fleet.append(tenure)
+        within_invocation = self._inits_to_restart > 0
+        self._inits_to_restart -= within_invocation
+        environment = self._new_environment(provisioned=provisioned, within_invocation=within_invocation)
+        self._environments.append(environment)
         self._counts["coldStarts"] += 1
-        self._group.create_task(self._live(tenure))
+        self._group.create_task(self._run_environment(environment))
 
-    async def _live(self, tenure: ExecutionEnvironment) -> None:
-        try:
-            await tenure.live()
-        finally:
-            self._fleet.remove(tenure)
-        if not tenure.was_open and not tenure.retired:
-            self._counts["failedInits"] += 1
-        self._overran += tenure.overran
-        if tenure.provisioned and (tenure.was_open or tenure.retired) and self._group is not None:
-            self._start(provisioned=True)
-        self.serve()
+    def _let_wait(self, missing: int) -> None:
+        """Announce that the last ``missing`` invocations of the queue have to wait, or throttle them."""
+        new = []
+        # From the end, since those that are not announced yet came last.
+        for invocation in itertools.islice(reversed(self._queue), max(0, missing)):
+            if invocation in self._queue_notices.announced:
+                break
+            new.append(invocation)
+        for position, invocation in enumerate(reversed(new), len(self._queue) - len(new)):
+            if self.settings.queue:
+                self._queue_notices.announce(invocation, position + len(self._running))
+            else:
+                self._queue.remove(invocation)
+                self._counts["throttled"] += 1
+                _fail(invocation, failure(THROTTLED, "Rate Exceeded."))
 
-    def _hand_over(self, call: LocalInvocation, tenure: ExecutionEnvironment) -> None:
-        self._told.discard(call)
-        self._active.add(call)
-        self._counts["invocations"] += 1
-        tenure.begin(call)
+    @staticmethod
+    def _stop(invocation: LocalInvocation) -> None:
+        _fail(invocation, failure(STOPPED, "adapter dev was stopped"))
 
-    def _waiting_text(self, call: LocalInvocation, ahead: int) -> str:
-        most = self.settings.environments
-        where = "the one environment" if most == 1 else f"one of {most} environments"
-        text = f"{call.label} waits for {where}, {ahead} ahead"
-        if self.settings.only_one_because and not self._told_why:
-            self._told_why = True
-            text += f" (there cannot be more: {self.settings.only_one_because})"
-        return text
+
+def _fail(invocation: LocalInvocation, why: Failure) -> None:
+    invocation.reply.fail(why)
+    invocation.finish()

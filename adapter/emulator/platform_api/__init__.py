@@ -1,1 +1,1 @@
-"""The APIs that a runtime and extensions talk to."""
+"""The APIs in an environment that its runtime and its extensions call."""

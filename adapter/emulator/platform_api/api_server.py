@@ -1,28 +1,58 @@
-"""The HTTP server within an environment, whose address is ``AWS_LAMBDA_RUNTIME_API``.
+"""The HTTP server in an environment, whose address is ``AWS_LAMBDA_RUNTIME_API``, and what its APIs share.
 
-The runtime and the external extensions have a server each, with the same APIs, so that it can be told when everything
-that the runtime had sent before its end has been dealt with, while extensions live on.
+The runtime and the external extensions have a server each, with the same APIs. So the emulator can wait until all that
+the runtime had sent before it ended is served, while extensions go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
 
+import orjson
+
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.page_guard import page_refusal
-from adapter.emulator.platform_api.answers import TEXT, TRUNCATED, Resources, refuse
-from adapter.emulator.platform_api.runtime_api import INVOCATION
 from adapter.net.address import listen
 from adapter.net.server import BodyTruncatedError, HttpServer, Limits
 
 if TYPE_CHECKING:
     from adapter.net.server import Exchange
 
-# A runtime may be silent between two calls for as long as an invocation takes, or for as long as it is frozen.
+#: A path (``*`` for a request id) → the functions that serve its methods.
+Resources: TypeAlias = dict[str, dict[str, Callable[["Exchange"], Awaitable[None]]]]
+#: Status, error type, message.
+Refusal: TypeAlias = tuple[int, str, str]
+
+JSON = ("content-type", "application/json")
+TEXT = ("content-type", "text/plain; charset=utf-8")
+
+TRUNCATED: Refusal = (400, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+TOO_LARGE: Refusal = (
+    413,
+    "RequestEntityTooLarge",
+    f"Exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes).",
+)
+
+#: What the paths of one invocation begin with, before its request id.
+INVOCATION_PATH = "/2018-06-01/runtime/invocation/"
+# A runtime may be silent between two requests for as long as an invocation takes, or for as long as it is frozen.
 _NO_LIMITS = Limits(head_timeout=86_400.0, keep_alive_timeout=86_400.0)
-# How long the last words of a process that has ended may take to be read, in seconds: they are in the kernel already.
-_LAST_WORDS = 1.0
+# How long reading the last requests of a process that has ended may take, in seconds: the kernel has them already.
+_LAST_REQUESTS_TIMEOUT = 1.0
+
+
+def accept(exchange: Exchange) -> None:
+    """Respond that a report was accepted."""
+    exchange.respond(202, [JSON], b'{"status":"OK"}\n')
+
+
+def refuse(exchange: Exchange, refusal: Refusal) -> None:
+    """Respond with an error."""
+    status, error_type, message = refusal
+    exchange.respond(status, [JSON], orjson.dumps({"errorMessage": message, "errorType": error_type}))
 
 
 class ApiServer:
@@ -59,10 +89,10 @@ class ApiServer:
             except BodyTruncatedError:
                 refuse(exchange, TRUNCATED)
 
-    async def all_read(self) -> None:
-        """Wait until everything has been dealt with that clients which have ended meanwhile had sent."""
+    async def wait_until_all_is_served(self) -> None:
+        """Wait until every request is served that a process which has ended had sent."""
         with contextlib.suppress(TimeoutError, OSError, EOFError):
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(_LAST_REQUESTS_TIMEOUT):
                 # Connections are accepted in order: once this one is, all that were made before it are.
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 try:
@@ -80,11 +110,11 @@ class ApiServer:
 
 
 def _resource(target: str) -> str:
-    """The path, with ``*`` in the place of a request id."""
+    """Return the path, with ``*`` in place of a request id."""
     path = target.partition("?")[0]
-    rest = path.removeprefix(INVOCATION)
+    rest = path.removeprefix(INVOCATION_PATH)
     request_id, slash, action = rest.partition("/")
     if rest != path and request_id and slash:
-        return f"{INVOCATION}*/{action}"
-    # As AWS's documentation writes some of them.
+        return f"{INVOCATION_PATH}*/{action}"
+    # AWS's documentation writes some paths with a slash at the end.
     return path.rstrip("/") or path

@@ -1,6 +1,6 @@
 """Lambda's Extensions API (2020-01-01), and the subscriptions of its Telemetry (2022-07-01) and Logs API (2020-08-15).
 
-What a call may do is the environment's to say; here are the paths, the bodies and the answers.
+Which requests are legal is decided by ``ApiState``; this module has the paths, the bodies and the responses.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.extensions import RefusedExtension
-from adapter.emulator.platform_api import telemetry_records as telemetry_events
-from adapter.emulator.platform_api.answers import JSON, Resources, accept, refuse, whole_body
+from adapter.emulator.environment.states import ExtensionEvent
+from adapter.emulator.platform_api import telemetry_records as records
+from adapter.emulator.platform_api.api_server import JSON, Resources, accept, refuse
 from adapter.emulator.platform_api.subscription import LOGS, TELEMETRY, Api, parse_subscription
-from adapter.emulator.settings import ACCOUNT_ID, FUNCTION_VERSION, HANDLER
+from adapter.emulator.settings import HANDLER
+from adapter.net.bounded_body import read_body
 from adapter.payload.headers import first
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from adapter.emulator.environment.environment import Environment
+    from adapter.emulator.environment.api_state import ApiState
     from adapter.emulator.environment.extensions import Extension
     from adapter.emulator.platform_api.telemetry import Telemetry
     from adapter.emulator.settings import FunctionSettings
@@ -32,11 +36,11 @@ _EXTENSION = "/2020-01-01/extension"
 class ExtensionsApi:
     """Serves the extensions of one environment."""
 
-    def __init__(self, environment: Environment, telemetry: Telemetry, settings: FunctionSettings) -> None:
-        self._environment = environment
+    def __init__(self, state: ApiState, telemetry: Telemetry, settings: FunctionSettings) -> None:
+        self._state = state
         self._telemetry = telemetry
         self._function_name = settings.name
-        calls = {
+        requests = {
             f"{_EXTENSION}/register": ("POST", self._register),
             f"{_EXTENSION}/event/next": ("GET", self._next),
             f"{_EXTENSION}/init/error": ("POST", self._init_error),
@@ -44,15 +48,15 @@ class ExtensionsApi:
             "/2022-07-01/telemetry": ("PUT", self._telemetry_subscription),
             "/2020-08-15/logs": ("PUT", self._logs_subscription),
         }
-        self.resources: Resources = {path: {method: _guarded(call)} for path, (method, call) in calls.items()}
+        self.resources: Resources = {path: {method: _guarded(serve)} for path, (method, serve) in requests.items()}
 
     async def _register(self, exchange: Exchange) -> None:
         name = first(exchange.headers, "lambda-extension-name")
         if not name:
             raise RefusedExtension("Extension.InvalidExtensionName", "Empty extension name")
-        extension = self._environment.extensions.register(name, _events(await whole_body(exchange) or b""))
-        self._telemetry.emit(*telemetry_events.extension(name, "Registered", sorted(extension.events)))
-        self._environment.condition.notify()
+        body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
+        extension = self._state.register_extension(name, _events(body or b""))
+        self._telemetry.emit(*records.extension(name, "Registered", sorted(extension.events)))
         function = {"functionName": self._function_name, "functionVersion": FUNCTION_VERSION, "handler": HANDLER}
         features = first(exchange.headers, "lambda-extension-accept-feature").split(",")
         if "accountId" in (feature.strip() for feature in features):
@@ -61,28 +65,28 @@ class ExtensionsApi:
 
     async def _next(self, exchange: Exchange) -> None:
         extension = self._extension(exchange)
-        coming = self._environment.extension_waits(extension)
-        either: tuple[asyncio.Future[bytes] | asyncio.Future[None], ...] = (coming, exchange.disconnected)
+        poll = self._state.next_event(extension)
+        either: tuple[asyncio.Future[bytes] | asyncio.Future[None], ...] = (poll, exchange.disconnected)
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if coming.done():
+        if poll.done():
             identifier = ("Lambda-Extension-Event-Identifier", extension.identifier)
-            exchange.respond(200, [JSON, identifier], coming.result())
+            exchange.respond(200, [JSON, identifier], poll.result())
         else:
-            self._environment.extension_lost(extension)
+            self._state.disconnect_extension(extension)
 
     async def _init_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, "init_error")
+        await self._fail(exchange, ExtensionEvent.INIT_ERROR)
 
     async def _exit_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, "exit_error")
+        await self._fail(exchange, ExtensionEvent.EXIT_ERROR)
 
-    async def _fail(self, exchange: Exchange, call: str) -> None:
+    async def _fail(self, exchange: Exchange, event: ExtensionEvent) -> None:
         extension = self._extension(exchange)
         error_type = first(exchange.headers, "lambda-extension-function-error-type")
         if not error_type:
             raise RefusedExtension("Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found")
-        await whole_body(exchange)
-        self._environment.extension_failed(extension, call, error_type)
+        await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
+        self._state.fail_extension(extension, event, error_type)
         accept(exchange)
 
     async def _telemetry_subscription(self, exchange: Exchange) -> None:
@@ -93,8 +97,8 @@ class ExtensionsApi:
 
     async def _subscribe(self, exchange: Exchange, api: Api) -> None:
         extension = self._extension(exchange)
-        body = await whole_body(exchange) or b""
-        if self._telemetry.closed:
+        body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT) or b""
+        if self._telemetry.is_closed:
             raise RefusedExtension(api.closed_error, f"{api.name.capitalize()} API subscription is closed")
         if self._telemetry.api_of(extension.name) not in ("", api.name):
             refuse(exchange, (400, api.validation_error, "the extension has subscribed by the other API"))
@@ -108,11 +112,11 @@ class ExtensionsApi:
         exchange.respond(200, [JSON], b'"OK"')
 
     def _extension(self, exchange: Exchange) -> Extension:
-        return self._environment.extensions.find(first(exchange.headers, "lambda-extension-identifier"))
+        return self._state.extensions.find(first(exchange.headers, "lambda-extension-identifier"))
 
 
 def _events(body: bytes) -> list[Any]:
-    """The events in a registration. Raises RefusedExtension."""
+    """Return the events in a registration. Raises RefusedExtension."""
     try:
         registration = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -127,12 +131,12 @@ def _events(body: bytes) -> list[Any]:
     return events
 
 
-def _guarded(call: Callable[[Exchange], Awaitable[None]]) -> Callable[[Exchange], Awaitable[None]]:
-    """``call``, where a refusal becomes a 403."""
+def _guarded(serve: Callable[[Exchange], Awaitable[None]]) -> Callable[[Exchange], Awaitable[None]]:
+    """Return ``serve`` with a 403 in place of RefusedExtension."""
 
     async def guarded(exchange: Exchange) -> None:
         try:
-            await call(exchange)
+            await serve(exchange)
         except RefusedExtension as refusal:
             refuse(exchange, (403, refusal.error_type, str(refusal)))
 

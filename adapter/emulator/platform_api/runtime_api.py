@@ -1,6 +1,6 @@
-"""Lambda's Runtime API (2018-06-01): its paths, bodies and answers, which are those of the official emulator.
+"""Lambda's Runtime API (2018-06-01): its paths, bodies and responses, which are those of the official emulator.
 
-What a call may do is the environment's to say.
+Which requests are legal is decided by ``ApiState``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from adapter.emulator.environment.lifecycle import Event, Phase, Step
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.result import (
     INVALID_MODE,
     RESPONSE_TOO_LARGE,
@@ -21,7 +21,9 @@ from adapter.emulator.environment.result import (
     too_large,
     truncated,
 )
-from adapter.emulator.platform_api.answers import (
+from adapter.emulator.environment.states import InvocationEvent, RuntimeEvent, RuntimeState
+from adapter.emulator.platform_api.api_server import (
+    INVOCATION_PATH,
     JSON,
     TEXT,
     TOO_LARGE,
@@ -30,47 +32,37 @@ from adapter.emulator.platform_api.answers import (
     Resources,
     accept,
     refuse,
-    whole_body,
 )
+from adapter.net.bounded_body import read_body
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.headers import first
 
 if TYPE_CHECKING:
-    from adapter.emulator.environment.environment import Environment
+    from adapter.emulator.environment.api_state import ApiState
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.net.server import Exchange
     from adapter.payload.messages import Invocation
 
-# The types that the sandbox passes on; it rewrites all others (the official emulator's source, fatalerror).
+# The error types that the sandbox passes on; it rewrites all others (the official emulator's source, fatalerror).
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
 _RUNTIME = "/2018-06-01/runtime"
-INVOCATION = f"{_RUNTIME}/invocation/"
 
 UNKNOWN_REQUEST_ID: Refusal = (400, "InvalidRequestID", "Invalid request ID")
 UNKNOWN_MODE: Refusal = (400, "InvalidFunctionResponseMode", "Invalid function response mode")
-
-# The names of the runtime's states in refusals (the official emulator's source, core/runtime_state_names).
-_STATES = {
-    Phase.INIT: "Started",
-    Phase.SNAPSHOT: "RestoreReady",
-    Phase.RESTORING: "Restoring",
-    Phase.SERVING: "Running",
-    Phase.SHUTDOWN: "InitError",
-}
 
 
 class RuntimeApi:
     """Serves the runtime of one environment."""
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+    def __init__(self, state: ApiState) -> None:
+        self._state = state
         self.resources: Resources = {
             "/2018-06-01/ping": {"GET": self._ping},
             f"{_RUNTIME}/init/error": {"POST": self._init_error},
             f"{_RUNTIME}/invocation/next": {"GET": self._next},
-            f"{INVOCATION}*/response": {"POST": self._response},
-            f"{INVOCATION}*/error": {"POST": self._error},
+            f"{INVOCATION_PATH}*/response": {"POST": self._response},
+            f"{INVOCATION_PATH}*/error": {"POST": self._error},
             f"{_RUNTIME}/restore/next": {"GET": self._restore_next},
             f"{_RUNTIME}/restore/error": {"POST": self._restore_error},
         }
@@ -79,107 +71,107 @@ class RuntimeApi:
         exchange.respond(200, [TEXT], b"pong")
 
     async def _next(self, exchange: Exchange) -> None:
-        if self._environment.lifecycle.phase is Phase.SHUTDOWN:
-            # The process has been told to end; a refusal would only make it complain.
+        if self._state.runtime is RuntimeState.SHUTDOWN:
+            # The process was asked to end; a refusal would only make it complain.
             await asyncio.shield(exchange.disconnected)
             return
-        coming = self._environment.next()
-        if coming is None:
-            refuse(exchange, self._wrong_state("Ready"))
+        poll = self._state.next()
+        if poll is None:
+            self._refuse_in_this_state(exchange, "Ready")
             return
-        invocation = await self._invocation(coming, exchange.disconnected)
+        invocation = await self._invocation(poll, exchange.disconnected)
         if invocation is not None:
             exchange.respond(200, [JSON, *_invocation_headers(invocation)], invocation.event)
 
     async def _invocation(
-        self, coming: asyncio.Future[Invocation | None], disconnected: asyncio.Future[None]
+        self, poll: asyncio.Future[Invocation | None], disconnected: asyncio.Future[None]
     ) -> Invocation | None:
-        """Wait for an invocation; None where the runtime has hung up."""
+        """Wait for an invocation; None if the runtime closes its connection."""
 
-        def lose(_: asyncio.Future[None] | None = None) -> None:
-            self._environment.lost(coming)
+        def disconnect(_: asyncio.Future[None]) -> None:
+            self._state.disconnect(poll)
 
-        if coming.done():
-            return coming.result()
-        disconnected.add_done_callback(lose)
+        if poll.done():
+            return poll.result()
+        disconnected.add_done_callback(disconnect)
         try:
-            return await coming
+            return await poll
+        except asyncio.CancelledError:
+            self._state.disconnect(poll)
+            raise
         finally:
-            disconnected.remove_done_callback(lose)
-            lose()
+            disconnected.remove_done_callback(disconnect)
 
     async def _init_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, Event.INIT_ERROR, "InitError")
+        await self._fail(exchange, RuntimeEvent.INIT_ERROR, "InitError")
 
     async def _restore_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, Event.RESTORE_ERROR, "RuntimeRestoreErrorState")
+        await self._fail(exchange, RuntimeEvent.RESTORE_ERROR, "RuntimeRestoreErrorState")
 
-    async def _fail(self, exchange: Exchange, event: Event, goal: str) -> None:
-        why = await _reported_failure(exchange)
-        refusal = self._wrong_state(goal)
-        if self._environment.failed(event, why):
+    async def _fail(self, exchange: Exchange, event: RuntimeEvent, goal: str) -> None:
+        if self._state.fail(event, await _reported_failure(exchange)):
             accept(exchange)
         else:
-            refuse(exchange, refusal)
+            self._refuse_in_this_state(exchange, goal)
 
     async def _restore_next(self, exchange: Exchange) -> None:
-        restored = self._environment.restore_next()
+        restored = self._state.restore_next()
         if restored is None:
-            refuse(exchange, self._wrong_state("Ready"))
+            self._refuse_in_this_state(exchange, "Ready")
             return
         await asyncio.wait((restored, exchange.disconnected), return_when=asyncio.FIRST_COMPLETED)
         if restored.done():
             exchange.respond(200, [JSON], b"")
 
     async def _response(self, exchange: Exchange) -> None:
-        request_id = _request_id(exchange)
-        call = self._environment.call(request_id)
-        mode = first(exchange.headers, "lambda-runtime-function-response-mode")
-        if call is None:
+        invocation = self._state.find(_request_id(exchange))
+        if invocation is None:
             self._dismiss(exchange)
-        elif not self._environment.step(request_id, Step.RESPONSE):
-            refuse(exchange, self._wrong_state("InvocationResponse"))
+        elif not self._state.may_report(invocation, InvocationEvent.RESPONSE):
+            self._refuse_in_this_state(exchange, "InvocationResponse")
         else:
-            refusal = await _taken(exchange, call, mode)
-            # First the state, then the answer: the runtime asks for the next invocation as soon as it has that.
-            self._environment.step(request_id, Step.RESPONSE_ENDED)
+            self._state.advance_invocation(invocation, InvocationEvent.RESPONSE)
+            refusal = await _receive(exchange, invocation)
+            # Before the response, on which the runtime asks for the next invocation.
+            self._state.advance_invocation(invocation, InvocationEvent.RESPONSE_ENDED)
             if refusal is None:
                 accept(exchange)
             else:
                 refuse(exchange, refusal)
 
     async def _error(self, exchange: Exchange) -> None:
-        request_id = _request_id(exchange)
-        call = self._environment.call(request_id)
-        if call is None:
+        invocation = self._state.find(_request_id(exchange))
+        if invocation is None:
             self._dismiss(exchange)
             return
         why = await _reported_failure(exchange)
-        if self._environment.step(request_id, Step.ERROR, why):
+        if self._state.may_report(invocation, InvocationEvent.ERROR):
+            invocation.reply.settle(why)
+            self._state.advance_invocation(invocation, InvocationEvent.ERROR)
             accept(exchange)
         else:
-            refuse(exchange, self._wrong_state("InvocationErrorResponse"))
+            self._refuse_in_this_state(exchange, "InvocationErrorResponse")
 
     def _dismiss(self, exchange: Exchange) -> None:
-        """Answer whoever is done with an invocation that is not here."""
-        if self._environment.lifecycle.phase is Phase.SHUTDOWN:
-            # Its time was up, which its caller has been told; a refusal would read like a second failure.
+        """Answer a report about an invocation that is not here."""
+        if self._state.runtime is RuntimeState.SHUTDOWN:
+            # It timed out, as its caller was told; a refusal would read like a second failure.
             accept(exchange)
         else:
             refuse(exchange, UNKNOWN_REQUEST_ID)
 
-    def _wrong_state(self, goal: str) -> Refusal:
-        state = _STATES[self._environment.lifecycle.phase]
+    def _refuse_in_this_state(self, exchange: Exchange, goal: str) -> None:
+        state = self._state.runtime.value
         message = f"State transition from {state} to {goal} failed for runtime. Error: State transition is not allowed"
-        return 403, "InvalidStateTransition", message
+        refuse(exchange, (403, "InvalidStateTransition", message))
 
 
 def _request_id(exchange: Exchange) -> str:
-    return exchange.target.removeprefix(INVOCATION).partition("/")[0]
+    return exchange.target.removeprefix(INVOCATION_PATH).partition("/")[0]
 
 
 def _invocation_headers(invocation: Invocation) -> list[tuple[str, str]]:
-    """What Lambda says about an invocation; what it has nothing to say about is left out."""
+    """Return the headers that describe an invocation, without the empty ones."""
     headers = [
         ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
         ("Lambda-Runtime-Deadline-Ms", str(invocation.deadline_ms)),
@@ -192,48 +184,48 @@ def _invocation_headers(invocation: Invocation) -> list[tuple[str, str]]:
     return [(name, value) for name, value in headers if value]
 
 
-async def _taken(exchange: Exchange, call: LocalInvocation, mode: str) -> Refusal | None:
-    """Take a response; None, or what is wrong with it."""
+async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
+    """Receive a response. Return what is wrong with it; None if nothing is."""
+    mode = first(exchange.headers, "lambda-runtime-function-response-mode")
     if mode == "streaming":
-        return await _stream(exchange, call)
+        return await _receive_stream(exchange, invocation)
     if mode:
-        call.reply.settle(failure(INVALID_MODE, f"Lambda-Runtime-Function-Response-Mode is {mode!r}"))
+        invocation.reply.settle(failure(INVALID_MODE, f"Lambda-Runtime-Function-Response-Mode is {mode!r}"))
         return UNKNOWN_MODE
-    return await _buffer(exchange, call)
+    return await _receive_payload(exchange, invocation)
 
 
-async def _stream(exchange: Exchange, call: LocalInvocation) -> Refusal | None:
-    """Let the front door read the upload; returns when that is over."""
+async def _receive_stream(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
+    """Let the front door read the upload; return when it is over."""
     exchange.send_continue()
     stream = Stream(exchange)
-    call.reply.settle(stream)
-    # A front door may still be reading what a client that is gone has left.
+    invocation.reply.settle(stream)
+    # The front door may read on after the runtime has closed the connection.
     await asyncio.wait((stream.ended, exchange.disconnected), return_when=asyncio.FIRST_COMPLETED)
     if stream.failure is not None and stream.failure.error_type == RESPONSE_TOO_LARGE:
         status, error_type, message = TOO_LARGE
         return status, error_type, stream.failure.message or message
     if not exchange.body.ended:
-        # A timeout: the environment is about to end, and nothing of it is told anything.
+        # After a timeout the environment ends, and its processes receive no more responses.
         await asyncio.shield(exchange.disconnected)
     return TRUNCATED if exchange.body.truncated else None
 
 
-async def _buffer(exchange: Exchange, call: LocalInvocation) -> Refusal | None:
-    """Collect a payload, up to the limit."""
+async def _receive_payload(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
     try:
-        payload = await whole_body(exchange)
+        payload = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
     except BodyTruncatedError:
-        call.reply.settle(truncated())
+        invocation.reply.settle(truncated())
         return TRUNCATED
     if payload is None:
-        call.reply.settle(too_large())
+        invocation.reply.settle(too_large())
         return TOO_LARGE
-    call.reply.settle(Payload(payload))
+    invocation.reply.settle(Payload(payload))
     return None
 
 
 async def _reported_failure(exchange: Exchange) -> Failure:
-    """The failure that an error call reports. Raises BodyTruncatedError."""
-    named = first(exchange.headers, "lambda-runtime-function-error-type")
-    body = await whole_body(exchange)
-    return Failure(named if _ERROR_TYPE.search(named) else UNKNOWN_ERROR, body or b"")
+    """Return the failure that the runtime reports. Raises BodyTruncatedError."""
+    error_type = first(exchange.headers, "lambda-runtime-function-error-type")
+    body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
+    return Failure(error_type if _ERROR_TYPE.search(error_type) else UNKNOWN_ERROR, body or b"")

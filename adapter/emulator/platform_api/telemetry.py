@@ -1,58 +1,62 @@
-"""The telemetry of one environment: who has subscribed, and how records reach them.
+"""The telemetry of one environment: its subscribers, and how records reach them.
 
-What happens before somebody subscribes is kept until the init phase is over, when no more subscriptions are taken.
+Records are kept until the init phase is over, for extensions that subscribe late; then no more subscriptions are taken.
 Each subscriber has a buffer of its own and one task, ``deliver``, that empties it: when it is full, or when its first
-record has waited long enough. A subscriber that does not keep up loses records and is told how many.
+record has waited long enough. A subscriber that does not keep up loses records and receives a record of how many.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from adapter.emulator.environment.condition import Condition
-from adapter.emulator.platform_api import telemetry_records as events
+from adapter.emulator.platform_api import telemetry_records as records
+from adapter.logs import utc_timestamp
 
 if TYPE_CHECKING:
     from adapter.emulator.platform_api.subscription import Subscription
 
-# How much may wait for a subscriber, as a multiple of its buffer (AWS, "Buffering configuration": payloads may be
+# The most that may wait for a subscriber, as a multiple of its buffer (AWS, "Buffering configuration": payloads may be
 # twice as large).
 _WAITING_LIMIT = 2
-# Pauses before a delivery that failed is tried again, in seconds; after the last one its records are dropped.
+# The pauses before a failed delivery is repeated, in seconds; after the last attempt its records are dropped.
 _BACKOFF = (0.05, 0.2, 1.0, 3.0)
 _SLOW = "Consumer seems to have fallen behind as it has not acknowledged receipt of logs."
 
 
 class Telemetry:
-    """Records on their way to the extensions of one environment."""
+    """Records on their way to the extensions of one environment; ``start`` comes first.
 
-    def __init__(self, group: asyncio.TaskGroup) -> None:
-        self._group = group
+    ``is_wanted``: a subscriber exists, or one may still come. ``is_closed``: no more subscriptions are taken.
+    """
+
+    def __init__(self) -> None:
+        self._group: asyncio.TaskGroup | None = None
         self._subscribers: dict[str, Subscriber] = {}
         self._early: list[tuple[str, str, bytes]] = []
-        self.closed = False
+        self.is_wanted = True
+        self.is_closed = False
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody is told of anything, or may be later."""
-        return not self.closed or bool(self._subscribers)
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Let the tasks of the subscribers live in ``group``."""
+        self._group = group
 
     def emit(self, type_: str, category: str, record: Any) -> None:
-        """Something happened: hand it to whoever wants it."""
-        if not self.wanted:
+        """Hand a record to the subscribers that want it."""
+        if not self.is_wanted:
             return
-        encoded = orjson.dumps({"time": events.timestamp(time.time()), "type": type_, "record": record})
+        encoded = orjson.dumps({"time": utc_timestamp(time()), "type": type_, "record": record})
         for subscriber in self._subscribers.values():
             subscriber.add(type_, category, encoded)
-        if not self.closed:
+        if not self.is_closed:
             self._early.append((type_, category, encoded))
 
     def api_of(self, name: str) -> str:
-        """The API that the extension ``name`` has subscribed by; empty where it has not."""
+        """Return the name of the API by which the extension ``name`` has subscribed; empty if it has not."""
         subscriber = self._subscribers.get(name)
         return "" if subscriber is None else subscriber.subscription.api.name
 
@@ -64,21 +68,23 @@ class Telemetry:
             subscriber = self._subscribers[name] = Subscriber(subscription)
             for early in self._early:
                 subscriber.add(*early)
+            assert self._group is not None, "telemetry has started"
             self._group.create_task(subscriber.deliver())
-        self.emit(*events.subscription(subscription.api.name, name, list(subscription.types)))
+        self.emit(*records.subscription(subscription.api.name, name, list(subscription.types)))
 
     def close(self) -> None:
-        """The init phase is over."""
-        self.closed = True
+        """Take no more subscriptions: the init phase is over."""
+        self.is_closed = True
+        self.is_wanted = bool(self._subscribers)
         self._early.clear()
 
     async def flush(self) -> None:
-        """Wait until everything has been delivered, or dropped."""
+        """Wait until every record is delivered or dropped."""
         for subscriber in self._subscribers.values():
             await subscriber.flush()
 
     def end(self) -> None:
-        """Deliver nothing more."""
+        """Deliver no more records."""
         for subscriber in self._subscribers.values():
             subscriber.end()
 
@@ -91,13 +97,13 @@ class Subscriber:
         self._records: list[bytes] = []
         self._size = 0
         self._dropped = [0, 0]
-        self._hurry = False
-        self._sending = False
-        self._ended = False
+        self._is_flushing = False
+        self._is_sending = False
+        self._has_ended = False
         self._condition = Condition()
 
     def add(self, type_: str, category: str, record: bytes) -> None:
-        """A record, if it is one that the subscriber wants."""
+        """Append a record if the subscriber wants it."""
         if not self.subscription.wants(type_, category):
             return
         if self._size + len(record) > _WAITING_LIMIT * self.subscription.max_bytes:
@@ -108,60 +114,59 @@ class Subscriber:
         self._condition.notify()
 
     async def flush(self) -> None:
-        """Send what there is now, and wait for it."""
-        self._hurry = True
+        """Send all records at once, and wait until they are sent."""
+        self._is_flushing = True
         self._condition.notify()
-        await self._condition.wait_for(lambda: self._ended or not (self._records or self._sending))
-        self._hurry = False
+        await self._condition.wait_for(lambda: self._has_ended or not (self._records or self._is_sending))
+        self._is_flushing = False
 
     def end(self) -> None:
-        """Send nothing more."""
-        self._ended = True
+        """Send no more records."""
+        self._has_ended = True
         self._condition.notify()
 
     async def deliver(self) -> None:
-        """Send batches until the end."""
-        while not self._ended:
-            await self._condition.wait_for(lambda: self._ended or bool(self._records))
+        """Send batches until ``end``."""
+        while not self._has_ended:
+            await self._condition.wait_for(lambda: self._has_ended or bool(self._records))
             try:
                 async with asyncio.timeout(self.subscription.timeout):
                     await self._condition.wait_for(self._is_due)
             except TimeoutError:
                 pass
-            if not self._ended:
+            if not self._has_ended:
                 await self._send_batch()
 
     def _is_due(self) -> bool:
         full = len(self._records) >= self.subscription.max_items or self._size >= self.subscription.max_bytes
-        return full or self._hurry or self._ended
+        return full or self._is_flushing or self._has_ended
 
     async def _send_batch(self) -> None:
         batch = self._records[: self.subscription.max_items]
         self._records = self._records[len(batch) :]
         self._size -= sum(map(len, batch))
-        self._sending = True
+        self._is_sending = True
         if not await self._send(batch):
             self._drop(batch)
         elif self._dropped[0]:
             (count, size), self._dropped = self._dropped, [0, 0]
-            type_, _, record = events.logs_dropped(size, count, _SLOW)
-            now = events.timestamp(time.time())
-            self._records.insert(0, orjson.dumps({"time": now, "type": type_, "record": record}))
+            type_, _, record = records.logs_dropped(size, count, _SLOW)
+            self._records.insert(0, orjson.dumps({"time": utc_timestamp(time()), "type": type_, "record": record}))
             self._size += len(self._records[0])
-        self._sending = False
+        self._is_sending = False
         self._condition.notify()
 
-    def _drop(self, records: list[bytes]) -> None:
-        self._dropped[0] += len(records)
-        self._dropped[1] += sum(map(len, records))
+    def _drop(self, dropped: list[bytes]) -> None:
+        self._dropped[0] += len(dropped)
+        self._dropped[1] += sum(map(len, dropped))
 
     async def _send(self, batch: list[bytes]) -> bool:
-        """Send a batch, again and again where that fails; False when it is given up."""
+        """Send a batch, repeatedly if that fails; False if it is given up."""
         for pause in (*_BACKOFF, None):
             try:
                 await (_post if self.subscription.protocol == "HTTP" else _write)(self.subscription, batch)
             except (OSError, ValueError):
-                if pause is None or self._ended:
+                if pause is None or self._has_ended:
                     return False
                 await asyncio.sleep(pause)
             else:
@@ -170,8 +175,8 @@ class Subscriber:
 
 
 async def _post(subscription: Subscription, batch: list[bytes]) -> None:
-    """One HTTP request with a JSON array. Raises OSError or ValueError where it is not taken."""
-    import aiohttp  # only where somebody subscribes: it takes 0.1 s to load
+    """Send a batch as a JSON array in one HTTP request. Raises OSError or ValueError if it is not accepted."""
+    import aiohttp  # only if an extension subscribes: it takes 0.1 s to load
 
     url = f"http://127.0.0.1:{subscription.port}{subscription.path}"
     headers = {"Host": f"sandbox.localdomain:{subscription.port}", "Content-Type": "application/json"}
@@ -188,7 +193,7 @@ async def _post(subscription: Subscription, batch: list[bytes]) -> None:
 
 
 async def _write(subscription: Subscription, batch: list[bytes]) -> None:
-    """Newline-delimited JSON over TCP. Raises OSError."""
+    """Send a batch as newline-delimited JSON over TCP. Raises OSError."""
     _, writer = await asyncio.open_connection("127.0.0.1", subscription.port)
     try:
         writer.write(b"".join(record + b"\n" for record in batch))

@@ -1,28 +1,23 @@
-"""The records of Lambda's Telemetry API: each function gives a type, its category and the record.
+"""The records of Lambda's Telemetry API: each function returns a type, its category and the record.
 
 The shapes are those of AWS's "Telemetry API Event schema reference" (2022-07-01 and later). Spans, and the id of an
-X-Ray segment, are left out: the schema has them as optional, and there is nothing here to measure them with.
+X-Ray segment, are left out: the schema has them as optional, and the emulator does not measure them.
 """
 
 from __future__ import annotations
 
-from time import gmtime, strftime
 from typing import Any, TypeAlias
 
-from adapter.emulator.settings import FUNCTION_VERSION, SNAPSTART
+from adapter.aws.identity import FUNCTION_VERSION
+from adapter.emulator.settings import SNAPSTART
 
 PLATFORM, FUNCTION, EXTENSION = "platform", "function", "extension"
 
 Record: TypeAlias = tuple[str, str, Any]
 
 
-def timestamp(now: float) -> str:
-    """``now``, in seconds since the epoch, as all records have it: UTC, with milliseconds."""
-    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
-
-
 def init_start(initialization_type: str, phase: str, function_name: str) -> Record:
-    """The init phase begins."""
+    """Report that the init phase begins."""
     return _platform(
         "initStart",
         initializationType=initialization_type,
@@ -33,7 +28,7 @@ def init_start(initialization_type: str, phase: str, function_name: str) -> Reco
 
 
 def init_runtime_done(initialization_type: str, phase: str, status: str, error_type: str) -> Record:
-    """The runtime is initialised, or cannot be."""
+    """Report that the runtime is initialized, or cannot be."""
     return _platform(
         "initRuntimeDone",
         initializationType=initialization_type,
@@ -44,33 +39,33 @@ def init_runtime_done(initialization_type: str, phase: str, status: str, error_t
 
 
 def init_report(initialization_type: str, phase: str, took: float) -> Record:
-    """The init phase is over; ``took`` in seconds."""
+    """Report that the init phase is over; ``took`` in seconds."""
     metrics = {"durationMs": round(took * 1000, 3)}
     return _platform("initReport", initializationType=initialization_type, phase=phase, metrics=metrics)
 
 
 def restore_start(function_name: str) -> Record:
-    """A snapshot is being restored."""
+    """Report that a snapshot is being restored."""
     return _platform("restoreStart", functionName=function_name, functionVersion=FUNCTION_VERSION)
 
 
 def restore_runtime_done(status: str, error_type: str) -> Record:
-    """The runtime has gone on after a restore, or cannot."""
+    """Report that the runtime has gone on after a restore, or cannot."""
     return _platform("restoreRuntimeDone", status=status, **_error(error_type))
 
 
 def restore_report(took: float) -> Record:
-    """The restore is over; ``took`` in seconds."""
+    """Report that the restore is over; ``took`` in seconds."""
     return _platform("restoreReport", initializationType=SNAPSTART, metrics={"durationMs": round(took * 1000, 3)})
 
 
 def start(request_id: str, trace_id: str) -> Record:
-    """An invocation begins."""
+    """Report that an invocation begins."""
     return _platform("start", requestId=request_id, version=FUNCTION_VERSION, tracing=_tracing(trace_id))
 
 
 def runtime_done(request_id: str, trace_id: str, took: float, ended: tuple[str, str]) -> Record:
-    """The runtime is done with an invocation; ``took`` in seconds, ``ended`` is the status and the error's type."""
+    """Report that the runtime is done; ``took`` in seconds, ``ended`` is the status and the type of the error."""
     status, error_type = ended
     return _platform(
         "runtimeDone",
@@ -83,7 +78,7 @@ def runtime_done(request_id: str, trace_id: str, took: float, ended: tuple[str, 
 
 
 def report(request_id: str, trace_id: str, metrics: dict[str, float], ended: tuple[str, str]) -> Record:
-    """An invocation is over."""
+    """Report what an invocation took."""
     status, error_type = ended
     return _platform(
         "report",
@@ -96,22 +91,22 @@ def report(request_id: str, trace_id: str, metrics: dict[str, float], ended: tup
 
 
 def end(request_id: str) -> Record:
-    """An invocation is over, as the Logs API has it."""
+    """Report to the Logs API that an invocation is over."""
     return _platform("end", requestId=request_id)
 
 
 def extension(name: str, state: str, events: list[str]) -> Record:
-    """An extension has registered, or failed to."""
+    """Report that an extension has registered, or failed to."""
     return _platform("extension", name=name, state=state, events=events)
 
 
 def subscription(api: str, name: str, types: list[str]) -> Record:
-    """An extension has subscribed; ``api`` is ``telemetry`` or ``logs``."""
+    """Report that an extension has subscribed; ``api`` is ``telemetry`` or ``logs``."""
     return _platform(f"{api}Subscription", name=name, state="Subscribed", types=types)
 
 
 def logs_dropped(size: int, count: int, reason: str) -> Record:
-    """Records were lost."""
+    """Report that records were lost."""
     return _platform("logsDropped", droppedBytes=size, droppedRecords=count, reason=reason)
 
 

@@ -1,1 +1,1 @@
-"""One execution environment with its processes and API servers."""
+"""What one execution environment runs in: its processes, its API servers and its logs."""

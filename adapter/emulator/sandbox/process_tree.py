@@ -1,9 +1,9 @@
-"""All processes of one environment, found in /proc: by ancestry, or by an entry in their environment.
+"""All processes of one environment, found in /proc: by ancestry, or by an environment variable.
 
-The entry (the marker) is unique to the environment of a local Lambda and inherited by everything that is started in it,
-so that whatever has lost its parent is found as well. Linux only; elsewhere nothing is found.
+That variable (the marker) has a value that is unique to the environment, and every process that is started in it
+inherits it. So processes that have lost their parent are found as well. Linux only; elsewhere nothing is found.
 
-A process of another user (sudo) may not be signalled: it is left alone, and nobody waits for its end.
+A process of another user (sudo) cannot be signalled: it is left alone, and its end is not waited for.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# A process that forks while it is being killed or stopped may leave a child behind; that many rounds find it.
+# How often processes are looked for: one that forks while it is killed or stopped may leave a child behind.
 _ROUNDS = 10
 _KIB = 1024
 
 
 def members(roots: Iterable[int], marker: bytes) -> set[int]:
-    """The pids of all that descend from ``roots``, these included, or have ``marker`` in their environment.
+    """Return the pids of ``roots``, of their descendants, and of processes with ``marker`` and their descendants.
 
-    This looks at every process of the machine, which takes milliseconds; ``descendants`` does not.
+    This reads every process of the machine, which takes milliseconds; ``descendants`` does not.
     """
     children: dict[int, list[int]] = {}
     pending = list(roots)
@@ -41,13 +41,13 @@ def members(roots: Iterable[int], marker: bytes) -> set[int]:
 
 
 def descendants(roots: Iterable[int]) -> set[int]:
-    """The pids of ``roots`` and of their children's children, but not of what has lost its parent."""
+    """Return the pids of ``roots`` and of their descendants, without those that have lost their parent."""
     pending = list(roots)
     seen: set[int] = set()
     while pending:
         pid = pending.pop()
         seen.add(pid)
-        # A process may end while it is looked at.
+        # A process may end meanwhile.
         with contextlib.suppress(OSError):
             for thread in os.listdir(f"/proc/{pid}/task"):
                 children = Path(f"/proc/{pid}/task/{thread}/children").read_bytes()
@@ -56,7 +56,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
 
 
 def stop(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Stop all members (SIGSTOP), also those that are forked meanwhile; their pids."""
+    """Stop all members (SIGSTOP), also those that are forked meanwhile; return their pids."""
     roots = list(roots)
     seen: set[int] = set()
     stopped: set[int] = set()
@@ -76,29 +76,29 @@ def resume(pids: Iterable[int]) -> None:
 
 
 def kill(pids: Iterable[int]) -> set[int]:
-    """Kill processes, and wait for none; the pids of those that will end."""
+    """Kill processes without waiting for them; return the pids of those that will end."""
     return {pid for pid in pids if _signal(pid, signal.SIGKILL)}
 
 
 async def kill_all(marker: bytes, known: set[int]) -> None:
-    """Kill what is left of a tree whose roots have ended, and wait for it; ``known`` were its members before that."""
+    """Kill the rest of a tree whose roots have ended, and wait for it; ``known`` were its members before that."""
     unkillable: set[int] = set()
     for _ in range(_ROUNDS):
-        # Those that were in the tree before, since an orphan without the marker can no longer be told.
+        # An orphan without the marker is only recognized as one of those that were in the tree before.
         known = ({pid for pid in known if _is_orphan_of_ours(pid)} | members((), marker)) - unkillable
         if not known:
             return
         killed = kill(known)
         unkillable |= known - killed
-        # They become our children as their parents die, in any order; one that never does is init's to wait for.
+        # They become our children as their parents die, in any order; init waits for the others.
         for pid in killed:
             await _reap(pid)
 
 
 def peak_memory(pids: Iterable[int]) -> int:
-    """The sum of the most memory that each of ``pids`` has ever had resident, in bytes.
+    """Return the sum of the peak resident memory of all ``pids``, in bytes.
 
-    Pages that processes share are counted for each of them, and processes that have ended are not counted.
+    Pages that processes share are counted for each of them; processes that have ended are not counted.
     """
     return sum(map(_peak_memory, pids))
 
@@ -112,7 +112,7 @@ def _peak_memory(pid: int) -> int:
 
 
 def _signal(pid: int, number: signal.Signals) -> bool:
-    """Send a signal; False where the process has ended, or is another user's."""
+    """Send a signal; False if the process has ended or is another user's."""
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -121,20 +121,20 @@ def _signal(pid: int, number: signal.Signals) -> bool:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    """Every process and its parent; nothing where there is no /proc."""
+    """Yield every process and its parent; nothing if the system has no /proc."""
     for entry in Path("/proc").glob("[0-9]*"):
-        # A process may end while it is looked at.
+        # A process may end meanwhile.
         with contextlib.suppress(OSError):
             yield int(entry.name), _parent(entry)
 
 
 def _parent(entry: Path) -> int:
-    # The name of the program, in parentheses, may contain anything; the parent is the second field after it.
+    # The program's name, in parentheses, may contain any character; the parent is the second field after it.
     return int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
 def _has_marker(pid: int, marker: bytes) -> bool:
-    # Another user's process is none of ours.
+    # The environment of another user's process cannot be read.
     with contextlib.suppress(OSError):
         return marker in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return False

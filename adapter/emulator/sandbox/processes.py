@@ -1,7 +1,7 @@
 """The processes of an execution environment: the runtime, usually a real ``adapter run``, and external extensions.
 
-Each leads a session of its own. On Linux the kernel tells it when the emulator dies without a word, and the emulator, a
-subreaper, adopts whatever loses its parent, so that the whole tree can be found and ended (see ``process_tree``).
+Each leads a session of its own. On Linux the kernel ends it if the emulator is killed, and the emulator, a subreaper,
+adopts every process that loses its parent, so that the whole tree can be found and ended (see ``process_tree``).
 Elsewhere a process is asked to end, which ends the app, and its process group is killed.
 
 asyncio waits for these processes; orphans are waited for one by one, never with ``waitpid(-1)``.
@@ -27,25 +27,24 @@ from adapter.emulator.sandbox.variables import LOG_STREAM
 
 # Linux, prctl(2).
 _PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 
 _LINUX = sys.platform == "linux"
 
-#: Takes a line that a process wrote, without its end, and whose it is: ``function`` or ``extension``.
-TellLine: TypeAlias = Callable[[bytes, str], None]
+#: Receives a line that a process wrote, without its end, and its source: ``function`` or ``extension``.
+OnLine: TypeAlias = Callable[[bytes, str], None]
 
 
 class Process(Protocol):
     """One process that talks to the APIs of an environment."""
 
     async def wait(self) -> int:
-        """The exit code, negative for a signal, once the process has ended and what it wrote has been told."""
+        """Wait until the process has ended and its output is read; return the exit code, negative for a signal."""
 
     def terminate(self) -> None:
         """Ask it to end."""
 
     def kill(self) -> None:
-        """End it, and its process group."""
+        """Kill it and its process group."""
 
 
 class Processes(Protocol):
@@ -53,7 +52,7 @@ class Processes(Protocol):
 
     @property
     def extension_names(self) -> Sequence[str]:
-        """The external extensions that there are."""
+        """The names of the external extensions."""
 
     async def start_extension(self, name: str, runtime_api: str) -> Process:
         """Start an external extension. Raises OSError."""
@@ -62,33 +61,33 @@ class Processes(Protocol):
         """Start the runtime. Raises OSError."""
 
     def freeze(self) -> None:
-        """Stop everything until ``thaw``."""
+        """Stop all processes until ``thaw``."""
 
     def thaw(self) -> None:
-        """Let everything go on."""
+        """Let all processes go on."""
 
     def kill_app(self) -> None:
         """Kill the app, or the runtime if it has none."""
 
     def peak_memory(self) -> int | None:
-        """The most memory used so far, in bytes; None where that cannot be known."""
+        """Return the most memory used so far, in bytes; None if it is unknown."""
 
     def snapshot_members(self) -> None:
-        """Note what there is, before it is asked to end: what has lost its parent cannot be told from others later."""
+        """Note all processes before they are asked to end: one that loses its parent may not be recognized later."""
 
     async def end(self) -> None:
-        """Kill whatever is left; returns when nothing is."""
+        """Kill all processes that are left; return when they are gone."""
 
 
-#: Makes the processes of a new environment of an initialization type, none of them started yet.
-Launch: TypeAlias = Callable[[TellLine, str], Processes]
+#: Returns the processes of a new environment of an initialization type, before they are started.
+Launch: TypeAlias = Callable[[OnLine, str], Processes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """What runs in every environment; ``extensions`` are files by their base names.
+    """The programs of every environment; ``extensions`` are files by their base names.
 
-    ``variables`` gives the environment variables for an address of the API, a log stream and an initialization type.
+    ``variables`` returns the environment variables for an address of the API, a log stream and an initialization type.
     """
 
     runtime: Sequence[str]
@@ -100,10 +99,10 @@ class Programs:
 class ProcessTree:
     """The running processes of one environment, and what descends from them."""
 
-    def __init__(self, programs: Programs, tell: TellLine, initialization_type: str) -> None:
+    def __init__(self, programs: Programs, on_line: OnLine, initialization_type: str) -> None:
         self._programs = programs
         self._initialization_type = initialization_type
-        self._tell = tell
+        self._on_line = on_line
         self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
         self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
         self._children: list[ChildProcess] = []
@@ -112,7 +111,7 @@ class ProcessTree:
 
     @property
     def extension_names(self) -> Sequence[str]:
-        """The base names of their files, in their order."""
+        """The base names of the files, in their order."""
         return tuple(self._programs.extensions)
 
     async def start_extension(self, name: str, runtime_api: str) -> ChildProcess:
@@ -128,37 +127,37 @@ class ProcessTree:
         child = await start_process(
             command,
             environ,
-            tell=lambda line: self._tell(line, category),
+            on_line=lambda line: self._on_line(line, category),
             directory=self._programs.directory if category == "function" else None,
         )
         self._children.append(child)
         return child
 
     def freeze(self) -> None:
-        """Stop everything until ``thaw``."""
+        """Stop all processes until ``thaw``."""
         self._frozen = process_tree.stop(self._roots(), self._marker)
 
     def thaw(self) -> None:
-        """Let everything go on."""
+        """Let all processes go on."""
         process_tree.resume(self._frozen)
         self._frozen = set()
 
     def kill_app(self) -> None:
-        """Kill what the runtime has started, or the runtime itself where it has started nothing."""
+        """Kill the processes that the runtime has started, or the runtime itself if it has started none."""
         runtime = self._children[-1]
         started = process_tree.descendants([runtime.pid]) - {runtime.pid}
         process_tree.kill(started or {runtime.pid})
 
     def peak_memory(self) -> int | None:
-        """As ``process_tree.peak_memory``; None where there is no /proc."""
+        """Return ``process_tree.peak_memory`` of all; None if the system has no /proc."""
         return process_tree.peak_memory(process_tree.descendants(self._roots())) if _LINUX else None
 
     def snapshot_members(self) -> None:
-        """Note what there is, before it is asked to end: what has lost its parent cannot be told from others later."""
+        """Note all processes before they are asked to end: one that loses its parent may not be recognized later."""
         self._known |= process_tree.members(self._roots(), self._marker)
 
     async def end(self) -> None:
-        """Kill whatever is left; returns when nothing is."""
+        """Kill all processes that are left; return when they are gone."""
         self.snapshot_members()
         for child in self._children:
             child.kill()
@@ -177,7 +176,7 @@ class ChildProcess:
     def __init__(self, process: asyncio.subprocess.Process, pipes: Sequence[OutputPipe]) -> None:
         self._process = process
         self._pipes = pipes
-        # Set where it was to be killed and is another user's: nobody waits for its end.
+        # Set if it cannot be killed, since it is another user's: its end is not waited for.
         self._unkillable = asyncio.Event()
 
     @property
@@ -187,13 +186,13 @@ class ChildProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not been waited for."""
+        """Whether its end has not been noticed."""
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """The exit code, negative for a signal, once it has ended and what it wrote has been told.
+        """Wait until it has ended and its output is read; return the exit code, negative for a signal.
 
-        One that may not be killed counts as killed.
+        A process that cannot be killed counts as killed.
         """
         async with asyncio.TaskGroup() as group:
             waits = [group.create_task(self._process.wait()), group.create_task(self._unkillable.wait())]
@@ -206,33 +205,37 @@ class ChildProcess:
         return -signal.SIGKILL if exit_code is None else exit_code
 
     def close(self) -> None:
-        """Read no more of what it, or who has its output, writes."""
+        """Stop reading what it, or a process that inherited its output, writes."""
         for pipe in self._pipes:
             pipe.close()
 
     def terminate(self) -> None:
-        """SIGTERM, which the runtime passes on to the app."""
+        """Send SIGTERM, which the runtime passes on to the app."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL to the process group."""
+        """Send SIGKILL to the process group."""
         self._unkillable.clear()
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
         except PermissionError:
-            # macOS also refuses to signal a group of which only a zombie is left.
+            # macOS also refuses to signal a group that has only a zombie left.
             if _LINUX:
                 self._unkillable.set()
 
 
 async def start_process(
-    command: Sequence[str], environ: Mapping[str, str], *, tell: Callable[[bytes], None], directory: str | None = None
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    on_line: Callable[[bytes], None],
+    directory: str | None = None,
 ) -> ChildProcess:
-    """Start ``command``; its input is empty, its output goes to ours and to ``tell``. Raises OSError."""
-    pipes = [OutputPipe(target, tell) for target in (1, 2)]
+    """Start ``command`` with an empty input; its output goes to ours and to ``on_line``. Raises OSError."""
+    pipes = [OutputPipe(target, on_line) for target in (1, 2)]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -250,25 +253,19 @@ async def start_process(
         raise
     finally:
         for pipe in pipes:
-            pipe.started()
+            pipe.close_write_end()
     return ChildProcess(process, pipes)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every descendant that loses its own; Linux only."""
-    if _LINUX:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
 def exit_text(exit_code: int) -> str:
-    """An exit code, negative for a signal, in the words of Lambda's Runtime.ExitError."""
+    """Return an exit code, negative for a signal, in the words of Lambda's Runtime.ExitError."""
     if exit_code >= 0:
         return f"exit status {exit_code}"
     return f"signal: {signal.strsignal(-exit_code) or -exit_code}".lower()
 
 
 def _end_with_parent(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None)  # before the fork: little is safe after it
+    libc = ctypes.CDLL(None)  # loaded before the fork: little is safe after it
 
     def in_child() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))

@@ -1,163 +1,203 @@
 """One execution environment with its I/O: the API servers and the processes, from the first start to the last end.
 
-``open_sandbox`` starts the external extensions, waits until they have registered, and starts the runtime. At its end
-everything is shut down as Lambda does it. Each environment has API servers of its own, so that the processes of an
-earlier one can never answer.
+``Sandbox.open`` starts the external extensions, waits until they have registered, and starts the runtime. At its end
+everything is shut down as on Lambda ("Shutdown phase", and the official emulator's source, rapid/shutdown): without
+extensions all processes are killed at once. With an internal extension, such as our own runtime, the runtime is asked
+to end and has half a second. With an external one they have two seconds in all: the runtime is asked to end and has
+30 % of them, then the extensions receive their SHUTDOWN event and have the rest.
+
+Each environment has API servers of its own, so that the processes of an earlier one can never answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from adapter.emulator.environment.condition import Condition
-from adapter.emulator.environment.environment import Environment
-from adapter.emulator.environment.lifecycle import Event
+from adapter.emulator.environment.api_state import ApiState
+from adapter.emulator.environment.extensions import SHUTDOWN
+from adapter.emulator.environment.states import RuntimeEvent
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.extensions_api import ExtensionsApi
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
 from adapter.emulator.platform_api.telemetry import Telemetry
 from adapter.emulator.sandbox.cloudwatch_log import CloudWatchLog
 from adapter.emulator.sandbox.processes import exit_text
-from adapter.emulator.sandbox.shutdown import shut_down
 
 if TYPE_CHECKING:
-    from adapter.emulator.sandbox.processes import Launch, Process, Processes
+    from adapter.emulator.sandbox.processes import Launch, Process
     from adapter.emulator.settings import FunctionSettings
 
-# How often the memory of all processes is looked at, in seconds: that takes some milliseconds each time.
-_MEMORY_PERIOD = 1.0
-
-# Why an environment ends, in Lambda's words (Lambda, "Extensions API": shutdownReason).
+# Why an environment ends (Lambda, "Extensions API": shutdownReason).
 SPINDOWN, TIMED_OUT, FAILED = "spindown", "timeout", "failure"
+
+# How long the processes have to end, in seconds (Lambda, "Shutdown phase").
+INTERNAL_GRACE = 0.5
+EXTERNAL_GRACE = 2.0
+# The runtime's share of that if the environment has external extensions (the official emulator's source,
+# rapid/shutdown).
+RUNTIME_SHARE = 0.3
 
 
 class Sandbox:
-    """An environment, its processes, and what is told of it. ``reason`` is why it ends, once it does."""
+    """The API servers, the processes and the log of one environment. ``shutdown_reason`` is why it ends, once it does.
 
-    def __init__(self, environment: Environment, processes: Processes, journal: CloudWatchLog) -> None:
-        self.environment = environment
-        self.journal = journal
-        self.runtime: Process | None = None
-        self.extensions: dict[str, Process] = {}
-        self.reason = SPINDOWN
-        self.processes = processes
-        self.frozen = False
-        self.watchers: set[asyncio.Task[None]] = set()
-        self._memory: int | None = None
-        self._memory_known_at = -_MEMORY_PERIOD
+    ``show`` receives each line of the CloudWatch block; None: nothing is shown.
+    """
+
+    def __init__(
+        self, settings: FunctionSettings, initialization_type: str, launch: Launch, show: Callable[[str], None] | None
+    ) -> None:
+        self._telemetry = Telemetry()
+        self.log = CloudWatchLog(settings, initialization_type, self._telemetry, show)
+        self.processes = launch(self.log.output, initialization_type)
+        self.apis = ApiState(slots=settings.max_concurrency, external=self.processes.extension_names)
+        self.shutdown_reason = SPINDOWN
+        self.is_frozen = False
+        extensions_api = ExtensionsApi(self.apis, self._telemetry, settings)
+        self._resources = RuntimeApi(self.apis).resources | extensions_api.resources
+        self._runtime: Process | None = None
+        self._extensions: dict[str, Process] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Start the processes, without waiting for them; when the context ends, they are all gone."""
+        async with asyncio.TaskGroup() as group:
+            self._telemetry.start(group)
+            runtime_server = ApiServer(self._resources, group)
+            extensions_server = ApiServer(self._resources, group)
+            for server in (runtime_server, extensions_server):
+                await server.start()
+            starting = group.create_task(self._start(runtime_server, extensions_server, group))
+            try:
+                yield
+            finally:
+                starting.cancel()
+                self.apis.advance(RuntimeEvent.SHUTDOWN)
+                self.thaw()
+                await _uninterrupted(group.create_task(self._close(runtime_server, extensions_server)))
+
+    def close_registration(self) -> None:
+        """Take no more extensions and subscriptions: the init phase is over."""
+        self.apis.extensions.is_closed = True
+        self._telemetry.close()
 
     def freeze(self) -> None:
         """Stop all processes."""
-        if not self.frozen:
-            self.frozen = True
+        if not self.is_frozen:
+            self.is_frozen = True
             self.processes.freeze()
 
     def thaw(self) -> None:
         """Let all processes go on."""
-        if self.frozen:
-            self.frozen = False
+        if self.is_frozen:
+            self.is_frozen = False
             self.processes.thaw()
 
-    def peak_memory(self, now: float) -> int | None:
-        """The most memory used so far, in bytes, as far as it has been seen; None where it cannot be."""
-        if now - self._memory_known_at >= _MEMORY_PERIOD:
-            self._memory_known_at = now
-            seen = self.processes.peak_memory()
-            if seen is not None:
-                self._memory = max(seen, self._memory or 0)
-        return self._memory
+    async def wait_for_runtime_exit(self, seconds: float) -> None:
+        """Wait until a runtime that has reported a failure ends by itself, so that its last lines are shown."""
+        if self._runtime is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.apis.condition.wait_for(lambda: self.apis.exit_code is not None)
 
+    # --- start -----------------------------------------------------------------------------------------------------
 
-@asynccontextmanager
-async def open_sandbox(
-    settings: FunctionSettings, initialization_type: str, launch: Launch, show: Callable[[str], None]
-) -> AsyncIterator[Sandbox]:
-    """A new environment, whose processes are starting; at the end nothing of it is left."""
-    async with asyncio.TaskGroup() as group:
-        telemetry = Telemetry(group)
-        journal = CloudWatchLog(settings, initialization_type, telemetry, show)
-        processes = launch(journal.output, initialization_type)
-        environment = Environment(Condition(), slots=settings.max_concurrency, external=processes.extension_names)
-        sandbox = Sandbox(environment, processes, journal)
-        resources = RuntimeApi(environment).resources | ExtensionsApi(environment, telemetry, settings).resources
-        servers = (ApiServer(resources, group), ApiServer(resources, group))
-        for server in servers:
-            await server.start()
-        starting = group.create_task(_start(sandbox, servers, group))
+    async def _start(self, runtime_server: ApiServer, extensions_server: ApiServer, group: asyncio.TaskGroup) -> None:
+        apis = self.apis
+        for name in self.processes.extension_names:
+            try:
+                process = await self.processes.start_extension(name, extensions_server.address)
+            except OSError as error:
+                apis.note_start_failure(
+                    "Extension.LaunchError", f"extension {name} cannot be started: {error.strerror}"
+                )
+                return
+            self._extensions[name] = process
+            self._watchers.add(group.create_task(self._watch_extension(name, process)))
+        await apis.condition.wait_for(lambda: apis.extensions.are_registered or apis.has_ended)
+        if apis.has_ended:
+            return
         try:
-            yield sandbox
+            self._runtime = await self.processes.start_runtime(runtime_server.address)
+        except OSError as error:
+            apis.note_start_failure("Runtime.InvalidEntrypoint", f"the runtime cannot be started: {error}")
+            return
+        self._watchers.add(group.create_task(self._watch_runtime(self._runtime, runtime_server)))
+
+    async def _watch_runtime(self, process: Process, server: ApiServer) -> None:
+        exit_code = await process.wait()
+        await server.wait_until_all_is_served()
+        self.apis.note_exit(exit_code)
+
+    async def _watch_extension(self, name: str, process: Process) -> None:
+        exit_code = await process.wait()
+        self.apis.note_extension_exit(name, exit_text(exit_code))
+
+    # --- end -------------------------------------------------------------------------------------------------------
+
+    async def _close(self, *servers: ApiServer) -> None:
+        try:
+            await self._end_processes()
+            # A watcher may be connecting to a server, which must not be closed meanwhile.
+            if self._watchers:
+                await asyncio.wait(self._watchers)
         finally:
-            starting.cancel()
-            environment.advance(Event.SHUTDOWN)
-            sandbox.thaw()
-            await _uninterrupted(group.create_task(_close(sandbox, servers)))
+            self._telemetry.end()
+            for server in servers:
+                server.close()
 
+    async def _end_processes(self) -> None:
+        """End all processes; return when none is left."""
+        deadline = time.time() + EXTERNAL_GRACE
+        self.processes.snapshot_members()
+        try:
+            if self._extensions:
+                await self._end_runtime(EXTERNAL_GRACE * RUNTIME_SHARE)
+                await self._flush_telemetry()
+                self.apis.announce_shutdown(self.shutdown_reason, round(deadline * 1000))
+                await self._end_extensions(deadline)
+            elif len(self.apis.extensions):
+                await self._end_runtime(INTERNAL_GRACE)
+        finally:
+            await self.processes.end()
 
-async def _close(sandbox: Sandbox, servers: tuple[ApiServer, ApiServer]) -> None:
-    try:
-        await shut_down(sandbox)
-        # They may be connecting, which a server must not be closed amid.
-        if sandbox.watchers:
-            await asyncio.wait(sandbox.watchers)
-    finally:
-        sandbox.journal.telemetry.end()
-        for server in servers:
-            server.close()
+    async def _end_runtime(self, grace: float) -> None:
+        if self._runtime is not None:
+            self._runtime.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._runtime.wait()
+            self._runtime.kill()
+
+    async def _flush_telemetry(self) -> None:
+        """Deliver all records, so that an extension has them before its SHUTDOWN event."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EXTERNAL_GRACE * (1 - RUNTIME_SHARE) / 2):
+                await self._telemetry.flush()
+
+    async def _end_extensions(self, deadline: float) -> None:
+        """Wait for the extensions that receive the SHUTDOWN event; kill the others."""
+        informed = {extension.name for extension in self.apis.extensions if SHUTDOWN in extension.events}
+        for name, process in self._extensions.items():
+            if name not in informed:
+                process.kill()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, deadline - time.time())):
+                for name in informed & set(self._extensions):
+                    await self._extensions[name].wait()
 
 
 async def _uninterrupted(task: asyncio.Task[None]) -> None:
-    """Wait for ``task`` also when whoever waits is cancelled: processes must not be left behind by a second Ctrl-C."""
+    """Wait for ``task`` also after a cancellation: a second Ctrl-C must not leave processes behind."""
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         await task
         raise
-
-
-async def _start(sandbox: Sandbox, servers: tuple[ApiServer, ApiServer], group: asyncio.TaskGroup) -> None:
-    environment, processes = sandbox.environment, sandbox.processes
-    for name in processes.extension_names:
-        try:
-            process = await processes.start_extension(name, servers[1].address)
-        except OSError as error:
-            environment.could_not_start(
-                "Extension.LaunchError", f"extension {name} cannot be started: {error.strerror}"
-            )
-            return
-        sandbox.extensions[name] = process
-        sandbox.watchers.add(group.create_task(_watch_extension(environment, name, process)))
-    await environment.condition.wait_for(lambda: environment.extensions.registered or environment.ended)
-    if environment.ended:
-        return
-    try:
-        sandbox.runtime = await processes.start_runtime(servers[0].address)
-    except OSError as error:
-        environment.could_not_start("Runtime.InvalidEntrypoint", f"the runtime cannot be started: {error}")
-        return
-    sandbox.watchers.add(group.create_task(_watch_runtime(environment, sandbox.runtime, servers[0])))
-
-
-async def _watch_runtime(environment: Environment, process: Process, server: ApiServer) -> None:
-    """Note the end of the process, after everything that it had sent before was dealt with."""
-    exit_code = await process.wait()
-    await server.all_read()
-    environment.exited(exit_code)
-
-
-async def _watch_extension(environment: Environment, name: str, process: Process) -> None:
-    exit_code = await process.wait()
-    environment.extension_exited(name, exit_text(exit_code))
-
-
-async def until_exited(sandbox: Sandbox, seconds: float) -> None:
-    """Let a runtime that has reported a failure end by itself, as it will, so that its last lines come out."""
-    environment = sandbox.environment
-    if sandbox.runtime is None:
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await environment.condition.wait_for(lambda: environment.exit_code is not None)

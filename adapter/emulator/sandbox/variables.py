@@ -1,16 +1,17 @@
-"""The environment variables of the runtime process: the user's, Lambda's own, and every option that was a flag."""
+"""The environment variables of the runtime: the user's, Lambda's own, and every option that was given as a flag."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from adapter.aws.identity import FUNCTION_VERSION
 from adapter.config.load import Config
-from adapter.emulator.settings import FUNCTION_NAME, FUNCTION_VERSION, HANDLER, ON_DEMAND
+from adapter.emulator.settings import FUNCTION_NAME, HANDLER, ON_DEMAND
 
-#: The variable whose value no two environments share.
+#: The variable that has another value in each environment.
 LOG_STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
-# What a user may have exported that means something else to a runtime: each invocation has its own trace.
+# Variables that a user may have exported and that mean something else to a runtime: each invocation has its own trace.
 _NOT_PASSED_ON = frozenset({"AWS_LAMBDA_MAX_CONCURRENCY", "_X_AMZN_TRACE_ID"})
 
 
@@ -23,13 +24,13 @@ def runtime_environ(
     invoke_mode: str,
     initialization_type: str = ON_DEMAND,
 ) -> dict[str, str]:
-    """The variables for a runtime that finds its Runtime API at ``runtime_api``, ``HOST:PORT``.
+    """Return the variables of a runtime whose Runtime API is at ``runtime_api``, ``HOST:PORT``.
 
-    The access log is off: ``dev`` writes a line of its own. Python's output is no terminal here, and must not wait in
-    a buffer until there is enough of it.
+    The access log is off, since ``dev`` writes its own line for each request. Python does not buffer its output, though
+    it is not a terminal.
     """
     name = config.dev_function_name or FUNCTION_NAME
-    lambdas_own = {
+    lambda_variables = {
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_LAMBDA_FUNCTION_NAME": name,
         "AWS_LAMBDA_FUNCTION_VERSION": FUNCTION_VERSION,
@@ -43,18 +44,18 @@ def runtime_environ(
         "_HANDLER": environ.get("_HANDLER", HANDLER) if config.runtime is not None else HANDLER,
     }
     if config.concurrency > 1:
-        lambdas_own["AWS_LAMBDA_MAX_CONCURRENCY"] = str(config.concurrency)
-    chosen = {
+        lambda_variables["AWS_LAMBDA_MAX_CONCURRENCY"] = str(config.concurrency)
+    fixed = {
         "ADAPTER_AS": "runtime",
         "ADAPTER_ACCESS_LOG": "false",
         "AWS_LWA_INVOKE_MODE": invoke_mode,
     }
-    users_own = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
-    return {"PYTHONUNBUFFERED": "1"} | users_own | _flags(config) | lambdas_own | chosen
+    user_variables = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
+    return {"PYTHONUNBUFFERED": "1"} | user_variables | _flags(config) | lambda_variables | fixed
 
 
 def _flags(config: Config) -> dict[str, str]:
-    """The options that were given as flags, under the names of their variables."""
+    """Return the options that were given as flags, by the names of their variables."""
     return {
         option.env[0]: config.texts[name]
         for name, option in config.options.items()

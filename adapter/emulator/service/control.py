@@ -19,7 +19,7 @@ import orjson
 
 from adapter.config.parsers import seconds
 from adapter.emulator.page_guard import page_refusal
-from adapter.emulator.platform_api.answers import JSON, refuse
+from adapter.emulator.platform_api.api_server import JSON, refuse
 
 if TYPE_CHECKING:
     from adapter.emulator.function.scheduler import LocalFunction

@@ -12,10 +12,11 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapter.app.process import adopt_orphans
 from adapter.emulator.front_doors.settings import UrlSettings
-from adapter.emulator.function.scheduler import LocalFunction, discard
+from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.requests.request_record import RequestRecord
-from adapter.emulator.sandbox.processes import Launch, ProcessTree, Programs, adopt_orphans
+from adapter.emulator.sandbox.processes import Launch, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
 from adapter.emulator.sandbox.variables import LOG_STREAM, runtime_environ
 from adapter.emulator.service.reload import watch
@@ -60,7 +61,7 @@ async def _serve(config: Config, terminal: Terminal, what: Programs, function_se
     launch = with_failing_inits(launch_with(what), launch_with(_FAILING), plan)
     in_block = config.invocation_log == "cloudwatch"
     folder = _app_folder(config)
-    function = LocalFunction(launch, function_settings, terminal.notice, terminal.line if in_block else discard)
+    function = LocalFunction(launch, function_settings, terminal.notice, terminal.line if in_block else None)
 
     def visit(visit: RequestRecord) -> None:
         # The block has its own words for every invocation, and none for what became no invocation.

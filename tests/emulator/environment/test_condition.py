@@ -1,4 +1,4 @@
-"""Waiting for a condition."""
+"""Waiting until a condition holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def test_a_condition_that_holds_is_not_waited_for() -> None:
     await Condition().wait_for(lambda: True)
 
 
-async def test_everybody_is_woken_whose_condition_has_come_true_and_nobody_else() -> None:
+async def test_a_notice_wakes_the_tasks_whose_condition_holds_and_no_other() -> None:
     condition = Condition()
     state = 0
     reached: list[int] = []
@@ -34,27 +34,10 @@ async def test_everybody_is_woken_whose_condition_has_come_true_and_nobody_else(
     assert reached == [1, 1, 2]
 
 
-async def test_who_was_cancelled_is_forgotten() -> None:
+async def test_a_task_that_was_cancelled_is_forgotten() -> None:
     condition = Condition()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await condition.wait_for(lambda: False)
     condition.notify()
-    assert not condition._waiting
-
-
-async def test_the_reaction_to_a_change_comes_before_anybody_wakes() -> None:
-    condition = Condition()
-    order: list[str] = []
-
-    async def wait() -> None:
-        await condition.wait_for(lambda: bool(order))
-        order.append("woken")
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(wait())
-        await asyncio.sleep(0)
-        condition.on_change = lambda: order.append("reaction")
-        condition.notify()
-        assert order == ["reaction"]
-    assert order == ["reaction", "woken"]
+    assert not condition.waiters

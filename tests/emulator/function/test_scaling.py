@@ -322,7 +322,7 @@ async def test_an_invocation_begins_when_the_one_before_is_concluded() -> None:
         """As if a request came at every turn of the loop: also between the runtime's question and the conclusion."""
         assert local.function is not None
         while True:
-            local.function.serve()
+            local.function.dispatch()
             await asyncio.sleep(0)
 
     async with local_lambda(gate, environments="1") as local, asyncio.TaskGroup() as group:

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapter.emulator.environment.condition import Condition
-from adapter.emulator.environment.environment import Environment
+from adapter.emulator.environment.api_state import ApiState
 from adapter.emulator.environment.invocation import LocalInvocation
+from adapter.emulator.environment.states import ExtensionState
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.extensions_api import ExtensionsApi
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
@@ -36,12 +36,12 @@ class Bench:
 
     def __init__(self, group: asyncio.TaskGroup, slots: int) -> None:
         self.group = group
-        self.condition = Condition()
         self.asking: list[asyncio.Task[Response]] = []
-        self.environment = Environment(self.condition, slots=slots, external=["sidecar"])
-        self.telemetry = Telemetry(group)
-        extensions = ExtensionsApi(self.environment, self.telemetry, FunctionSettings(name="shop"))
-        self.server = ApiServer(RuntimeApi(self.environment).resources | extensions.resources, group)
+        self.apis = ApiState(slots=slots, external=["sidecar"])
+        self.telemetry = Telemetry()
+        self.telemetry.start(group)
+        extensions = ExtensionsApi(self.apis, self.telemetry, FunctionSettings(name="shop"))
+        self.server = ApiServer(RuntimeApi(self.apis).resources | extensions.resources, group)
         self.client = ScriptedRuntime(self.server.port)
 
     async def register(self, name: str = "sidecar", *events: str) -> str:
@@ -63,8 +63,8 @@ class Bench:
     async def waits(self, identifier: str) -> asyncio.Task[Response]:
         """Ask for the next event, which is not there yet."""
         asking = self.next(identifier)
-        extension = self.environment.extensions.find(identifier)
-        await self.condition.wait_for(lambda: extension.state == "Ready")
+        extension = self.apis.extensions.find(identifier)
+        await self.apis.condition.wait_for(lambda: extension.state is ExtensionState.READY)
         return asking
 
 
@@ -132,7 +132,7 @@ async def test_there_are_ten_extensions_at_most_and_none_after_init() -> None:
         headers = {"Lambda-Extension-Name": "one-more"}
         response = await b.client.call("POST", f"{EXTENSION}/register", b"{}", headers)
         assert refusal(response) == (403, "Extension.TooManyExtensions")
-        b.environment.extensions.closed = True
+        b.apis.extensions.is_closed = True
         response = await b.client.call("POST", f"{EXTENSION}/register", b"{}", headers)
         assert refusal(response) == (403, "Extension.RegistrationClosed")
 
@@ -163,27 +163,25 @@ async def test_under_managed_instances_there_is_no_invoke_event() -> None:
         pytest.param({IDENTIFIER: str(uuid.uuid4())}, "Extension.UnknownExtensionIdentifier", id="unknown"),
     ],
 )
-async def test_a_caller_that_nobody_knows_is_refused(
-    method: str, path: str, headers: dict[str, str], error_type: str
-) -> None:
+async def test_an_unknown_caller_is_refused(method: str, path: str, headers: dict[str, str], error_type: str) -> None:
     async with bench() as b:
         assert refusal(await b.client.call(method, path, b"{}", headers)) == (403, error_type)
 
 
-async def test_the_environment_is_ready_when_everybody_waits_and_all_are_told_of_an_invocation() -> None:
+async def test_the_environment_is_ready_when_all_wait_and_registered_extensions_receive_the_invocation() -> None:
     async with bench() as b:
-        told, untold = await b.register("sidecar", "INVOKE"), await b.register("internal")
+        informed, other = await b.register("sidecar", "INVOKE"), await b.register("internal")
         runtime = await b.client.connect()
         await runtime.send(head("GET", f"{RUNTIME}/invocation/next", {}))
-        await b.condition.wait_for(lambda: b.environment.lifecycle.waiting == 1)
-        initialised = [b.environment.initialised]
-        first = await b.waits(told)
-        initialised.append(b.environment.initialised)
-        await b.waits(untold)
-        assert [*initialised, b.environment.initialised] == [False, False, True]
-        call = LocalInvocation(label="", event=b"{}", request_id="r-1", trace_id="Root=1")
-        b.environment.invoke(
-            call,
+        await b.apis.condition.wait_for(lambda: b.apis.waiting_slots == 1)
+        initialized = [b.apis.is_initialized]
+        first = await b.waits(informed)
+        initialized.append(b.apis.is_initialized)
+        await b.waits(other)
+        assert [*initialized, b.apis.is_initialized] == [False, False, True]
+        invocation = LocalInvocation(label="", event=b"{}", request_id="r-1", trace_id="Root=1")
+        b.apis.invoke(
+            invocation,
             Invocation(request_id="r-1", event=b"{}", deadline_ms=99, trace_id="Root=1", invoked_function_arn="arn:x"),
         )
         response = await first
@@ -197,30 +195,30 @@ async def test_the_environment_is_ready_when_everybody_waits_and_all_are_told_of
         await runtime.response()
         await b.client.call("POST", f"{RUNTIME}/invocation/r-1/response", b"{}")
         await runtime.send(head("GET", f"{RUNTIME}/invocation/next", {}))
-        await b.condition.wait_for(lambda: b.environment.lifecycle.waiting == 1)
-        assert not b.environment.ready, "the extension is still at work"
-        await b.waits(told)
-        assert b.environment.is_done_with(call)
+        await b.apis.condition.wait_for(lambda: b.apis.waiting_slots == 1)
+        assert not b.apis.is_ready, "the extension is still at work"
+        await b.waits(informed)
+        assert b.apis.is_done_with(invocation)
 
 
-async def test_who_waits_already_cannot_ask_again_and_who_hung_up_can() -> None:
+async def test_an_extension_that_waits_cannot_ask_again_unless_it_disconnected() -> None:
     async with bench() as b:
         identifier = await b.register("sidecar", "INVOKE")
         client = await b.client.connect()
         await client.send(head("GET", f"{EXTENSION}/event/next", {IDENTIFIER: identifier}))
-        extension = b.environment.extensions.find(identifier)
-        await b.condition.wait_for(lambda: extension.state == "Ready")
+        extension = b.apis.extensions.find(identifier)
+        await b.apis.condition.wait_for(lambda: extension.state is ExtensionState.READY)
         assert refusal(await b.next(identifier)) == (403, "Extension.InvalidExtensionState")
         client.abort()
-        await b.condition.wait_for(lambda: extension.state == "Running")
+        await b.apis.condition.wait_for(lambda: extension.state is ExtensionState.RUNNING)
         await b.waits(identifier)
 
 
-async def test_the_shutdown_is_told_to_those_that_registered_for_it_also_to_late_ones() -> None:
+async def test_extensions_that_registered_for_it_receive_the_shutdown_also_when_they_ask_late() -> None:
     async with bench() as b:
         identifier = await b.register("sidecar", "SHUTDOWN")
         waiting = await b.waits(identifier)
-        b.environment.announce_shutdown("spindown", 1234)
+        b.apis.announce_shutdown("spindown", 1234)
         event = {"eventType": "SHUTDOWN", "shutdownReason": "spindown", "deadlineMs": 1234}
         assert (await waiting).json() == event
         assert (await b.next(identifier)).json() == event
@@ -238,9 +236,9 @@ async def test_an_extension_that_reports_an_error_breaks_the_environment(phase: 
         headers = {IDENTIFIER: identifier, ERROR_TYPE: "Extension.NoConfig"}
         accepted = await b.client.call("POST", path, b"{}", headers)
         assert (accepted.status, accepted.json()) == (202, {"status": "OK"})
-        assert b.environment.failure is not None
-        assert b.environment.failure.error_type == f"Extension.{phase.capitalize()}Error"
-        assert "Extension.NoConfig" in b.environment.failure.message
+        assert b.apis.failure is not None
+        assert b.apis.failure.error_type == f"Extension.{phase.capitalize()}Error"
+        assert "Extension.NoConfig" in b.apis.failure.message
         assert (await b.client.call("POST", path, b"{}", headers)).status == 202, "once more is no harm"
 
 
@@ -283,7 +281,7 @@ async def test_a_subscription_that_is_wrong_is_refused_with_all_that_is_wrong() 
         assert refusal(response) == (400, "Logs.ValidationError")
 
 
-async def test_who_subscribed_by_one_api_cannot_by_the_other() -> None:
+async def test_an_extension_that_subscribed_by_one_api_cannot_by_the_other() -> None:
     async with bench() as b:
         identifier = await b.register()
         body = json.dumps(SUBSCRIPTION).encode()

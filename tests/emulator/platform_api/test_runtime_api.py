@@ -11,11 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.emulator.environment.condition import Condition
-from adapter.emulator.environment.environment import Environment
+from adapter.emulator.environment.api_state import ApiState
 from adapter.emulator.environment.invocation import LocalInvocation
-from adapter.emulator.environment.lifecycle import Event, Progress
 from adapter.emulator.environment.result import Failure, Payload, Stream, failure
+from adapter.emulator.environment.states import InvocationState, RuntimeEvent
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
 from adapter.payload.messages import Invocation
@@ -34,28 +33,28 @@ DECLARED = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Bo
 class Bench:
     """An environment whose runtime is the test."""
 
-    def __init__(self, changes: Condition, group: asyncio.TaskGroup, slots: int) -> None:
-        self.environment = Environment(changes, slots=slots)
-        self.condition = changes
+    def __init__(self, group: asyncio.TaskGroup, slots: int) -> None:
+        self.apis = ApiState(slots=slots)
         self.group = group
-        self.server = ApiServer(RuntimeApi(self.environment).resources, group)
+        self.server = ApiServer(RuntimeApi(self.apis).resources, group)
         self.runtime = ScriptedRuntime(self.server.port)
 
     async def invoke(self, request_id: str = "r-1") -> tuple[LocalInvocation, Handed]:
         """Hand an invocation to the runtime, which asks for it."""
-        call = LocalInvocation(label="GET /", event=b'{"a": 1}', request_id=request_id, trace_id="Root=1-2-3")
+        invocation = LocalInvocation(label="GET /", event=b'{"a": 1}', request_id=request_id, trace_id="Root=1-2-3")
         asking = self.group.create_task(self.runtime.next())
-        await self.condition.wait_for(lambda: self.environment.ready)
-        self.environment.invoke(
-            call, Invocation(request_id=request_id, event=call.event, deadline_ms=1234, trace_id=call.trace_id)
+        await self.apis.condition.wait_for(lambda: self.apis.is_ready)
+        self.apis.invoke(
+            invocation,
+            Invocation(request_id=request_id, event=invocation.event, deadline_ms=1234, trace_id=invocation.trace_id),
         )
-        return call, await asking
+        return invocation, await asking
 
 
 @asynccontextmanager
 async def bench(slots: int = 1) -> AsyncIterator[Bench]:
     async with asyncio.TaskGroup() as group:
-        b = Bench(Condition(), group, slots)
+        b = Bench(group, slots)
         await b.server.start()
         try:
             yield b
@@ -115,21 +114,21 @@ async def test_an_invocation_comes_with_lambdas_headers_and_without_the_empty_on
 
 async def test_a_buffered_response_is_the_payload_as_sent() -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         assert answer(await b.runtime.respond(handed, b'{"statusCode": 200}')) == ACCEPTED
-        payload = await call.reply.answer()
+        payload = await invocation.reply.answer()
         assert isinstance(payload, Payload)
         assert payload.body == b'{"statusCode": 200}'
 
 
 async def test_a_payload_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not() -> None:
     async with bench() as b:
-        call, handed = await b.invoke("r-1")
+        invocation, handed = await b.invoke("r-1")
         assert answer(await b.runtime.respond(handed, bytes(BUFFERED_RESPONSE_LIMIT))) == ACCEPTED
-        assert isinstance(await call.reply.answer(), Payload)
-        call, handed = await b.invoke("r-2")
+        assert isinstance(await invocation.reply.answer(), Payload)
+        invocation, handed = await b.invoke("r-2")
         assert answer(await b.runtime.respond(handed, bytes(BUFFERED_RESPONSE_LIMIT + 1))) == TOO_LARGE
-        failure = await call.reply.answer()
+        failure = await invocation.reply.answer()
         assert isinstance(failure, Failure)
         assert failure.error_type == "Function.ResponseSizeTooLarge"
         assert failure.message == "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
@@ -139,9 +138,9 @@ async def test_a_payload_of_exactly_the_limit_is_accepted_and_one_byte_more_is_n
 
 async def test_a_streamed_response_is_read_piece_by_piece_while_it_arrives() -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         upload = await b.runtime.stream(handed)
-        stream = await call.reply.answer()
+        stream = await invocation.reply.answer()
         assert isinstance(stream, Stream)
         for piece in (b"one", b"two"):
             await upload.write(piece)
@@ -163,9 +162,9 @@ async def test_error_trailers_tell_how_a_stream_failed(trailer: str, expected: t
     error = base64.b64encode(json.dumps({"errorMessage": "it broke"}).encode()).decode()
     trailers = f"Lambda-Runtime-Function-Error-Type: Function.Broken\r\nLambda-Runtime-Function-Error-Body: {error}\r\n"
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         upload = await b.runtime.stream(handed, {"Trailer": trailer})
-        stream = await call.reply.answer()
+        stream = await invocation.reply.answer()
         assert isinstance(stream, Stream)
         await upload.write(b"part")
         answered = b.group.create_task(upload.end(trailers))
@@ -178,9 +177,9 @@ async def test_error_trailers_tell_how_a_stream_failed(trailer: str, expected: t
 
 async def test_a_stream_that_breaks_off_is_truncated_and_the_runtime_may_go_on() -> None:
     async with bench() as b:
-        call, handed = await b.invoke("r-1")
+        invocation, handed = await b.invoke("r-1")
         upload = await b.runtime.stream(handed)
-        stream = await call.reply.answer()
+        stream = await invocation.reply.answer()
         assert isinstance(stream, Stream)
         await upload.write(b"part")
         assert await stream.read() == b"part"
@@ -188,27 +187,27 @@ async def test_a_stream_that_breaks_off_is_truncated_and_the_runtime_may_go_on()
         assert await stream.read() == b""
         assert stream.failure is not None
         assert stream.failure.error_type == "Runtime.TruncatedResponse"
-        await b.condition.wait_for(lambda: b.environment.lifecycle.progress("r-1") is Progress.ANSWERED)
+        await b.apis.condition.wait_for(lambda: invocation.state is InvocationState.ANSWERED)
         await b.invoke("r-2")
 
 
 async def test_a_buffered_upload_that_breaks_off_is_refused_as_truncated() -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         client = await b.runtime.connect()
         await client.send(head("POST", f"{RUNTIME}/invocation/{handed.request_id}/response", {"Content-Length": "9"}))
         await client.send(b"half")
         client.writer.write_eof()
-        failure = await call.reply.answer()
+        failure = await invocation.reply.answer()
         assert isinstance(failure, Failure)
         assert failure.error_type == "Runtime.TruncatedResponse"
 
 
 async def test_a_stream_over_the_front_doors_limit_is_refused_while_it_is_sent() -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         upload = await b.runtime.stream(handed)
-        stream = await call.reply.answer()
+        stream = await invocation.reply.answer()
         assert isinstance(stream, Stream)
         stream.fail(Failure("Function.ResponseSizeTooLarge", b"{}"))
         assert answer(await upload.answer()) == TOO_LARGE
@@ -227,9 +226,9 @@ async def test_a_stream_over_the_front_doors_limit_is_refused_while_it_is_sent()
 )
 async def test_an_error_is_passed_on_with_a_type_that_lambda_knows(sent: str, passed_on: str) -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         assert answer(await b.runtime.fail(handed, sent, "why")) == ACCEPTED
-        failure = await call.reply.answer()
+        failure = await invocation.reply.answer()
         assert isinstance(failure, Failure)
         assert (failure.error_type, failure.message) == (passed_on, "why")
 
@@ -244,12 +243,12 @@ async def test_an_unknown_request_id_is_refused(action: str) -> None:
 @pytest.mark.parametrize("mode", ["Streaming", "buffered", "x"])
 async def test_an_unknown_response_mode_is_refused_and_fails_the_invocation(mode: str) -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         path = f"{RUNTIME}/invocation/{handed.request_id}/response"
         refused = await b.runtime.call("POST", path, b"{}", {"Lambda-Runtime-Function-Response-Mode": mode})
         assert answer(refused) == UNKNOWN_MODE
-        assert call.reply.failure is not None
-        assert call.reply.failure.error_type == "Runtime.InvalidResponseModeHeader"
+        assert invocation.reply.failure is not None
+        assert invocation.reply.failure.error_type == "Runtime.InvalidResponseModeHeader"
         await b.invoke("r-2")
 
 
@@ -266,9 +265,9 @@ async def test_a_second_answer_is_refused(first: str, second: str) -> None:
 
 async def test_an_error_after_the_response_has_begun_is_refused() -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         await b.runtime.stream(handed)
-        await call.reply.answer()
+        await invocation.reply.answer()
         refused = await b.runtime.fail(handed, "Function.Broken", "late")
         assert (refused.status, refused.json()["errorType"]) == (403, "InvalidStateTransition")
 
@@ -284,9 +283,9 @@ async def test_a_runtime_that_lost_its_waiting_connection_may_ask_again() -> Non
     async with bench() as b:
         client = await RawClient.connect(b.runtime.port)
         await client.send(head("GET", f"{RUNTIME}/invocation/next", {}))
-        await b.condition.wait_for(lambda: b.environment.ready)
+        await b.apis.condition.wait_for(lambda: b.apis.is_ready)
         client.abort()
-        await b.condition.wait_for(lambda: not b.environment.ready)
+        await b.apis.condition.wait_for(lambda: not b.apis.is_ready)
         await b.invoke()
 
 
@@ -294,8 +293,8 @@ async def test_an_init_error_is_kept_and_a_late_one_refused() -> None:
     body = b'{"errorType": "Adapter.AppExited", "errorMessage": "the app ended"}'
     async with bench() as b:
         assert answer(await b.runtime.call("POST", f"{RUNTIME}/init/error", body)) == ACCEPTED
-        assert b.environment.failure is not None
-        assert b.environment.failure.message == "the app ended"
+        assert b.apis.failure is not None
+        assert b.apis.failure.message == "the app ended"
     async with bench() as b:
         await b.invoke()
         refused = await b.runtime.call("POST", f"{RUNTIME}/init/error", body)
@@ -305,13 +304,13 @@ async def test_an_init_error_is_kept_and_a_late_one_refused() -> None:
 async def test_a_response_in_many_small_chunks_and_split_anywhere_is_byte_exact() -> None:
     body = bytes(range(256)) * 16
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         client = await b.runtime.connect()
         raw = head("POST", f"{RUNTIME}/invocation/r-1/response", STREAMING | {"Transfer-Encoding": "chunked"})
         raw += b"".join(chunk(body[at : at + 7]) for at in range(0, len(body), 7)) + b"0\r\n\r\n"
         for at in range(0, len(raw), 997):
             await client.send(raw[at : at + 997])
-        stream = await call.reply.answer()
+        stream = await invocation.reply.answer()
         assert isinstance(stream, Stream)
         assert handed.request_id == "r-1"
         assert await read_all(stream) == body
@@ -320,9 +319,9 @@ async def test_a_response_in_many_small_chunks_and_split_anywhere_is_byte_exact(
 
 async def test_a_stream_that_failed_ends_for_its_reader_though_the_runtime_still_holds_the_connection() -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         await b.runtime.stream(handed)
-        stream = await call.reply.answer()
+        stream = await invocation.reply.answer()
         assert isinstance(stream, Stream)
         reading = b.group.create_task(stream.read())
         await asyncio.sleep(0)
@@ -332,7 +331,7 @@ async def test_a_stream_that_failed_ends_for_its_reader_though_the_runtime_still
 
 async def test_an_environment_that_is_ending_is_told_nothing() -> None:
     async with bench() as b:
-        b.environment.advance(Event.SHUTDOWN)
+        b.apis.advance(RuntimeEvent.SHUTDOWN)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await b.runtime.call("GET", f"{RUNTIME}/invocation/next")
@@ -340,25 +339,25 @@ async def test_an_environment_that_is_ending_is_told_nothing() -> None:
 
 async def test_with_slots_as_many_invocations_are_handed_out_and_answers_are_matched_by_their_id() -> None:
     async with bench(slots=3) as b:
-        calls = [await b.invoke(f"r-{number}") for number in range(3)]
+        invocations = [await b.invoke(f"r-{number}") for number in range(3)]
         refused = await b.runtime.call("GET", f"{RUNTIME}/invocation/next")
         assert (refused.status, refused.json()["errorType"]) == (403, "InvalidStateTransition")
-        for call, handed in reversed(calls):
+        for invocation, handed in reversed(invocations):
             assert answer(await b.runtime.respond(handed, handed.request_id.encode())) == ACCEPTED
-            payload = await call.reply.answer()
+            payload = await invocation.reply.answer()
             assert isinstance(payload, Payload)
-            assert payload.body == call.request_id.encode()
+            assert payload.body == invocation.request_id.encode()
         await b.invoke("r-4")
 
 
 async def test_a_runtime_that_waits_in_its_snapshot_goes_on_when_it_is_restored() -> None:
     async with bench() as b:
         waiting = b.group.create_task(b.runtime.call("GET", f"{RUNTIME}/restore/next"))
-        await b.condition.wait_for(lambda: b.environment.initialised)
-        assert not b.environment.ready
+        await b.apis.condition.wait_for(lambda: b.apis.is_initialized)
+        assert not b.apis.is_ready
         early = await b.runtime.call("GET", f"{RUNTIME}/invocation/next")
         assert (early.status, early.json()["errorType"]) == (403, "InvalidStateTransition")
-        b.environment.restore()
+        b.apis.restore()
         assert (await waiting).status == 200
         second = await b.runtime.call("GET", f"{RUNTIME}/restore/next")
         assert (second.status, second.json()["errorType"]) == (403, "InvalidStateTransition")
@@ -371,12 +370,12 @@ async def test_a_failed_restore_is_kept_and_a_late_one_refused(path: str) -> Non
     headers = {"Lambda-Runtime-Function-Error-Type": "Runtime.AfterRestoreError"}
     async with bench() as b:
         waiting = b.group.create_task(b.runtime.call("GET", f"{RUNTIME}/restore/next"))
-        await b.condition.wait_for(lambda: b.environment.initialised)
-        b.environment.restore()
+        await b.apis.condition.wait_for(lambda: b.apis.is_initialized)
+        b.apis.restore()
         await waiting
         assert answer(await b.runtime.call("POST", f"{RUNTIME}/{path}", body, headers)) == ACCEPTED
-        assert b.environment.failure is not None
-        assert b.environment.failure.error_type == "Runtime.AfterRestoreError"
+        assert b.apis.failure is not None
+        assert b.apis.failure.error_type == "Runtime.AfterRestoreError"
         assert answer(await b.runtime.call("POST", f"{RUNTIME}/{path}", body, headers))[0] == 403
 
 
@@ -399,18 +398,18 @@ async def test_a_body_that_waits_to_be_asked_for_is_asked_for() -> None:
 @pytest.mark.parametrize("action", ["response", "error"])
 async def test_an_answer_after_the_time_is_up_is_no_second_failure(action: str) -> None:
     async with bench() as b:
-        call, _ = await b.invoke("r-1")
-        b.environment.forget(call)
-        b.environment.advance(Event.SHUTDOWN)
+        invocation, _ = await b.invoke("r-1")
+        b.apis.forget(invocation)
+        b.apis.advance(RuntimeEvent.SHUTDOWN)
         late = await b.runtime.call("POST", f"/2018-06-01/runtime/invocation/r-1/{action}", b"{}")
         assert answer(late) == ACCEPTED
 
 
 async def test_a_stream_over_the_limit_is_refused_with_that_limit() -> None:
     async with bench() as b:
-        call, handed = await b.invoke()
+        invocation, handed = await b.invoke()
         upload = await b.runtime.stream(handed)
-        stream = await call.reply.answer()
+        stream = await invocation.reply.answer()
         assert isinstance(stream, Stream)
         stream.fail(failure("Function.ResponseSizeTooLarge", "more than 20 bytes"))
         assert (await upload.answer()).json()["errorMessage"] == "more than 20 bytes"

@@ -53,7 +53,8 @@ async def listening() -> AsyncIterator[tuple[Listener, Telemetry]]:
     async with asyncio.TaskGroup() as group:
         server = HttpServer(listener.serve, group, cancels=False)
         await server.start(socket)
-        telemetry = Telemetry(group)
+        telemetry = Telemetry()
+        telemetry.start(group)
         try:
             yield listener, telemetry
         finally:

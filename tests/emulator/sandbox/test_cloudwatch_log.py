@@ -1,4 +1,4 @@
-"""What is said of an environment: the CloudWatch block, the log of an invocation, and records."""
+"""The log of an environment: the CloudWatch block, the log of an invocation, and records."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from adapter.emulator.environment.invocation import LOG_TAIL, LocalInvocation
+from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import Failure, Payload, failure
-from adapter.emulator.sandbox.cloudwatch_log import CloudWatchLog
+from adapter.emulator.sandbox.cloudwatch_log import LOG_TAIL, CloudWatchLog
 from adapter.emulator.settings import FunctionSettings
 
 MIB = 1024 * 1024
 
 
 class Records:
-    """Takes the records of a journal in the place of telemetry."""
+    """Receives the records of a log in place of telemetry."""
 
-    wanted = True
+    is_wanted = True
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, str, Any]] = []
@@ -30,27 +30,27 @@ class Records:
         return record
 
 
-def journal(kind: str = "on-demand") -> tuple[CloudWatchLog, list[str], Records]:
+def new_log(kind: str = "on-demand") -> tuple[CloudWatchLog, list[str], Records]:
     shown: list[str] = []
     records = Records()
     settings = FunctionSettings(memory=512)
     return CloudWatchLog(settings, kind, records, shown.append), shown, records  # type: ignore[arg-type]  # all it uses is there
 
 
-def call() -> LocalInvocation:
+def new_invocation() -> LocalInvocation:
     return LocalInvocation(label="GET /", event=b"{}", request_id="r-1", trace_id="Root=1")
 
 
 async def test_a_cold_invocation_is_a_block_of_four_lines() -> None:
-    told, shown, records = journal()
-    one = call()
-    told.init_started("init")
-    told.init_ended("init", 0.25, None)
-    one.init_seconds = 0.25
-    told.started(one)
-    told.output(b"from the function", "function")
-    one.reply.settle(Payload(b"{}"))
-    told.ended(one, 0.0101, 70 * MIB)
+    log, shown, records = new_log()
+    invocation = new_invocation()
+    log.init_started("init")
+    log.init_ended("init", 0.25, None)
+    invocation.init_seconds = 0.25
+    log.invocation_started(invocation)
+    log.output(b"from the function", "function")
+    invocation.reply.settle(Payload(b"{}"))
+    log.invocation_ended(invocation, 0.0101, 70 * MIB)
     assert shown == [
         "INIT_START Runtime Version: local",
         "START RequestId: r-1 Version: $LATEST",
@@ -58,8 +58,8 @@ async def test_a_cold_invocation_is_a_block_of_four_lines() -> None:
         "REPORT RequestId: r-1\tDuration: 10.10 ms\tBilled Duration: 261 ms\tMemory Size: 512 MB\t"
         "Max Memory Used: 70 MB\tInit Duration: 250.00 ms",
     ]
-    log = bytes(one.log).decode().splitlines()
-    assert log == [shown[1], "from the function", *shown[2:]]
+    lines = invocation.log.decode().splitlines()
+    assert lines == [shown[1], "from the function", *shown[2:]]
     assert records.only("report")["metrics"] == {
         "durationMs": 10.1,
         "billedDurationMs": 261,
@@ -93,34 +93,34 @@ async def test_a_cold_invocation_is_a_block_of_four_lines() -> None:
         ),
     ],
 )
-async def test_a_failure_is_told_in_the_report_and_where_the_sandbox_saw_it_in_a_line_of_its_own(
+async def test_a_failure_is_in_the_report_and_in_a_line_of_its_own_if_the_sandbox_noticed_it(
     why: Failure, status: str, line: str, end: str
 ) -> None:
-    told, shown, records = journal()
-    one = call()
-    told.started(one)
-    one.reply.fail(why)
-    told.ended(one, 3.0, None)
+    log, shown, records = new_log()
+    invocation = new_invocation()
+    log.invocation_started(invocation)
+    invocation.reply.fail(why)
+    log.invocation_ended(invocation, 3.0, None)
     assert shown[-1].endswith(end)
     assert "Max Memory Used: unknown" in shown[-1]
     assert (line == "" and len(shown) == 3) or shown[1].endswith(line)
     assert (records.only("report")["status"], records.only("report")["errorType"]) == (status, why.error_type)
 
 
-async def test_what_was_provisioned_is_not_billed_for_its_init_and_a_restore_has_its_own_duration() -> None:
-    told, shown, _ = journal("provisioned-concurrency")
-    one = call()
-    one.init_seconds = 1.0
-    told.started(one)
-    told.ended(one, 0.002, None)
+async def test_a_provisioned_environment_is_not_billed_for_its_init_and_a_restore_has_its_own_duration() -> None:
+    log, shown, _ = new_log("provisioned-concurrency")
+    invocation = new_invocation()
+    invocation.init_seconds = 1.0
+    log.invocation_started(invocation)
+    log.invocation_ended(invocation, 0.002, None)
     assert "Billed Duration: 2 ms" in shown[-1]
-    told, shown, records = journal("snap-start")
-    told.restore_started()
-    told.restore_ended(0.5, None)
-    restored = call()
+    log, shown, records = new_log("snap-start")
+    log.restore_started()
+    log.restore_ended(0.5, None)
+    restored = new_invocation()
     restored.restore_seconds = 0.5
-    told.started(restored)
-    told.ended(restored, 0.002, None)
+    log.invocation_started(restored)
+    log.invocation_ended(restored, 0.002, None)
     assert shown[0] == "RESTORE_START Runtime Version: local"
     assert shown[-1].endswith("\tRestore Duration: 500.00 ms")
     assert records.only("restoreReport")["metrics"] == {"durationMs": 500.0}
@@ -137,17 +137,17 @@ async def test_what_was_provisioned_is_not_billed_for_its_init_and_a_restore_has
     ],
 )
 async def test_an_init_that_failed_has_a_report(why: Failure, line: str) -> None:
-    told, shown, records = journal()
-    told.init_ended("init", 10.0, why)
+    log, shown, records = new_log()
+    log.init_ended("init", 10.0, why)
     assert shown == [f"INIT_REPORT Init Duration: 10000.00 ms\t{line}"]
     assert records.only("initRuntimeDone")["errorType"] == why.error_type
 
 
-async def test_of_a_long_log_the_end_is_kept() -> None:
-    told, _, _ = journal()
-    one = call()
-    told.started(one)
+async def test_the_end_of_a_long_log_is_kept() -> None:
+    log, _, _ = new_log()
+    invocation = new_invocation()
+    log.invocation_started(invocation)
     for number in range(1000):
-        told.output(b"line %d" % number, "function")
-    assert len(bytes(one.log)) == LOG_TAIL
-    assert bytes(one.log).endswith(b"line 999\n")
+        log.output(b"line %d" % number, "function")
+    assert len(invocation.log) == LOG_TAIL
+    assert invocation.log.endswith(b"line 999\n")

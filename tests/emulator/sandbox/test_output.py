@@ -10,43 +10,43 @@ import pytest
 from adapter.emulator.sandbox.output import OutputPipe
 
 
-async def test_it_passes_on_what_comes_as_it_comes_and_tells_lines() -> None:
-    told: list[bytes] = []
+async def test_output_is_copied_as_it_comes_and_logged_in_lines() -> None:
+    lines: list[bytes] = []
     target, our_output = os.pipe()
-    pipe = OutputPipe(our_output, told.append)
-    for written, lines in ((b"on", []), (b"e\ntwo", [b"one"]), (b"\n\n", [b"one", b"two", b""])):
+    pipe = OutputPipe(our_output, lines.append)
+    for written, expected in ((b"on", []), (b"e\ntwo", [b"one"]), (b"\n\n", [b"one", b"two", b""])):
         os.write(pipe.write_end, written)
         pipe.read()
         assert os.read(target, 100) == written
-        assert told == lines
+        assert lines == expected
     os.write(pipe.write_end, b"rest")
-    pipe.started()
+    pipe.close_write_end()
     pipe.read()
-    assert told[-1] == b"rest"
+    assert lines[-1] == b"rest"
     os.close(target)
     os.close(our_output)
 
 
-async def test_a_line_without_an_end_is_told_in_parts() -> None:
-    told: list[bytes] = []
+async def test_a_line_without_an_end_is_logged_in_parts() -> None:
+    lines: list[bytes] = []
     with open(os.devnull, "wb") as discard:  # noqa: ASYNC230  # nothing is waited for
-        pipe = OutputPipe(discard.fileno(), told.append)
+        pipe = OutputPipe(discard.fileno(), lines.append)
         for _ in range(5):
             os.write(pipe.write_end, b"x" * 60_000)
             pipe.read()
-        assert [len(part) > 262_144 for part in told] == [True]
-        pipe.started()
+        assert [len(part) > 262_144 for part in lines] == [True]
+        pipe.close_write_end()
         pipe.close()
 
 
 async def test_it_is_read_by_the_loop_and_an_output_that_is_gone_is_no_error() -> None:
-    told: asyncio.Queue[bytes] = asyncio.Queue()
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
     target, our_output = os.pipe()
     os.close(target)
-    pipe = OutputPipe(our_output, told.put_nowait)
+    pipe = OutputPipe(our_output, lines.put_nowait)
     os.write(pipe.write_end, b"line\n")
-    assert await told.get() == b"line"
-    pipe.started()
+    assert await lines.get() == b"line"
+    pipe.close_write_end()
     pipe.close()
     pipe.close()
     os.close(our_output)
@@ -54,16 +54,16 @@ async def test_it_is_read_by_the_loop_and_an_output_that_is_gone_is_no_error() -
 
 @pytest.mark.parametrize("left_open", [True, False])
 async def test_nobody_waits_for_the_end_of_a_pipe_that_somebody_holds(left_open: bool) -> None:
-    told: list[bytes] = []
+    lines: list[bytes] = []
     with open(os.devnull, "wb") as discard:  # noqa: ASYNC230  # nothing is waited for
-        pipe = OutputPipe(discard.fileno(), told.append)
+        pipe = OutputPipe(discard.fileno(), lines.append)
         held = os.dup(pipe.write_end)
         os.write(held, b"last words")
-        pipe.started()
+        pipe.close_write_end()
         if not left_open:
             os.close(held)
         pipe.read()
         pipe.close()
         if left_open:
             os.close(held)
-    assert told == [b"last words"]
+    assert lines == [b"last words"]

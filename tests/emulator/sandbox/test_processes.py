@@ -19,7 +19,7 @@ from adapter.emulator.sandbox import process_tree
 from adapter.emulator.sandbox.processes import ChildProcess, ProcessTree, Programs, exit_text
 from adapter.emulator.sandbox.variables import LOG_STREAM
 
-# Each tells the FIFO who it is, and waits for ever.
+# Each process writes its name to the FIFO, and waits for ever.
 TREE = """
 import os, signal, sys
 def wait(name, *ignored):
@@ -49,15 +49,15 @@ NOBODY = 65534
 Lines = list[tuple[bytes, str]]
 
 
-def tree_of(command: list[str], told: Lines | None = None, **programs: Any) -> ProcessTree:
-    """The processes of an environment whose runtime is ``command``."""
-    told = [] if told is None else told
+def tree_of(command: list[str], lines: Lines | None = None, **programs: Any) -> ProcessTree:
+    """The processes of an environment whose runtime is ``command``; ``lines`` receives their output."""
+    written = [] if lines is None else lines
     what = Programs(
         runtime=command,
         variables=lambda address, log_stream, kind: os.environ | {LOG_STREAM: log_stream, "API": address, "KIND": kind},
         **programs,
     )
-    return ProcessTree(what, lambda line, category: told.append((line, category)), "on-demand")
+    return ProcessTree(what, lambda line, category: written.append((line, category)), "on-demand")
 
 
 async def started(folder: Path, *arguments: str) -> tuple[ProcessTree, ChildProcess, dict[str, int]]:
@@ -70,11 +70,11 @@ async def started(folder: Path, *arguments: str) -> tuple[ProcessTree, ChildProc
 
 
 def names_and_pids(fifo: Path) -> dict[str, int]:
-    """What the four members of a tree tell."""
+    """The names and pids that the four members of a tree write."""
     # Open for writing as well, so that there is no end of file between two writers.
     with os.fdopen(os.open(fifo, os.O_RDWR)) as lines:
-        told = (lines.readline().split() for _ in range(4))
-        return {name: int(pid) for name, pid in told}
+        pairs = (lines.readline().split() for _ in range(4))
+        return {name: int(pid) for name, pid in pairs}
 
 
 def state(pid: int) -> str:
@@ -205,27 +205,27 @@ async def test_to_kill_the_app_of_a_runtime_that_is_one_is_to_kill_the_runtime()
 
 
 async def test_an_exit_code_is_passed_on_after_everything_that_was_written(capfd: pytest.CaptureFixture[str]) -> None:
-    told: Lines = []
+    lines: Lines = []
     code = "import sys; print('out'); sys.stderr.write('one\\ntwo'); sys.stdout.flush(); raise SystemExit(3)"
-    tree = tree_of([sys.executable, "-I", "-c", code], told)
+    tree = tree_of([sys.executable, "-I", "-c", code], lines)
     runtime = await tree.start_runtime("127.0.0.1:1")
     assert await runtime.wait() == 3
     await tree.end()
-    assert sorted(told) == [(b"one", "function"), (b"out", "function"), (b"two", "function")]
+    assert sorted(lines) == [(b"one", "function"), (b"out", "function"), (b"two", "function")]
     assert capfd.readouterr() == ("out\n", "one\ntwo")
 
 
 async def test_an_extension_is_a_file_and_its_lines_are_its_own(tmp_path: Path) -> None:
-    told: Lines = []
+    lines: Lines = []
     script = tmp_path / "sidecar"
     script.write_text('#!/bin/sh\necho "$API $KIND $(basename "$0")"\n')
     script.chmod(0o755)
-    tree = tree_of(["true"], told, extensions={"sidecar": script})
+    tree = tree_of(["true"], lines, extensions={"sidecar": script})
     assert list(tree.extension_names) == ["sidecar"]
     extension = await tree.start_extension("sidecar", "127.0.0.1:9")
     assert await extension.wait() == 0
     await tree.end()
-    assert told == [(b"127.0.0.1:9 on-demand sidecar", "extension")]
+    assert lines == [(b"127.0.0.1:9 on-demand sidecar", "extension")]
 
 
 async def test_what_cannot_be_started_is_an_error() -> None:
@@ -235,13 +235,13 @@ async def test_what_cannot_be_started_is_an_error() -> None:
     await tree.end()
 
 
-def test_the_child_is_told_when_its_parent_dies_without_a_word() -> None:
+def test_the_child_is_ended_when_its_parent_is_killed() -> None:
     parent = """
 import asyncio, os, signal, sys
 from adapter.emulator.sandbox.processes import start_process
 async def main():
     child = [sys.executable, "-I", "-c", "import os, signal; print(os.getpid(), flush=True); signal.pause()"]
-    process = await start_process(child, dict(os.environ), tell=lambda line: None)
+    process = await start_process(child, dict(os.environ), on_line=lambda line: None)
     await asyncio.to_thread(sys.stdin.readline)
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
@@ -262,5 +262,5 @@ asyncio.run(main())
 @pytest.mark.parametrize(
     ("code", "text"), [(0, "exit status 0"), (3, "exit status 3"), (-9, "signal: killed"), (-15, "signal: terminated")]
 )
-def test_exits_are_told_in_lambdas_words(code: int, text: str) -> None:
+def test_exit_codes_are_described_in_lambdas_words(code: int, text: str) -> None:
     assert exit_text(code) == text

@@ -1,4 +1,4 @@
-"""What the processes of an environment are told when it ends, and in which order; scripts stand in for them."""
+"""How the processes of an environment are ended, and in which order; scripts stand in for them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from adapter.emulator.environment.invocation import LocalInvocation
-from adapter.emulator.sandbox.shutdown import EXTERNAL_GRACE
+from adapter.emulator.sandbox.sandbox import EXTERNAL_GRACE
 from tests.emulator.scripted import RawClient, ScriptedRuntime, head, local_lambda
 
 EXTENSION = "/2020-01-01/extension"
 
 
 class Sidecar:
-    """An extension that notes its events; ``ends``: it ends when it is told of the shutdown."""
+    """An extension that notes its events; ``ends``: it ends when it receives the SHUTDOWN event."""
 
     def __init__(self, *, ends: bool = True, registers: bool = True) -> None:
         self.events: list[dict[str, Any]] = []
@@ -45,7 +45,7 @@ class Sidecar:
 
 
 async def by_path(runtime: ScriptedRuntime) -> int:
-    """Answers; hangs or ends where the path says so."""
+    """Answers; hangs or ends if the path is that."""
     while True:
         handed = await runtime.next()
         if handed.event["rawPath"] == "/hang":
@@ -63,7 +63,7 @@ async def by_path(runtime: ScriptedRuntime) -> int:
         pytest.param("/exit", "failure", id="exited"),
     ],
 )
-async def test_extensions_are_told_why_the_environment_ends_and_until_when(path: str, reason: str) -> None:
+async def test_extensions_receive_the_reason_and_the_deadline_of_the_end(path: str, reason: str) -> None:
     sidecar = Sidecar()
     begun = time.time()
     async with local_lambda(by_path, extensions={"sidecar": sidecar}, timeout="0.3") as local:
@@ -71,7 +71,7 @@ async def test_extensions_are_told_why_the_environment_ends_and_until_when(path:
         await local.reports.get()
     assert [event["eventType"] for event in sidecar.events] == ["INVOKE", "SHUTDOWN"]
     assert sidecar.shutdown["shutdownReason"] == reason
-    # The deadline is told in whole milliseconds.
+    # The deadline is in whole milliseconds.
     assert begun < sidecar.shutdown["deadlineMs"] / 1000 < time.time() + EXTERNAL_GRACE + 0.001
 
 
@@ -91,13 +91,13 @@ async def test_an_extension_that_never_registers_is_named_when_init_takes_too_lo
         await client.close()
 
 
-async def test_who_asks_when_all_is_over_is_told_so() -> None:
+async def test_an_invocation_after_the_end_of_the_function_fails() -> None:
     async with local_lambda(by_path) as local:
         assert (await local.request("GET", "/")).status == 200
         function = local.function
     assert function is not None
-    call = LocalInvocation(label="late", event=b"{}", request_id="r", trace_id="t")
-    function.submit(call)
-    await call.finished()
-    assert call.reply.failure is not None
-    assert call.reply.failure.error_type == "Emulator.Stopped"
+    invocation = LocalInvocation(label="late", event=b"{}", request_id="r", trace_id="t")
+    function.submit(invocation)
+    await invocation.finished()
+    assert invocation.reply.failure is not None
+    assert invocation.reply.failure.error_type == "Emulator.Stopped"

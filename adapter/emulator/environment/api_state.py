@@ -1,0 +1,258 @@
+"""What the runtime and the extensions of one execution environment do, as they report it to their APIs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import orjson
+
+from adapter.emulator.environment.condition import Condition
+from adapter.emulator.environment.extensions import INVOKE, SHUTDOWN, Extensions
+from adapter.emulator.environment.result import EXTENSION_CRASH, failure
+from adapter.emulator.environment.states import (
+    INVOCATION,
+    RUNTIME,
+    ExtensionEvent,
+    ExtensionState,
+    InvocationEvent,
+    InvocationState,
+    RuntimeEvent,
+    RuntimeState,
+)
+
+if TYPE_CHECKING:
+    from adapter.emulator.environment.extensions import Extension
+    from adapter.emulator.environment.invocation import LocalInvocation
+    from adapter.emulator.environment.result import Failure
+    from adapter.payload.messages import Invocation
+
+
+class ApiState:
+    """The state behind the APIs of one execution environment.
+
+    Two sides use it: the Runtime API and the Extensions API, which the processes call, and the ExecutionEnvironment,
+    which owns it and hands invocations over. After every change ``on_change`` is called, then the tasks wake that wait
+    for ``condition``.
+
+    ``unanswered`` is the number of invocations that have yet to be answered. ``exit_code`` is the runtime's, negative
+    for a signal, None while it runs. ``failure`` is why the environment cannot go on, other than by that exit: an init
+    or restore error, or an extension that ended. ``has_ended``: one of both happened. ``disconnected_at`` is when a
+    process that waited for an invocation last closed its connection, in the loop's time.
+    """
+
+    def __init__(self, *, slots: int = 1, external: Iterable[str] = ()) -> None:
+        self.condition = Condition()
+        self.on_change: Callable[[], None] | None = None
+        self.runtime = RuntimeState.INIT
+        self.extensions = Extensions(external, with_invoke=slots == 1)
+        self.slots = slots
+        self.unanswered = 0
+        self.exit_code: int | None = None
+        self.failure: Failure | None = None
+        self.has_ended = False
+        self.disconnected_at = 0.0
+        # Those that the runtime may still answer, by their request ids.
+        self._invocations: dict[str, LocalInvocation] = {}
+        # One for each slot that waits for an invocation, in the order in which they asked.
+        self._polls: deque[asyncio.Future[Invocation | None]] = deque()
+        self._restored: asyncio.Future[None] | None = None
+        self._shutdown_event: bytes | None = None
+
+    # --- for the execution environment -----------------------------------------------------------------------------
+
+    @property
+    def waiting_slots(self) -> int:
+        """How many slots of the runtime wait for an invocation."""
+        return len(self._polls)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the runtime, and every extension that receives INVOKE events, wait for an invocation."""
+        if not self._polls or self.has_ended or self.runtime is not RuntimeState.SERVING:
+            return False
+        return all(extension.state is ExtensionState.READY for extension in self.extensions.invoked)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the init phase has succeeded."""
+        runtime_is = self.runtime is RuntimeState.SNAPSHOT or bool(self._polls)
+        return runtime_is and self.extensions.are_initialized
+
+    def invoke(self, invocation: LocalInvocation, message: Invocation) -> None:
+        """Hand an invocation to the runtime, which must be ready, and send INVOKE events to the extensions."""
+        invocation.state = INVOCATION[invocation.state, InvocationEvent.INVOKED]
+        self.unanswered += 1
+        self._invocations[invocation.request_id] = invocation
+        self._polls.popleft().set_result(message)
+        for extension in self.extensions.invoked:
+            extension.send(_invoke_event(message))
+
+    def is_done_with(self, invocation: LocalInvocation) -> bool:
+        """Whether the invocation is over: with one slot only when all processes wait for the next one."""
+        is_known = invocation.request_id in self._invocations
+        if self.slots > 1:
+            return not is_known or invocation.state is InvocationState.ANSWERED
+        return not is_known and self.is_ready
+
+    def forget(self, invocation: LocalInvocation) -> None:
+        """Refuse what the runtime still reports about an invocation, which is over or was given up."""
+        if (
+            self._invocations.pop(invocation.request_id, None) is not None
+            and invocation.state is not InvocationState.ANSWERED
+        ):
+            self.unanswered -= 1
+
+    def restore(self) -> None:
+        """Let the runtime, which waits in its snapshot, go on."""
+        assert self._restored is not None, "there is a snapshot"
+        self.advance(RuntimeEvent.RESTORE)
+        if not self._restored.done():
+            self._restored.set_result(None)
+
+    def announce_shutdown(self, reason: str, deadline_ms: int) -> None:
+        """Send the SHUTDOWN event to the extensions that registered for it, now or when they ask for an event."""
+        event = {"eventType": SHUTDOWN, "shutdownReason": reason, "deadlineMs": deadline_ms}
+        self._shutdown_event = orjson.dumps(event)
+        for extension in self.extensions:
+            if SHUTDOWN in extension.events and extension.state is ExtensionState.READY:
+                extension.send(self._shutdown_event)
+
+    def advance(self, event: RuntimeEvent) -> None:
+        """Change the runtime's state. Raises IllegalTransitionError."""
+        self.runtime = RUNTIME[self.runtime, event]
+        self._changed()
+
+    # --- for the Runtime API ---------------------------------------------------------------------------------------
+
+    def next(self) -> asyncio.Future[Invocation | None] | None:
+        """Return what an idle slot of the runtime will receive: None after ``disconnect``. None if it may not ask."""
+        if (self.runtime, RuntimeEvent.NEXT) not in RUNTIME or len(self._polls) + self.unanswered >= self.slots:
+            return None
+        if len(self._invocations) > self.unanswered:
+            # Only now is an answered invocation over. Until here a second answer was one in the wrong state.
+            self._invocations = {
+                request_id: invocation
+                for request_id, invocation in self._invocations.items()
+                if invocation.state is not InvocationState.ANSWERED
+            }
+        poll: asyncio.Future[Invocation | None] = asyncio.get_running_loop().create_future()
+        self._polls.append(poll)
+        self.advance(RuntimeEvent.NEXT)
+        return poll
+
+    def disconnect(self, poll: asyncio.Future[Invocation | None]) -> None:
+        """Note that a runtime that waits for ``poll`` closed its connection. No effect if ``poll`` has its result."""
+        if poll not in self._polls:
+            return
+        self._polls.remove(poll)
+        if not poll.done():
+            poll.set_result(None)
+        self._note_disconnection()
+
+    def restore_next(self) -> asyncio.Future[None] | None:
+        """Return what is done when the snapshot is restored; None if the runtime may not ask now."""
+        if (self.runtime, RuntimeEvent.RESTORE_NEXT) not in RUNTIME:
+            return None
+        self._restored = asyncio.get_running_loop().create_future()
+        self.advance(RuntimeEvent.RESTORE_NEXT)
+        return self._restored
+
+    def fail(self, event: RuntimeEvent, why: Failure) -> bool:
+        """Note that the runtime cannot go on; False, and no change, if it may not report that now."""
+        if (self.runtime, event) not in RUNTIME:
+            return False
+        self.failure = why
+        self.has_ended = True
+        self.advance(event)
+        return True
+
+    def find(self, request_id: str) -> LocalInvocation | None:
+        """Return the invocation of that id; None if the runtime has no such invocation."""
+        return self._invocations.get(request_id)
+
+    def may_report(self, invocation: LocalInvocation, event: InvocationEvent) -> bool:
+        """Whether the runtime may report ``event`` now."""
+        return invocation.request_id in self._invocations and (invocation.state, event) in INVOCATION
+
+    def advance_invocation(self, invocation: LocalInvocation, event: InvocationEvent) -> None:
+        """Change an invocation's state. Raises IllegalTransitionError."""
+        invocation.state = INVOCATION[invocation.state, event]
+        if invocation.state is InvocationState.ANSWERED:
+            # It may have been given up while it was answered.
+            self.unanswered -= invocation.request_id in self._invocations
+            self._changed()
+
+    # --- for the Extensions API ------------------------------------------------------------------------------------
+
+    def register_extension(self, name: str, events: Iterable[object]) -> Extension:
+        """Register the extension ``name`` for ``events``, and return it. Raises RefusedExtension."""
+        extension = self.extensions.register(name, events)
+        self._changed()
+        return extension
+
+    def next_event(self, extension: Extension) -> asyncio.Future[bytes]:
+        """Return the event that the extension will receive, as JSON. Raises RefusedExtension."""
+        extension.request(ExtensionEvent.NEXT)
+        extension.poll = asyncio.get_running_loop().create_future()
+        if self._shutdown_event is not None and SHUTDOWN in extension.events:
+            extension.send(self._shutdown_event)
+        self._changed()
+        return extension.poll
+
+    def disconnect_extension(self, extension: Extension) -> None:
+        """Note that an extension that waited for an event closed its connection."""
+        extension.disconnect()
+        self._note_disconnection()
+
+    def fail_extension(self, extension: Extension, event: ExtensionEvent, error_type: str) -> None:
+        """Note that the extension cannot go on (INIT_ERROR or EXIT_ERROR). Raises RefusedExtension."""
+        extension.request(event)
+        # The state has the name that Lambda reports as well.
+        self._break(failure(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}"))
+
+    # --- for the sandbox -------------------------------------------------------------------------------------------
+
+    def note_exit(self, exit_code: int) -> None:
+        """Note that the runtime's process has ended, and that all it had sent before was served."""
+        self.exit_code = exit_code
+        self.has_ended = True
+        self._changed()
+
+    def note_extension_exit(self, name: str, how: str) -> None:
+        """Note that an external extension's process has ended, which ends the environment."""
+        self._break(failure(EXTENSION_CRASH, f"extension {name} ended: {how}"))
+
+    def note_start_failure(self, error_type: str, message: str) -> None:
+        """Note that a process could not be started."""
+        self._break(failure(error_type, message))
+
+    def _break(self, why: Failure) -> None:
+        self.failure = self.failure or why
+        self.has_ended = True
+        self._changed()
+
+    def _note_disconnection(self) -> None:
+        self.disconnected_at = asyncio.get_running_loop().time()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+        if self.condition.waiters:
+            self.condition.notify()
+
+
+def _invoke_event(message: Invocation) -> bytes:
+    """Return the INVOKE event of an invocation."""
+    return orjson.dumps(
+        {
+            "eventType": INVOKE,
+            "deadlineMs": message.deadline_ms,
+            "requestId": message.request_id,
+            "invokedFunctionArn": message.invoked_function_arn,
+            "tracing": {"type": "X-Amzn-Trace-Id", "value": message.trace_id},
+        }
+    )
