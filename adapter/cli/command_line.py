@@ -267,7 +267,7 @@ def health(**given: str | None) -> int:
 @click.option("--tenant-id", default="", metavar="ID", help="The tenant that the invocation is for.")
 @click.option("--body", is_flag=True, help="Write only the body, decoded, of a payload that is an HTTP response.")
 @click.option("--log", is_flag=True, help="Show the last 4 KB of the invocation's log on stderr.")
-def invoke(events: tuple[str, ...], **manner: Any) -> int:
+def invoke(events: tuple[str, ...], **options: Any) -> int:
     """Invoke the function in adapter dev, and write its payload to stdout.
 
     EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of either. A pipe or a
@@ -281,7 +281,7 @@ def invoke(events: tuple[str, ...], **manner: Any) -> int:
     """
     from adapter.emulator.commands.invoke import run
 
-    return run(environment(), events, **manner)
+    return run(environment(), events, **options)
 
 
 @cli.command("event", short_help="Make an event of any source.")
@@ -293,7 +293,7 @@ def invoke(events: tuple[str, ...], **manner: Any) -> int:
 @click.option("--name", help="The queue, topic, bucket, table or stream.")
 @click.option("--stage", help="The stage of a REST API. [default: prod]")
 @click.option("--resource", help="The resource of a REST API. [default: /{proxy+}]")
-def event(kind: str | None, **wish: Any) -> int:
+def event(kind: str | None, **options: Any) -> int:
     """Write an event of any source to stdout, as JSON; without KIND, the kinds there are.
 
     A flag that the source has no use for is a mistake.
@@ -304,7 +304,7 @@ def event(kind: str | None, **wish: Any) -> int:
     """
     from adapter.emulator.commands.event import run
 
-    return run(kind, **wish)
+    return run(kind, **options)
 
 
 def main(arguments: list[str]) -> int:

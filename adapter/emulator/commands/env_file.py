@@ -1,12 +1,12 @@
-"""Files of environment variables for the function: ``KEY=VALUE`` lines, comments and quotes, nothing cleverer.
+"""Files of environment variables for the function: ``KEY=VALUE`` lines, comments and quotes.
 
     # a comment
     KEY=value          # a comment after a blank
     QUOTED="a # b"     \\n, \\", \\\\ and so on within double quotes
-    PLAIN='a \\n b'    as it is within single quotes
-    export KEY=value   for those who share the file with a shell
+    PLAIN='a \\n b'    no escapes within single quotes
+    export KEY=value   the same as KEY=value, for files that a shell reads as well
 
-Nothing is expanded: on Lambda no value is either.
+Variables in values are not expanded, as on Lambda.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 
 
 def read_env_file(name: str) -> dict[str, str]:
-    """The variables in the file ``name``; of repeats the last counts. Raises ConfigurationError with every mistake."""
+    """Return the variables in the file ``name``; the last line for a variable counts.
+
+    Raises ConfigurationError with every mistake.
+    """
     try:
         text = Path(name).read_text()
     except OSError as error:
@@ -48,8 +51,8 @@ def read_env_file(name: str) -> dict[str, str]:
     return variables
 
 
-def naming_the_file(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
-    """``lines`` about settings; the file ``name`` comes before those that begin with one of its ``variables``."""
+def prefix_file_name(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
+    """Return ``lines``; put the file ``name`` in front of those that begin with one of its ``variables``."""
     return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 
@@ -59,7 +62,7 @@ def _variable(line: str) -> tuple[str, str]:
     if not equals:
         raise ValueError("is not KEY=VALUE")
     if not key.isascii() or not key.replace("_", "a").isalnum() or key[0].isdigit():
-        raise ValueError("does not begin with a variable's name (letters, digits and _)")
+        raise ValueError("does not begin with the name of a variable (letters, digits and _)")
     return key, _value(rest.strip())
 
 
@@ -71,7 +74,7 @@ def _value(text: str) -> str:
         if not quote:
             raise ValueError("has a quote that does not end")
         return _alone(value, rest)
-    # Only after a blank does # begin a comment: URLs have fragments.
+    # A # begins a comment only after a blank, because URLs have fragments.
     for position, character in enumerate(text):
         if character == "#" and (position == 0 or text[position - 1].isspace()):
             return text[:position].rstrip()

@@ -1,4 +1,4 @@
-"""``adapter event``: what the command line says → an event on stdout."""
+"""``adapter event``: the flags of the command line → an event on stdout."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from adapter.payload.headers import is_token
 
 
 def run(kind: str | None, *, headers: tuple[str, ...], body: str | None, **given: str | None) -> int:
-    """Write the event of ``kind``, or the list of kinds; ``given`` are the other flags, None where they are not.
+    """Write the event of ``kind``, or the list of kinds; return the exit code.
 
-    Raises ConfigurationError.
+    ``given`` are the other flags, None for those that are not given. Raises ConfigurationError.
     """
     if kind is None:
         click.echo("\n".join(KINDS))
@@ -29,16 +29,16 @@ def run(kind: str | None, *, headers: tuple[str, ...], body: str | None, **given
     path = texts.get("path", "/")
     if not path.startswith("/"):
         raise ConfigurationError([f"--path: {path!r} is not a path; it starts with a slash, for example /orders?id=7"])
-    wish = EventOptions(headers=[_header(text) for text in headers], body=_body(body), **texts)
-    click.echo(json.dumps(make_event(kind, wish), indent=2, ensure_ascii=False))
+    options = EventOptions(headers=[_header(text) for text in headers], body=_body(body), **texts)
+    click.echo(json.dumps(make_event(kind, options), indent=2, ensure_ascii=False))
     return 0
 
 
 def _refuse_unused(kind: str, given: set[str]) -> None:
-    """Raises ConfigurationError for flags that an event of ``kind`` has no place for."""
+    """Raise ConfigurationError for flags that an event of ``kind`` does not use."""
     used = options_of(kind)
-    flags = ", ".join(sorted(map(_flag, used))) or "none"
-    mistakes = [f"{_flag(name)}: an event of {kind} has none; its flags are {flags}" for name in sorted(given - used)]
+    hint = f"an event of {kind} does not use it; its flags are {', '.join(sorted(map(_flag, used))) or 'none'}"
+    mistakes = [f"{_flag(name)}: {hint}" for name in sorted(given - used)]
     if mistakes:
         raise ConfigurationError(mistakes)
 
@@ -55,7 +55,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _body(text: str | None) -> bytes | None:
-    """The bytes of ``--body``; ``@FILE`` is the content of a file."""
+    """Return the bytes of ``--body``; ``@FILE`` means the content of a file."""
     if text is None or not text.startswith("@"):
         return None if text is None else text.encode()
     try:
