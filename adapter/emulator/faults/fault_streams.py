@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TypeAlias
 
 from adapter.aws.limits import KIB, STREAM_LIMIT
-from adapter.emulator.environment.result import Failure, Stream, truncated
+from adapter.emulator.environment.result import Failure, Stream
 from adapter.payload.prelude import CONTENT_TYPE as WITH_PRELUDE
 from adapter.payload.prelude import DELIMITER
 
@@ -90,20 +90,11 @@ async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> P
         yield piece
 
 
-def truncated_after(original: Stream, limit: int) -> FaultStream:
-    """Return ``original``, broken off after ``limit`` bytes of the body as if its runtime had done so."""
-    return FaultStream(original, cut_after(original, limit, lambda: original.fail(truncated())))
-
-
-async def _filled(original: Stream, size: int) -> Pieces:
+async def filled_up(original: Stream, size: int = STREAM_LIMIT + 1) -> Pieces:
+    """Yield the pieces, and filler behind them up to ``size`` bytes."""
     while piece := await original.read():
         size -= len(piece)
         yield piece
     while size > 0 and original.failure is None:
         yield _FILLER[:size]
         size -= len(_FILLER)
-
-
-def filled_up(original: Stream, size: int = STREAM_LIMIT + 1) -> FaultStream:
-    """Return ``original``, with filler behind it up to ``size`` bytes."""
-    return FaultStream(original, _filled(original, size))

@@ -19,7 +19,7 @@ from adapter.emulator.environment.result import (
     too_large,
     truncated,
 )
-from adapter.emulator.faults.fault_streams import FaultStream, cut_after, filled_up, truncated_after
+from adapter.emulator.faults.fault_streams import FaultStream, cut_after, filled_up
 from adapter.emulator.faults.plan import Kind
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class FaultInjector:
         for stream in tuple(self._streams):
             stream.fail(failure(STOPPED, "adapter dev was stopped"))
 
-    def watch(self, stream: FaultStream) -> FaultStream:
+    def watch(self, stream: FaultStream) -> Stream:
         """Return ``stream``, which will be ended by ``stop``."""
         self._streams.add(stream)
         return stream
@@ -92,10 +92,14 @@ class InvocationFaults:
 
     def _faulty_stream(self, stream: Stream, kind: Kind, amount: int) -> Stream:
         if kind is Kind.TRUNCATE:
-            return self._injector.watch(truncated_after(stream, amount))
-        if kind is Kind.KILL:
-            return self._injector.watch(FaultStream(stream, cut_after(stream, amount, self._kill_app)))
-        return self._injector.watch(filled_up(stream)) if kind is Kind.FILL else stream
+            pieces = cut_after(stream, amount, lambda: stream.fail(truncated()))
+        elif kind is Kind.KILL:
+            pieces = cut_after(stream, amount, self._kill_app)
+        elif kind is Kind.FILL:
+            pieces = filled_up(stream)
+        else:
+            return stream
+        return self._injector.watch(FaultStream(stream, pieces))
 
     def _faulty_payload(self, payload: Payload, kind: Kind) -> Answer:
         """Return the failure that replaces a payload, since a payload cannot be broken off in its middle."""

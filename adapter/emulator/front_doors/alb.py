@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapter.aws.limits import KIB, MIB
-from adapter.emulator.front_doors.door_rules import DoorRules, Reason
+from adapter.emulator.front_doors.door_rules import COMMON_ERRORS, DoorRules, Reason
 from adapter.payload.formats.registry import FORMATS
 from adapter.payload.status_line import status_line
 
@@ -40,12 +40,8 @@ ALB = DoorRules(
     refuses_upgrades=True,
     error_body=_error_page,
     errors={
-        Reason.BAD_REQUEST: (400, "Bad Request"),
+        **COMMON_ERRORS,
         Reason.HEAD_TOO_LARGE: (400, "Bad Request"),
-        Reason.BODY_TOO_LARGE: (413, "Request Entity Too Large"),
-        Reason.EVENT_TOO_LARGE: (413, "Request Entity Too Large"),
-        Reason.FUNCTION: (502, "Bad Gateway"),
-        Reason.TIMED_OUT: (504, "Gateway Timeout"),
         # [unsure]
         Reason.THROTTLED: (502, "Bad Gateway"),
     },

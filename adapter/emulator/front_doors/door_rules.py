@@ -7,7 +7,7 @@ value without a source beside it is in AWS's documentation of that service; [see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,17 @@ class Reason(Enum):
     THROTTLED = "Lambda refused the invocation"
 
 
+#: The errors of most front doors; each front door has its own for the rest.
+COMMON_ERRORS: dict[Reason, tuple[int, str]] = {
+    Reason.BAD_REQUEST: (400, "Bad Request"),
+    Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
+    Reason.BODY_TOO_LARGE: (413, "Request Entity Too Large"),
+    Reason.EVENT_TOO_LARGE: (413, "Request Entity Too Large"),
+    Reason.FUNCTION: (502, "Bad Gateway"),
+    Reason.TIMED_OUT: (504, "Gateway Timeout"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorRules:
     """The rules of one front door. Sizes are in bytes, times in seconds; None is no limit.
@@ -60,7 +71,7 @@ class DoorRules:
     name: str
     title: str
     codec: Codec
-    errors: Mapping[Reason, tuple[int, str]]
+    errors: dict[Reason, tuple[int, str]]
     error_body: Callable[[int, str], tuple[Headers, bytes]]
     streams: bool = False
     head_limit: int = MIB

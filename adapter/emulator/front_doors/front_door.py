@@ -14,11 +14,10 @@ the whole.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from adapter.emulator.environment.invocation import LocalInvocation, new_request_id, new_trace_id
+from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import (
     RESPONSE_TOO_LARGE,
     THROTTLED,
@@ -31,8 +30,7 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.emulator.front_doors.request_event import RefusedError, request_event
-from adapter.emulator.requests.client_response import ClientResponse
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import ClientRequest
 from adapter.errors import InvalidFunctionResponse
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
@@ -40,11 +38,11 @@ from adapter.payload.headers import first
 from adapter.payload.messages import ResponseHead
 from adapter.payload.prelude import CONTENT_TYPE as WITH_PRELUDE
 from adapter.payload.prelude import PreludeDecoder
-from adapter.payload.request_target import path_alone
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import DoorSettings
     from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests.request_record import RequestRecord
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -68,51 +66,40 @@ class FrontDoor:
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        handler = DoorHandler(exchange, self._door)
-        await handler.serve(self._pipeline)
-        self._report(handler.record)
+        client = ClientRequest(exchange, door=self._door.rules.name, id_headers=self._door.rules.request_id_headers)
+        await DoorHandler(client, self._door).serve(self._pipeline)
+        self._report(client.record)
 
 
 class DoorHandler:
-    """Handles one request at a front door, and notes in ``record`` what happens."""
+    """Handles the request of one client."""
 
-    def __init__(self, exchange: Exchange, door: DoorSettings) -> None:
-        self._exchange = exchange
+    def __init__(self, client: ClientRequest, door: DoorSettings) -> None:
+        self._client = client
+        self._record = client.record
         self._door = door
         self._rules: DoorRules = door.rules
-        # Without the query, which may have secrets in it: lines of the log are copied into bug reports.
-        path = path_alone(exchange.target)
-        request_id = new_request_id()
-        self._trace_id = new_trace_id(time.time())
-        self.record = RequestRecord(method=exchange.method, target=path, door=self._rules.name, request_id=request_id)
-        request_id_headers = [(name, request_id) for name in self._rules.request_id_headers]
-        if request_id_headers:
-            request_id_headers.append(("X-Amzn-Trace-Id", self._trace_id))
-        self._client = ClientResponse(exchange, self.record, request_id_headers)
 
     async def serve(self, pipeline: InvocationPipeline) -> None:
         """Invoke the function with the request and send its answer."""
-        exchange, record = self._exchange, self.record
+        client, record = self._client, self._record
         try:
-            event = await request_event(exchange, self._door, record.request_id, self._trace_id)
+            event = await request_event(client, self._door)
         except RefusedError as refusal:
             record.error_type, record.refused = str(refusal), True
-            await self._client.respond(*self._rules.error_response(refusal.reason))
+            await client.respond(*self._rules.error_response(refusal.reason))
         except BodyTruncatedError:
             record.add_truncated_request()
         else:
+            label = f"{record.method} {record.target}"
             invocation = LocalInvocation(
-                label=f"{record.method} {record.target}",
-                event=event,
-                request_id=record.request_id,
-                trace_id=self._trace_id,
+                label=label, event=event, request_id=client.request_id, trace_id=client.trace_id
             )
-            pending = pipeline.prepare(invocation, exchange.headers, source=record.door)
-            self._client.drop_after = pending.drop_after
+            pending = pipeline.invoke(invocation, client.exchange.headers, source=self._rules.name, client=client)
             if self._door.streaming:
-                await self._stream(await pending.answer())
+                await self._stream(await pending)
             else:
-                await self._send_collected(pending.answer())
+                await self._send_collected(pending)
             record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
 
     async def _send_collected(self, pending: Coroutine[None, None, Answer]) -> None:
@@ -142,7 +129,7 @@ class DoorHandler:
             return answer
         has_prelude = False
         if isinstance(answer, Stream):
-            self.record.mismatch = f"the function streams, {self._rules.name} does not (--invoke-mode)"
+            self._record.mismatch = f"the function streams, {self._rules.name} does not (--invoke-mode)"
             has_prelude = answer.content_type == WITH_PRELUDE
         payload = await collect(answer, self._rules.response_limit)
         if isinstance(payload, Failure):
@@ -164,7 +151,7 @@ class DoorHandler:
     async def _stream(self, answer: Answer) -> None:
         """Send an answer as it arrives."""
         if isinstance(answer, Payload):
-            self.record.mismatch = f"the function is buffered, {self._rules.name} streams (--invoke-mode)"
+            self._record.mismatch = f"the function is buffered, {self._rules.name} streams (--invoke-mode)"
         try:
             if isinstance(answer, Failure):
                 await self._fail(answer)
@@ -207,11 +194,11 @@ class DoorHandler:
                 piece = b""
         except TimeoutError:
             stream.fail(failure(IDLE_TIMEOUT, f"nothing was sent for {door.idle_timeout:g} s"))
-        self.record.streamed, self.record.held = writer.sent, writer.held_seconds
+        self._record.streamed, self._record.held = writer.sent, writer.held_seconds
         if stream.failure is None:
             self._client.end()
         else:
-            self.record.add_failure(stream.failure)
+            self._record.add_failure(stream.failure)
             self._client.break_off()
 
     async def _next_piece(self, stream: Stream) -> bytes:
@@ -230,7 +217,7 @@ class DoorHandler:
 
     async def _fail(self, why: Failure) -> None:
         """Send the error response for a failure that came before the head."""
-        self.record.add_failure(why)
+        self._record.add_failure(why)
         await self._client.respond(*self._rules.error_response(_REASONS.get(why.error_type, Reason.FUNCTION)))
 
 

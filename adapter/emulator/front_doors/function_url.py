@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from adapter.emulator.front_doors.door_rules import DoorRules, Reason
+from adapter.emulator.front_doors.door_rules import COMMON_ERRORS, DoorRules, Reason
 from adapter.payload.formats.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -29,12 +29,8 @@ FUNCTION_URL = DoorRules(
     error_body=_error_body,
     # The statuses are Lambda's; the texts, and what a throttled URL answers, are not documented [unsure].
     errors={
-        Reason.BAD_REQUEST: (400, "Bad Request"),
-        Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
-        Reason.BODY_TOO_LARGE: (413, "Request Entity Too Large"),
-        Reason.EVENT_TOO_LARGE: (413, "Request Entity Too Large"),
+        **COMMON_ERRORS,
         Reason.FUNCTION: (502, "Internal Server Error"),
-        Reason.TIMED_OUT: (504, "Gateway Timeout"),
         Reason.THROTTLED: (429, "Rate Exceeded."),
     },
 )

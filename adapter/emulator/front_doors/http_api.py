@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from adapter.emulator.front_doors.door_rules import GATEWAY_BODY_LIMIT, GATEWAY_HEAD_LIMIT, DoorRules, Reason
+from adapter.emulator.front_doors.door_rules import (
+    COMMON_ERRORS,
+    GATEWAY_BODY_LIMIT,
+    GATEWAY_HEAD_LIMIT,
+    DoorRules,
+    Reason,
+)
 from adapter.payload.formats.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -29,10 +35,7 @@ HTTP_API = DoorRules(
     error_body=_error_body,
     # A function error is a 500 with this text, a timeout a 503 [seen]; the rest is [unsure].
     errors={
-        Reason.BAD_REQUEST: (400, "Bad Request"),
-        Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
-        Reason.BODY_TOO_LARGE: (413, "Request Entity Too Large"),
-        Reason.EVENT_TOO_LARGE: (413, "Request Entity Too Large"),
+        **COMMON_ERRORS,
         Reason.FUNCTION: (500, "Internal Server Error"),
         Reason.TIMED_OUT: (503, "Service Unavailable"),
         Reason.THROTTLED: (503, "Service Unavailable"),

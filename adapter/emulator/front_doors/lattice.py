@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapter.aws.limits import MIB
-from adapter.emulator.front_doors.door_rules import DoorRules, Reason
+from adapter.emulator.front_doors.door_rules import COMMON_ERRORS, DoorRules, Reason
 from adapter.payload.formats.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -25,12 +25,9 @@ LATTICE = DoorRules(
     error_body=_error_body,
     # The limits are documented; the statuses and texts of the errors are not [unsure].
     errors={
-        Reason.BAD_REQUEST: (400, "Bad Request"),
-        Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
+        **COMMON_ERRORS,
         Reason.BODY_TOO_LARGE: (413, "Payload Too Large"),
         Reason.EVENT_TOO_LARGE: (413, "Payload Too Large"),
-        Reason.FUNCTION: (502, "Bad Gateway"),
-        Reason.TIMED_OUT: (504, "Gateway Timeout"),
         Reason.THROTTLED: (503, "Service Unavailable"),
     },
 )

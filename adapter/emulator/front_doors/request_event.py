@@ -17,6 +17,7 @@ from adapter.payload.request_target import origin_form
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import DoorSettings
+    from adapter.emulator.requests.client_request import ClientRequest
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -34,16 +35,16 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-async def request_event(exchange: Exchange, door: DoorSettings, request_id: str, trace_id: str) -> bytes:
-    """Return the event as JSON.
+async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
+    """Return the event for the request of ``client`` as JSON.
 
     Raises RefusedError if the front door refuses the request, and BodyTruncatedError if the client leaves before the
     body is complete.
     """
-    rules = door.rules
+    exchange, rules = client.exchange, door.rules
     _check_head(exchange, rules)
     arrival = Arrival(
-        request_id=request_id,
+        request_id=client.request_id,
         time_ms=time.time_ns() // 1_000_000,
         source_ip=exchange.client or "127.0.0.1",
         domain_name=_domain(exchange),
@@ -53,7 +54,7 @@ async def request_event(exchange: Exchange, door: DoorSettings, request_id: str,
     if target is None:
         raise RefusedError(Reason.BAD_REQUEST, "the request target is neither a path nor an http URL")
     headers = [header for header in exchange.headers if header[0].lower() not in _SET_HERE]
-    headers += _forwarded(arrival, door.port, trace_id)
+    headers += _forwarded(arrival, door.port, client.trace_id)
     body = await read_body(exchange, rules.body_limit)
     if body is None:
         raise RefusedError(Reason.BODY_TOO_LARGE, f"the limit is {rules.body_limit} bytes, the body is larger")

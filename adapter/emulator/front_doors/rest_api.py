@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from adapter.aws.limits import KIB, MIB, Bandwidth
-from adapter.emulator.front_doors.door_rules import GATEWAY_BODY_LIMIT, GATEWAY_HEAD_LIMIT, DoorRules, Reason
+from adapter.emulator.front_doors.door_rules import (
+    COMMON_ERRORS,
+    GATEWAY_BODY_LIMIT,
+    GATEWAY_HEAD_LIMIT,
+    DoorRules,
+    Reason,
+)
 from adapter.payload.formats.registry import FORMATS
 from adapter.payload.request_target import percent_decoded
 
@@ -73,9 +79,8 @@ REST_API = DoorRules(
     # "If the Lambda API rejects the invocation request, API Gateway returns 500; if the function returns an error, or a
     # response in the wrong format, 502" (Lambda, "Handling errors with API Gateway"). 431 is [unsure].
     errors={
-        Reason.BAD_REQUEST: (400, "Bad Request"),
+        **COMMON_ERRORS,
         Reason.NO_RESOURCE: (403, "Missing Authentication Token"),
-        Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
         Reason.BODY_TOO_LARGE: (413, f"HTTP content length exceeded {GATEWAY_BODY_LIMIT} bytes."),
         Reason.EVENT_TOO_LARGE: (500, "Internal server error"),
         Reason.FUNCTION: (502, "Internal server error"),

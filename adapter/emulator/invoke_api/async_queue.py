@@ -91,7 +91,7 @@ class AsyncQueue:
         while True:
             invocation = make_invocation()
             begun = clock()
-            answer = await self._pipeline.prepare(invocation, headers, source="Event").answer()
+            answer = await self._pipeline.invoke(invocation, headers, source="Event")
             if not (isinstance(answer, Failure) and answer.error_type == THROTTLED):
                 break
             await asyncio.sleep(backoff)

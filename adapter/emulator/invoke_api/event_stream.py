@@ -8,7 +8,8 @@ string. The decoder takes bytes in pieces of any size. (Smithy, "Amazon Event St
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
@@ -32,23 +33,12 @@ class InvalidEventStreamError(Exception):
     """Bytes that are not an event-stream message, or a message that clients do not accept."""
 
 
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message: string headers by name, and the payload."""
 
-    __slots__ = ("headers", "payload")
-
-    def __init__(self, headers: Mapping[str, str], payload: bytes) -> None:
-        self.headers: Final = dict(headers)
-        self.payload: Final = payload
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Message) and (self.headers, self.payload) == (other.headers, other.payload)
-
-    def __hash__(self) -> int:
-        return hash((tuple(self.headers.items()), self.payload))
-
-    def __repr__(self) -> str:
-        return f"Message({self.headers}, {len(self.payload)} payload bytes)"
+    headers: dict[str, str]
+    payload: bytes
 
 
 def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:

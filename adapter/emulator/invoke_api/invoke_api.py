@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import orjson
 import pybase64
 
-from adapter.emulator.environment.invocation import LocalInvocation, new_request_id, new_trace_id
+from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import (
     RESPONSE_TOO_LARGE,
     STOPPED,
@@ -30,16 +29,15 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, encode
 from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInvokeError, read_invoke
-from adapter.emulator.requests.client_response import ClientResponse
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import ClientRequest
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
-from adapter.payload.request_target import path_alone
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import UrlSettings
     from adapter.emulator.invoke_api.async_queue import AsyncQueue
     from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests.request_record import RequestRecord
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -74,26 +72,22 @@ class InvokeApi:
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        handler = InvokeHandler(self, exchange)
-        await handler.serve()
-        self._report(handler.record)
+        client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
+        await InvokeHandler(client, self).serve()
+        self._report(client.record)
 
 
 class InvokeHandler:
-    """Handles one request to ``api``, and notes in ``record`` what happens."""
+    """Handles the request of one client to ``api``."""
 
-    def __init__(self, api: InvokeApi, exchange: Exchange) -> None:
+    def __init__(self, client: ClientRequest, api: InvokeApi) -> None:
+        self._client = client
+        self._record = client.record
         self._api = api
-        self._exchange = exchange
-        request_id = new_request_id()
-        self._trace_id = new_trace_id(time.time())
-        self.record = RequestRecord(method=exchange.method, target=path_alone(exchange.target), request_id=request_id)
-        request_id_headers = [("x-amzn-RequestId", request_id), ("X-Amzn-Trace-Id", self._trace_id)]
-        self._client = ClientResponse(exchange, self.record, request_id_headers)
 
     async def serve(self) -> None:
         """Invoke the function, or refuse to, and answer."""
-        record = self.record
+        record = self._record
         try:
             await self._invoke()
         except RefusedInvokeError as refusal:
@@ -106,7 +100,7 @@ class InvokeHandler:
 
     async def _invoke(self) -> None:
         """Invoke the function as the request asks. Raises RefusedInvokeError and BodyTruncatedError."""
-        api, exchange, record = self._api, self._exchange, self.record
+        api, exchange, record = self._api, self._client.exchange, self._record
         path = _PATH.fullmatch(exchange.target)
         if path is None or exchange.method != "POST":
             operation = f"{exchange.method} {exchange.target}"
@@ -130,18 +124,16 @@ class InvokeHandler:
             await self._client.respond(202, [], b"")
         else:
             invocation = self._invocation(request)
-            pending = api.pipeline.prepare(invocation, exchange.headers, source=action)
-            self._client.drop_after = pending.drop_after
-            answer = _accepted(await pending.answer())
-            await (self._stream if streams else self._respond)(answer, invocation, request)
+            answer = await api.pipeline.invoke(invocation, exchange.headers, source=action, client=self._client)
+            await (self._stream if streams else self._respond)(_accepted(answer), invocation, request)
             record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
 
     def _invocation(self, request: InvokeRequest) -> LocalInvocation:
         return LocalInvocation(
-            label=f"{self.record.method} {request.function}",
+            label=f"{self._record.method} {request.function}",
             event=request.event,
-            request_id=self.record.request_id,
-            trace_id=self._trace_id,
+            request_id=self._client.request_id,
+            trace_id=self._client.trace_id,
             invoked_function_arn=request.arn,
             client_context=request.client_context,
             tenant_id=request.tenant_id,
@@ -152,7 +144,7 @@ class InvokeHandler:
         payload = answer if isinstance(answer, Failure) else await collect(answer)
         headers = [("X-Amz-Executed-Version", request.executed_version), ("x-amzn-Remapped-Content-Length", "0")]
         if isinstance(payload, Failure):
-            self.record.add_failure(payload)
+            self._record.add_failure(payload)
             headers.append(("X-Amz-Function-Error", "Unhandled"))
             payload = payload.body
         if request.wants_log:
@@ -183,10 +175,10 @@ class InvokeHandler:
                 if not await writer.send(piece):
                     answer.fail(too_large)
             why = answer.failure
-        self.record.streamed, self.record.held = writer.sent, writer.held_seconds
+        self._record.streamed, self._record.held = writer.sent, writer.held_seconds
         complete: dict[str, str] = {}
         if why is not None:
-            self.record.add_failure(why)
+            self._record.add_failure(why)
             complete = {"ErrorCode": why.error_type, "ErrorDetails": why.body.decode(errors="replace")}
         if request.wants_log:
             complete["LogResult"] = await _log_tail(invocation)

@@ -16,11 +16,13 @@ import pybase64
 from adapter.aws.limits import MIB
 from adapter.emulator.environment.result import Answer, Failure, Stream
 from adapter.errors import ConfigurationError
+from adapter.payload.headers import first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.emulator.environment.invocation import LocalInvocation
+    from adapter.payload.headers import Headers
 
 #: The key that distinguishes a recording from an event, and the version of the format.
 FORMAT_KEY, FORMAT = "adapterRecording", 1
@@ -49,25 +51,28 @@ class Recorder:
                 [f"--record: {folder!r} cannot be created: {error.strerror}; name a folder to write to"]
             ) from error
 
-    def has_recording(self, request_id: str) -> bool:
-        """Return True if the folder has a recording of ``request_id``, which may be empty."""
-        if not request_id:
-            return False
-        end = _name_end(request_id)
-        try:
-            return any(path.name.endswith(end) for path in self._folder.iterdir())
-        except OSError:
-            # The next recording that is written reports what is wrong with the folder.
-            return False
+    def record(self, invocation: LocalInvocation, headers: Headers, source: str, answer: Answer) -> Answer:
+        """Record the invocation as soon as its answer is complete; return the answer to read instead.
 
-    def record(self, invocation: LocalInvocation, source: str, answer: Answer) -> Answer:
-        """Record the invocation, as soon as its answer is complete; return the answer to read instead."""
+        The replay of a recording in this folder, which has ``headers`` that say so, is not recorded again.
+        """
+        replayed_id = first(headers, REPLAY_HEADER)
+        if replayed_id and self._has_recording(replayed_id):
+            return answer
         if isinstance(answer, Stream):
             return RecordedStream(answer, lambda fields, body: self._write(invocation, source, fields, body))
         error_type = answer.error_type if isinstance(answer, Failure) else None
         kind = "failure" if isinstance(answer, Failure) else "payload"
         self._write(invocation, source, {"kind": kind, "errorType": error_type}, answer.body)
         return answer
+
+    def _has_recording(self, request_id: str) -> bool:
+        end = _name_end(request_id)
+        try:
+            return any(path.name.endswith(end) for path in self._folder.iterdir())
+        except OSError:
+            # The next recording that is written reports what is wrong with the folder.
+            return False
 
     def _write(self, invocation: LocalInvocation, source: str, fields: dict[str, Any], body: bytes) -> None:
         self._count += 1
