@@ -20,6 +20,10 @@ from adapter.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+_QUOTED = re.compile(r"""'(?P<plain>[^']*)'|"(?P<escaped>(?:\\.|[^"\\])*)\"""")
+# A # begins a comment only after a blank, because URLs have fragments.
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+_ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 
 
@@ -67,35 +71,14 @@ def _variable(line: str) -> tuple[str, str]:
 
 
 def _value(text: str) -> str:
-    if text[:1] == '"':
-        return _double_quoted(text[1:])
-    if text[:1] == "'":
-        value, quote, rest = text[1:].partition("'")
-        if not quote:
-            raise ValueError("has a quote that does not end")
-        return _alone(value, rest)
-    # A # begins a comment only after a blank, because URLs have fragments.
-    for position, character in enumerate(text):
-        if character == "#" and (position == 0 or text[position - 1].isspace()):
-            return text[:position].rstrip()
-    return text
-
-
-def _double_quoted(text: str) -> str:
-    value = ""
-    characters = iter(enumerate(text))
-    for position, character in characters:
-        if character == '"':
-            return _alone(value, text[position + 1 :])
-        if character == "\\":
-            _, escaped = next(characters, (0, ""))
-            value += _ESCAPES.get(escaped, "\\" + escaped)
-        else:
-            value += character
-    raise ValueError("has a quote that does not end")
-
-
-def _alone(value: str, rest: str) -> str:
-    if rest.strip() and not rest.strip().startswith("#"):
-        raise ValueError(f"goes on after its quote: {rest.strip()!r}")
-    return value
+    if not text.startswith(("'", '"')):
+        return _COMMENT.sub("", text).rstrip()
+    quoted = _QUOTED.match(text)
+    if quoted is None:
+        raise ValueError("has a quote that does not end")
+    rest = text[quoted.end() :].strip()
+    if rest and not rest.startswith("#"):
+        raise ValueError(f"goes on after its quote: {rest!r}")
+    if quoted["plain"] is not None:
+        return quoted["plain"]
+    return _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[0]), quoted["escaped"])

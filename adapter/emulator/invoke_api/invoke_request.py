@@ -79,11 +79,9 @@ async def read_invoke(
     fields = first_values(exchange.headers)
     invocation_type = fields.get("x-amz-invocation-type") or "RequestResponse"
     if invocation_type not in types:
-        raise RefusedInvokeError(
-            400,
-            "InvalidParameterValueException",
+        raise _invalid_parameter(
             f"1 validation error detected: Value '{invocation_type}' at 'invocationType' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(types)}]",
+            f"Member must satisfy enum value set: [{', '.join(types)}]"
         )
     if only is not None and function != only:
         raise RefusedInvokeError(404, "ResourceNotFoundException", f"Function not found: {arn}")
@@ -99,6 +97,10 @@ async def read_invoke(
     )
 
 
+def _invalid_parameter(message: str) -> RefusedInvokeError:
+    return RefusedInvokeError(400, "InvalidParameterValueException", message)
+
+
 def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     """Return name, qualifier and ARN. Raises RefusedInvokeError if the name and the query differ in the qualifier."""
     parts = _FUNCTION.fullmatch(unquote(path_name))
@@ -108,11 +110,7 @@ def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     in_query = parse_qs(query).get("Qualifier", [""])[0] if query else ""
     in_name = parts["qualifier"] or ""
     if in_query and in_name and in_query != in_name:
-        raise RefusedInvokeError(
-            400,
-            "InvalidParameterValueException",
-            "The derived qualifier from the function name does not match the specified qualifier.",
-        )
+        raise _invalid_parameter("The derived qualifier from the function name does not match the specified qualifier.")
     qualifier = in_query or in_name
     arn = f"arn:aws:lambda:{parts['region'] or region}:{parts['account'] or ACCOUNT_ID}:function:{parts['name']}"
     return parts["name"], qualifier, f"{arn}:{qualifier}" if qualifier else arn

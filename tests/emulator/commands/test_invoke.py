@@ -258,7 +258,11 @@ async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() 
     ("arguments", "why"),
     [
         pytest.param(["invoke", "/no/such/event.json"], "EVENT: '/no/such/event.json' cannot be read", id="no-file"),
-        pytest.param(["invoke", "-", "--endpoint", "https://x"], "--endpoint: 'https://x' is no local", id="endpoint"),
+        pytest.param(
+            ["invoke", "-", "--endpoint", "https://x"],
+            "--endpoint: 'https://x' is not the URL of a local",
+            id="endpoint",
+        ),
         pytest.param(["event", "sqss"], "KIND: 'sqss' is not a source of events; did you mean sqs?", id="kind"),
         pytest.param(["event", "alb", "--path", "x"], "--path: 'x' is not a path", id="path"),
         pytest.param(["event", "alb", "--header", "x"], "--header: 'x' is not a header", id="header"),
