@@ -1,8 +1,8 @@
-"""Keeps web pages out of what only programs may ask: the Invoke APIs, the Runtime API, the emulator's own paths.
+"""Refuses requests of web pages to the Invoke APIs, the Runtime API and the emulator's own paths.
 
-These ports have no passwords, and a page that somebody has open can reach loopback through the browser: directly, or by
-a name of its own that it points at this machine (DNS rebinding). Such a request gives itself away: browsers say where
-it comes from (Origin, Sec-Fetch-Site), and name the page's host as Host, which no program uses for this machine.
+These ports have no passwords, and a page in a browser on this machine can reach loopback: directly, or by a name of its
+own that it points at this machine (DNS rebinding). Such a request can be recognized: browsers send where it comes from
+(Origin, Sec-Fetch-Site), and send the page's host as Host, which no program uses for this machine.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ from adapter.payload.headers import excerpt, first_values
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
 
-# What a browser says of a request that no page has made: the user typed the address.
+# Sec-Fetch-Site of a request that no page has made: the client is not a browser, or the user typed the address.
 _NO_PAGE = frozenset({"", "none"})
 # urlsplit would find "::1" in "[::1].evil.example".
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-# What most clients say: a look is enough.
+# Most clients send one of these, which needs no further check.
 _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
-# Names for this machine that have a dot; those without one (localhost, a service of Docker Compose) are nobody's to
-# register.
+# Names of this machine with a dot. Names without one (localhost, a service of Docker Compose) cannot be registered.
 _DOTTED_NAMES = frozenset({"host.docker.internal"})
 _DOTTED_SUFFIX = ".localhost"
 
 
 def page_refusal(headers: Headers) -> str:
-    """Why a request with ``headers`` may come from a web page; empty where it does not."""
+    """Return why a request with ``headers`` may come from a web page; empty if it does not."""
     fields = first_values(headers)
     if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in _NO_PAGE:
-        return "web pages may not ask this: the request names an Origin"
+        return "web pages may not use this API: the request has an Origin"
     host = fields.get("host", "")
-    if host and not _is_own(host):
+    if host and not _is_own_name(host):
         return f"the Host {excerpt(host)} is not a name of this machine; use localhost or an IP address"
     return ""
 
 
-def _is_own(host: str) -> bool:
-    """Whether no page can have ``host`` for its own: an address, or a name that nobody can register."""
+def _is_own_name(host: str) -> bool:
+    """Return True if ``host`` cannot be the host of a web page: it is an address, or cannot be registered."""
     matched = _HOST.fullmatch(host.lower())
     if matched is None:
         return False

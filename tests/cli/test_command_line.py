@@ -136,7 +136,7 @@ def test_dev_tells_of_mistakes_of_all_kinds_at_once() -> None:
         ["--timeout", "'x' is not a duration; use seconds, for example 2 or 0.5"],
         ["CMD", "'no-such-program' is not a program that can be run (it is not on PATH); use a name on PATH or a path"],
         ["--fault", "'init@x' has a header, but an init serves no request; use init or init:RATE, or kill@HEADER"],
-        ["--fault", "'boom' is no fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
+        ["--fault", "'boom' is not a fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
         ["--price-table", "'/none' cannot be read"],
     ]
 

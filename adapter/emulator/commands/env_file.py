@@ -1,12 +1,12 @@
-"""Files of environment variables for the function: ``KEY=VALUE`` lines, comments and quotes, nothing cleverer.
+"""Files of environment variables for the function: ``KEY=VALUE`` lines, comments and quotes.
 
     # a comment
     KEY=value          # a comment after a blank
     QUOTED="a # b"     \\n, \\", \\\\ and so on within double quotes
-    PLAIN='a \\n b'    as it is within single quotes
-    export KEY=value   for those who share the file with a shell
+    PLAIN='a \\n b'    no escapes within single quotes
+    export KEY=value   the same as KEY=value, for files that a shell reads as well
 
-Nothing is expanded: on Lambda no value is either.
+Variables in values are not expanded, as on Lambda.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from adapter.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+_QUOTED = re.compile(r"""'(?P<plain>[^']*)'|"(?P<escaped>(?:\\.|[^"\\])*)\"""")
+# A # begins a comment only after a blank, because URLs have fragments.
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+_ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 
 
 def read_env_file(name: str) -> dict[str, str]:
-    """The variables in the file ``name``; of repeats the last counts. Raises ConfigurationError with every mistake."""
+    """Return the variables in the file ``name``; the last line for a variable counts.
+
+    Raises ConfigurationError with every mistake.
+    """
     try:
         text = Path(name).read_text()
     except OSError as error:
@@ -48,8 +55,8 @@ def read_env_file(name: str) -> dict[str, str]:
     return variables
 
 
-def naming_the_file(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
-    """``lines`` about settings; the file ``name`` comes before those that begin with one of its ``variables``."""
+def prefix_file_name(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
+    """Return ``lines``; put the file ``name`` in front of those that begin with one of its ``variables``."""
     return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 
@@ -59,40 +66,19 @@ def _variable(line: str) -> tuple[str, str]:
     if not equals:
         raise ValueError("is not KEY=VALUE")
     if not key.isascii() or not key.replace("_", "a").isalnum() or key[0].isdigit():
-        raise ValueError("does not begin with a variable's name (letters, digits and _)")
+        raise ValueError("does not begin with the name of a variable (letters, digits and _)")
     return key, _value(rest.strip())
 
 
 def _value(text: str) -> str:
-    if text[:1] == '"':
-        return _double_quoted(text[1:])
-    if text[:1] == "'":
-        value, quote, rest = text[1:].partition("'")
-        if not quote:
-            raise ValueError("has a quote that does not end")
-        return _alone(value, rest)
-    # Only after a blank does # begin a comment: URLs have fragments.
-    for position, character in enumerate(text):
-        if character == "#" and (position == 0 or text[position - 1].isspace()):
-            return text[:position].rstrip()
-    return text
-
-
-def _double_quoted(text: str) -> str:
-    value = ""
-    characters = iter(enumerate(text))
-    for position, character in characters:
-        if character == '"':
-            return _alone(value, text[position + 1 :])
-        if character == "\\":
-            _, escaped = next(characters, (0, ""))
-            value += _ESCAPES.get(escaped, "\\" + escaped)
-        else:
-            value += character
-    raise ValueError("has a quote that does not end")
-
-
-def _alone(value: str, rest: str) -> str:
-    if rest.strip() and not rest.strip().startswith("#"):
-        raise ValueError(f"goes on after its quote: {rest.strip()!r}")
-    return value
+    if not text.startswith(("'", '"')):
+        return _COMMENT.sub("", text).rstrip()
+    quoted = _QUOTED.match(text)
+    if quoted is None:
+        raise ValueError("has a quote that does not end")
+    rest = text[quoted.end() :].strip()
+    if rest and not rest.startswith("#"):
+        raise ValueError(f"goes on after its quote: {rest!r}")
+    if quoted["plain"] is not None:
+        return quoted["plain"]
+    return _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[0]), quoted["escaped"])

@@ -1,4 +1,4 @@
-"""``adapter event``: what the command line says → an event on stdout."""
+"""``adapter event``: the flags of the command line → an event on stdout."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def run(
         raise ConfigurationError([f"--path: {path!r} is not a path; it starts with a slash, for example /orders?id=7"])
     # An event needs only the region, so mistakes in other variables do not matter.
     region = read(environ)[0].region
-    wish = EventOptions(headers=[_header(text) for text in headers], body=_body(body), region=region, **texts)
-    click.echo(json.dumps(make_event(kind, wish), indent=2, ensure_ascii=False))
+    options = EventOptions(headers=[_header(text) for text in headers], body=_body(body), region=region, **texts)
+    click.echo(json.dumps(make_event(kind, options), indent=2, ensure_ascii=False))
     return 0
 
 
 def _refuse_unused(kind: str, given: set[str]) -> None:
-    """Raises ConfigurationError for flags that an event of ``kind`` has no place for."""
+    """Raise ConfigurationError for flags that an event of ``kind`` does not use."""
     used = options_of(kind)
-    flags = ", ".join(sorted(map(_flag, used))) or "none"
-    mistakes = [f"{_flag(name)}: an event of {kind} has none; its flags are {flags}" for name in sorted(given - used)]
+    hint = f"an event of {kind} does not use it; its flags are {', '.join(sorted(map(_flag, used))) or 'none'}"
+    mistakes = [f"{_flag(name)}: {hint}" for name in sorted(given - used)]
     if mistakes:
         raise ConfigurationError(mistakes)
 
@@ -66,7 +66,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _body(text: str | None) -> bytes | None:
-    """The bytes of ``--body``; ``@FILE`` is the content of a file."""
+    """Return the bytes of ``--body``; ``@FILE`` means the content of a file."""
     if text is None or not text.startswith("@"):
         return None if text is None else text.encode()
     try:

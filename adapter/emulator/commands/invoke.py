@@ -1,4 +1,4 @@
-"""``adapter invoke``: events in, payloads out, and whether a recorded answer came again."""
+"""``adapter invoke``: events in, payloads out, and a comparison with recorded answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, I
 
 
 class _OutputError(Exception):
-    """Nothing can be written to stdout any more. ``reader_gone``: because nobody reads it."""
+    """An error of stdout. ``reader_gone`` is True if its reader has closed the pipe."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(f"stdout cannot be written to: {cause.strerror}")
@@ -35,22 +35,25 @@ def run(
     endpoint: str | None,
     function: str | None,
     body: bool,
-    **manner: Any,
+    **options: Any,
 ) -> int:
-    """Invoke with each event, one after the other; 1 if any of them failed, was refused or got another answer.
+    """Invoke with each event, one after the other; return 1 if one failed, was refused or got another answer.
 
-    A payload goes to stdout as it is; ``body``: only its body, if it is an HTTP response. On a terminal the head of a
-    streamed response goes to stderr, decoded.
-    Without ``endpoint`` it is the ``adapter dev`` that has the same variables. Raises ConfigurationError, InvokeFailed.
+    A payload is written to stdout unchanged, or only its ``body`` if it is an HTTP response. On a terminal the head of
+    a streamed response is decoded and written to stderr. Without ``endpoint`` the function is that of the ``adapter
+    dev`` with the same variables. Raises ConfigurationError and InvokeFailed.
     """
-    # Mistakes in options that are not asked for here are not reported here.
+    # Mistakes in the options of adapter dev are not reported here.
     settings = UrlSettings(read(environ)[0])
-    endpoint = endpoint or local_url(settings.host, settings.invoke_port).rstrip("/")
-    chosen = InvokeOptions(endpoint=endpoint, function=function or settings.function_name or FUNCTION_NAME, **manner)
+    invoke_options = InvokeOptions(
+        endpoint=endpoint or local_url(settings.host, settings.invoke_port).rstrip("/"),
+        function=function or settings.function_name or FUNCTION_NAME,
+        **options,
+    )
     try:
-        return _ask_all(event_files(events), chosen, only_body=body)
+        return _invoke_all(event_files(events), invoke_options, only_body=body)
     except _OutputError as error:
-        # Python would try once more to write the rest, at its end.
+        # Python would try again to write the rest when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.reader_gone:
             return EXIT_READER_GONE
@@ -58,25 +61,25 @@ def run(
         return EXIT_FAILURE
 
 
-def _ask_all(files: list[str], manner: InvokeOptions, *, only_body: bool) -> int:
-    """Go on whatever becomes of one of them. Raises InvokeFailed where no other can fare better."""
+def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) -> int:
+    """Invoke with each file, also after a failure. Raises InvokeFailed if the rest would fail for the same reason."""
     code = 0
     for number, file in enumerate(files):
         try:
-            question = read_input(file)
+            event = read_input(file)
         except ConfigurationError as error:
             click.echo(f"adapter: {error}", err=True)
             code = 1
             continue
         try:
-            code = max(code, _ask(question, manner, only_body=only_body))
+            code = max(code, _invoke_one(event, options, only_body=only_body))
         except InvokeFailed as error:
             left = f"; {len(files) - number} of {len(files)} events are not invoked" if len(files) > 1 else ""
             raise InvokeFailed(f"{error}{left}") from error
     return code
 
 
-def _ask(question: InvokeInput, manner: InvokeOptions, *, only_body: bool) -> int:
+def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) -> int:
     on_terminal = sys.stdout.isatty()
     show_head = _discard if only_body else partial(click.echo, err=True)
     view = PayloadView(_write, show_head, decodes_whole=only_body) if only_body or on_terminal else None
@@ -86,17 +89,18 @@ def _ask(question: InvokeInput, manner: InvokeOptions, *, only_body: bool) -> in
         received.extend(piece)
         (_write if view is None else view.feed)(piece)
 
-    outcome = invoke(question, manner, take)
+    outcome = invoke(event, options, take)
     if view is not None:
         view.end()
-    # Whoever reads a pipe gets the payload and nothing else.
-    if on_terminal and received and not received.endswith(b"\n"):
+    lacks_newline = bool(received) and not received.endswith(b"\n")
+    # The reader of a pipe gets the payload and nothing else.
+    if on_terminal and lacks_newline:
         click.echo()
     difference = None
-    if question.recorded is not None and manner.invocation_type == "RequestResponse" and not outcome.failure:
-        difference = question.difference(bytes(received))
-    lines = list(_findings(question, outcome, difference, manner))
-    if lines and not on_terminal and _is_one_place() and received and not received.endswith(b"\n"):
+    if event.recorded is not None and options.invocation_type == "RequestResponse" and not outcome.failure:
+        difference = event.difference(bytes(received))
+    lines = list(_result_lines(event, outcome, difference, options))
+    if lines and not on_terminal and lacks_newline and _is_one_place():
         click.echo(err=True)
     for line in lines:
         click.echo(line, err=True)
@@ -104,7 +108,7 @@ def _ask(question: InvokeInput, manner: InvokeOptions, *, only_body: bool) -> in
 
 
 def _is_one_place() -> bool:
-    """Whether stdout and stderr are read together, as with ``2>&1``."""
+    """Return True if stdout and stderr go to the same place, as with ``2>&1``."""
     return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
 
 
@@ -117,19 +121,21 @@ def _write(piece: bytes) -> None:
 
 
 def _discard(_head: str) -> None:
-    """Only the body was asked for."""
+    """Show nothing, because only the body was requested."""
 
 
-def _findings(question: InvokeInput, outcome: Outcome, difference: str | None, manner: InvokeOptions) -> Iterator[str]:
-    """What there is to say about an answer; ``difference`` from the recorded one, None where there is none."""
+def _result_lines(
+    event: InvokeInput, outcome: Outcome, difference: str | None, options: InvokeOptions
+) -> Iterator[str]:
+    """Yield the lines about an answer; ``difference`` is None if there is no recorded answer to compare with."""
     if outcome.log:
         yield outcome.log.rstrip("\n")
     if outcome.failure:
-        yield f"adapter: {question.name}: {outcome.failure}"
-    elif manner.invocation_type != "RequestResponse":
-        yield f"adapter: {question.name}: {manner.invocation_type}: {outcome.status}"
+        yield f"adapter: {event.name}: {outcome.failure}"
+    elif options.invocation_type != "RequestResponse":
+        yield f"adapter: {event.name}: {options.invocation_type}: {outcome.status}"
     if outcome.error:
-        yield f"adapter: {question.name}: function error: {outcome.error}"
+        yield f"adapter: {event.name}: function error: {outcome.error}"
     if difference is not None:
-        same = f"differs from the recorded one: {difference}" if difference else "is the recorded one"
-        yield f"adapter: {question.name}: the answer {same}"
+        comparison = f"differs from the recorded one: {difference}" if difference else "is the recorded one"
+        yield f"adapter: {event.name}: the answer {comparison}"

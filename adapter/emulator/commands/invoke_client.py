@@ -1,4 +1,4 @@
-"""A client of the Invoke APIs for the command line: one request, its answer written as it comes."""
+"""A client of the Invoke APIs for the command line: it sends one request and writes the answer as it arrives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeOptions:
-    """How to invoke. ``invocation_type`` is RequestResponse, Event or DryRun."""
+    """The options of ``adapter invoke``. ``invocation_type`` is RequestResponse, Event or DryRun."""
 
     endpoint: str
     function: str
@@ -41,10 +41,10 @@ class InvokeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How it went. ``status`` is None where no answer came; ``log`` is the tail of the log.
+    """The result of one invocation. ``status`` is None if there was no answer; ``log`` is the end of the log.
 
-    ``error`` names a function error. ``failure`` says why the invocation was refused, or its answer is not a whole one.
-    Both are empty where there is none.
+    ``error`` is the type of a function error. ``failure`` is why the invocation was refused or its answer is not
+    complete. Both are empty if there is none.
     """
 
     status: int | None = None
@@ -53,35 +53,36 @@ class Outcome:
     log: str = ""
 
 
-def invoke(question: InvokeInput, manner: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
-    """Invoke the function; its payload goes to ``write`` as it comes, which may raise anything but an OSError.
+def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
+    """Invoke the function; ``write`` gets the payload as it arrives, and may raise anything but an OSError.
 
-    Raises InvokeFailed where there is no Invoke API, ConfigurationError for an endpoint that is no URL.
+    Raises InvokeFailed if the endpoint is not an Invoke API, and ConfigurationError if it is not a URL.
     """
-    url = _url(question, manner)
+    url = _url(event, options)
     try:
-        return asyncio.run(_invoke(url, question, manner, write))
+        return asyncio.run(_invoke(url, event, options, write))
     except aiohttp.ClientConnectorError as error:
-        why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nobody listens there"
+        why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nothing listens there"
         raise InvokeFailed(
-            f"no answer from {manner.endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {options.endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
         return Outcome(failure=f"the answer broke off: {error}")
 
 
-async def _invoke(url: URL, question: InvokeInput, manner: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
-    # An invocation may take 15 minutes, and whoever waits can press Ctrl-C.
+async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
+    # An invocation may take 15 minutes, and the user can press Ctrl-C.
     timeout = aiohttp.ClientTimeout(total=None)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(url, data=question.event, headers=_headers(question, manner)) as response,
+        session.post(url, data=event.event, headers=_headers(event, options)) as response,
     ):
         if response.status >= 400:
-            if _is_no_invoke_api(response):
+            # Every refusal of an Invoke API names its type.
+            if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
-                    f"{manner.endpoint} is no Invoke API: it answers {response.status}. "
-                    "They are not where the front doors are; adapter dev says at its start where the Invoke APIs are"
+                    f"{options.endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs have a "
+                    "port of their own, beside that of the front door; adapter dev shows it at its start"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
@@ -89,35 +90,30 @@ async def _invoke(url: URL, question: InvokeInput, manner: InvokeOptions, write:
         return await _whole(response, write)
 
 
-def _url(question: InvokeInput, manner: InvokeOptions) -> URL:
-    streams = manner.stream or (question.was_streamed and manner.invocation_type == "RequestResponse")
-    path = (_STREAM if streams else _INVOKE).format(quote(manner.function, safe=""))
-    query = "?" + urlencode({"Qualifier": manner.qualifier}) if manner.qualifier else ""
+def _url(event: InvokeInput, options: InvokeOptions) -> URL:
+    streams = options.stream or (event.was_streamed and options.invocation_type == "RequestResponse")
+    path = (_STREAM if streams else _INVOKE).format(quote(options.function, safe=""))
+    query = "?" + urlencode({"Qualifier": options.qualifier}) if options.qualifier else ""
     try:
-        endpoint = URL(manner.endpoint)
+        endpoint = URL(options.endpoint)
         if endpoint.scheme != "http" or not endpoint.host:
             raise ValueError
         return URL(f"{endpoint.origin()}{path}{query}", encoded=True)
     except ValueError:
         raise ConfigurationError(
-            [f"--endpoint: {manner.endpoint!r} is no local Lambda, which is at, for example, http://127.0.0.1:3001"]
+            [f"--endpoint: {options.endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"]
         ) from None
 
 
-def _is_no_invoke_api(response: aiohttp.ClientResponse) -> bool:
-    """Whether something else listens there: every refusal of an Invoke API names its type."""
-    return "x-amzn-ErrorType" not in response.headers
-
-
-def _headers(question: InvokeInput, manner: InvokeOptions) -> CIMultiDict[str]:
-    context = manner.client_context or question.client_context
+def _headers(event: InvokeInput, options: InvokeOptions) -> CIMultiDict[str]:
+    context = options.client_context or event.client_context
     headers = {
         "Content-Type": "application/json",
-        "X-Amz-Invocation-Type": manner.invocation_type,
-        "X-Amz-Log-Type": "Tail" if manner.log else "",
+        "X-Amz-Invocation-Type": options.invocation_type,
+        "X-Amz-Log-Type": "Tail" if options.log else "",
         "X-Amz-Client-Context": base64.b64encode(context.encode()).decode("ascii"),
-        "X-Amz-Tenant-Id": manner.tenant_id or question.tenant_id,
-        REPLAY_HEADER: question.request_id,
+        "X-Amz-Tenant-Id": options.tenant_id or event.tenant_id,
+        REPLAY_HEADER: event.request_id,
     }
     return CIMultiDict((name, value) for name, value in headers.items() if value)
 

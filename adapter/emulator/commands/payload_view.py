@@ -1,7 +1,7 @@
-"""How ``adapter invoke`` shows a payload that is an HTTP response: its head and its body apart, as they come.
+"""How ``adapter invoke`` shows a payload that is an HTTP response: head and body separately, as they arrive.
 
-A streamed response begins with a metadata prelude: JSON, then 8 NUL bytes. What begins with a brace may be one, and is
-held back until that is decided; everything else goes on at once.
+A streamed response begins with a metadata prelude: JSON, then 8 NUL bytes. A payload that begins with a brace may have
+one, so it is held back until that is clear; any other payload is written at once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class PayloadView:
-    """Gives the body to ``write``, and the head, if there is one, to ``show_head`` as lines.
+    """Passes the body to ``write`` and the head, if there is one, as lines to ``show_head``.
 
-    A buffered response is one JSON object; only where ``decodes_whole`` its body is taken out of it.
+    A buffered response is one JSON object; its body is decoded only if ``decodes_whole`` is True.
     """
 
     def __init__(
@@ -31,48 +31,48 @@ class PayloadView:
         self._write = write
         self._show_head = show_head
         self._decodes_whole = decodes_whole
-        # None once what came can be no prelude any more.
+        # None if the payload does not begin with a prelude.
         self._decoder: PreludeDecoder | None = PreludeDecoder()
-        self._lets_through = False
+        self._passes_through = False
         self._held = bytearray()
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece."""
-        if self._lets_through:
+        """Add the next piece."""
+        if self._passes_through:
             self._write(piece)
             return
         self._held += piece
         if self._held and not self._held.startswith(b"{"):
-            self._let_go()
+            self._release()
         elif self._decoder is not None:
-            self._look_for_prelude(self._decoder, piece)
+            self._feed_decoder(self._decoder, piece)
 
-    def _look_for_prelude(self, decoder: PreludeDecoder, piece: bytes) -> None:
+    def _feed_decoder(self, decoder: PreludeDecoder, piece: bytes) -> None:
         try:
             head, body = decoder.feed(piece)
         except InvalidFunctionResponse:
             self._decoder = None
             if not self._decodes_whole:
-                self._let_go()
+                self._release()
             return
         if head is not None:
-            self._lets_through = True
+            self._passes_through = True
             self._show_head(_head_text(head))
             self._write(body)
 
     def end(self) -> None:
-        """The payload is complete: what was held back is no streamed response."""
-        if self._lets_through:
+        """End the payload: what is still held back is not a streamed response."""
+        if self._passes_through:
             return
         if self._decodes_whole:
-            # Else it is the payload of a function that answers no HTTP request.
+            # A payload that cannot be decoded is not an HTTP response, and is written as it is.
             with suppress(InvalidFunctionResponse):
                 _, body = FORMATS["http-api"].decode_response(bytes(self._held))
                 self._held = bytearray(body)
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
-        self._lets_through = True
+    def _release(self) -> None:
+        self._passes_through = True
         self._write(bytes(self._held))
 
 

@@ -1,4 +1,4 @@
-"""``adapter event``: an event of every source. Those of front doors are made by the codecs that the front doors use."""
+"""The events of ``adapter event``: one of every source. Those of front doors are made by the front doors' codecs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 from adapter.aws.identity import DEFAULT_REGION
 from adapter.emulator.commands.sample_sources import SOURCES, Sample
-from adapter.emulator.front_doors.rest_resource import add_resource
-from adapter.emulator.front_doors.rules import DOORS
+from adapter.emulator.front_doors.registry import DOORS
 from adapter.errors import ConfigurationError
 from adapter.payload.messages import Arrival, Request
 
-#: Everything that an event can be made for.
+#: The sources of events.
 KINDS = (*DOORS, *SOURCES)
 
 _TIME_MS = 1_767_323_045_000
@@ -21,7 +20,7 @@ _REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventOptions:
-    """What the user may choose. ``body`` None is the source's own; ``name`` is a queue, topic, bucket, table …"""
+    """The options of an event. ``body`` None is the source's default; ``name`` is a queue, topic, bucket or table."""
 
     method: str = "GET"
     path: str = "/"
@@ -34,41 +33,44 @@ class EventOptions:
 
 
 def options_of(kind: str) -> frozenset[str]:
-    """The fields of a EventOptions that an event of ``kind`` has a place for."""
+    """Return the fields of EventOptions that an event of ``kind`` uses."""
     if kind in DOORS:
-        own = {"stage", "resource"} if DOORS[kind].has_resources else set()
-        return frozenset({"method", "path", "headers", "body"} | own)
-    plain = SOURCES[kind](Sample())
-    others = {"body": Sample(body="another"), "name": Sample(name="another")}
-    return frozenset(option for option, sample in others.items() if SOURCES[kind](sample) != plain)
+        resource_options = {"stage", "resource"} if DOORS[kind].add_resource else set()
+        return frozenset({"method", "path", "headers", "body"} | resource_options)
+    default = SOURCES[kind](Sample())
+    samples = {"body": Sample(body="another"), "name": Sample(name="another")}
+    return frozenset(option for option, sample in samples.items() if SOURCES[kind](sample) != default)
 
 
-def make_event(kind: str, wish: EventOptions) -> dict[str, Any]:
-    """The event of ``kind``, one of KINDS. Raises ConfigurationError for what such an event cannot have."""
+def make_event(kind: str, options: EventOptions) -> dict[str, Any]:
+    """Return the event of ``kind``, one of KINDS. Raises ConfigurationError for options that it cannot have."""
     if kind in DOORS:
-        return _http_event(kind, wish)
+        return _http_event(kind, options)
     try:
-        body = (wish.body or b"hello").decode()
+        body = (options.body or b"hello").decode()
     except UnicodeDecodeError as error:
-        raise ConfigurationError([f"--body: is not text, which an event of {kind} has; use UTF-8"]) from error
-    return SOURCES[kind](Sample(body=body, name=wish.name, region=wish.region))
+        raise ConfigurationError([f"--body: is not UTF-8, which an event of {kind} needs"]) from error
+    return SOURCES[kind](Sample(body=body, name=options.name, region=options.region))
 
 
-def _http_event(kind: str, wish: EventOptions) -> dict[str, Any]:
+def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
     rules = DOORS[kind]
     request = Request(
-        method=wish.method.upper(), target=wish.path, headers=_completed(wish.headers), body=wish.body or b""
+        method=options.method.upper(),
+        target=options.path,
+        headers=_completed(options.headers),
+        body=options.body or b"",
     )
-    stage = wish.stage if rules.has_resources else "$default"
-    arrival = Arrival(request_id=_REQUEST_ID, time_ms=_TIME_MS, stage=stage, region=wish.region)
+    stage = options.stage if rules.add_resource else "$default"
+    arrival = Arrival(request_id=_REQUEST_ID, time_ms=_TIME_MS, stage=stage, region=options.region)
     event = rules.codec.encode_event(request, arrival)
-    if rules.has_resources and not add_resource(event, request, wish.resource):
-        raise ConfigurationError([f"--path: {wish.path!r} is not covered by the resource {wish.resource}"])
+    if rules.add_resource and not rules.add_resource(event, request, options.resource):
+        raise ConfigurationError([f"--path: {options.path!r} is not covered by the resource {options.resource}"])
     return event
 
 
 def _completed(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """``headers``, with those that every client and front door add."""
+    """Return ``headers`` with those that every client and every front door adds."""
     named = {name.lower() for name, _ in headers}
     added = [
         ("host", "localhost"),

@@ -1,7 +1,7 @@
 """Events of sources that are not HTTP, written from the shapes in AWS's documentation (Lambda, "Using … with Lambda").
 
-Each function makes one event of one record. ``Sample`` has what the user may choose; ids and times are made up, and the
-same for every run, so that an event can be compared with the one before.
+Each function makes an event with one record. ``Sample`` has the user's options; ids and times are made up, and the same
+in every run, so that events can be compared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from adapter.aws.identity import ACCOUNT_ID as _ACCOUNT
+from adapter.aws.identity import ACCOUNT_ID, DEFAULT_REGION
 
 _TIME = "2026-01-02T03:04:05.000Z"
 _TIME_MS = 1_767_323_045_000
@@ -26,19 +26,19 @@ Event: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """``body`` is the message, ``name`` the queue, topic, bucket, table or stream, empty for one of ours."""
+    """``body`` is the message, ``name`` the queue, topic, bucket, table or stream; empty for a default name."""
 
     body: str = "hello"
     name: str = ""
-    region: str = "us-east-1"
+    region: str = DEFAULT_REGION
 
     def arn(self, service: str, resource: str) -> str:
-        """An ARN in the account of the local Lambda."""
-        return f"arn:aws:{service}:{self.region}:{_ACCOUNT}:{resource}"
+        """Return an ARN in the account of the local Lambda."""
+        return f"arn:aws:{service}:{self.region}:{ACCOUNT_ID}:{resource}"
 
     @property
     def base64(self) -> str:
-        """The message as the sources carry it that carry bytes."""
+        """The message as sources of binary data encode it."""
         return base64.b64encode(self.body.encode()).decode("ascii")
 
 
@@ -121,7 +121,7 @@ def _eventbridge(sample: Sample) -> Event:
         "id": _ID,
         "detail-type": "Something happened",
         "source": sample.name or "my.app",
-        "account": _ACCOUNT,
+        "account": ACCOUNT_ID,
         "time": "2026-01-02T03:04:05Z",
         "region": sample.region,
         "resources": [],
@@ -174,7 +174,7 @@ def _kinesis(sample: Sample) -> Event:
         "eventVersion": "1.0",
         "eventID": f"shardId-000000000006:{sequence}",
         "eventName": "aws:kinesis:record",
-        "invokeIdentityArn": f"arn:aws:iam::{_ACCOUNT}:role/lambda-role",
+        "invokeIdentityArn": f"arn:aws:iam::{ACCOUNT_ID}:role/lambda-role",
         "awsRegion": sample.region,
         "eventSourceARN": sample.arn("kinesis", f"stream/{sample.name or 'stream'}"),
     }
@@ -200,7 +200,7 @@ def _logs(sample: Sample) -> Event:
     """A subscription's batch of log lines: JSON, compressed, in base64."""
     batch = {
         "messageType": "DATA_MESSAGE",
-        "owner": _ACCOUNT,
+        "owner": ACCOUNT_ID,
         "logGroup": sample.name or "/aws/lambda/other",
         "logStream": "2026/01/02/[$LATEST]0123456789abcdef",
         "subscriptionFilters": ["filter"],
@@ -337,7 +337,7 @@ def _websocket(sample: Sample) -> Event:
 
 
 def _json_or(text: str, otherwise: Any) -> Any:
-    """``text`` as a JSON object, if it is one."""
+    """Return ``text`` as a JSON object, or ``otherwise`` if it is not one."""
     try:
         parsed = json.loads(text)
     except ValueError:
@@ -345,7 +345,7 @@ def _json_or(text: str, otherwise: Any) -> Any:
     return parsed if isinstance(parsed, dict) else otherwise
 
 
-#: What makes the event of each source.
+#: The function that makes the event of each source.
 SOURCES: dict[str, Callable[[Sample], Event]] = {
     "sqs": _sqs,
     "sns": _sns,

@@ -1,1 +1,1 @@
-"""Faults on purpose: which invocation gets which, and streams that something is done to."""
+"""Faults on purpose: which invocation gets which, and what they do to its answer."""

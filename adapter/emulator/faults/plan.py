@@ -2,8 +2,8 @@
 
     KIND[=AMOUNT][:RATE][@HEADER[=VALUE]]        delay=2:10%    kill=1MB@x-fault    throttle@x-fault=busy
 
-Every fault has random numbers of its own, one for each invocation that it could hit. So the same seed and the same
-invocations give the same faults, whatever other faults there are.
+Every fault has its own sequence of random numbers and takes one for each invocation that it could hit. So the same seed
+and the same invocations lead to the same faults, whatever other faults there are.
 """
 
 from __future__ import annotations
@@ -34,13 +34,16 @@ class Kind(Enum):
     INIT = "init"
 
 
-# What an amount is for each kind, and the one where none is given: seconds, or bytes of the body. The others have none.
+# The kinds with an amount, and its default: seconds for a delay, else bytes of the body.
 _AMOUNTS = {Kind.DELAY: 1.0, Kind.KILL: 0, Kind.TRUNCATE: 0, Kind.DROP: 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """``rate`` is from 0 to 1. ``header`` is in lower case, empty for every invocation; ``value`` None for any."""
+    """One fault. ``rate`` is from 0 to 1.
+
+    ``header`` is in lower case; if it is empty the fault applies to all requests. ``value`` None is any value.
+    """
 
     kind: Kind
     amount: float = 0
@@ -48,21 +51,21 @@ class Fault:
     header: str = ""
     value: str | None = None
 
-    def concerns(self, headers: Headers) -> bool:
-        """Whether an invocation whose request has these headers may get it."""
+    def applies_to(self, headers: Headers) -> bool:
+        """Return True if the fault may hit a request with ``headers``."""
         if not self.header:
             return True
-        found = [value for name, value in headers if name.lower() == self.header]
-        return bool(found) if self.value is None else self.value in found
+        values = [value for name, value in headers if name.lower() == self.header]
+        return bool(values) if self.value is None else self.value in values
 
 
 def parse_faults(text: str) -> tuple[Fault, ...]:
-    """Faults with commas between them. Raises ConfigurationError with a line for each that is none."""
+    """Return the faults in a comma-separated list. Raises ConfigurationError with a line for each mistake."""
     faults = []
     mistakes = []
     for part in filter(None, map(str.strip, text.split(","))):
         try:
-            faults.append(_parsed(part))
+            faults.append(_parse_fault(part))
         except ValueError as error:
             mistakes.append(f"{part!r} {error}")
     if mistakes:
@@ -70,34 +73,34 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
-def _parsed(text: str) -> Fault:
-    """One fault. Raises ValueError whose message completes "'TEXT' …"."""
-    what, at, where = text.partition("@")
+def _parse_fault(text: str) -> Fault:
+    """Return one fault. Raises ValueError with a message that completes the sentence "'TEXT' …"."""
+    what, at, condition = text.partition("@")
     what, _, rate = what.partition(":")
     name, equals, amount = what.partition("=")
-    header, has_value, value = where.partition("=")
+    header, has_value, value = condition.partition("=")
     try:
         kind = Kind(name)
     except ValueError:
         kinds = [kind.value for kind in Kind]
-        raise ValueError(f"is no fault; use one of {', '.join(kinds)}{nearest(name, kinds)}") from None
+        raise ValueError(f"is not a fault; use one of {', '.join(kinds)}{nearest(name, kinds)}") from None
     if equals and kind not in _AMOUNTS:
-        raise ValueError(f"gives an amount to {name}, which takes none")
+        raise ValueError(f"has an amount, but {name} takes none")
     if at and kind is Kind.INIT:
         raise ValueError("has a header, but an init serves no request; use init or init:RATE, or kill@HEADER")
     if at and not header:
-        raise ValueError("names no header after the @, for example kill@x-fault")
+        raise ValueError("has no header after the @, for example kill@x-fault")
     parse_amount = seconds if kind is Kind.DELAY else size
     return Fault(
         kind=kind,
         amount=parse_amount(amount) if equals else _AMOUNTS.get(kind, 0),
-        rate=_rate(rate) if rate else 1.0,
+        rate=_parse_rate(rate) if rate else 1.0,
         header=header.lower(),
         value=value if has_value else None,
     )
 
 
-def _rate(text: str) -> float:
+def _parse_rate(text: str) -> float:
     try:
         rate = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
@@ -108,20 +111,21 @@ def _rate(text: str) -> float:
 
 
 class FaultPlan:
-    """Decides for one invocation, or init, after the other."""
+    """Decides which faults hit the next invocation, and whether the next init phase fails."""
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
         self._faults = [(fault, random.Random(f"{seed}/{number}")) for number, fault in enumerate(faults)]
 
     def for_invocation(self, headers: Headers) -> dict[Kind, Fault]:
-        """The faults of the next invocation, at most one of each kind."""
+        """Return the faults of the next invocation, at most one of each kind."""
         return {
             fault.kind: fault
             for fault, numbers in self._faults
-            if fault.kind is not Kind.INIT and fault.concerns(headers) and numbers.random() < fault.rate
+            if fault.kind is not Kind.INIT and fault.applies_to(headers) and numbers.random() < fault.rate
         }
 
     def fails_init(self) -> bool:
-        """Whether the next init phase is to fail."""
+        """Return True if the next init phase must fail."""
+        # Each fault takes a number, whatever the others decide.
         drawn = [numbers.random() < fault.rate for fault, numbers in self._faults if fault.kind is Kind.INIT]
         return any(drawn)

@@ -1,65 +1,261 @@
-"""A front door: any method and any path, HTTP in, an invocation, HTTP out. What is special to one is in door_rules.
+"""A front door: any HTTP request in, an invocation, an HTTP response out. Its ``door_rules`` say what is special to it.
 
-A request is served to its end whether or not its client waits for it, because on Lambda the function is not told.
+A request is served to its end even if its client has left, because Lambda does not tell the function.
+
+If the front door streams, the metadata prelude becomes the head and the pieces of the body are sent as they arrive, at
+the pace of the bandwidth cap. If it does not, the whole payload is collected and decoded; a stream that begins with a
+prelude is decoded by it [unsure: AWS does not say what a front door that cannot stream does with one].
+
+AWS does not document how a streamed response ends that fails after its head. Here every failure (truncation, timeout,
+size, idle timeout, error trailers) closes the connection without a last chunk, so that a client never takes a part for
+the whole.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from adapter.emulator.environment.invocation import LocalInvocation, new_request_id, new_trace_id
-from adapter.emulator.front_doors.door_response import DoorResponse
+from adapter.emulator.environment.invocation import LocalInvocation
+from adapter.emulator.environment.result import (
+    RESPONSE_TOO_LARGE,
+    THROTTLED,
+    Answer,
+    Failure,
+    Payload,
+    Stream,
+    collect,
+    failure,
+)
+from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.emulator.front_doors.request_event import RefusedError, request_event
-from adapter.emulator.requests.client_response import ClientSide
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import ClientRequest
+from adapter.errors import InvalidFunctionResponse
+from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
-from adapter.payload.request_target import path_alone
+from adapter.payload.function_response import CONTENT_TYPE as WITH_PRELUDE
+from adapter.payload.function_response import PreludeDecoder
+from adapter.payload.headers import first
+from adapter.payload.messages import ResponseHead
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import DoorSettings
     from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests.request_record import RequestRecord
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
+# Our own error types: the front door gave up, and the function may go on.
+GATEWAY_TIMEOUT = "FrontDoor.ResponseTimeout"
+IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
+
+# Failures for which the front door does not blame the function.
+_REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
+
 
 class FrontDoor:
-    """One front door of the function behind ``entrance``; ``report`` is given every visit that is over."""
+    """One front door of the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
 
     def __init__(
-        self, entrance: InvocationPipeline, door: DoorSettings, report: Callable[[RequestRecord], None]
+        self, pipeline: InvocationPipeline, door: DoorSettings, report: Callable[[RequestRecord], None]
     ) -> None:
-        self._entrance = entrance
+        self._pipeline = pipeline
         self._door = door
         self._report = report
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        clock = asyncio.get_running_loop().time
-        # Secrets travel in queries, and what is shown here ends up in bug reports.
-        path = path_alone(exchange.target)
-        request_id, trace_id = new_request_id(), new_trace_id(time.time())
-        visit = RequestRecord(method=exchange.method, target=path, door=self._door.rules.name, request_id=request_id)
-        client = ClientSide(exchange, visit, clock, self._request_id_headers(request_id, trace_id))
-        try:
-            event = await request_event(exchange, self._door, request_id, trace_id)
-        except RefusedError as refusal:
-            visit.error_type, visit.refused = str(refusal), True
-            await client.respond(*self._door.rules.error(refusal.reason))
-        except BodyTruncatedError:
-            visit.error_type = "no invocation, the request broke off"
-            visit.client_left = True
-        else:
-            label = f"{exchange.method} {path}"
-            call = LocalInvocation(label=label, event=event, request_id=request_id, trace_id=trace_id)
-            admitted = self._entrance.admit(call, exchange.headers, source=self._door.rules.name)
-            client.drop_after = admitted.drop_after
-            await DoorResponse(client, visit, self._door).send(admitted.answer())
-            visit.init, visit.restore = call.init_seconds, call.restore_seconds
-        self._report(visit)
+        client = ClientRequest(exchange, door=self._door.rules.name, id_headers=self._door.rules.request_id_headers)
+        await DoorHandler(client, self._door).serve(self._pipeline)
+        self._report(client.record)
 
-    def _request_id_headers(self, request_id: str, trace_id: str) -> Headers:
-        request_id_headers = [(name, request_id) for name in self._door.rules.request_id_headers]
-        return [*request_id_headers, ("X-Amzn-Trace-Id", trace_id)] if request_id_headers else []
+
+class DoorHandler:
+    """Handles the request of one client."""
+
+    def __init__(self, client: ClientRequest, door: DoorSettings) -> None:
+        self._client = client
+        self._record = client.record
+        self._door = door
+        self._rules: DoorRules = door.rules
+
+    async def serve(self, pipeline: InvocationPipeline) -> None:
+        """Invoke the function with the request and send its answer."""
+        client, record = self._client, self._record
+        try:
+            event = await request_event(client, self._door)
+        except RefusedError as refusal:
+            record.error_type, record.refused = str(refusal), True
+            await client.respond(*self._rules.error_response(refusal.reason))
+        except BodyTruncatedError:
+            record.add_truncated_request()
+        else:
+            label = f"{record.method} {record.target}"
+            invocation = LocalInvocation(
+                label=label, event=event, request_id=client.request_id, trace_id=client.trace_id
+            )
+            pending = pipeline.invoke(invocation, client.exchange.headers, source=self._rules.name, client=client)
+            if self._door.streaming:
+                await self._stream(await pending)
+            else:
+                await self._send_collected(pending)
+            record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
+
+    async def _send_collected(self, pending: Coroutine[None, None, Answer]) -> None:
+        """Send a whole response, or an error if it is not complete within the front door's timeout.
+
+        Returns when the function has ended its response.
+        """
+        timeout = self._rules.response_timeout
+        if timeout is None:
+            await self._send_whole(await self._collect(pending))
+            return
+        async with asyncio.TaskGroup() as group:
+            # The function is not told that the front door gave up, so its response is still collected.
+            collecting = group.create_task(self._collect(pending))
+            await asyncio.wait({collecting}, timeout=timeout)
+            if collecting.done():
+                await self._send_whole(collecting.result())
+            else:
+                self._client.close_connection_after()
+                message = f"{self._rules.title} waits {timeout:g} s for a response; the function goes on"
+                await self._fail(failure(GATEWAY_TIMEOUT, message))
+
+    async def _collect(self, pending: Coroutine[None, None, Answer]) -> tuple[ResponseHead, bytes] | Failure:
+        """Wait for the answer; return head and body of the response, or why there is none."""
+        answer = await pending
+        if isinstance(answer, Failure):
+            return answer
+        has_prelude = False
+        if isinstance(answer, Stream):
+            self._record.mismatch = f"the function streams, {self._rules.name} does not (--invoke-mode)"
+            has_prelude = answer.content_type == WITH_PRELUDE
+        payload = await collect(answer, self._rules.response_limit)
+        if isinstance(payload, Failure):
+            return payload
+        try:
+            head, body = _split(payload) if has_prelude else self._rules.codec.decode_response(payload)
+            _check_status(head)
+        except InvalidFunctionResponse as error:
+            return failure(error.name, str(error))
+        return head, body
+
+    async def _send_whole(self, response: tuple[ResponseHead, bytes] | Failure) -> None:
+        if isinstance(response, Failure):
+            await self._fail(response)
+        else:
+            head, body = response
+            await self._client.respond(head.status, self._headers(head), body)
+
+    async def _stream(self, answer: Answer) -> None:
+        """Send an answer as it arrives."""
+        if isinstance(answer, Payload):
+            self._record.mismatch = f"the function is buffered, {self._rules.name} streams (--invoke-mode)"
+        try:
+            if isinstance(answer, Failure):
+                await self._fail(answer)
+            elif isinstance(answer, Stream):
+                await self._relay(answer)
+            elif self._rules.needs_prelude:
+                raise InvalidFunctionResponse("the function's response is not a stream with a metadata prelude")
+            else:
+                # A function URL that streams sends the payload of a buffered function undecoded.
+                await self._send_whole((ResponseHead(status=200, headers=[]), answer.body))
+        except InvalidFunctionResponse as error:
+            await self._fail(failure(error.name, str(error)))
+            if isinstance(answer, Stream):
+                # The function still sends the rest of the response.
+                while await answer.read():
+                    pass
+
+    async def _relay(self, stream: Stream) -> None:
+        """Send the head and the pieces of a stream."""
+        door = self._door
+        head, piece = await _read_head(stream, self._rules)
+        if head is None:
+            assert stream.failure is not None, "a stream without a head has failed"
+            await self._fail(stream.failure)
+            return
+        _check_status(head)
+        await self._client.begin(head.status, self._headers(head))
+        writer = PacedWriter(
+            self._client.write,
+            bandwidth=door.bandwidth,
+            clock=asyncio.get_running_loop().time,
+            sleep=asyncio.sleep,
+            limit=door.stream_limit,
+        )
+        try:
+            while piece or (piece := await self._next_piece(stream)):
+                if not await writer.send(piece):
+                    message = f"the streamed response exceeded the limit of {door.stream_limit} bytes"
+                    stream.fail(failure(RESPONSE_TOO_LARGE, message))
+                piece = b""
+        except TimeoutError:
+            stream.fail(failure(IDLE_TIMEOUT, f"nothing was sent for {door.idle_timeout:g} s"))
+        self._record.streamed, self._record.held = writer.sent, writer.held_seconds
+        if stream.failure is None:
+            self._client.end()
+        else:
+            self._record.add_failure(stream.failure)
+            self._client.break_off()
+
+    async def _next_piece(self, stream: Stream) -> bytes:
+        async with asyncio.timeout(self._door.idle_timeout):
+            return await stream.read()
+
+    def _headers(self, head: ResponseHead) -> Headers:
+        """Return the response headers as the front door sends them."""
+        headers = [
+            (f"x-amzn-Remapped-{name}" if name.lower() in self._rules.remapped else name, value)
+            for name, value in head.headers
+        ]
+        if self._rules.default_type and not first(headers, "content-type"):
+            headers.append(("content-type", self._rules.default_type))
+        return headers
+
+    async def _fail(self, why: Failure) -> None:
+        """Send the error response for a failure that came before the head."""
+        self._record.add_failure(why)
+        await self._client.respond(*self._rules.error_response(_REASONS.get(why.error_type, Reason.FUNCTION)))
+
+
+def _split(payload: bytes) -> tuple[ResponseHead, bytes]:
+    """Return head and body of a collected stream. Raises InvalidFunctionResponse if the prelude is not valid."""
+    decoder = PreludeDecoder()
+    head, body = decoder.feed(payload)
+    if head is None:
+        decoder.fail_unfinished()
+    return head, body
+
+
+async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | None, bytes]:
+    """Return the head and the bytes of the body that arrived with it; None if the stream failed before.
+
+    If the front door accepts a stream without a prelude, all of that stream is the body. Raises InvalidFunctionResponse
+    if the prelude is not valid.
+    """
+    if stream.content_type != WITH_PRELUDE and not rules.needs_prelude:
+        piece = await stream.read()
+        if not piece and stream.failure is not None:
+            return None, b""
+        return ResponseHead(status=200, headers=[("content-type", stream.content_type)]), piece
+    decoder = PreludeDecoder()
+    received = 0
+    while piece := await stream.read():
+        received += len(piece)
+        head, body = decoder.feed(piece)
+        if received - len(body) > rules.prelude_limit:
+            raise InvalidFunctionResponse(f"no metadata prelude ended within {rules.prelude_limit} bytes")
+        if head is not None:
+            return head, body
+    if stream.failure is None:
+        decoder.fail_unfinished()
+    return None, b""
+
+
+def _check_status(head: ResponseHead) -> None:
+    """Raise InvalidFunctionResponse if the status does not end a response."""
+    if head.status < 200:
+        raise InvalidFunctionResponse(f"statusCode is {head.status}, which is not the status of a final response")

@@ -1,4 +1,4 @@
-"""What the options say about the function and its front doors, with Lambda's own values where they say nothing."""
+"""The options for the function's URLs and its front doors, with Lambda's own values as defaults."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from adapter.aws.identity import DEFAULT_REGION
 from adapter.aws.limits import STREAM_LIMIT
 from adapter.config.parsers import NO_LIMIT
-from adapter.emulator.front_doors.rules import DOORS, DoorRules
+from adapter.emulator.front_doors.registry import DOORS
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth
     from adapter.config.load import Config
+    from adapter.emulator.front_doors.door_rules import DoorRules
 
 # The stage of a function URL and of an HTTP API without stages.
 _DEFAULT_STAGE = "$default"
@@ -20,10 +21,10 @@ _DEFAULT_STAGE = "$default"
 
 @dataclass(slots=True, kw_only=True)
 class DoorSettings:
-    """One front door. ``port`` is where it is to listen, 0 for any free one, and then where it does.
+    """One front door. ``port`` is the port to listen on, 0 for any free one; once it listens, the port it got.
 
-    ``streaming``: it invokes the function for a streamed response. ``idle_timeout`` is how long, in seconds, such a
-    response may be silent. ``resource`` is that of a REST API. ``region`` is part of the ARNs in events.
+    ``streaming`` is True if it invokes the function for a streamed response. ``idle_timeout`` is how long, in seconds,
+    such a response may pause. ``resource`` is that of a REST API. ``region`` is part of the ARNs in events.
     """
 
     rules: DoorRules
@@ -38,10 +39,10 @@ class DoorSettings:
 
 
 class UrlSettings:
-    """``invoke_mode`` is the function's, ``url_invoke_mode`` that of front doors which can stream.
+    """``invoke_mode`` is the function's, ``url_invoke_mode`` that of front doors that can stream.
 
-    ``stream_limit`` is in bytes, None for none. ``doors`` are in the order in which they were asked for. ``faults`` and
-    ``record``, the folder of recordings, are as they were given.
+    ``stream_limit`` is in bytes, None is no limit. ``doors`` are in the order of the option. ``faults`` and ``record``,
+    the folder of recordings, are the texts of their options.
     """
 
     def __init__(self, config: Config) -> None:
@@ -52,41 +53,42 @@ class UrlSettings:
         self.record = config.record
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
-        # A function behind front doors of which none can stream is deployed as a buffered one.
-        suited = "response_stream" if any(DOORS[name].streams for name, _ in chosen) else "buffered"
-        self.invoke_mode = config.invoke_mode or suited
+        # A function whose front doors cannot stream is deployed as a buffered one.
+        default_mode = "response_stream" if any(DOORS[name].streams for name, _ in chosen) else "buffered"
+        self.invoke_mode = config.invoke_mode or default_mode
         self.url_invoke_mode = config.url_invoke_mode or self.invoke_mode
-        # The option is shared with the proxy, which has no limit by default; here the default is Lambda's.
+        # The proxy has the same option, without a limit by default; the emulator's default is Lambda's limit.
         limit = STREAM_LIMIT if config.stream_limit is None else config.stream_limit
         self.stream_limit = None if limit == NO_LIMIT else limit
         self.function_name = config.dev_function_name
-        # Beside the front door's, so that a second adapter dev on another port finds both free.
+        # Next to the front door's, so that a second adapter dev on another port finds both free.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
-        ports = _ports([port for _, port in chosen], self.port, self.invoke_port)
+        ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
         self.doors = [self._door(config, DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
     def _door(self, config: Config, rules: DoorRules, port: int) -> DoorSettings:
         is_default = config.sources["bandwidth"] == "default"
-        return DoorSettings(
+        door = DoorSettings(
             rules=rules,
             port=port,
             streaming=rules.streams and self.url_invoke_mode == "response_stream",
             bandwidth=rules.bandwidth if is_default and rules.bandwidth is not None else self.bandwidth,
             stream_limit=self.stream_limit,
-            idle_timeout=config.rest_idle_timeout if rules.has_resources else None,
-            stage=config.stage if rules.has_resources else _DEFAULT_STAGE,
-            resource=config.resource if rules.has_resources else "",
+            idle_timeout=None,
             region=config.region,
         )
+        if rules.add_resource is not None:
+            door.stage, door.resource, door.idle_timeout = config.stage, config.resource, config.rest_idle_timeout
+        return door
 
 
-def _ports(asked: list[int | None], first: int, invoke_port: int) -> list[int]:
-    """A port for each front door: the one that was asked for, else the first free number from ``first`` on."""
-    taken = {port for port in asked if port is not None} | {invoke_port}
+def _assign_ports(requested: list[int | None], lowest: int, invoke_port: int) -> list[int]:
+    """Return a port for each front door: the requested one, or the next free number from ``lowest`` on; 0 is any."""
+    taken = {port for port in requested if port is not None} | {invoke_port}
     ports = []
-    candidate = first
-    for port in asked:
-        if port is None and first:
+    candidate = lowest
+    for port in requested:
+        if port is None and lowest:
             while candidate in taken:
                 candidate = candidate % 65535 + 1
             port = candidate

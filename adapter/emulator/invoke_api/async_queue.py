@@ -1,8 +1,8 @@
-"""Asynchronous invocations: a queue in memory, two retries, and a line instead of an on-failure destination.
+"""Asynchronous invocations: a queue in memory, two retries, and a notice instead of an on-failure destination.
 
-A function error is tried again after a delay, and once more after twice the delay (one and two minutes on Lambda). An
-invocation that is throttled does not count as tried: it goes back to the queue. What is in the queue when the emulator
-ends is lost.
+An event whose invocation failed is tried again after a delay, and once more after twice the delay (one and two minutes
+on Lambda). A throttled invocation does not count as a try: its event waits and goes on. Events that are still in the
+queue when the emulator stops are lost.
 """
 
 from __future__ import annotations
@@ -19,87 +19,95 @@ if TYPE_CHECKING:
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.payload.headers import Headers
 
-# How often an event is tried in all (Lambda, "Asynchronous invocation": two retries).
+# The tries for an event in all (Lambda, "Asynchronous invocation": two retries).
 ATTEMPTS = 3
 # How long a throttled event waits, in seconds: from one second up to five minutes (the same page).
 _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 300.0
-# The Invoke API has answered by then; this is the status that it gave.
+# The status with which the Invoke API accepted the event.
 _ACCEPTED = 202
 
 
-class AsyncInvocations:
-    """The queue. ``group`` holds what is under way, ``delay`` is in seconds, ``notice`` shows a line to the user."""
+class AsyncQueue:
+    """The queue of events for the function behind ``pipeline``.
+
+    ``group`` holds the tasks, ``delay`` is in seconds, ``notice`` shows a line to the user, and ``report`` gets the
+    record of each try.
+    """
 
     def __init__(
         self,
-        entrance: InvocationPipeline,
+        pipeline: InvocationPipeline,
         group: asyncio.TaskGroup,
         notice: Callable[[str], None],
         report: Callable[[RequestRecord], None],
         *,
         delay: float,
     ) -> None:
-        self._entrance = entrance
+        self._pipeline = pipeline
         self._group = group
         self._notice = notice
         self._report = report
         self._delay = delay
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def accept(self, make_call: Callable[[], LocalInvocation], headers: Headers) -> None:
-        """Take an event; ``make_call`` makes the call of each attempt, all with one request id."""
-        task = self._group.create_task(self._run(make_call, headers))
+    def accept(self, make_invocation: Callable[[], LocalInvocation], headers: Headers) -> None:
+        """Accept an event. ``make_invocation`` makes the invocation of each try, all with the same request id."""
+        task = self._group.create_task(self._run(make_invocation, headers))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def drop(self) -> None:
-        """Give up what is in the queue and under way."""
+    def cancel(self) -> None:
+        """Drop all events, also those that are being tried."""
         if self._tasks:
             self._notice(f"asynchronous invocations that are lost: {len(self._tasks)}")
         for task in self._tasks:
             task.cancel()
 
-    async def _run(self, make_call: Callable[[], LocalInvocation], headers: Headers) -> None:
+    async def _run(self, make_invocation: Callable[[], LocalInvocation], headers: Headers) -> None:
         delay = self._delay
         for attempt in range(1, ATTEMPTS + 1):
-            call, why = await self._try(make_call, headers)
+            invocation, why = await self._try(make_invocation, headers)
             if why is None:
                 return
+            name = f"{invocation.label} ({invocation.request_id})"
             if why.error_type == STOPPED:
-                self._notice(f"{call.label} ({call.request_id}) was under way and is lost")
+                self._notice(f"{name} was in progress and is lost")
                 return
-            told = f"{call.label} ({call.request_id}): attempt {attempt} of {ATTEMPTS} failed: {_text(why)}"
+            reason = f"{why.error_type}: {why.message}" if why.message else why.error_type
+            text = f"{name}: attempt {attempt} of {ATTEMPTS} failed: {reason}"
             if attempt == ATTEMPTS:
-                self._notice(f"{told}; on Lambda the event would go to the on-failure destination now")
+                self._notice(f"{text}; on Lambda the event would go to the on-failure destination now")
             else:
-                self._notice(f"{told}; the next one is in {delay:g} s (--retry-delay)")
+                self._notice(f"{text}; the next one is in {delay:g} s (--retry-delay)")
                 await asyncio.sleep(delay)
                 delay *= 2
 
     async def _try(
-        self, make_call: Callable[[], LocalInvocation], headers: Headers
+        self, make_invocation: Callable[[], LocalInvocation], headers: Headers
     ) -> tuple[LocalInvocation, Failure | None]:
-        """One attempt, as soon as the function takes it: the call, and how it failed."""
+        """Try once, as soon as the invocation is not throttled; return it and why it failed, None if it did not."""
         backoff = _FIRST_BACKOFF
         clock = asyncio.get_running_loop().time
         while True:
-            call = make_call()
+            invocation = make_invocation()
             begun = clock()
-            answer = await self._entrance.admit(call, headers, source="Event").answer()
+            answer = await self._pipeline.invoke(invocation, headers, source="Event")
             if not (isinstance(answer, Failure) and answer.error_type == THROTTLED):
                 break
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LAST_BACKOFF)
         outcome = answer if isinstance(answer, Failure) else await collect(answer)
+        record = RequestRecord(
+            method="",
+            target=f"{invocation.label}, answered",
+            status=_ACCEPTED,
+            request_id=invocation.request_id,
+            duration=clock() - begun,
+            init=invocation.init_seconds,
+            restore=invocation.restore_seconds,
+        )
         why = outcome if isinstance(outcome, Failure) else None
-        visit = RequestRecord(method="", target=f"{call.label}, answered", status=_ACCEPTED, request_id=call.request_id)
-        visit.duration = clock() - begun
-        visit.init, visit.restore = call.init_seconds, call.restore_seconds
         if why is not None:
-            visit.error_type, visit.error_message = why.error_type, why.message
-        self._report(visit)
-        return call, why
-
-
-def _text(why: Failure) -> str:
-    return f"{why.error_type}: {why.message}" if why.message else why.error_type
+            record.add_failure(why)
+        self._report(record)
+        return invocation, why

@@ -1,14 +1,15 @@
 """The framing of ``application/vnd.amazon.eventstream``, in both directions. No I/O.
 
-A message is, big-endian: its length, the length of its headers, a CRC-32 of these eight bytes, the headers, the
-payload, and a CRC-32 of everything before. Headers are names with typed values; Lambda's are all of type 7, a string.
-The reader takes bytes in pieces of any size. (Smithy, "Amazon Event Stream" specification.)
+A message has, in big-endian order: its length, the length of its headers, a CRC-32 of these eight bytes, the headers,
+the payload, and a CRC-32 of everything before. Headers are names with typed values; all of Lambda's have type 7, a
+string. The decoder takes bytes in pieces of any size. (Smithy, "Amazon Event Stream" specification.)
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
-#: What clients accept, in bytes: headers of one message, and its payload.
+#: The largest headers and the largest payload that clients accept in one message, in bytes.
 MAX_HEADERS = 128 * 1024
 MAX_PAYLOAD = 24 * 1024 * 1024
 
@@ -29,37 +30,25 @@ _STRING = 7
 
 
 class InvalidEventStreamError(Exception):
-    """Bytes that are no event-stream message, or one that clients would not take."""
+    """Bytes that are not an event-stream message, or a message that clients do not accept."""
 
 
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message: string headers by name, and the payload."""
 
-    __slots__ = ("headers", "payload")
-
-    def __init__(self, headers: Mapping[str, str], payload: bytes) -> None:
-        self.headers: Final = dict(headers)
-        self.payload: Final = payload
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Message) and (self.headers, self.payload) == (other.headers, other.payload)
-
-    def __hash__(self) -> int:
-        return hash((tuple(self.headers.items()), self.payload))
-
-    def __repr__(self) -> str:
-        return f"Message({self.headers}, {len(self.payload)} payload bytes)"
+    headers: dict[str, str]
+    payload: bytes
 
 
 def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
-    """One message. Raises InvalidEventStreamError where a part is larger than its length field or clients allow."""
+    """Return one message. Raises InvalidEventStreamError if a part is larger than its field or clients allow."""
     encoded = b"".join(_header(name, value) for name, value in headers.items())
     if len(encoded) > MAX_HEADERS or len(payload) > MAX_PAYLOAD:
         raise InvalidEventStreamError(f"{len(encoded)} bytes of headers and {len(payload)} of payload are too much")
     lengths = struct.pack(">II", _FRAMING + len(encoded) + len(payload), len(encoded))
-    # The second checksum goes on where the first one stopped, so that no byte is summed twice.
-    first = crc32(lengths)
-    head = lengths + _CRC.pack(first) + encoded
+    head = lengths + _CRC.pack(crc32(lengths)) + encoded
+    # The second checksum covers head and payload without joining them first.
     return b"".join((head, payload, _CRC.pack(crc32(payload, crc32(head)))))
 
 
@@ -67,25 +56,21 @@ def _header(name: str, value: str) -> bytes:
     encoded_name, encoded_value = name.encode(), value.encode()
     if not 0 < len(encoded_name) < 256 or len(encoded_value) > 0x7FFF:
         raise InvalidEventStreamError(f"the header {name[:50]!r} has a length that cannot be written")
-    return b"".join(
-        (
-            bytes([len(encoded_name)]),
-            encoded_name,
-            bytes([_STRING]),
-            _VALUE_LENGTH.pack(len(encoded_value)),
-            encoded_value,
-        )
-    )
+    lengths = bytes([_STRING]) + _VALUE_LENGTH.pack(len(encoded_value))
+    return bytes([len(encoded_name)]) + encoded_name + lengths + encoded_value
 
 
 class Decoder:
-    """Reads messages from a stream that arrives in pieces. One decoder serves one stream."""
+    """Reads the messages of one stream, which arrives in pieces."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes. Raises InvalidEventStreamError; the stream is of no more use then."""
+        """Return the messages that ``data`` completes.
+
+        Raises InvalidEventStreamError; the stream cannot be decoded any further then.
+        """
         self._buffer += data
         messages = []
         while (message := self._next()) is not None:
@@ -93,7 +78,7 @@ class Decoder:
         return messages
 
     def close(self) -> None:
-        """The stream has ended. Raises InvalidEventStreamError where that is within a message."""
+        """End the stream. Raises InvalidEventStreamError if it ended within a message."""
         if self._buffer:
             raise InvalidEventStreamError(f"the stream ended {len(self._buffer)} bytes into a message")
 

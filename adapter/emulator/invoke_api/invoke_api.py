@@ -1,23 +1,22 @@
-"""Lambda's Invoke APIs, as SDKs and the AWS CLI speak them: ``Invoke`` and ``InvokeWithResponseStream``.
+"""Lambda's Invoke APIs, as SDKs and the AWS CLI use them: ``Invoke`` and ``InvokeWithResponseStream``.
 
-``Invoke`` answers with the whole payload. A streaming function's is collected and comes as the function wrote it, its
-metadata prelude included, which is how Lambda's console shows it [unsure: seen in screenshots only].
+``Invoke`` answers with the whole payload. The response of a streaming function is collected and sent as the function
+wrote it, its metadata prelude included, as Lambda's console shows it [unsure: seen in screenshots only].
 ``InvokeWithResponseStream`` sends a ``PayloadChunk`` for each piece, as it arrives and at the pace of the bandwidth
-cap, and ``InvokeComplete`` last, whatever happened.
+cap, and ``InvokeComplete`` at the end, also after a failure.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import orjson
 import pybase64
 
-from adapter.emulator.environment.invocation import LocalInvocation, new_request_id, new_trace_id
+from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import (
     RESPONSE_TOO_LARGE,
     STOPPED,
@@ -30,16 +29,15 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, encode
 from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInvokeError, read_invoke
-from adapter.emulator.requests.client_response import ClientSide
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import ClientRequest
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
-from adapter.payload.request_target import path_alone
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import UrlSettings
-    from adapter.emulator.invoke_api.async_queue import AsyncInvocations
-    from adapter.emulator.requests.pipeline import InvocationPipeline, PendingInvocation
+    from adapter.emulator.invoke_api.async_queue import AsyncQueue
+    from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests.request_record import RequestRecord
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -50,140 +48,146 @@ _PATH = re.compile(
 _JSON: Headers = [("content-type", "application/json")]
 _CHUNK = {":message-type": "event", ":event-type": "PayloadChunk", ":content-type": "application/octet-stream"}
 _COMPLETE = {":message-type": "event", ":event-type": "InvokeComplete", ":content-type": "application/json"}
-# The largest piece of a payload in one message, in bytes, far below what clients take.
+# The largest piece of a payload in one message, in bytes. Clients accept far more.
 _MAX_CHUNK = 1024 * 1024
 
 
 class InvokeApi:
-    """Serves both APIs for the function behind ``entrance``; ``report`` is given every visit that is over."""
+    """Serves both APIs for the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
 
     def __init__(
         self,
-        entrance: InvocationPipeline,
-        background: AsyncInvocations,
+        pipeline: InvocationPipeline,
+        queue: AsyncQueue,
         settings: UrlSettings,
         report: Callable[[RequestRecord], None],
         *,
         region: str,
     ) -> None:
-        self._entrance = entrance
-        self._background = background
-        self._settings = settings
+        self.pipeline = pipeline
+        self.queue = queue
+        self.settings = settings
+        self.region = region
         self._report = report
-        self._region = region
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        request_id, trace_id = new_request_id(), new_trace_id(time.time())
-        visit = RequestRecord(method=exchange.method, target=path_alone(exchange.target), request_id=request_id)
-        request_id_headers = [("x-amzn-RequestId", request_id), ("X-Amzn-Trace-Id", trace_id)]
-        client = ClientSide(exchange, visit, time.monotonic, request_id_headers)
-        try:
-            await self._act(exchange, _Visitor(client, visit, request_id, trace_id))
-        except RefusedInvokeError as refusal:
-            visit.error_type, visit.error_message = refusal.error_type, str(refusal)
-            visit.refused = refusal.status < 500
-            headers = [*_JSON, ("x-amzn-ErrorType", refusal.error_type)]
-            await client.respond(refusal.status, headers, _error_body(refusal))
-        except BodyTruncatedError:
-            visit.error_type = "no invocation, the request broke off"
-            visit.client_left = True
-        self._report(visit)
+        client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
+        await InvokeHandler(client, self).serve()
+        self._report(client.record)
 
-    async def _act(self, exchange: Exchange, visitor: _Visitor) -> None:
-        found = _PATH.fullmatch(exchange.target)
-        if found is None or exchange.method != "POST":
-            action = f"{exchange.method} {exchange.target}"
-            raise RefusedInvokeError(404, "UnknownOperationException", f"{action}: only functions are invoked here")
-        streams = found["stream"] is not None
-        types = ("RequestResponse", "DryRun") if streams else ("Event", "RequestResponse", "DryRun")
-        asked = await read_invoke(
+
+class InvokeHandler:
+    """Handles the request of one client to ``api``."""
+
+    def __init__(self, client: ClientRequest, api: InvokeApi) -> None:
+        self._client = client
+        self._record = client.record
+        self._api = api
+
+    async def serve(self) -> None:
+        """Invoke the function, or refuse to, and answer."""
+        record = self._record
+        try:
+            await self._invoke()
+        except RefusedInvokeError as refusal:
+            record.error_type, record.error_message = refusal.error_type, str(refusal)
+            record.refused = refusal.status < 500
+            headers = [*_JSON, ("x-amzn-ErrorType", refusal.error_type)]
+            await self._client.respond(refusal.status, headers, _error_body(refusal))
+        except BodyTruncatedError:
+            record.add_truncated_request()
+
+    async def _invoke(self) -> None:
+        """Invoke the function as the request asks. Raises RefusedInvokeError and BodyTruncatedError."""
+        api, exchange, record = self._api, self._client.exchange, self._record
+        path = _PATH.fullmatch(exchange.target)
+        if path is None or exchange.method != "POST":
+            operation = f"{exchange.method} {exchange.target}"
+            message = f"{operation}: the local Lambda has only Invoke and InvokeWithResponseStream"
+            raise RefusedInvokeError(404, "UnknownOperationException", message)
+        streams = path["stream"] is not None
+        request = await read_invoke(
             exchange,
-            found["stream"] or found["invoke"],
-            types,
-            only=self._settings.function_name,
-            region=self._region,
+            path["stream"] or path["invoke"],
+            ("RequestResponse", "DryRun") if streams else ("Event", "RequestResponse", "DryRun"),
+            only=api.settings.function_name,
+            region=api.region,
         )
         action = "InvokeWithResponseStream" if streams else "Invoke"
-        visitor.visit.method = action if asked.invocation_type == "RequestResponse" else asked.invocation_type
-        visitor.visit.target = asked.function
-        version = [("X-Amz-Executed-Version", asked.executed_version)]
-        if asked.invocation_type == "DryRun":
-            await visitor.client.respond(204, version, b"")
-        elif asked.invocation_type == "Event":
-            self._background.accept(lambda: visitor.call(asked), exchange.headers)
-            await visitor.client.respond(202, [], b"")
+        record.method = action if request.invocation_type == "RequestResponse" else request.invocation_type
+        record.target = request.function
+        if request.invocation_type == "DryRun":
+            await self._client.respond(204, [("X-Amz-Executed-Version", request.executed_version)], b"")
+        elif request.invocation_type == "Event":
+            api.queue.accept(lambda: self._invocation(request), exchange.headers)
+            await self._client.respond(202, [], b"")
         else:
-            call = visitor.call(asked)
-            admitted = self._entrance.admit(call, exchange.headers, source=action)
-            visitor.client.drop_after = admitted.drop_after
-            answer = await _accepted(admitted)
-            if streams:
-                await self._stream(answer, call, asked, visitor)
-            else:
-                await _whole(answer, call, asked, visitor)
-            visitor.visit.init, visitor.visit.restore = call.init_seconds, call.restore_seconds
+            invocation = self._invocation(request)
+            answer = await api.pipeline.invoke(invocation, exchange.headers, source=action, client=self._client)
+            await (self._stream if streams else self._respond)(_accepted(answer), invocation, request)
+            record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
 
-    async def _stream(self, answer: Answer, call: LocalInvocation, asked: InvokeRequest, visitor: _Visitor) -> None:
-        client, visit = visitor.client, visitor.visit
-        limit = self._settings.stream_limit
+    def _invocation(self, request: InvokeRequest) -> LocalInvocation:
+        return LocalInvocation(
+            label=f"{self._record.method} {request.function}",
+            event=request.event,
+            request_id=self._client.request_id,
+            trace_id=self._client.trace_id,
+            invoked_function_arn=request.arn,
+            client_context=request.client_context,
+            tenant_id=request.tenant_id,
+        )
+
+    async def _respond(self, answer: Answer, invocation: LocalInvocation, request: InvokeRequest) -> None:
+        """Send the whole payload."""
+        payload = answer if isinstance(answer, Failure) else await collect(answer)
+        headers = [("X-Amz-Executed-Version", request.executed_version), ("x-amzn-Remapped-Content-Length", "0")]
+        if isinstance(payload, Failure):
+            self._record.add_failure(payload)
+            headers.append(("X-Amz-Function-Error", "Unhandled"))
+            payload = payload.body
+        if request.wants_log:
+            headers.append(("X-Amz-Log-Result", await _log_tail(invocation)))
+        await self._client.respond(200, _JSON + headers, payload)
+
+    async def _stream(self, answer: Answer, invocation: LocalInvocation, request: InvokeRequest) -> None:
+        """Send the payload as an event stream."""
+        limit = self._api.settings.stream_limit
         writer = PacedWriter(
-            lambda piece: client.write(encode(_CHUNK, piece), size=len(piece)),
-            bandwidth=self._settings.bandwidth,
+            lambda piece: self._client.write(encode(_CHUNK, piece), size=len(piece)),
+            bandwidth=self._api.settings.bandwidth,
             clock=asyncio.get_running_loop().time,
             sleep=asyncio.sleep,
             limit=limit,
             piece_limit=_MAX_CHUNK,
         )
-        too_long = failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
-        headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", asked.executed_version)]
-        await client.begin(200, headers)
+        too_large = failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
+        headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", request.executed_version)]
+        await self._client.begin(200, headers)
         why: Failure | None = None
         if isinstance(answer, Failure):
             why = answer
         elif isinstance(answer, Payload):
-            why = None if await writer.send(answer.body) else too_long
+            why = None if await writer.send(answer.body) else too_large
         else:
             while piece := await answer.read():
                 if not await writer.send(piece):
-                    answer.fail(too_long)
+                    answer.fail(too_large)
             why = answer.failure
-        visit.streamed, visit.held = writer.sent, writer.held_seconds
+        self._record.streamed, self._record.held = writer.sent, writer.held_seconds
         complete: dict[str, str] = {}
         if why is not None:
-            visit.error_type, visit.error_message = why.error_type, why.message
+            self._record.add_failure(why)
             complete = {"ErrorCode": why.error_type, "ErrorDetails": why.body.decode(errors="replace")}
-        if asked.wants_log:
-            complete["LogResult"] = await _log_tail(call)
-        await client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
-        await client.end()
+        if request.wants_log:
+            complete["LogResult"] = await _log_tail(invocation)
+        await self._client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
+        self._client.end()
 
 
-class _Visitor:
-    """A caller, and what is known of its request before it is read."""
-
-    def __init__(self, client: ClientSide, visit: RequestRecord, request_id: str, trace_id: str) -> None:
-        self.client = client
-        self.visit = visit
-        self._request_id = request_id
-        self._trace_id = trace_id
-
-    def call(self, asked: InvokeRequest) -> LocalInvocation:
-        """The invocation that is asked for."""
-        return LocalInvocation(
-            label=f"{self.visit.method} {asked.function}",
-            event=asked.event,
-            request_id=self._request_id,
-            trace_id=self._trace_id,
-            invoked_function_arn=asked.arn,
-            client_context=asked.client_context,
-            tenant_id=asked.tenant_id,
-        )
-
-
-async def _accepted(admitted: PendingInvocation) -> Answer:
-    """The answer. Raises RefusedInvokeError where Lambda did not take the invocation."""
-    answer = await admitted.answer()
+def _accepted(answer: Answer) -> Answer:
+    """Return ``answer``. Raises RefusedInvokeError if Lambda did not accept the invocation."""
     if isinstance(answer, Failure) and answer.error_type == THROTTLED:
         raise RefusedInvokeError(429, THROTTLED, "Rate Exceeded.", key="message")
     if isinstance(answer, Failure) and answer.error_type == STOPPED:
@@ -191,22 +195,10 @@ async def _accepted(admitted: PendingInvocation) -> Answer:
     return answer
 
 
-async def _whole(answer: Answer, call: LocalInvocation, asked: InvokeRequest, visitor: _Visitor) -> None:
-    payload = answer if isinstance(answer, Failure) else await collect(answer)
-    headers = [("X-Amz-Executed-Version", asked.executed_version), ("x-amzn-Remapped-Content-Length", "0")]
-    if isinstance(payload, Failure):
-        visitor.visit.error_type, visitor.visit.error_message = payload.error_type, payload.message
-        headers.append(("X-Amz-Function-Error", "Unhandled"))
-        payload = payload.body
-    if asked.wants_log:
-        headers.append(("X-Amz-Log-Result", await _log_tail(call)))
-    await visitor.client.respond(200, _JSON + headers, payload)
-
-
-async def _log_tail(call: LocalInvocation) -> str:
-    """The last 4 KB of the invocation's log, in base64; it is complete once the environment is done with the call."""
-    await call.finished()
-    return pybase64.b64encode(bytes(call.log)).decode("ascii")
+async def _log_tail(invocation: LocalInvocation) -> str:
+    """Return the last 4 KB of the log in base64, once the environment has finished the invocation."""
+    await invocation.finished()
+    return pybase64.b64encode(bytes(invocation.log)).decode("ascii")
 
 
 def _error_body(refusal: RefusedInvokeError) -> bytes:

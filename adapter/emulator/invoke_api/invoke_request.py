@@ -1,6 +1,6 @@
-"""A request to the Invoke APIs: which function, which kind of invocation, which event; and everything Lambda refuses.
+"""A request to the Invoke APIs: which function, which type of invocation, which event; and what Lambda refuses.
 
-Any function name and qualifier will do unless one name was chosen. Signatures are accepted and not looked at.
+Any function name and any qualifier is accepted, unless ``adapter dev`` was given a name. Signatures are not checked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from urllib.parse import parse_qs, unquote
 import orjson
 import pybase64
 
+from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
 from adapter.aws.limits import MIB, REQUEST_LIMIT
+from adapter.net.bounded_body import read_body
 from adapter.payload.headers import first_values
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 EVENT_LIMIT = MIB
 # "Up to 3,583 bytes of base64-encoded data" (Lambda, "Invoke", ClientContext).
 _CONTEXT_LIMIT = 3583
-_ACCOUNT = "123456789012"
 # A name, a partial or a full ARN, each with or without a qualifier (Lambda, "Invoke", FunctionName).
 _FUNCTION = re.compile(
     r"(?:(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?"
@@ -35,9 +36,9 @@ _NAME_TEXT = "a function name has up to 64 letters, digits, hyphens and undersco
 
 
 class RefusedInvokeError(Exception):
-    """A request that the API answers with an error. ``error_type`` is what the SDKs make an exception of.
+    """A request that the API answers with an error. The SDKs make an exception of ``error_type``.
 
-    ``key`` is the name that the error's text has in the body: Lambda's own services do not agree on its case.
+    ``key`` is the name of the message in the body; Lambda's own services write it in different cases.
     """
 
     def __init__(self, status: int, error_type: str, message: str, *, key: str = "Message") -> None:
@@ -49,7 +50,7 @@ class RefusedInvokeError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeRequest:
-    """What a caller wants. ``invocation_type`` is RequestResponse, Event or DryRun; absent texts are empty."""
+    """One valid request. ``invocation_type`` is RequestResponse, Event or DryRun; absent texts are empty."""
 
     function: str
     qualifier: str
@@ -62,27 +63,25 @@ class InvokeRequest:
 
     @property
     def executed_version(self) -> str:
-        """The version that answers: a number where one was asked for, else what an alias would lead to here."""
-        return self.qualifier if self.qualifier.isdigit() else "$LATEST"
+        """The version that answers: the requested number; an alias leads to $LATEST here."""
+        return self.qualifier if self.qualifier.isdigit() else FUNCTION_VERSION
 
 
 async def read_invoke(
-    exchange: Exchange, named: str, types: tuple[str, ...], *, only: str | None, region: str
+    exchange: Exchange, path_name: str, types: tuple[str, ...], *, only: str | None, region: str
 ) -> InvokeRequest:
-    """The request for the function that the path names.
+    """Return the request for the function that the path calls ``path_name``.
 
-    ``types`` are the invocation types that the action has, ``only`` the one function there is, if there is just one.
-    Raises RefusedInvokeError, and BodyTruncatedError if the client breaks off.
+    ``types`` are the invocation types of the action, ``only`` is the name of the only function, None if any name is
+    accepted. Raises RefusedInvokeError, and BodyTruncatedError if the client leaves before the body is complete.
     """
-    function, qualifier, arn = _function(named, exchange.target, region)
+    function, qualifier, arn = _function(path_name, exchange.target, region)
     fields = first_values(exchange.headers)
     invocation_type = fields.get("x-amz-invocation-type") or "RequestResponse"
     if invocation_type not in types:
-        raise RefusedInvokeError(
-            400,
-            "InvalidParameterValueException",
+        raise _invalid_parameter(
             f"1 validation error detected: Value '{invocation_type}' at 'invocationType' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(types)}]",
+            f"Member must satisfy enum value set: [{', '.join(types)}]"
         )
     if only is not None and function != only:
         raise RefusedInvokeError(404, "ResourceNotFoundException", f"Function not found: {arn}")
@@ -98,55 +97,49 @@ async def read_invoke(
     )
 
 
-def _function(named: str, target: str, region: str) -> tuple[str, str, str]:
-    """Name, qualifier and ARN. A qualifier in the name and one in the query have to agree."""
-    found = _FUNCTION.fullmatch(unquote(named))
-    if found is None:
-        raise RefusedInvokeError(400, "ValidationException", f"{unquote(named)!r}: {_NAME_TEXT}", key="message")
+def _invalid_parameter(message: str) -> RefusedInvokeError:
+    return RefusedInvokeError(400, "InvalidParameterValueException", message)
+
+
+def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
+    """Return name, qualifier and ARN. Raises RefusedInvokeError if the name and the query differ in the qualifier."""
+    parts = _FUNCTION.fullmatch(unquote(path_name))
+    if parts is None:
+        raise RefusedInvokeError(400, "ValidationException", f"{unquote(path_name)!r}: {_NAME_TEXT}", key="message")
     query = target.partition("?")[2]
-    asked = parse_qs(query).get("Qualifier", [""])[0] if query else ""
-    in_name = found["qualifier"] or ""
-    if asked and in_name and asked != in_name:
-        raise RefusedInvokeError(
-            400,
-            "InvalidParameterValueException",
-            "The derived qualifier from the function name does not match the specified qualifier.",
-        )
-    qualifier = asked or in_name
-    arn = f"arn:aws:lambda:{found['region'] or region}:{found['account'] or _ACCOUNT}:function:{found['name']}"
-    return found["name"], qualifier, f"{arn}:{qualifier}" if qualifier else arn
+    in_query = parse_qs(query).get("Qualifier", [""])[0] if query else ""
+    in_name = parts["qualifier"] or ""
+    if in_query and in_name and in_query != in_name:
+        raise _invalid_parameter("The derived qualifier from the function name does not match the specified qualifier.")
+    qualifier = in_query or in_name
+    arn = f"arn:aws:lambda:{parts['region'] or region}:{parts['account'] or ACCOUNT_ID}:function:{parts['name']}"
+    return parts["name"], qualifier, f"{arn}:{qualifier}" if qualifier else arn
 
 
 async def _event(exchange: Exchange, invocation_type: str) -> bytes:
-    body = bytearray()
-    exchange.send_continue()
-    while piece := await exchange.body.read():
-        body += piece
-        if len(body) > REQUEST_LIMIT:
-            raise RefusedInvokeError(
-                413,
-                "RequestEntityTooLargeException",
-                f"Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation",
-                key="message",
-            )
+    body = await read_body(exchange, REQUEST_LIMIT)
+    if body is None:
+        raise _too_large(f"Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation")
     if invocation_type == "Event" and len(body) > EVENT_LIMIT:
-        raise RefusedInvokeError(
-            413,
-            "RequestEntityTooLargeException",
-            f"{len(body)} byte payload is too large for the Event invocation type (limit {EVENT_LIMIT} bytes)",
-            key="message",
+        raise _too_large(
+            f"{len(body)} byte payload is too large for the Event invocation type (limit {EVENT_LIMIT} bytes)"
         )
-    # A call without a payload gives the function an empty object.
-    event = bytes(body) or b"{}"
+    # Without a payload the function gets an empty object.
+    event = body or b"{}"
     _check_json(event)
     return event
 
 
+def _too_large(message: str) -> RefusedInvokeError:
+    return RefusedInvokeError(413, "RequestEntityTooLargeException", message, key="message")
+
+
 def _check_json(event: bytes) -> None:
-    """Raises RefusedInvokeError unless ``event`` is JSON; orjson is quick, the standard library takes all there is."""
+    """Raise RefusedInvokeError if ``event`` is not JSON."""
     try:
         orjson.loads(event)
     except orjson.JSONDecodeError:
+        # orjson is fast, but it refuses some JSON that the standard library accepts.
         try:
             json.loads(event, parse_constant=_no_constant, parse_int=float)
         except (ValueError, RecursionError) as error:
@@ -162,7 +155,7 @@ def _no_constant(name: str) -> float:
 
 
 def _client_context(encoded: str) -> str:
-    """The context as JSON text, on one line so that it can be a header."""
+    """Return the context as JSON in one line, so that it can be a header. Raises RefusedInvokeError."""
     if not encoded:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""What ``adapter invoke`` is given: events, and recordings of invocations, which have an event in them."""
+"""What ``adapter invoke`` reads: events, and recordings of invocations, which have an event in them."""
 
 from __future__ import annotations
 
@@ -17,41 +17,42 @@ from adapter.emulator.recording.recorder import FORMAT, FORMAT_KEY
 from adapter.errors import ConfigurationError
 from adapter.payload.function_response import DELIMITER
 
-#: The name of standard input among those of files.
+#: The name that stands for standard input.
 STANDARD_INPUT = "-"
 
 
 class InvokeInput:
-    """An event to ask a function with. ``name`` is its file's; ``recorded`` the answer it once had, None if unknown.
+    """An event to invoke a function with, from the file ``name``.
 
-    Only a complete answer counts: of long ones a recording has the beginning alone. ``request_id`` is that of the
-    recorded invocation, empty for an event.
+    ``recorded`` is the answer in a recording, None for an event. It is None as well if the answer was long, since a
+    recording has only the beginning of it. ``request_id`` is that of the recorded invocation, empty for an event.
     """
 
     def __init__(self, name: str, event: bytes, recording: dict[str, Any] | None = None) -> None:
+        fields = recording or {}
+        answer = fields.get("answer", {})
         self.name = name
         self.event = event
-        answer = (recording or {}).get("answer", {})
-        request_id = str((recording or {}).get("requestId", ""))
-        # It becomes a header, and a recording may have been edited.
+        request_id = str(fields.get("requestId", ""))
+        # It becomes a header, and a user may have edited the recording.
         self.request_id = request_id if request_id.isascii() and request_id.isprintable() else ""
         self.was_streamed = answer.get("kind") == "stream"
-        self.client_context = str((recording or {}).get("clientContext", ""))
-        self.tenant_id = str((recording or {}).get("tenantId", ""))
+        self.client_context = str(fields.get("clientContext", ""))
+        self.tenant_id = str(fields.get("tenantId", ""))
         body = answer.get("body", "").encode() if "body" in answer else pybase64.b64decode(answer.get("bodyBase64", ""))
         self.recorded: bytes | None = body if recording is not None and len(body) == answer.get("bytes") else None
 
     def difference(self, payload: bytes) -> str:
-        """In what ``payload`` differs from the recorded answer; empty where it does not.
+        """Return how ``payload`` differs from the recorded answer; empty if it does not.
 
-        Of an HTTP response the values of headers are left alone: they have dates and ids.
+        The values of an HTTP response's headers are not compared, because they contain dates and ids.
         """
         assert self.recorded is not None, "there is an answer to compare with"
         return "; ".join(_differences(_Parts(self.recorded), _Parts(payload)))
 
 
 class _Parts:
-    """Status, names of headers and body of an HTTP response; of another payload, the body alone."""
+    """Status, header names and body of an HTTP response; only the body of any other payload."""
 
     def __init__(self, payload: bytes) -> None:
         self.status: object = None
@@ -81,10 +82,9 @@ def _differences(recorded: _Parts, received: _Parts) -> Iterator[str]:
         yield f"with {', '.join(added)}"
     if recorded.body != received.body:
         pairs = enumerate(zip(recorded.body, received.body, strict=False))
-        same = next((number for number, (one, other) in pairs if one != other), None)
-        if same is None:
-            same = min(len(recorded.body), len(received.body))
-        yield f"the body at byte {same} ({len(received.body)} bytes instead of {len(recorded.body)})"
+        shorter = min(len(recorded.body), len(received.body))
+        position = next((position for position, (old, new) in pairs if old != new), shorter)
+        yield f"the body at byte {position} ({len(received.body)} bytes instead of {len(recorded.body)})"
 
 
 def _status_text(status: object) -> str:
@@ -92,10 +92,10 @@ def _status_text(status: object) -> str:
 
 
 def event_files(paths: tuple[str, ...]) -> list[str]:
-    """The files that ``paths`` name; a folder stands for its ``.json`` files in their order, ``-`` for standard input.
+    """Return the files for ``paths``: a folder stands for its ``.json`` files in order, ``-`` for standard input.
 
-    Nothing is read yet: an event may be long, and of a pipe it can be read but once. Raises ConfigurationError with
-    everything that cannot be read.
+    Does not read them yet: an event may be large, and a pipe can be read only once. Raises ConfigurationError with
+    every path that cannot be read.
     """
     files: list[str] = []
     mistakes: list[str] = []
@@ -130,23 +130,18 @@ def _hint(path: str) -> str:
 
 
 def read_input(name: str) -> InvokeInput:
-    """What is in the file ``name``, one of ``event_files``. Raises ConfigurationError."""
-    if name == STANDARD_INPUT:
-        return _question(name, sys.stdin.buffer.read())
+    """Return the event or recording in the file ``name``. Raises ConfigurationError if it cannot be read."""
     try:
-        return _question(name, Path(name).read_bytes())
+        text = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
     except OSError as error:
         raise ConfigurationError([f"EVENT: {name!r} cannot be read: {error.strerror}"]) from error
-
-
-def _question(name: str, text: bytes) -> InvokeInput:
     try:
         content = json.loads(text)
     except ValueError:
-        # It is the API's to refuse what is not JSON, in its own words.
+        # The Invoke API refuses what is not JSON, with its own message.
         return InvokeInput(name, text)
     if not isinstance(content, dict) or FORMAT_KEY not in content:
         return InvokeInput(name, text)
     if content[FORMAT_KEY] != FORMAT or "event" not in content:
-        raise ConfigurationError([f"EVENT: {name!r} is no recording, or one of another version of adapter"])
+        raise ConfigurationError([f"EVENT: {name!r} is not a recording, or is one of another version of adapter"])
     return InvokeInput(name, json.dumps(content["event"]).encode(), content)

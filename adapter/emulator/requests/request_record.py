@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from adapter.emulator.environment.result import THROTTLED
+
+if TYPE_CHECKING:
+    from adapter.emulator.environment.result import Failure
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What is to be said about one invocation. Times are in seconds; None is what did not happen.
+    """One request and its response. Times are in seconds, sizes in bytes; None is what did not happen.
 
-    ``status`` and ``sent`` (body bytes) are what the client was sent. ``streamed`` are the body bytes of a streamed
-    response, which are billed whether or not the client was there to see them. ``door`` names the front door, empty for
-    the Invoke APIs. ``refused``: no invocation came of it. ``broken_off``: the response has begun and was not
-    completed, on purpose. ``mismatch`` says how the modes of function and front door differ.
+    ``status`` and ``sent`` (bytes of the body) are what the client was sent. ``streamed`` are the body bytes of a
+    streamed response, which are billed even if the client has left. ``door`` names the front door; it is empty for the
+    Invoke APIs. ``held`` is how long the bandwidth cap delayed the response. ``refused`` is True if there was no
+    invocation. ``broken_off`` is True if the response was begun and then ended early on purpose. ``mismatch`` says how
+    the invoke modes of the function and the front door differ.
     """
 
     method: str
@@ -33,3 +40,13 @@ class RequestRecord:
     refused: bool = False
     broken_off: bool = False
     mismatch: str = ""
+
+    def add_failure(self, failure: Failure) -> None:
+        """Add why the invocation failed."""
+        self.error_type, self.error_message = failure.error_type, failure.message
+        self.refused = failure.error_type == THROTTLED
+
+    def add_truncated_request(self) -> None:
+        """Add that the client left before its request was complete, so that there was no invocation."""
+        self.error_type = "no invocation, the request broke off"
+        self.client_left = True

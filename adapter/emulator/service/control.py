@@ -1,13 +1,13 @@
-"""The emulator's own paths, on the port of the Invoke APIs: what its state is, and letting time pass.
+"""The emulator's own paths, on the port of the Invoke APIs: its state, and a way to skip idle time.
 
     GET  /_adapter/status              environments, their states, counts
-    POST /_adapter/idle?seconds=3600   let idle environments count as idle for so much longer
+    POST /_adapter/idle?seconds=3600   add this time to the idle time of idle environments
 
-The second is how to see today what happens after hours without a request: with ``--idle-reclaim`` the environments are
-ended, and the next request is a cold start. (The clocks within the processes cannot be set forward.)
+The second one shows at once what happens after hours without a request: with ``--idle-reclaim`` the environments are
+ended, and the next request is a cold start. (The clocks of the processes do not change.)
 
-A web page that somebody has open must not read or do any of this: what comes from one is refused before it is here (see
-``page_guard``), only loopback names are taken as Host, and there are no CORS headers.
+A web page in a browser on this machine must not read or do any of this: its requests are refused (see ``page_guard``),
+only loopback names are accepted as Host, and there are no CORS headers.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Control:
-    """Serves the paths of ``function``; all others are ``rest``'s."""
+    """Serves these paths for ``function``; ``serve_others`` serves all others."""
 
-    def __init__(self, function: LocalFunction, rest: Serve) -> None:
+    def __init__(self, function: LocalFunction, serve_others: Serve) -> None:
         self._function = function
-        self._rest = rest
+        self._serve_others = serve_others
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
@@ -46,21 +46,21 @@ class Control:
             refuse(exchange, (403, "ForbiddenException", forbidden))
             return
         if not exchange.target.startswith(PREFIX):
-            await self._rest(exchange)
+            await self._serve_others(exchange)
             return
         path, _, query = exchange.target.partition("?")
         if not _is_local(exchange):
-            _refuse(exchange, 403, "only clients on this machine are told")
+            _refuse(exchange, 403, "only clients on this machine are answered")
         elif path not in _METHODS:
-            _refuse(exchange, 404, f"{path}: there are {', '.join(_METHODS)}")
+            _refuse(exchange, 404, f"{path} is not a path of adapter dev; use {' or '.join(_METHODS)}")
         elif exchange.method != _METHODS[path]:
             _refuse(exchange, 405, f"{path} takes {_METHODS[path]}")
         elif path == _IDLE:
-            self._let_pass(exchange, query)
+            self._add_idle_time(exchange, query)
         else:
             exchange.respond(200, [JSON, ("cache-control", "no-store")], orjson.dumps(self._function.status()))
 
-    def _let_pass(self, exchange: Exchange, query: str) -> None:
+    def _add_idle_time(self, exchange: Exchange, query: str) -> None:
         text = parse_qs(query).get("seconds", [""])[0]
         try:
             self._function.age(seconds(text))

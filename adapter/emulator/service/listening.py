@@ -1,7 +1,6 @@
-"""Where the local Lambda listens: all its ports are taken before anything is started, and every clash is reported.
+"""The ports of the local Lambda: all are opened before anything is started, and every conflict is reported.
 
-``sam local`` uses the same two ports by default (start-api 3000, start-lambda 3001), so that its name in a report is
-what a user may have forgotten.
+``sam local`` uses the same two ports by default (start-api 3000, start-lambda 3001), so a conflict names it.
 """
 
 from __future__ import annotations
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.emulator.front_doors.settings import UrlSettings
 
-# Request line and headers together, in bytes (Lambda quotas); front doors with less refuse in their own words.
+# Request line and headers together, in bytes (Lambda quotas). Front doors with a lower limit check it themselves.
 _HEAD_BYTES = MIB
-# How many clients a listener may have at most: as many invocations at once as Lambda lets a new account have (Lambda
-# quotas, "Concurrent executions").
-_MOST_CONNECTIONS = 1000
+# The most clients of a listener: the concurrent invocations of a new account (Lambda quotas, "Concurrent executions").
+_MAX_CONNECTIONS = 1000
 _LAST_PORT = 65535
-# How long responses may take to end once the environment is gone, in seconds.
+# How long responses may take to end after the environments have ended, in seconds.
 _CLOSE_GRACE = 0.5
 
 _SAM_LOCAL = re.compile(r"\bsam(?:\.exe)? local\b")
@@ -40,14 +38,14 @@ Serve: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
-    """A socket for each front door and the last for the Invoke APIs; the settings get to know the ports.
+    """Return a socket for each front door, and at the end one for the Invoke APIs; write the ports into ``settings``.
 
-    Raises ConfigurationError with everything that is in the way.
+    Raises ConfigurationError with every port that cannot be opened.
     """
-    clashes = [*_given_twice(config, settings), *_no_port_behind(config)]
-    if clashes:
-        raise ConfigurationError(clashes)
-    wanted = [*((door.port, f"--front-door {door.rules.name}:") for door in settings.doors)]
+    conflicts = [*_given_twice(config, settings), *_no_port_behind(config)]
+    if conflicts:
+        raise ConfigurationError(conflicts)
+    wanted = [(door.port, f"--front-door {door.rules.name}:") for door in settings.doors]
     if len(wanted) == 1 and settings.port == settings.doors[0].port:
         wanted = [(settings.port, "--port ")]
     wanted.append((settings.invoke_port, "--invoke-port "))
@@ -57,7 +55,7 @@ def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
         try:
             sockets.append(listen(settings.host, port))
         except OSError as error:
-            mistakes.append(_refusal(config, error, port, hint))
+            mistakes.append(_open_mistake(config, error, port, hint))
     if mistakes:
         for opened in sockets:
             opened.close()
@@ -71,17 +69,16 @@ def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
 
 @asynccontextmanager
 async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[None]:
-    """Serve what comes to each socket; at the end the responses under way get a moment to end.
+    """Serve each socket; on exit the responses in progress get a moment to end.
 
-    All of them together take no more clients than there are descriptors: beyond that who waits for longest has to go.
+    All servers together accept no more clients than there are descriptors. Beyond that, the client that has been idle
+    for longest is disconnected.
     """
-    limits = Limits(
-        head_bytes=_HEAD_BYTES, connections=connection_cap(soft_limit() // len(services), _MOST_CONNECTIONS)
-    )
+    limits = Limits(head_bytes=_HEAD_BYTES, connections=connection_cap(soft_limit() // len(services), _MAX_CONNECTIONS))
     async with asyncio.TaskGroup() as group:
         servers = []
         for listener, serve in services:
-            # A client that goes away cancels nothing: Lambda does not tell the function.
+            # A client that leaves cancels nothing, because Lambda does not tell the function.
             server = HttpServer(serve, group, limits=limits, cancels=False)
             await server.start(listener)
             servers.append(server)
@@ -101,17 +98,17 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
 
 
 def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
-    """The ports that are asked for more than once; those that nobody asked for make way by themselves."""
-    asked: dict[int, list[str]] = {}
+    """Yield a message for each port that is requested more than once. Default ports avoid requested ones."""
+    users_of: dict[int, list[str]] = {}
     for name, port in config.front_doors:
         if port:
-            asked.setdefault(port, []).append(name)
-    follows = len(config.front_doors) > sum(port is not None for _, port in config.front_doors)
-    if (follows or not config.front_doors) and config.sources["dev_port"] != "default" and config.dev_port:
-        asked.setdefault(config.dev_port, []).append(_source(config, "--port"))
+            users_of.setdefault(port, []).append(name)
+    uses_dev_port = not config.front_doors or any(port is None for _, port in config.front_doors)
+    if uses_dev_port and config.sources["dev_port"] != "default" and config.dev_port:
+        users_of.setdefault(config.dev_port, []).append(_source(config, "--port"))
     if settings.invoke_port:
-        asked.setdefault(settings.invoke_port, []).append(f"the Invoke APIs ({_source(config, '--invoke-port')})")
-    for port, users in asked.items():
+        users_of.setdefault(settings.invoke_port, []).append(f"the Invoke APIs ({_source(config, '--invoke-port')})")
+    for port, users in users_of.items():
         if len(users) > 1:
             yield f"port {port} is given twice: {' and '.join(users)}; give each a port of its own"
 
@@ -124,11 +121,11 @@ def _no_port_behind(config: Config) -> Iterator[str]:
         )
 
 
-def _refusal(config: Config, error: OSError, port: int, hint: str) -> str:
-    """A mistake in the words of the option table: name, value, what is wrong, the way out."""
+def _open_mistake(config: Config, error: OSError, port: int, hint: str) -> str:
+    """Return the message for a port that cannot be opened; ``hint`` is the flag that would name another one."""
     if error.errno == errno.EADDRINUSE:
         source = _source(config, hint)
-        # Two further on: a local Lambda takes two ports in a row, and another one is what is there most often.
+        # Two further on, because the owner is most often another local Lambda, which uses two ports in a row.
         free = (port + 1) % _LAST_PORT + 1
         return f"{source}: '{port}' is taken{_owner(port)}; use another one, for example {hint}{free}"
     if error.errno == errno.EACCES:

@@ -1,6 +1,6 @@
-"""``--reload``: watch the app's folder, and let every environment start over when something in it has changed.
+"""``--reload``: watch the app's folder, and restart the environments when a file in it has changed.
 
-What is written there while requests are served must not count: each of them would make the next one a cold start.
+Files that an app writes while it serves are ignored, because each request would make the next one a cold start.
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ from collections.abc import Callable
 from adapter.emulator.recording.recorder import NAME_PATTERN
 from adapter.errors import ConfigurationError
 
-# What is written while an app serves: our recordings, logs (also rotated ones) and the files of SQLite.
-_WRITTEN_MEANWHILE = (rf"^{NAME_PATTERN}$", r"\.log(\.[\w-]+)*$", r"\.(db3?|sqlite3?)(-journal|-wal|-shm)?$")
-# How long changes are collected before they count as one, in milliseconds: editors write a file in several steps.
+# Files that are written while an app serves: our recordings, logs (also rotated ones) and the files of SQLite.
+_WRITTEN_BY_APPS = (rf"^{NAME_PATTERN}$", r"\.log(\.[\w-]+)*$", r"\.(db3?|sqlite3?)(-journal|-wal|-shm)?$")
+# Changes within this many milliseconds count as one, because editors write a file in several steps.
 _DEBOUNCE_MS = 200
 
 
 def require_watchfiles() -> None:
-    """Raises ConfigurationError where the extra is not installed."""
+    """Raise ConfigurationError if the extra is not installed."""
     try:
-        import watchfiles  # noqa: F401  (only whether it is there)
+        import watchfiles  # noqa: F401  (only to see whether it is installed)
     except ImportError as error:
         raise ConfigurationError(
             ["--reload: needs watchfiles; install it with: pip install 'web-adapter[reload]'"]
         ) from error
 
 
-async def watch(folder: str, changed: Callable[[str], None], ready: Callable[[], None] = lambda: None) -> None:
-    """Call ``changed`` with the name of a changed file, until cancelled; ``ready`` once changes are seen.
+async def watch(folder: str, on_change: Callable[[str], None], on_ready: Callable[[], None]) -> None:
+    """Call ``on_change`` with the name of each changed file, until cancelled; call ``on_ready`` once it watches.
 
-    Version control, caches, ``.venv``, ``node_modules``, what editors leave behind, and logs, SQLite's files and
-    recordings do not count.
+    Files of version control, caches, ``.venv``, ``node_modules``, temporary files of editors, logs, files of SQLite and
+    recordings are ignored.
     """
     from watchfiles import DefaultFilter, awatch  # an extra, and slow to import
 
-    ignored = (*DefaultFilter.ignore_entity_patterns, *_WRITTEN_MEANWHILE)
+    ignored = (*DefaultFilter.ignore_entity_patterns, *_WRITTEN_BY_APPS)
     stopping = asyncio.Event()
-    first = True
+    is_ready = False
     try:
-        # It yields nothing until there is a change, unless it is asked to tell of the time that passes.
+        # It yields nothing until there is a change, unless it is asked to yield after each timeout as well.
         async for changes in awatch(
             folder,
             watch_filter=DefaultFilter(ignore_entity_patterns=ignored),
@@ -48,11 +48,10 @@ async def watch(folder: str, changed: Callable[[str], None], ready: Callable[[],
             rust_timeout=500,
             yield_on_timeout=True,
         ):
-            if first:
-                first = False
-                ready()
-            names = sorted(path for _, path in changes)
-            if names:
-                changed(names[0].removeprefix(f"{folder}/"))
+            if not is_ready:
+                is_ready = True
+                on_ready()
+            if changes:
+                on_change(min(path for _, path in changes).removeprefix(f"{folder}/"))
     finally:
         stopping.set()

@@ -1,4 +1,4 @@
-"""What ``adapter dev`` says at its start: what it serves, under which limits, how to deploy the same, what to try."""
+"""What ``adapter dev`` shows at its start: what it serves, its limits, how to deploy the same, and what to try."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from adapter.aws.limits import LAMBDA_BANDWIDTH
 from adapter.aws.sizes import size_text
-from adapter.emulator.front_doors.rules import REST_BANDWIDTH
+from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
 from adapter.net.address import Address
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth
     from adapter.emulator.front_doors.settings import DoorSettings, UrlSettings
 
-# The caps that AWS itself has.
-_OWNERS = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as a REST API has it"}
+# AWS's own caps.
+_CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as a REST API has it"}
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """The start for people. Where front doors differ each row says which of them it is about."""
+    """Return the lines for the terminal. A row that is not about all front doors names those that it is about."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
@@ -28,9 +28,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("mismatch", text) for text in mismatches(settings)]
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
-    rows += [
-        ("timeout", f"{settings.timeout:g} s"),
-    ]
+    rows.append(("timeout", f"{settings.timeout:g} s"))
     if settings.faults:
         rows.append(("faults", f"{settings.faults}, on purpose (--fault)"))
     if settings.record is not None:
@@ -43,7 +41,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
 
 
 def start_fields(settings: UrlSettings) -> dict[str, Any]:
-    """The same for machines; sizes in bytes, None is no limit."""
+    """Return the same as the fields of a JSON object; sizes are in bytes, None is no limit."""
     return {
         "doors": [
             {
@@ -66,7 +64,7 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
 
 
 def mismatches(settings: UrlSettings) -> list[str]:
-    """Where front doors do not fit the function's invoke mode: what comes of it, and the way out."""
+    """Return a text for each mismatch of a front door and the function's invoke mode: what happens, what to do."""
     return _by_doors(settings, lambda door: _mismatch_text(settings.invoke_mode, door))
 
 
@@ -90,7 +88,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """The settings that make the real thing behave like this one."""
+    """Return the settings with which a deployed function behaves like this one."""
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"]
     for door in settings.doors:
         if door.rules.name == "function-url":
@@ -101,13 +99,14 @@ def _deployment(settings: UrlSettings) -> str:
 
 
 def _by_doors(settings: UrlSettings, describe: Callable[[DoorSettings], str]) -> list[str]:
-    """What there is to say of the front doors, each text once; with the names of those that it is about."""
-    users: dict[str, list[str]] = {}
+    """Return the texts of ``describe`` for the front doors, each once, with the names of its front doors."""
+    names: dict[str, list[str]] = {}
     for door in settings.doors:
         if text := describe(door):
-            users.setdefault(text, []).append(door.rules.name)
-    several = len(settings.doors) > 1
-    return [f"{text} ({', '.join(names)})" if several else text for text, names in users.items()]
+            names.setdefault(text, []).append(door.rules.name)
+    if len(settings.doors) == 1:
+        return list(names)
+    return [f"{text} ({', '.join(doors)})" for text, doors in names.items()]
 
 
 def _bandwidth_text(door: DoorSettings) -> str:
@@ -116,8 +115,8 @@ def _bandwidth_text(door: DoorSettings) -> str:
         return ""
     if cap is None:
         return "unlimited, which Lambda is not"
-    owner = _OWNERS.get(cap, "; Lambda's own: --bandwidth lambda")
-    return f"{size_text(cap.burst)} at once, then {size_text(cap.rate)}/s, for each response{owner}"
+    source = _CAP_SOURCES.get(cap, "; Lambda's own: --bandwidth lambda")
+    return f"{size_text(cap.burst)} at once, then {size_text(cap.rate)}/s, for each response{source}"
 
 
 def _bandwidth_fields(door: DoorSettings) -> dict[str, int] | None:

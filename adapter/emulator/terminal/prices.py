@@ -1,4 +1,4 @@
-"""What streamed bytes cost: a dated table by region, which the user may replace."""
+"""What streamed bytes cost: a table by region with a date, which the user may replace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GB = 1024 * MIB
 
 
 class PriceTable:
-    """Prices per GB streamed beyond the free bytes of a response, as they were on a day."""
+    """Prices on the day ``dated``, by region, per GB streamed beyond the free bytes of each response."""
 
     def __init__(self, *, dated: str, currency: str, per_gb: dict[str, float]) -> None:
         self.dated = dated
@@ -23,29 +23,29 @@ class PriceTable:
         self.per_gb = per_gb
 
     def cost(self, streamed: int, region: str) -> float | None:
-        """What a response of ``streamed`` bytes costs; None if the table does not know the region."""
+        """Return what a response of ``streamed`` bytes costs; None if the table does not have the region."""
         if region not in self.per_gb:
             return None
         return billed_bytes(streamed) / _GB * self.per_gb[region]
 
 
 def billed_bytes(streamed: int) -> int:
-    """How many bytes of one streamed response are not free."""
+    """Return how many of the ``streamed`` bytes of one response are billed."""
     return max(0, streamed - FREE_STREAM_BYTES)
 
 
 def load_prices(path: str | None) -> PriceTable:
-    """The table in the file ``path``, or the built-in one. Raises ConfigurationError."""
+    """Return the table in the file ``path``, or the built-in one. Raises ConfigurationError if it is not a table."""
     if path is None:
-        return _parsed(resources.files(__package__).joinpath("prices.json").read_bytes(), "prices.json")
+        return _parse_table(resources.files(__package__).joinpath("prices.json").read_bytes(), "prices.json")
     try:
         text = Path(path).read_bytes()
     except OSError as error:
         raise ConfigurationError([f"--price-table: {path!r} cannot be read: {error.strerror}"]) from error
-    return _parsed(text, path)
+    return _parse_table(text, path)
 
 
-def _parsed(text: bytes, path: str) -> PriceTable:
+def _parse_table(text: bytes, path: str) -> PriceTable:
     try:
         table = orjson.loads(text)
         return PriceTable(

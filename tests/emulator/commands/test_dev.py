@@ -174,19 +174,19 @@ def test_with_a_json_log_every_line_is_one_object_that_tells_what_happened(monke
         code, rest = running.end(signal.SIGINT)
         lines += map(json.loads, rest.splitlines())
     assert code == 130
-    start, warning, visit = lines[:3]
+    start, warning, record = lines[:3]
     assert start["doors"][0]["url"] == f"http://127.0.0.1:{running.port}/"
     assert warning["message"] == (
         "AWS_LWA_INVOKEMODE is not known and has no effect; did you mean AWS_LWA_INVOKE_MODE?"
     )
-    assert (visit["door"], visit["method"], visit["path"], visit["status"]) == (
+    assert (record["door"], record["method"], record["path"], record["status"]) == (
         "function-url",
         "GET",
         "/status/201",
         201,
     )
-    assert len(visit["requestId"]) == 36
-    assert {"bytes", "ms", "firstByteMs", "initMs"} <= set(visit)
+    assert len(record["requestId"]) == 36
+    assert {"bytes", "ms", "firstByteMs", "initMs"} <= set(record)
 
 
 def test_a_variable_that_is_none_of_ours_is_warned_of_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

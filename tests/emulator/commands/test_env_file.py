@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.emulator.commands.env_file import naming_the_file, read_env_file
+from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
 from adapter.errors import ConfigurationError
 
 
@@ -47,11 +47,11 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     told = [mistake.partition(", line ")[2] for mistake in error.value.mistakes]
     assert told == [
         "2: 'nothing' is not KEY=VALUE",
-        "3: '2B=x' does not begin with a variable's name (letters, digits and _)",
+        "3: '2B=x' does not begin with the name of a variable (letters, digits and _)",
         "4: 'C=\"open' has a quote that does not end",
         '5: "D=\'open" has a quote that does not end',
         "6: \"E='a' b\" goes on after its quote: 'b'",
-        "7: '=x' does not begin with a variable's name (letters, digits and _)",
+        "7: '=x' does not begin with the name of a variable (letters, digits and _)",
     ]
 
 
@@ -65,7 +65,7 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_said_of_a_files_variable_has_its_name_before_it(line: str, told: str) -> None:
-    assert naming_the_file(".env", {"ADAPTER_X": "1", "AWS_LWA_X": "1"}, [line]) == [told]
+    assert prefix_file_name(".env", {"ADAPTER_X": "1", "AWS_LWA_X": "1"}, [line]) == [told]
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:

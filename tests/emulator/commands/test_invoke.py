@@ -165,7 +165,7 @@ async def test_of_several_events_each_failure_is_told_with_its_file_and_all_othe
     assert (done.code, done.out) == (1, b"12")
     refused, mistaken = done.err.splitlines()
     assert refused.startswith(f"adapter: {tmp_path / 'd'}: 400 InvalidRequestContentException: ")
-    assert mistaken == f"adapter: EVENT: '{tmp_path / 'b'}' is no recording, or one of another version of adapter"
+    assert mistaken == f"adapter: EVENT: '{tmp_path / 'b'}' is not a recording, or is one of another version of adapter"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ async def test_where_nobody_answers_any_more_the_rest_is_not_tried_and_counted(t
     done = await adapter("invoke", "--endpoint", endpoint, *[str(tmp_path / "event")] * 3)
     assert (done.code, done.out) == (1, b"answer")
     (line,) = done.err.splitlines()
-    assert line.startswith(f"adapter: no answer from {endpoint} (nobody listens there)")
+    assert line.startswith(f"adapter: no answer from {endpoint} (nothing listens there)")
     assert line.endswith("; 2 of 3 events are not invoked")
 
 
@@ -242,7 +242,7 @@ async def test_nobody_there_is_one_line_with_the_way_out() -> None:
     endpoint = f"http://127.0.0.1:{unused_port()}"
     done = await adapter("invoke", "--endpoint", endpoint, "-", given=b"{}")
     assert done.code == 1
-    assert done.err.startswith(f"adapter: no answer from {endpoint} (nobody listens there)")
+    assert done.err.startswith(f"adapter: no answer from {endpoint} (nothing listens there)")
     assert "start adapter dev" in done.err
 
 
@@ -258,21 +258,27 @@ async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() 
     ("arguments", "why"),
     [
         pytest.param(["invoke", "/no/such/event.json"], "EVENT: '/no/such/event.json' cannot be read", id="no-file"),
-        pytest.param(["invoke", "-", "--endpoint", "https://x"], "--endpoint: 'https://x' is no local", id="endpoint"),
+        pytest.param(
+            ["invoke", "-", "--endpoint", "https://x"],
+            "--endpoint: 'https://x' is not the URL of a local",
+            id="endpoint",
+        ),
         pytest.param(["event", "sqss"], "KIND: 'sqss' is not a source of events; did you mean sqs?", id="kind"),
         pytest.param(["event", "alb", "--path", "x"], "--path: 'x' is not a path", id="path"),
         pytest.param(["event", "alb", "--header", "x"], "--header: 'x' is not a header", id="header"),
         pytest.param(
             ["event", "sqs", "--method", "GET"],
-            "--method: an event of sqs has none; its flags are --body, --name",
+            "--method: an event of sqs does not use it; its flags are --body, --name",
             id="not-http",
         ),
         pytest.param(
             ["event", "alb", "--name", "x"],
-            "--name: an event of alb has none; its flags are --body, --header, --method, --path",
+            "--name: an event of alb does not use it; its flags are --body, --header, --method, --path",
             id="not-a-queue",
         ),
-        pytest.param(["event", "http-api", "--stage", "x"], "--stage: an event of http-api has none", id="no-stage"),
+        pytest.param(
+            ["event", "http-api", "--stage", "x"], "--stage: an event of http-api does not use it", id="no-stage"
+        ),
         pytest.param(["event", "alb", "--body", "@/no/such"], "--body: '/no/such' cannot be read", id="body"),
     ],
 )
@@ -444,7 +450,7 @@ async def test_a_front_door_is_told_from_an_invoke_api() -> None:
         endpoint = f"http://127.0.0.1:{local.port}"
         done = await adapter("invoke", "--endpoint", endpoint, "-", given=b"{}")
     assert done.code == 1
-    assert done.err.startswith(f"adapter: {endpoint} is no Invoke API: it answers 404. ")
+    assert done.err.startswith(f"adapter: {endpoint} is not an Invoke API: it answers 404. ")
 
 
 async def test_an_event_is_written_for_a_pipe(tmp_path: Path) -> None:

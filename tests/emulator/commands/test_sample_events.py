@@ -108,7 +108,7 @@ def test_the_outline_is_that_of_awss_own_sample(kind: str, sample: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "wish", "why"),
     [
-        pytest.param("sqs", EventOptions(body=b"\xff"), "--body: is not text", id="bytes-for-a-text"),
+        pytest.param("sqs", EventOptions(body=b"\xff"), "--body: is not UTF-8", id="bytes-for-a-text"),
         pytest.param(
             "rest-api", EventOptions(path="/x", resource="/y"), "not covered by the resource /y", id="resource"
         ),

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from adapter.config.load import load
+from adapter.emulator.faults.injector import FaultInjector
 from adapter.emulator.faults.plan import Fault, FaultPlan, Kind, parse_faults
-from adapter.emulator.requests.pipeline import Ending
 from adapter.emulator.service.services import fault_plan
 from adapter.errors import ConfigurationError
 from tests.emulator.scripted import Handed, ScriptedRuntime, local_lambda, prelude
@@ -46,7 +46,7 @@ def test_a_fault_is_written_as_kind_amount_rate_and_header(text: str, expected: 
         pytest.param("kill=all", "is not a size", id="size"),
         pytest.param("kill:often", "a share such as 0.1 or 10%", id="rate"),
         pytest.param("kill:101%", "a share such as 0.1 or 10%", id="too-often"),
-        pytest.param("kill@", "names no header", id="no-header"),
+        pytest.param("kill@", "has no header after", id="no-header"),
         pytest.param("init@x-fault", "'init@x-fault' has a header, but an init serves no", id="init-by-header"),
     ],
 )
@@ -60,8 +60,8 @@ def test_every_fault_that_is_none_is_told_by_itself() -> None:
     with pytest.raises(ConfigurationError) as mistake:
         fault_plan(load({}, {"faults": "explode,delay=1,kill@"}))
     first, second = mistake.value.mistakes
-    assert first.startswith("--fault: 'explode' is no fault; use one of delay, ")
-    assert second == "--fault: 'kill@' names no header after the @, for example kill@x-fault"
+    assert first.startswith("--fault: 'explode' is not a fault; use one of delay, ")
+    assert second == "--fault: 'kill@' has no header after the @, for example kill@x-fault"
 
 
 def strikes(text: str, seed: int, count: int = 200) -> list[bool]:
@@ -149,8 +149,8 @@ async def test_a_dropped_client_loses_its_connection_and_the_invocation_runs_on(
     async with local_lambda(stream, faults="drop=1500") as local:
         response = await local.request("GET", "/")
         assert (response.body, response.complete) == (BODY[:1500], False)
-        visit = await local.visit()
-        assert (visit.client_left, visit.streamed, visit.error_type) == (True, 3000, "")
+        record = await local.visit()
+        assert (record.client_left, record.streamed, record.error_type) == (True, 3000, "")
 
 
 async def test_a_stream_is_filled_up_to_the_limit() -> None:
@@ -205,8 +205,8 @@ async def test_what_is_added_to_a_stream_ends_with_the_emulator(faults: str) -> 
         asking = group.create_task(local.request("GET", "/"))
         await local.reports.get()
     assert not asking.result().complete
-    visit = local.visits.get_nowait()
-    assert (visit.error_type, visit.broken_off) == ("Emulator.Stopped", True)
+    record = local.visits.get_nowait()
+    assert (record.error_type, record.broken_off) == ("Emulator.Stopped", True)
 
 
 async def test_a_stream_that_a_narrow_cap_holds_back_ends_with_the_emulator() -> None:
@@ -218,14 +218,14 @@ async def test_a_stream_that_a_narrow_cap_holds_back_ends_with_the_emulator() ->
         asking = group.create_task(local.request("GET", "/"))
         await local.reports.get()
     assert not asking.result().complete
-    # The cap was not waited for, at the end of which the visit would be over.
+    # The cap was not waited for, at the end of which the record would be over.
     assert local.visits.empty()
 
 
 async def test_a_delay_ends_with_the_emulator() -> None:
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
-        ending = Ending()
-        delay = group.create_task(ending.wait(600))
+        injector = FaultInjector(FaultPlan())
+        delay = group.create_task(injector.sleep(600))
         await asyncio.sleep(0)
         assert not delay.done()
-        ending.begin()
+        injector.stop()

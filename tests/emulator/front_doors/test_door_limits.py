@@ -12,7 +12,8 @@ import pytest
 
 from adapter.aws.limits import KIB, MIB, Bandwidth
 from adapter.emulator.front_doors.front_door import FrontDoor
-from adapter.emulator.front_doors.rules import DOORS, REST_BANDWIDTH
+from adapter.emulator.front_doors.registry import DOORS
+from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
 from adapter.emulator.front_doors.settings import DoorSettings
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.requests.request_record import RequestRecord
@@ -152,22 +153,23 @@ async def test_a_silent_stream_of_a_rest_api_is_broken_off() -> None:
 
 @asynccontextmanager
 async def impatient(
-    local: LocalLambda, name: str, patience: float
+    local: LocalLambda, name: str, response_timeout: float
 ) -> AsyncIterator[tuple[int, asyncio.Queue[RequestRecord]]]:
-    """One more front door of the same function, which waits for ``patience`` seconds only: its port and its visits."""
-    visits: asyncio.Queue[RequestRecord] = asyncio.Queue()
+    """Open another front door of the same function, with its own timeout; yield its port and its records."""
+    records: asyncio.Queue[RequestRecord] = asyncio.Queue()
     door = DoorSettings(
-        rules=replace(DOORS[name], response_timeout=patience),
+        rules=replace(DOORS[name], response_timeout=response_timeout),
         port=0,
         streaming=False,
         bandwidth=None,
         stream_limit=None,
         idle_timeout=None,
+        resource="/{proxy+}",
     )
     assert local.function is not None
     listener = listen("127.0.0.1", 0)
-    async with serving([(listener, FrontDoor(InvocationPipeline(local.function), door, visits.put_nowait).serve)]):
-        yield listener.getsockname()[1], visits
+    async with serving([(listener, FrontDoor(InvocationPipeline(local.function), door, records.put_nowait).serve)]):
+        yield listener.getsockname()[1], records
 
 
 @pytest.mark.parametrize(
@@ -185,15 +187,15 @@ async def test_a_gateway_does_not_wait_for_ever_and_the_function_goes_on(door: s
         await go_on.wait()
         answers.put_nowait(await runtime.respond(handed, b"{}"))
 
-    async with local_lambda(each(serve)) as local, impatient(local, door, 0.05) as (port, visits):
+    async with local_lambda(each(serve)) as local, impatient(local, door, 0.05) as (port, records):
         client = await RawClient.connect(port)
         response = await client.request("GET", "/")
         assert (response.status, response.body) == (status, body)
         # Whoever keeps the connection would wait for the function after all.
         assert response.header("connection") == "close"
         go_on.set()
-        visit = await visits.get()
-        assert visit.error_type == "FrontDoor.ResponseTimeout"
+        record = await records.get()
+        assert record.error_type == "FrontDoor.ResponseTimeout"
         assert (await answers.get()).status == 202
         await client.close()
 

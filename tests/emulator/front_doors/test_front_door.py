@@ -91,9 +91,9 @@ async def test_a_body_is_limited_as_it_is_in_the_event(body: bytes, status: int)
         content_type = "text/plain" if body.isascii() else "image/png"
         response = await local.request("POST", "/", body, {"Content-Type": content_type})
         assert response.status == status
-        visit = await local.visit()
-        assert visit.status == status
-        assert bool(visit.error_type) is (status == 413)
+        record = await local.visit()
+        assert record.status == status
+        assert bool(record.error_type) is (status == 413)
 
 
 @pytest.mark.parametrize(
@@ -213,11 +213,11 @@ async def test_the_cap_holds_back_what_is_beyond_the_burst() -> None:
         response = await local.request("GET", "/")
         took = asyncio.get_running_loop().time() - begun
         assert response.body == body
-        visit = await local.visit()
+        record = await local.visit()
         # 128 KiB at once, then two refills of 64 KiB, one every 125 ms.
         assert 0.25 <= took < 0.5
-        assert visit.held == pytest.approx(0.25, abs=0.05)
-        assert visit.streamed == visit.sent == len(body)
+        assert record.held == pytest.approx(0.25, abs=0.05)
+        assert record.streamed == record.sent == len(body)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ async def test_a_stream_that_the_runtime_breaks_off_is_cut() -> None:
     async with local_lambda(each(serve)) as local:
         response = await local.request("GET", "/")
         assert (response.status, response.body, response.complete) == (200, b"part", False)
-        visit = await local.visit()
-        assert (visit.error_type, visit.broken_off) == ("Runtime.TruncatedResponse", True)
+        record = await local.visit()
+        assert (record.error_type, record.broken_off) == ("Runtime.TruncatedResponse", True)
 
 
 async def test_error_trailers_cut_the_response_and_name_the_error() -> None:
@@ -255,8 +255,8 @@ async def test_error_trailers_cut_the_response_and_name_the_error() -> None:
     async with local_lambda(streaming(prelude(), b"part", trailers=trailers, **declared)) as local:
         response = await local.request("GET", "/")
         assert (response.body, response.complete) == (b"part", False)
-        visit = await local.visit()
-        assert (visit.error_type, visit.error_message) == ("Function.Crash", "the app crashed")
+        record = await local.visit()
+        assert (record.error_type, record.error_message) == ("Function.Crash", "the app crashed")
 
 
 @pytest.mark.parametrize(
@@ -297,11 +297,11 @@ async def test_an_invocation_runs_on_when_its_client_has_left() -> None:
         assert await client.chunk() == b"first"
         client.abort()
         left.set()
-        visit = await local.visit()
-        assert visit.client_left
-        assert visit.streamed == len(b"first") + 100_000
-        assert visit.sent < visit.streamed
-        assert visit.error_type == ""
+        record = await local.visit()
+        assert record.client_left
+        assert record.streamed == len(b"first") + 100_000
+        assert record.sent < record.streamed
+        assert record.error_type == ""
 
 
 async def test_a_client_that_reads_slowly_slows_the_runtime_down() -> None:
@@ -359,9 +359,9 @@ async def test_a_payload_over_the_limit_is_refused_with_lambdas_own_words() -> N
     async with local_lambda(buffered({"body": "x" * (6 * 1024 * 1024 + 100)}), invoke_mode="buffered") as local:
         response = await local.request("GET", "/")
         assert (response.status, response.body) == (502, b"Internal Server Error")
-        visit = await local.visit()
-        assert visit.error_type == "Function.ResponseSizeTooLarge"
-        assert visit.error_message == "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
+        record = await local.visit()
+        assert record.error_type == "Function.ResponseSizeTooLarge"
+        assert record.error_message == "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
 
 
 @pytest.mark.parametrize(
@@ -380,8 +380,8 @@ async def test_a_reported_error_is_a_502_and_its_line_names_it() -> None:
 
     async with local_lambda(each(serve)) as local:
         assert (await local.request("GET", "/")).status == 502
-        visit = await local.visit()
-        assert (visit.error_type, visit.error_message) == ("Function.AppUnreachable", "nobody")
+        record = await local.visit()
+        assert (record.error_type, record.error_message) == ("Function.AppUnreachable", "nobody")
 
 
 # --- modes that do not match -------------------------------------------------------------------------------------
@@ -393,8 +393,8 @@ async def test_a_streaming_url_sends_a_buffered_payload_as_it_is() -> None:
         response = await local.request("GET", "/")
         assert (response.status, response.header("content-type")) == (200, "application/json")
         assert response.json() == payload
-        visit = await local.visit()
-        assert visit.mismatch == "the function is buffered, function-url streams (--invoke-mode)"
+        record = await local.visit()
+        assert record.mismatch == "the function is buffered, function-url streams (--invoke-mode)"
 
 
 @pytest.mark.parametrize(
@@ -418,5 +418,5 @@ async def test_a_buffered_url_collects_a_stream(script: Script, status: int, bod
         response = await local.request("GET", "/")
         assert (response.status, response.body) == (status, body)
         assert response.header("content-length") == str(len(body))
-        visit = await local.visit()
-        assert visit.mismatch == "the function streams, function-url does not (--invoke-mode)"
+        record = await local.visit()
+        assert record.mismatch == "the function streams, function-url does not (--invoke-mode)"

@@ -244,8 +244,8 @@ def test_scripts_can_wait_until_it_answers(app: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "adapter dev --wait: up to 1.2 s (--readiness-timeout) for the Invoke APIs on "
-        f"127.0.0.1:{port}: nobody listens there",
-        f"adapter dev --wait: gave up after 1.2 s: 127.0.0.1:{port}: nobody listens there; "
+        f"127.0.0.1:{port}: nothing listens there",
+        f"adapter dev --wait: gave up after 1.2 s: 127.0.0.1:{port}: nothing listens there; "
         "start adapter dev, or name its --invoke-port",
     ]
 

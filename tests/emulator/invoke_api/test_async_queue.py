@@ -78,7 +78,7 @@ async def test_an_event_that_succeeds_at_last_is_not_tried_again() -> None:
     async with local_lambda(script, retry_delay="0") as local:
         await send_event(local.invoke_port)
         visits = [await local.visit() for _ in range(3)]
-        assert sorted(visit.error_type for visit in visits) == ["", "", "Function.Broken"]
+        assert sorted(record.error_type for record in visits) == ["", "", "Function.Broken"]
         assert count == 2
 
 
@@ -96,9 +96,9 @@ async def test_a_throttled_event_goes_back_to_the_queue_and_counts_as_no_attempt
         await send_event(local.invoke_port)
         async with asyncio.timeout(10):
             await served.wait()
-        while (visit := await local.visit()).method:
+        while (record := await local.visit()).method:
             pass
-        assert visit.error_type == ""
+        assert record.error_type == ""
 
 
 async def test_an_event_that_is_under_way_when_it_ends_is_told_of() -> None:
@@ -114,7 +114,7 @@ async def test_an_event_that_is_under_way_when_it_ends_is_told_of() -> None:
         request_id = await send_event(local.invoke_port)
         await taken.wait()
     notices = [local.notices.get_nowait() for _ in range(local.notices.qsize())]
-    assert f"Event any ({request_id}) was under way and is lost" in notices
+    assert f"Event any ({request_id}) was in progress and is lost" in notices
 
 
 async def test_events_that_wait_for_their_next_attempt_when_it_ends_are_counted() -> None:

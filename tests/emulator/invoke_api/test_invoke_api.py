@@ -37,8 +37,8 @@ async def test_invoke_gives_the_payload_and_says_which_version_answered() -> Non
         assert "LogResult" not in answer
         assert json.loads(answer["Payload"])["event"] == {"a": 1}
         assert answer["ResponseMetadata"]["RequestId"]
-        visit = await local.visit()
-        assert (visit.method, visit.target, visit.status) == ("Invoke", "any", 200)
+        record = await local.visit()
+        assert (record.method, record.target, record.status) == ("Invoke", "any", 200)
 
 
 async def test_the_function_is_told_what_the_caller_said() -> None:

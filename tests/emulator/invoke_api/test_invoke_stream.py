@@ -145,11 +145,11 @@ async def test_the_cap_holds_a_stream_back_here_too() -> None:
         assert sum(len(piece["PayloadChunk"]["Payload"]) for piece in pieces) == 256 * 1024
         # 128 KiB at once, then two refills of 64 KiB, one every 125 ms.
         assert 0.25 <= took < 1.0
-        visit = await local.visit()
-        assert (visit.method, visit.streamed) == ("InvokeWithResponseStream", 256 * 1024)
+        record = await local.visit()
+        assert (record.method, record.streamed) == ("InvokeWithResponseStream", 256 * 1024)
         # The framing around them is nobody's payload.
-        assert visit.sent == 256 * 1024
-        assert visit.held == pytest.approx(0.25, abs=0.05)
+        assert record.sent == 256 * 1024
+        assert record.held == pytest.approx(0.25, abs=0.05)
 
 
 async def test_an_invocation_runs_on_when_its_caller_has_left() -> None:
@@ -172,5 +172,5 @@ async def test_an_invocation_runs_on_when_its_caller_has_left() -> None:
         await client.chunk()
         client.abort()
         left.set()
-        visit = await local.visit()
-        assert (visit.client_left, visit.streamed, visit.error_type) == (True, 100_005, "")
+        record = await local.visit()
+        assert (record.client_left, record.streamed, record.error_type) == (True, 100_005, "")

@@ -35,7 +35,7 @@ def recordings(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
 
 
-def questions(path: Path) -> list[InvokeInput]:
+def inputs(path: Path) -> list[InvokeInput]:
     return [read_input(file) for file in event_files((str(path),))]
 
 
@@ -43,20 +43,20 @@ async def test_a_recording_has_the_event_and_the_answer_secrets_included(tmp_pat
     folder = tmp_path / "new" / "folder"
     async with local_lambda(stream, record=str(folder)) as local:
         await local.request("POST", "/x", b"hi", {"Authorization": "Bearer secret", "Content-Type": "text/plain"})
-        visit = await local.visit()
-    (record,) = recordings(folder)
-    assert record["adapterRecording"] == 1
-    assert record["source"] == "function-url"
-    assert record["event"]["headers"]["authorization"] == "Bearer secret"
-    assert record["event"]["body"] == "hi"
-    assert record["answer"]["kind"] == "stream"
-    assert record["answer"]["contentType"] == "application/vnd.awslambda.http-integration-response"
-    assert record["answer"]["bytes"] == len(prelude()) + visit.streamed
-    assert record["answer"]["errorType"] is None
-    (question,) = questions(folder)
-    assert question.was_streamed
-    assert question.recorded == prelude() + b"one\xff"
-    assert json.loads(question.event) == record["event"]
+        record = await local.visit()
+    (recording,) = recordings(folder)
+    assert recording["adapterRecording"] == 1
+    assert recording["source"] == "function-url"
+    assert recording["event"]["headers"]["authorization"] == "Bearer secret"
+    assert recording["event"]["body"] == "hi"
+    assert recording["answer"]["kind"] == "stream"
+    assert recording["answer"]["contentType"] == "application/vnd.awslambda.http-integration-response"
+    assert recording["answer"]["bytes"] == len(prelude()) + record.streamed
+    assert recording["answer"]["errorType"] is None
+    (replay,) = inputs(folder)
+    assert replay.was_streamed
+    assert replay.recorded == prelude() + b"one\xff"
+    assert json.loads(replay.event) == recording["event"]
 
 
 async def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
@@ -73,18 +73,18 @@ async def test_its_name_is_one_by_which_recordings_are_known(tmp_path: Path) -> 
     folder = tmp_path / "recorded"
     async with local_lambda(stream, record=str(folder)) as local:
         await local.request("GET", "/")
-        visit = await local.visit()
+        record = await local.visit()
     (file,) = folder.iterdir()
     assert re.fullmatch(NAME_PATTERN, file.name)
-    assert file.name.endswith(f"-{visit.request_id[:8]}.json")
+    assert file.name.endswith(f"-{record.request_id[:8]}.json")
 
 
 async def test_a_stream_that_was_cut_at_its_limit_is_recorded_with_the_reason(tmp_path: Path) -> None:
     async with local_lambda(stream, record=str(tmp_path), stream_limit="2") as local:
         assert not (await local.request("GET", "/")).complete
         await local.visit()
-    (record,) = recordings(tmp_path)
-    assert record["answer"]["errorType"] == "Function.ResponseSizeTooLarge"
+    (recording,) = recordings(tmp_path)
+    assert recording["answer"]["errorType"] == "Function.ResponseSizeTooLarge"
 
 
 async def test_what_the_invoke_api_was_told_is_recorded_and_numbers_keep_their_digits(tmp_path: Path) -> None:
@@ -94,27 +94,27 @@ async def test_what_the_invoke_api_was_told_is_recorded_and_numbers_keep_their_d
             client.invoke, FunctionName="any", Payload=b'{"n": 12345678901234567890123}', TenantId="tenant-1"
         )
         await local.visit()
-    (record,) = recordings(tmp_path)
-    assert (record["source"], record["tenantId"]) == ("Invoke", "tenant-1")
-    assert record["event"] == {"n": 12345678901234567890123}
-    assert (record["answer"]["kind"], record["answer"]["errorType"]) == ("failure", "Function.Broken")
-    (question,) = questions(tmp_path)
-    assert json.loads(question.event) == {"n": 12345678901234567890123}
-    assert question.tenant_id == "tenant-1"
+    (recording,) = recordings(tmp_path)
+    assert (recording["source"], recording["tenantId"]) == ("Invoke", "tenant-1")
+    assert recording["event"] == {"n": 12345678901234567890123}
+    assert (recording["answer"]["kind"], recording["answer"]["errorType"]) == ("failure", "Function.Broken")
+    (replay,) = inputs(tmp_path)
+    assert json.loads(replay.event) == {"n": 12345678901234567890123}
+    assert replay.tenant_id == "tenant-1"
 
 
 def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         Recorder(str(tmp_path / "file"), lambda _line: None)
 
 
 def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> None:
     (tmp_path / "1.json").write_bytes(b'{"a":  1}')
     (tmp_path / "2.json").write_bytes(b"no json")
-    found = questions(tmp_path)
-    assert [question.event for question in found] == [b'{"a":  1}', b"no json"]
-    assert all(question.recorded is None for question in found)
+    found = inputs(tmp_path)
+    assert [replay.event for replay in found] == [b'{"a":  1}', b"no json"]
+    assert all(replay.recorded is None for replay in found)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> N
     [
         pytest.param(None, "cannot be read", id="no-file"),
         pytest.param('{"adapterRecording": 2, "event": {}}', "another version", id="newer"),
-        pytest.param('{"adapterRecording": 1}', "is no recording", id="without-an-event"),
+        pytest.param('{"adapterRecording": 1}', "is not a recording", id="without-an-event"),
     ],
 )
 def test_what_cannot_be_asked_is_a_mistake(tmp_path: Path, content: str | None, why: str) -> None:
@@ -130,14 +130,14 @@ def test_what_cannot_be_asked_is_a_mistake(tmp_path: Path, content: str | None, 
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigurationError, match=why):
-        questions(file)
+        inputs(file)
 
 
 def test_of_a_long_answer_only_the_beginning_is_kept_and_it_does_not_count_as_the_answer(tmp_path: Path) -> None:
-    record = {"adapterRecording": 1, "event": {}, "answer": {"kind": "payload", "bytes": 10, "body": "begin"}}
-    (tmp_path / "1.json").write_text(json.dumps(record))
-    (question,) = questions(tmp_path)
-    assert question.recorded is None
+    recording = {"adapterRecording": 1, "event": {}, "answer": {"kind": "payload", "bytes": 10, "body": "begin"}}
+    (tmp_path / "1.json").write_text(json.dumps(recording))
+    (replay,) = inputs(tmp_path)
+    assert replay.recorded is None
 
 
 def response(date: str, body: str, status: int = 200) -> bytes:
@@ -173,10 +173,10 @@ def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
 ) -> None:
     answer = {"kind": "payload", "bytes": len(recorded), "body": recorded.decode()}
     (tmp_path / "1.json").write_text(json.dumps({"adapterRecording": 1, "event": {}, "answer": answer}))
-    (question,) = questions(tmp_path)
-    assert question.difference(received) == difference
+    (replay,) = inputs(tmp_path)
+    assert replay.difference(received) == difference
 
 
 def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"EVENT: '.*' has no \.json file in it"):
-        questions(tmp_path)
+        inputs(tmp_path)

@@ -17,8 +17,8 @@ from adapter.emulator.terminal.report import (
     cost_text,
     details,
     duration_text,
+    request_fields,
     streaming_cost,
-    visit_fields,
 )
 from adapter.logs import Log
 
@@ -93,8 +93,8 @@ def test_costs_have_two_significant_digits(cost: float, expected: str) -> None:
 def test_lines_go_to_stderr_and_are_coloured_on_demand(
     color: bool | None, status: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal = Terminal(PRICES, "us-east-1", color)
-    terminal.visit(RequestRecord(method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, duration=0.01))
+    terminal = Terminal(PRICES, "us-east-1", color=color)
+    terminal.log_request(RequestRecord(method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, duration=0.01))
     written = capsys.readouterr()
     assert written.out == ""
     assert written.err == (
@@ -114,14 +114,14 @@ def test_a_line_names_its_front_door_where_there_are_several(
     doors: str, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Terminal(PRICES, "us-east-1", color=False)
-    terminal.start(UrlSettings(load({}, {"front_doors": doors})))
+    terminal.log_start(UrlSettings(load({}, {"front_doors": doors})))
     capsys.readouterr()
-    terminal.visit(RequestRecord(method="GET", target="/x", status=200, door="alb"))
+    terminal.log_request(RequestRecord(method="GET", target="/x", status=200, door="alb"))
     assert capsys.readouterr().err.startswith(line)
 
 
 @pytest.mark.parametrize(
-    ("visit", "line"),
+    ("record", "line"),
     [
         pytest.param(
             RequestRecord(method="GET", target="/", status=200, broken_off=True, error_type="Function.X"),
@@ -146,19 +146,19 @@ def test_a_line_names_its_front_door_where_there_are_several(
     ],
 )
 def test_a_bad_end_is_not_green_and_no_space_is_left_over(
-    visit: RequestRecord, line: str, capsys: pytest.CaptureFixture[str]
+    record: RequestRecord, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Terminal(PRICES, "us-east-1", color=True).visit(visit)
+    Terminal(PRICES, "us-east-1", color=True).log_request(record)
     assert capsys.readouterr().err.startswith(line)
 
 
 def test_for_machines_an_invocation_has_fields() -> None:
-    visit = RequestRecord(
+    record = RequestRecord(
         method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, first_byte=0.0012, duration=0.5, door="alb"
     )
-    visit.request_id, visit.init, visit.held, visit.restore = "r-1", 0.25, 0.1, 0.05
-    visit.error_type, visit.error_message, visit.broken_off, visit.mismatch = "E", "why", True, "m"
-    assert visit_fields(visit, PRICES, "us-east-1") == {
+    record.request_id, record.init, record.held, record.restore = "r-1", 0.25, 0.1, 0.05
+    record.error_type, record.error_message, record.broken_off, record.mismatch = "E", "why", True, "m"
+    assert request_fields(record, PRICES, "us-east-1") == {
         "requestId": "r-1",
         "door": "alb",
         "method": "GET",
@@ -180,7 +180,7 @@ def test_for_machines_an_invocation_has_fields() -> None:
 
 
 def test_for_machines_what_did_not_happen_is_left_out() -> None:
-    fields = visit_fields(RequestRecord(method="Invoke", target="f", status=200, client_left=True), PRICES, "mars-1")
+    fields = request_fields(RequestRecord(method="Invoke", target="f", status=200, client_left=True), PRICES, "mars-1")
     assert fields == {
         "door": "invoke-api",
         "method": "Invoke",
@@ -194,17 +194,18 @@ def test_for_machines_what_did_not_happen_is_left_out() -> None:
 
 def test_with_a_json_log_every_line_is_one_object(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal(PRICES, "us-east-1", log=Log(format="json"))
-    terminal.start(UrlSettings(load({}, {"front_doors": "function-url,alb"})))
-    terminal.visit(RequestRecord(method="GET", target="/x", status=200))
+    terminal.log_start(UrlSettings(load({}, {"front_doors": "function-url,alb"})))
+    terminal.log_request(RequestRecord(method="GET", target="/x", status=200))
     terminal.notice("something happened")
-    terminal.line("START RequestId: 1")
-    start, visit, notice, line = map(json.loads, capfd.readouterr().err.splitlines())
+    with_block = Terminal(PRICES, "us-east-1", log=Log(format="json"), cloudwatch_block=True)
+    with_block.log_cloudwatch_line("START RequestId: 1")
+    start, record, notice, line = map(json.loads, capfd.readouterr().err.splitlines())
     assert start["message"] == "serving"
     assert [(door["door"], door["url"]) for door in start["doors"]] == [
         ("function-url", "http://127.0.0.1:3000/"),
         ("alb", "http://127.0.0.1:3002/"),
     ]
-    assert (visit["message"], visit["path"], visit["status"]) == ("invocation", "/x", 200)
+    assert (record["message"], record["path"], record["status"]) == ("invocation", "/x", 200)
     assert (notice["message"], line["message"]) == ("something happened", "START RequestId: 1")
 
 
@@ -226,5 +227,24 @@ def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:
 def test_for_machines_a_failed_invocation_is_an_error(
     fields: dict[str, Any], level: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    Terminal(PRICES, "us-east-1", log=Log(format="json")).visit(RequestRecord(method="GET", target="/", **fields))
+    Terminal(PRICES, "us-east-1", log=Log(format="json")).log_request(RequestRecord(method="GET", target="/", **fields))
     assert json.loads(capfd.readouterr().err)["level"] == level
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({}, ["served", "refused"], id="a-line-each"),
+        pytest.param({"cloudwatch_block": True}, ["START", "refused"], id="the-block-instead"),
+        pytest.param({"shows_requests": False}, [], id="no-lines"),
+        pytest.param({"shows_requests": False, "cloudwatch_block": True}, ["START"], id="the-block-alone"),
+    ],
+)
+def test_cloudwatchs_block_replaces_the_lines_of_invocations(
+    options: dict[str, Any], expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(PRICES, "us-east-1", color=False, **options)
+    terminal.log_cloudwatch_line("START")
+    terminal.log_request(RequestRecord(method="", target="served", status=200))
+    terminal.log_request(RequestRecord(method="", target="refused", status=429, refused=True))
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == expected

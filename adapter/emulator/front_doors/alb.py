@@ -1,0 +1,55 @@
+"""The front door of an Application Load Balancer, without and with multi-value headers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from adapter.aws.limits import KIB, MIB
+from adapter.emulator.front_doors.door_rules import COMMON_ERRORS, DoorRules, Reason
+from adapter.payload.event import FORMATS
+from adapter.payload.status_line import status_line
+
+if TYPE_CHECKING:
+    from adapter.payload.headers import Headers
+
+
+def _error_page(status: int, _message: str) -> tuple[Headers, bytes]:
+    """Return a load balancer's HTML page [seen]."""
+    line = "413 Request Entity Too Large" if status == 413 else status_line(status)
+    lines = (
+        "<html>",
+        f"<head><title>{line}</title></head>",
+        "<body>",
+        f"<center><h1>{line}</h1></center>",
+        "</body>",
+        "</html>",
+        "",
+    )
+    return [("server", "awselb/2.0"), ("content-type", "text/html")], "\r\n".join(lines).encode()
+
+
+ALB = DoorRules(
+    name="alb",
+    title="a load balancer",
+    codec=FORMATS["alb"],
+    head_limit=64 * KIB,
+    line_limit=16 * KIB,
+    body_limit=MIB,
+    response_limit=MIB,
+    refuses_upgrades=True,
+    error_body=_error_page,
+    errors={
+        **COMMON_ERRORS,
+        Reason.HEAD_TOO_LARGE: (400, "Bad Request"),
+        # [unsure]
+        Reason.THROTTLED: (502, "Bad Gateway"),
+    },
+)
+
+ALB_MULTI_VALUE = replace(
+    ALB,
+    name="alb-multi-value",
+    title="a load balancer with multi-value headers",
+    codec=FORMATS["alb-multi-value"],
+)

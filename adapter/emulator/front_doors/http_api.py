@@ -1,0 +1,43 @@
+"""The front door of an API Gateway HTTP API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from adapter.emulator.front_doors.door_rules import (
+    COMMON_ERRORS,
+    GATEWAY_BODY_LIMIT,
+    GATEWAY_HEAD_LIMIT,
+    DoorRules,
+    Reason,
+)
+from adapter.payload.event import FORMATS
+
+if TYPE_CHECKING:
+    from adapter.payload.headers import Headers
+
+
+def _error_body(_status: int, message: str) -> tuple[Headers, bytes]:
+    return [("content-type", "application/json")], orjson.dumps({"message": message})
+
+
+HTTP_API = DoorRules(
+    name="http-api",
+    title="an HTTP API",
+    codec=FORMATS["http-api"],
+    head_limit=GATEWAY_HEAD_LIMIT,
+    body_limit=GATEWAY_BODY_LIMIT,
+    response_timeout=30.0,
+    default_type="application/json",
+    request_id_headers=("apigw-requestid",),
+    error_body=_error_body,
+    # A function error is a 500 with this text, a timeout a 503 [seen]; the rest is [unsure].
+    errors={
+        **COMMON_ERRORS,
+        Reason.FUNCTION: (500, "Internal Server Error"),
+        Reason.TIMED_OUT: (503, "Service Unavailable"),
+        Reason.THROTTLED: (503, "Service Unavailable"),
+    },
+)

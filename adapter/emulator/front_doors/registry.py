@@ -1,0 +1,14 @@
+"""Every front door by its name, in the order in which help texts list them (``config.parsers.FRONT_DOORS``)."""
+
+from __future__ import annotations
+
+from adapter.emulator.front_doors.alb import ALB, ALB_MULTI_VALUE
+from adapter.emulator.front_doors.door_rules import DoorRules
+from adapter.emulator.front_doors.function_url import FUNCTION_URL
+from adapter.emulator.front_doors.http_api import HTTP_API
+from adapter.emulator.front_doors.lattice import LATTICE, LATTICE_V1
+from adapter.emulator.front_doors.rest_api import REST_API
+
+DOORS: dict[str, DoorRules] = {
+    rules.name: rules for rules in (FUNCTION_URL, HTTP_API, REST_API, ALB, ALB_MULTI_VALUE, LATTICE, LATTICE_V1)
+}

@@ -1,0 +1,90 @@
+"""The front door of an API Gateway REST API: its rules, and the resource that it serves."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from adapter.aws.limits import KIB, MIB, Bandwidth
+from adapter.emulator.front_doors.door_rules import (
+    COMMON_ERRORS,
+    GATEWAY_BODY_LIMIT,
+    GATEWAY_HEAD_LIMIT,
+    DoorRules,
+    Reason,
+)
+from adapter.payload.event import FORMATS
+from adapter.payload.request_target import percent_decode
+
+if TYPE_CHECKING:
+    from adapter.payload.headers import Headers
+    from adapter.payload.messages import Request
+
+# "The first 10 MB uncapped, then 2 MB/s" (API Gateway, response payload streaming).
+REST_BANDWIDTH = Bandwidth(burst=10 * MIB, rate=2 * MIB)
+
+_PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
+
+
+def add_resource(event: dict[str, Any], request: Request, resource: str) -> bool:
+    """Complete ``event`` as API Gateway does for ``resource``; return False if the resource does not cover the path.
+
+    ``{name}`` stands for one segment, ``{name+}`` at the end for one or more. A greedy resource at the root also covers
+    the root itself, because the templates that create one always add the root beside it.
+    """
+    path = request.target.partition("?")[0]
+    if path == "/" and resource == "/{proxy+}":
+        resource = "/"
+    matched = _pattern(resource).fullmatch(path)
+    if matched is None:
+        return False
+    event["resource"] = event["requestContext"]["resourcePath"] = resource
+    event["pathParameters"] = {name: percent_decode(value) for name, value in matched.groupdict().items()} or None
+    return True
+
+
+def _pattern(resource: str) -> re.Pattern[str]:
+    parts = []
+    position = 0
+    for parameter in _PARAMETER.finditer(resource):
+        parts.append(re.escape(resource[position : parameter.start()]))
+        parts.append(f"(?P<{parameter[1]}>{'.+' if parameter[2] else '[^/]+'})")
+        position = parameter.end()
+    return re.compile("".join(parts) + re.escape(resource[position:]))
+
+
+def _error_body(_status: int, message: str) -> tuple[Headers, bytes]:
+    return [("content-type", "application/json")], b'{"message": ' + orjson.dumps(message) + b"}"
+
+
+REST_API = DoorRules(
+    name="rest-api",
+    title="a REST API",
+    codec=FORMATS["rest-api"],
+    streams=True,
+    head_limit=GATEWAY_HEAD_LIMIT,
+    body_limit=GATEWAY_BODY_LIMIT,
+    response_timeout=29.0,
+    add_resource=add_resource,
+    bandwidth=REST_BANDWIDTH,
+    needs_prelude=True,
+    prelude_limit=16 * KIB,
+    default_type="application/json",
+    request_id_headers=("x-amzn-RequestId", "x-amz-apigw-id"),
+    # API Gateway's table of header restrictions has more headers [unsure: which of them apply to proxy responses].
+    remapped=frozenset({"authorization", "date", "server", "user-agent", "www-authenticate"}),
+    error_body=_error_body,
+    # "If the Lambda API rejects the invocation request, API Gateway returns 500; if the function returns an error, or a
+    # response in the wrong format, 502" (Lambda, "Handling errors with API Gateway"). 431 is [unsure].
+    errors={
+        **COMMON_ERRORS,
+        Reason.NO_RESOURCE: (403, "Missing Authentication Token"),
+        Reason.BODY_TOO_LARGE: (413, f"HTTP content length exceeded {GATEWAY_BODY_LIMIT} bytes."),
+        Reason.EVENT_TOO_LARGE: (500, "Internal server error"),
+        Reason.FUNCTION: (502, "Internal server error"),
+        Reason.TIMED_OUT: (504, "Endpoint request timed out"),
+        Reason.THROTTLED: (500, "Internal server error"),
+    },
+)
