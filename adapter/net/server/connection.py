@@ -406,7 +406,8 @@ class HttpConnection(asyncio.Protocol):
                 self._arriving.discard()
             if self.disconnected.done():
                 self._end_input()
-        self.adjust_flow()
+        if not self.is_reading:
+            self.adjust_flow()
 
     def _all_answered(self) -> None:
         before = self._state

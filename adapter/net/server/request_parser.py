@@ -75,7 +75,7 @@ class RequestParser:
         self.kept = b""
         self._head_bytes: Final = head_bytes
         self._parser = HttpRequestParser(self)
-        self._received: list[Received] = []
+        self._received: list[Received]
         self._is_refused = False
         # Not empty between a head that has both an upgrade and a body and the moment at which the body is parsed.
         self._body_head = b""
@@ -88,12 +88,12 @@ class RequestParser:
 
     def feed(self, data: bytes) -> list[Received]:
         """Return what is complete with ``data``, in order. A refusal is the last item ever returned."""
+        received: list[Received] = []
+        self._received = received
         if self.is_paused:
             self.kept += data
         elif not self._is_refused:
             self._parse(data)
-        received = self._received
-        self._received = []
         return received
 
     def resume(self) -> list[Received]:

@@ -164,6 +164,35 @@ async def test_abort_ends_what_is_under_way() -> None:
         assert (await client.answer()).is_cut
 
 
+async def test_abort_can_cancel_what_is_served_without_regard_to_its_client() -> None:
+    asked, gone = asyncio.Event(), asyncio.Event()
+    cancelled: list[str] = []
+
+    async def serve(exchange: Exchange) -> None:
+        asked.set()
+        try:
+            await asyncio.shield(exchange.disconnected)
+            gone.set()
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(exchange.target)
+
+    async with serving(serve, cancels=False) as running, raw_client(running.port) as stays:
+        async with raw_client(running.port) as leaves:
+            await leaves.send(b"GET /leaves HTTP/1.1\r\nHost: a\r\n\r\n")
+            await happened(asked)
+            leaves.leave()
+            await happened(gone)
+        asked.clear()
+        await stays.send(b"GET /stays HTTP/1.1\r\nHost: a\r\n\r\n")
+        await happened(asked)
+        running.server.abort()
+        await asyncio.sleep(0.05)
+        assert not cancelled
+        running.server.abort(cancel=True)
+    assert sorted(cancelled) == ["/leaves", "/stays"]
+
+
 def test_listening_twice_on_a_port_is_an_error() -> None:
     with listen("127.0.0.1", 0) as first, pytest.raises(OSError, match="in use"):
         listen("127.0.0.1", first.getsockname()[1])
