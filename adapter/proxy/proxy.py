@@ -58,6 +58,7 @@ class Proxy:
         self._listen = listen
         self._port = port
         self._log = log
+        self._signals = _ShutdownSignals()
         self._is_draining = False
         self._metrics = Metrics()
         self._upstream = Upstream(config, port, config.app_socket)
@@ -68,6 +69,8 @@ class Proxy:
         self._relay = RequestRelay(
             config, upstream=self._upstream, supervisor=self._supervisor, metrics=self._metrics, log=log
         )
+        self._server: HttpServer
+        self._admin_server: HttpServer
 
     def run(self) -> int:
         """Serve until a signal or the end of the app; return the exit code. Raises ConfigurationError."""
@@ -80,63 +83,73 @@ class Proxy:
             kill_children()
 
     async def _serve(self, listener: socket, admin_listener: socket | None) -> int:
+        limits = Limits(
+            connections=connection_cap(raise_limit(), self._config.max_connections),
+            client_timeout=self._config.client_timeout,
+        )
         async with asyncio.TaskGroup() as group:
-            limits = Limits(
-                connections=connection_cap(raise_limit(), self._config.max_connections),
-                client_timeout=self._config.client_timeout,
-            )
-            server = HttpServer(self._relay.serve, group, limits=limits)
-            admin = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
-            signals = _ShutdownSignals()
-            signals.install(self._supervisor)
+            self._server = HttpServer(self._relay.serve, group, limits=limits)
+            self._admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
             try:
-                self._announce(listener, admin_listener)
-                app = group.create_task(self._supervisor.run())
-                await server.start(listener)
-                if admin_listener is not None:
-                    await admin.start(admin_listener)
-                await signals.wait(app)
-                if app.done():
-                    await self._drain(server, signals, "the app has ended")
-                    return app.result()
-                app.cancel()
-                return await self._shut_down(server, signals)
+                app = await self._start(group, listener, admin_listener)
+                await self._signals.wait(app)
+                return await self._shut_down(app)
             finally:
-                # The handlers are about to be removed; a signal must not kill the process before it has cleaned up.
-                hold_signals()
-                for each in (server, admin):
-                    each.close()
-                    each.abort()
-                self._upstream.close()
+                self._close()
 
-    async def _shut_down(self, server: HttpServer, signals: _ShutdownSignals) -> int:
+    async def _start(
+        self, group: asyncio.TaskGroup, listener: socket, admin_listener: socket | None
+    ) -> asyncio.Task[int]:
+        """Start everything; return the task that runs the app, whose result is the app's exit code."""
+        self._signals.install(self._supervisor)
+        self._announce(listener, admin_listener)
+        app = group.create_task(self._supervisor.run())
+        await self._server.start(listener)
+        if admin_listener is not None:
+            await self._admin_server.start(admin_listener)
+        return app
+
+    async def _shut_down(self, app: asyncio.Task[int]) -> int:
         """Drain, then end the app within the time that is left; return the exit code."""
+        if app.done():
+            await self._drain("the app has ended")
+            return app.result()
+        app.cancel()
+        number = self._signals.number
         deadline = monotonic() + self._config.grace + APP_GRACE
-        is_hurried = await self._drain(server, signals, signal.Signals(signals.number).name)
-        signals.on_next = self._supervisor.kill
-        code = await self._supervisor.stop(signals.number, APP_GRACE if is_hurried else deadline - monotonic())
+        is_hurried = await self._drain(signal.Signals(number).name)
+        self._signals.on_next = self._supervisor.kill
+        code = await self._supervisor.stop(number, APP_GRACE if is_hurried else deadline - monotonic())
         # After Ctrl-C a shell expects a failure, even if the app has exited with 0.
-        return EXIT_INTERRUPTED if code == 0 and signals.number == signal.SIGINT else code
+        return EXIT_INTERRUPTED if code == 0 and number == signal.SIGINT else code
 
-    async def _drain(self, server: HttpServer, signals: _ShutdownSignals, reason: str) -> bool:
-        """Let open requests finish within the grace; return whether another signal cut them off before."""
-        signals.on_next = lambda: self._cut_off(server)
+    async def _drain(self, reason: str) -> bool:
+        """Let open requests finish within the grace; return whether another signal has cut them off before."""
+        self._signals.on_next = self._cut_off
         self._is_draining = True
-        server.close()
+        self._server.close()
         in_flight = self._metrics.in_flight
         left = f"; requests under way: {in_flight}, with {self._config.grace:g} s to finish (--grace)"
         self._log.info(f"{reason}: no new connections{left if in_flight else ''}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):
-                await server.wait_until_drained()
+                await self._server.wait_until_drained()
         is_hurried = self._relay.is_cutting_off
-        self._cut_off(server)
+        self._cut_off()
         return is_hurried
 
-    def _cut_off(self, server: HttpServer) -> None:
+    def _cut_off(self) -> None:
         """End every connection at once, with the requests on it."""
         self._relay.is_cutting_off = True
-        server.abort()
+        self._server.abort()
+
+    def _close(self) -> None:
+        # The loop is about to remove its handlers; a signal must not end the process before it has cleaned up.
+        hold_signals()
+        for server in (self._server, self._admin_server):
+            server.close()
+            server.abort()
+        self._upstream.close()
 
     async def _check_readiness(self) -> str | None:
         """Return why no requests should be sent to this proxy, or None."""

@@ -259,7 +259,9 @@ class ProxiedRequest:
         """Return ``pieces`` negotiate_compression and flushed, so that the client can decode all that has arrived."""
         if self._compressor is None or not pieces:
             return []
-        return [*map(self._compressor.compress, pieces), self._compressor.flush()]
+        compressed_pieces = [self._compressor.compress(piece) for piece in pieces]
+        compressed_pieces.append(self._compressor.flush())
+        return compressed_pieces
 
     async def _buffer(self) -> None:
         """Send the response as one body. Raises ResponseTooLarge above Lambda's limit for a buffered one."""
