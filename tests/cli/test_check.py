@@ -34,7 +34,7 @@ def examined(environ: dict[str, str], *command: str, **flags: str) -> Report:
 
 
 def row(report: Report, name: str) -> tuple[str, str]:
-    """A setting's value and where it comes from."""
+    """A setting's value and its source."""
     [found] = [setting for setting in report.settings if setting.name == name]
     return found.value, found.source
 
@@ -125,9 +125,7 @@ def test_every_mistake_is_named_and_its_text_is_shown() -> None:
         pytest.param("sh", "{app}/data", "ADAPTER_APP_DIR: ", id="no-folder"),
     ],
 )
-def test_cmd_is_looked_for_as_it_would_be_started(
-    command: str, app_dir: str, mistake: str | None, tmp_path: Path
-) -> None:
+def test_cmd_is_found_as_it_would_be_started(command: str, app_dir: str, mistake: str | None, tmp_path: Path) -> None:
     (tmp_path / "run.sh").touch(mode=0o755)
     (tmp_path / "data").touch(mode=0o644)
 
