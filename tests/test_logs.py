@@ -86,7 +86,7 @@ def test_bytes_go_out_as_they_are(capfdbinary: pytest.CaptureFixture[bytes]) -> 
 
 
 def test_each_line_is_one_write() -> None:
-    """Of a pipe that is read once, one write gives one line: lines of several processes never mix."""
+    """One read of a pipe returns one write, which is one line: lines of several processes never mix."""
     read_end, write_end = os.pipe()
     code = "from adapter.logs import Log; Log().info('x', y='z' * 1000); Log().info('second')"
     done = subprocess.run([sys.executable, "-I", "-c", code], stderr=write_end, check=True, timeout=20)
@@ -104,7 +104,7 @@ def test_a_stderr_that_is_gone_stops_nothing() -> None:
 
 
 def test_a_line_that_was_broken_off_does_not_take_the_next_one_into_it() -> None:
-    """The pipe has room for PIPE_BUF bytes, and nobody takes them while the first line is written."""
+    """The pipe has room for PIPE_BUF bytes, and is not read while the first line is written."""
     code = (
         "import fcntl, sys; fcntl.fcntl(2, fcntl.F_SETPIPE_SZ, 4096)\n"
         "from adapter.logs import Log\n"

@@ -78,7 +78,7 @@ class Report:
             return f"{_count(self.mistakes, 'mistake')}: adapter run would refuse to start."
         if self.problems:
             return f"{_count(self.problems, 'problem')} at the moment: adapter run would not serve the app."
-        return "No problems found: adapter run can start."
+        return "No mistakes: adapter run can start."
 
     def as_json(self) -> str:
         """Return the report as a JSON object."""
@@ -202,7 +202,7 @@ def _inspect_app(report: Report, config: Config, app: Address, *, has_command: b
     try:
         connect(app, PROBE_SECONDS).close()
     except OSError:
-        report.app = f"Nothing listens on {app} yet{', where CMD must' if has_command else ''}."
+        report.app = f"Nothing listens on {app} yet{'; CMD must listen there' if has_command else ''}."
         return
     if has_command:
         problem = None if app.path is not None else port_mistake(app.host, app.port)

@@ -13,11 +13,12 @@ from __future__ import annotations
 import posix  # instead of `os`; app/process.py has the reason
 import sys
 
-from adapter.config.options.app import AppOptions
+from adapter.config.option import OWN_PREFIX
+from adapter.config.options.app import AppOptions, ReadinessOptions, RequestOptions, ResponseOptions
 from adapter.config.options.dev import DevOptions
 from adapter.config.options.logs import LogOptions
-from adapter.config.options.proxy import ProxyOptions
-from adapter.config.options.runtime import RuntimeOptions
+from adapter.config.options.proxy import ProxyOptions, StreamOptions
+from adapter.config.options.runtime import PlatformOptions, RuntimeOptions
 from adapter.config.parsers import nearest
 from adapter.errors import ConfigurationError
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from adapter.config.option import Option
 
-OWN_PREFIX = "ADAPTER_"
 RUST_ADAPTER_PREFIX = "AWS_LWA_"
 
 # Variables of the Rust adapter that do not exist any more, and what replaces them.
@@ -39,7 +39,18 @@ _REMOVED = {
 }
 
 
-class Config(AppOptions, RuntimeOptions, LogOptions, ProxyOptions, DevOptions):
+class Config(
+    AppOptions,
+    ReadinessOptions,
+    RequestOptions,
+    ResponseOptions,
+    RuntimeOptions,
+    PlatformOptions,
+    LogOptions,
+    StreamOptions,
+    ProxyOptions,
+    DevOptions,
+):
     """The settings of one process, read once.
 
     ``sources`` are the origins of the values: a flag, a variable, or ``default``. ``texts`` are the texts of the

@@ -19,6 +19,9 @@ else:
 
     T = T_co = None
 
+# How the variables of options begin, unless AWS or another project has defined them.
+OWN_PREFIX = "ADAPTER_"
+
 
 class Parser(Generic[T_co]):
     """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs."""
@@ -35,12 +38,14 @@ class Parser(Generic[T_co]):
 class Option(Generic[T]):
     """One option. As an attribute of ``Config`` it is the value that is in force.
 
-    ``env`` are its variables; the first that is set counts. ``deprecated`` variables still work, with a warning.
-    ``flag`` is None if only the platform sets the value. ``default_text`` is the default in words, as Markdown, if
-    ``default`` itself does not explain it. A ``repeatable`` flag may be given several times; its variable has commas.
+    ``env`` are its variables; the first that is set counts. ``deprecated`` variables still work, with a warning. If
+    ``env`` or ``flag`` is not given, it is derived from the name of the attribute. ``default_text`` is the default in
+    words, as Markdown, if ``default`` itself does not explain it. A ``repeatable`` flag may be given several times; its
+    variable has commas.
     """
 
     name: str
+    group: str
     flag: str | None
 
     def __init__(
@@ -49,8 +54,7 @@ class Option(Generic[T]):
         *,
         parse: Parser[T],
         default: T,
-        env: tuple[str, ...],
-        group: str,
+        env: tuple[str, ...] = (),
         deprecated: tuple[str, ...] = (),
         flag: str | None = "",
         default_text: str = "",
@@ -60,7 +64,6 @@ class Option(Generic[T]):
         self.parse = parse
         self.default = default
         self.env = env
-        self.group = group
         self.deprecated = deprecated
         self.flag = flag
         self.repeatable = repeatable
@@ -84,8 +87,10 @@ class Option(Generic[T]):
 
     def __set_name__(self, owner: type[OptionTable], name: str) -> None:
         self.name = name
+        self.group = owner.group
         if self.flag == "":
-            self.flag = "--" + name.replace("_", "-")
+            self.flag = "--" + name.replace("_", "-") if owner.has_flags else None
+        self.env = self.env or (OWN_PREFIX + name.upper(),)
         owner.options[name] = self
 
     def __get__(self, config: OptionTable, owner: type[OptionTable]) -> T:
@@ -94,10 +99,13 @@ class Option(Generic[T]):
 
 
 class OptionTable:
-    """A part of the table: each option that is an attribute enters ``options``, which all parts share.
+    """A group of options, for ``--help`` and the docs. Each attribute enters ``options``, which all groups share.
 
-    ``values`` are the values in force, by the option's name.
+    ``has_flags`` is false if only the platform sets the options. ``values`` are the values in force, by the option's
+    name.
     """
 
+    group: ClassVar[str]
+    has_flags: ClassVar[bool] = True
     options: ClassVar[dict[str, Option[Any]]] = {}
     values: dict[str, Any]

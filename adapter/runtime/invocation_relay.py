@@ -10,7 +10,6 @@ from time import monotonic, time
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
-from adapter.net.compression import available_codings, negotiate_compression
 from adapter.payload.body import BodyRules
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
@@ -20,7 +19,7 @@ from adapter.payload.request_target import percent_decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from adapter.config.load import Config
     from adapter.errors import AdapterError
@@ -47,7 +46,11 @@ class InvocationRelay:
         self.log = log
         self.is_streaming = config.invoke_mode == "response_stream"
         self.error_statuses = config.error_statuses
-        self.codings = available_codings() if config.compression else {}
+        self.codings: dict[str, Callable[[], Compressor]] = {}
+        if config.compression:
+            from adapter.net.compression import available_codings  # few functions compress
+
+            self.codings = available_codings()
         self.body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
         hooks = (config.before_checkpoint_path, config.after_restore_path)
         self.hooks = {_plain_path(hook) for hook in hooks if hook is not None}
@@ -147,6 +150,8 @@ class _RelayedInvocation:
         head = ResponseHead(status=response.head.status, headers=forwardable(response.head.headers))
         body: Response | _CompressedBody = response
         if self._relay.codings and codec.has_prelude:
+            from adapter.net.compression import negotiate_compression  # loaded in InvocationRelay.__init__
+
             accepted = first(request.headers, "accept-encoding")
             head, compressor = negotiate_compression(
                 head, method=request.method, accept_encoding=accepted, codings=self._relay.codings

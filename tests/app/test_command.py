@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(["./bin"], "", "CMD: './bin' is not a program that can be run (it is a folder)", id="a-folder"),
     ],
 )
-def test_a_program_is_looked_for_as_the_system_will(
+def test_a_program_is_found_as_the_system_finds_it(
     folder: Path, command: list[str], path: str, mistake: str | None
 ) -> None:
     found = list(command_mistakes(command, {"PATH": path.format(folder=folder)}, str(folder)))
@@ -56,7 +56,7 @@ def test_a_name_is_looked_for_even_where_the_folder_is_not_there(name: str, mist
     assert len(list(command_mistakes([name], {}, "/no/such/folder"))) == mistakes
 
 
-def test_the_program_of_another_option_is_called_by_its_name() -> None:
+def test_the_program_of_another_option_is_named_by_it() -> None:
     [mistake] = command_mistakes(["no-such-program"], {}, None, source="--runtime")
     assert mistake.startswith("--runtime: 'no-such-program' is not a program")
 
@@ -71,6 +71,6 @@ def test_the_program_of_another_option_is_called_by_its_name() -> None:
         pytest.param("DEBUG=1", "or use env: env NAME=VALUE CMD", id="a-variable"),
     ],
 )
-def test_what_is_no_name_of_a_program_gets_a_way_out_of_its_own(word: str, way_out: str) -> None:
+def test_a_word_that_is_not_a_program_gets_a_hint_of_its_own(word: str, way_out: str) -> None:
     [mistake] = command_mistakes([word, "more"], {"PATH": "/bin"}, None)
     assert way_out in mistake

@@ -1,4 +1,4 @@
-"""The app's process: real programs, started, told, waited for, and never left behind."""
+"""The app's process: real programs that are started, get signals, are waited for and never left behind."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def start() -> Iterator[Starter]:
 
 
 def no_wait(seconds: float) -> None:
-    """Waits in a poll() of nothing, as short as it is told."""
+    """Waits in a poll() without descriptors."""
     poll().poll(seconds * 1000)
 
 
@@ -284,7 +284,7 @@ def test_stderr_is_passed_on_as_it_is_written(start: Starter) -> None:
     assert app.line() == b"\xff\0first"
 
 
-def test_the_last_lines_are_whole_lines(start: Starter) -> None:
+def test_the_tail_of_stderr_consists_of_whole_lines(start: Starter) -> None:
     app = start.python("os.write(2, b''.join(b'line %d\\n' % n for n in range(5000)))")
     app.exit_code()
     lines = app.process.stderr_tail().split("\n")
@@ -294,7 +294,7 @@ def test_the_last_lines_are_whole_lines(start: Starter) -> None:
     assert app.written.count(b"\n") == 5000
 
 
-def test_few_last_lines_are_all_of_them(start: Starter) -> None:
+def test_the_tail_of_a_short_stderr_is_all_of_it(start: Starter) -> None:
     app = start.python("os.write(2, b'\\n one\\n\\xff two\\n\\n')")
     app.exit_code()
     assert app.process.stderr_tail() == "one\n\ufffd two"
@@ -307,7 +307,7 @@ def test_of_one_long_line_the_end_is_kept(start: Starter, end: str) -> None:
     assert app.process.stderr_tail().endswith("xxx the cause")
 
 
-def test_the_last_lines_do_not_wait_for_a_grandchild_that_holds_the_pipe(start: Starter) -> None:
+def test_the_tail_of_stderr_does_not_wait_for_a_grandchild_that_keeps_the_pipe_open(start: Starter) -> None:
     # The grandchild ends with these tests, which hold the lifeline's other end.
     stay = f"os.setpgid(0, 0), os.read({LIFELINE.descriptor}, 1)"
     app = start.python(f"os.write(2, b'the cause\\n'); os.fork() or ({stay}); os._exit(1)")
@@ -384,7 +384,7 @@ def test_an_app_does_not_outlive_an_adapter_that_was_killed(tmp_path: Path, how:
 
 
 def test_what_may_not_be_killed_is_left_alone() -> None:
-    """Root's child of somebody else, as sudo makes one; where nobody is root it can be killed like any other."""
+    """A child of another user, as sudo creates one. Without root, it can be killed like any other."""
     code = (
         "import os, signal, sys\n"
         "from adapter.app.process import kill_children\n"

@@ -12,8 +12,8 @@ from adapter.errors import AppNotReady
 BEGUN = 1000.0
 
 
-def check_of(*, has_command: bool = False, port: int = 8080, **flags: str) -> ReadinessCheck:
-    return ReadinessCheck(load({}, flags), port, has_command=has_command)
+def check_of(flags: dict[str, str] | None = None, *, has_command: bool = False) -> ReadinessCheck:
+    return ReadinessCheck(load({}, flags), 8080, has_command=has_command)
 
 
 def probe(wait: ReadinessWait, problem: str, *, at: float, took: float = 0.0) -> float:
@@ -32,24 +32,24 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("flags", "address"), ADDRESSES)
 def test_the_apps_address_is_probed_unless_the_probe_has_a_port_of_its_own(flags: dict[str, str], address: str) -> None:
-    assert str(check_of(**flags).address) == address
+    assert str(check_of(flags).address) == address
 
 
 def test_a_probe_over_http_is_a_get_that_ends_its_connection() -> None:
-    request = check_of(readiness_path="/up?x").request
+    request = check_of({"readiness_path": "/up?x"}).request
     assert request is not None
     assert (request.method, request.target, request.headers) == ("GET", "/up?x", [("connection", "close")])
 
 
 def test_a_probe_over_tcp_has_no_request_and_every_answer_is_fine() -> None:
-    check = check_of(readiness_protocol="tcp")
+    check = check_of({"readiness_protocol": "tcp"})
     assert check.request is None
     assert check.problem_of(500) is None
 
 
 @pytest.mark.parametrize(("status", "problem"), [(200, None), (404, None), (500, "GET /up answered 500")])
 def test_the_status_of_the_answer_decides(status: int, problem: str | None) -> None:
-    assert check_of(readiness_path="/up").problem_of(status) == problem
+    assert check_of({"readiness_path": "/up"}).problem_of(status) == problem
 
 
 WAYS_OUT = [

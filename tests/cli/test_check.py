@@ -34,7 +34,7 @@ def examined(environ: dict[str, str], *command: str, **flags: str) -> Report:
 
 
 def row(report: Report, name: str) -> tuple[str, str]:
-    """A setting's value and where it comes from."""
+    """A setting's value and its source."""
     [found] = [setting for setting in report.settings if setting.name == name]
     return found.value, found.source
 
@@ -125,9 +125,7 @@ def test_every_mistake_is_named_and_its_text_is_shown() -> None:
         pytest.param("sh", "{app}/data", "ADAPTER_APP_DIR: ", id="no-folder"),
     ],
 )
-def test_cmd_is_looked_for_as_it_would_be_started(
-    command: str, app_dir: str, mistake: str | None, tmp_path: Path
-) -> None:
+def test_cmd_is_found_as_it_would_be_started(command: str, app_dir: str, mistake: str | None, tmp_path: Path) -> None:
     (tmp_path / "run.sh").touch(mode=0o755)
     (tmp_path / "data").touch(mode=0o644)
 
@@ -233,7 +231,7 @@ def test_what_is_set_comes_first_and_defaults_only_on_demand() -> None:
 @pytest.mark.parametrize(
     ("flags", "code", "verdict"),
     [
-        pytest.param({}, 0, "No problems found: adapter run can start.", id="well"),
+        pytest.param({}, 0, "No mistakes: adapter run can start.", id="well"),
         pytest.param({"listen": "192.0.2.1:1"}, 1, "1 problem at the moment: adapter run would", id="problem"),
         pytest.param({"grace": "x", "app_port": "y"}, 2, "2 mistakes: adapter run would refuse", id="mistakes"),
     ],

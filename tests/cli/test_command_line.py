@@ -123,13 +123,13 @@ def test_a_wrong_command_line_ends_with_2_and_says_what_is_wrong(arguments: list
         ),
     ],
 )
-def test_all_flags_that_there_are_not_are_told_at_once(arguments: list[str], unknown: list[str]) -> None:
+def test_all_unknown_flags_are_reported_at_once(arguments: list[str], unknown: list[str]) -> None:
     done = adapter(*arguments)
     assert done.returncode == 2
     assert re.findall(r"No such option (.*)", done.stderr) == unknown
 
 
-def test_dev_tells_of_mistakes_of_all_kinds_at_once() -> None:
+def test_dev_reports_mistakes_of_all_kinds_at_once() -> None:
     done = adapter("dev", "--timeout", "x", "--fault", "init@x,boom", "--price-table", "/none", "--", "no-such-program")
     assert done.returncode == 2
     assert [line.split(": ")[1:3] for line in done.stderr.splitlines()] == [
@@ -141,7 +141,7 @@ def test_dev_tells_of_mistakes_of_all_kinds_at_once() -> None:
     ]
 
 
-def test_an_env_files_mistakes_are_told_with_the_others(tmp_path: Path) -> None:
+def test_an_env_files_mistakes_are_reported_with_the_others(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("not a variable\n")
     done = adapter("dev", "--env-file", str(file), "--memory", "1", "--", "true")
@@ -169,7 +169,7 @@ def test_all_mistakes_in_the_settings_end_with_2_a_line_for_each(command: str) -
     ]
 
 
-def test_with_flags_a_mistake_on_lambda_is_told_to_lambda_as_well() -> None:
+def test_with_flags_a_mistake_on_lambda_is_reported_to_lambda_as_well() -> None:
     with ScriptedRuntimeApi() as api:
         done = adapter("run", "--log-level", "loud", "--", "true", AWS_LAMBDA_RUNTIME_API=api.address)
         assert done.returncode == 2
@@ -183,7 +183,7 @@ def test_equal_ports_are_a_mistake() -> None:
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--admin"])
-def test_an_address_that_is_taken_is_told_with_its_owner_and_without_the_systems_repetition(flag: str) -> None:
+def test_an_address_that_is_taken_is_reported_with_its_owner_and_without_the_systems_repetition(flag: str) -> None:
     with ScriptedApp() as other:
         address = f"127.0.0.1:{other.port}"
         free = {"ADAPTER_LISTEN": "127.0.0.1:0"} if flag == "--admin" else {}
@@ -198,7 +198,7 @@ def test_an_address_that_is_taken_is_told_with_its_owner_and_without_the_systems
 
 
 @pytest.mark.parametrize("way_in", ["run", "dev"])
-def test_somebody_elses_server_is_not_taken_for_the_app(way_in: str) -> None:
+def test_another_server_is_not_taken_for_the_app(way_in: str) -> None:
     listen = ["--listen", "127.0.0.1:0"] if way_in == "run" else ["--port", "0"]
     with ScriptedApp() as other:
         done = adapter(way_in, *listen, "--app-port", str(other.port), "--", "sleep", "60")
@@ -207,7 +207,7 @@ def test_somebody_elses_server_is_not_taken_for_the_app(way_in: str) -> None:
     assert "{port} in CMD stands for a free port" in done.stderr
 
 
-def test_every_address_that_is_taken_is_told_with_a_free_one_that_was_not_given() -> None:
+def test_every_address_that_is_taken_is_reported_with_a_free_one() -> None:
     with ScriptedApp() as one, ScriptedApp() as other:
         first, second = sorted((one.port, other.port))
         addresses = ["--listen", f"127.0.0.1:{first}", "--admin", f"127.0.0.1:{second}"]
@@ -223,7 +223,7 @@ def test_a_slip_of_the_placeholder_is_warned_of_at_the_start() -> None:
     assert "adapter WARN CMD: {prot} is not replaced; did you mean {port}" in done.stderr
 
 
-def test_an_address_of_another_machine_is_told_in_the_systems_words() -> None:
+def test_an_address_of_another_machine_is_reported_in_the_systems_words() -> None:
     done = adapter("run", "--listen", "192.0.2.1:8000", "--", "sleep", "60")
     assert done.returncode == 2
     assert done.stderr == (

@@ -68,7 +68,7 @@ def test_a_listener_that_stays_silent_is_not_waited_for_for_long(monkeypatch: py
 
 
 @pytest.mark.parametrize("variable", ["ADAPTER_ADMIN", "ADAPTER_LISTEN"])
-def test_nobody_listens(variable: str) -> None:
+def test_a_missing_listener_is_unhealthy(variable: str) -> None:
     port = unused_port()
 
     assert f"nothing answers on 127.0.0.1:{port}" in str(health.find_problem({variable: f"127.0.0.1:{port}"}))
@@ -109,7 +109,7 @@ def test_settings_that_do_not_tell_are_the_problem(environ: dict[str, str], part
     ],
 )
 @pytest.mark.parametrize("by_flag", [True, False], ids=["flag", "variable"])
-def test_the_exit_code_tells_docker(reply: bytes, code: int, line: str, by_flag: bool) -> None:
+def test_the_exit_code_is_for_docker(reply: bytes, code: int, line: str, by_flag: bool) -> None:
     with ScriptedApp(default=reply) as admin:
         address = f"127.0.0.1:{admin.port}"
         result = run_health({}, "--admin", address) if by_flag else run_health({"ADAPTER_ADMIN": address})

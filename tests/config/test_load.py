@@ -149,7 +149,7 @@ def test_our_own_log_variables_beat_lambdas() -> None:
     assert (config.log_level, config.sources["log_level"]) == ("error", "ADAPTER_LOG_LEVEL")
 
 
-def test_the_bandwidth_is_lambdas_unless_somebody_says_otherwise() -> None:
+def test_the_default_bandwidth_is_lambdas() -> None:
     assert load({}).bandwidth == LAMBDA_BANDWIDTH
     assert load({"ADAPTER_BANDWIDTH": "unlimited"}).bandwidth is None
 
@@ -226,13 +226,13 @@ def test_an_unknown_variable_of_the_rust_adapter_is_a_warning_with_the_nearest_n
     assert load({name: "1"}).warnings == [f"{name} is not known and has no effect{hint}"]
 
 
-def test_other_peoples_variables_are_none_of_our_business() -> None:
+def test_other_programs_variables_are_ignored() -> None:
     environ = {"PATH": "/bin", "AWS_LAMBDA_SOMETHING_NEW": "1", "ADAPTERS": "1", "MY_ADAPTER_X": "1"}
     assert load(environ).warnings == []
 
 
 @pytest.mark.parametrize("service", ["ADAPTER", "ADAPTER_STAGING"])
-def test_what_kubernetes_sets_beside_a_service_of_such_a_name_is_no_mistake(service: str) -> None:
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_not_a_mistake(service: str) -> None:
     environ = {
         f"{service}_SERVICE_HOST": "10.96.0.1",
         f"{service}_SERVICE_PORT": "9000",

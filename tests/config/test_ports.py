@@ -1,4 +1,4 @@
-"""Which port the app gets, and where the proxy listens."""
+"""The app's port, and the address of the proxy."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ LISTEN = [
 
 
 @pytest.mark.parametrize(("environ", "app_port", "expected"), LISTEN)
-def test_the_proxy_listens_where_it_is_told_or_where_a_platform_says(
+def test_the_proxy_listens_on_the_options_address_or_on_the_platforms_port(
     environ: dict[str, str], app_port: int, expected: tuple[str, int]
 ) -> None:
     assert resolve_listen(load(environ), app_port) == expected
@@ -103,7 +103,7 @@ def test_equal_ports_are_a_mistake(environ: dict[str, str], app_port: int, messa
         pytest.param(["/bin/sh", "-c", "serve $PORT"], [], id="a-variable-in-a-shell"),
     ],
 )
-def test_a_slip_of_the_placeholder_is_warned_of(command: list[str], slips: list[str]) -> None:
+def test_a_typo_of_the_placeholder_causes_a_warning(command: list[str], slips: list[str]) -> None:
     warnings = list(placeholder_warnings(command))
     assert warnings == [
         f"CMD: {slip} is not replaced; did you mean {{port}}, which stands for a free port?" for slip in slips
@@ -111,7 +111,7 @@ def test_a_slip_of_the_placeholder_is_warned_of(command: list[str], slips: list[
 
 
 @pytest.mark.parametrize("variable", ["$PORT", "${PORT}"])
-def test_a_variable_that_no_shell_replaces_is_warned_of(variable: str) -> None:
+def test_a_variable_that_no_shell_replaces_causes_a_warning(variable: str) -> None:
     assert list(placeholder_warnings(["serve", "--bind", f"0.0.0.0:{variable}"])) == [
         f"CMD: {variable} is not replaced, since CMD runs without a shell; use {{port}} or sh -c '…'"
     ]

@@ -28,7 +28,7 @@ def test_a_listener_is_named_with_its_pid_and_command(host: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="owners are found in /proc")
-def test_of_a_long_command_the_beginning_is_told() -> None:
+def test_a_long_command_is_cut_short() -> None:
     code = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1]); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-uc", code, "x" * 300], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -45,7 +45,7 @@ def test_of_a_long_command_the_beginning_is_told() -> None:
     assert found[1].endswith("x" * 300)
 
 
-def test_nobody_owns_a_free_port() -> None:
+def test_a_free_port_has_no_owner() -> None:
     assert port_owner(unused_port()) is None
 
 
@@ -54,7 +54,7 @@ def test_a_client_of_a_port_is_not_its_owner() -> None:
         assert port_owner(client.getsockname()[1]) is None
 
 
-def test_an_apps_port_may_not_be_somebody_elses() -> None:
+def test_an_apps_port_may_not_be_taken() -> None:
     assert port_mistake("127.0.0.1", unused_port()) is None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

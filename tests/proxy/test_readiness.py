@@ -44,7 +44,7 @@ async def test_what_the_app_answers_decides(reply: bytes, settings: dict[str, st
         assert await readiness(app.port, **settings).problem() == problem
 
 
-async def test_what_is_no_answer_is_a_problem() -> None:
+async def test_what_is_not_an_answer_is_a_problem() -> None:
     with ScriptedApp(default=b"nonsense") as app:
         assert "not an HTTP response" in str(await readiness(app.port).problem())
     assert "no connection to" in str(await readiness(app.port).problem())

@@ -39,13 +39,13 @@ def client_of() -> Iterator[ClientOf]:
         client.close()
 
 
-def next_of(client: RuntimeApiClient, stopped: Callable[[], bool] = lambda: False) -> Invocation | None:
-    return client.next(should_stop=stopped, pause=lambda seconds: None)
+def next_of(client: RuntimeApiClient, should_stop: Callable[[], bool] = lambda: False) -> Invocation | None:
+    return client.next(should_stop=should_stop, pause=lambda seconds: None)
 
 
 @contextmanager
 def server(*answers: bytes) -> Iterator[tuple[Address, list[float]]]:
-    """Takes one connection after the other, reads a head and sends the next answer; then nobody listens any more."""
+    """Accept one connection per answer, read a head and send the answer; then stop listening."""
     times: list[float] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -143,19 +143,17 @@ def test_next_recovers_from_one_bad_answer(api: ScriptedRuntimeApi, client_of: C
 def test_next_does_not_try_again_once_the_end_is_announced(client_of: ClientOf) -> None:
     pauses: list[float] = []
     with server(b"") as (address, _):
-        # That Lambda is gone then is no failure.
+        # It is not an error that Lambda has gone by then.
         assert client_of(address).next(should_stop=lambda: True, pause=pauses.append) is None
         client_of(address).restore_next(lambda: True)
     assert pauses == []
 
 
-def test_next_wakes_up_when_told_and_only_ends_if_there_is_a_reason(
-    api: ScriptedRuntimeApi, client_of: ClientOf
-) -> None:
+def test_next_wakes_up_and_only_ends_if_there_is_a_reason(api: ScriptedRuntimeApi, client_of: ClientOf) -> None:
     read_end, write_end = os.pipe()
     reasons: list[bool] = [False, True]
 
-    def stopped() -> bool:
+    def should_stop() -> bool:
         os.read(read_end, 1)
         reason = reasons.pop(0)
         if not reason:
@@ -163,7 +161,7 @@ def test_next_wakes_up_when_told_and_only_ends_if_there_is_a_reason(
         return reason
 
     os.write(write_end, b"x")
-    assert next_of(client_of(api, read_end), stopped) is None
+    assert next_of(client_of(api, read_end), should_stop) is None
     assert reasons == []
     os.close(read_end)
     os.close(write_end)
@@ -181,7 +179,7 @@ def test_an_invocation_that_has_arrived_is_given_out_although_the_end_is_announc
         accepted, _ = listener.accept()
         told: list[bool] = []
 
-        def stopped() -> bool:
+        def should_stop() -> bool:
             # The invocation comes while the reason for waking up is looked at.
             if not told:
                 told.append(True)
@@ -190,7 +188,7 @@ def test_an_invocation_that_has_arrived_is_given_out_although_the_end_is_announc
             raise AssertionError("asked again although the invocation is there")
 
         with accepted:
-            invocation = next_of(client, stopped)
+            invocation = next_of(client, should_stop)
     assert invocation is not None
     os.close(read_end)
     os.close(write_end)
@@ -231,7 +229,7 @@ def test_a_failed_phase_is_reported(
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 500])
-def test_what_lambda_says_against_an_answer_is_given_back(
+def test_what_lambda_says_against_an_answer_is_returned(
     api: ScriptedRuntimeApi, status: int, client_of: ClientOf
 ) -> None:
     api.answers["/response"] = api.answers["/error"] = (status, b"because")
@@ -240,7 +238,7 @@ def test_what_lambda_says_against_an_answer_is_given_back(
     assert client.send_error(INVOCATION, InvocationError("x")) == f"status {status}: because"
 
 
-def test_a_response_that_is_refused_while_it_is_sent_is_heard(api: ScriptedRuntimeApi, client_of: ClientOf) -> None:
+def test_the_refusal_of_a_response_that_is_being_sent_is_received(api: ScriptedRuntimeApi, client_of: ClientOf) -> None:
     api.refuse_early["/response"] = (413, b"too large")
     client = client_of(api)
     assert client.send_response(INVOCATION, [b"x" * 40_000_000], "application/json") == "status 413: too large"
@@ -353,7 +351,7 @@ def test_a_stream_without_an_answer_is_an_error(client_of: ClientOf) -> None:
             stream.finish([b"x"])
 
 
-def test_a_stream_to_nobody_is_an_error(client_of: ClientOf) -> None:
+def test_a_stream_without_a_server_is_an_error(client_of: ClientOf) -> None:
     stream = client_of(Address(host="127.0.0.1", port=1)).open_stream(INVOCATION, "text/plain")
     with pytest.raises(RuntimeApiError, match="refused"):
         stream.write([b"x"])

@@ -198,7 +198,7 @@ def test_a_request_that_the_app_took_and_did_not_answer_is_never_sent_again(
     assert [received.target for received in app.requests if received.method == "POST"] == ["/pay"]
 
 
-def test_an_early_answer_to_a_large_body_is_heard(app: ScriptedApp, app_of: AppOf) -> None:
+def test_an_early_answer_to_a_large_body_is_received(app: ScriptedApp, app_of: AppOf) -> None:
     app.default = lambda received: received.send(response(b"too large", "Connection: close", status=413))
     client = app_of(app)
     request = Request(method="POST", target="/", headers=[("connection", "close")], body=b"x" * 30_000_000)

@@ -89,14 +89,14 @@ def test_what_does_not_fit_the_socket_is_sent_as_the_peer_reads(
     assert got.get(timeout=PATIENCE) == b"".join(parts)
 
 
-def test_a_peer_that_answers_before_it_has_read_everything_is_heard(peer: Peer) -> None:
+def test_an_answer_that_comes_before_everything_was_read_is_received(peer: Peer) -> None:
     peer.socket.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
     assert not peer.connection.send((b"head", b"a" * BIG))
     assert whole(peer.connection) == b"big"
     assert not peer.connection.has_sent_all
 
 
-def test_a_peer_that_answers_and_hangs_up_while_much_is_unread_is_heard(peer: Peer) -> None:
+def test_an_answer_before_a_disconnect_is_received_although_much_is_unread(peer: Peer) -> None:
     peer.socket.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
     peer.socket.shutdown(socket.SHUT_RDWR)
     assert not peer.connection.send((b"head", b"a" * BIG))
@@ -232,7 +232,7 @@ def test_a_connection_that_the_peer_reset_is_not_usable(peer: Peer) -> None:
     assert not peer.connection.is_usable(PATIENCE)
 
 
-def test_a_connection_with_bytes_that_nobody_asked_for_is_not_usable(peer: Peer) -> None:
+def test_a_connection_with_unexpected_bytes_is_not_usable(peer: Peer) -> None:
     peer.socket.sendall(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     assert wait_readable(peer.connection)
     assert not peer.connection.is_usable(PATIENCE)
@@ -245,7 +245,7 @@ def wait_readable(connection: Connection) -> bool:
 
 
 def test_nothing_is_left_to_be_set_once_a_socket_is_connected() -> None:
-    """What failed then would leave behind what whoever connected it noted of it."""
+    """An error after that would leave behind what the slots keep for the socket."""
 
     def reach(connecting: Any, place: object, timeout: float) -> None:
         assert connecting.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

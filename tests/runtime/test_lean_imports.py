@@ -1,4 +1,4 @@
-"""The stand-ins for modules that nobody needs: they keep them away, and whoever does need one never notices."""
+"""The stand-ins: modules that are not needed are not imported, and those that are needed are the real ones."""
 
 from __future__ import annotations
 

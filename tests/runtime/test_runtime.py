@@ -25,7 +25,7 @@ HOOKS = {"AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH": "/before", "AWS_LWA_SNAPSTA
 
 
 def python(code: str) -> list[str]:
-    """CMD for a program that is no app."""
+    """CMD for a program that is not a server."""
     return [sys.executable, "-c", code]
 
 
@@ -147,7 +147,7 @@ def test_a_command_gets_a_free_port_where_it_asks_for_one(api: ScriptedRuntimeAp
         assert int(runtime.wait_for_line("PORT is").split()[-1]) > 1024
 
 
-def test_a_command_is_told_its_port(api: ScriptedRuntimeApi) -> None:
+def test_a_command_gets_its_port(api: ScriptedRuntimeApi) -> None:
     with ScriptedApp() as spare:
         port = str(spare.port)
     with RuntimeProcess(api, *app_command(port), environ={"AWS_LWA_PORT": port}) as runtime:
@@ -180,7 +180,7 @@ EARLY_ENDS = [
 
 
 @pytest.mark.parametrize(("command", "code", "message"), EARLY_ENDS)
-def test_an_app_that_ends_before_it_is_ready_fails_init_with_its_last_words(
+def test_an_app_that_ends_before_it_is_ready_fails_init_with_its_last_lines(
     api: ScriptedRuntimeApi, command: list[str], code: int, message: str
 ) -> None:
     with RuntimeProcess(api, *command) as runtime:
@@ -214,7 +214,7 @@ def test_a_command_that_cannot_be_started_is_a_mistake_in_the_settings(
         assert runtime.stderr().startswith(f"adapter: {message}")
 
 
-def test_an_app_that_is_not_there_is_asked_for_after_some_seconds(api: ScriptedRuntimeApi) -> None:
+def test_an_app_that_is_not_there_is_reported_after_some_seconds(api: ScriptedRuntimeApi) -> None:
     with RuntimeProcess(api, environ={"AWS_LWA_PORT": "1"}) as runtime:
         line = runtime.wait_for_line("the app is not ready after 4 s")
         assert line.startswith("adapter WARN ")
@@ -359,7 +359,7 @@ IMPATIENT = (
 )
 
 
-def test_with_async_init_and_many_slots_a_long_wait_is_told_of_once(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
+def test_with_async_init_and_many_slots_a_long_wait_is_logged_once(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
     app.default = response(b"", status=500)
     environ = ASYNC | {"AWS_LAMBDA_MAX_CONCURRENCY": "4"}
     with RuntimeProcess(api, app=app, environ=environ, interpreter=IMPATIENT) as runtime:
@@ -735,7 +735,7 @@ PAST_THE_GRACE = 0.5
 
 
 def slow_gate() -> tuple[Callable[[Received], None], threading.Event]:
-    """A reply that comes long after the test let it, unless the adapter gives up before."""
+    """A reply that comes late, unless the adapter gives up before."""
     opened = threading.Event()
 
     def reply(received: Received) -> None:
@@ -784,7 +784,7 @@ def test_a_slot_finishes_its_invocation_where_the_others_get_no_further_one(
 
 @pytest.mark.parametrize("begun", [b"", response(b"12345", "Content-Type: text/plain")[:-3]], ids=["silent", "begun"])
 @pytest.mark.parametrize("environ", [SLOTS, SLOTS | STREAMED], ids=["buffered", "streamed"])
-def test_a_signal_ends_what_an_app_of_somebody_else_does_not_answer_in_time(
+def test_a_signal_ends_requests_that_an_app_of_another_owner_does_not_answer_in_time(
     api: ScriptedRuntimeApi, app: ScriptedApp, environ: dict[str, str], begun: bytes
 ) -> None:
     def reply(received: Received) -> None:
@@ -818,7 +818,7 @@ def test_one_slot_does_without_what_many_need(
         assert ("greenlet" in runtime.stderr()) is imported
 
 
-def test_an_app_that_is_told_to_end_ends_all_slots_with_its_exit_code(api: ScriptedRuntimeApi) -> None:
+def test_an_app_that_gets_a_signal_to_end_ends_all_slots_with_its_exit_code(api: ScriptedRuntimeApi) -> None:
     with RuntimeProcess(api, *app_command(), environ=SLOTS) as runtime:
         api.wait_until_waiting(slots=8)
         runtime.terminate()

@@ -118,7 +118,7 @@ def answered(connection: Connection) -> bytes | None:
 
 @contextmanager
 def filled_backlog(address: tuple[str, int] | str, family: socket.AddressFamily) -> Iterator[list[socket.socket]]:
-    """Connect until the server, which accepts nobody, takes no more: the clients, of whom the last is not connected."""
+    """Connect until the server, which accepts none, takes no more. Yield the clients; the last is not connected."""
     clients: list[socket.socket] = []
     try:
         with suppress(TimeoutError, BlockingIOError):
@@ -198,7 +198,7 @@ def test_a_deadline_ends_the_wait_of_its_slot_alone(bench: Bench) -> None:
     assert bench.events == ["late after 0.1 s", "late after 0.2 s", "answered"]
 
 
-def test_a_deadline_that_was_met_wakes_nobody_later(bench: Bench) -> None:
+def test_a_deadline_that_was_met_wakes_no_slot_later(bench: Bench) -> None:
     def met() -> None:
         connection, other = bench.pair()
         other.sendall(OK)
@@ -269,7 +269,7 @@ def test_what_arrives_while_its_slot_waits_for_something_else_is_kept_and_wakes_
         other.sendall(OK)
         before = poller.count
         bench.slots.pause(0.3)
-        # For what came, for the end of the pause, and once more where the clock of the system is a little ahead.
+        # For the event, for the end of the pause, and once more if the system's clock is a little ahead.
         assert poller.count - before <= 3
         assert answered(connection) == b"ok"
         connection.close()
@@ -327,7 +327,7 @@ def test_a_wake_up_without_an_end_wakes_and_changes_nothing(bench: Bench) -> Non
     assert bench.events == ["woken"]
 
 
-def test_the_end_is_told_to_slots_that_are_idle_and_to_no_other(bench: Bench) -> None:
+def test_the_end_wakes_idle_slots_only(bench: Bench) -> None:
     def idles() -> None:
         connection, _ = bench.pair()
         assert not connection.wait_for_response(bench.read_end, lambda: bench.is_over)
@@ -368,11 +368,11 @@ def test_an_invocation_that_arrives_with_the_end_is_taken(bench: Bench) -> None:
     def idles() -> None:
         connection, other = bench.pair()
 
-        def stopped() -> bool:
+        def should_stop() -> bool:
             other.sendall(OK)
             return bench.is_over
 
-        assert connection.wait_for_response(bench.read_end, stopped)
+        assert connection.wait_for_response(bench.read_end, should_stop)
         assert answered(connection) == b"ok"
         connection.close()
 
@@ -384,7 +384,7 @@ def test_an_invocation_that_arrives_with_the_end_is_taken(bench: Bench) -> None:
     bench.run(idles, ends)
 
 
-def test_slots_may_finish_however_long_that_takes_where_nobody_hurries_them(bench: Bench) -> None:
+def test_slots_may_finish_without_a_limit_unless_it_is_urgent(bench: Bench) -> None:
     def works() -> None:
         connection, _ = bench.pair(bench.slots.connect_to_app)
         assert answered(connection) == b"ok"
@@ -403,7 +403,7 @@ def test_slots_may_finish_however_long_that_takes_where_nobody_hurries_them(benc
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at-once", "after-the-end"])
-def test_a_slot_whose_app_gives_no_answer_in_the_grace_can_still_say_so(bench: Bench, at_once: bool) -> None:
+def test_a_slot_without_an_answer_in_time_can_still_report_it(bench: Bench, at_once: bool) -> None:
     def works() -> None:
         api, _ = bench.pair()
         app, _ = bench.pair(bench.slots.connect_to_app)
@@ -470,7 +470,7 @@ def test_slots_that_were_unwound_are_waited_for_no_longer(bench: Bench) -> None:
     assert monotonic() - began < PATIENCE
 
 
-def test_what_a_slot_raises_is_raised_to_whoever_runs_them(bench: Bench) -> None:
+def test_what_a_slot_raises_is_raised_by_run(bench: Bench) -> None:
     def fails() -> None:
         bench.slots.pause(0)
         raise ValueError("unforeseen")

@@ -1,4 +1,4 @@
-"""An app that reports what happens to it, and does what the test tells it, over the test's Unix socket.
+"""An app that reports what happens to it, and takes orders from the test, over the test's Unix socket.
 
 Each of its processes has a connection of its own, and says who it is in the first line. So a connection that ends is a
 process that is gone, in whatever way. The app's HTTP side is the scripted app.

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # How long a test waits for something that must come, in seconds.
 PATIENCE = 20.0
 ADAPTER = (sys.executable, "-I", "-m", "adapter", "run")
-# Root in a user namespace where the tests do not run as root.
+# Root in a user namespace, if the tests do not run as root.
 NEW_PID_NAMESPACE = (
     "unshare",
     *(() if os.geteuid() == 0 else ("--user", "--map-root-user")),
@@ -77,7 +77,7 @@ class Reports:
         return reporter
 
     def app(self) -> Reporter:
-        """The app itself, where nothing else of it reports."""
+        """The app itself, if no other process of it reports."""
         reporter = self.next()
         assert reporter.role == "app"
         return reporter
@@ -212,12 +212,12 @@ def status_of(port: int, path: str = "/") -> int:
 
 
 def shell(script: str) -> list[str]:
-    """CMD for a shell that runs ``script``. It gets a port of its own; on the default one somebody might answer."""
+    """CMD for a shell that runs ``script``. It gets a port of its own, since the default one may be taken."""
     return ["sh", "-c", script, "{port}"]
 
 
 def children_of(pid: int) -> list[int]:
-    """The pids of its children, ended ones that nobody has waited for included."""
+    """The pids of its children, including those that have ended and are not reaped."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -1,4 +1,4 @@
-"""How the proxy ends: told to by signals, or since its app has ended; as PID 1 and not."""
+"""How the proxy ends: by signals, or because its app has ended; as PID 1 and as another process."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_an_app_that_ends_before_it_is_ready_ends_the_proxy(script: str, code: i
         assert "before it was ready" in supervisor.log()
 
 
-def test_an_app_that_nobody_has_started_is_asked_for_after_some_seconds() -> None:
+def test_an_app_that_is_not_there_is_reported_after_some_seconds() -> None:
     with Supervisor("--app-port", "1", command=[]) as supervisor:
         line = supervisor.wait_for_line("the app is not ready after 4 s")
         assert "The app must listen on 127.0.0.1:1: start it there, or set its port with --app-port" in line

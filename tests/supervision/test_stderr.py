@@ -19,13 +19,13 @@ MUCH = 1024 * 1024
 
 
 class Stderr:
-    """A pipe for the proxy to write to, of which the test reads what it wants."""
+    """A pipe for the proxy to write to. The test reads as much as it wants."""
 
     def __init__(self) -> None:
         self._read_end, self.write_end = os.pipe()
 
     def read_until(self, part: bytes, count: int = 1) -> bytes:
-        """Everything up to where ``part`` has been read so many times."""
+        """Read until ``part`` has occurred ``count`` times."""
         seen = bytearray()
         while seen.count(part) < count:
             readable, _, _ = select.select([self._read_end], [], [], PATIENCE)

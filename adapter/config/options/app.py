@@ -17,19 +17,16 @@ APP_IDLE_TIMEOUT = 0.5
 
 
 class AppOptions(OptionTable):
-    """Options that mean the same on Lambda, in the proxy and in ``adapter dev``.
+    """The address of the app, and how it starts."""
 
-    The proxy does not use those about events and payloads.
-    """
+    group = "app"
 
-    # --- the app ---------------------------------------------------------------------------------------------------
     app_host = Option(
         "The host that the app listens on. (HOST counts on Lambda only.)",
         parse=parsers.host,
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),
         deprecated=("HOST",),
-        group="app",
     )
     app_port = Option[int | None](
         "The app's port. If it is not set: a free port if CMD contains {port}, else PORT, else "
@@ -38,47 +35,37 @@ class AppOptions(OptionTable):
         default=None,
         default_text=f"`{{port}}`, `PORT`, `{DEFAULT_APP_PORT}`",
         env=("AWS_LWA_PORT",),
-        group="app",
     )
     app_socket = Option[str | None](
         "Connect to the app over this Unix socket instead of TCP.",
         parse=parsers.text("PATH"),
         default=None,
-        env=("ADAPTER_APP_SOCKET",),
-        group="app",
     )
     app_dir = Option[str | None](
         "Start CMD in this folder.",
         parse=parsers.text("DIR"),
         default=None,
         default_text="the current one",
-        env=("ADAPTER_APP_DIR",),
-        group="app",
     )
     app_idle_timeout = Option(
         "Use a connection to the app again if its last request is less than this many seconds old; 0: never.",
         parse=parsers.seconds,
         default=APP_IDLE_TIMEOUT,
         env=("AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS",),
-        group="app",
-    )
-    container_port = Option[int | None](
-        "The port that a platform assigned.",
-        parse=parsers.port,
-        default=None,
-        env=("PORT",),
-        flag=None,
-        group="platform",
     )
 
-    # --- readiness -------------------------------------------------------------------------------------------------
+
+class ReadinessOptions(OptionTable):
+    """When the app counts as ready."""
+
+    group = "readiness"
+
     readiness_protocol = Option(
         "How to check whether the app is ready: http (a GET request) or tcp (a connection).",
         parse=parsers.choice("http", "tcp"),
         default="http",
         env=("AWS_LWA_READINESS_CHECK_PROTOCOL",),
         deprecated=("READINESS_CHECK_PROTOCOL",),
-        group="readiness",
     )
     readiness_port = Option[int | None](
         "The port to check.",
@@ -87,7 +74,6 @@ class AppOptions(OptionTable):
         default_text="the app's",
         env=("AWS_LWA_READINESS_CHECK_PORT",),
         deprecated=("READINESS_CHECK_PORT",),
-        group="readiness",
     )
     readiness_path = Option(
         "The path of the GET request.",
@@ -95,7 +81,6 @@ class AppOptions(OptionTable):
         default="/",
         env=("AWS_LWA_READINESS_CHECK_PATH",),
         deprecated=("READINESS_CHECK_PATH",),
-        group="readiness",
     )
     readiness_status = Option(
         "The statuses that mean ready.",
@@ -103,14 +88,12 @@ class AppOptions(OptionTable):
         default=parsers.statuses("100-499"),
         default_text="100-499",
         env=("AWS_LWA_READINESS_CHECK_HEALTHY_STATUS",),
-        group="readiness",
     )
     readiness_timeout = Option(
         "Give up if the app is not ready after this many seconds, at a cold start and after a restore.",
         parse=parsers.positive_seconds,
         default=READINESS_TIMEOUT,
         env=("AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS",),
-        group="readiness",
     )
     async_init = Option(
         "Let a slow app finish starting within the first invocation, instead of failing Lambda's 10 s init.",
@@ -118,48 +101,52 @@ class AppOptions(OptionTable):
         default=False,
         env=("AWS_LWA_ASYNC_INIT",),
         deprecated=("ASYNC_INIT",),
-        group="readiness",
     )
 
-    # --- requests --------------------------------------------------------------------------------------------------
+
+class RequestOptions(OptionTable):
+    """How requests are changed before the app gets them."""
+
+    group = "requests"
+
     base_path = Option(
         "Remove this leading path, once and on a segment boundary, before the app sees the request.",
         parse=parsers.base_path,
         default="",
         env=("AWS_LWA_REMOVE_BASE_PATH",),
         deprecated=("REMOVE_BASE_PATH",),
-        group="requests",
     )
     pass_through_path = Option(
         "POST events that are not HTTP requests (SQS, SNS, S3 …) to this path.",
         parse=parsers.path,
         default=PASS_THROUGH_PATH,
         env=("AWS_LWA_PASS_THROUGH_PATH",),
-        group="requests",
     )
     authorization_source = Option(
         "Move the value of this header to Authorization.",
         parse=parsers.header_name,
         default="",
         env=("AWS_LWA_AUTHORIZATION_SOURCE",),
-        group="requests",
     )
 
-    # --- responses -------------------------------------------------------------------------------------------------
+
+class ResponseOptions(OptionTable):
+    """How responses of the app are relayed."""
+
+    group = "responses"
+
     invoke_mode = Option[str | None](
         "Relay the app's response as a stream or as one buffered payload.",
         parse=parsers.choice("buffered", "response_stream"),
         default=None,
         default_text="`buffered` on Lambda, else `response_stream`",
         env=("AWS_LWA_INVOKE_MODE",),
-        group="responses",
     )
     compression = Option(
         "Compress responses (gzip; br and zstd if installed), streamed ones piece by piece.",
         parse=parsers.boolean,
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
-        group="responses",
     )
     error_statuses = Option[frozenset[int]](
         "Statuses of the app that make the invocation fail.",
@@ -167,21 +154,16 @@ class AppOptions(OptionTable):
         default=frozenset(),
         default_text="none",
         env=("AWS_LWA_ERROR_STATUS_CODES",),
-        group="responses",
     )
     binary_types = Option[tuple[str, ...]](
         "Media types that a buffered response always carries as base64.",
         parse=parsers.media_types,
         default=(),
         default_text="by a table, then by content",
-        env=("ADAPTER_BINARY_TYPES",),
-        group="responses",
     )
     text_types = Option[tuple[str, ...]](
         "Media types that a buffered response carries as text if they are valid UTF-8.",
         parse=parsers.media_types,
         default=(),
         default_text="by a table, then by content",
-        env=("ADAPTER_TEXT_TYPES",),
-        group="responses",
     )

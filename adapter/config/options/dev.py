@@ -17,52 +17,41 @@ DEFAULT_ENVIRONMENTS = 10
 class DevOptions(OptionTable):
     """Options that have no effect outside of ``adapter dev``."""
 
-    # --- adapter dev -----------------------------------------------------------------------------------------------
+    group = "dev"
+
     dev_host = Option(
         "The address of the front doors and the Invoke APIs; 0.0.0.0 for dev containers.",
         parse=parsers.host,
         default="127.0.0.1",
-        env=("ADAPTER_DEV_HOST",),
         flag="--host",
-        group="dev",
     )
     dev_port = Option(
         "The port of the first front door; 0: any free one.",
         parse=parsers.listen_port,
         default=DEFAULT_DEV_PORT,
-        env=("ADAPTER_DEV_PORT",),
         flag="--port",
-        group="dev",
     )
     url_invoke_mode = Option[str | None](
         "The mode of a front door that can stream, to test a mismatch with --invoke-mode.",
         parse=parsers.choice("buffered", "response_stream"),
         default=None,
         default_text="that of `--invoke-mode`",
-        env=("ADAPTER_URL_INVOKE_MODE",),
-        group="dev",
     )
     timeout = Option(
         "The function's timeout in seconds.",
         parse=parsers.function_timeout,
         default=FUNCTION_TIMEOUT_LIMIT,
-        env=("ADAPTER_TIMEOUT",),
-        group="dev",
     )
     warm = Option(
         "Start the app at once instead of with the first request.",
         parse=parsers.boolean,
         default=False,
-        env=("ADAPTER_WARM",),
-        group="dev",
     )
     price_table = Option[str | None](
         "A JSON file of streaming prices to use instead of the built-in one.",
         parse=parsers.text("FILE"),
         default=None,
         default_text="built in",
-        env=("ADAPTER_PRICE_TABLE",),
-        group="dev",
     )
 
     front_doors = Option[tuple[tuple[str, int | None], ...]](
@@ -73,15 +62,12 @@ class DevOptions(OptionTable):
         env=("ADAPTER_FRONT_DOOR",),
         flag="--front-door",
         repeatable=True,
-        group="dev",
     )
     invoke_port = Option[int | None](
         "The port of the Invoke APIs, for SDKs and the AWS CLI; 0: any free one.",
         parse=parsers.listen_port,
         default=None,
         default_text=f"that of `--port` + 1: `{DEFAULT_DEV_PORT + 1}`",
-        env=("ADAPTER_INVOKE_PORT",),
-        group="dev",
     )
     dev_function_name = Option[str | None](
         "The only function name that the Invoke APIs accept.",
@@ -90,35 +76,26 @@ class DevOptions(OptionTable):
         default_text="any name",
         env=("ADAPTER_FUNCTION_NAME",),
         flag="--function-name",
-        group="dev",
     )
     stage = Option(
         "The stage in the events of a REST API.",
         parse=parsers.text("NAME"),
         default="prod",
-        env=("ADAPTER_STAGE",),
-        group="dev",
     )
     resource = Option(
         "The resource of a REST API; other paths are refused.",
         parse=parsers.resource,
         default="/{proxy+}",
-        env=("ADAPTER_RESOURCE",),
-        group="dev",
     )
     rest_idle_timeout = Option(
         "Break off a stream of a REST API that is silent for this many seconds; edge-optimised APIs have 30.",
         parse=parsers.positive_seconds,
         default=300.0,
-        env=("ADAPTER_REST_IDLE_TIMEOUT",),
-        group="dev",
     )
     retry_delay = Option(
         "The delay before the first retry of an asynchronous invocation, in seconds; the second takes twice as long.",
         parse=parsers.seconds,
         default=60.0,
-        env=("ADAPTER_RETRY_DELAY",),
-        group="dev",
     )
     faults = Option(
         "Inject a fault: delay, throttle, kill, truncate, fill, drop or init; see docs/dev.md.",
@@ -127,31 +104,24 @@ class DevOptions(OptionTable):
         env=("ADAPTER_FAULT",),
         flag="--fault",
         repeatable=True,
-        group="dev",
     )
     fault_seed = Option(
         "The seed of the random numbers of faults, to repeat a run.",
         parse=parsers.positive_integer,
         default=1,
-        env=("ADAPTER_FAULT_SEED",),
-        group="dev",
     )
     record = Option[str | None](
         "Write every invocation to a file in this folder, secrets included; adapter invoke FILE repeats it.",
         parse=parsers.text("DIR"),
         default=None,
         default_text="off",
-        env=("ADAPTER_RECORD",),
-        group="dev",
     )
 
-    # --- adapter dev: the environments -----------------------------------------------------------------------------
+    # The execution environments.
     environments = Option(
         "The most execution environments at once, each started when it is needed; 1 if CMD has no {port}.",
         parse=parsers.positive_integer,
         default=DEFAULT_ENVIRONMENTS,
-        env=("ADAPTER_ENVIRONMENTS",),
-        group="dev",
     )
     concurrency = Option(
         "Managed Instances: the most invocations of an environment at once.",
@@ -159,85 +129,62 @@ class DevOptions(OptionTable):
         default=1,
         env=("ADAPTER_MAX_CONCURRENCY",),
         flag="--max-concurrency",
-        group="dev",
     )
     provisioned = Option(
         "Provisioned concurrency: the number of environments that start at once and stay.",
         parse=parsers.count,
         default=0,
-        env=("ADAPTER_PROVISIONED",),
-        group="dev",
     )
     queue = Option(
         "Let invocations wait if all environments are busy; --no-queue: throttle them (429), as Lambda does.",
         parse=parsers.boolean,
         default=True,
-        env=("ADAPTER_QUEUE",),
-        group="dev",
     )
     idle_reclaim = Option[float | None](
         "End an environment that has been idle for this many seconds.",
         parse=parsers.positive_seconds,
         default=None,
         default_text="never",
-        env=("ADAPTER_IDLE_RECLAIM",),
-        group="dev",
     )
     freeze = Option(
         "Stop every process of an environment between invocations, as Lambda does; Linux only.",
         parse=parsers.boolean,
         default=False,
-        env=("ADAPTER_FREEZE",),
-        group="dev",
     )
     snapstart = Option(
         "SnapStart: environments are initialised, then restored when they are needed.",
         parse=parsers.boolean,
         default=False,
-        env=("ADAPTER_SNAPSTART",),
-        group="dev",
     )
     memory = Option(
         "The function's memory in MB, as its variables have it; a warning says if it uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
-        env=("ADAPTER_MEMORY",),
-        group="dev",
     )
     runtime = Option[str | None](
         "Start this command as the runtime, instead of the adapter with an app; leave out CMD.",
         parse=parsers.text("COMMAND"),
         default=None,
-        env=("ADAPTER_RUNTIME",),
-        group="dev",
     )
     extensions = Option[str | None](
         "Start every executable file in this folder as an external extension.",
         parse=parsers.text("DIR"),
         default=None,
         default_text="none",
-        env=("ADAPTER_EXTENSIONS",),
-        group="dev",
     )
     env_file = Option[str | None](
         "A file with variables for the function, one KEY=VALUE per line; they override those of the shell.",
         parse=parsers.text("FILE"),
         default=None,
         default_text="none",
-        env=("ADAPTER_ENV_FILE",),
-        group="dev",
     )
     reload = Option(
         "Restart when a file in the app's folder changes; needs the extra `reload`.",
         parse=parsers.boolean,
         default=False,
-        env=("ADAPTER_RELOAD",),
-        group="dev",
     )
     invocation_log = Option(
         "Show one line per invocation, or the block that CloudWatch would show.",
         parse=parsers.choice("line", "cloudwatch"),
         default="line",
-        env=("ADAPTER_INVOCATION_LOG",),
-        group="dev",
     )

@@ -11,101 +11,84 @@ from adapter.net.address import Address
 DEFAULT_LISTEN = Address(host="127.0.0.1", port=9000)
 
 
-class ProxyOptions(OptionTable):
-    """Options that have no effect on Lambda."""
+class StreamOptions(OptionTable):
+    """The cap on streams, in the proxy and in ``adapter dev``."""
 
-    # --- the cap on streams, of adapter dev and of the proxy -------------------------------------------------------
+    group = "streams"
+
     bandwidth = Option[Bandwidth | None](
         "The cap on each streamed response: lambda (6 MB at once, then 2 MB/s), unlimited, or BURST+RATE.",
         parse=parsers.bandwidth,
         default=LAMBDA_BANDWIDTH,
         default_text="`lambda`",
-        env=("ADAPTER_BANDWIDTH",),
-        group="streams",
     )
     stream_limit = Option[int | None](
         "The most bytes of a streamed body: 20mb (until July 2025), 200mb, none, or any size.",
         parse=parsers.stream_limit,
         default=None,
         default_text="`200mb` in dev, `none` in the proxy",
-        env=("ADAPTER_STREAM_LIMIT",),
-        group="streams",
     )
-    # --- the proxy -------------------------------------------------------------------------------------------------
+
+
+class ProxyOptions(OptionTable):
+    """Options that have an effect in the proxy only."""
+
+    group = "proxy"
+
     listen = Option[Address | None](
         "Listen for plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
         parse=parsers.listen_address,
         default=None,
         default_text=f"`0.0.0.0:$PORT` if PORT is not the app's, else `{DEFAULT_LISTEN}`",
-        env=("ADAPTER_LISTEN",),
-        group="proxy",
     )
     admin = Option[Address | None](
         "Serve /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
         parse=parsers.listen_address,
         default=None,
         default_text="off",
-        env=("ADAPTER_ADMIN",),
-        group="proxy",
     )
     total_bandwidth = Option[Bandwidth | None](
         "One cap for all streams together: lambda, unlimited, or BURST+RATE.",
         parse=parsers.bandwidth,
         default=None,
         default_text="`unlimited`",
-        env=("ADAPTER_TOTAL_BANDWIDTH",),
-        group="proxy",
     )
     trusted_proxies = Option[tuple[str, ...]](
         "Trust X-Forwarded-* and Forwarded from these addresses.",
         parse=parsers.networks,
         default=(),
         default_text="none",
-        env=("ADAPTER_TRUSTED_PROXIES",),
-        group="proxy",
     )
     max_connections = Option[int | None](
         "The most connections. Beyond it, connections without a request are closed; if there are none, answer 503.",
         parse=parsers.positive_integer,
         default=None,
         default_text="what descriptors allow",
-        env=("ADAPTER_MAX_CONNECTIONS",),
-        group="proxy",
     )
     request_timeout = Option[float | None](
         "Answer 504 if the app has not begun its response after this many seconds.",
         parse=parsers.positive_seconds,
         default=None,
         default_text="no limit",
-        env=("ADAPTER_REQUEST_TIMEOUT",),
-        group="proxy",
     )
     idle_timeout = Option[float | None](
         "Break off a response if the app sends nothing for this many seconds.",
         parse=parsers.positive_seconds,
         default=None,
         default_text="no limit",
-        env=("ADAPTER_IDLE_TIMEOUT",),
-        group="proxy",
     )
     client_timeout = Option(
         "Break off if the proxy waits for a client that neither takes nor sends anything for this many seconds.",
         parse=parsers.positive_seconds,
         default=60.0,
-        env=("ADAPTER_CLIENT_TIMEOUT",),
-        group="proxy",
     )
     grace = Option(
         "How many seconds streams have to finish after SIGTERM.",
         parse=parsers.seconds,
         default=8.0,
-        env=("ADAPTER_GRACE",),
-        group="proxy",
     )
     restart = Option(
         "Start the app again when it ends: never, on-failure or always.",
         parse=parsers.choice("never", "on-failure", "always"),
         default="never",
-        env=("ADAPTER_RESTART",),
-        group="proxy",
     )
