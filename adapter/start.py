@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adapter.config.load import Config
+    from adapter.logs import Log
 
 _STDERR = 2
 
@@ -27,27 +28,22 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     environ = environment()
     try:
         config = load(environ, flags)
-        given = command
-        port, command = resolve_app_port(config, given)
+        port, app_command = resolve_app_port(config, command)
         listen = None if config.on_lambda else resolve_listen(config, port)
         if listen is not None:
-            config.warnings.extend(placeholder_warnings(given))
-            _check_command(command, environ, config, given=given, port=port)
-    except ConfigurationError as error:
-        return _refuse(error, environ)
+            config.warnings.extend(placeholder_warnings(command))
+            _check_command(app_command, environ, config, port=port if needs_port(config, command) else None)
+        descriptors = None if listen is None else _prepare_for_proxy()
 
-    descriptors = None if listen is None else _prepare_for_proxy()
+        def start_app() -> AppProcess:
+            return AppProcess(
+                app_command,
+                environ={**environ, "PORT": str(port)},
+                lifeline=lifeline,
+                directory=config.app_dir,
+                descriptors=descriptors,
+            )
 
-    def start_app() -> AppProcess:
-        return AppProcess(
-            command,
-            environ={**environ, "PORT": str(port)},
-            lifeline=lifeline,
-            directory=config.app_dir,
-            descriptors=descriptors,
-        )
-
-    try:
         lifeline = Lifeline()
         process = start_app() if command else None
     except ConfigurationError as error:
@@ -55,23 +51,13 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     except OSError as error:
         return _refuse(StartError(f"the app cannot be started: {error.strerror}"), environ)
 
-    from adapter.logs import Log, write_stderr
+    from adapter.logs import Log
 
     log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
     for warning in config.warnings:
         log.warning(warning)
     if listen is None:
-        from adapter.runtime.lean_imports import load_parsers
-
-        load_parsers()
-        from adapter.runtime.runtime import Runtime
-
-        if process is not None:
-            process.forward_stderr(write_stderr)
-        runtime = Runtime(config, port=port, process=process, log=log)
-        _begin_to_collect_garbage()
-        release_signals()
-        return runtime.run()
+        return _serve_invocations(config, port, process, log)
     from adapter.proxy.proxy import Proxy
 
     _begin_to_collect_garbage()
@@ -79,6 +65,22 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         return Proxy(config, listen=listen, port=port, process=process, start=start_app, log=log).run()
     except ConfigurationError as error:
         return _refuse(error, environ)
+
+
+def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
+    """Run as the function's runtime, and return the exit code."""
+    from adapter.logs import write_stderr
+    from adapter.runtime.lean_imports import load_parsers
+
+    load_parsers()
+    from adapter.runtime.runtime import Runtime
+
+    if process is not None:
+        process.forward_stderr(write_stderr)
+    runtime = Runtime(config, port=port, process=process, log=log)
+    _begin_to_collect_garbage()
+    release_signals()
+    return runtime.run()
 
 
 def _prepare_for_proxy() -> int:
@@ -90,17 +92,15 @@ def _prepare_for_proxy() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _check_command(
-    command: list[str], environ: Mapping[str, str], config: Config, *, given: list[str], port: int
-) -> None:
-    """Raise ConfigurationError if ``command`` cannot be started, or cannot listen on ``port``.
+def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:
+    """Raise ConfigurationError if ``command`` cannot be started, or ``port``, which it needs, is taken.
 
     On Lambda this is not checked in advance, to save time: the start itself fails, and no port is taken.
     """
     from adapter.app.command import command_mistakes, port_mistake
 
     mistakes = list(command_mistakes(command, environ, config.app_dir))
-    if needs_port(config, given) and (taken := port_mistake(config.app_host, port)):
+    if port is not None and (taken := port_mistake(config.app_host, port)):
         mistakes.append(taken)
     if mistakes:
         raise ConfigurationError(mistakes)

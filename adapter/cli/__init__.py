@@ -1,1 +1,1 @@
-"""The commands of the command line that belong to no way in."""
+"""The command line: its commands, and those of them that need neither runtime, proxy nor emulator."""

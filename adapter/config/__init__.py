@@ -1,1 +1,1 @@
-"""The settings: options, parsers, and where each value comes from."""
+"""The settings: options, parsers, and the source of each value."""

@@ -85,7 +85,7 @@ class RuntimeApiClient:
         response = connection.receive_response("GET")
         body = response.read(None)
         assert body is not None, "there was no limit"
-        if not response.leaves_reusable_connection:
+        if not response.has_reusable_connection:
             self.close()
         if response.head.status != 200:
             raise RuntimeApiError(_refusal(response.head, body))
@@ -140,7 +140,7 @@ class RuntimeApiClient:
         except (OSError, InvocationError) as error:
             self.close()
             raise RuntimeApiError(f"POST {path} to the Runtime API at {self._address}: {error}") from error
-        if not response.leaves_reusable_connection:
+        if not response.has_reusable_connection:
             self.close()
         return problem
 

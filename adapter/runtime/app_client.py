@@ -71,7 +71,7 @@ class AppClient:
     def release(self, response: Response) -> None:
         """Keep the connection of ``response`` for the next request, or close it if it cannot carry one."""
         connection = response.connection
-        if self._idle_timeout > 0 and response.leaves_reusable_connection:
+        if self._idle_timeout > 0 and response.has_reusable_connection:
             connection.deadline = None
             self._idle = connection
         else:

@@ -234,7 +234,7 @@ class Response:
         self.complete = reader.complete
 
     @property
-    def leaves_reusable_connection(self) -> bool:
+    def has_reusable_connection(self) -> bool:
         """Whether the connection can carry another exchange."""
         return self.complete and self._reader.reusable and self.connection.has_sent_all
 

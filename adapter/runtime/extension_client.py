@@ -50,7 +50,7 @@ def _register(connection: Connection, address: Address, name: str) -> Connection
     identifier = headers.get("lambda-extension-identifier")
     if response.head.status != 200 or identifier is None:
         raise RuntimeApiError(f"extension {name!r} was refused: status {response.head.status}: {answer[:200]!r}")
-    if not response.leaves_reusable_connection:
+    if not response.has_reusable_connection:
         connection.close()
         connection = Connection(address)
     next_event = f"GET {_EXTENSION}/event/next HTTP/1.1\r\n{host}Lambda-Extension-Identifier: {identifier}\r\n\r\n"

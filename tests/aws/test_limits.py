@@ -31,3 +31,8 @@ def test_bandwidths_are_equal_by_value() -> None:
 )
 def test_the_limits_are_those_of_aws_in_bytes(limit: int, bytes_: int) -> None:
     assert limit == bytes_
+
+
+def test_the_limits_of_a_function_are_those_of_aws() -> None:
+    assert limits.FUNCTION_TIMEOUT_LIMIT == 900
+    assert (limits.MIN_MEMORY, limits.MAX_MEMORY) == (128, 10_240)

@@ -181,7 +181,7 @@ def test_a_body_of_known_length_is_received_whole(
     in_background(lambda: peer.socket.sendall(response))
     received = peer.connection.receive_response("GET")
     assert bytes(received.read(None) or b"") == body[:size]
-    assert received.leaves_reusable_connection
+    assert received.has_reusable_connection
 
 
 @pytest.mark.parametrize("deadline", [None, PATIENCE])

@@ -1,1 +1,1 @@
-"""The table of options, in four parts. Each option is declared here once and nowhere else."""
+"""The table of options. Each option is declared here, and nowhere else."""
