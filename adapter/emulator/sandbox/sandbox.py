@@ -29,7 +29,7 @@ from adapter.emulator.sandbox.cloudwatch_log import CloudWatchLog
 from adapter.emulator.sandbox.processes import exit_text
 
 if TYPE_CHECKING:
-    from adapter.emulator.sandbox.processes import Launch, Process
+    from adapter.emulator.sandbox.processes import ChildProcess, Launch
     from adapter.emulator.settings import FunctionSettings
 
 # Why an environment ends (Lambda, "Extensions API": shutdownReason).
@@ -60,8 +60,8 @@ class Sandbox:
         self.is_frozen = False
         extensions_api = ExtensionsApi(self.apis, self._telemetry, settings)
         self._resources = RuntimeApi(self.apis).resources | extensions_api.resources
-        self._runtime: Process | None = None
-        self._extensions: dict[str, Process] = {}
+        self._runtime: ChildProcess | None = None
+        self._extensions: dict[str, ChildProcess] = {}
         self._watchers: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -131,12 +131,12 @@ class Sandbox:
             return
         self._watchers.add(group.create_task(self._watch_runtime(self._runtime, runtime_server)))
 
-    async def _watch_runtime(self, process: Process, server: ApiServer) -> None:
+    async def _watch_runtime(self, process: ChildProcess, server: ApiServer) -> None:
         exit_code = await process.wait()
         await server.wait_until_all_is_served()
         self.apis.note_exit(exit_code)
 
-    async def _watch_extension(self, name: str, process: Process) -> None:
+    async def _watch_extension(self, name: str, process: ChildProcess) -> None:
         exit_code = await process.wait()
         self.apis.note_extension_exit(name, exit_text(exit_code))
 

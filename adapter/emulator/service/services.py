@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import UrlSettings
     from adapter.emulator.function.scheduler import LocalFunction
     from adapter.emulator.requests.request_record import RequestRecord
-    from adapter.emulator.sandbox.processes import Launch, OnLine, Processes
+    from adapter.emulator.sandbox.processes import Launch, OnLine, ProcessTree
 
 # What an init phase that is to fail runs in the place of the runtime.
 FAILING_RUNTIME = (sys.executable, "-I", "-c", "raise SystemExit(1)")
@@ -42,7 +42,7 @@ def fault_plan(config: Config) -> FaultPlan:
 def with_failing_inits(launch: Launch, fail: Launch, plan: FaultPlan) -> Launch:
     """``launch``, or ``fail`` where an init phase is to fail."""
 
-    def launch_or_fail(tell: OnLine, initialization_type: str) -> Processes:
+    def launch_or_fail(tell: OnLine, initialization_type: str) -> ProcessTree:
         return (fail if plan.fails_init() else launch)(tell, initialization_type)
 
     return launch_or_fail
