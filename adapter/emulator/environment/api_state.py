@@ -11,7 +11,7 @@ import orjson
 
 from adapter.emulator.environment.condition import Condition
 from adapter.emulator.environment.extensions import INVOKE, SHUTDOWN, Extensions
-from adapter.emulator.environment.result import EXTENSION_CRASH, failure
+from adapter.emulator.environment.result import failure
 from adapter.emulator.environment.states import (
     INVOCATION,
     RUNTIME,
@@ -210,7 +210,7 @@ class ApiState:
         """Note that the extension cannot go on (INIT_ERROR or EXIT_ERROR). Raises RefusedExtension."""
         extension.request(event)
         # The state has the name that Lambda reports as well.
-        self._break(failure(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}"))
+        self.break_off(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}")
 
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
@@ -220,16 +220,9 @@ class ApiState:
         self.has_ended = True
         self._changed()
 
-    def note_extension_exit(self, name: str, how: str) -> None:
-        """Note that an external extension's process has ended, which ends the environment."""
-        self._break(failure(EXTENSION_CRASH, f"extension {name} ended: {how}"))
-
-    def note_start_failure(self, error_type: str, message: str) -> None:
-        """Note that a process could not be started."""
-        self._break(failure(error_type, message))
-
-    def _break(self, why: Failure) -> None:
-        self.failure = self.failure or why
+    def break_off(self, error_type: str, message: str) -> None:
+        """Note why the environment cannot go on: a process that could not be started, or an extension that ended."""
+        self.failure = self.failure or failure(error_type, message)
         self.has_ended = True
         self._changed()
 

@@ -44,6 +44,8 @@ _MEMORY_PERIOD = 1.0
 
 # The reasons for an end that extensions receive; for all other ends SPINDOWN.
 _SHUTDOWN_REASONS = {EnvironmentEvent.FAILED: FAILED, EnvironmentEvent.TIMED_OUT: TIMED_OUT}
+# What ends an environment whose processes have not failed.
+_RETIREMENTS = (EnvironmentEvent.RETIRED, EnvironmentEvent.RECLAIMED, EnvironmentEvent.TIMED_OUT)
 _TAKES_INVOCATIONS = (EnvironmentState.IDLE, EnvironmentState.BUSY)
 _STARTS = (EnvironmentState.STARTING, EnvironmentState.RESTORING)
 _IS_WATCHED = (EnvironmentState.SNAPSHOT, *_TAKES_INVOCATIONS, EnvironmentState.RETIRING)
@@ -51,7 +53,9 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 
 
 class ExecutionEnvironment:
-    """``provisioned``: it is started with the function and stays. ``within_invocation``: an earlier init timed out.
+    """An execution environment from its first process to its last.
+
+    ``provisioned``: it is started with the function and stays. ``within_invocation``: an earlier init timed out.
 
     ``emit`` receives the updates, ``notice`` lines for the user, ``show`` the lines of the CloudWatch block.
     ``idle_since`` is in the loop's time.
@@ -79,6 +83,7 @@ class ExecutionEnvironment:
         self._initialization_type = settings.initialization_type(provisioned=provisioned)
         self._sandbox = Sandbox(settings, self._initialization_type, launch, show)
         self._log = self._sandbox.log
+        self._processes = self._sandbox.processes
         self._apis = self._sandbox.apis
         self._apis.on_change = self._on_change
         self._loop = asyncio.get_running_loop()
@@ -100,6 +105,7 @@ class ExecutionEnvironment:
         # What ends an environment that is idle, and when.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_until = math.inf
+        # The most memory used so far, in bytes; None if it is unknown.
         self._memory: int | None = None
         self._memory_measured_at = -_MEMORY_PERIOD
         self._is_warned_of_memory = False
@@ -152,19 +158,18 @@ class ExecutionEnvironment:
         if state is EnvironmentState.RETIRING or (state is EnvironmentState.IDLE and not self._apis.waiting_slots):
             state = EnvironmentState.BUSY
         is_idle = self.is_free and not self._running
-        has_failed = self._ended_by is EnvironmentEvent.FAILED or self.has_failed_to_start
         return {
             "state": state.value,
             "initializationType": self._initialization_type,
             "invocations": self._served,
             "running": len(self._running),
             "idleSeconds": round(now - self.idle_since, 3) if is_idle else 0,
-            "retired": self._ended_by is not None and not has_failed,
-            "frozen": self._sandbox.is_frozen,
+            "retired": self._ended_by in _RETIREMENTS and not self.has_failed_to_start,
+            "frozen": self._processes.is_frozen,
         }
 
-    def restore(self) -> None:
-        """Restore the snapshot. Raises IllegalTransitionError if it is not one."""
+    def request_restore(self) -> None:
+        """Let the snapshot be restored. Raises IllegalTransitionError if it is not one."""
         self._advance(EnvironmentEvent.RESTORE)
         self._apis.condition.notify()
 
@@ -181,15 +186,15 @@ class ExecutionEnvironment:
 
     def begin(self, invocation: LocalInvocation) -> None:
         """Take an invocation. Raises IllegalTransitionError if it takes none now."""
-        if self._sandbox.is_frozen:
-            self._sandbox.thaw()
+        if self._processes.is_frozen:
+            self._processes.thaw()
         invocation.init_seconds, invocation.restore_seconds = self._cold_start
         seconds = self._settings.timeout - self._spent
         self._cold_start, self._spent, self._asks_until = (None, None), 0.0, 0.0
         timer = self._loop.call_later(seconds, self._guarded, self._time_out, invocation)
         self._running[invocation] = time.monotonic(), timer
         self._advance(EnvironmentEvent.INVOKED)
-        invocation.kill_app = self._sandbox.processes.kill_app
+        invocation.kill_app = self._processes.kill_app
         self._log.invocation_started(invocation)
         invocation.deadline_ms = int((time.time() + seconds) * 1000)
         invocation.invoked_function_arn = invocation.invoked_function_arn or self._arn
@@ -244,7 +249,7 @@ class ExecutionEnvironment:
         await apis.condition.wait_for(lambda: self.state is not EnvironmentState.SNAPSHOT)
         if self.is_closing:
             return
-        self._sandbox.thaw()
+        self._processes.thaw()
         self._log.restore_started()
         apis.restore()
         took = await self._complete(self._settings.restore_limit, lambda: apis.is_ready)
@@ -286,7 +291,7 @@ class ExecutionEnvironment:
         self._rest()
 
     def _close(self) -> None:
-        """Take no more part in what happens here: the processes are ended next."""
+        """Stop serving, and fail the invocations that are left; the processes are ended next."""
         if not self.is_closing:
             self._advance(EnvironmentEvent.STOPPED)
         self._sandbox.shutdown_reason = (
@@ -353,9 +358,8 @@ class ExecutionEnvironment:
         now = self._loop.time()
         for invocation in over:
             took = time.monotonic() - self._release(invocation)
-            memory = self._peak_memory(now)
-            self._log.invocation_ended(invocation, took, memory)
-            self._warn_of_memory(memory)
+            self._measure_memory(now)
+            self._log.invocation_ended(invocation, took, self._memory)
             self._apis.forget(invocation)
             self._served += 1
             self.idle_since = self._unused_since = now
@@ -372,14 +376,20 @@ class ExecutionEnvironment:
         invocation.kill_app = None
         return began
 
-    def _peak_memory(self, now: float) -> int | None:
-        """Return the most memory used so far, in bytes, as far as it was measured; None if it is unknown."""
-        if now - self._memory_measured_at >= _MEMORY_PERIOD:
-            self._memory_measured_at = now
-            measured = self._sandbox.processes.peak_memory()
-            if measured is not None:
-                self._memory = max(measured, self._memory or 0)
-        return self._memory
+    def _measure_memory(self, now: float) -> None:
+        """Update the most memory used so far, if the last measurement is old, and warn once if it is too much."""
+        if now - self._memory_measured_at < _MEMORY_PERIOD:
+            return
+        self._memory_measured_at = now
+        measured, limit = self._processes.peak_memory(), self._settings.memory
+        if measured is None:
+            return
+        self._memory = memory = max(measured, self._memory or 0)
+        if memory > limit * _MB and not self._is_warned_of_memory:
+            self._is_warned_of_memory = True
+            self._notice(
+                f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
+            )
 
     # --- while it has none -----------------------------------------------------------------------------------------
 
@@ -388,7 +398,7 @@ class ExecutionEnvironment:
         if self._running:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
-            self._sandbox.freeze()
+            self._processes.freeze()
         if self.state is EnvironmentState.IDLE:
             deadline = self._idle_deadline
             # A timer that fires too early is set again; the deadline moves with each invocation.
@@ -436,11 +446,3 @@ class ExecutionEnvironment:
         why = self._apis.failure
         how = f"{why.error_type}: {why.message}" if why else exit_text(self._apis.exit_code or 0)
         self._notice(f"the environment ended ({how}), the next request starts one")
-
-    def _warn_of_memory(self, memory: int | None) -> None:
-        limit = self._settings.memory
-        if memory is not None and memory > limit * _MB and not self._is_warned_of_memory:
-            self._is_warned_of_memory = True
-            self._notice(
-                f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
-            )

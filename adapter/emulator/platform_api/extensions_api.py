@@ -22,8 +22,6 @@ from adapter.net.bounded_body import read_body
 from adapter.payload.headers import first
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from adapter.emulator.environment.api_state import ApiState
     from adapter.emulator.environment.extensions import Extension
     from adapter.emulator.platform_api.telemetry import Telemetry
@@ -40,15 +38,14 @@ class ExtensionsApi:
         self._state = state
         self._telemetry = telemetry
         self._function_name = settings.name
-        requests: dict[str, tuple[str, Callable[[Exchange], Awaitable[None]]]] = {
-            f"{_EXTENSION}/register": ("POST", self._register),
-            f"{_EXTENSION}/event/next": ("GET", self._next),
-            f"{_EXTENSION}/init/error": ("POST", partial(self._fail, ExtensionEvent.INIT_ERROR)),
-            f"{_EXTENSION}/exit/error": ("POST", partial(self._fail, ExtensionEvent.EXIT_ERROR)),
-            "/2022-07-01/telemetry": ("PUT", partial(self._subscribe, TELEMETRY)),
-            "/2020-08-15/logs": ("PUT", partial(self._subscribe, LOGS)),
+        self.resources: Resources = {
+            f"{_EXTENSION}/register": {"POST": self._register},
+            f"{_EXTENSION}/event/next": {"GET": self._next},
+            f"{_EXTENSION}/init/error": {"POST": partial(self._fail, ExtensionEvent.INIT_ERROR)},
+            f"{_EXTENSION}/exit/error": {"POST": partial(self._fail, ExtensionEvent.EXIT_ERROR)},
+            "/2022-07-01/telemetry": {"PUT": partial(self._subscribe, TELEMETRY)},
+            "/2020-08-15/logs": {"PUT": partial(self._subscribe, LOGS)},
         }
-        self.resources: Resources = {path: {method: _guarded(serve)} for path, (method, serve) in requests.items()}
 
     async def _register(self, exchange: Exchange) -> None:
         name = first(exchange.headers, "lambda-extension-name")
@@ -117,15 +114,3 @@ def _events(body: bytes) -> list[Any]:
             "InvalidRequestFormat", "configurationKeys are deprecated; use environment variables instead"
         )
     return events
-
-
-def _guarded(serve: Callable[[Exchange], Awaitable[None]]) -> Callable[[Exchange], Awaitable[None]]:
-    """Return ``serve`` with a 403 in place of RefusedExtension."""
-
-    async def guarded(exchange: Exchange) -> None:
-        try:
-            await serve(exchange)
-        except RefusedExtension as refusal:
-            refuse(exchange, (403, refusal.error_type, str(refusal)))
-
-    return guarded

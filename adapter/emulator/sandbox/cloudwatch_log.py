@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adapter.aws.identity import FUNCTION_VERSION
 from adapter.emulator.environment.result import EXIT_ERROR, TIMEOUT
@@ -50,25 +50,29 @@ class CloudWatchLog:
     def init_started(self, phase: str) -> None:
         """Note that the processes are being started; ``phase`` is ``init``, or ``invoke`` for the second attempt."""
         self._write("INIT_START Runtime Version: local")
-        self._record("initStart", initializationType=self._initialization_type, phase=phase, **self._function)
+        self._telemetry.emit_platform(
+            "initStart", initializationType=self._initialization_type, phase=phase, **self._function
+        )
 
     def init_ended(self, phase: str, took: float, failure: Failure | None) -> None:
         """Note that the init phase is over."""
         self._write_failure(f"INIT_REPORT Init Duration: {took * 1000:.2f} ms\tPhase: {phase}", failure)
         init = {"initializationType": self._initialization_type, "phase": phase}
-        self._record("initRuntimeDone", **init, **_status(failure))
-        self._record("initReport", **init, metrics=_duration(took))
+        self._telemetry.emit_platform("initRuntimeDone", **init, **_status(failure))
+        self._telemetry.emit_platform("initReport", **init, metrics=_duration(took))
 
     def restore_started(self) -> None:
         """Note that the snapshot is being restored."""
         self._write("RESTORE_START Runtime Version: local")
-        self._record("restoreStart", **self._function)
+        self._telemetry.emit_platform("restoreStart", **self._function)
 
     def restore_ended(self, took: float, failure: Failure | None) -> None:
         """Note that the restore is over."""
         self._write_failure(f"RESTORE_REPORT Restore Duration: {took * 1000:.2f} ms", failure)
-        self._record("restoreRuntimeDone", **_status(failure))
-        self._record("restoreReport", initializationType=self._initialization_type, metrics=_duration(took))
+        self._telemetry.emit_platform("restoreRuntimeDone", **_status(failure))
+        self._telemetry.emit_platform(
+            "restoreReport", initializationType=self._initialization_type, metrics=_duration(took)
+        )
 
     def invocation_started(self, invocation: LocalInvocation) -> None:
         """Note that the invocation is handed to the runtime."""
@@ -76,7 +80,8 @@ class CloudWatchLog:
         request_id = invocation.request_id
         self._write(f"START RequestId: {request_id} Version: {FUNCTION_VERSION}", invocation)
         if self._telemetry.is_wanted:
-            self._record("start", requestId=request_id, version=FUNCTION_VERSION, tracing=_tracing(invocation))
+            tracing = _tracing(invocation)
+            self._telemetry.emit_platform("start", requestId=request_id, version=FUNCTION_VERSION, tracing=tracing)
 
     def invocation_ended(self, invocation: LocalInvocation, took: float, memory: int | None) -> None:
         """Note that the environment is done with the invocation, or has ended in it."""
@@ -88,10 +93,10 @@ class CloudWatchLog:
         self._write(_report_line(request_id, metrics, failure), invocation)
         if self._telemetry.is_wanted:
             about = {"requestId": request_id, "tracing": _tracing(invocation), **_status(failure)}
-            self._record("runtimeDone", **about, metrics=_duration(took))
+            self._telemetry.emit_platform("runtimeDone", **about, metrics=_duration(took))
             # For the Logs API.
-            self._record("end", requestId=request_id)
-            self._record("report", **about, metrics=metrics)
+            self._telemetry.emit_platform("end", requestId=request_id)
+            self._telemetry.emit_platform("report", **about, metrics=metrics)
         self._invocations.remove(invocation)
 
     def output(self, line: bytes, category: str) -> None:
@@ -117,9 +122,6 @@ class CloudWatchLog:
         if invocation.restore_seconds is not None:
             metrics["restoreDurationMs"] = round(invocation.restore_seconds * 1000, 2)
         return metrics
-
-    def _record(self, kind: str, **fields: Any) -> None:
-        self._telemetry.emit_platform(kind, **fields)
 
     def _write(self, line: str, invocation: LocalInvocation | None = None) -> None:
         if self._show is not None:

@@ -48,7 +48,7 @@ class Programs:
 
 
 class ProcessTree:
-    """The running processes of one environment, and what descends from them."""
+    """The running processes of one environment, and their descendants."""
 
     def __init__(self, programs: Programs, on_line: OnLine, initialization_type: str) -> None:
         self._programs = programs
@@ -57,7 +57,8 @@ class ProcessTree:
         self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
         self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
         self._children: list[ChildProcess] = []
-        self._frozen: set[int] = set()
+        self.is_frozen = False
+        self._stopped: set[int] = set()
         self._known: set[int] = set()
 
     @property
@@ -86,12 +87,14 @@ class ProcessTree:
 
     def freeze(self) -> None:
         """Stop all processes until ``thaw``."""
-        self._frozen = process_tree.stop(self._roots(), self._marker)
+        if not self.is_frozen:
+            self.is_frozen = True
+            self._stopped = process_tree.stop(self._roots(), self._marker)
 
     def thaw(self) -> None:
         """Let all processes go on."""
-        process_tree.resume(self._frozen)
-        self._frozen = set()
+        process_tree.resume(self._stopped)
+        self.is_frozen, self._stopped = False, set()
 
     def kill_app(self) -> None:
         """Kill the processes that the runtime has started, or the runtime itself if it has started none."""
