@@ -17,7 +17,7 @@ from adapter.config.load import load
 from adapter.emulator.front_doors.settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.requests.request_record import RequestRecord
-from adapter.emulator.sandbox.processes import OnLine
+from adapter.emulator.sandbox.processes import ChildProcess, OnLine, ProcessTree
 from adapter.emulator.service.services import open_services
 from adapter.emulator.settings import function_settings
 
@@ -192,8 +192,8 @@ Script: TypeAlias = Callable[[ScriptedRuntime], Awaitable[int]]
 KILLED = -15
 
 
-class ScriptedProcess:
-    """Runs a script in the place of a process."""
+class ScriptedProcess(ChildProcess):
+    """Runs a script in place of a process."""
 
     def __init__(self, script: Script, address: str, group: asyncio.TaskGroup) -> None:
         self._runtime = ScriptedRuntime(int(address.rpartition(":")[2]))
@@ -217,8 +217,8 @@ class ScriptedProcess:
         self._task.cancel()
 
 
-class ScriptedProcesses:
-    """Scripts in the place of an environment's processes; ``extensions`` are scripts by their names."""
+class ScriptedProcesses(ProcessTree):
+    """Scripts in place of an environment's processes; ``extensions`` are scripts by their names."""
 
     def __init__(
         self,
@@ -241,12 +241,12 @@ class ScriptedProcesses:
         return list(self._extensions)
 
     async def start_extension(self, name: str, runtime_api: str) -> ScriptedProcess:
-        return self._start(self._extensions[name], runtime_api)
+        return self._run(self._extensions[name], runtime_api)
 
     async def start_runtime(self, runtime_api: str) -> ScriptedProcess:
-        return self._start(self._script, runtime_api)
+        return self._run(self._script, runtime_api)
 
-    def _start(self, script: Script, runtime_api: str) -> ScriptedProcess:
+    def _run(self, script: Script, runtime_api: str) -> ScriptedProcess:
         process = ScriptedProcess(script, runtime_api, self._group)
         self._started.append(process)
         return process

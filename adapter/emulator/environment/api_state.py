@@ -11,7 +11,7 @@ import orjson
 
 from adapter.emulator.environment.condition import Condition
 from adapter.emulator.environment.extensions import INVOKE, SHUTDOWN, Extensions
-from adapter.emulator.environment.result import EXTENSION_CRASH, failure
+from adapter.emulator.environment.result import failure
 from adapter.emulator.environment.states import (
     INVOCATION,
     RUNTIME,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.extensions import Extension
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.environment.result import Failure
-    from adapter.payload.messages import Invocation
 
 
 class ApiState:
@@ -57,7 +56,7 @@ class ApiState:
         # Those that the runtime may still answer, by their request ids.
         self._invocations: dict[str, LocalInvocation] = {}
         # One for each slot that waits for an invocation, in the order in which they asked.
-        self._polls: deque[asyncio.Future[Invocation | None]] = deque()
+        self._polls: deque[asyncio.Future[LocalInvocation | None]] = deque()
         self._restored: asyncio.Future[None] | None = None
         self._shutdown_event: bytes | None = None
 
@@ -81,14 +80,14 @@ class ApiState:
         runtime_is = self.runtime is RuntimeState.SNAPSHOT or bool(self._polls)
         return runtime_is and self.extensions.are_initialized
 
-    def invoke(self, invocation: LocalInvocation, message: Invocation) -> None:
+    def invoke(self, invocation: LocalInvocation) -> None:
         """Hand an invocation to the runtime, which must be ready, and send INVOKE events to the extensions."""
         invocation.state = INVOCATION[invocation.state, InvocationEvent.INVOKED]
         self.unanswered += 1
         self._invocations[invocation.request_id] = invocation
-        self._polls.popleft().set_result(message)
+        self._polls.popleft().set_result(invocation)
         for extension in self.extensions.invoked:
-            extension.send(_invoke_event(message))
+            extension.send(_invoke_event(invocation))
 
     def is_done_with(self, invocation: LocalInvocation) -> bool:
         """Whether the invocation is over: with one slot only when all processes wait for the next one."""
@@ -127,7 +126,7 @@ class ApiState:
 
     # --- for the Runtime API ---------------------------------------------------------------------------------------
 
-    def next(self) -> asyncio.Future[Invocation | None] | None:
+    def next(self) -> asyncio.Future[LocalInvocation | None] | None:
         """Return what an idle slot of the runtime will receive: None after ``disconnect``. None if it may not ask."""
         if (self.runtime, RuntimeEvent.NEXT) not in RUNTIME or len(self._polls) + self.unanswered >= self.slots:
             return None
@@ -138,12 +137,12 @@ class ApiState:
                 for request_id, invocation in self._invocations.items()
                 if invocation.state is not InvocationState.ANSWERED
             }
-        poll: asyncio.Future[Invocation | None] = asyncio.get_running_loop().create_future()
+        poll: asyncio.Future[LocalInvocation | None] = asyncio.get_running_loop().create_future()
         self._polls.append(poll)
         self.advance(RuntimeEvent.NEXT)
         return poll
 
-    def disconnect(self, poll: asyncio.Future[Invocation | None]) -> None:
+    def disconnect(self, poll: asyncio.Future[LocalInvocation | None]) -> None:
         """Note that a runtime that waits for ``poll`` closed its connection. No effect if ``poll`` has its result."""
         if poll not in self._polls:
             return
@@ -211,7 +210,7 @@ class ApiState:
         """Note that the extension cannot go on (INIT_ERROR or EXIT_ERROR). Raises RefusedExtension."""
         extension.request(event)
         # The state has the name that Lambda reports as well.
-        self._break(failure(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}"))
+        self.break_off(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}")
 
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
@@ -221,16 +220,9 @@ class ApiState:
         self.has_ended = True
         self._changed()
 
-    def note_extension_exit(self, name: str, how: str) -> None:
-        """Note that an external extension's process has ended, which ends the environment."""
-        self._break(failure(EXTENSION_CRASH, f"extension {name} ended: {how}"))
-
-    def note_start_failure(self, error_type: str, message: str) -> None:
-        """Note that a process could not be started."""
-        self._break(failure(error_type, message))
-
-    def _break(self, why: Failure) -> None:
-        self.failure = self.failure or why
+    def break_off(self, error_type: str, message: str) -> None:
+        """Note why the environment cannot go on: a process that could not be started, or an extension that ended."""
+        self.failure = self.failure or failure(error_type, message)
         self.has_ended = True
         self._changed()
 
@@ -245,14 +237,14 @@ class ApiState:
             self.condition.notify()
 
 
-def _invoke_event(message: Invocation) -> bytes:
+def _invoke_event(invocation: LocalInvocation) -> bytes:
     """Return the INVOKE event of an invocation."""
     return orjson.dumps(
         {
             "eventType": INVOKE,
-            "deadlineMs": message.deadline_ms,
-            "requestId": message.request_id,
-            "invokedFunctionArn": message.invoked_function_arn,
-            "tracing": {"type": "X-Amzn-Trace-Id", "value": message.trace_id},
+            "deadlineMs": invocation.deadline_ms,
+            "requestId": invocation.request_id,
+            "invokedFunctionArn": invocation.invoked_function_arn,
+            "tracing": {"type": "X-Amzn-Trace-Id", "value": invocation.trace_id},
         }
     )

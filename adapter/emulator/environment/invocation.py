@@ -53,11 +53,12 @@ class Reply:
 class LocalInvocation:
     """An event on its way to the function, and the place where its answer arrives.
 
-    ``label`` names it in lines for the user. ``init_seconds`` is how long it waited for the cold start of its
-    environment, None if the environment was warm; ``restore_seconds`` the same for the restore of a snapshot.
-    ``log`` is the end of its log: what Lambda writes, and what the function wrote meanwhile. It is complete when the
-    environment is ready for the next invocation, which is after the answer: wait for ``finished``. ``kill_app`` kills
-    the app, or the runtime if it has no app; None while the invocation is in no environment.
+    ``label`` names it in lines for the user. ``deadline_ms``, in milliseconds since the epoch, is known once it runs.
+    ``init_seconds`` is how long it waited for the cold start of its environment, None if that was warm;
+    ``restore_seconds`` the same for the restore of a snapshot. ``log`` is the end of its log: what Lambda writes, and
+    what the function wrote meanwhile. It is complete when the environment is ready for the next invocation, which is
+    after the answer: wait for ``finished``. ``kill_app`` kills the app, or the runtime if it has no app; None while the
+    invocation is in no environment.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class LocalInvocation:
         self.client_context = client_context
         self.cognito_identity = cognito_identity
         self.tenant_id = tenant_id
+        self.deadline_ms = 0
         self.state = InvocationState.QUEUED
         self.reply = Reply()
         self.init_seconds: float | None = None

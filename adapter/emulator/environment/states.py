@@ -2,10 +2,9 @@
 
 An execution environment:
 
-    starting ──opened──────────────────────────────────► idle ◄──invoked / all_concluded──► busy
-       └──snapshot_taken──► snapshot ──restore──► restoring ──opened──► idle                  │ retired
-                                                                                           retiring
-    A start that fails, an exit, a timeout or the end of the function: ──► closing ──► closed
+    starting ──opened──────────────────────────────────────────► idle ──invoked──► busy ──retired──► retiring
+       └──snapshot_taken──► snapshot ──restore──► restoring ──opened──┘ ◄─all_concluded─┘
+    each of these ──failed, timed_out, retired, reclaimed, stopped──► closing ──ended──► closed
 
 The runtime in it, which asks for its work:
 
@@ -50,9 +49,6 @@ Event = TypeVar("Event", bound=_Word)
 class Table(dict[tuple[State, Event], State], Generic[State, Event]):
     """The next state for each state and event. Looking up another pair raises IllegalTransitionError."""
 
-    def __init__(self, rows: dict[State, dict[Event, State]]) -> None:
-        super().__init__({(state, event): after for state, row in rows.items() for event, after in row.items()})
-
     def __missing__(self, pair: tuple[State, Event]) -> NoReturn:
         state, event = pair
         raise IllegalTransitionError(f"{type(state).__name__} {state.name} has no transition for {event.name}")
@@ -84,16 +80,11 @@ class EnvironmentEvent(_Word):
 
     OPENED = "init or the restore is done"
     SNAPSHOT_TAKEN = "init is done under SnapStart"
-    INIT_FAILED = "the runtime or an extension ended or reported an error in init"
-    INIT_TIMED_OUT = "init took too long"
     RESTORE = "an invocation needs the environment"
-    SNAPSHOT_LOST = "a process of the snapshot ended"
-    RESTORE_FAILED = "the runtime ended or reported an error in the restore"
-    RESTORE_TIMED_OUT = "the restore took too long"
     INVOKED = "an invocation is handed over"
     ALL_CONCLUDED = "the last of its invocations is over"
-    INVOCATION_TIMED_OUT = "its only invocation took too long"
-    EXITED = "the runtime or an extension ended"
+    TIMED_OUT = "init, the restore, or its only invocation took too long"
+    FAILED = "the runtime or an extension ended, or reported that it cannot go on"
     RETIRED = "new environments are to take its place"
     RECLAIMED = "it was idle, or asked for no invocation, for too long"
     STOPPED = "the function ends, or the emulator has a fault"
@@ -162,52 +153,39 @@ class InvocationEvent(_Word):
     ERROR = "the runtime reports that the invocation failed"
 
 
-# RETIRED ends an environment that has nothing to finish at once.
 ENVIRONMENT = Table(
     {
-        EnvironmentState.STARTING: {
-            EnvironmentEvent.OPENED: EnvironmentState.IDLE,
-            EnvironmentEvent.SNAPSHOT_TAKEN: EnvironmentState.SNAPSHOT,
-            EnvironmentEvent.INIT_FAILED: EnvironmentState.CLOSING,
-            EnvironmentEvent.INIT_TIMED_OUT: EnvironmentState.CLOSING,
-            EnvironmentEvent.RETIRED: EnvironmentState.CLOSING,
-            EnvironmentEvent.STOPPED: EnvironmentState.CLOSING,
-        },
-        EnvironmentState.SNAPSHOT: {
-            EnvironmentEvent.RESTORE: EnvironmentState.RESTORING,
-            EnvironmentEvent.SNAPSHOT_LOST: EnvironmentState.CLOSING,
-            EnvironmentEvent.RETIRED: EnvironmentState.CLOSING,
-            EnvironmentEvent.STOPPED: EnvironmentState.CLOSING,
-        },
-        EnvironmentState.RESTORING: {
-            EnvironmentEvent.OPENED: EnvironmentState.IDLE,
-            EnvironmentEvent.RESTORE_FAILED: EnvironmentState.CLOSING,
-            EnvironmentEvent.RESTORE_TIMED_OUT: EnvironmentState.CLOSING,
-            EnvironmentEvent.RETIRED: EnvironmentState.CLOSING,
-            EnvironmentEvent.STOPPED: EnvironmentState.CLOSING,
-        },
-        EnvironmentState.IDLE: {
-            EnvironmentEvent.INVOKED: EnvironmentState.BUSY,
-            EnvironmentEvent.EXITED: EnvironmentState.CLOSING,
-            EnvironmentEvent.RETIRED: EnvironmentState.CLOSING,
-            EnvironmentEvent.RECLAIMED: EnvironmentState.CLOSING,
-            EnvironmentEvent.STOPPED: EnvironmentState.CLOSING,
-        },
-        EnvironmentState.BUSY: {
-            EnvironmentEvent.INVOKED: EnvironmentState.BUSY,
-            EnvironmentEvent.ALL_CONCLUDED: EnvironmentState.IDLE,
-            EnvironmentEvent.INVOCATION_TIMED_OUT: EnvironmentState.CLOSING,
-            EnvironmentEvent.EXITED: EnvironmentState.CLOSING,
-            EnvironmentEvent.RETIRED: EnvironmentState.RETIRING,
-            EnvironmentEvent.STOPPED: EnvironmentState.CLOSING,
-        },
-        EnvironmentState.RETIRING: {
-            EnvironmentEvent.ALL_CONCLUDED: EnvironmentState.CLOSING,
-            EnvironmentEvent.INVOCATION_TIMED_OUT: EnvironmentState.CLOSING,
-            EnvironmentEvent.EXITED: EnvironmentState.CLOSING,
-            EnvironmentEvent.STOPPED: EnvironmentState.CLOSING,
-        },
-        EnvironmentState.CLOSING: {EnvironmentEvent.ENDED: EnvironmentState.CLOSED},
+        (EnvironmentState.STARTING, EnvironmentEvent.OPENED): EnvironmentState.IDLE,
+        (EnvironmentState.STARTING, EnvironmentEvent.SNAPSHOT_TAKEN): EnvironmentState.SNAPSHOT,
+        (EnvironmentState.STARTING, EnvironmentEvent.TIMED_OUT): EnvironmentState.CLOSING,
+        (EnvironmentState.STARTING, EnvironmentEvent.FAILED): EnvironmentState.CLOSING,
+        (EnvironmentState.STARTING, EnvironmentEvent.RETIRED): EnvironmentState.CLOSING,
+        (EnvironmentState.STARTING, EnvironmentEvent.STOPPED): EnvironmentState.CLOSING,
+        (EnvironmentState.SNAPSHOT, EnvironmentEvent.RESTORE): EnvironmentState.RESTORING,
+        (EnvironmentState.SNAPSHOT, EnvironmentEvent.FAILED): EnvironmentState.CLOSING,
+        (EnvironmentState.SNAPSHOT, EnvironmentEvent.RETIRED): EnvironmentState.CLOSING,
+        (EnvironmentState.SNAPSHOT, EnvironmentEvent.STOPPED): EnvironmentState.CLOSING,
+        (EnvironmentState.RESTORING, EnvironmentEvent.OPENED): EnvironmentState.IDLE,
+        (EnvironmentState.RESTORING, EnvironmentEvent.TIMED_OUT): EnvironmentState.CLOSING,
+        (EnvironmentState.RESTORING, EnvironmentEvent.FAILED): EnvironmentState.CLOSING,
+        (EnvironmentState.RESTORING, EnvironmentEvent.RETIRED): EnvironmentState.CLOSING,
+        (EnvironmentState.RESTORING, EnvironmentEvent.STOPPED): EnvironmentState.CLOSING,
+        (EnvironmentState.IDLE, EnvironmentEvent.INVOKED): EnvironmentState.BUSY,
+        (EnvironmentState.IDLE, EnvironmentEvent.FAILED): EnvironmentState.CLOSING,
+        (EnvironmentState.IDLE, EnvironmentEvent.RETIRED): EnvironmentState.CLOSING,
+        (EnvironmentState.IDLE, EnvironmentEvent.RECLAIMED): EnvironmentState.CLOSING,
+        (EnvironmentState.IDLE, EnvironmentEvent.STOPPED): EnvironmentState.CLOSING,
+        (EnvironmentState.BUSY, EnvironmentEvent.INVOKED): EnvironmentState.BUSY,
+        (EnvironmentState.BUSY, EnvironmentEvent.ALL_CONCLUDED): EnvironmentState.IDLE,
+        (EnvironmentState.BUSY, EnvironmentEvent.TIMED_OUT): EnvironmentState.CLOSING,
+        (EnvironmentState.BUSY, EnvironmentEvent.FAILED): EnvironmentState.CLOSING,
+        (EnvironmentState.BUSY, EnvironmentEvent.RETIRED): EnvironmentState.RETIRING,
+        (EnvironmentState.BUSY, EnvironmentEvent.STOPPED): EnvironmentState.CLOSING,
+        (EnvironmentState.RETIRING, EnvironmentEvent.ALL_CONCLUDED): EnvironmentState.CLOSING,
+        (EnvironmentState.RETIRING, EnvironmentEvent.TIMED_OUT): EnvironmentState.CLOSING,
+        (EnvironmentState.RETIRING, EnvironmentEvent.FAILED): EnvironmentState.CLOSING,
+        (EnvironmentState.RETIRING, EnvironmentEvent.STOPPED): EnvironmentState.CLOSING,
+        (EnvironmentState.CLOSING, EnvironmentEvent.ENDED): EnvironmentState.CLOSED,
     }
 )
 
@@ -215,61 +193,45 @@ ENVIRONMENT = Table(
 # often as slots are free. ApiState counts them.
 RUNTIME = Table(
     {
-        RuntimeState.INIT: {
-            RuntimeEvent.NEXT: RuntimeState.SERVING,
-            RuntimeEvent.INIT_ERROR: RuntimeState.SHUTDOWN,
-            RuntimeEvent.RESTORE_NEXT: RuntimeState.SNAPSHOT,
-            RuntimeEvent.SHUTDOWN: RuntimeState.SHUTDOWN,
-        },
-        RuntimeState.SNAPSHOT: {
-            RuntimeEvent.RESTORE: RuntimeState.RESTORING,
-            RuntimeEvent.SHUTDOWN: RuntimeState.SHUTDOWN,
-        },
+        (RuntimeState.INIT, RuntimeEvent.NEXT): RuntimeState.SERVING,
+        (RuntimeState.INIT, RuntimeEvent.INIT_ERROR): RuntimeState.SHUTDOWN,
+        (RuntimeState.INIT, RuntimeEvent.RESTORE_NEXT): RuntimeState.SNAPSHOT,
+        (RuntimeState.INIT, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
+        (RuntimeState.SNAPSHOT, RuntimeEvent.RESTORE): RuntimeState.RESTORING,
+        (RuntimeState.SNAPSHOT, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
+        (RuntimeState.RESTORING, RuntimeEvent.NEXT): RuntimeState.SERVING,
+        (RuntimeState.RESTORING, RuntimeEvent.RESTORE_ERROR): RuntimeState.SHUTDOWN,
         # The official emulator takes an init error here as well, since runtimes send one when a restore hook fails.
-        RuntimeState.RESTORING: {
-            RuntimeEvent.NEXT: RuntimeState.SERVING,
-            RuntimeEvent.RESTORE_ERROR: RuntimeState.SHUTDOWN,
-            RuntimeEvent.INIT_ERROR: RuntimeState.SHUTDOWN,
-            RuntimeEvent.SHUTDOWN: RuntimeState.SHUTDOWN,
-        },
-        RuntimeState.SERVING: {
-            RuntimeEvent.NEXT: RuntimeState.SERVING,
-            RuntimeEvent.SHUTDOWN: RuntimeState.SHUTDOWN,
-        },
-        RuntimeState.SHUTDOWN: {RuntimeEvent.SHUTDOWN: RuntimeState.SHUTDOWN},
+        (RuntimeState.RESTORING, RuntimeEvent.INIT_ERROR): RuntimeState.SHUTDOWN,
+        (RuntimeState.RESTORING, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
+        (RuntimeState.SERVING, RuntimeEvent.NEXT): RuntimeState.SERVING,
+        (RuntimeState.SERVING, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
+        (RuntimeState.SHUTDOWN, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
     }
 )
 
 EXTENSION = Table(
     {
-        ExtensionState.STARTED: {ExtensionEvent.REGISTER: ExtensionState.REGISTERED},
-        ExtensionState.REGISTERED: {
-            ExtensionEvent.NEXT: ExtensionState.READY,
-            ExtensionEvent.INIT_ERROR: ExtensionState.INIT_ERROR,
-            ExtensionEvent.EXIT_ERROR: ExtensionState.EXIT_ERROR,
-        },
-        ExtensionState.READY: {
-            ExtensionEvent.EVENT: ExtensionState.RUNNING,
-            ExtensionEvent.DISCONNECTED: ExtensionState.RUNNING,
-            ExtensionEvent.EXIT_ERROR: ExtensionState.EXIT_ERROR,
-        },
-        ExtensionState.RUNNING: {
-            ExtensionEvent.NEXT: ExtensionState.READY,
-            ExtensionEvent.EXIT_ERROR: ExtensionState.EXIT_ERROR,
-        },
+        (ExtensionState.STARTED, ExtensionEvent.REGISTER): ExtensionState.REGISTERED,
+        (ExtensionState.REGISTERED, ExtensionEvent.NEXT): ExtensionState.READY,
+        (ExtensionState.REGISTERED, ExtensionEvent.INIT_ERROR): ExtensionState.INIT_ERROR,
+        (ExtensionState.REGISTERED, ExtensionEvent.EXIT_ERROR): ExtensionState.EXIT_ERROR,
+        (ExtensionState.READY, ExtensionEvent.EVENT): ExtensionState.RUNNING,
+        (ExtensionState.READY, ExtensionEvent.DISCONNECTED): ExtensionState.RUNNING,
+        (ExtensionState.READY, ExtensionEvent.EXIT_ERROR): ExtensionState.EXIT_ERROR,
+        (ExtensionState.RUNNING, ExtensionEvent.NEXT): ExtensionState.READY,
+        (ExtensionState.RUNNING, ExtensionEvent.EXIT_ERROR): ExtensionState.EXIT_ERROR,
         # A report may be repeated.
-        ExtensionState.INIT_ERROR: {ExtensionEvent.INIT_ERROR: ExtensionState.INIT_ERROR},
-        ExtensionState.EXIT_ERROR: {ExtensionEvent.EXIT_ERROR: ExtensionState.EXIT_ERROR},
+        (ExtensionState.INIT_ERROR, ExtensionEvent.INIT_ERROR): ExtensionState.INIT_ERROR,
+        (ExtensionState.EXIT_ERROR, ExtensionEvent.EXIT_ERROR): ExtensionState.EXIT_ERROR,
     }
 )
 
 INVOCATION = Table(
     {
-        InvocationState.QUEUED: {InvocationEvent.INVOKED: InvocationState.RUNNING},
-        InvocationState.RUNNING: {
-            InvocationEvent.RESPONSE: InvocationState.RESPONDING,
-            InvocationEvent.ERROR: InvocationState.ANSWERED,
-        },
-        InvocationState.RESPONDING: {InvocationEvent.RESPONSE_ENDED: InvocationState.ANSWERED},
+        (InvocationState.QUEUED, InvocationEvent.INVOKED): InvocationState.RUNNING,
+        (InvocationState.RUNNING, InvocationEvent.RESPONSE): InvocationState.RESPONDING,
+        (InvocationState.RUNNING, InvocationEvent.ERROR): InvocationState.ANSWERED,
+        (InvocationState.RESPONDING, InvocationEvent.RESPONSE_ENDED): InvocationState.ANSWERED,
     }
 )

@@ -28,7 +28,6 @@ from adapter.emulator.environment.states import (
 from adapter.emulator.function.updates import InvocationConcluded, SlotFreed, Started, StartFailed
 from adapter.emulator.sandbox.processes import exit_text
 from adapter.emulator.sandbox.sandbox import EXTERNAL_GRACE, FAILED, SPINDOWN, TIMED_OUT, Sandbox
-from adapter.payload.messages import Invocation
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
@@ -43,35 +42,20 @@ ASKING_GRACE = 0.1
 # How often the memory of all processes is measured, in seconds: that takes some milliseconds each time.
 _MEMORY_PERIOD = 1.0
 
-# What leads to the end of an environment, and the reason for it that extensions receive.
-_SHUTDOWN_REASONS = {
-    EnvironmentEvent.INIT_FAILED: FAILED,
-    EnvironmentEvent.INIT_TIMED_OUT: TIMED_OUT,
-    EnvironmentEvent.SNAPSHOT_LOST: FAILED,
-    EnvironmentEvent.RESTORE_FAILED: FAILED,
-    EnvironmentEvent.RESTORE_TIMED_OUT: TIMED_OUT,
-    EnvironmentEvent.INVOCATION_TIMED_OUT: TIMED_OUT,
-    EnvironmentEvent.EXITED: FAILED,
-    EnvironmentEvent.RETIRED: SPINDOWN,
-    EnvironmentEvent.RECLAIMED: SPINDOWN,
-    EnvironmentEvent.STOPPED: SPINDOWN,
-}
-_START_FAILURES = (
-    EnvironmentEvent.INIT_FAILED,
-    EnvironmentEvent.INIT_TIMED_OUT,
-    EnvironmentEvent.SNAPSHOT_LOST,
-    EnvironmentEvent.RESTORE_FAILED,
-    EnvironmentEvent.RESTORE_TIMED_OUT,
-)
-# Ends that come although no process has failed.
-_RETIREMENTS = (EnvironmentEvent.RETIRED, EnvironmentEvent.RECLAIMED, EnvironmentEvent.INVOCATION_TIMED_OUT)
+# The reasons for an end that extensions receive; for all other ends SPINDOWN.
+_SHUTDOWN_REASONS = {EnvironmentEvent.FAILED: FAILED, EnvironmentEvent.TIMED_OUT: TIMED_OUT}
+# What ends an environment whose processes have not failed.
+_RETIREMENTS = (EnvironmentEvent.RETIRED, EnvironmentEvent.RECLAIMED, EnvironmentEvent.TIMED_OUT)
 _TAKES_INVOCATIONS = (EnvironmentState.IDLE, EnvironmentState.BUSY)
 _STARTS = (EnvironmentState.STARTING, EnvironmentState.RESTORING)
 _IS_WATCHED = (EnvironmentState.SNAPSHOT, *_TAKES_INVOCATIONS, EnvironmentState.RETIRING)
+_ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 
 
 class ExecutionEnvironment:
-    """``provisioned``: it is started with the function and stays. ``within_invocation``: an earlier init timed out.
+    """An execution environment from its first process to its last.
+
+    ``provisioned``: it is started with the function and stays. ``within_invocation``: an earlier init timed out.
 
     ``emit`` receives the updates, ``notice`` lines for the user, ``show`` the lines of the CloudWatch block.
     ``idle_since`` is in the loop's time.
@@ -99,13 +83,15 @@ class ExecutionEnvironment:
         self._initialization_type = settings.initialization_type(provisioned=provisioned)
         self._sandbox = Sandbox(settings, self._initialization_type, launch, show)
         self._log = self._sandbox.log
+        self._processes = self._sandbox.processes
         self._apis = self._sandbox.apis
         self._apis.on_change = self._on_change
         self._loop = asyncio.get_running_loop()
         # Done when the environment closes; it has an exception if the emulator has a fault.
         self._closing: asyncio.Future[None] = self._loop.create_future()
-        # What led to its end.
+        # What led to its end, and in which state.
         self._ended_by: EnvironmentEvent | None = None
+        self._ended_in: EnvironmentState | None = None
         # For the first invocation: the seconds that it waited for init and for the restore, and the part of its time
         # that is spent.
         self._cold_start: tuple[float | None, float | None] = (None, None)
@@ -119,6 +105,7 @@ class ExecutionEnvironment:
         # What ends an environment that is idle, and when.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_until = math.inf
+        # The most memory used so far, in bytes; None if it is unknown.
         self._memory: int | None = None
         self._memory_measured_at = -_MEMORY_PERIOD
         self._is_warned_of_memory = False
@@ -156,13 +143,14 @@ class ExecutionEnvironment:
 
     @property
     def has_failed_to_start(self) -> bool:
-        """Whether it ended before it took invocations, other than by ``retire``."""
-        return self._ended_by in _START_FAILURES
+        """Whether it failed or timed out before it took invocations."""
+        return self._ended_by in _SHUTDOWN_REASONS and self._ended_in in (*_STARTS, EnvironmentState.SNAPSHOT)
 
     @property
     def restarts_init(self) -> bool:
         """Whether its init has timed out and is to start again within the first invocation."""
-        return self._ended_by is EnvironmentEvent.INIT_TIMED_OUT and self._phase == "init"
+        timed_out_in = self._ended_in if self._ended_by is EnvironmentEvent.TIMED_OUT else None
+        return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
     def status(self, now: float) -> dict[str, Any]:
         """Return its state as JSON has it. ``now`` is the loop's time."""
@@ -176,12 +164,12 @@ class ExecutionEnvironment:
             "invocations": self._served,
             "running": len(self._running),
             "idleSeconds": round(now - self.idle_since, 3) if is_idle else 0,
-            "retired": self._ended_by in _RETIREMENTS,
-            "frozen": self._sandbox.is_frozen,
+            "retired": self._ended_by in _RETIREMENTS and not self.has_failed_to_start,
+            "frozen": self._processes.is_frozen,
         }
 
-    def restore(self) -> None:
-        """Restore the snapshot. Raises IllegalTransitionError if it is not one."""
+    def request_restore(self) -> None:
+        """Let the snapshot be restored. Raises IllegalTransitionError if it is not one."""
         self._advance(EnvironmentEvent.RESTORE)
         self._apis.condition.notify()
 
@@ -198,27 +186,19 @@ class ExecutionEnvironment:
 
     def begin(self, invocation: LocalInvocation) -> None:
         """Take an invocation. Raises IllegalTransitionError if it takes none now."""
-        if self._sandbox.is_frozen:
-            self._sandbox.thaw()
+        if self._processes.is_frozen:
+            self._processes.thaw()
         invocation.init_seconds, invocation.restore_seconds = self._cold_start
         seconds = self._settings.timeout - self._spent
         self._cold_start, self._spent, self._asks_until = (None, None), 0.0, 0.0
         timer = self._loop.call_later(seconds, self._guarded, self._time_out, invocation)
         self._running[invocation] = time.monotonic(), timer
         self._advance(EnvironmentEvent.INVOKED)
-        invocation.kill_app = self._sandbox.processes.kill_app
+        invocation.kill_app = self._processes.kill_app
         self._log.invocation_started(invocation)
-        message = Invocation(
-            request_id=invocation.request_id,
-            event=invocation.event,
-            deadline_ms=int((time.time() + seconds) * 1000),
-            trace_id=invocation.trace_id,
-            invoked_function_arn=invocation.invoked_function_arn or self._arn,
-            client_context=invocation.client_context,
-            cognito_identity=invocation.cognito_identity,
-            tenant_id=invocation.tenant_id,
-        )
-        self._apis.invoke(invocation, message)
+        invocation.deadline_ms = int((time.time() + seconds) * 1000)
+        invocation.invoked_function_arn = invocation.invoked_function_arn or self._arn
+        self._apis.invoke(invocation)
 
     def break_off(self, fault: IllegalTransitionError) -> None:
         """End because of a fault of the emulator, which ``live`` raises."""
@@ -231,76 +211,75 @@ class ExecutionEnvironment:
         """Start, serve and end. Raises IllegalTransitionError, in an ExceptionGroup, if the emulator has a fault."""
         async with self._sandbox.open():
             try:
-                if await self._initialize() and await self._restore():
-                    await self._closing
+                await self._initialize()
+                if self.state in (EnvironmentState.SNAPSHOT, EnvironmentState.RESTORING):
+                    await self._restore()
+                await self._closing
             finally:
                 self._close()
         self._advance(EnvironmentEvent.ENDED)
 
-    async def _initialize(self) -> bool:
-        apis, began, limit = self._apis, time.monotonic(), self._init_limit
+    async def _initialize(self) -> None:
+        apis, is_restart = self._apis, self._phase == "invoke"
+        limit = self._settings.timeout if is_restart else self._settings.init_limit_for(self._initialization_type)
         self._log.init_started(self._phase)
-        await self._wait_for(limit, lambda: apis.is_initialized)
-        took = time.monotonic() - began
-        if self.is_closing:
-            return False
-        has_failed = apis.has_ended or not apis.is_initialized
-        self._log.init_ended(self._phase, took, self._init_failure("") if has_failed else None)
+        took = await self._complete(limit, lambda: apis.is_initialized)
+        if took is None:
+            return
+        has_failed = self.has_failed_to_start
+        self._log.init_ended(self._phase, took, self._why_ended("") if has_failed else None)
         self._sandbox.close_registration()
-        if has_failed:
-            await self._fail_init(limit)
-        elif apis.runtime is RuntimeState.SNAPSHOT:
-            self._advance(EnvironmentEvent.SNAPSHOT_TAKEN)
-            self._emit(Started(f"the snapshot is ready, init took {took:.2f} s"))
-        else:
-            if self._phase == "invoke":
-                self._spent = took
-            self._open((took, None), f"the environment is warm, init took {took:.2f} s")
-        return not has_failed
-
-    @property
-    def _init_limit(self) -> float:
-        if self._phase == "invoke":
-            return self._settings.timeout
-        return self._settings.init_limit_for(self._initialization_type)
-
-    async def _fail_init(self, limit: float) -> None:
-        apis = self._apis
-        has_timed_out = not apis.has_ended
-        self._advance(EnvironmentEvent.INIT_TIMED_OUT if has_timed_out else EnvironmentEvent.INIT_FAILED)
         if self.restarts_init:
             names = apis.extensions.uninitialized
             hint = f" (it waits for {', '.join(names)})" if names else ""
             self._notice(f"init takes more than {limit:g} s{hint}; it starts again within the first invocation")
-        else:
-            self._emit(StartFailed("init", self._init_failure))
-            await self._sandbox.wait_for_runtime_exit(EXTERNAL_GRACE)
-
-    async def _restore(self) -> bool:
-        """Under SnapStart: wait until an invocation needs the environment, and restore it."""
-        if self.state is EnvironmentState.SNAPSHOT:
+        elif has_failed:
+            await self._report_failed_start("init")
+        elif apis.runtime is RuntimeState.SNAPSHOT:
+            self._advance(EnvironmentEvent.SNAPSHOT_TAKEN)
+            self._emit(Started(f"the snapshot is ready, init took {took:.2f} s"))
             self._rest()
-            await self._apis.condition.wait_for(lambda: self.state is not EnvironmentState.SNAPSHOT)
-        if self.state is not EnvironmentState.RESTORING:
-            return not self.is_closing
-        apis, began = self._apis, time.monotonic()
-        self._sandbox.thaw()
+        else:
+            self._spent = took if is_restart else 0.0
+            self._open((took, None), f"the environment is warm, init took {took:.2f} s")
+
+    async def _restore(self) -> None:
+        """Under SnapStart: wait until an invocation needs the environment, and restore it."""
+        apis = self._apis
+        await apis.condition.wait_for(lambda: self.state is not EnvironmentState.SNAPSHOT)
+        if self.is_closing:
+            return
+        self._processes.thaw()
         self._log.restore_started()
         apis.restore()
-        await self._wait_for(self._settings.restore_limit, lambda: apis.is_ready)
-        took = time.monotonic() - began
-        if self.is_closing:
-            return False
-        has_failed = not apis.is_ready
-        self._log.restore_ended(took, self._restore_failure("") if has_failed else None)
+        took = await self._complete(self._settings.restore_limit, lambda: apis.is_ready)
+        if took is None:
+            return
+        has_failed = self.has_failed_to_start
+        self._log.restore_ended(took, self._why_ended("") if has_failed else None)
         if has_failed:
-            has_timed_out = not apis.has_ended
-            self._advance(EnvironmentEvent.RESTORE_TIMED_OUT if has_timed_out else EnvironmentEvent.RESTORE_FAILED)
-            self._emit(StartFailed("restore", self._restore_failure))
-            await self._sandbox.wait_for_runtime_exit(EXTERNAL_GRACE)
+            await self._report_failed_start("restore")
         else:
             self._open((None, took), f"the environment is restored, that took {took:.2f} s")
-        return not has_failed
+
+    async def _complete(self, seconds: float, condition: Callable[[], bool]) -> float | None:
+        """Wait until a phase of the start is over, at most ``seconds``; return how long it took, None after ``retire``.
+
+        It succeeds when ``condition`` holds, and fails when a process ends.
+        """
+        apis, began = self._apis, time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await apis.condition.wait_for(lambda: condition() or apis.has_ended or self.is_closing)
+        if self.is_closing:
+            return None
+        if apis.has_ended or not condition():
+            self._advance(EnvironmentEvent.FAILED if apis.has_ended else EnvironmentEvent.TIMED_OUT)
+        return time.monotonic() - began
+
+    async def _report_failed_start(self, phase: str) -> None:
+        self._emit(StartFailed(phase, self._why_ended))
+        await self._sandbox.wait_for_runtime_exit(EXTERNAL_GRACE)
 
     def _open(self, cold_start: tuple[float | None, float | None], notice: str) -> None:
         self._advance(EnvironmentEvent.OPENED)
@@ -311,19 +290,13 @@ class ExecutionEnvironment:
         self._cold_start = (None, None)
         self._rest()
 
-    async def _wait_for(self, seconds: float, condition: Callable[[], bool]) -> None:
-        """Wait at most ``seconds`` for ``condition``, and not after the environment cannot go on."""
-        apis = self._apis
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await apis.condition.wait_for(lambda: condition() or apis.has_ended or self.is_closing)
-
     def _close(self) -> None:
-        """Take no more part in what happens here: the processes are ended next."""
+        """Stop serving, and fail the invocations that are left; the processes are ended next."""
         if not self.is_closing:
             self._advance(EnvironmentEvent.STOPPED)
-        if self._ended_by is not None:
-            self._sandbox.shutdown_reason = _SHUTDOWN_REASONS[self._ended_by]
+        self._sandbox.shutdown_reason = (
+            SPINDOWN if self._ended_by is None else _SHUTDOWN_REASONS.get(self._ended_by, SPINDOWN)
+        )
         self._apis.on_change = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()
@@ -339,9 +312,9 @@ class ExecutionEnvironment:
             self._emit(InvocationConcluded(invocation))
 
     def _advance(self, event: EnvironmentEvent) -> None:
-        self.state = ENVIRONMENT[self.state, event]
-        if event in _SHUTDOWN_REASONS:
-            self._ended_by = event
+        before, self.state = self.state, ENVIRONMENT[self.state, event]
+        if self.state in _ENDS and event is not EnvironmentEvent.ALL_CONCLUDED:
+            self._ended_in, self._ended_by = before, event
         if self.state is EnvironmentState.CLOSING and not self._closing.done():
             self._closing.set_result(None)
 
@@ -365,8 +338,7 @@ class ExecutionEnvironment:
             is_news = all(invocation.reply.is_complete for invocation in over)
             for invocation in over:
                 invocation.reply.fail(self._why_ended(invocation.request_id))
-            is_snapshot = self.state is EnvironmentState.SNAPSHOT
-            self._conclude(over, EnvironmentEvent.SNAPSHOT_LOST if is_snapshot else EnvironmentEvent.EXITED)
+            self._conclude(over, EnvironmentEvent.FAILED)
             if is_news:
                 self._notice_end()
         elif over:
@@ -376,10 +348,9 @@ class ExecutionEnvironment:
         self._rest()
 
     def _time_out(self, invocation: LocalInvocation) -> None:
-        invocation.reply.fail(self._timed_out(invocation.request_id))
+        invocation.reply.fail(self._why_ended(invocation.request_id))
         is_only_one = self._apis.slots == 1
-        event = EnvironmentEvent.INVOCATION_TIMED_OUT if is_only_one else EnvironmentEvent.ALL_CONCLUDED
-        self._conclude([invocation], event)
+        self._conclude([invocation], EnvironmentEvent.TIMED_OUT if is_only_one else EnvironmentEvent.ALL_CONCLUDED)
         self._rest()
 
     def _conclude(self, over: list[LocalInvocation], event: EnvironmentEvent) -> None:
@@ -387,9 +358,8 @@ class ExecutionEnvironment:
         now = self._loop.time()
         for invocation in over:
             took = time.monotonic() - self._release(invocation)
-            memory = self._peak_memory(now)
-            self._log.invocation_ended(invocation, took, memory)
-            self._warn_of_memory(memory)
+            self._measure_memory(now)
+            self._log.invocation_ended(invocation, took, self._memory)
             self._apis.forget(invocation)
             self._served += 1
             self.idle_since = self._unused_since = now
@@ -406,14 +376,20 @@ class ExecutionEnvironment:
         invocation.kill_app = None
         return began
 
-    def _peak_memory(self, now: float) -> int | None:
-        """Return the most memory used so far, in bytes, as far as it was measured; None if it is unknown."""
-        if now - self._memory_measured_at >= _MEMORY_PERIOD:
-            self._memory_measured_at = now
-            measured = self._sandbox.processes.peak_memory()
-            if measured is not None:
-                self._memory = max(measured, self._memory or 0)
-        return self._memory
+    def _measure_memory(self, now: float) -> None:
+        """Update the most memory used so far, if the last measurement is old, and warn once if it is too much."""
+        if now - self._memory_measured_at < _MEMORY_PERIOD:
+            return
+        self._memory_measured_at = now
+        measured, limit = self._processes.peak_memory(), self._settings.memory
+        if measured is None:
+            return
+        self._memory = memory = max(measured, self._memory or 0)
+        if memory > limit * _MB and not self._is_warned_of_memory:
+            self._is_warned_of_memory = True
+            self._notice(
+                f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
+            )
 
     # --- while it has none -----------------------------------------------------------------------------------------
 
@@ -422,7 +398,7 @@ class ExecutionEnvironment:
         if self._running:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
-            self._sandbox.freeze()
+            self._processes.freeze()
         if self.state is EnvironmentState.IDLE:
             deadline = self._idle_deadline
             # A timer that fires too early is set again; the deadline moves with each invocation.
@@ -453,35 +429,20 @@ class ExecutionEnvironment:
 
     # --- failures and notices --------------------------------------------------------------------------------------
 
-    def _init_failure(self, request_id: str) -> Failure:
-        return self._why_ended(request_id) if self._apis.has_ended else self._timed_out(request_id)
-
-    def _restore_failure(self, request_id: str) -> Failure:
-        if self._apis.has_ended:
-            return self._why_ended(request_id)
-        limit = self._settings.restore_limit
-        return failure(TIMEOUT, f"RequestId: {request_id} Error: Restore timed out after {limit:.2f} seconds")
-
     def _why_ended(self, request_id: str) -> Failure:
-        if self._apis.failure is not None:
-            return self._apis.failure
-        assert self._apis.exit_code is not None, "an environment has ended for a reason"
-        how = exit_text(self._apis.exit_code)
-        return failure(EXIT_ERROR, f"RequestId: {request_id} Error: Runtime exited with error: {how}")
-
-    def _timed_out(self, request_id: str) -> Failure:
-        seconds = self._settings.timeout
-        return failure(TIMEOUT, f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds")
+        """Return why an invocation, or the start of the environment, failed."""
+        apis = self._apis
+        if apis.failure is not None:
+            return apis.failure
+        if apis.exit_code is not None:
+            error = f"Runtime exited with error: {exit_text(apis.exit_code)}"
+            return failure(EXIT_ERROR, f"RequestId: {request_id} Error: {error}")
+        what, seconds = "Task", self._settings.timeout
+        if self._ended_in is EnvironmentState.RESTORING:
+            what, seconds = "Restore", self._settings.restore_limit
+        return failure(TIMEOUT, f"RequestId: {request_id} Error: {what} timed out after {seconds:.2f} seconds")
 
     def _notice_end(self) -> None:
         why = self._apis.failure
         how = f"{why.error_type}: {why.message}" if why else exit_text(self._apis.exit_code or 0)
         self._notice(f"the environment ended ({how}), the next request starts one")
-
-    def _warn_of_memory(self, memory: int | None) -> None:
-        limit = self._settings.memory
-        if memory is not None and memory > limit * _MB and not self._is_warned_of_memory:
-            self._is_warned_of_memory = True
-            self._notice(
-                f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
-            )

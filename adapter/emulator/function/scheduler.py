@@ -192,7 +192,7 @@ class LocalFunction:
         missing = len(self._queue) - sum(environment.coming_slots(now) for environment in self._environments)
         for environment in self._environments:
             if missing > 0 and environment.state is EnvironmentState.SNAPSHOT:
-                environment.restore()
+                environment.request_restore()
                 missing -= slots
         while missing > 0 and len(self._environments) < self.settings.environments:
             self._start()

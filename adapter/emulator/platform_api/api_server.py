@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
+from adapter.emulator.environment.extensions import RefusedExtension
 from adapter.emulator.page_guard import page_refusal
 from adapter.net.address import listen
 from adapter.net.server import BodyTruncatedError, HttpServer, Limits
@@ -88,6 +89,8 @@ class ApiServer:
                 await methods[exchange.method](exchange)
             except BodyTruncatedError:
                 refuse(exchange, TRUNCATED)
+            except RefusedExtension as refusal:
+                refuse(exchange, (403, refusal.error_type, str(refusal)))
 
     async def wait_until_all_is_served(self) -> None:
         """Wait until every request is served that a process which has ended had sent."""

@@ -6,6 +6,7 @@ Which requests are legal is decided by ``ApiState``; this module has the paths, 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,7 +15,6 @@ from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.extensions import RefusedExtension
 from adapter.emulator.environment.states import ExtensionEvent
-from adapter.emulator.platform_api import telemetry_records as records
 from adapter.emulator.platform_api.api_server import JSON, Resources, accept, refuse
 from adapter.emulator.platform_api.subscription import LOGS, TELEMETRY, Api, parse_subscription
 from adapter.emulator.settings import HANDLER
@@ -22,8 +22,6 @@ from adapter.net.bounded_body import read_body
 from adapter.payload.headers import first
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from adapter.emulator.environment.api_state import ApiState
     from adapter.emulator.environment.extensions import Extension
     from adapter.emulator.platform_api.telemetry import Telemetry
@@ -40,15 +38,14 @@ class ExtensionsApi:
         self._state = state
         self._telemetry = telemetry
         self._function_name = settings.name
-        requests = {
-            f"{_EXTENSION}/register": ("POST", self._register),
-            f"{_EXTENSION}/event/next": ("GET", self._next),
-            f"{_EXTENSION}/init/error": ("POST", self._init_error),
-            f"{_EXTENSION}/exit/error": ("POST", self._exit_error),
-            "/2022-07-01/telemetry": ("PUT", self._telemetry_subscription),
-            "/2020-08-15/logs": ("PUT", self._logs_subscription),
+        self.resources: Resources = {
+            f"{_EXTENSION}/register": {"POST": self._register},
+            f"{_EXTENSION}/event/next": {"GET": self._next},
+            f"{_EXTENSION}/init/error": {"POST": partial(self._fail, ExtensionEvent.INIT_ERROR)},
+            f"{_EXTENSION}/exit/error": {"POST": partial(self._fail, ExtensionEvent.EXIT_ERROR)},
+            "/2022-07-01/telemetry": {"PUT": partial(self._subscribe, TELEMETRY)},
+            "/2020-08-15/logs": {"PUT": partial(self._subscribe, LOGS)},
         }
-        self.resources: Resources = {path: {method: _guarded(serve)} for path, (method, serve) in requests.items()}
 
     async def _register(self, exchange: Exchange) -> None:
         name = first(exchange.headers, "lambda-extension-name")
@@ -56,7 +53,7 @@ class ExtensionsApi:
             raise RefusedExtension("Extension.InvalidExtensionName", "Empty extension name")
         body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
         extension = self._state.register_extension(name, _events(body or b""))
-        self._telemetry.emit(*records.extension(name, "Registered", sorted(extension.events)))
+        self._telemetry.emit_platform("extension", name=name, state="Registered", events=sorted(extension.events))
         function = {"functionName": self._function_name, "functionVersion": FUNCTION_VERSION, "handler": HANDLER}
         features = first(exchange.headers, "lambda-extension-accept-feature").split(",")
         if "accountId" in (feature.strip() for feature in features):
@@ -74,13 +71,7 @@ class ExtensionsApi:
         else:
             self._state.disconnect_extension(extension)
 
-    async def _init_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, ExtensionEvent.INIT_ERROR)
-
-    async def _exit_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, ExtensionEvent.EXIT_ERROR)
-
-    async def _fail(self, exchange: Exchange, event: ExtensionEvent) -> None:
+    async def _fail(self, event: ExtensionEvent, exchange: Exchange) -> None:
         extension = self._extension(exchange)
         error_type = first(exchange.headers, "lambda-extension-function-error-type")
         if not error_type:
@@ -89,13 +80,7 @@ class ExtensionsApi:
         self._state.fail_extension(extension, event, error_type)
         accept(exchange)
 
-    async def _telemetry_subscription(self, exchange: Exchange) -> None:
-        await self._subscribe(exchange, TELEMETRY)
-
-    async def _logs_subscription(self, exchange: Exchange) -> None:
-        await self._subscribe(exchange, LOGS)
-
-    async def _subscribe(self, exchange: Exchange, api: Api) -> None:
+    async def _subscribe(self, api: Api, exchange: Exchange) -> None:
         extension = self._extension(exchange)
         body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT) or b""
         if self._telemetry.is_closed:
@@ -129,15 +114,3 @@ def _events(body: bytes) -> list[Any]:
             "InvalidRequestFormat", "configurationKeys are deprecated; use environment variables instead"
         )
     return events
-
-
-def _guarded(serve: Callable[[Exchange], Awaitable[None]]) -> Callable[[Exchange], Awaitable[None]]:
-    """Return ``serve`` with a 403 in place of RefusedExtension."""
-
-    async def guarded(exchange: Exchange) -> None:
-        try:
-            await serve(exchange)
-        except RefusedExtension as refusal:
-            refuse(exchange, (403, refusal.error_type, str(refusal)))
-
-    return guarded

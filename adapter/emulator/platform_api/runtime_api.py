@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.api_state import ApiState
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.net.server import Exchange
-    from adapter.payload.messages import Invocation
 
 # The error types that the sandbox passes on; it rewrites all others (the official emulator's source, fatalerror).
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
@@ -59,12 +59,14 @@ class RuntimeApi:
         self._state = state
         self.resources: Resources = {
             "/2018-06-01/ping": {"GET": self._ping},
-            f"{_RUNTIME}/init/error": {"POST": self._init_error},
+            f"{_RUNTIME}/init/error": {"POST": partial(self._fail, RuntimeEvent.INIT_ERROR, "InitError")},
             f"{_RUNTIME}/invocation/next": {"GET": self._next},
             f"{INVOCATION_PATH}*/response": {"POST": self._response},
             f"{INVOCATION_PATH}*/error": {"POST": self._error},
             f"{_RUNTIME}/restore/next": {"GET": self._restore_next},
-            f"{_RUNTIME}/restore/error": {"POST": self._restore_error},
+            f"{_RUNTIME}/restore/error": {
+                "POST": partial(self._fail, RuntimeEvent.RESTORE_ERROR, "RuntimeRestoreErrorState")
+            },
         }
 
     async def _ping(self, exchange: Exchange) -> None:
@@ -84,8 +86,8 @@ class RuntimeApi:
             exchange.respond(200, [JSON, *_invocation_headers(invocation)], invocation.event)
 
     async def _invocation(
-        self, poll: asyncio.Future[Invocation | None], disconnected: asyncio.Future[None]
-    ) -> Invocation | None:
+        self, poll: asyncio.Future[LocalInvocation | None], disconnected: asyncio.Future[None]
+    ) -> LocalInvocation | None:
         """Wait for an invocation; None if the runtime closes its connection."""
 
         def disconnect(_: asyncio.Future[None]) -> None:
@@ -102,13 +104,7 @@ class RuntimeApi:
         finally:
             disconnected.remove_done_callback(disconnect)
 
-    async def _init_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, RuntimeEvent.INIT_ERROR, "InitError")
-
-    async def _restore_error(self, exchange: Exchange) -> None:
-        await self._fail(exchange, RuntimeEvent.RESTORE_ERROR, "RuntimeRestoreErrorState")
-
-    async def _fail(self, exchange: Exchange, event: RuntimeEvent, goal: str) -> None:
+    async def _fail(self, event: RuntimeEvent, goal: str, exchange: Exchange) -> None:
         if self._state.fail(event, await _reported_failure(exchange)):
             accept(exchange)
         else:
@@ -170,7 +166,7 @@ def _request_id(exchange: Exchange) -> str:
     return exchange.target.removeprefix(INVOCATION_PATH).partition("/")[0]
 
 
-def _invocation_headers(invocation: Invocation) -> list[tuple[str, str]]:
+def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
     """Return the headers that describe an invocation, without the empty ones."""
     headers = [
         ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),

@@ -1,7 +1,7 @@
-"""A request to subscribe to telemetry or logs: what it asks for, or everything that is wrong with it. No I/O.
+"""A request to subscribe to telemetry or logs: the subscription, or all that is wrong with it. No I/O.
 
 The rules are those of AWS's "Telemetry API reference" and "Logs API reference". Where the two pages disagree on the
-defaults and bounds of buffering, those of the Logs API page count, which are also in the official emulator's schema.
+defaults and bounds of buffering, those of the Logs API page apply, which are also in the official emulator's schema.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import orjson
 
 TYPES = ("platform", "function", "extension")
-# The hosts that stand for the environment itself; here that is the loopback address.
+# The names of the environment itself; here they mean the loopback address.
 SANDBOX_HOSTS = frozenset({"sandbox", "sandbox.localdomain"})
 # Lambda's own port in the environment (AWS, "Destination protocols").
 RESERVED_PORT = 9001
@@ -28,7 +28,7 @@ _BUFFERING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """One of the two APIs. ``only`` are the platform records that it knows, None: all but ``without``."""
+    """One of the two APIs. ``only`` are the platform records that it delivers; None: all but ``without``."""
 
     name: str
     versions: tuple[str, ...]
@@ -63,7 +63,7 @@ LOGS = Api(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What one extension wants. ``path`` is empty for TCP; ``timeout`` is in seconds, ``max_bytes`` in bytes."""
+    """One extension's subscription. ``path`` is empty for TCP; ``timeout`` is in seconds, ``max_bytes`` in bytes."""
 
     api: Api
     version: str
@@ -88,23 +88,23 @@ class Subscription:
 
 
 def parse_subscription(api: Api, body: bytes) -> Subscription:
-    """The subscription in ``body``. Raises ValueError with all that is wrong, in one line."""
+    """Return the subscription in ``body``. Raises ValueError with all that is wrong, in one line."""
     try:
-        asked = orjson.loads(body)
+        request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"the body is not JSON: {error}") from None
-    if not isinstance(asked, dict):
+    if not isinstance(request, dict):
         raise ValueError("the body is not a JSON object")
-    mistakes = [*_mistakes(api, asked)]
+    mistakes = [*_mistakes(api, request)]
     if mistakes:
         raise ValueError("; ".join(mistakes))
-    destination = asked["destination"]
+    destination = request["destination"]
     url = urlsplit(destination.get("URI", ""))
-    buffering = {name: rule[0] for name, rule in _BUFFERING.items()} | (asked.get("buffering") or {})
+    buffering = {name: rule[0] for name, rule in _BUFFERING.items()} | (request.get("buffering") or {})
     return Subscription(
         api=api,
-        version=asked.get("schemaVersion") or api.default_version,
-        types=tuple(asked["types"]),
+        version=request.get("schemaVersion") or api.default_version,
+        types=tuple(request["types"]),
         protocol=destination["protocol"],
         port=destination["port"] if destination["protocol"] == "TCP" else (url.port or 0),
         path=(url.path or "/") + (f"?{url.query}" if url.query else ""),
@@ -115,21 +115,21 @@ def parse_subscription(api: Api, body: bytes) -> Subscription:
     )
 
 
-def _mistakes(api: Api, asked: dict[str, Any]) -> Iterator[str]:
-    version = asked.get("schemaVersion", api.default_version)
+def _mistakes(api: Api, request: dict[str, Any]) -> Iterator[str]:
+    version = request.get("schemaVersion", api.default_version)
     if version not in api.versions:
         yield f"schemaVersion should be one of {', '.join(api.versions)}"
-    types = asked.get("types")
+    types = request.get("types")
     if not isinstance(types, list) or not types:
         yield "types should not be empty"
     elif unknown := [each for each in types if each not in TYPES]:
         yield f"types should be of {', '.join(TYPES)}, not {unknown}"
-    destination = asked.get("destination")
+    destination = request.get("destination")
     if isinstance(destination, dict):
         yield from _destination_mistakes(destination)
     else:
         yield "destination should be an object"
-    buffering = asked.get("buffering")
+    buffering = request.get("buffering")
     if buffering is not None and not isinstance(buffering, dict):
         yield "buffering should be an object"
     for name, (_, least, most) in _BUFFERING.items():
@@ -156,7 +156,7 @@ def _destination_mistakes(destination: dict[str, Any]) -> Iterator[str]:
 
 
 def _uri_mistakes(uri: object) -> Generator[str, None, int | None]:
-    """What is wrong with a destination's URI; its value is the port."""
+    """Yield what is wrong with a destination's URI; return its port."""
     try:
         url = urlsplit(uri if isinstance(uri, str) else "")
         port = url.port

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from adapter.emulator.environment.condition import Condition
-from adapter.emulator.platform_api import telemetry_records as records
 from adapter.logs import utc_timestamp
 
 if TYPE_CHECKING:
@@ -49,11 +48,15 @@ class Telemetry:
         """Hand a record to the subscribers that want it."""
         if not self.is_wanted:
             return
-        encoded = orjson.dumps({"time": utc_timestamp(time()), "type": type_, "record": record})
+        encoded = _encode(type_, record)
         for subscriber in self._subscribers.values():
             subscriber.add(type_, category, encoded)
         if not self.is_closed:
             self._early.append((type_, category, encoded))
+
+    def emit_platform(self, kind: str, **record: Any) -> None:
+        """Hand a record of the category ``platform`` to the subscribers that want it."""
+        self.emit(f"platform.{kind}", "platform", record)
 
     def api_of(self, name: str) -> str:
         """Return the name of the API by which the extension ``name`` has subscribed; empty if it has not."""
@@ -70,7 +73,8 @@ class Telemetry:
                 subscriber.add(*early)
             assert self._group is not None, "telemetry has started"
             self._group.create_task(subscriber.deliver())
-        self.emit(*records.subscription(subscription.api.name, name, list(subscription.types)))
+        kind = f"{subscription.api.name}Subscription"
+        self.emit_platform(kind, name=name, state="Subscribed", types=list(subscription.types))
 
     def close(self) -> None:
         """Take no more subscriptions: the init phase is over."""
@@ -150,8 +154,8 @@ class Subscriber:
             self._drop(batch)
         elif self._dropped[0]:
             (count, size), self._dropped = self._dropped, [0, 0]
-            type_, _, record = records.logs_dropped(size, count, _SLOW)
-            self._records.insert(0, orjson.dumps({"time": utc_timestamp(time()), "type": type_, "record": record}))
+            record = {"droppedBytes": size, "droppedRecords": count, "reason": _SLOW}
+            self._records.insert(0, _encode("platform.logsDropped", record))
             self._size += len(self._records[0])
         self._is_sending = False
         self._condition.notify()
@@ -172,6 +176,10 @@ class Subscriber:
             else:
                 return True
         raise AssertionError("the last attempt returns")
+
+
+def _encode(type_: str, record: Any) -> bytes:
+    return orjson.dumps({"time": utc_timestamp(time()), "type": type_, "record": record})
 
 
 async def _post(subscription: Subscription, batch: list[bytes]) -> None:

@@ -1,7 +1,9 @@
 """The log of one environment, in three places: as lines of CloudWatch, in each invocation, and as telemetry.
 
 The lines of CloudWatch (INIT_START, START, END, REPORT) go to ``show``; each invocation keeps the end of its own part
-in ``LocalInvocation.log``, with the lines that the function wrote meanwhile; extensions receive the same as records.
+in ``LocalInvocation.log``, with the lines that the function wrote meanwhile; extensions receive the same as records,
+whose shapes are those of AWS's "Telemetry API Event schema reference" (2022-07-01 and later). Spans, and the id of an
+X-Ray segment, are left out: the schema has them as optional, and the emulator does not measure them.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from adapter.aws.identity import FUNCTION_VERSION
 from adapter.emulator.environment.result import EXIT_ERROR, TIMEOUT
-from adapter.emulator.platform_api import telemetry_records as records
 from adapter.emulator.settings import ON_DEMAND, FunctionSettings
 from adapter.logs import utc_timestamp
 
@@ -41,6 +42,7 @@ class CloudWatchLog:
     ) -> None:
         self._telemetry = telemetry
         self._settings = settings
+        self._function = {"functionName": settings.name, "functionVersion": FUNCTION_VERSION}
         self._initialization_type = initialization_type
         self._show = show
         self._invocations: list[LocalInvocation] = []
@@ -48,51 +50,53 @@ class CloudWatchLog:
     def init_started(self, phase: str) -> None:
         """Note that the processes are being started; ``phase`` is ``init``, or ``invoke`` for the second attempt."""
         self._write("INIT_START Runtime Version: local")
-        self._telemetry.emit(*records.init_start(self._initialization_type, phase, self._settings.name))
+        self._telemetry.emit_platform(
+            "initStart", initializationType=self._initialization_type, phase=phase, **self._function
+        )
 
     def init_ended(self, phase: str, took: float, failure: Failure | None) -> None:
-        """Note that the init phase is over. Lambda writes a line only if it failed."""
-        status, error_type = outcome(failure)
-        if failure is not None:
-            error = f"\tError Type: {error_type}" if status == "error" else ""
-            self._write(f"INIT_REPORT Init Duration: {took * 1000:.2f} ms\tPhase: {phase}\tStatus: {status}{error}")
-        self._telemetry.emit(*records.init_runtime_done(self._initialization_type, phase, status, error_type))
-        self._telemetry.emit(*records.init_report(self._initialization_type, phase, took))
+        """Note that the init phase is over."""
+        self._write_failure(f"INIT_REPORT Init Duration: {took * 1000:.2f} ms\tPhase: {phase}", failure)
+        init = {"initializationType": self._initialization_type, "phase": phase}
+        self._telemetry.emit_platform("initRuntimeDone", **init, **_status(failure))
+        self._telemetry.emit_platform("initReport", **init, metrics=_duration(took))
 
     def restore_started(self) -> None:
         """Note that the snapshot is being restored."""
         self._write("RESTORE_START Runtime Version: local")
-        self._telemetry.emit(*records.restore_start(self._settings.name))
+        self._telemetry.emit_platform("restoreStart", **self._function)
 
     def restore_ended(self, took: float, failure: Failure | None) -> None:
         """Note that the restore is over."""
-        status, error_type = outcome(failure)
-        if failure is not None:
-            error = f"\tError Type: {error_type}" if status == "error" else ""
-            self._write(f"RESTORE_REPORT Restore Duration: {took * 1000:.2f} ms\tStatus: {status}{error}")
-        self._telemetry.emit(*records.restore_runtime_done(status, error_type))
-        self._telemetry.emit(*records.restore_report(took))
+        self._write_failure(f"RESTORE_REPORT Restore Duration: {took * 1000:.2f} ms", failure)
+        self._telemetry.emit_platform("restoreRuntimeDone", **_status(failure))
+        self._telemetry.emit_platform(
+            "restoreReport", initializationType=self._initialization_type, metrics=_duration(took)
+        )
 
     def invocation_started(self, invocation: LocalInvocation) -> None:
         """Note that the invocation is handed to the runtime."""
         self._invocations.append(invocation)
-        self._write(f"START RequestId: {invocation.request_id} Version: {FUNCTION_VERSION}", invocation)
+        request_id = invocation.request_id
+        self._write(f"START RequestId: {request_id} Version: {FUNCTION_VERSION}", invocation)
         if self._telemetry.is_wanted:
-            self._telemetry.emit(*records.start(invocation.request_id, invocation.trace_id))
+            tracing = _tracing(invocation)
+            self._telemetry.emit_platform("start", requestId=request_id, version=FUNCTION_VERSION, tracing=tracing)
 
     def invocation_ended(self, invocation: LocalInvocation, took: float, memory: int | None) -> None:
         """Note that the environment is done with the invocation, or has ended in it."""
         request_id, failure = invocation.request_id, invocation.reply.failure
-        ended = status, error_type = outcome(failure)
         metrics = self._metrics(invocation, took, memory)
-        if failure is not None and failure.message and error_type in (EXIT_ERROR, TIMEOUT):
+        if failure is not None and failure.message and failure.error_type in (EXIT_ERROR, TIMEOUT):
             self._write(f"{utc_timestamp(time())} {request_id} {_without_id(failure.message)}", invocation)
         self._write(f"END RequestId: {request_id}", invocation)
-        self._write(report_line(request_id, metrics, status, error_type), invocation)
+        self._write(_report_line(request_id, metrics, failure), invocation)
         if self._telemetry.is_wanted:
-            self._telemetry.emit(*records.runtime_done(request_id, invocation.trace_id, took, ended))
-            self._telemetry.emit(*records.end(request_id))
-            self._telemetry.emit(*records.report(request_id, invocation.trace_id, metrics, ended))
+            about = {"requestId": request_id, "tracing": _tracing(invocation), **_status(failure)}
+            self._telemetry.emit_platform("runtimeDone", **about, metrics=_duration(took))
+            # For the Logs API.
+            self._telemetry.emit_platform("end", requestId=request_id)
+            self._telemetry.emit_platform("report", **about, metrics=metrics)
         self._invocations.remove(invocation)
 
     def output(self, line: bytes, category: str) -> None:
@@ -125,21 +129,35 @@ class CloudWatchLog:
         if invocation is not None:
             invocation.log = (invocation.log + line.encode() + b"\n")[-LOG_TAIL:]
 
+    def _write_failure(self, line: str, failure: Failure | None) -> None:
+        """Write a report of a start; Lambda writes it only if the start failed."""
+        if failure is not None:
+            status = _status(failure)["status"]
+            error = f"\tError Type: {failure.error_type}" if status == "error" else ""
+            self._write(f"{line}\tStatus: {status}{error}")
 
-def outcome(failure: Failure | None) -> tuple[str, str]:
-    """Return the status of reports (success, error, failure, timeout) and the error's type, empty for a success.
+
+def _status(failure: Failure | None) -> dict[str, str]:
+    """Return the status of a record (success, error, failure, timeout) and the type of the error.
 
     Lambda reports ``error`` if the function reported it and ``failure`` if the environment broke ("Telemetry API":
     Status).
     """
     if failure is None:
-        return "success", ""
-    if failure.error_type == TIMEOUT:
-        return "timeout", failure.error_type
-    return ("failure" if failure.error_type == EXIT_ERROR else "error"), failure.error_type
+        return {"status": "success"}
+    status = {TIMEOUT: "timeout", EXIT_ERROR: "failure"}.get(failure.error_type, "error")
+    return {"status": status, "errorType": failure.error_type}
 
 
-def report_line(request_id: str, metrics: dict[str, float], status: str, error_type: str) -> str:
+def _duration(took: float) -> dict[str, float]:
+    return {"durationMs": round(took * 1000, 3)}
+
+
+def _tracing(invocation: LocalInvocation) -> dict[str, str]:
+    return {"type": "X-Amzn-Trace-Id", "value": invocation.trace_id}
+
+
+def _report_line(request_id: str, metrics: dict[str, float], failure: Failure | None) -> str:
     """Return the REPORT line, tab-separated as in CloudWatch."""
     used = metrics.get("maxMemoryUsedMB")
     parts = [
@@ -152,10 +170,10 @@ def report_line(request_id: str, metrics: dict[str, float], status: str, error_t
     for name, key in (("Init", "initDurationMs"), ("Restore", "restoreDurationMs")):
         if key in metrics:
             parts.append(f"{name} Duration: {metrics[key]:.2f} ms")
-    if status != "success":
-        parts.append(f"Status: {status}")
-        if status != "timeout":
-            parts.append(f"Error Type: {error_type}")
+    if failure is not None:
+        parts.append(f"Status: {_status(failure)['status']}")
+        if failure.error_type != TIMEOUT:
+            parts.append(f"Error Type: {failure.error_type}")
     return "\t".join(parts)
 
 

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from adapter.emulator.sandbox import process_tree
 from adapter.emulator.sandbox.output import OutputPipe
@@ -32,55 +32,6 @@ _LINUX = sys.platform == "linux"
 
 #: Receives a line that a process wrote, without its end, and its source: ``function`` or ``extension``.
 OnLine: TypeAlias = Callable[[bytes, str], None]
-
-
-class Process(Protocol):
-    """One process that talks to the APIs of an environment."""
-
-    async def wait(self) -> int:
-        """Wait until the process has ended and its output is read; return the exit code, negative for a signal."""
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-
-    def kill(self) -> None:
-        """Kill it and its process group."""
-
-
-class Processes(Protocol):
-    """Everything that runs in one environment."""
-
-    @property
-    def extension_names(self) -> Sequence[str]:
-        """The names of the external extensions."""
-
-    async def start_extension(self, name: str, runtime_api: str) -> Process:
-        """Start an external extension. Raises OSError."""
-
-    async def start_runtime(self, runtime_api: str) -> Process:
-        """Start the runtime. Raises OSError."""
-
-    def freeze(self) -> None:
-        """Stop all processes until ``thaw``."""
-
-    def thaw(self) -> None:
-        """Let all processes go on."""
-
-    def kill_app(self) -> None:
-        """Kill the app, or the runtime if it has none."""
-
-    def peak_memory(self) -> int | None:
-        """Return the most memory used so far, in bytes; None if it is unknown."""
-
-    def snapshot_members(self) -> None:
-        """Note all processes before they are asked to end: one that loses its parent may not be recognized later."""
-
-    async def end(self) -> None:
-        """Kill all processes that are left; return when they are gone."""
-
-
-#: Returns the processes of a new environment of an initialization type, before they are started.
-Launch: TypeAlias = Callable[[OnLine, str], Processes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +48,7 @@ class Programs:
 
 
 class ProcessTree:
-    """The running processes of one environment, and what descends from them."""
+    """The running processes of one environment, and their descendants."""
 
     def __init__(self, programs: Programs, on_line: OnLine, initialization_type: str) -> None:
         self._programs = programs
@@ -106,7 +57,8 @@ class ProcessTree:
         self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
         self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
         self._children: list[ChildProcess] = []
-        self._frozen: set[int] = set()
+        self.is_frozen = False
+        self._stopped: set[int] = set()
         self._known: set[int] = set()
 
     @property
@@ -135,12 +87,14 @@ class ProcessTree:
 
     def freeze(self) -> None:
         """Stop all processes until ``thaw``."""
-        self._frozen = process_tree.stop(self._roots(), self._marker)
+        if not self.is_frozen:
+            self.is_frozen = True
+            self._stopped = process_tree.stop(self._roots(), self._marker)
 
     def thaw(self) -> None:
         """Let all processes go on."""
-        process_tree.resume(self._frozen)
-        self._frozen = set()
+        process_tree.resume(self._stopped)
+        self.is_frozen, self._stopped = False, set()
 
     def kill_app(self) -> None:
         """Kill the processes that the runtime has started, or the runtime itself if it has started none."""
@@ -168,6 +122,10 @@ class ProcessTree:
 
     def _roots(self) -> list[int]:
         return [child.pid for child in self._children if child.is_running]
+
+
+#: Returns the processes of a new environment of an initialization type, before they are started.
+Launch: TypeAlias = Callable[[OnLine, str], ProcessTree]
 
 
 class ChildProcess:

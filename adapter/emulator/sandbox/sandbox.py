@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from adapter.emulator.environment.api_state import ApiState
 from adapter.emulator.environment.extensions import SHUTDOWN
+from adapter.emulator.environment.result import EXTENSION_CRASH
 from adapter.emulator.environment.states import RuntimeEvent
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.extensions_api import ExtensionsApi
@@ -29,7 +30,7 @@ from adapter.emulator.sandbox.cloudwatch_log import CloudWatchLog
 from adapter.emulator.sandbox.processes import exit_text
 
 if TYPE_CHECKING:
-    from adapter.emulator.sandbox.processes import Launch, Process
+    from adapter.emulator.sandbox.processes import ChildProcess, Launch
     from adapter.emulator.settings import FunctionSettings
 
 # Why an environment ends (Lambda, "Extensions API": shutdownReason).
@@ -57,11 +58,10 @@ class Sandbox:
         self.processes = launch(self.log.output, initialization_type)
         self.apis = ApiState(slots=settings.max_concurrency, external=self.processes.extension_names)
         self.shutdown_reason = SPINDOWN
-        self.is_frozen = False
         extensions_api = ExtensionsApi(self.apis, self._telemetry, settings)
         self._resources = RuntimeApi(self.apis).resources | extensions_api.resources
-        self._runtime: Process | None = None
-        self._extensions: dict[str, Process] = {}
+        self._runtime: ChildProcess | None = None
+        self._extensions: dict[str, ChildProcess] = {}
         self._watchers: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -79,25 +79,13 @@ class Sandbox:
             finally:
                 starting.cancel()
                 self.apis.advance(RuntimeEvent.SHUTDOWN)
-                self.thaw()
+                self.processes.thaw()
                 await _uninterrupted(group.create_task(self._close(runtime_server, extensions_server)))
 
     def close_registration(self) -> None:
         """Take no more extensions and subscriptions: the init phase is over."""
         self.apis.extensions.is_closed = True
         self._telemetry.close()
-
-    def freeze(self) -> None:
-        """Stop all processes."""
-        if not self.is_frozen:
-            self.is_frozen = True
-            self.processes.freeze()
-
-    def thaw(self) -> None:
-        """Let all processes go on."""
-        if self.is_frozen:
-            self.is_frozen = False
-            self.processes.thaw()
 
     async def wait_for_runtime_exit(self, seconds: float) -> None:
         """Wait until a runtime that has reported a failure ends by itself, so that its last lines are shown."""
@@ -115,9 +103,7 @@ class Sandbox:
             try:
                 process = await self.processes.start_extension(name, extensions_server.address)
             except OSError as error:
-                apis.note_start_failure(
-                    "Extension.LaunchError", f"extension {name} cannot be started: {error.strerror}"
-                )
+                apis.break_off("Extension.LaunchError", f"extension {name} cannot be started: {error.strerror}")
                 return
             self._extensions[name] = process
             self._watchers.add(group.create_task(self._watch_extension(name, process)))
@@ -127,18 +113,18 @@ class Sandbox:
         try:
             self._runtime = await self.processes.start_runtime(runtime_server.address)
         except OSError as error:
-            apis.note_start_failure("Runtime.InvalidEntrypoint", f"the runtime cannot be started: {error}")
+            apis.break_off("Runtime.InvalidEntrypoint", f"the runtime cannot be started: {error}")
             return
         self._watchers.add(group.create_task(self._watch_runtime(self._runtime, runtime_server)))
 
-    async def _watch_runtime(self, process: Process, server: ApiServer) -> None:
+    async def _watch_runtime(self, process: ChildProcess, server: ApiServer) -> None:
         exit_code = await process.wait()
         await server.wait_until_all_is_served()
         self.apis.note_exit(exit_code)
 
-    async def _watch_extension(self, name: str, process: Process) -> None:
+    async def _watch_extension(self, name: str, process: ChildProcess) -> None:
         exit_code = await process.wait()
-        self.apis.note_extension_exit(name, exit_text(exit_code))
+        self.apis.break_off(EXTENSION_CRASH, f"extension {name} ended: {exit_text(exit_code)}")
 
     # --- end -------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from adapter.emulator.environment.states import (
     RuntimeEvent,
     RuntimeState,
 )
-from adapter.payload.messages import Invocation
 
 RESPONSE, RESPONSE_ENDED, ERROR = InvocationEvent.RESPONSE, InvocationEvent.RESPONSE_ENDED, InvocationEvent.ERROR
 
@@ -24,7 +23,7 @@ def handed_over(apis: ApiState, request_id: str = "r") -> LocalInvocation:
     """An invocation that the runtime, which asks for one, receives."""
     invocation = LocalInvocation(label="", event=b"{}", request_id=request_id, trace_id="t")
     assert apis.next() is not None
-    apis.invoke(invocation, Invocation(request_id=request_id, event=b"{}", deadline_ms=0, trace_id="t"))
+    apis.invoke(invocation)
     return invocation
 
 

@@ -32,33 +32,33 @@ TABLES: dict[str, tuple[Any, type[Enum], type[Enum], str]] = {
         """
         STARTING   OPENED                IDLE
         STARTING   SNAPSHOT_TAKEN        SNAPSHOT
-        STARTING   INIT_FAILED           CLOSING
-        STARTING   INIT_TIMED_OUT        CLOSING
+        STARTING   FAILED                CLOSING
+        STARTING   TIMED_OUT             CLOSING
         STARTING   RETIRED               CLOSING
         STARTING   STOPPED               CLOSING
         SNAPSHOT   RESTORE               RESTORING
-        SNAPSHOT   SNAPSHOT_LOST         CLOSING
+        SNAPSHOT   FAILED                CLOSING
         SNAPSHOT   RETIRED               CLOSING
         SNAPSHOT   STOPPED               CLOSING
         RESTORING  OPENED                IDLE
-        RESTORING  RESTORE_FAILED        CLOSING
-        RESTORING  RESTORE_TIMED_OUT     CLOSING
+        RESTORING  FAILED                CLOSING
+        RESTORING  TIMED_OUT             CLOSING
         RESTORING  RETIRED               CLOSING
         RESTORING  STOPPED               CLOSING
         IDLE       INVOKED               BUSY
-        IDLE       EXITED                CLOSING
+        IDLE       FAILED                CLOSING
         IDLE       RETIRED               CLOSING
         IDLE       RECLAIMED             CLOSING
         IDLE       STOPPED               CLOSING
         BUSY       INVOKED               BUSY
         BUSY       ALL_CONCLUDED         IDLE
-        BUSY       INVOCATION_TIMED_OUT  CLOSING
-        BUSY       EXITED                CLOSING
+        BUSY       TIMED_OUT             CLOSING
+        BUSY       FAILED                CLOSING
         BUSY       RETIRED               RETIRING
         BUSY       STOPPED               CLOSING
         RETIRING   ALL_CONCLUDED         CLOSING
-        RETIRING   INVOCATION_TIMED_OUT  CLOSING
-        RETIRING   EXITED                CLOSING
+        RETIRING   TIMED_OUT             CLOSING
+        RETIRING   FAILED                CLOSING
         RETIRING   STOPPED               CLOSING
         CLOSING    ENDED                 CLOSED
         """,

@@ -173,6 +173,60 @@ async def test_a_slot_whose_invocation_times_out_leaves_the_environment_alone() 
         assert local.starts == 1
 
 
+@pytest.mark.parametrize(("slots", "requests"), [pytest.param(2, 3, id="2-slots"), pytest.param(4, 12, id="4-slots")])
+async def test_slots_that_end_at_once_serve_all_who_wait_in_their_order(slots: int, requests: int) -> None:
+    """Each invocation is over when it is answered, which is before its slot asks for the next one."""
+    arrived: list[str] = []
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        full = asyncio.Barrier(slots)
+
+        async def slot() -> None:
+            while True:
+                handed = await runtime.next()
+                arrived.append(handed.event["rawPath"])
+                if len(arrived) <= requests - requests % slots:
+                    await full.wait()
+                await runtime.respond(handed, b"{}")
+                # All are answered before one asks again.
+                await asyncio.sleep(0.05)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(slots):
+                group.create_task(slot())
+        return 0
+
+    async with local_lambda(script, environments="1", concurrency=str(slots)) as local:
+        clients = await ask(local, *(f"/{number}" for number in range(requests)))
+        async with asyncio.timeout(5):
+            assert [status for status, _ in await answers(clients)] == [200] * requests
+        assert (local.starts, arrived) == (1, [f"/{number}" for number in range(requests)])
+
+
+async def test_an_invocation_that_waits_is_served_as_soon_as_a_runtime_that_disconnected_asks_again() -> None:
+    disconnected, ask_again = asyncio.Event(), asyncio.Event()
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        client = await runtime.connect()
+        await client.send(head("GET", f"{RUNTIME}/invocation/next", {}))
+        await asyncio.sleep(0.05)
+        client.abort()
+        disconnected.set()
+        await ask_again.wait()
+        await runtime.respond(await runtime.next(), b"{}")
+        await asyncio.Event().wait()
+        return 0
+
+    async with local_lambda(script, warm="true", environments="1") as local:
+        assert (await local.notices.get()).startswith("the environment is warm")
+        await disconnected.wait()
+        clients = await ask(local, "/")
+        assert "waits for the one environment" in await local.notices.get()
+        ask_again.set()
+        async with asyncio.timeout(5):
+            assert [status for status, _ in await answers(clients)] == [200]
+
+
 async def test_provisioned_environments_are_there_before_anybody_asks_and_come_back() -> None:
     gate = Gate()
     gate.open.set()
@@ -313,6 +367,46 @@ async def test_a_restore_that_fails_or_takes_too_long_fails_the_request() -> Non
             assert (await local.request("GET", "/")).status == 502
             assert (await local.visit()).error_type == error
         assert (await local.request("GET", "/")).status == 200
+
+
+async def test_a_snapshot_that_is_lost_is_replaced_for_the_next_request() -> None:
+    ended = asyncio.Event()
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        if not ended.is_set():
+            client = await runtime.connect()
+            await client.send(head("GET", f"{RUNTIME}/restore/next", {}))
+            await asyncio.sleep(0.05)
+            ended.set()
+            return 3
+        return await snapshot(runtime)
+
+    async with local_lambda(script, warm="true", snapstart="true") as local:
+        assert (await local.notices.get()).startswith("the snapshot is ready")
+        assert await local.notices.get() == "the environment ended (exit status 3), the next request starts one"
+        assert (await local.request("GET", "/")).status == 200
+        assert (local.starts, local.status()["counts"]["failedInits"]) == (2, 1)
+
+
+async def test_a_restart_ends_a_restore_and_the_request_that_waits_for_it_gets_a_new_environment() -> None:
+    restoring = asyncio.Event()
+
+    async def hang(_runtime: ScriptedRuntime) -> None:
+        restoring.set()
+        await asyncio.Event().wait()
+
+    ways = iter([hang, None])
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        return await snapshot(runtime, after=next(ways))
+
+    async with local_lambda(script, snapstart="true") as local:
+        clients = await ask(local, "/")
+        await restoring.wait()
+        assert local.function is not None
+        local.function.restart()
+        assert [status for status, _ in await answers(clients)] == [200]
+        assert (local.starts, local.status()["counts"]["failedInits"]) == (2, 0)
 
 
 async def test_an_invocation_begins_when_the_one_before_is_concluded() -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from adapter.emulator.environment.states import ENVIRONMENT, EnvironmentEvent, EnvironmentState
 from tests.emulator.scripted import RUNTIME, RawClient, ScriptedRuntime, head, local_lambda, prelude
 
 
@@ -275,3 +276,51 @@ async def test_when_the_function_is_stopped_everybody_who_waits_is_answered() ->
         assert (await client.response()).status == 502
         await client.close()
     assert {(await local.visit()).error_type for _ in clients} == {"Emulator.Stopped"}
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "status"),
+    [
+        pytest.param(EnvironmentState.STARTING, EnvironmentEvent.OPENED, None, id="start"),
+        pytest.param(EnvironmentState.IDLE, EnvironmentEvent.INVOKED, 502, id="hand-over"),
+        pytest.param(EnvironmentState.BUSY, EnvironmentEvent.ALL_CONCLUDED, 200, id="conclusion"),
+    ],
+)
+async def test_an_illegal_transition_ends_the_environment_and_nothing_else(
+    state: EnvironmentState, event: EnvironmentEvent, status: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with local_lambda(forever) as local:
+        with monkeypatch.context() as patch:
+            patch.delitem(ENVIRONMENT, (state, event))
+            client = await RawClient.connect(local.port)
+            await client.send(head("GET", "/x", {}))
+            if status is not None:
+                assert (await client.response()).status == status
+            fault = f"EnvironmentState {state.name} has no transition for {event.name}"
+            assert await local.notices.get() == f"adapter dev has a fault, an environment was ended: {fault}"
+        if status is None:
+            assert (await client.response()).body == b"/x"
+        assert (await local.request("GET", "/x")).body == b"/x"
+        assert local.starts == 2
+        await client.close()
+
+
+async def test_a_fault_in_a_timer_ends_the_environment() -> None:
+    served = asyncio.Event()
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        await runtime.next()
+        served.set()
+        await asyncio.Event().wait()
+        return 0
+
+    async with local_lambda(script, timeout="0.2") as local:
+        client = await RawClient.connect(local.port)
+        await client.send(head("GET", "/", {}))
+        await served.wait()
+        assert local.function is not None
+        (environment,) = local.function._environments
+        environment.state = EnvironmentState.SNAPSHOT
+        assert (await client.response()).status == 502
+        assert "has no transition for" in await local.notices.get()
+        await client.close()

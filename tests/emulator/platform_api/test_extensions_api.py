@@ -18,7 +18,6 @@ from adapter.emulator.platform_api.extensions_api import ExtensionsApi
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
 from adapter.emulator.platform_api.telemetry import Telemetry
 from adapter.emulator.settings import FunctionSettings
-from adapter.payload.messages import Invocation
 from tests.emulator.scripted import RUNTIME, Response, ScriptedRuntime, head
 
 EXTENSION = "/2020-01-01/extension"
@@ -179,11 +178,11 @@ async def test_the_environment_is_ready_when_all_wait_and_registered_extensions_
         initialized.append(b.apis.is_initialized)
         await b.waits(other)
         assert [*initialized, b.apis.is_initialized] == [False, False, True]
-        invocation = LocalInvocation(label="", event=b"{}", request_id="r-1", trace_id="Root=1")
-        b.apis.invoke(
-            invocation,
-            Invocation(request_id="r-1", event=b"{}", deadline_ms=99, trace_id="Root=1", invoked_function_arn="arn:x"),
+        invocation = LocalInvocation(
+            label="", event=b"{}", request_id="r-1", trace_id="Root=1", invoked_function_arn="arn:x"
         )
+        invocation.deadline_ms = 99
+        b.apis.invoke(invocation)
         response = await first
         assert response.json() == {
             "eventType": "INVOKE",

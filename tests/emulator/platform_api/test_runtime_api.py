@@ -17,7 +17,6 @@ from adapter.emulator.environment.result import Failure, Payload, Stream, failur
 from adapter.emulator.environment.states import InvocationState, RuntimeEvent
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
-from adapter.payload.messages import Invocation
 from tests.emulator.scripted import RUNTIME, STREAMING, Handed, RawClient, Response, ScriptedRuntime, chunk, head
 
 ACCEPTED = (202, {"status": "OK"})
@@ -44,10 +43,8 @@ class Bench:
         invocation = LocalInvocation(label="GET /", event=b'{"a": 1}', request_id=request_id, trace_id="Root=1-2-3")
         asking = self.group.create_task(self.runtime.next())
         await self.apis.condition.wait_for(lambda: self.apis.is_ready)
-        self.apis.invoke(
-            invocation,
-            Invocation(request_id=request_id, event=invocation.event, deadline_ms=1234, trace_id=invocation.trace_id),
-        )
+        invocation.deadline_ms = 1234
+        self.apis.invoke(invocation)
         return invocation, await asking
 
 

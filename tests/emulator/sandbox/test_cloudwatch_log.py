@@ -20,13 +20,16 @@ class Records:
     is_wanted = True
 
     def __init__(self) -> None:
-        self.taken: list[tuple[str, str, Any]] = []
+        self.taken: list[tuple[str, Any]] = []
 
-    def emit(self, type_: str, category: str, record: Any) -> None:
-        self.taken.append((type_, category, record))
+    def emit(self, _type: str, _category: str, _record: Any) -> None:
+        """Lines of processes are of no interest."""
 
-    def only(self, type_: str) -> Any:
-        (record,) = (record for taken, _, record in self.taken if taken == f"platform.{type_}")
+    def emit_platform(self, kind: str, **record: Any) -> None:
+        self.taken.append((kind, record))
+
+    def only(self, kind: str) -> Any:
+        (record,) = (record for taken, record in self.taken if taken == kind)
         return record
 
 
