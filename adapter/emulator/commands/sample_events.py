@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapter.aws.identity import DEFAULT_REGION
-from adapter.emulator.commands.sample_sources import SOURCES, Sample
+from adapter.emulator.commands.sample_sources import SOURCES, source_event
 from adapter.emulator.front_doors.registry import DOORS
 from adapter.errors import ConfigurationError
 from adapter.payload.messages import Arrival, Request
@@ -37,9 +37,8 @@ def options_of(kind: str) -> frozenset[str]:
     if kind in DOORS:
         resource_options = {"stage", "resource"} if DOORS[kind].add_resource else set()
         return frozenset({"method", "path", "headers", "body"} | resource_options)
-    default = SOURCES[kind](Sample())
-    samples = {"body": Sample(body="another"), "name": Sample(name="another")}
-    return frozenset(option for option, sample in samples.items() if SOURCES[kind](sample) != default)
+    default = source_event(kind)
+    return frozenset(option for option in ("body", "name") if source_event(kind, **{option: "another"}) != default)
 
 
 def make_event(kind: str, options: EventOptions) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def make_event(kind: str, options: EventOptions) -> dict[str, Any]:
         body = (options.body or b"hello").decode()
     except UnicodeDecodeError as error:
         raise ConfigurationError([f"--body: is not UTF-8, which an event of {kind} needs"]) from error
-    return SOURCES[kind](Sample(body=body, name=options.name, region=options.region))
+    return source_event(kind, body=body, name=options.name, region=options.region)
 
 
 def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
