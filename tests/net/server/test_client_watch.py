@@ -131,7 +131,7 @@ async def test_a_disconnect_is_noticed_while_the_body_is_left_unread(how: str) -
     async with serving(serve) as running, raw_client(running.port) as client:
         await client.send(UPLOAD)
         await happened(asked)
-        # More than is buffered without a reader, so the socket is left unread; little enough for the end to follow soon.
+        # More than is buffered without a reader, so the socket is left unread; little enough for its end to come soon.
         client.writer.write(b"x" * 300_000)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(cancelled.wait(), 0.05)
