@@ -2,7 +2,7 @@
 
 Heads are parsed by httptools (llhttp, strict). The framing of the body is ours: llhttp takes what follows the answer to
 a HEAD for a body, cannot end a body at the end of the stream, and reports trailers as headers. Body pieces are slices
-of the caller's buffer, never copies, so they are valid only until the caller fills that buffer again.
+of the caller's buffer, not copies, so they are valid only until the caller fills that buffer again.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 
     from adapter.payload.messages import Request
 
-# Lambda quotas: "request line + headers: 1 MB in all"; the same bound serves for a response head and its trailers.
+# Lambda quotas: "request line + headers: 1 MB in all"; a response head and its trailers have the same limit.
 HEAD_LIMIT = 1024 * 1024
-# A chunk-size line: 16 hex digits are more than any size; the rest is room for extensions, which are ignored.
+# A chunk-size line, in bytes: 16 hex digits are enough for any size; the rest is for extensions, which are ignored.
 CHUNK_LINE_LIMIT = 4096
-# Nearly all lines of a chunked body's framing are shorter, in bytes; only for others more is looked at.
+# Nearly all lines of a chunked body's framing are shorter, in bytes. More bytes are copied only for longer lines.
 _SHORT_LINE = 32
 
-# How many interim heads of one response are kept; more are skipped.
+# How many interim heads of one response are kept; further ones are dropped.
 _MAX_INTERIM = 16
-# How much of what an app sent a message quotes, in bytes: enough to tell a protocol by, too little for a secret.
+# How many bytes of an app's response a message quotes: enough to recognize a protocol, too few to leak a secret.
 _GLIMPSE = 8
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
-# Methods whose request says "Content-Length: 0" when there is no body (RFC 9110, section 8.6).
+# Methods whose request has "Content-Length: 0" when there is no body (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
-# How the end of a body is known (RFC 9112, section 6.3).
+# How the end of a body is determined (RFC 9112, section 6.3).
 _LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
-# Where a chunked body stands.
+# What comes next in a chunked body.
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
 def encode_request_head(request: Request, default_host: str) -> bytes:
-    """The request line and headers of ``request``, framed by Content-Length, up to and with the empty line.
+    """Return the request line and headers of ``request``, framed by Content-Length, up to and with the empty line.
 
-    ``default_host`` is used where the request names no Host. Names and values must have been checked before. Raises
-    InvalidEvent for a second Host: servers differ in which one they believe (RFC 9112, section 3.2).
+    ``default_host`` is used if the request has no Host. Names and values must have been checked before. Raises
+    InvalidEvent if there is a second Host, because servers differ in which one they use (RFC 9112, section 3.2).
     """
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     hosts = 0
@@ -65,10 +65,10 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
 class ResponseReader:
     """Reads one response, fed in pieces of any size.
 
-    ``head`` is None until it is complete; interim (1xx) heads go to ``interim``, except 101, after which all
-    bytes are body.
-    ``complete`` tells that the response ended; ``reusable`` whether the connection may then carry another one.
-    ``trailers`` are those of a chunked body.
+    - ``head`` is None until it is complete.
+    - ``interim`` has the interim (1xx) heads except 101, after which all bytes are body.
+    - ``complete`` is whether the response has ended, ``reusable`` whether the connection may then carry another one.
+    - ``trailers`` are those of a chunked body.
     """
 
     __slots__ = (
@@ -103,13 +103,13 @@ class ResponseReader:
 
     @property
     def remaining(self) -> int:
-        """How many body bytes are still to come, where Content-Length told; else 0."""
+        """The number of body bytes that are still to come if there is a Content-Length, else 0."""
         return self._remaining if self._framing == _LENGTH else 0
 
     def feed(self, data: memoryview) -> list[memoryview]:
-        """Take the next bytes of the connection; give the pieces of the body that are in them.
+        """Take the next bytes of the connection and return the pieces of the body that are in them.
 
-        Raises InvalidAppResponse for anything that is not one HTTP/1 response.
+        Raises InvalidAppResponse if they are not part of an HTTP/1 response.
         """
         if self.head is None:
             rest = self._feed_head(data)
@@ -117,7 +117,7 @@ class ResponseReader:
                 return []
             data = rest
         if self.complete:
-            # More than the response: nothing that follows can be trusted to be a next one.
+            # There is more than the response, so what follows cannot be trusted to be the next one.
             self.reusable = self.reusable and not data
             return []
         if self._framing == _LENGTH:
@@ -127,14 +127,14 @@ class ResponseReader:
         return [data] if data else []
 
     def skip(self, count: int) -> None:
-        """Note that ``count`` body bytes were read past this reader, at most ``remaining``."""
+        """Count ``count`` body bytes that were read without this reader, at most ``remaining``."""
         self._remaining -= count
         self.complete = self._remaining == 0
 
     def feed_eof(self) -> None:
-        """Take the end of the stream: it completes a body without framing and breaks any other.
+        """Take the end of the stream, which completes a body without framing.
 
-        Raises TruncatedResponse.
+        Raises TruncatedResponse if the response is incomplete.
         """
         self.reusable = False
         if self.head is not None and self._framing == _UNTIL_EOF:
@@ -147,7 +147,7 @@ class ResponseReader:
         raise TruncatedResponse(f"the connection was closed{missing}")
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
-        """Take head bytes; give what follows the final head (its body), or None while that is incomplete."""
+        """Take head bytes; return what follows the final head (its body), or None while that is incomplete."""
         pending = self._pending + bytes(data)
         start = 0
         while True:
@@ -179,10 +179,10 @@ class ResponseReader:
     def _begin_body(self, head: _Head) -> None:
         if self._bodiless_request or head.status in (204, 304):
             self.complete = True
-            # Apps that send the body all the same may do so later, when it would be taken for the next response.
+            # Some apps send the body anyway, and later, when it would be taken for the next response.
             self.reusable = head.keep_alive and not head.names_body
             return
-        # What follows a 101 belongs to another protocol, whatever its head says of a body.
+        # What follows a 101 belongs to another protocol, even if its head has the framing of a body.
         self._framing, self._remaining = (_UNTIL_EOF, 0) if head.status == 101 else head.framing()
         self.complete = self._framing == _LENGTH and self._remaining == 0
         self.reusable = head.keep_alive and self._framing != _UNTIL_EOF
@@ -217,7 +217,7 @@ class ResponseReader:
         return pieces
 
     def _take_whole_chunks(self, data: memoryview, pieces: list[memoryview]) -> int:
-        """Take the chunks that ``data`` begins with and has to their end; give the number of bytes used, perhaps 0."""
+        """Take the complete chunks at the start of ``data``; return the number of bytes used, perhaps 0."""
         if self._chunk_state != _SIZE or self._pending:
             return 0
         used = 0
@@ -244,7 +244,7 @@ class ResponseReader:
         return used
 
     def _feed_line(self, data: memoryview) -> int:
-        """Take one line of a chunked body's framing, or a part of it; give the number of bytes used."""
+        """Take one line of a chunked body's framing, or a part of it; return the number of bytes used."""
         fresh = bytes(data[:_SHORT_LINE])
         found = fresh.find(b"\n")
         if found < 0 and len(data) > _SHORT_LINE:
@@ -277,7 +277,7 @@ class ResponseReader:
                 raise InvalidAppResponse(f"the trailers are over {HEAD_LIMIT} bytes")
             name, colon, value = line.partition(b":")
             trailer = (header_text(name), header_text(value.strip(b" \t")))
-            # llhttp has not seen it, and it goes on to a client.
+            # llhttp has not checked it, and it is forwarded to a client.
             if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
                 raise InvalidAppResponse("a trailer is not a header line")
             self.trailers.append(trailer)
@@ -300,7 +300,7 @@ class _Head:
         self.message: ResponseHead
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by llhttp for each header line; it takes the white space before a value off, but not that behind."""
+        """Take a header line from llhttp, which strips the white space before a value but not after it."""
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else header_text(value)
@@ -314,11 +314,11 @@ class _Head:
             self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
 
     def begin(self, status: int, version: str) -> None:
-        """Take what the status line said. llhttp forgets persistence (RFC 9112, section 9.3) when a body is empty."""
+        """Take the status line. llhttp loses persistence (RFC 9112, section 9.3) if a body is empty, so it is ours."""
         if version not in ("1.0", "1.1"):
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
         if status < 100:
-            raise InvalidAppResponse(f"the response head is not HTTP/1: {status:03} is no status")
+            raise InvalidAppResponse(f"the response head is not HTTP/1: {status:03} is not a status")
         self.status = status
         self.message = ResponseHead(status=status, headers=self.headers)
         persistent = version == "1.1" or "keep-alive" in self._connection
@@ -326,11 +326,11 @@ class _Head:
 
     @property
     def names_body(self) -> bool:
-        """Whether there is the framing of a body that is not empty."""
+        """Whether the head has the framing of a body that is not empty."""
         return self._transfer_encoding is not None or bool((self._content_length or "").strip("0"))
 
     def framing(self) -> tuple[int, int]:
-        """How the body ends and, for a length, how long it is. llhttp has refused contradictions already."""
+        """Return how the body ends and, for a length, how long it is. llhttp has refused contradictions already."""
         if self._transfer_encoding is not None:
             if self._transfer_encoding.lower() != "chunked":
                 raise InvalidAppResponse(
@@ -356,7 +356,7 @@ def _parse_head(data: bytes) -> _Head:
 
 
 def _check_unfinished_head(pending: bytes) -> None:
-    """Raises InvalidAppResponse where no more bytes can make this a head, so that nobody waits for them."""
+    """Raise InvalidAppResponse if no further bytes can make this a head, so that none are waited for."""
     if len(pending) >= HEAD_LIMIT:
         raise InvalidAppResponse(f"the response head is over {HEAD_LIMIT} bytes")
     if pending.count(b"\n") != pending.count(b"\r\n"):
@@ -365,14 +365,14 @@ def _check_unfinished_head(pending: bytes) -> None:
 
 def _chunk_size(line: bytes) -> int:
     size = line.partition(b";")[0].rstrip(b" \t")
-    # int() alone would take signs, underscores and "0x".
+    # int() alone would accept signs, underscores and "0x".
     if not size or len(size) > 16 or size.strip(_HEX_DIGITS):
         raise InvalidAppResponse(f"not a chunk size: {line[:_GLIMPSE]!r}")
     return int(size, 16)
 
 
 def header_text(value: bytes) -> str:
-    """A header value: UTF-8, or else Latin-1."""
+    """Return a header value, decoded as UTF-8 if it is valid UTF-8, else as Latin-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:

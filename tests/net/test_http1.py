@@ -1,4 +1,4 @@
-"""The response reader and the request writer: the same result however the bytes are cut, and refusal of all else."""
+"""The response reader and the request writer: one result however the bytes are cut, and anything else is refused."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ REFUSED = [
     pytest.param(b"http/1.1 200 OK\r\n\r\n", "not an HTTP response", id="lower-case-name"),
     pytest.param(b"HTTP/2.0 200 OK\r\n\r\n", "its version is 2.0", id="version-2"),
     pytest.param(b"HTTP/0.9 200 OK\r\n\r\n", "its version is 0.9", id="version-0.9"),
-    pytest.param(b"HTTP/1.1 099 X\r\n\r\n", "099 is no status", id="status-below-100"),
+    pytest.param(b"HTTP/1.1 099 X\r\n\r\n", "099 is not a status", id="status-below-100"),
     pytest.param(b"HTTP/1.1 20 X\r\n\r\n", "Invalid status code", id="short-status"),
     pytest.param(b"HTTP/1.1 2000 X\r\n\r\n", "Invalid response status", id="long-status"),
     pytest.param(b"HTTP/1.1 200 OK\nA: b\n\n", "does not end with CRLF", id="bare-lf"),
@@ -440,7 +440,7 @@ def test_a_request_head_is_framed_by_its_length(request_: Request, expected: byt
     assert encode_request_head(request_, "app:8080") == expected
 
 
-def test_a_request_with_two_hosts_is_nobodys() -> None:
+def test_a_request_with_two_hosts_is_refused() -> None:
     request_ = Request(method="GET", target="/", headers=[("Host", "a"), ("HOST", "b")])
     with pytest.raises(InvalidEvent, match="2 Host headers"):
         encode_request_head(request_, "app:8080")

@@ -1,4 +1,4 @@
-"""Clients that stall and clients that go away while nobody reads from them."""
+"""Clients that stall, and clients that disconnect while their socket is not read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Outcome:
         return isinstance(error, ConnectionError)
 
 
-async def test_a_client_that_takes_nothing_is_given_up() -> None:
+async def test_a_client_that_receives_nothing_is_given_up() -> None:
     outcome = Outcome()
 
     async def serve(exchange: Exchange) -> None:
@@ -51,7 +51,7 @@ async def test_a_client_that_takes_nothing_is_given_up() -> None:
     assert isinstance(outcome.error, ClientStalledError)
 
 
-async def test_a_client_that_takes_a_little_now_and_then_is_waited_for() -> None:
+async def test_a_client_that_receives_a_little_now_and_then_is_waited_for() -> None:
     outcome = Outcome()
     size = 8 * 2**20
 
@@ -97,7 +97,7 @@ async def test_a_body_that_stays_away_is_given_up_and_one_that_drips_is_not() ->
     assert (type(outcome.error), received) == (ClientStalledError, 6)
 
 
-async def test_silence_of_whoever_serves_is_not_held_against_the_client() -> None:
+async def test_a_pause_of_serve_does_not_count_against_the_client() -> None:
     go_on = asyncio.Event()
 
     async def serve(exchange: Exchange) -> None:
@@ -118,7 +118,7 @@ async def test_silence_of_whoever_serves_is_not_held_against_the_client() -> Non
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "half-close"])
-async def test_a_client_that_goes_away_is_noticed_while_its_body_is_left_unread(how: str) -> None:
+async def test_a_disconnect_is_noticed_while_the_body_is_left_unread(how: str) -> None:
     asked, cancelled = asyncio.Event(), asyncio.Event()
 
     async def serve(exchange: Exchange) -> None:
@@ -131,7 +131,7 @@ async def test_a_client_that_goes_away_is_noticed_while_its_body_is_left_unread(
     async with serving(serve) as running, raw_client(running.port) as client:
         await client.send(UPLOAD)
         await happened(asked)
-        # More than is read for nobody, so the socket is left alone; little enough for the end to follow at once.
+        # More than is buffered without a reader, so the socket is left unread; little enough for its end to come soon.
         client.writer.write(b"x" * 300_000)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(cancelled.wait(), 0.05)

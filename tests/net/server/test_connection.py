@@ -176,7 +176,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("head", "status"), REFUSED)
-async def test_a_refused_head_gets_one_answer_and_reaches_nobody(head: bytes, status: int) -> None:
+async def test_a_refused_head_gets_one_answer_and_is_not_served(head: bytes, status: int) -> None:
     recorder = Recorder()
     async with serving(recorder, limits=Limits(head_bytes=2000)) as running, raw_client(running.port) as client:
         await client.send(head + GET)
@@ -215,7 +215,7 @@ async def test_a_head_that_does_not_arrive_in_time_is_answered_408(begun: bytes)
         assert await client.rest() == b""
 
 
-async def test_a_client_that_says_nothing_is_hung_up_on() -> None:
+async def test_a_client_that_sends_nothing_is_disconnected() -> None:
     limits = Limits(head_timeout=0.05, keep_alive_timeout=30)
     async with serving(Recorder(), limits=limits) as running, raw_client(running.port) as client:
         assert await client.rest() == b""
@@ -253,7 +253,7 @@ async def test_what_surrounds_a_body_is_bounded_as_heads_are(flood: bytes) -> No
         await happened(truncated)
 
 
-async def test_a_body_that_nobody_reads_is_left_in_the_socket() -> None:
+async def test_a_body_that_is_not_read_is_left_in_the_socket() -> None:
     most: list[int] = []
 
     async def serve(exchange: Exchange) -> None:
@@ -317,7 +317,7 @@ UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
         pytest.param(CHUNKED_POST[:-2] + UPGRADE + b"\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n", id="chunked"),
     ],
 )
-async def test_after_a_refused_upgrade_the_connection_goes_on(request_bytes: bytes) -> None:
+async def test_after_a_declined_upgrade_the_connection_goes_on(request_bytes: bytes) -> None:
     recorder = Recorder()
     async with serving(recorder) as running, raw_client(running.port) as client:
         await client.send(request_bytes + request_bytes + GET)
@@ -325,7 +325,7 @@ async def test_after_a_refused_upgrade_the_connection_goes_on(request_bytes: byt
         await client.send(request_bytes)
         assert (await client.answer()).body == b"ok"
     has_body = request_bytes.startswith(b"POST")
-    # Nobody can be asked to switch in the middle of a body.
+    # An upgrade is not offered in the middle of a body.
     offer = "" if has_body else "h2c"
     assert [each.upgrade for each in recorder.exchanges] == [offer, offer, "", offer]
     assert recorder.bodies == [b"hi" if has_body else b""] * 2 + [b""] + [b"hi" if has_body else b""]
@@ -338,7 +338,7 @@ async def test_after_a_refused_upgrade_the_connection_goes_on(request_bytes: byt
         pytest.param(b"GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", id="http-1.0"),
     ],
 )
-async def test_an_upgrade_that_was_not_asked_for_properly_is_none(head: bytes) -> None:
+async def test_an_upgrade_that_is_not_offered_properly_is_ignored(head: bytes) -> None:
     recorder = Recorder()
     async with serving(recorder) as running:
         await ask(running.port, head)
@@ -347,7 +347,7 @@ async def test_an_upgrade_that_was_not_asked_for_properly_is_none(head: bytes) -
 
 @pytest.mark.parametrize("offer", [pytest.param(b"", id="plain"), pytest.param(UPGRADE, id="upgrade-offered")])
 @pytest.mark.parametrize("how", ["reset", "half-close"])
-async def test_a_client_that_goes_away_cancels_its_request(how: str, offer: bytes) -> None:
+async def test_a_client_that_disconnects_cancels_its_request(how: str, offer: bytes) -> None:
     asked, cancelled = asyncio.Event(), asyncio.Event()
 
     async def serve(exchange: Exchange) -> None:
@@ -368,7 +368,7 @@ async def test_a_client_that_goes_away_cancels_its_request(how: str, offer: byte
         await happened(cancelled)
 
 
-async def test_a_request_outlives_its_client_where_it_is_told_to() -> None:
+async def test_a_request_outlives_its_client_if_the_server_does_not_cancel() -> None:
     asked, gone, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def serve(exchange: Exchange) -> None:
@@ -376,7 +376,7 @@ async def test_a_request_outlives_its_client_where_it_is_told_to() -> None:
         await gone.wait()
         exchange.begin(200, [])
         with pytest.raises(ConnectionResetError):
-            await exchange.write((b"for nobody",))
+            await exchange.write((b"too late",))
         finished.set()
 
     async with serving(serve, cancels=False) as running:
@@ -389,7 +389,7 @@ async def test_a_request_outlives_its_client_where_it_is_told_to() -> None:
         await happened(finished)
 
 
-async def test_a_client_that_only_half_closes_is_answered_where_it_is_waited_for() -> None:
+async def test_a_client_that_only_half_closes_is_answered_if_the_server_does_not_cancel() -> None:
     async with serving(Recorder(), cancels=False) as running, raw_client(running.port) as client:
         await client.send(GET)
         client.half_close()

@@ -190,7 +190,7 @@ async def test_a_response_that_serve_leaves_unfinished_is_cut() -> None:
         assert (await ask(running.port, GET)).is_cut
 
 
-async def test_a_client_that_does_not_take_the_end_of_its_response_is_let_go() -> None:
+async def test_a_client_that_does_not_receive_the_end_of_its_response_is_disconnected() -> None:
     async def serve(exchange: Exchange) -> None:
         exchange.begin(200, [], length=50_000_000, pieces=(b"x" * 50_000_000,))
         exchange.end()

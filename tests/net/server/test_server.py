@@ -42,7 +42,7 @@ async def begin_stream(client: RawClient) -> None:
     assert (await client.head()).status == 200
 
 
-async def test_connections_beyond_the_cap_are_told_so_and_served_later() -> None:
+async def test_connections_beyond_the_limit_get_503_and_are_served_later() -> None:
     serve = Streams()
     async with serving(serve, limits=Limits(connections=2)) as running:
         async with raw_client(running.port) as one, raw_client(running.port) as two:
@@ -74,7 +74,7 @@ async def test_connections_beyond_the_cap_are_told_so_and_served_later() -> None
         pytest.param(GET, id="a-kept-connection"),
     ],
 )
-async def test_at_the_cap_whoever_has_no_request_for_longest_makes_room(idle: bytes) -> None:
+async def test_at_the_limit_the_connection_that_has_waited_for_longest_makes_room(idle: bytes) -> None:
     serve = Streams()
     async with serving(serve, limits=Limits(connections=3)) as running, AsyncExitStack() as stack:
         busy, first, second = [await stack.enter_async_context(raw_client(running.port)) for _ in range(3)]
@@ -93,7 +93,7 @@ async def test_at_the_cap_whoever_has_no_request_for_longest_makes_room(idle: by
         assert await busy.chunk() == b""
 
 
-async def test_one_that_is_turned_away_cannot_stay() -> None:
+async def test_a_rejected_connection_cannot_stay() -> None:
     limits = Limits(connections=1, linger_timeout=0.05)
     async with serving(Streams(), limits=limits) as running, raw_client(running.port) as one:
         await begin_stream(one)
@@ -104,7 +104,7 @@ async def test_one_that_is_turned_away_cannot_stay() -> None:
                 await send_for_ever(two)
 
 
-async def test_few_of_those_that_are_turned_away_may_linger() -> None:
+async def test_few_rejected_connections_may_linger() -> None:
     async with serving(Streams(), limits=Limits(connections=1)) as running, AsyncExitStack() as stack:
         one = await stack.enter_async_context(raw_client(running.port))
         await begin_stream(one)
@@ -203,7 +203,7 @@ def test_an_ipv6_address_is_listened_on() -> None:
         assert listener.getsockname()[0] == "::1"
 
 
-async def test_a_fault_costs_one_connection_and_is_told() -> None:
+async def test_a_fault_costs_one_connection_and_is_reported() -> None:
     faults: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
     fault = RuntimeError("unforeseen")
