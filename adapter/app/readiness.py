@@ -54,6 +54,18 @@ class ReadinessCheck:
         """Return why an app that answers with ``status`` is not ready; None if it is."""
         return None if self.request is None or status in self._healthy else f"{self._question} answered {status}"
 
+    def no_connection(self, error: object) -> str:
+        """Return the problem of a probe that could not connect."""
+        return f"no connection to {self.address} ({error})"
+
+    def no_response(self, error: object) -> str:
+        """Return the problem of a probe whose answer is not an HTTP response."""
+        return f"{self.address} did not answer as HTTP ({error})"
+
+    def no_answer(self, seconds: float) -> str:
+        """Return the problem of a probe without an answer in time."""
+        return f"{self.address} did not answer within {seconds:g} s"
+
     def unready_text(self, problem: str) -> str:
         """Return ``problem`` with what the user can do about it."""
         if self.request is not None and problem.startswith(self._question):
@@ -117,18 +129,3 @@ class ReadinessWait:
             reason = self._check.unready_text(self._problem)
             self.warning = f"the app is not ready after {WARN_AFTER:g} s{end}: {reason}"
         return pause
-
-
-def no_connection(address: Address, error: object) -> str:
-    """Return the problem of a probe that could not connect."""
-    return f"no connection to {address} ({error})"
-
-
-def no_http_response(address: Address, error: object) -> str:
-    """Return the problem of a probe whose answer is not a response."""
-    return f"{address} did not answer as HTTP ({error})"
-
-
-def no_answer(address: Address, timeout: float) -> str:
-    """Return the problem of a probe without an answer within ``timeout`` seconds."""
-    return f"{address} did not answer within {timeout:g} s"

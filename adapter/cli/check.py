@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import dataclass
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -35,17 +36,15 @@ PROBE_SECONDS = 3.0
 _PLATFORM_HEADING = "Set by the platform"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """A row of the report: an option, its value as text, and the flag or variable that set it."""
 
-    __slots__ = ("group", "label", "name", "source", "value")
-
-    def __init__(self, *, name: str, group: str, label: str, value: str, source: str) -> None:
-        self.name = name
-        self.group = group
-        self.label = label
-        self.value = value
-        self.source = source
+    name: str
+    group: str
+    label: str
+    value: str
+    source: str
 
 
 class Report:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from adapter.app.readiness import (
-    PROBE_TIMEOUT,
-    ReadinessCheck,
-    ReadinessWait,
-    no_answer,
-    no_connection,
-    no_http_response,
-)
+from adapter.app.readiness import PROBE_TIMEOUT, ReadinessCheck, ReadinessWait
 from adapter.errors import AppUnreachable, InvalidAppResponse
 from adapter.net.http1 import encode_request_head
 from adapter.proxy.upstream import Upstream
@@ -36,7 +29,7 @@ class Readiness:
             async with asyncio.timeout(seconds):
                 return await self._probe()
         except TimeoutError:
-            return no_answer(self._check.address, seconds)
+            return self._check.no_answer(seconds)
 
     async def wait(
         self, limit: float | None, pause: Callable[[float], Awaitable[None]], warn: Callable[[str], None]
@@ -59,7 +52,7 @@ class Readiness:
         try:
             connection = await self._upstream.acquire()
         except AppUnreachable as error:
-            return no_connection(check.address, error.__cause__ or error)
+            return check.no_connection(error.__cause__ or error)
         try:
             if check.request is None:
                 return None
@@ -68,6 +61,6 @@ class Readiness:
                 pass
             return check.problem_of(head.status)
         except (AppUnreachable, InvalidAppResponse) as error:
-            return no_http_response(check.address, error)
+            return check.no_response(error)
         finally:
             connection.close()

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from time import monotonic
 
-from adapter.app.readiness import ReadinessWait, no_answer, no_connection, no_http_response
+from adapter.app.readiness import ReadinessWait
 from adapter.errors import (
     AppTimeout,
     AppUnreachable,
     HookFailed,
     InvalidAppResponse,
+    InvocationError,
     TruncatedResponse,
 )
 from adapter.net.address import Address
@@ -138,39 +139,31 @@ def wait_until_ready(
 
 def _probe(check: ReadinessCheck, timeout: float, connect: Callable[[Address], Connection]) -> str | None:
     """Return why the app is not ready; None if it is."""
-    if check.request is not None:
-        status = _status_of(check.address, check.request, timeout, connect)
-        return status if isinstance(status, str) else check.problem_of(status)
     try:
-        connect(check.address).close()
+        connection = connect(check.address)
     except OSError as error:
-        return no_connection(check.address, error)
-    return None
+        return check.no_connection(error)
+    try:
+        if check.request is None:
+            return None
+        connection.deadline = monotonic() + timeout
+        connection.send((encode_request_head(check.request, check.address.host_header),))
+        return check.problem_of(connection.receive_response(check.request.method).head.status)
+    except (OSError, InvalidAppResponse, TruncatedResponse) as error:
+        return check.no_response(error)
+    except AppTimeout:
+        return check.no_answer(timeout)
+    finally:
+        connection.close()
 
 
 def call_hook(app: AppClient, path: str) -> None:
     """POST to a SnapStart hook of the app. Raises HookFailed unless it answers 2xx in time."""
     request = Request(method="POST", target=path, headers=[("connection", "close")])
-    status = _status_of(app.address, request, _HOOK_TIMEOUT, Connection)
-    if isinstance(status, str) or not 200 <= status < 300:
-        raise HookFailed(f"the app's SnapStart hook POST {path} failed: {status}")
-
-
-def _status_of(
-    address: Address, request: Request, timeout: float, connect: Callable[[Address], Connection]
-) -> int | str:
-    """Send ``request`` over a connection of its own. Return the status of the response, or why there is none."""
     try:
-        connection = connect(address)
-    except OSError as error:
-        return no_connection(address, error)
-    try:
-        connection.deadline = monotonic() + timeout
-        connection.send((encode_request_head(request, address.host_header),))
-        return connection.receive_response(request.method).head.status
-    except (OSError, InvalidAppResponse, TruncatedResponse) as error:
-        return no_http_response(address, error)
-    except AppTimeout:
-        return no_answer(address, timeout)
-    finally:
-        connection.close()
+        response = app.send(request, monotonic() + _HOOK_TIMEOUT)
+    except InvocationError as error:
+        raise HookFailed(f"the app's SnapStart hook POST {path} failed: {error}") from error
+    app.release(response)
+    if not 200 <= response.head.status < 300:
+        raise HookFailed(f"the app's SnapStart hook POST {path} failed: {response.head.status}")

@@ -85,7 +85,7 @@ class ReadinessOptions(OptionTable):
     readiness_status = Option(
         "The statuses that mean ready.",
         parse=parsers.statuses,
-        default=parsers.statuses("100-499"),
+        default=frozenset(range(100, 500)),
         default_text="100-499",
         env=("AWS_LWA_READINESS_CHECK_HEALTHY_STATUS",),
     )
