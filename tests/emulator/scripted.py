@@ -84,7 +84,7 @@ class RawClient:
         return Response(int(first.split()[1]), [(name, value) for name, _, value in fields])
 
     async def chunk(self) -> bytes:
-        """The next chunk; empty at the last. Raises IncompleteReadError where the connection ends instead."""
+        """The next chunk; empty at the last. Raises IncompleteReadError if the connection ends instead."""
         size = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
         return (await self.reader.readexactly(size + 2))[:-2]
 
@@ -234,7 +234,6 @@ class ScriptedProcesses(ProcessTree):
         self._memory = memory
         self._started: list[ScriptedProcess] = []
         self.is_frozen = False
-        self.freezes = 0
 
     @property
     def extension_names(self) -> list[str]:
@@ -253,7 +252,6 @@ class ScriptedProcesses(ProcessTree):
 
     def freeze(self) -> None:
         self.is_frozen = True
-        self.freezes += 1
 
     def thaw(self) -> None:
         self.is_frozen = False
@@ -265,7 +263,7 @@ class ScriptedProcesses(ProcessTree):
         return self._memory
 
     def snapshot_members(self) -> None:
-        """There is nothing but the scripts."""
+        """Do nothing: the scripts are the only members."""
 
     async def end(self) -> None:
         for process in self._started:
@@ -289,7 +287,7 @@ class LocalLambda:
     function: LocalFunction | None = None
 
     def show(self, line: str) -> None:
-        """Take a line of the CloudWatch block; its last, the report, comes when an environment is done with a call."""
+        """Take a line of the CloudWatch block; the REPORT line comes when an environment is done with an invocation."""
         self.block.append(line)
         if line.startswith("REPORT"):
             self.reports.put_nowait(line)
@@ -334,7 +332,7 @@ async def local_lambda(
             local.environments.append(processes)
             return processes
 
-        # One environment, unless a test says otherwise; a script has no port that two would want.
+        # One environment by default, though scripts would not share a port.
         command = ["{port}"] if "environments" in flags or "provisioned" in flags else []
         function = LocalFunction(
             launch,

@@ -31,7 +31,7 @@ def streaming(*pieces: bytes, trailers: str = "", **headers: str) -> Script:
 
 
 def buffered(payload: object) -> Script:
-    """Responds with ``payload``: bytes, or what JSON can say."""
+    """Responds with ``payload``: bytes, or a value for JSON."""
 
     async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
         await runtime.respond(handed, payload if isinstance(payload, bytes) else json.dumps(payload).encode())

@@ -120,8 +120,8 @@ Answer: TypeAlias = Payload | Stream | Failure
 async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
     """Return the whole payload; a stream is ended as soon as it is over Lambda's limit.
 
-    ``limit`` is the caller's, in bytes. If it is below Lambda's own, the function is not told of it, since Lambda
-    accepted the answer.
+    ``limit`` is the caller's, in bytes. If it is below Lambda's own, the runtime does not learn of it, since
+    Lambda accepted the answer.
     """
     if isinstance(answer, Payload):
         return answer.body if len(answer.body) <= limit else too_large(limit)

@@ -151,7 +151,7 @@ class RuntimeApi:
     def _dismiss(self, exchange: Exchange) -> None:
         """Answer a report about an invocation that is not here."""
         if self._state.runtime is RuntimeState.SHUTDOWN:
-            # It timed out, as its caller was told; a refusal would read like a second failure.
+            # It timed out and has failed already; a refusal would read like a second failure.
             accept(exchange)
         else:
             refuse(exchange, UNKNOWN_REQUEST_ID)

@@ -1,6 +1,6 @@
 """A request to subscribe to telemetry or logs: the subscription, or all that is wrong with it. No I/O.
 
-The rules are those of AWS's "Telemetry API reference" and "Logs API reference". Where the two pages disagree on the
+The rules are those of AWS's "Telemetry API reference" and "Logs API reference". If the two pages disagree on the
 defaults and bounds of buffering, those of the Logs API page apply, which are also in the official emulator's schema.
 """
 

@@ -189,7 +189,7 @@ def test_a_frozen_environment_is_stopped_to_the_last_process_and_serves_all_the_
         assert local.pids() == set()
 
 
-def test_memory_is_told_to_the_app_and_warned_of(app: Path) -> None:
+def test_the_app_knows_its_memory_and_the_user_is_warned_of_it(app: Path) -> None:
     (app / "app.py").write_text(
         "ballast = bytearray(200_000_000)\n" + APP.replace('"ANSWER"', '"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"')
     )
@@ -250,7 +250,7 @@ def test_scripts_can_wait_until_it_answers(app: Path) -> None:
     ]
 
 
-def test_whoever_waits_for_a_moment_says_nothing_of_it() -> None:
+def test_a_short_wait_is_not_reported() -> None:
     wait = [sys.executable, "-I", "-m", "adapter", "dev", "--wait", "--readiness-timeout", "0.2"]
     port = str(unused_port())
     done = subprocess.run([*wait, "--invoke-port", port], check=False, capture_output=True, text=True, timeout=PATIENCE)

@@ -174,7 +174,7 @@ async def test_a_slot_whose_invocation_times_out_leaves_the_environment_alone() 
 
 
 @pytest.mark.parametrize(("slots", "requests"), [pytest.param(2, 3, id="2-slots"), pytest.param(4, 12, id="4-slots")])
-async def test_slots_that_end_at_once_serve_all_who_wait_in_their_order(slots: int, requests: int) -> None:
+async def test_slots_that_end_at_once_serve_all_waiting_requests_in_their_order(slots: int, requests: int) -> None:
     """Each invocation is over when it is answered, which is before its slot asks for the next one."""
     arrived: list[str] = []
 
@@ -227,7 +227,7 @@ async def test_an_invocation_that_waits_is_served_as_soon_as_a_runtime_that_disc
             assert [status for status, _ in await answers(clients)] == [200]
 
 
-async def test_provisioned_environments_are_there_before_anybody_asks_and_come_back() -> None:
+async def test_provisioned_environments_start_before_the_first_request_and_are_replaced() -> None:
     gate = Gate()
     gate.open.set()
 
@@ -265,7 +265,7 @@ async def test_an_idle_environment_is_reclaimed_and_the_next_request_is_a_cold_s
         assert [(await local.visit()).init is not None for _ in range(3)] == [True, False, True]
 
 
-async def test_a_runtime_that_hung_up_and_never_asks_again_is_given_up() -> None:
+async def test_a_runtime_that_disconnected_and_never_asks_again_is_given_up() -> None:
     async def script(runtime: ScriptedRuntime) -> int:
         client = await runtime.connect()
         await client.send(head("GET", f"{RUNTIME}/invocation/next", {}))
@@ -279,7 +279,7 @@ async def test_a_runtime_that_hung_up_and_never_asks_again_is_given_up() -> None
         assert "asks for no invocation" in await local.notices.get()
 
 
-async def test_a_restart_lets_invocations_finish_and_gives_the_next_ones_new_environments() -> None:
+async def test_a_restart_lets_invocations_finish_and_later_ones_get_new_environments() -> None:
     gate = Gate()
     async with local_lambda(gate, environments="3") as local:
         old = await ask(local, "/old")
@@ -427,5 +427,5 @@ async def test_an_invocation_begins_when_the_one_before_is_concluded() -> None:
         for _ in clients:
             await local.reports.get()
         serving.cancel()
-        told = [line.split()[0] for line in local.block]
-        assert told == ["INIT_START", *["START", "END", "REPORT"] * 10]
+        words = [line.split()[0] for line in local.block]
+        assert words == ["INIT_START", *["START", "END", "REPORT"] * 10]

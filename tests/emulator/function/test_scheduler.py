@@ -29,7 +29,7 @@ async def test_the_first_request_starts_the_environment_and_the_second_finds_it_
         assert local.notices.empty()
 
 
-async def test_warm_starts_the_environment_before_anybody_asks() -> None:
+async def test_warm_starts_the_environment_before_the_first_request() -> None:
     asked = asyncio.Event()
 
     async def script(runtime: ScriptedRuntime) -> int:
@@ -42,7 +42,7 @@ async def test_warm_starts_the_environment_before_anybody_asks() -> None:
         assert local.starts == 1
 
 
-async def test_requests_beyond_the_one_environment_wait_in_order_and_a_line_says_so() -> None:
+async def test_requests_beyond_the_one_environment_wait_in_order_and_are_announced() -> None:
     go_on = asyncio.Event()
     served: asyncio.Queue[str] = asyncio.Queue()
 
@@ -62,7 +62,7 @@ async def test_requests_beyond_the_one_environment_wait_in_order_and_a_line_says
             # Only now is it in the line, and the next one comes after it.
             notice = await local.notices.get()
             assert notice.startswith(f"GET /{number} waits for the one environment, {number} ahead")
-            # Why there is no second one is said once.
+            # The reason why there is no second one is given once.
             assert ("CMD has no {port}" in notice) is (number == 1)
         go_on.set()
         for client in clients:
@@ -88,7 +88,7 @@ async def test_an_exit_before_any_response_is_an_exit_error_and_the_next_request
             assert local.starts == starts
 
 
-async def test_what_was_sent_before_an_exit_counts() -> None:
+async def test_an_error_that_was_reported_before_an_exit_is_the_answer() -> None:
     async def script(runtime: ScriptedRuntime) -> int:
         await runtime.fail(await runtime.next(), "Function.AppUnreachable", "gone")
         return 1
@@ -98,7 +98,7 @@ async def test_what_was_sent_before_an_exit_counts() -> None:
         assert (await local.visit()).error_type == "Function.AppUnreachable"
 
 
-async def test_what_is_still_on_its_way_when_the_process_exits_counts() -> None:
+async def test_an_error_that_is_still_on_its_way_at_an_exit_is_the_answer() -> None:
     left_behind: asyncio.Queue[tuple[RawClient, bytes]] = asyncio.Queue()
 
     async def script(runtime: ScriptedRuntime) -> int:
@@ -174,7 +174,7 @@ async def test_an_exit_within_init_fails_the_request_that_waits() -> None:
         assert local.starts == 2
 
 
-async def test_a_reported_init_error_is_what_the_caller_is_shown() -> None:
+async def test_the_caller_receives_a_reported_init_error() -> None:
     async def script(runtime: ScriptedRuntime) -> int:
         body = b'{"errorType": "Adapter.AppExited", "errorMessage": "the app ended"}'
         headers = {"Lambda-Runtime-Function-Error-Type": "Runtime.ExitError"}
@@ -257,7 +257,7 @@ async def test_an_init_that_never_ends_is_bounded_by_the_timeout() -> None:
         assert (await local.visit()).error_type == "Sandbox.Timeout"
 
 
-async def test_when_the_function_is_stopped_everybody_who_waits_is_answered() -> None:
+async def test_all_waiting_requests_are_answered_when_the_function_is_stopped() -> None:
     served = asyncio.Event()
 
     async def script(runtime: ScriptedRuntime) -> int:

@@ -109,7 +109,7 @@ async def test_a_registration_is_answered_with_the_function_and_an_identifier() 
         pytest.param("sidecar", b'{"events":[{}]}', "Extension.InvalidEventType", id="event-that-is-no-name"),
     ],
 )
-async def test_a_registration_that_cannot_be_is_refused(name: str, body: bytes, error_type: str) -> None:
+async def test_an_invalid_registration_is_refused(name: str, body: bytes, error_type: str) -> None:
     async with bench() as b:
         headers = {"Lambda-Extension-Name": name} if name else {}
         response = await b.client.call("POST", f"{EXTENSION}/register", body, headers)

@@ -111,7 +111,7 @@ def test_the_python_client_answers_and_knows_its_context(folder: Path) -> None:
         assert told["stream"].startswith("local/[$LATEST]")
 
 
-def test_what_goes_wrong_in_python_is_what_it_would_be_on_lambda(folder: Path) -> None:
+def test_errors_of_python_functions_are_those_of_lambda(folder: Path) -> None:
     with local_lambda(directory=folder, flags=python_flags("--invoke-mode", "buffered", "--timeout", "2")) as local:
         # The client names the exception's class, which the sandbox does not pass on.
         assert failed(local, "/raise", "Runtime.Unknown: not today").status == 502
@@ -150,7 +150,7 @@ def test_the_node_client_streams_metadata_pieces_and_cookies(folder: Path) -> No
         assert large == b"one " + b"".join(bytes([number]) * 65536 for number in range(30)) + b"two"
 
 
-def test_a_throw_in_node_is_told_in_trailers_also_before_the_first_byte(folder: Path) -> None:
+def test_a_throw_in_node_is_reported_in_trailers_also_before_the_first_byte(folder: Path) -> None:
     flags = ("--runtime", f"node {aws_lambda_ric()} app.handler")
     with local_lambda(directory=folder, flags=flags, _HANDLER="app.handler") as local:
         cut = failed(local, "/throw", "amid the response")

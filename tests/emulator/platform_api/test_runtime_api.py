@@ -155,7 +155,7 @@ async def test_a_streamed_response_is_read_piece_by_piece_while_it_arrives() -> 
         pytest.param("x-other", None, id="undeclared-are-lost"),
     ],
 )
-async def test_error_trailers_tell_how_a_stream_failed(trailer: str, expected: tuple[str, str] | None) -> None:
+async def test_error_trailers_report_how_a_stream_failed(trailer: str, expected: tuple[str, str] | None) -> None:
     error = base64.b64encode(json.dumps({"errorMessage": "it broke"}).encode()).decode()
     trailers = f"Lambda-Runtime-Function-Error-Type: Function.Broken\r\nLambda-Runtime-Function-Error-Body: {error}\r\n"
     async with bench() as b:
@@ -276,7 +276,7 @@ async def test_next_before_the_invocation_is_answered_is_refused() -> None:
         assert (refused.status, refused.json()["errorType"]) == (403, "InvalidStateTransition")
 
 
-async def test_a_runtime_that_lost_its_waiting_connection_may_ask_again() -> None:
+async def test_a_runtime_that_disconnected_while_it_waited_may_ask_again() -> None:
     async with bench() as b:
         client = await RawClient.connect(b.runtime.port)
         await client.send(head("GET", f"{RUNTIME}/invocation/next", {}))
@@ -326,7 +326,7 @@ async def test_a_stream_that_failed_ends_for_its_reader_though_the_runtime_still
         assert await reading == b""
 
 
-async def test_an_environment_that_is_ending_is_told_nothing() -> None:
+async def test_a_runtime_that_asks_while_the_environment_ends_gets_no_answer() -> None:
     async with bench() as b:
         b.apis.advance(RuntimeEvent.SHUTDOWN)
         with pytest.raises(TimeoutError):
@@ -376,7 +376,7 @@ async def test_a_failed_restore_is_kept_and_a_late_one_refused(path: str) -> Non
         assert answer(await b.runtime.call("POST", f"{RUNTIME}/{path}", body, headers))[0] == 403
 
 
-async def test_a_body_that_waits_to_be_asked_for_is_asked_for() -> None:
+async def test_a_client_that_expects_100_continue_receives_it() -> None:
     async with bench() as b:
         _, handed = await b.invoke()
         client = await b.runtime.connect()
@@ -393,7 +393,7 @@ async def test_a_body_that_waits_to_be_asked_for_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("action", ["response", "error"])
-async def test_an_answer_after_the_time_is_up_is_no_second_failure(action: str) -> None:
+async def test_an_answer_after_the_timeout_is_not_a_second_failure(action: str) -> None:
     async with bench() as b:
         invocation, _ = await b.invoke("r-1")
         b.apis.forget(invocation)

@@ -17,7 +17,7 @@ def parsed(api: Api = TELEMETRY, **fields: Any) -> Any:
     return parse_subscription(api, json.dumps(GOOD | fields).encode())
 
 
-def test_what_is_not_said_has_its_default() -> None:
+def test_fields_that_are_left_out_have_defaults() -> None:
     found = parsed()
     assert (found.protocol, found.port, found.path, found.method) == ("HTTP", 8080, "/path?x", "POST")
     assert (found.timeout, found.max_bytes, found.max_items) == (1.0, 262_144, 10_000)
@@ -25,7 +25,7 @@ def test_what_is_not_said_has_its_default() -> None:
     assert logs.version == "2020-08-15"
 
 
-def test_what_is_said_counts() -> None:
+def test_fields_that_are_present_are_used() -> None:
     buffering = {"timeoutMs": 25, "maxBytes": 1_048_576, "maxItems": 1000}
     found = parsed(destination={"protocol": "TCP", "port": 4000}, buffering=buffering)
     assert (found.protocol, found.port) == ("TCP", 4000)
@@ -59,7 +59,7 @@ def test_a_mistake_is_named(fields: dict[str, Any], mistake: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[]"])
-def test_what_is_no_object_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match="the body is not"):
         parse_subscription(TELEMETRY, body)
 

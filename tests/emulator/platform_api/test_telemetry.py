@@ -82,7 +82,7 @@ async def test_what_happened_before_a_subscription_and_after_it_is_delivered_as_
         assert listener.requests == [("POST", "/in")]
 
 
-async def test_a_full_buffer_does_not_wait_and_a_flush_neither() -> None:
+async def test_neither_a_full_buffer_nor_a_flush_waits() -> None:
     async with listening() as (listener, telemetry):
         buffering = {"timeoutMs": 30_000, "maxItems": 1000}
         telemetry.subscribe("x", listener.subscription(types=["function"], buffering=buffering))
@@ -102,7 +102,7 @@ async def test_a_subscriber_that_fails_is_tried_again_and_loses_nothing() -> Non
         assert len(listener.requests) == 3
 
 
-async def test_a_subscriber_that_does_not_keep_up_is_told_how_much_it_lost() -> None:
+async def test_a_subscriber_that_does_not_keep_up_receives_what_it_lost() -> None:
     async with listening() as (listener, telemetry):
         telemetry.subscribe("x", listener.subscription())
         for _ in range(3):
@@ -145,7 +145,7 @@ async def test_over_tcp_records_are_lines() -> None:
 
 
 @pytest.mark.parametrize("closed", [True, False])
-async def test_nothing_is_kept_once_nobody_can_subscribe(closed: bool) -> None:
+async def test_no_records_are_kept_once_no_extension_can_subscribe(closed: bool) -> None:
     async with listening() as (listener, telemetry):
         if closed:
             telemetry.close()

@@ -39,7 +39,7 @@ async def test_a_line_without_an_end_is_logged_in_parts() -> None:
         pipe.close()
 
 
-async def test_it_is_read_by_the_loop_and_an_output_that_is_gone_is_no_error() -> None:
+async def test_the_loop_reads_the_pipe_and_a_closed_output_is_not_an_error() -> None:
     lines: asyncio.Queue[bytes] = asyncio.Queue()
     target, our_output = os.pipe()
     os.close(target)
@@ -53,7 +53,7 @@ async def test_it_is_read_by_the_loop_and_an_output_that_is_gone_is_no_error() -
 
 
 @pytest.mark.parametrize("left_open", [True, False])
-async def test_nobody_waits_for_the_end_of_a_pipe_that_somebody_holds(left_open: bool) -> None:
+async def test_a_pipe_that_another_process_holds_open_is_not_waited_for(left_open: bool) -> None:
     lines: list[bytes] = []
     with open(os.devnull, "wb") as discard:  # noqa: ASYNC230  # nothing is waited for
         pipe = OutputPipe(discard.fileno(), lines.append)

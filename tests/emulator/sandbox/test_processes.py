@@ -103,7 +103,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("deaf", [pytest.param([], id="ends-when-asked"), pytest.param(["deaf"], id="is-killed")])
-async def test_nothing_of_a_tree_is_left_when_it_has_ended(tmp_path: Path, deaf: list[str]) -> None:
+async def test_no_process_of_a_tree_is_left_when_it_has_ended(tmp_path: Path, deaf: list[str]) -> None:
     tree, runtime, pids = await started(tmp_path, *deaf)
     assert all(is_running(pid) for pid in pids.values())
     tree.snapshot_members()
@@ -114,7 +114,7 @@ async def test_nothing_of_a_tree_is_left_when_it_has_ended(tmp_path: Path, deaf:
     assert [name for name, pid in pids.items() if is_running(pid)] == []
 
 
-async def test_what_a_dead_child_left_behind_is_ended_as_well(tmp_path: Path) -> None:
+async def test_processes_that_a_dead_child_left_behind_are_ended_as_well(tmp_path: Path) -> None:
     tree, runtime, pids = await started(tmp_path)
     os.kill(pids["runtime"], signal.SIGKILL)
     assert await runtime.wait() == -signal.SIGKILL
@@ -186,7 +186,7 @@ async def test_memory_is_that_of_all_processes_that_have_a_parent(tmp_path: Path
     await tree.end()
 
 
-async def test_to_kill_the_app_is_to_kill_what_the_runtime_has_started(tmp_path: Path) -> None:
+async def test_killing_the_app_kills_what_the_runtime_has_started(tmp_path: Path) -> None:
     tree, runtime, pids = await started(tmp_path)
     handle = os.pidfd_open(pids["app"])
     tree.kill_app()
@@ -196,7 +196,7 @@ async def test_to_kill_the_app_is_to_kill_what_the_runtime_has_started(tmp_path:
     await tree.end()
 
 
-async def test_to_kill_the_app_of_a_runtime_that_is_one_is_to_kill_the_runtime() -> None:
+async def test_killing_the_app_of_a_runtime_without_one_kills_the_runtime() -> None:
     tree = tree_of([sys.executable, "-I", "-c", "import signal; signal.pause()"])
     runtime = await tree.start_runtime("127.0.0.1:1")
     tree.kill_app()
@@ -204,7 +204,7 @@ async def test_to_kill_the_app_of_a_runtime_that_is_one_is_to_kill_the_runtime()
     await tree.end()
 
 
-async def test_an_exit_code_is_passed_on_after_everything_that_was_written(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_an_exit_code_is_returned_after_all_output_is_read(capfd: pytest.CaptureFixture[str]) -> None:
     lines: Lines = []
     code = "import sys; print('out'); sys.stderr.write('one\\ntwo'); sys.stdout.flush(); raise SystemExit(3)"
     tree = tree_of([sys.executable, "-I", "-c", code], lines)
@@ -228,7 +228,7 @@ async def test_an_extension_is_a_file_and_its_lines_are_its_own(tmp_path: Path) 
     assert lines == [(b"127.0.0.1:9 on-demand sidecar", "extension")]
 
 
-async def test_what_cannot_be_started_is_an_error() -> None:
+async def test_a_command_that_cannot_be_started_is_an_error() -> None:
     tree = tree_of(["/no/such/runtime"])
     with pytest.raises(FileNotFoundError):
         await tree.start_runtime("127.0.0.1:1")

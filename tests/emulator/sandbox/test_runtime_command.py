@@ -10,7 +10,7 @@ from adapter import __version__
 from adapter.emulator.sandbox.runtime_command import own_command
 
 
-def test_it_starts_this_program_whatever_folder_it_is_called_in(tmp_path: Path) -> None:
+def test_the_command_starts_this_program_from_any_folder(tmp_path: Path) -> None:
     shadow = tmp_path / "adapter"
     shadow.mkdir()
     (shadow / "__init__.py").write_text("raise SystemExit('the wrong adapter')")

@@ -17,7 +17,7 @@ def variables(environ: dict[str, str], flags: dict[str, str] | None = None) -> d
     return runtime_environ(config, environ, runtime_api="127.0.0.1:1234", log_stream="s", invoke_mode=mode)
 
 
-def test_it_is_an_environment_of_lambda() -> None:
+def test_the_variables_are_those_of_lambda() -> None:
     found = variables({"HOME": "/home/x", "DATABASE": "db"})
     assert found["AWS_LAMBDA_RUNTIME_API"] == "127.0.0.1:1234"
     assert found["AWS_LAMBDA_LOG_STREAM_NAME"] == "s"
@@ -64,12 +64,12 @@ def test_every_flag_reaches_the_runtime_as_the_variable_that_counts_first() -> N
     assert runtime.on_lambda
 
 
-def test_options_of_dev_alone_are_no_mistake_for_the_runtime() -> None:
+def test_options_of_dev_alone_are_not_a_mistake_for_the_runtime() -> None:
     found = variables({"ADAPTER_TIMEOUT": "3"}, {"dev_port": "3456", "warm": "true", "bandwidth": "unlimited"})
     assert load(found).on_lambda
 
 
-def test_the_runtime_is_a_runtime_whatever_the_user_has_exported() -> None:
+def test_variables_that_the_user_exported_do_not_change_the_way_in() -> None:
     found = variables({"ADAPTER_AS": "proxy", "AWS_LAMBDA_MAX_CONCURRENCY": "8", "_X_AMZN_TRACE_ID": "x"})
     assert load(found).on_lambda
     assert load(found).max_concurrency == 1
