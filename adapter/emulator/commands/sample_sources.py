@@ -85,7 +85,7 @@ def _sns(sample: Sample) -> Event:
 
 
 def _s3(sample: Sample) -> Event:
-    """An object was put; the message is its key."""
+    """Return the event of a new object, whose key is the message."""
     bucket = sample.name or "bucket"
     record = {
         "eventVersion": "2.1",
@@ -140,7 +140,7 @@ def _schedule(sample: Sample) -> Event:
 
 
 def _dynamodb(sample: Sample) -> Event:
-    """An item was inserted; the message is one of its attributes."""
+    """Return the event of a new item, which has the message as an attribute."""
     record = {
         "eventID": "c4ca4238a0b923820dcc509a6f75849b",
         "eventName": "INSERT",
@@ -197,7 +197,7 @@ def _firehose(sample: Sample) -> Event:
 
 
 def _logs(sample: Sample) -> Event:
-    """A subscription's batch of log lines: JSON, compressed, in base64."""
+    """Return the event of a subscription: a batch of log lines as compressed JSON in base64."""
     batch = {
         "messageType": "DATA_MESSAGE",
         "owner": ACCOUNT_ID,
@@ -268,7 +268,7 @@ def _activemq(sample: Sample) -> Event:
 
 
 def _ses(sample: Sample) -> Event:
-    """Mail has come; the message is its subject."""
+    """Return the event of a mail, whose subject is the message."""
     recipient = sample.name or "me@example.com"
     verdict = {"status": "PASS"}
     mail = {

@@ -94,7 +94,7 @@ def test_the_last_port_of_all_leaves_none_for_the_invoke_apis() -> None:
 
 
 def test_idle_connections_cannot_use_up_the_descriptors() -> None:
-    """With 128 descriptors and two listeners nobody but the oldest client has to go."""
+    """With 128 descriptors and two listeners, only the client that is idle for longest is disconnected."""
     listening = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128));"
     code = f"{listening} import sys; from adapter.__main__ import main; sys.exit(main())"
     arguments = ["dev", "--port", "0", "--", sys.executable]

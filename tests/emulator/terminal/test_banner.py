@@ -1,4 +1,4 @@
-"""What is said at the start."""
+"""What ``adapter dev`` shows at its start."""
 
 from __future__ import annotations
 
