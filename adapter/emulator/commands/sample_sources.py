@@ -1,9 +1,9 @@
 """Events of sources that are not HTTP, from templates in ``sample_events.json``: one event of one record each.
 
 The shapes are those in AWS's documentation (Lambda, "Using … with Lambda"). Ids and times are made up, and the same in
-every run, so that two events can be compared. In a template's texts ``{body}`` stands for the message, ``{name}`` for the
-queue, topic, bucket, table or stream, ``{base64}`` and ``{md5}`` for forms of the message. ``{"$gzip": …}`` is JSON,
-compressed, in base64; ``{"$json": …}`` is a text as a JSON object.
+every run, so that two events can be compared. In a template's texts ``{body}`` stands for the message, ``{name}`` for
+the queue, topic, bucket, table or stream, ``{base64}`` and ``{md5}`` for forms of the message. ``{"$gzip": …}`` is JSON
+that is compressed and in base64; ``{"$json": …}`` is a text as a JSON object.
 """
 
 from __future__ import annotations

@@ -112,6 +112,7 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
 
 def _launch(config: Config, programs: Programs) -> Launch:
     """Return a function that makes the processes of a new environment."""
+    # Every fault has its own random numbers, so this plan need not be the one that the invocations get.
     plan = fault_plan(config)
 
     def launch(tell: OnLine, initialization_type: str) -> ProcessTree:

@@ -116,7 +116,7 @@ def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
 def _no_port_behind(config: Config) -> Iterator[str]:
     if config.dev_port == _LAST_PORT and config.invoke_port is None:
         yield (
-            f"{_source(config, '--port')}: '{_LAST_PORT}' leaves no port behind it for the Invoke APIs; "
+            f"{_source(config, '--port')}: '{_LAST_PORT}' is the last port, so there is none for the Invoke APIs; "
             "name one with --invoke-port"
         )
 
@@ -129,7 +129,7 @@ def _open_mistake(config: Config, error: OSError, port: int, hint: str) -> str:
         free = (port + 1) % _LAST_PORT + 1
         return f"{source}: '{port}' is taken{_owner(port)}; use another one, for example {hint}{free}"
     if error.errno == errno.EACCES:
-        return f"{_source(config, hint)}: '{port}' may not be used without more rights; use {hint}3000 or above"
+        return f"{_source(config, hint)}: '{port}' needs more rights than this user has; use {hint}3000 or above"
     source = config.sources["dev_host"] if config.sources["dev_host"] != "default" else "--host"
     reason = "is not an address of this machine" if error.errno == errno.EADDRNOTAVAIL else "cannot be listened on"
     return f"{source}: {config.dev_host!r} {reason}; use another one, for example --host 127.0.0.1"

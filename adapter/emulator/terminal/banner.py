@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from adapter.emulator.front_doors.settings import DoorSettings, UrlSettings
 
 # AWS's own caps.
-_CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as a REST API has it"}
+_CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a REST API"}
 
 
 def start_lines(settings: UrlSettings) -> list[str]:

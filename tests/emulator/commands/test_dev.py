@@ -310,7 +310,7 @@ def test_a_refused_invocation_has_a_line_beside_cloudwatchs_block_as_well() -> N
     ],
 )
 def test_lines_of_invocations_can_be_turned_off(flags: list[str]) -> None:
-    """The runtime says nothing of them either."""
+    """The runtime does not log them either."""
     with dev(*flags) as running:
         wait = ["dev", "--wait", "--port", str(running.port), "--invoke-port", str(running.invoke_port)]
         subprocess.run([sys.executable, "-I", "-m", "adapter", *wait], check=True)

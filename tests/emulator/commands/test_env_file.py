@@ -1,4 +1,4 @@
-"""Files of variables: what they may hold, and how their mistakes are told."""
+"""Files of variables: what they may have in them, and how their mistakes are reported."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_of_repeats_the_last_counts(tmp_path: Path) -> None:
 def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as error:
         variables(tmp_path, "A=1\nnothing\n2B=x\nC=\"open\nD='open\nE='a' b\n=x\n")
-    told = [mistake.partition(", line ")[2] for mistake in error.value.mistakes]
-    assert told == [
+    reported = [mistake.partition(", line ")[2] for mistake in error.value.mistakes]
+    assert reported == [
         "2: 'nothing' is not KEY=VALUE",
         "3: '2B=x' does not begin with the name of a variable (letters, digits and _)",
         "4: 'C=\"open' has a quote that does not end",
@@ -56,7 +56,7 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         pytest.param("ADAPTER_X: is not an option", ".env: ADAPTER_X: is not an option", id="mistake"),
         pytest.param("AWS_LWA_X is not known", ".env: AWS_LWA_X is not known", id="warning"),
@@ -64,8 +64,8 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
         pytest.param("--memory: '1' is not memory", "--memory: '1' is not memory", id="flag"),
     ],
 )
-def test_what_is_said_of_a_files_variable_has_its_name_before_it(line: str, told: str) -> None:
-    assert prefix_file_name(".env", {"ADAPTER_X": "1", "AWS_LWA_X": "1"}, [line]) == [told]
+def test_what_is_said_of_a_files_variable_has_its_name_before_it(line: str, expected: str) -> None:
+    assert prefix_file_name(".env", {"ADAPTER_X": "1", "AWS_LWA_X": "1"}, [line]) == [expected]
 
 
 def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ async def test_nobody_there_is_one_line_with_the_way_out() -> None:
 
 async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() -> None:
     endpoint = "http://no-such-host.invalid:3001"
-    # One question is enough where no name server answers.
+    # One query is enough if no name server answers.
     done = await adapter("invoke", "--endpoint", endpoint, "-", given=b"{}", RES_OPTIONS="timeout:1 attempts:1")
     assert done.code == 1
     assert done.err.startswith(f"adapter: no answer from {endpoint} (its host is not known); ")
@@ -346,9 +346,9 @@ async def test_a_terminal_gets_the_head_of_a_stream_decoded(
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await process.communicate(b"{}")
+        _, written = await process.communicate(b"{}")
         os.close(stdout)
-        assert (os.read(terminal, 65536), said.decode()) == (out, err)
+        assert (os.read(terminal, 65536), written.decode()) == (out, err)
         os.close(terminal)
 
 

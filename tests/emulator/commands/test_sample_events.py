@@ -49,8 +49,10 @@ def test_arns_are_in_the_chosen_region(kind: str) -> None:
 
 
 def test_an_http_event_has_the_request_that_was_wished_for() -> None:
-    wish = EventOptions(method="put", path="/a%2Fb?x=1&x=2", headers=[("X-A", "1"), ("Host", "api.test")], body=b"\xff")
-    request = detect(event := make_event("rest-api", wish)).decode_request(event)
+    options = EventOptions(
+        method="put", path="/a%2Fb?x=1&x=2", headers=[("X-A", "1"), ("Host", "api.test")], body=b"\xff"
+    )
+    request = detect(event := make_event("rest-api", options)).decode_request(event)
     assert (request.method, request.target, request.body) == ("PUT", "/a%2Fb?x=1&x=2", b"\xff")
     assert ("x-a", "1") in request.headers
     assert ("host", "api.test") in request.headers
@@ -106,7 +108,7 @@ def test_the_outline_is_that_of_awss_own_sample(kind: str, sample: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "wish", "why"),
+    ("kind", "options", "why"),
     [
         pytest.param("sqs", EventOptions(body=b"\xff"), "--body: is not UTF-8", id="bytes-for-a-text"),
         pytest.param(
@@ -114,6 +116,6 @@ def test_the_outline_is_that_of_awss_own_sample(kind: str, sample: str) -> None:
         ),
     ],
 )
-def test_what_an_event_cannot_have_is_a_mistake(kind: str, wish: EventOptions, why: str) -> None:
+def test_what_an_event_cannot_have_is_a_mistake(kind: str, options: EventOptions, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
-        make_event(kind, wish)
+        make_event(kind, options)

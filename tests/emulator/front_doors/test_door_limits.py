@@ -117,7 +117,7 @@ async def test_a_stream_that_a_load_balancer_collects_is_limited_too() -> None:
     script = streaming(prelude(), bytes(MIB))
     async with local_lambda(script, front_doors="alb", invoke_mode="response_stream") as local:
         assert (await local.request("GET", "/")).status == 502
-        # The runtime was told, and goes on.
+        # The runtime gets an error, and goes on.
         assert (await local.request("GET", "/")).status == 502
         assert local.starts == 1
 
@@ -191,7 +191,7 @@ async def test_a_gateway_does_not_wait_for_ever_and_the_function_goes_on(door: s
         client = await RawClient.connect(port)
         response = await client.request("GET", "/")
         assert (response.status, response.body) == (status, body)
-        # Whoever keeps the connection would wait for the function after all.
+        # On a kept connection the next request would wait for the function.
         assert response.header("connection") == "close"
         go_on.set()
         record = await records.get()

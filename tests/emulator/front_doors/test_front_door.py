@@ -57,7 +57,7 @@ async def test_the_event_says_who_asked_and_how() -> None:
         assert event["requestContext"]["http"]["sourceIp"] == "127.0.0.1"
         assert event["cookies"] == ["a=1", "b=2"]
         assert event["headers"]["x-twice"] == "1"
-        # A client cannot claim to be somebody else.
+        # A client cannot set its own address.
         assert event["headers"]["x-forwarded-for"] == "127.0.0.1"
         assert event["headers"]["x-forwarded-port"] == str(local.port)
         assert event["headers"]["x-amzn-trace-id"].startswith("Root=1-")
@@ -230,7 +230,7 @@ async def test_a_stream_is_cut_after_its_limit(body: bytes, status: str | None) 
         assert response.body == b"x" * 1000
         assert response.complete is (status is None)
         assert (await local.visit()).error_type == ("" if status is None else "Function.ResponseSizeTooLarge")
-        # The runtime was told, and goes on.
+        # The runtime gets an error, and goes on.
         assert (await local.request("GET", "/")).status == 200
         assert local.starts == 1
 
@@ -286,7 +286,7 @@ async def test_an_invocation_runs_on_when_its_client_has_left() -> None:
         await left.wait()
         for _ in range(100):
             await upload.write(b"x" * 1000)
-            # One piece a turn of the loop: the first one after the client has left is what tells of that.
+            # One piece in each turn of the loop: writing the first one after the client has left shows that it left.
             await asyncio.sleep(0)
         answers.append(await upload.end())
 

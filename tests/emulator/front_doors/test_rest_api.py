@@ -1,4 +1,4 @@
-"""Which paths a resource covers, and what an event says of it."""
+"""The resource of a REST API: the paths that it covers, and its fields in an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds where the user says nothing."""
+"""The defaults of the front doors' settings, and the options that change them."""
 
 from __future__ import annotations
 

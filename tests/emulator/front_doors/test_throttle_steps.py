@@ -19,7 +19,7 @@ TICK = 256 * KIB
 
 
 class World:
-    """One clock for many streams. It moves to the next time at which somebody wakes up once nobody else can go on."""
+    """One clock for many streams. Once all streams sleep, it moves to the time at which the next one wakes up."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,7 +38,7 @@ class World:
     async def run(self, tasks: Iterable[asyncio.Task[None]]) -> None:
         pending = set(tasks)
         while pending:
-            # Everybody who can go on does, until all of them sleep.
+            # Every stream that can go on does so, until all of them sleep.
             for _ in range(5):
                 await asyncio.sleep(0)
             pending = {task for task in pending if not task.done()}

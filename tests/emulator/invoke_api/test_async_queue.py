@@ -1,4 +1,4 @@
-"""Events in the queue: they are answered at once, tried three times, and told of when they fail for good."""
+"""Events in the queue: they are answered at once, tried three times, and reported if all tries fail."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ async def test_an_event_that_fails_is_tried_twice_more_with_the_same_request_id(
     async with local_lambda(script, retry_delay="0.05") as local:
         request_id = await send_event(local.invoke_port)
         assert [await ids.get() for _ in range(3)] == [request_id] * 3
-        told: list[str] = []
-        while len(told) < 3:
+        reasons: list[str] = []
+        while len(reasons) < 3:
             notice = await local.notices.get()
             if request_id in notice:
-                told.append(notice.partition("failed: ")[2])
-        assert told == [
+                reasons.append(notice.partition("failed: ")[2])
+        assert reasons == [
             "Function.Broken: it broke; the next one is in 0.05 s (--retry-delay)",
             "Function.Broken: it broke; the next one is in 0.1 s (--retry-delay)",
             "Function.Broken: it broke; on Lambda the event would go to the on-failure destination now",

@@ -147,7 +147,7 @@ async def test_the_cap_holds_a_stream_back_here_too() -> None:
         assert 0.25 <= took < 1.0
         record = await local.visit()
         assert (record.method, record.streamed) == ("InvokeWithResponseStream", 256 * 1024)
-        # The framing around them is nobody's payload.
+        # The framing around them is not part of the payload.
         assert record.sent == 256 * 1024
         assert record.held == pytest.approx(0.25, abs=0.05)
 
@@ -161,7 +161,7 @@ async def test_an_invocation_runs_on_when_its_caller_has_left() -> None:
         await left.wait()
         for _ in range(100):
             await upload.write(b"x" * 1000)
-            # One piece a turn of the loop: the first one after the client has left is what tells of that.
+            # One piece in each turn of the loop: writing the first one after the client has left shows that it left.
             await asyncio.sleep(0)
         await upload.end()
 

@@ -89,12 +89,12 @@ def test_a_port_that_is_given_twice_is_no_other_processs_fault(flags: dict[str, 
 
 def test_the_last_port_of_all_leaves_none_for_the_invoke_apis() -> None:
     assert refusal({"dev_port": "65535"}) == [
-        "--port: '65535' leaves no port behind it for the Invoke APIs; name one with --invoke-port"
+        "--port: '65535' is the last port, so there is none for the Invoke APIs; name one with --invoke-port"
     ]
 
 
 def test_idle_connections_cannot_use_up_the_descriptors() -> None:
-    """With 128 descriptors and two listeners nobody but the oldest client has to go."""
+    """With 128 descriptors and two listeners, only the client that is idle for longest is disconnected."""
     listening = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128));"
     code = f"{listening} import sys; from adapter.__main__ import main; sys.exit(main())"
     arguments = ["dev", "--port", "0", "--", sys.executable]

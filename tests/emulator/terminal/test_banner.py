@@ -1,4 +1,4 @@
-"""What is said at the start."""
+"""What ``adapter dev`` shows at its start."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_where_there_are_several_front_doors_each_row_says_which_it_is_about() -
     ]
     assert [line for line in lines if line.startswith(("  bandwidth", "  limit"))] == [
         "  bandwidth  6 MB at once, then 2 MB/s, for each response, as on Lambda (function-url)",
-        "  bandwidth  10 MB at once, then 2 MB/s, for each response, as a REST API has it (rest-api)",
+        "  bandwidth  10 MB at once, then 2 MB/s, for each response, as on a REST API (rest-api)",
         "  limit      200 MB for a streamed response (function-url, rest-api)",
         "  limit      1 MB for the whole encoded response (alb, alb-multi-value)",
         "  limit      6 MB for the whole encoded response (lattice)",
