@@ -23,9 +23,12 @@ _stderr_poller.register(_STDERR, POLLOUT)
 
 
 class Log:
-    """Writes lines of at least ``level``. ``format`` is ``text`` or ``json``."""
+    """Writes lines of at least ``level``; ``format`` is ``text`` or ``json``.
 
-    __slots__ = ("_access_log", "_is_within_line", "_json", "_lost", "_threshold")
+    ``has_access_log`` says whether lines of requests and invocations are written, or need no fields.
+    """
+
+    __slots__ = ("_is_within_line", "_json", "_lost", "_threshold", "has_access_log")
 
     def __init__(self, *, format: str = "text", level: str = "info", access_log: bool = True) -> None:
         self._json = format == "json"
@@ -37,7 +40,7 @@ class Log:
         self._lost = 0
         # The last line was written in part only.
         self._is_within_line = False
-        self._access_log = access_log and self._threshold <= _LEVELS["info"]
+        self.has_access_log = access_log and self._threshold <= _LEVELS["info"]
 
     def info(self, message: str, **fields: object) -> None:
         """Log a normal event."""
@@ -53,12 +56,12 @@ class Log:
 
     def log_invocation(self, fields: dict[str, object]) -> None:
         """Write the line of an invocation."""
-        if self._access_log:
+        if self.has_access_log:
             self._write("info", "invocation", fields)
 
     def log_request(self, fields: dict[str, object]) -> None:
         """Write the line of a request to the proxy."""
-        if self._access_log:
+        if self.has_access_log:
             self._write("info", "request", fields)
 
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:

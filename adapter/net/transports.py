@@ -1,4 +1,4 @@
-"""What asyncio leaves to each protocol: waking a task, the fill of a socket's send queue, and closing with a reset."""
+"""What asyncio leaves to each protocol: the fill of a socket's send queue, and closing with a reset."""
 
 from __future__ import annotations
 
@@ -13,12 +13,6 @@ if TYPE_CHECKING:
 
 # Bytes in a socket's send queue: all that are not acknowledged (tcp(7)), and those not even sent (linux/sockios.h).
 _SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
-
-
-def wake(waiter: asyncio.Future[None] | None) -> None:
-    """Let the task that awaits ``waiter`` go on, if there is one."""
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
 
 
 def reset_on_close(transport: asyncio.Transport) -> None:

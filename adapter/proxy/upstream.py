@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
-import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
-from adapter.net.transports import unsent
+from adapter.net.transports import reset_on_close, unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -240,10 +238,10 @@ class UpstreamConnection(asyncio.Protocol):
         """Close at once, which cancels an open exchange; without effect after ``finish``."""
         if self._transport is None or self._is_finishing:
             return
-        if unsent(self._transport):
+        # An idle connection has sent everything.
+        if self._reader is not None and unsent(self._transport):
             # A FIN would queue behind data that a stuck app does not read; a reset overtakes the data.
-            linger = struct.pack("ii", 1, 0)
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            reset_on_close(self._transport)
         self._transport.abort()
 
     @property

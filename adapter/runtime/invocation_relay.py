@@ -202,6 +202,8 @@ class _RelayedInvocation:
             is_late = "InvalidRequestID" in problem
             what = "the answer came too late" if is_late else "Lambda refused the response"
             log.error(f"{what}: {problem}", requestId=request_id)
+        if not log.has_access_log:
+            return
         fields: dict[str, object] = {"requestId": request_id}
         if self._request is not None:
             # Without the query, which may contain secrets.

@@ -17,7 +17,7 @@ from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
 from adapter.net.server.exchange import Exchange, RequestBody, encode_head
 from adapter.net.server.limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
-from adapter.net.transports import reset_on_close, undelivered, wake
+from adapter.net.transports import reset_on_close, undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -156,7 +156,7 @@ class HttpConnection(asyncio.Protocol):
             self._take(self._parser.feed(data))
 
     def eof_received(self) -> bool:
-        wake(self.disconnected)
+        self._wake(self.disconnected)
         self._end_input()
         # A response may still be on its way to the client.
         return True
@@ -168,7 +168,7 @@ class HttpConnection(asyncio.Protocol):
         self._deadline.stop()
         self._stop_watcher()
         for waiter in (self.disconnected, self._writable, self._arrived):
-            wake(waiter)
+            self._wake(waiter)
         if self._exchanges and self._server.cancels:
             self._cancel()
         self._server.forget(self)
@@ -177,7 +177,7 @@ class HttpConnection(asyncio.Protocol):
         self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        wake(self._writable)
+        self._wake(self._writable)
         self._writable = None
 
     # --- the state -----------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ class HttpConnection(asyncio.Protocol):
 
     def stop_waiting(self) -> None:
         if self._arrived is not None:
-            wake(self._arrived)
+            self._wake(self._arrived)
             self._arrived = None
 
     def switch_protocols(self) -> RequestBody:
@@ -424,6 +424,11 @@ class HttpConnection(asyncio.Protocol):
     def _cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
 
 def _encode_refusal(refusal: Refusal) -> bytes:

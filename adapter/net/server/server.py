@@ -9,7 +9,6 @@ from adapter.net.address import BACKLOG
 from adapter.net.server.connection import HttpConnection
 from adapter.net.server.limits import Limits
 from adapter.net.server.request_parser import Refusal
-from adapter.net.transports import wake
 
 if TYPE_CHECKING:
     from socket import socket
@@ -44,7 +43,7 @@ class HttpServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._rejected: dict[HttpConnection, None] = {}
         self._server: asyncio.Server | None = None
-        self._drained: asyncio.Future[None] | None = None
+        self._drained = asyncio.Event()
 
     async def start(self, listener: socket) -> None:
         """Accept connections from ``listener``, which the server closes."""
@@ -64,8 +63,8 @@ class HttpServer:
     async def wait_until_drained(self) -> None:
         """Wait until no connection is left."""
         while self._connections:
-            self._drained = asyncio.get_running_loop().create_future()
-            await self._drained
+            self._drained.clear()
+            await self._drained.wait()
 
     def abort(self, *, cancel: bool = False) -> None:
         """End every connection at once. With ``cancel``, cancel also what is served without regard to its client."""
@@ -92,7 +91,7 @@ class HttpServer:
         self.waiting.pop(connection, None)
         self._rejected.pop(connection, None)
         if not self._connections:
-            wake(self._drained)
+            self._drained.set()
 
     def _has_room(self) -> bool:
         """Return whether one more connection may exist. At the limit the one that has waited for longest makes room."""
