@@ -9,7 +9,8 @@ from collections.abc import Callable
 class Condition:
     """Wakes the tasks that wait for a condition. Code that changes what a condition depends on calls ``notify``.
 
-    Conditions are checked by ``notify``, and only there: this needs no lock and no polling, and wakes only tasks that can go on.
+    Conditions are checked by ``notify``, and only there. This needs no lock and no polling, and only tasks that can go
+    on wake up.
     """
 
     def __init__(self) -> None:
