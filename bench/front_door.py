@@ -24,8 +24,8 @@ from aiohttp import web
 from adapter.config.load import load
 from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import Payload
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
-from adapter.emulator.front_doors.settings import UrlSettings
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.service.listening import serving

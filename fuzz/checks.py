@@ -31,7 +31,7 @@ from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.headers import first_values
 from adapter.payload.messages import Invocation, ResponseHead
 from adapter.payload.request import RequestRules, app_request
-from adapter.proxy.forwarding import ForwardingRules, forwarded_request, forwarded_trailers
+from adapter.proxy.forwarded_request import ForwardingRules, forwarded_request, forwarded_trailers
 from tests.hardening.recorder import parsed_head
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -25,7 +25,7 @@ COMPILED = {
         "connection",
         "connection_state",
         "exchange",
-        "limits",
+        "server_limits",
         "request_parser",
         "server",
     },
@@ -47,7 +47,7 @@ COMPILED = {
         "pass_through",
         "rest_api",
     },
-    "proxy": {"forwarding", "request_relay", "upstream"},
+    "proxy": {"forwarded_request", "request_relay", "upstream"},
     "runtime": {
         "api_client",
         "app_client",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from adapter.app.process import AppProcess
     from adapter.config.load import Config
     from adapter.logs import Log
+    from adapter.proxy.app_probe import Readiness
     from adapter.proxy.metrics import Metrics
-    from adapter.proxy.readiness import Readiness
 
 # How long to wait before the app is started again, in seconds: twice as long each time, until it has run longer.
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 10.0

@@ -18,17 +18,17 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.app.process import ENDING, PASSED_ON, hold_signals, kill_children, release_signals
-from adapter.aws.sizes import size_text
+from adapter.aws.size_text import size_text
 from adapter.config.parsers import NO_LIMIT
 from adapter.errors import EXIT_INTERRUPTED, ConfigurationError
 from adapter.net.address import Address, address_of, listen, next_free_port
-from adapter.net.fd_limits import connection_cap, raise_limit
+from adapter.net.descriptor_limits import connection_cap, raise_limit
 from adapter.net.port_owner import port_owner
 from adapter.net.server import HttpServer, Limits
 from adapter.proxy.admin import Admin
+from adapter.proxy.app_probe import Readiness
 from adapter.proxy.app_supervisor import APP_GRACE, AppSupervisor
 from adapter.proxy.metrics import METRICS_NEED, Metrics
-from adapter.proxy.readiness import Readiness
 from adapter.proxy.request_relay import RequestRelay
 from adapter.proxy.upstream import Upstream
 

@@ -26,7 +26,7 @@ from adapter.net.token_bucket import TokenBucket
 from adapter.payload.headers import first, first_values, forwardable
 from adapter.payload.messages import ResponseHead
 from adapter.payload.request_target import path_alone
-from adapter.proxy.forwarding import (
+from adapter.proxy.forwarded_request import (
     REQUEST_ID,
     ForwardedRequest,
     ForwardingRules,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.proxy.forwarding import MAX_REQUEST_ID, TrustedProxies, choose_request_id, forwarded_headers
+from adapter.proxy.forwarded_request import MAX_REQUEST_ID, TrustedProxies, choose_request_id, forwarded_headers
 
 CLAIMED = [
     ("Accept", "*/*"),

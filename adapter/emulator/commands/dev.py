@@ -11,10 +11,10 @@ from adapter.config.load import load, read
 from adapter.config.ports import needs_port, placeholder_warnings, resolve_app_port
 from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
 from adapter.emulator.commands.wait import wait_for_dev
+from adapter.emulator.function_settings import function_settings
 from adapter.emulator.service.emulator import executables_in, serve
+from adapter.emulator.service.endpoints import fault_plan
 from adapter.emulator.service.reload import require_watchfiles
-from adapter.emulator.service.services import fault_plan
-from adapter.emulator.settings import function_settings
 from adapter.emulator.terminal.prices import load_prices
 from adapter.errors import ConfigurationError
 

@@ -13,9 +13,9 @@ import click
 from adapter.config.load import read
 from adapter.emulator.commands.invoke_client import InvokeOptions, Outcome, invoke
 from adapter.emulator.commands.payload_view import PayloadView
-from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.front_doors.door_settings import UrlSettings
+from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.emulator.recording.replay import InvokeInput, event_files, read_input
-from adapter.emulator.settings import FUNCTION_NAME
 from adapter.emulator.terminal.banner import local_url
 from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, InvokeFailed
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from adapter.emulator.front_doors.settings import UrlSettings
-from adapter.emulator.service.control import STATUS
+from adapter.emulator.front_doors.door_settings import UrlSettings
+from adapter.emulator.service.control_api import STATUS
 from adapter.errors import ConfigurationError
 from adapter.net.address import Address
 

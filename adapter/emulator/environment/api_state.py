@@ -12,7 +12,7 @@ import orjson
 from adapter.emulator.environment.condition import Condition
 from adapter.emulator.environment.extensions import INVOKE, SHUTDOWN, Extensions
 from adapter.emulator.environment.result import failure
-from adapter.emulator.environment.states import (
+from adapter.emulator.environment.state_tables import (
     INVOCATION,
     RUNTIME,
     ExtensionEvent,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 class Condition:
     """Wakes the tasks that wait for a condition. Code that changes what a condition depends on calls ``notify``.
 
-    Conditions are checked by ``notify``, and only there: no lock and no polling are needed, and only tasks that can
-    go on.
+    Conditions are checked by ``notify``, and only there. This needs no lock and no polling, and only tasks that can go
+    on wake up.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from adapter.emulator.environment.states import EXTENSION, ExtensionEvent, ExtensionState
+from adapter.emulator.environment.state_tables import EXTENSION, ExtensionEvent, ExtensionState
 
 if TYPE_CHECKING:
     import asyncio

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from adapter.emulator.environment.result import Answer, Failure, Stream
-from adapter.emulator.environment.states import InvocationState
+from adapter.emulator.environment.state_tables import InvocationState
 
 
 class Reply:

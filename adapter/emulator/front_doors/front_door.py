@@ -40,7 +40,7 @@ from adapter.payload.headers import first
 from adapter.payload.messages import ResponseHead
 
 if TYPE_CHECKING:
-    from adapter.emulator.front_doors.settings import DoorSettings
+    from adapter.emulator.front_doors.door_settings import DoorSettings
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.emulator.requests.request_record import RequestRecord
     from adapter.net.server import Exchange

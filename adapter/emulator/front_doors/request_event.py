@@ -16,7 +16,7 @@ from adapter.payload.messages import Arrival, Request
 from adapter.payload.request_target import origin_form
 
 if TYPE_CHECKING:
-    from adapter.emulator.front_doors.settings import DoorSettings
+    from adapter.emulator.front_doors.door_settings import DoorSettings
     from adapter.emulator.requests.client_request import ClientRequest
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers

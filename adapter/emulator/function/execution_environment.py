@@ -18,22 +18,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adapter.emulator.environment.result import EXIT_ERROR, INTERNAL_ERROR, TIMEOUT, Failure, failure
-from adapter.emulator.environment.states import (
+from adapter.emulator.environment.state_tables import (
     ENVIRONMENT,
     EnvironmentEvent,
     EnvironmentState,
     IllegalTransitionError,
     RuntimeState,
 )
-from adapter.emulator.function.updates import InvocationConcluded, SlotFreed, Started, StartFailed
+from adapter.emulator.function.environment_updates import InvocationConcluded, SlotFreed, Started, StartFailed
 from adapter.emulator.sandbox.processes import exit_text
 from adapter.emulator.sandbox.sandbox import EXTERNAL_GRACE, FAILED, SPINDOWN, TIMED_OUT, Sandbox
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
-    from adapter.emulator.function.updates import Update
+    from adapter.emulator.function.environment_updates import Update
+    from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.sandbox.processes import Launch
-    from adapter.emulator.settings import FunctionSettings
 
 _MB = 1024 * 1024
 # How long a runtime that has answered may take to ask for the next invocation before it counts as busy, in seconds. A
@@ -43,7 +43,10 @@ ASKING_GRACE = 0.1
 _MEMORY_PERIOD = 1.0
 
 # The reasons for an end that extensions receive; for all other ends SPINDOWN.
-_SHUTDOWN_REASONS = {EnvironmentEvent.FAILED: FAILED, EnvironmentEvent.TIMED_OUT: TIMED_OUT}
+_SHUTDOWN_REASONS: dict[EnvironmentEvent | None, str] = {
+    EnvironmentEvent.FAILED: FAILED,
+    EnvironmentEvent.TIMED_OUT: TIMED_OUT,
+}
 # What ends an environment whose processes have not failed.
 _RETIREMENTS = (EnvironmentEvent.RETIRED, EnvironmentEvent.RECLAIMED, EnvironmentEvent.TIMED_OUT)
 _TAKES_INVOCATIONS = (EnvironmentState.IDLE, EnvironmentState.BUSY)
@@ -294,20 +297,14 @@ class ExecutionEnvironment:
         """Stop serving, and fail the invocations that are left; the processes are ended next."""
         if not self.is_closing:
             self._advance(EnvironmentEvent.STOPPED)
-        self._sandbox.shutdown_reason = (
-            SPINDOWN if self._ended_by is None else _SHUTDOWN_REASONS.get(self._ended_by, SPINDOWN)
-        )
+        self._sandbox.shutdown_reason = _SHUTDOWN_REASONS.get(self._ended_by, SPINDOWN)
         self._apis.on_change = None
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        # The function was stopped, and has failed them with that, or the emulator has a fault.
-        abandoned, why = (
-            tuple(self._running),
-            failure(INTERNAL_ERROR, "adapter dev has a fault and ended the environment"),
-        )
-        for invocation in abandoned:
+        for invocation in tuple(self._running):
             self._release(invocation)
-            invocation.reply.fail(why)
+            # Without effect if the function was stopped, which has answered them.
+            invocation.reply.fail(failure(INTERNAL_ERROR, "adapter dev has a fault and ended the environment"))
             invocation.finish()
             self._emit(InvocationConcluded(invocation))
 

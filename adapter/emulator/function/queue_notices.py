@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
-    from adapter.emulator.settings import FunctionSettings
+    from adapter.emulator.function_settings import FunctionSettings
 
 # The most lines in each period of that many seconds.
 _LINES = 10

@@ -18,15 +18,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from adapter.emulator.environment.result import STOPPED, THROTTLED, Failure, failure
-from adapter.emulator.environment.states import EnvironmentState, IllegalTransitionError
+from adapter.emulator.environment.state_tables import EnvironmentState, IllegalTransitionError
+from adapter.emulator.function.environment_updates import InvocationConcluded, Started, StartFailed, Update
 from adapter.emulator.function.execution_environment import ASKING_GRACE, ExecutionEnvironment
 from adapter.emulator.function.queue_notices import QueueNotices
-from adapter.emulator.function.updates import InvocationConcluded, Started, StartFailed, Update
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
+    from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.sandbox.processes import Launch
-    from adapter.emulator.settings import FunctionSettings
 
 
 class LocalFunction:

@@ -34,7 +34,7 @@ from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
 
 if TYPE_CHECKING:
-    from adapter.emulator.front_doors.settings import UrlSettings
+    from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.invoke_api.async_queue import AsyncQueue
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.emulator.requests.request_record import RequestRecord

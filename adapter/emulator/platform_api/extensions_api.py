@@ -14,18 +14,18 @@ import orjson
 from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.extensions import RefusedExtension
-from adapter.emulator.environment.states import ExtensionEvent
+from adapter.emulator.environment.state_tables import ExtensionEvent
+from adapter.emulator.function_settings import HANDLER
 from adapter.emulator.platform_api.api_server import JSON, Resources, accept, refuse
 from adapter.emulator.platform_api.subscription import LOGS, TELEMETRY, Api, parse_subscription
-from adapter.emulator.settings import HANDLER
 from adapter.net.bounded_body import read_body
 from adapter.payload.headers import first
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.api_state import ApiState
     from adapter.emulator.environment.extensions import Extension
+    from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.platform_api.telemetry import Telemetry
-    from adapter.emulator.settings import FunctionSettings
     from adapter.net.server import Exchange
 
 _EXTENSION = "/2020-01-01/extension"

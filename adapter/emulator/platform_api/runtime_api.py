@@ -22,7 +22,7 @@ from adapter.emulator.environment.result import (
     too_large,
     truncated,
 )
-from adapter.emulator.environment.states import InvocationEvent, RuntimeEvent, RuntimeState
+from adapter.emulator.environment.state_tables import InvocationEvent, RuntimeEvent, RuntimeState
 from adapter.emulator.platform_api.api_server import (
     INVOCATION_PATH,
     JSON,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from adapter.aws.identity import FUNCTION_VERSION
 from adapter.emulator.environment.result import EXIT_ERROR, TIMEOUT
-from adapter.emulator.settings import ON_DEMAND, FunctionSettings
+from adapter.emulator.function_settings import ON_DEMAND, FunctionSettings
 from adapter.logs import utc_timestamp
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from adapter.emulator.environment.api_state import ApiState
 from adapter.emulator.environment.extensions import SHUTDOWN
 from adapter.emulator.environment.result import EXTENSION_CRASH
-from adapter.emulator.environment.states import RuntimeEvent
+from adapter.emulator.environment.state_tables import RuntimeEvent
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.extensions_api import ExtensionsApi
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
@@ -30,8 +30,8 @@ from adapter.emulator.sandbox.cloudwatch_log import CloudWatchLog
 from adapter.emulator.sandbox.processes import exit_text
 
 if TYPE_CHECKING:
+    from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.sandbox.processes import ChildProcess, Launch
-    from adapter.emulator.settings import FunctionSettings
 
 # Why an environment ends (Lambda, "Extensions API": shutdownReason).
 SPINDOWN, TIMED_OUT, FAILED = "spindown", "timeout", "failure"

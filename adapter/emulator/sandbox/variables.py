@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adapter.aws.identity import FUNCTION_VERSION
 from adapter.config.load import Config
-from adapter.emulator.settings import FUNCTION_NAME, HANDLER, ON_DEMAND
+from adapter.emulator.function_settings import FUNCTION_NAME, HANDLER, ON_DEMAND
 
 #: The variable that has another value in each environment.
 LOG_STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapter.app.process import adopt_orphans
-from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
+from adapter.emulator.function_settings import function_settings
 from adapter.emulator.sandbox.processes import Launch, OnLine, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
 from adapter.emulator.sandbox.variables import LOG_STREAM, runtime_environ
+from adapter.emulator.service.endpoints import fault_plan, open_endpoints
 from adapter.emulator.service.reload import watch
-from adapter.emulator.service.services import fault_plan, open_services
-from adapter.emulator.settings import function_settings
+from adapter.emulator.terminal.lines import Terminal
 from adapter.emulator.terminal.prices import load_prices
-from adapter.emulator.terminal.report import Terminal
 from adapter.errors import ConfigurationError
 from adapter.logs import Log
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from adapter.config.load import Config
-    from adapter.emulator.settings import FunctionSettings
+    from adapter.emulator.function_settings import FunctionSettings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Runs instead of the runtime if the init phase must fail.
@@ -67,7 +67,7 @@ async def _serve(config: Config, function_settings: FunctionSettings, programs: 
         _launch(config, programs), function_settings, terminal.notice, terminal.log_cloudwatch_line
     )
     async with (
-        open_services(config, settings, function, terminal.notice, terminal.log_request),
+        open_endpoints(config, settings, function, terminal.notice, terminal.log_request),
         asyncio.TaskGroup() as group,
     ):
         terminal.log_start(settings)

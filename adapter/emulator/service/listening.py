@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from adapter.aws.limits import MIB
 from adapter.errors import ConfigurationError
 from adapter.net.address import listen
-from adapter.net.fd_limits import connection_cap, soft_limit
+from adapter.net.descriptor_limits import connection_cap, soft_limit
 from adapter.net.port_owner import listening_process, port_owner
 from adapter.net.server import Exchange, HttpServer, Limits
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
-    from adapter.emulator.front_doors.settings import UrlSettings
+    from adapter.emulator.front_doors.door_settings import UrlSettings
 
 # Request line and headers together, in bytes (Lambda quotas). Front doors with a lower limit check it themselves.
 _HEAD_BYTES = MIB

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adapter.aws.limits import LAMBDA_BANDWIDTH
-from adapter.aws.sizes import size_text
+from adapter.aws.size_text import size_text
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
 from adapter.net.address import Address
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth
-    from adapter.emulator.front_doors.settings import DoorSettings, UrlSettings
+    from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
 
 # AWS's own caps.
 _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a REST API"}

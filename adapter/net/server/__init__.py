@@ -12,8 +12,8 @@ is what is served: the request, and the way to answer it.
 
 from adapter.net.server.errors import BodyTruncatedError, ClientStalledError
 from adapter.net.server.exchange import Exchange, RequestBody, Tunnel
-from adapter.net.server.limits import Limits
 from adapter.net.server.server import HttpServer
+from adapter.net.server.server_limits import Limits
 
 __all__ = [
     "BodyTruncatedError",

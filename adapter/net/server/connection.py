@@ -15,8 +15,8 @@ from adapter.net.server import connection_state as states
 from adapter.net.server.client_watch import DisconnectWatcher, wait_for_progress
 from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
 from adapter.net.server.exchange import Exchange, RequestBody, encode_head
-from adapter.net.server.limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
+from adapter.net.server.server_limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
 from adapter.net.transports import reset_on_close, undelivered
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from adapter.net.address import BACKLOG
 from adapter.net.server.connection import HttpConnection
-from adapter.net.server.limits import Limits
 from adapter.net.server.request_parser import Refusal
+from adapter.net.server.server_limits import Limits
 
 if TYPE_CHECKING:
     from socket import socket

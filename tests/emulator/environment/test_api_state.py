@@ -8,7 +8,7 @@ import pytest
 
 from adapter.emulator.environment.api_state import ApiState
 from adapter.emulator.environment.invocation import LocalInvocation
-from adapter.emulator.environment.states import (
+from adapter.emulator.environment.state_tables import (
     IllegalTransitionError,
     InvocationEvent,
     InvocationState,

@@ -293,6 +293,34 @@ async def test_a_restart_lets_invocations_finish_and_later_ones_get_new_environm
         assert await answers(old + new) == [(200, b"/old"), (200, b"/new")]
 
 
+async def test_the_status_says_what_each_environment_does() -> None:
+    started, ready, gate = asyncio.Event(), asyncio.Event(), Gate()
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        started.set()
+        await ready.wait()
+        return await gate(runtime)
+
+    def status(local: LocalLambda) -> list[tuple[str, int, int, bool]]:
+        fields = ("state", "invocations", "running", "retired")
+        return [tuple(environment[field] for field in fields) for environment in local.status()["environments"]]
+
+    async with local_lambda(script, environments="3", warm="true") as local:
+        await started.wait()
+        assert status(local) == [("starting", 0, 0, False)]
+        ready.set()
+        assert (await local.notices.get()).startswith("the environment is warm")
+        assert status(local) == [("idle", 0, 0, False)]
+        clients = await ask(local, "/")
+        await gate.arrived.get()
+        assert status(local) == [("busy", 0, 1, False)]
+        assert local.function is not None
+        local.function.restart()
+        assert status(local) == [("busy", 0, 1, True)]
+        gate.open.set()
+        await answers(clients)
+
+
 async def test_a_frozen_environment_is_thawed_for_each_invocation() -> None:
     frozen: list[bool] = []
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from adapter.emulator.environment.states import ENVIRONMENT, EnvironmentEvent, EnvironmentState
+from adapter.emulator.environment.state_tables import ENVIRONMENT, EnvironmentEvent, EnvironmentState
 from tests.emulator.scripted import RUNTIME, RawClient, ScriptedRuntime, head, local_lambda, prelude
 
 

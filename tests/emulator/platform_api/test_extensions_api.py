@@ -12,12 +12,12 @@ import pytest
 
 from adapter.emulator.environment.api_state import ApiState
 from adapter.emulator.environment.invocation import LocalInvocation
-from adapter.emulator.environment.states import ExtensionState
+from adapter.emulator.environment.state_tables import ExtensionState
+from adapter.emulator.function_settings import FunctionSettings
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.extensions_api import ExtensionsApi
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
 from adapter.emulator.platform_api.telemetry import Telemetry
-from adapter.emulator.settings import FunctionSettings
 from tests.emulator.scripted import RUNTIME, Response, ScriptedRuntime, head
 
 EXTENSION = "/2020-01-01/extension"

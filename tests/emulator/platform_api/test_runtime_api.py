@@ -14,7 +14,7 @@ from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.api_state import ApiState
 from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import Failure, Payload, Stream, failure
-from adapter.emulator.environment.states import InvocationState, RuntimeEvent
+from adapter.emulator.environment.state_tables import InvocationState, RuntimeEvent
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
 from tests.emulator.scripted import RUNTIME, STREAMING, Handed, RawClient, Response, ScriptedRuntime, chunk, head

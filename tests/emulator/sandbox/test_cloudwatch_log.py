@@ -8,8 +8,8 @@ import pytest
 
 from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import Failure, Payload, failure
+from adapter.emulator.function_settings import FunctionSettings
 from adapter.emulator.sandbox.cloudwatch_log import LOG_TAIL, CloudWatchLog
-from adapter.emulator.settings import FunctionSettings
 
 MIB = 1024 * 1024
 

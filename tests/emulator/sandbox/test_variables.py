@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapter.config.load import load
-from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.sandbox.variables import runtime_environ
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapter.config.load import load
-from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.service.listening import open_listeners
 from adapter.errors import ConfigurationError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter.config.load import load
-from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.terminal.banner import local_url, mismatches, start_fields, start_lines
 
 

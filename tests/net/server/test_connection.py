@@ -11,7 +11,7 @@ import pytest
 
 from adapter.net.server import BodyTruncatedError, Exchange, HttpServer, Limits
 from adapter.net.server.connection import HttpConnection
-from adapter.net.server.limits import BODY_HIGH_WATER, MAX_PIPELINED
+from adapter.net.server.server_limits import BODY_HIGH_WATER, MAX_PIPELINED
 from tests.net.server.serving import PATIENCE, Recorder, happened, read_all, serving
 from tests.raw_client import ask, raw_client
 

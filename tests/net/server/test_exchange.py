@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from adapter.net.server import Exchange, Limits
-from adapter.net.server.limits import WRITE_HIGH_WATER
+from adapter.net.server.server_limits import WRITE_HIGH_WATER
 from tests.net.server.serving import Serve, happened, serving
 from tests.raw_client import ask, raw_client
 

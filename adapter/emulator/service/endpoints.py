@@ -14,7 +14,7 @@ from adapter.emulator.invoke_api.async_queue import AsyncQueue
 from adapter.emulator.invoke_api.invoke_api import InvokeApi
 from adapter.emulator.recording.recorder import Recorder
 from adapter.emulator.requests.pipeline import InvocationPipeline
-from adapter.emulator.service.control import Control
+from adapter.emulator.service.control_api import Control
 from adapter.emulator.service.listening import open_listeners, serving
 from adapter.errors import ConfigurationError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.config.load import Config
-    from adapter.emulator.front_doors.settings import UrlSettings
+    from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.function.scheduler import LocalFunction
     from adapter.emulator.requests.request_record import RequestRecord
 
@@ -36,7 +36,7 @@ def fault_plan(config: Config) -> FaultPlan:
 
 
 @asynccontextmanager
-async def open_services(
+async def open_endpoints(
     config: Config,
     settings: UrlSettings,
     function: LocalFunction,

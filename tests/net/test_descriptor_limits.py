@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from adapter.net.fd_limits import connection_cap
+from adapter.net.descriptor_limits import connection_cap
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_each_client_takes_two_descriptors_of_what_is_left(descriptors: int, wan
 
 def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     program = (
-        "import resource; from adapter.net.fd_limits import raise_limit; "
+        "import resource; from adapter.net.descriptor_limits import raise_limit; "
         "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200)); "
         "assert raise_limit() == 200; "
         "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (200, 200)"

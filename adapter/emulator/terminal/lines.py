@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from adapter.aws.limits import FREE_STREAM_BYTES
-from adapter.aws.sizes import size_text
+from adapter.aws.size_text import size_text
 from adapter.emulator.terminal.banner import start_fields, start_lines
 from adapter.emulator.terminal.prices import PriceTable, billed_bytes
 
 if TYPE_CHECKING:
-    from adapter.emulator.front_doors.settings import UrlSettings
+    from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.requests.request_record import RequestRecord
     from adapter.logs import Log
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.emulator.environment.states import (
+from adapter.emulator.environment.state_tables import (
     ENVIRONMENT,
     EXTENSION,
     INVOCATION,

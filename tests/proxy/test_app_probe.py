@@ -8,7 +8,7 @@ import pytest
 
 from adapter.config.load import load
 from adapter.errors import AppNotReady
-from adapter.proxy.readiness import Readiness
+from adapter.proxy.app_probe import Readiness
 from tests.scripted_app import Received, ScriptedApp, response
 from tests.unused_port import unused_port
 

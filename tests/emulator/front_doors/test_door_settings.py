@@ -6,7 +6,7 @@ import pytest
 
 from adapter.aws.limits import LAMBDA_BANDWIDTH, MIB, Bandwidth
 from adapter.config.load import load
-from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.front_doors.door_settings import UrlSettings
 
 
 def test_by_default_everything_is_as_on_lambda_and_streams() -> None:

@@ -9,10 +9,9 @@ import pytest
 
 from adapter.aws.limits import MIB
 from adapter.config.load import load
-from adapter.emulator.front_doors.settings import UrlSettings
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.requests.request_record import RequestRecord
-from adapter.emulator.terminal.prices import PriceTable
-from adapter.emulator.terminal.report import (
+from adapter.emulator.terminal.lines import (
     Terminal,
     cost_text,
     details,
@@ -20,6 +19,7 @@ from adapter.emulator.terminal.report import (
     request_fields,
     streaming_cost,
 )
+from adapter.emulator.terminal.prices import PriceTable
 from adapter.logs import Log
 
 PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.008})

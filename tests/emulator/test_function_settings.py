@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapter.config.load import load
+from adapter.emulator.function_settings import FunctionSettings, function_settings
 from adapter.emulator.sandbox.runtime_command import runtime_command
-from adapter.emulator.settings import FunctionSettings, function_settings
 from adapter.errors import ConfigurationError
 
 APP = ["serve", "--port", "{port}"]
