@@ -22,6 +22,10 @@ class Answer:
         self.body = body
         self.is_cut = is_cut
 
+    def header(self, name: str) -> str | None:
+        """The first value of the header ``name``, in any case; None if it is missing."""
+        return next((value for each, value in self.pairs if each == name.lower()), None)
+
     def all(self, name: str) -> list[str]:
         """Every value of the header ``name``, which is in lower case."""
         return [value for each, value in self.pairs if each == name]

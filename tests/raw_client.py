@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from tests.answer import Answer, Pairs
@@ -31,6 +31,18 @@ class RawClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+
+    @classmethod
+    async def connect(cls, port: int) -> RawClient:
+        """A connection to ``port`` on this machine; ``raw_client`` also closes it."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> RawAnswer:
+        """Send a request with a Host and a length, and return the whole answer."""
+        await self.send(head(method, path, {"Content-Length": str(len(body))} | dict(headers or {})) + body)
+        return await self.answer(method=method)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -96,6 +108,14 @@ class RawClient:
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
+    def abort(self) -> None:
+        self.writer.transport.abort()
+
+    async def close(self) -> None:
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
+
     def half_close(self) -> None:
         """Send no more."""
         self.writer.write_eof()
@@ -105,6 +125,13 @@ class RawClient:
         linger = struct.pack("ii", 1, 0)
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
+
+
+def head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    """A request head with ``headers``, and a Host if they have none."""
+    fields = {"Host": "localhost"} | dict(headers)
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 @asynccontextmanager

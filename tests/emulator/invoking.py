@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from tests.emulator.aws_clients import lambda_client
-from tests.emulator.scripted import Handed, LocalLambda, RawClient, Response, ScriptedRuntime
+from tests.emulator.scripted import Handed, LocalLambda, ScriptedRuntime
+from tests.raw_client import RawAnswer, RawClient
 
 INVOKE = "/2015-03-31/functions/{}/invocations"
 STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
@@ -15,7 +16,7 @@ STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
 
 async def ask(
     local: LocalLambda, path: str, body: bytes = b"{}", headers: dict[str, str] | None = None, method: str = "POST"
-) -> Response:
+) -> RawAnswer:
     client = await RawClient.connect(local.invoke_port)
     try:
         return await client.request(method, path, body, headers)
@@ -45,6 +46,6 @@ async def invoke_streaming(local: LocalLambda, **arguments: Any) -> list[dict[st
 
 
 async def echo(runtime: ScriptedRuntime, handed: Handed) -> None:
-    headers = {name.lower(): value for name, value in handed.response.headers}
+    headers = {name.lower(): value for name, value in handed.response.pairs}
     seen = {"event": handed.event, "headers": headers}
     await runtime.respond(handed, json.dumps(seen).encode())

@@ -20,89 +20,11 @@ from adapter.emulator.function_settings import function_settings
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.sandbox.processes import ChildProcess, OnLine, ProcessTree
 from adapter.emulator.service.endpoints import open_endpoints
+from tests.raw_client import RawAnswer, RawClient, head
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
 RUNTIME = "/2018-06-01/runtime"
 STREAMING = {"Lambda-Runtime-Function-Response-Mode": "streaming", "Content-Type": PRELUDE_TYPE}
-
-
-@dataclass
-class Response:
-    """``complete``: the body ended as its framing says, not by the end of the connection."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes = b""
-    complete: bool = True
-
-    def header(self, name: str) -> str | None:
-        return next((value for field, value in self.headers if field.lower() == name.lower()), None)
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class RawClient:
-    """One HTTP/1.1 connection; requests are the bytes that a test wants them to be."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    @classmethod
-    async def connect(cls, port: int) -> RawClient:
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
-
-    async def request(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Response:
-        await self.send(head(method, path, {"Content-Length": str(len(body))} | dict(headers or {})) + body)
-        return await self.response(method)
-
-    async def send(self, raw: bytes) -> None:
-        self.writer.write(raw)
-        await self.writer.drain()
-
-    async def response(self, method: str = "GET") -> Response:
-        response = await self.response_head()
-        if method == "HEAD" or response.status in (204, 304):
-            return response
-        if response.header("transfer-encoding") == "chunked":
-            try:
-                while piece := await self.chunk():
-                    response.body += piece
-            except asyncio.IncompleteReadError as cut:
-                response.body += cut.partial
-                response.complete = False
-        else:
-            response.body = await self.reader.readexactly(int(response.header("content-length") or 0))
-        return response
-
-    async def response_head(self) -> Response:
-        first, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-        fields = [line.partition(": ") for line in lines]
-        return Response(int(first.split()[1]), [(name, value) for name, _, value in fields])
-
-    async def chunk(self) -> bytes:
-        """The next chunk; empty at the last. Raises IncompleteReadError if the connection ends instead."""
-        size = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
-        return (await self.reader.readexactly(size + 2))[:-2]
-
-    def abort(self) -> None:
-        self.writer.transport.abort()
-
-    async def close(self) -> None:
-        self.writer.close()
-        try:
-            await self.writer.wait_closed()
-        except ConnectionError:
-            return
-
-
-def head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
-    fields = {"Host": "localhost"} | dict(headers)
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def chunk(piece: bytes) -> bytes:
@@ -119,7 +41,7 @@ class Handed:
 
     request_id: str
     event: Any
-    response: Response
+    response: RawAnswer
 
 
 class Upload:
@@ -131,12 +53,12 @@ class Upload:
     async def write(self, piece: bytes) -> None:
         await self._client.send(chunk(piece))
 
-    async def end(self, trailers: str = "") -> Response:
+    async def end(self, trailers: str = "") -> RawAnswer:
         await self._client.send(f"0\r\n{trailers}\r\n".encode())
         return await self.answer()
 
-    async def answer(self) -> Response:
-        return await self._client.response()
+    async def answer(self) -> RawAnswer:
+        return await self._client.answer()
 
     def abort(self) -> None:
         self._client.abort()
@@ -156,7 +78,7 @@ class ScriptedRuntime:
 
     async def call(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Response:
+    ) -> RawAnswer:
         client = await self.connect()
         response = await client.request(method, path, body, headers)
         await client.close()
@@ -169,10 +91,10 @@ class ScriptedRuntime:
         assert request_id is not None
         return Handed(request_id, response.json(), response)
 
-    async def respond(self, handed: Handed, body: bytes) -> Response:
+    async def respond(self, handed: Handed, body: bytes) -> RawAnswer:
         return await self.call("POST", f"{RUNTIME}/invocation/{handed.request_id}/response", body)
 
-    async def fail(self, handed: Handed, error_type: str, message: str) -> Response:
+    async def fail(self, handed: Handed, error_type: str, message: str) -> RawAnswer:
         body = json.dumps({"errorType": error_type, "errorMessage": message}).encode()
         path = f"{RUNTIME}/invocation/{handed.request_id}/error"
         return await self.call("POST", path, body, {"Lambda-Runtime-Function-Error-Type": error_type})
@@ -298,7 +220,7 @@ class LocalLambda:
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Response:
+    ) -> RawAnswer:
         client = await RawClient.connect(self.port)
         try:
             return await client.request(method, path, body, headers)

@@ -51,7 +51,7 @@ def only_file(folder: Path) -> Path:
 async def echo(runtime: ScriptedRuntime) -> int:
     while True:
         handed = await runtime.next()
-        seen = {"event": handed.event, "headers": {name.lower(): value for name, value in handed.response.headers}}
+        seen = {"event": handed.event, "headers": {name.lower(): value for name, value in handed.response.pairs}}
         await runtime.respond(handed, json.dumps(seen).encode())
 
 

@@ -16,7 +16,7 @@ WHOLE = HEAD + BODY
 async def test_the_body_is_counted_from_its_first_byte_however_the_prelude_is_split(cut: int) -> None:
     async with local_lambda(streaming(WHOLE[:cut], WHOLE[cut:]), faults="truncate=4") as local:
         response = await local.request("GET", "/")
-        assert (response.status, response.header("x-a"), response.body, response.complete) == (200, "1", b"0123", False)
+        assert (response.status, response.header("x-a"), response.body, response.is_cut) == (200, "1", b"0123", True)
 
 
 async def test_a_prelude_that_comes_byte_by_byte_is_counted_as_none_of_the_body() -> None:
@@ -34,7 +34,7 @@ async def test_without_a_prelude_the_first_byte_counts() -> None:
 async def test_two_faults_may_strike_one_stream() -> None:
     async with local_lambda(streaming(HEAD, BODY), faults="fill,truncate=4") as local:
         response = await local.request("GET", "/")
-        assert (response.body, response.complete) == (b"0123", False)
+        assert (response.body, response.is_cut) == (b"0123", True)
         assert (await local.visit()).error_type == "Runtime.TruncatedResponse"
 
 
@@ -42,4 +42,4 @@ async def test_a_kill_leaves_nothing_out_of_what_has_left_the_app_by_then() -> N
     async with local_lambda(streaming(HEAD + BODY[:7], BODY[7:]), faults="kill=4") as local:
         response = await local.request("GET", "/")
         assert BODY.startswith(response.body)
-        assert response.complete == (response.body == BODY)
+        assert response.is_cut == (response.body != BODY)

@@ -20,8 +20,9 @@ from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.service.listening import serving
 from adapter.net.address import listen
 from tests.emulator.door_answers import FUNCTION_ERRORS, PAYLOADS, page
-from tests.emulator.scripted import Handed, LocalLambda, RawClient, Response, ScriptedRuntime, local_lambda, prelude
+from tests.emulator.scripted import Handed, LocalLambda, ScriptedRuntime, local_lambda, prelude
 from tests.emulator.scripts import buffered, each, streaming
+from tests.raw_client import RawAnswer, RawClient
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ async def test_a_silent_stream_of_a_rest_api_is_broken_off() -> None:
 
     async with local_lambda(each(serve), front_doors="rest-api", rest_idle_timeout="0.05") as local:
         response = await local.request("GET", "/")
-        assert (response.status, response.body, response.complete) == (200, b"part", False)
+        assert (response.status, response.body, response.is_cut) == (200, b"part", True)
         assert (await local.visit()).error_type == "FrontDoor.IdleTimeout"
 
 
@@ -181,7 +182,7 @@ async def impatient(
 )
 async def test_a_gateway_does_not_wait_for_ever_and_the_function_goes_on(door: str, status: int, body: bytes) -> None:
     go_on = asyncio.Event()
-    answers: asyncio.Queue[Response] = asyncio.Queue()
+    answers: asyncio.Queue[RawAnswer] = asyncio.Queue()
 
     async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
         await go_on.wait()

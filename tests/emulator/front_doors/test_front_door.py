@@ -9,18 +9,9 @@ import json
 import pytest
 
 from adapter.aws.limits import REQUEST_LIMIT
-from tests.emulator.scripted import (
-    Handed,
-    RawClient,
-    Response,
-    Script,
-    ScriptedRuntime,
-    Upload,
-    head,
-    local_lambda,
-    prelude,
-)
+from tests.emulator.scripted import Handed, Script, ScriptedRuntime, Upload, local_lambda, prelude
 from tests.emulator.scripts import buffered, each, streaming
+from tests.raw_client import RawAnswer, RawClient, head
 
 
 async def show_event(runtime: ScriptedRuntime, handed: Handed) -> None:
@@ -107,7 +98,7 @@ async def test_what_is_not_http_is_refused_without_a_traceback(raw: bytes, caplo
     async with local_lambda(streaming(prelude())) as local:
         client = await RawClient.connect(local.port)
         await client.send(raw)
-        assert (await client.response_head()).status == 400
+        assert (await client.head()).status == 400
         await client.close()
         assert caplog.records == []
 
@@ -135,10 +126,10 @@ async def test_a_prelude_becomes_the_head() -> None:
     fields = {"statusCode": 418, "headers": {"x-a": "1", "content-type": "text/plain"}, "cookies": ["a=1", "b=2"]}
     async with local_lambda(streaming(prelude(**fields), b"tea")) as local:
         response = await local.request("GET", "/")
-        assert (response.status, response.body, response.complete) == (418, b"tea", True)
+        assert (response.status, response.body, response.is_cut) == (418, b"tea", False)
         assert response.header("x-a") == "1"
         assert response.header("content-type") == "text/plain"
-        assert [value for name, value in response.headers if name == "set-cookie"] == ["a=1", "b=2"]
+        assert [value for name, value in response.pairs if name == "set-cookie"] == ["a=1", "b=2"]
         assert response.header("x-amzn-requestid")
         assert response.header("server") is None
 
@@ -166,7 +157,7 @@ async def test_each_piece_is_relayed_before_the_next_one_exists() -> None:
         upload = await uploads.get()
         await upload.write(prelude())
         # The head comes without waiting for a body.
-        assert (await client.response_head()).status == 200
+        assert (await client.head()).status == 200
         for piece in (b"one", b"two", b"three"):
             await upload.write(piece)
             assert await client.chunk() == piece
@@ -228,7 +219,7 @@ async def test_a_stream_is_cut_after_its_limit(body: bytes, status: str | None) 
     async with local_lambda(streaming(prelude(), body[:900], body[900:]), stream_limit="1000") as local:
         response = await local.request("GET", "/")
         assert response.body == b"x" * 1000
-        assert response.complete is (status is None)
+        assert response.is_cut is (status is not None)
         assert (await local.visit()).error_type == ("" if status is None else "Function.ResponseSizeTooLarge")
         # The runtime gets an error, and goes on.
         assert (await local.request("GET", "/")).status == 200
@@ -243,7 +234,7 @@ async def test_a_stream_that_the_runtime_breaks_off_is_cut() -> None:
 
     async with local_lambda(each(serve)) as local:
         response = await local.request("GET", "/")
-        assert (response.status, response.body, response.complete) == (200, b"part", False)
+        assert (response.status, response.body, response.is_cut) == (200, b"part", True)
         record = await local.visit()
         assert (record.error_type, record.broken_off) == ("Runtime.TruncatedResponse", True)
 
@@ -254,7 +245,7 @@ async def test_error_trailers_cut_the_response_and_name_the_error() -> None:
     declared = {"Trailer": "lambda-runtime-function-error-type, lambda-runtime-function-error-body"}
     async with local_lambda(streaming(prelude(), b"part", trailers=trailers, **declared)) as local:
         response = await local.request("GET", "/")
-        assert (response.body, response.complete) == (b"part", False)
+        assert (response.body, response.is_cut) == (b"part", True)
         record = await local.visit()
         assert (record.error_type, record.error_message) == ("Function.Crash", "the app crashed")
 
@@ -278,7 +269,7 @@ async def test_an_unusable_prelude_is_a_502_and_the_runtime_goes_on(stream: list
 
 async def test_an_invocation_runs_on_when_its_client_has_left() -> None:
     left = asyncio.Event()
-    answers: list[Response] = []
+    answers: list[RawAnswer] = []
 
     async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
         upload = await runtime.stream(handed)
@@ -293,7 +284,7 @@ async def test_an_invocation_runs_on_when_its_client_has_left() -> None:
     async with local_lambda(each(serve)) as local:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/", {}))
-        await client.response_head()
+        await client.head()
         assert await client.chunk() == b"first"
         client.abort()
         left.set()
@@ -320,7 +311,7 @@ async def test_a_client_that_reads_slowly_slows_the_runtime_down() -> None:
     async with local_lambda(each(serve), bandwidth="unlimited") as local:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/", {}))
-        await client.response_head()
+        await client.head()
         # Nobody reads: the runtime comes to a halt when the sockets on the way are full.
         before = -1
         while written > before:

@@ -16,20 +16,13 @@ from adapter.aws.limits import KIB
 from adapter.config.parsers import FRONT_DOORS
 from adapter.emulator.front_doors.registry import DOORS
 from tests.emulator.door_answers import ALL, FUNCTION_ERRORS, MULTI, PAYLOADS, REST_ERROR, SINGLE, STREAMING, THROTTLED
-from tests.emulator.scripted import (
-    Handed,
-    RawClient,
-    Response,
-    ScriptedRuntime,
-    head,
-    local_lambda,
-    prelude,
-)
+from tests.emulator.scripted import Handed, ScriptedRuntime, local_lambda, prelude
 from tests.emulator.scripts import buffered, each, fail, streaming
+from tests.raw_client import RawAnswer, RawClient, head
 
 
-def cookies(response: Response) -> list[str]:
-    return [value for name, value in response.headers if name.lower() == "set-cookie"]
+def cookies(response: RawAnswer) -> list[str]:
+    return [value for name, value in response.pairs if name.lower() == "set-cookie"]
 
 
 def test_the_option_and_the_table_name_the_same_front_doors() -> None:
@@ -167,7 +160,7 @@ async def test_the_front_doors_that_stream_do_not_wait_for_the_end(door: str) ->
     async with local_lambda(each(serve), front_doors=door) as local:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/", {}))
-        assert (await client.response_head()).status == 200
+        assert (await client.head()).status == 200
         assert await client.chunk() == b"first"
         go_on.set()
         assert await client.chunk() == b""
@@ -286,8 +279,7 @@ async def test_a_response_is_marked_as_the_front_door_marks_it(door: str, names:
     async with local_lambda(buffered(PAYLOADS[door]), front_doors=door, invoke_mode="buffered") as local:
         response = await local.request("GET", "/")
         assert (
-            sorted(name.lower() for name, _ in response.headers if "am" in name.lower() or "id" in name.lower())
-            == names
+            sorted(name.lower() for name, _ in response.pairs if "am" in name.lower() or "id" in name.lower()) == names
         )
 
 

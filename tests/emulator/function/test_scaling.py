@@ -8,16 +8,8 @@ from typing import Any
 import pytest
 
 from adapter.emulator.environment.result import THROTTLED
-from tests.emulator.scripted import (
-    RUNTIME,
-    Handed,
-    LocalLambda,
-    RawClient,
-    ScriptedRuntime,
-    head,
-    local_lambda,
-    prelude,
-)
+from tests.emulator.scripted import RUNTIME, Handed, LocalLambda, ScriptedRuntime, local_lambda, prelude
+from tests.raw_client import RawClient, head
 
 
 class Gate:
@@ -52,7 +44,7 @@ async def ask(local: LocalLambda, *paths: str) -> list[RawClient]:
 async def answers(clients: list[RawClient]) -> list[tuple[int, bytes]]:
     found = []
     for client in clients:
-        response = await client.response()
+        response = await client.answer()
         found.append((response.status, response.body))
         await client.close()
     return found

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from adapter.emulator.environment.state_tables import ENVIRONMENT, EnvironmentEvent, EnvironmentState
-from tests.emulator.scripted import RUNTIME, RawClient, ScriptedRuntime, head, local_lambda, prelude
+from tests.emulator.scripted import RUNTIME, ScriptedRuntime, local_lambda, prelude
+from tests.raw_client import RawClient, head
 
 
 async def forever(runtime: ScriptedRuntime) -> int:
@@ -66,7 +67,7 @@ async def test_requests_beyond_the_one_environment_wait_in_order_and_are_announc
             assert ("CMD has no {port}" in notice) is (number == 1)
         go_on.set()
         for client in clients:
-            assert (await client.response()).status == 200
+            assert (await client.answer()).status == 200
             await client.close()
         assert [await served.get() for _ in range(3)] == ["/1", "/2", "/3"]
 
@@ -117,7 +118,7 @@ async def test_an_error_that_is_still_on_its_way_at_an_exit_is_the_answer() -> N
             await asyncio.sleep(0)
         await behind.send(error + b"{}")
         await behind.close()
-        assert (await client.response()).status == 502
+        assert (await client.answer()).status == 502
         assert (await local.visit()).error_type == "Function.AppUnreachable"
         await client.close()
 
@@ -141,7 +142,7 @@ async def test_an_exit_within_a_stream_truncates_it() -> None:
 
     async with local_lambda(script) as local:
         response = await local.request("GET", "/")
-        assert (response.body, response.complete) == (b"part", False)
+        assert (response.body, response.is_cut) == (b"part", True)
         assert (await local.visit()).error_type == "Runtime.TruncatedResponse"
         assert (await local.request("GET", "/")).body == b"part"
         assert local.starts == 2
@@ -219,8 +220,8 @@ async def test_a_timeout_ends_the_environment(begun: bool) -> None:
     async with local_lambda(script, timeout="0.25") as local:
         for starts in (1, 2):
             response = await local.request("GET", "/")
-            expected = (200, b"part", False) if begun else (502, b"Internal Server Error", True)
-            assert (response.status, response.body, response.complete) == expected
+            expected = (200, b"part", True) if begun else (502, b"Internal Server Error", False)
+            assert (response.status, response.body, response.is_cut) == expected
             visit = await local.visit()
             assert visit.error_type == "Sandbox.Timeout"
             assert visit.error_message.endswith("Error: Task timed out after 0.25 seconds")
@@ -242,7 +243,7 @@ async def test_a_slow_init_starts_again_within_the_first_invocation() -> None:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/x", {}))
         assert await local.notices.get() == "init takes more than 0.05 s; it starts again within the first invocation"
-        assert (await client.response()).body == b"/x"
+        assert (await client.answer()).body == b"/x"
         assert local.starts == 2
         await client.close()
 
@@ -273,7 +274,7 @@ async def test_all_waiting_requests_are_answered_when_the_function_is_stopped() 
         await served.wait()
         await local.notices.get()
     for client in clients:
-        assert (await client.response()).status == 502
+        assert (await client.answer()).status == 502
         await client.close()
     assert {(await local.visit()).error_type for _ in clients} == {"Emulator.Stopped"}
 
@@ -295,11 +296,11 @@ async def test_an_illegal_transition_ends_the_environment_and_nothing_else(
             client = await RawClient.connect(local.port)
             await client.send(head("GET", "/x", {}))
             if status is not None:
-                assert (await client.response()).status == status
+                assert (await client.answer()).status == status
             fault = f"EnvironmentState {state.name} has no transition for {event.name}"
             assert await local.notices.get() == f"adapter dev has a fault, an environment was ended: {fault}"
         if status is None:
-            assert (await client.response()).body == b"/x"
+            assert (await client.answer()).body == b"/x"
         assert (await local.request("GET", "/x")).body == b"/x"
         assert local.starts == 2
         await client.close()
@@ -321,6 +322,6 @@ async def test_a_fault_in_a_timer_ends_the_environment() -> None:
         assert local.function is not None
         (environment,) = local.function._environments
         environment.state = EnvironmentState.SNAPSHOT
-        assert (await client.response()).status == 502
+        assert (await client.answer()).status == 502
         assert "has no transition for" in await local.notices.get()
         await client.close()

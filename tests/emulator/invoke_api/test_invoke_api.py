@@ -11,17 +11,9 @@ from botocore.exceptions import ClientError
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT, REQUEST_LIMIT
 from tests.emulator.invoking import INVOKE, STREAM, ask, echo, invoke, invoke_streaming
-from tests.emulator.scripted import (
-    Handed,
-    RawClient,
-    Script,
-    ScriptedRuntime,
-    chunk,
-    head,
-    local_lambda,
-    prelude,
-)
+from tests.emulator.scripted import Handed, Script, ScriptedRuntime, chunk, local_lambda, prelude
 from tests.emulator.scripts import each, fail, streaming
+from tests.raw_client import RawClient, head
 
 MIB = 1024 * 1024
 
@@ -289,5 +281,5 @@ async def test_a_chunked_request_is_read_to_its_end() -> None:
         client = await RawClient.connect(local.invoke_port)
         await client.send(head("POST", INVOKE.format("any"), {"Transfer-Encoding": "chunked"}))
         await client.send(chunk(b'{"a"') + chunk(b": 1}") + chunk(b""))
-        assert (await client.response()).json()["event"] == {"a": 1}
+        assert (await client.answer()).json()["event"] == {"a": 1}
         await client.close()

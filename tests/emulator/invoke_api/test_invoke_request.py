@@ -8,7 +8,8 @@ import base64
 import pytest
 
 from adapter.aws.limits import REQUEST_LIMIT
-from tests.emulator.scripted import RawClient, Response, ScriptedRuntime, head, local_lambda
+from tests.emulator.scripted import ScriptedRuntime, local_lambda
+from tests.raw_client import RawAnswer, RawClient, head
 
 MIB = 1024 * 1024
 INVOKE = "/2015-03-31/functions/any/invocations"
@@ -19,7 +20,7 @@ async def ok(runtime: ScriptedRuntime) -> int:
         await runtime.respond(await runtime.next(), b"{}")
 
 
-async def ask(port: int, body: bytes, headers: dict[str, str]) -> Response:
+async def ask(port: int, body: bytes, headers: dict[str, str]) -> RawAnswer:
     client = await RawClient.connect(port)
     try:
         return await client.request("POST", INVOKE, body, headers)
@@ -83,9 +84,9 @@ async def test_a_caller_that_waits_to_be_asked_for_the_payload_is_asked() -> Non
     async with local_lambda(ok) as local:
         client = await RawClient.connect(local.invoke_port)
         await client.send(head("POST", INVOKE, {"Content-Length": "2", "Expect": "100-continue"}))
-        assert (await client.response_head()).status == 100
+        assert (await client.head()).status == 100
         await client.send(b"{}")
-        assert (await client.response()).status == 200
+        assert (await client.answer()).status == 200
         await client.close()
 
 
@@ -102,7 +103,7 @@ async def test_a_call_that_is_stopped_is_a_500() -> None:
         client = await RawClient.connect(local.invoke_port)
         await client.send(head("POST", INVOKE, {"Content-Length": "2"}) + b"{}")
         await taken.wait()
-    response = await client.response()
+    response = await client.answer()
     await client.close()
     assert (response.status, response.header("x-amzn-errortype")) == (500, "ServiceException")
     assert response.json() == {"Message": "adapter dev was stopped", "Type": "Service"}

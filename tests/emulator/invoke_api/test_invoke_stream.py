@@ -13,8 +13,9 @@ import pytest
 from adapter.emulator.invoke_api.event_stream import Decoder, Message
 from tests.emulator.aws_clients import lambda_client
 from tests.emulator.invoking import STREAM, ask, echo, invoke_streaming
-from tests.emulator.scripted import Handed, RawClient, Script, ScriptedRuntime, Upload, head, local_lambda
+from tests.emulator.scripted import Handed, Script, ScriptedRuntime, Upload, local_lambda
 from tests.emulator.scripts import buffered, each, fail, streaming
+from tests.raw_client import RawClient, head
 
 
 def decoded(body: bytes) -> list[Message]:
@@ -168,7 +169,7 @@ async def test_an_invocation_runs_on_when_its_caller_has_left() -> None:
     async with local_lambda(each(serve)) as local:
         client = await RawClient.connect(local.invoke_port)
         await client.send(head("POST", STREAM.format("any"), {"Content-Length": "2"}) + b"{}")
-        await client.response_head()
+        await client.head()
         await client.chunk()
         client.abort()
         left.set()

@@ -18,7 +18,8 @@ from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.extensions_api import ExtensionsApi
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
 from adapter.emulator.platform_api.telemetry import Telemetry
-from tests.emulator.scripted import RUNTIME, Response, ScriptedRuntime, head
+from tests.emulator.scripted import RUNTIME, ScriptedRuntime
+from tests.raw_client import RawAnswer, head
 
 EXTENSION = "/2020-01-01/extension"
 IDENTIFIER = "Lambda-Extension-Identifier"
@@ -35,7 +36,7 @@ class Bench:
 
     def __init__(self, group: asyncio.TaskGroup, slots: int) -> None:
         self.group = group
-        self.asking: list[asyncio.Task[Response]] = []
+        self.asking: list[asyncio.Task[RawAnswer]] = []
         self.apis = ApiState(slots=slots, external=["sidecar"])
         self.telemetry = Telemetry()
         self.telemetry.start(group)
@@ -53,13 +54,13 @@ class Bench:
         assert identifier is not None
         return identifier
 
-    def next(self, identifier: str) -> asyncio.Task[Response]:
+    def next(self, identifier: str) -> asyncio.Task[RawAnswer]:
         """Ask for the next event."""
         call = self.client.call("GET", f"{EXTENSION}/event/next", b"", {IDENTIFIER: identifier})
         self.asking.append(self.group.create_task(call))
         return self.asking[-1]
 
-    async def waits(self, identifier: str) -> asyncio.Task[Response]:
+    async def waits(self, identifier: str) -> asyncio.Task[RawAnswer]:
         """Ask for the next event, which is not there yet."""
         asking = self.next(identifier)
         extension = self.apis.extensions.find(identifier)
@@ -82,7 +83,7 @@ async def bench(slots: int = 1) -> AsyncIterator[Bench]:
             await b.client.close()
 
 
-def refusal(response: Response) -> tuple[int, str]:
+def refusal(response: RawAnswer) -> tuple[int, str]:
     return response.status, response.json()["errorType"]
 
 
@@ -191,7 +192,7 @@ async def test_the_environment_is_ready_when_all_wait_and_registered_extensions_
             "invokedFunctionArn": "arn:x",
             "tracing": {"type": "X-Amzn-Trace-Id", "value": "Root=1"},
         }
-        await runtime.response()
+        await runtime.answer()
         await b.client.call("POST", f"{RUNTIME}/invocation/r-1/response", b"{}")
         await runtime.send(head("GET", f"{RUNTIME}/invocation/next", {}))
         await b.apis.condition.wait_for(lambda: b.apis.waiting_slots == 1)

@@ -17,7 +17,8 @@ from adapter.emulator.environment.result import Failure, Payload, Stream, failur
 from adapter.emulator.environment.state_tables import InvocationState, RuntimeEvent
 from adapter.emulator.platform_api.api_server import ApiServer
 from adapter.emulator.platform_api.runtime_api import RuntimeApi
-from tests.emulator.scripted import RUNTIME, STREAMING, Handed, RawClient, Response, ScriptedRuntime, chunk, head
+from tests.emulator.scripted import RUNTIME, STREAMING, Handed, ScriptedRuntime, chunk
+from tests.raw_client import RawAnswer, RawClient, head
 
 ACCEPTED = (202, {"status": "OK"})
 UNKNOWN_ID = (400, {"errorMessage": "Invalid request ID", "errorType": "InvalidRequestID"})
@@ -60,7 +61,7 @@ async def bench(slots: int = 1) -> AsyncIterator[Bench]:
             await b.runtime.close()
 
 
-def answer(response: Response) -> tuple[int, object]:
+def answer(response: RawAnswer) -> tuple[int, object]:
     return response.status, response.json()
 
 
@@ -98,7 +99,7 @@ async def test_unknown_paths_and_methods(method: str, path: str, status: int, al
 async def test_an_invocation_comes_with_lambdas_headers_and_without_the_empty_ones() -> None:
     async with bench() as b:
         _, handed = await b.invoke()
-        headers = {name.lower(): value for name, value in handed.response.headers}
+        headers = {name.lower(): value for name, value in handed.response.pairs}
         assert headers == {
             "content-length": "8",
             "content-type": "application/json",
@@ -311,7 +312,7 @@ async def test_a_response_in_many_small_chunks_and_split_anywhere_is_byte_exact(
         assert isinstance(stream, Stream)
         assert handed.request_id == "r-1"
         assert await read_all(stream) == body
-        assert answer(await client.response()) == ACCEPTED
+        assert answer(await client.answer()) == ACCEPTED
 
 
 async def test_a_stream_that_failed_ends_for_its_reader_though_the_runtime_still_holds_the_connection() -> None:
@@ -387,9 +388,9 @@ async def test_a_client_that_expects_100_continue_receives_it() -> None:
                 {"Content-Length": "2", "Expect": "100-continue"},
             )
         )
-        assert (await client.response_head()).status == 100
+        assert (await client.head()).status == 100
         await client.send(b"{}")
-        assert answer(await client.response()) == ACCEPTED
+        assert answer(await client.answer()) == ACCEPTED
 
 
 @pytest.mark.parametrize("action", ["response", "error"])

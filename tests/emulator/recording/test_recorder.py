@@ -81,7 +81,7 @@ async def test_its_name_is_one_by_which_recordings_are_known(tmp_path: Path) -> 
 
 async def test_a_stream_that_was_cut_at_its_limit_is_recorded_with_the_reason(tmp_path: Path) -> None:
     async with local_lambda(stream, record=str(tmp_path), stream_limit="2") as local:
-        assert not (await local.request("GET", "/")).complete
+        assert (await local.request("GET", "/")).is_cut
         await local.visit()
     (recording,) = recordings(tmp_path)
     assert recording["answer"]["errorType"] == "Function.ResponseSizeTooLarge"

@@ -11,7 +11,8 @@ import pytest
 
 from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.sandbox.sandbox import EXTERNAL_GRACE
-from tests.emulator.scripted import RawClient, ScriptedRuntime, head, local_lambda
+from tests.emulator.scripted import ScriptedRuntime, local_lambda
+from tests.raw_client import RawClient, head
 
 EXTENSION = "/2020-01-01/extension"
 

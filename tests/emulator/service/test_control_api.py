@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulator.scripted import LocalLambda, RawClient, Response, ScriptedRuntime, local_lambda
+from tests.emulator.scripted import LocalLambda, ScriptedRuntime, local_lambda
+from tests.raw_client import RawAnswer, RawClient
 
 STATUS = "/_adapter/status"
 
@@ -14,7 +15,7 @@ async def answering(runtime: ScriptedRuntime) -> int:
         await runtime.respond(await runtime.next(), b"{}")
 
 
-async def ask(local: LocalLambda, method: str, path: str, **headers: str) -> Response:
+async def ask(local: LocalLambda, method: str, path: str, **headers: str) -> RawAnswer:
     client = await RawClient.connect(local.invoke_port)
     try:
         return await client.request(method, path, headers=headers)
