@@ -99,3 +99,16 @@ def test_what_is_covered_is_the_core() -> None:
         REPOSITORY / "adapter" / name for name in ("aws/limits.py", "net/http1.py", "net/token_bucket.py")
     }
     assert covered == core
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/glossary.md"])
+def test_every_module_that_a_page_names_exists(page: str) -> None:
+    """A page names a module by the end of its path: ``scheduler.py``, ``front_doors/alb.py``, ``payload/formats/``."""
+    named = set(
+        re.findall(r"`((?:[a-z_0-9]+/)*(?:[a-z_0-9]+/|[a-z_0-9]+\.(?:py|json)))`", (REPOSITORY / page).read_text())
+    )
+    existing = [f"/{path.relative_to(REPOSITORY)}{'/' * path.is_dir()}" for path in REPOSITORY.glob("adapter/**/*")]
+    existing += [f"/{path.relative_to(REPOSITORY)}" for path in REPOSITORY.glob("tests/**/*.py")]
+    missing = [name for name in named if not any(path.endswith(f"/{name}") for path in existing)]
+    assert named
+    assert not missing
