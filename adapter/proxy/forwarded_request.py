@@ -67,8 +67,9 @@ class ForwardingRules:
 
 
 class ForwardedRequest:
-    """A request for the app: its head as bytes, whether a body follows and in which framing, and whether the head
-    offers to switch protocols.
+    """A request for the app: the bytes of its head, and what follows the head.
+
+    ``chunked`` is the framing of the body. ``offers_upgrade`` is True if the head offers to switch protocols.
     """
 
     __slots__ = ("chunked", "has_body", "head", "offers_upgrade")

@@ -54,8 +54,9 @@ RETRY_AFTER = "1"
 
 
 class RequestRelay:
-    """Relays requests to the app; has what all requests share. ``is_cutting_off`` is set when the proxy, and not the
-    client, ends connections.
+    """Relays requests to the app, and holds what all requests share.
+
+    ``is_cutting_off`` is True while the proxy, and not the client, ends connections.
     """
 
     def __init__(
