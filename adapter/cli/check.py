@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING
 from adapter.app.command import command_mistakes, port_mistake
 from adapter.app.readiness import ReadinessCheck
 from adapter.config.load import Config, read
-from adapter.config.ports import (
-    PLACEHOLDER,
-    has_placeholder,
-    placeholder_warnings,
-    resolve_app_port,
-    resolve_listen,
-)
+from adapter.config.ports import PLACEHOLDER, has_placeholder, placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, AppNotReady, ConfigurationError
 from adapter.net.address import Address, listen
 from adapter.net.port_owner import port_owner

@@ -131,6 +131,34 @@ memory = _whole_number(
 )
 
 
+def _duration(*, above_zero: bool, limit: float = _MAX_SECONDS) -> Parser[float]:
+    """Return the parser of a duration in seconds, with fractions, of at most ``limit``, a function's timeout."""
+
+    def parse(value: str) -> float:
+        try:
+            duration = float(value)
+        except ValueError:
+            duration = -1.0
+        # The upper bound also excludes "inf"; a NaN fails every comparison.
+        if not 0 <= duration <= _MAX_SECONDS:
+            raise ValueError("is not a duration; use seconds, for example 2 or 0.5")
+        if duration == 0 and above_zero:
+            raise ValueError("is not a duration above 0; use seconds, for example 2 or 0.5")
+        if duration > limit:
+            raise ValueError(f"is not a function's timeout; use seconds up to {limit:g}")
+        return duration
+
+    return Parser(parse, "SECONDS")
+
+
+#: Parses a duration in seconds of at least 0.
+seconds = _duration(above_zero=False)
+#: Parses a duration in seconds of more than 0.
+positive_seconds = _duration(above_zero=True)
+#: Parses a function's timeout in seconds, within Lambda's bound. Lambda has no fractions; they are for tests.
+function_timeout = _duration(above_zero=True, limit=FUNCTION_TIMEOUT_LIMIT)
+
+
 @parser("BOOL")
 def boolean(value: str) -> bool:
     """Parse ``true`` or ``false`` in upper or lower case, also 1/0, yes/no and on/off."""
@@ -139,37 +167,6 @@ def boolean(value: str) -> bool:
     if value.lower() in _FALSE:
         return False
     raise ValueError("is not a switch; use true or false")
-
-
-@parser("SECONDS")
-def seconds(value: str) -> float:
-    """Parse a duration in seconds, with fractions, of at least 0."""
-    try:
-        duration = float(value)
-    except ValueError:
-        duration = -1.0
-    # The upper bound also excludes "inf"; a NaN fails every comparison.
-    if not 0 <= duration <= _MAX_SECONDS:
-        raise ValueError("is not a duration; use seconds, for example 2 or 0.5")
-    return duration
-
-
-@parser("SECONDS")
-def positive_seconds(value: str) -> float:
-    """Parse a duration in seconds of more than 0."""
-    duration = seconds(value)
-    if duration == 0:
-        raise ValueError("is not a duration above 0; use seconds, for example 2 or 0.5")
-    return duration
-
-
-@parser("SECONDS")
-def function_timeout(value: str) -> float:
-    """Parse a function's timeout in seconds, within Lambda's bound. Lambda has no fractions; they are for tests."""
-    duration = positive_seconds(value)
-    if duration > FUNCTION_TIMEOUT_LIMIT:
-        raise ValueError(f"is not a function's timeout; use seconds up to {FUNCTION_TIMEOUT_LIMIT:g}")
-    return duration
 
 
 @parser("HOST")

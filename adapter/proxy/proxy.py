@@ -91,23 +91,16 @@ class Proxy:
             self._server = HttpServer(self._relay.serve, group, limits=limits)
             self._admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
             try:
-                app = await self._start(group, listener, admin_listener)
+                self._signals.install(self._supervisor)
+                self._announce(listener, admin_listener)
+                app = group.create_task(self._supervisor.run())
+                await self._server.start(listener)
+                if admin_listener is not None:
+                    await self._admin_server.start(admin_listener)
                 await self._signals.wait(app)
                 return await self._shut_down(app)
             finally:
                 self._close()
-
-    async def _start(
-        self, group: asyncio.TaskGroup, listener: socket, admin_listener: socket | None
-    ) -> asyncio.Task[int]:
-        """Start everything; return the task that runs the app, whose result is the app's exit code."""
-        self._signals.install(self._supervisor)
-        self._announce(listener, admin_listener)
-        app = group.create_task(self._supervisor.run())
-        await self._server.start(listener)
-        if admin_listener is not None:
-            await self._admin_server.start(admin_listener)
-        return app
 
     async def _shut_down(self, app: asyncio.Task[int]) -> int:
         """Drain, then end the app within the time that is left; return the exit code."""

@@ -12,13 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.errors import (
-    AdapterError,
-    AppNotServing,
-    InvalidAppResponse,
-    RefusedRequest,
-    ResponseTooLarge,
-)
+from adapter.errors import AdapterError, AppNotServing, InvalidAppResponse, RefusedRequest, ResponseTooLarge
 from adapter.net.compression import available_codings, negotiate_compression
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError, ClientStalledError
