@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # How long an app that listens may take until it is ready, in seconds.
 PROBE_SECONDS = 3.0
-_PLATFORM_HEADING = "Set by the platform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +94,7 @@ class Report:
             lines += ["", "Set", *self._rows(is_set)]
         defaults = [row for row in self.settings if row.source == "default"]
         if with_defaults:
-            for group, heading in {**headings, "platform": _PLATFORM_HEADING}.items():
+            for group, heading in headings.items():
                 rows = [row for row in defaults if row.group == group]
                 lines += ["", f"{heading}, defaults", *self._rows(rows)] if rows else []
         else:

@@ -168,7 +168,7 @@ def event(kind: str | None, **options: Any) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line, and return its exit code. Every error is written to stderr with its cause and a way out."""
+    """Run the command line, and return its exit code. Every error is written to stderr with its cause and a remedy."""
     try:
         code = cli.main(arguments, prog_name="adapter", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK

@@ -216,7 +216,7 @@ class ProxiedRequest:
                 codings=self._relay.codings,
             )
             headers = outgoing.headers
-        # The length of a negotiate_compression body is not known before its end.
+        # The length of a compressed body is not known before its end.
         self._length = int(length) if length and self._compressor is None else None
         if not first(headers, REQUEST_ID):
             headers.append((REQUEST_ID, self._request_id))
@@ -250,7 +250,7 @@ class ProxiedRequest:
         return self._exchange.write((piece,))
 
     def _compress(self, pieces: list[memoryview]) -> list[bytes]:
-        """Return ``pieces`` negotiate_compression and flushed, so that the client can decode all that has arrived."""
+        """Return ``pieces`` compressed and flushed, so that the client can decode all that has arrived."""
         if self._compressor is None or not pieces:
             return []
         compressed_pieces = [self._compressor.compress(piece) for piece in pieces]
