@@ -16,20 +16,17 @@ def main() -> int:
 
         return run_health()
     command = _command_of_run(arguments)
-    if command is not None and _starts_on_lambda():
-        from adapter.start import run
+    if command is not None:
+        from adapter.config.load import environment, is_on_lambda
 
-        return run(command)
+        if is_on_lambda(environment()):
+            from adapter.start import run
+
+            return run(command)
     from adapter.cli.command_line import main as command_line
 
     gc.enable()
     return command_line(arguments)
-
-
-def _starts_on_lambda() -> bool:
-    from adapter.config.load import environment, is_on_lambda
-
-    return is_on_lambda(environment())
 
 
 def _command_of_run(arguments: list[str]) -> list[str] | None:

@@ -129,7 +129,8 @@ class AppProcess:
             posix.close(write_end)
         _ignore_os_error(lambda: lifeline.tie(pid))
         self.pid = pid
-        self._stderr = read_end
+        # The descriptor that ``read_stderr`` reads, for an event loop.
+        self.stderr = read_end
         self._tail = b""
         self._exit_code: int | None = None
         self._group_is_gone = False
@@ -150,19 +151,14 @@ class AppProcess:
         finally:
             draining.release()
 
-    @property
-    def stderr(self) -> int:
-        """The descriptor that ``read_stderr`` reads, for an event loop."""
-        return self._stderr
-
     def read_stderr(self, write: Callable[[bytes], None], size: int = 65536) -> bool:
         """Pass the next piece of the app's stderr to ``write``. At its end, close it and return False.
 
         Blocks until there is a piece; if ``stderr`` is non-blocking, raises BlockingIOError instead.
         """
-        piece = posix.read(self._stderr, size)
+        piece = posix.read(self.stderr, size)
         if not piece:
-            posix.close(self._stderr)
+            posix.close(self.stderr)
             return False
         self._tail = (self._tail + piece)[-STDERR_TAIL:]
         write(piece)
@@ -262,7 +258,12 @@ def kill_children() -> None:
     Processes of other users, which we may not kill, keep running.
     """
     for _ in range(_KILL_ROUNDS):
-        pids = [int(pid) for pid in _read(f"/proc/self/task/{posix.getpid()}/children").split()]
+        try:
+            with open(f"/proc/self/task/{posix.getpid()}/children") as children:
+                pids = [int(pid) for pid in children.read().split()]
+        except OSError:
+            # There is no /proc, or it does not have this file.
+            return
         killed = [pid for pid in pids if _kill(pid)]
         if not killed:
             return
@@ -278,15 +279,6 @@ def _kill(pid: int) -> bool:
     except PermissionError:
         return False
     return True
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        # There is no /proc, or it does not have this file.
-        return ""
 
 
 def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> int:
@@ -311,16 +303,14 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
         ours = posix.open(".", _FOLDER_FLAGS)
     except PermissionError:
         # We may not enter our own working directory, as after su, so there is no need to return to it.
-        posix.chdir(folder)
-        return spawn()
+        ours = None
     try:
         posix.chdir(folder)
-        try:
-            return spawn()
-        finally:
-            posix.fchdir(ours)
+        return spawn()
     finally:
-        posix.close(ours)
+        if ours is not None:
+            posix.fchdir(ours)
+            posix.close(ours)
 
 
 def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:

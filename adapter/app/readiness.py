@@ -1,6 +1,6 @@
 """When the app counts as ready, how often it is probed, and what is reported while it is not. No I/O.
 
-The runtime probes with blocking sockets (``runtime/app_client.py``), the proxy with asyncio (``proxy/readiness.py``).
+The runtime probes with blocking sockets (``runtime/app_client.py``), the proxy with asyncio (``proxy/app_probe.py``).
 """
 
 from __future__ import annotations

@@ -15,13 +15,7 @@ from typing import TYPE_CHECKING
 from adapter.app.command import command_mistakes, port_mistake
 from adapter.app.readiness import ReadinessCheck
 from adapter.config.load import Config, read
-from adapter.config.ports import (
-    PLACEHOLDER,
-    has_placeholder,
-    placeholder_warnings,
-    resolve_app_port,
-    resolve_listen,
-)
+from adapter.config.ports import PLACEHOLDER, has_placeholder, placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, AppNotReady, ConfigurationError
 from adapter.net.address import Address, listen
 from adapter.net.port_owner import port_owner
@@ -33,7 +27,6 @@ if TYPE_CHECKING:
 
 # How long an app that listens may take until it is ready, in seconds.
 PROBE_SECONDS = 3.0
-_PLATFORM_HEADING = "Set by the platform"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +94,7 @@ class Report:
             lines += ["", "Set", *self._rows(is_set)]
         defaults = [row for row in self.settings if row.source == "default"]
         if with_defaults:
-            for group, heading in {**headings, "platform": _PLATFORM_HEADING}.items():
+            for group, heading in headings.items():
                 rows = [row for row in defaults if row.group == group]
                 lines += ["", f"{heading}, defaults", *self._rows(rows)] if rows else []
         else:

@@ -7,14 +7,7 @@ import click
 from adapter import __version__
 from adapter.cli.grouped_command import GROUPS, GroupedCommand, with_options
 from adapter.config.load import environment
-from adapter.errors import (
-    EXIT_FAILURE,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
-    EXIT_USAGE,
-    AdapterError,
-    ConfigurationError,
-)
+from adapter.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, AdapterError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,12 +31,7 @@ def cli() -> None:
     """
 
 
-@cli.command(
-    "run",
-    cls=GroupedCommand,
-    context_settings={"allow_interspersed_args": False},
-    short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.",
-)
+@cli.command("run", cls=GroupedCommand, short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.")
 @with_options(*_RUN_GROUPS)
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Serve the app that CMD starts, or without CMD an app that is running already.
@@ -60,12 +48,7 @@ def run(command: list[str], flags: dict[str, str]) -> int:
     return start(command, flags)
 
 
-@cli.command(
-    "dev",
-    cls=GroupedCommand,
-    context_settings={"allow_interspersed_args": False},
-    short_help="Run an app in Lambda on this machine.",
-)
+@cli.command("dev", cls=GroupedCommand, short_help="Run an app in Lambda on this machine.")
 @click.option("--wait", is_flag=True, help="Start nothing, but wait until the adapter dev on these ports answers.")
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
@@ -87,12 +70,7 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     return run_dev(environment(), flags, command, wait=is_waiting)
 
 
-@cli.command(
-    "check",
-    cls=GroupedCommand,
-    context_settings={"allow_interspersed_args": False},
-    short_help="Show what adapter run would do here, and what prevents it.",
-)
+@cli.command("check", cls=GroupedCommand, short_help="Show what adapter run would do here, and what prevents it.")
 @click.option("--all", "with_defaults", is_flag=True, help="Also show the settings that have their defaults.")
 @click.option("--format", "report_format", type=click.Choice(["text", "json"]), help="The format of the report.")
 @with_options(*_RUN_GROUPS)
@@ -190,7 +168,7 @@ def event(kind: str | None, **options: Any) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line, and return its exit code. Every error is written to stderr with its cause and a way out."""
+    """Run the command line, and return its exit code. Every error is written to stderr with its cause and a remedy."""
     try:
         code = cli.main(arguments, prog_name="adapter", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK

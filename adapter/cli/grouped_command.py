@@ -33,10 +33,12 @@ _CMD_HELP = "The command that starts the app, with its own options; {port} in it
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options by the groups of the option table.
+    """A command whose help lists its options by the groups of the option table, and whose flags come before CMD.
 
     An error about unknown flags names all of them.
     """
+
+    allow_interspersed_args = False
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)

@@ -10,14 +10,7 @@ from time import monotonic
 
 from adapter.config.load import environment, load
 from adapter.config.ports import resolve_listen
-from adapter.errors import (
-    EXIT_FAILURE,
-    EXIT_OK,
-    AdapterError,
-    AppTimeout,
-    ConfigurationError,
-    InvocationError,
-)
+from adapter.errors import EXIT_FAILURE, EXIT_OK, AdapterError, AppTimeout, ConfigurationError, InvocationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

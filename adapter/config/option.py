@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
+from adapter.config.parsers import Generic, Parser, T, boolean, positive_integer, text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, ClassVar, Generic, TypeVar
-
-    T = TypeVar("T")
-    T_co = TypeVar("T_co", covariant=True)
-else:
-
-    class Generic:
-        """Stands in for typing.Generic, whose import takes a third as long as the interpreter's own start."""
-
-        def __class_getitem__(cls, parameters):
-            return cls
-
-    T = T_co = None
+    from typing import Any, ClassVar
 
 # How the variables of options begin, unless AWS or another project has defined them.
 OWN_PREFIX = "ADAPTER_"
 
 
-class Parser(Generic[T_co]):
-    """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs."""
-
-    def __init__(self, parse: Callable[[str], T_co], metavar: str) -> None:
-        self._parse = parse
-        self.metavar = metavar
-
-    def __call__(self, text: str) -> T_co:
-        """Return the value. Raises ValueError if the text is not usable."""
-        return self._parse(text)
+# The parsers of options that have none of their own, by the type of the default.
+_PARSERS: dict[type, Parser[Any]] = {bool: boolean, int: positive_integer, str: text("TEXT")}
 
 
 class Option(Generic[T]):
     """One option. As an attribute of ``Config`` it is the value that is in force.
 
+    If ``parse`` is not given, the type of the default decides: true or false, a whole number from 1 on, or any text.
     ``env`` are its variables; the first that is set counts. ``deprecated`` variables still work, with a warning. If
     ``env`` or ``flag`` is not given, it is derived from the name of the attribute. ``default_text`` is the default in
     words, as Markdown, if ``default`` itself does not explain it. A ``repeatable`` flag may be given several times; its
@@ -52,8 +34,8 @@ class Option(Generic[T]):
         self,
         description: str,
         *,
-        parse: Parser[T],
         default: T,
+        parse: Parser[T] | None = None,
         env: tuple[str, ...] = (),
         deprecated: tuple[str, ...] = (),
         flag: str | None = "",
@@ -61,7 +43,7 @@ class Option(Generic[T]):
         repeatable: bool = False,
     ) -> None:
         self.description = description
-        self.parse = parse
+        self.parse: Parser[T] = parse or _PARSERS[type(default)]
         self.default = default
         self.env = env
         self.deprecated = deprecated
@@ -74,7 +56,7 @@ class Option(Generic[T]):
         """The default for the docs, as Markdown; ``none`` if there is no default."""
         if self._default_text:
             return self._default_text
-        if self.default is None or self.default == "":
+        if self.default in (None, "", (), frozenset()):
             return "none"
         if isinstance(self.default, bool):
             return f"`{self.default}`".lower()
@@ -90,7 +72,7 @@ class Option(Generic[T]):
         self.group = owner.group
         if self.flag == "":
             self.flag = "--" + name.replace("_", "-") if owner.has_flags else None
-        self.env = self.env or (OWN_PREFIX + name.upper(),)
+        self.env = self.env or (owner.prefix + name.upper(),)
         owner.options[name] = self
 
     def __get__(self, config: OptionTable, owner: type[OptionTable]) -> T:
@@ -101,11 +83,27 @@ class Option(Generic[T]):
 class OptionTable:
     """A group of options, for ``--help`` and the docs. Each attribute enters ``options``, which all groups share.
 
-    ``has_flags`` is false if only the platform sets the options. ``values`` are the values in force, by the option's
-    name.
+    ``prefix`` is how their variables begin if they are derived from the names of the attributes. ``has_flags`` is false
+    if only the platform sets the options. ``values`` are the values in force, by the option's name.
     """
 
     group: ClassVar[str]
+    prefix: ClassVar[str] = OWN_PREFIX
     has_flags: ClassVar[bool] = True
     options: ClassVar[dict[str, Option[Any]]] = {}
     values: dict[str, Any]
+
+
+def optional(
+    description: str,
+    *,
+    parse: Parser[T | None],
+    env: tuple[str, ...] = (),
+    deprecated: tuple[str, ...] = (),
+    flag: str | None = "",
+    default_text: str = "",
+) -> Option[T | None]:
+    """Return an option that is None unless it is set; ``default_text`` is what that means, if it is not ``none``."""
+    return Option(
+        description, default=None, parse=parse, env=env, deprecated=deprecated, flag=flag, default_text=default_text
+    )

@@ -17,28 +17,31 @@ from adapter.aws.limits import (
     STREAM_LIMIT_UNTIL_2025,
     Bandwidth,
 )
-from adapter.config.option import Parser, T
 from adapter.net.address import LAST_PORT, Address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Generic as Generic
+    from typing import TypeVar
+
+    T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
+else:
+
+    class Generic:
+        """Stands in for typing.Generic, whose import takes a third as long as the interpreter's own start."""
+
+        def __class_getitem__(cls, parameters):
+            return cls
+
+    T = T_co = None
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
-_SIZE_UNITS = {
-    "": 1,
-    "b": 1,
-    "k": 1024,
-    "kb": 1024,
-    "kib": 1024,
-    "m": 1024**2,
-    "mb": 1024**2,
-    "mib": 1024**2,
-    "g": 1024**3,
-    "gb": 1024**3,
-    "gib": 1024**3,
-}
+_SIZE_UNITS = {"": 1, "b": 1}
+for _power, _letter in enumerate("kmg", 1):
+    _SIZE_UNITS |= dict.fromkeys((_letter, f"{_letter}b", f"{_letter}ib"), 1024**_power)
 # The longest duration, in seconds. poll(2) takes no more than about twice as much.
 _MAX_SECONDS = 1_000_000
 #: The stream limit that ``none`` stands for.
@@ -46,6 +49,18 @@ NO_LIMIT = 0
 #: The front doors of the local Lambda.
 FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
+
+
+class Parser(Generic[T_co]):
+    """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs."""
+
+    def __init__(self, parse: Callable[[str], T_co], metavar: str) -> None:
+        self._parse = parse
+        self.metavar = metavar
+
+    def __call__(self, text: str) -> T_co:
+        """Return the value. Raises ValueError if the text is not usable."""
+        return self._parse(text)
 
 
 def parser(metavar: str) -> Callable[[Callable[[str], T]], Parser[T]]:
@@ -80,9 +95,68 @@ def choice(*choices: str) -> Parser[str]:
     return Parser(parse, "|".join(choices))
 
 
-def _is_number(value: str, low: int, high: int) -> bool:
-    """Return whether ``value`` is a whole number from ``low`` to ``high`` in ASCII digits."""
-    return value.isascii() and value.isdigit() and low <= int(value[:9]) <= high and len(value) < 10
+def _whole_number(metavar: str, low: int, high: int, refusal: str) -> Parser[int]:
+    """Return the parser of a whole number from ``low`` to ``high`` in ASCII digits."""
+
+    def parse(value: str) -> int:
+        is_number = value.isascii() and value.isdigit() and len(value) < 10
+        # Only a single digit is zero.
+        if not is_number or not low <= int(value) <= high or (int(value) == 0 and value != "0"):
+            raise ValueError(refusal)
+        return int(value)
+
+    return Parser(parse, metavar)
+
+
+def _listed(value: str) -> list[str]:
+    """Return the parts of ``value`` between commas that are not empty, without the spaces around them."""
+    return list(filter(None, map(str.strip, value.split(","))))
+
+
+_PORT_REFUSAL = f"is not a port; use a number from 1 to {LAST_PORT}"
+#: Parses a TCP port.
+port = _whole_number("PORT", 1, LAST_PORT, _PORT_REFUSAL)
+#: Parses a TCP port to listen on; 0 lets the system choose a free one.
+listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free one")
+
+_COUNT_REFUSAL = "is not a count; use a whole number of at least 1"
+#: Parses a whole number of at least 1.
+positive_integer = _whole_number("NUMBER", 1, 999_999_999, _COUNT_REFUSAL)
+#: Parses a whole number of at least 0.
+count = _whole_number("NUMBER", 0, 999_999_999, _COUNT_REFUSAL)
+
+#: Parses a function's memory in MB, within Lambda's bounds.
+memory = _whole_number(
+    "MB", MIN_MEMORY, MAX_MEMORY, f"is not a function's memory; use MB from {MIN_MEMORY} to {MAX_MEMORY}"
+)
+
+
+def _duration(*, above_zero: bool, limit: float = _MAX_SECONDS) -> Parser[float]:
+    """Return the parser of a duration in seconds, with fractions, of at most ``limit``, a function's timeout."""
+
+    def parse(value: str) -> float:
+        try:
+            duration = float(value)
+        except ValueError:
+            duration = -1.0
+        # The upper bound also excludes "inf"; a NaN fails every comparison.
+        if not 0 <= duration <= _MAX_SECONDS:
+            raise ValueError("is not a duration; use seconds, for example 2 or 0.5")
+        if duration == 0 and above_zero:
+            raise ValueError("is not a duration above 0; use seconds, for example 2 or 0.5")
+        if duration > limit:
+            raise ValueError(f"is not a function's timeout; use seconds up to {limit:g}")
+        return duration
+
+    return Parser(parse, "SECONDS")
+
+
+#: Parses a duration in seconds of at least 0.
+seconds = _duration(above_zero=False)
+#: Parses a duration in seconds of more than 0.
+positive_seconds = _duration(above_zero=True)
+#: Parses a function's timeout in seconds, within Lambda's bound. Lambda has no fractions; they are for tests.
+function_timeout = _duration(above_zero=True, limit=FUNCTION_TIMEOUT_LIMIT)
 
 
 @parser("BOOL")
@@ -93,67 +167,6 @@ def boolean(value: str) -> bool:
     if value.lower() in _FALSE:
         return False
     raise ValueError("is not a switch; use true or false")
-
-
-@parser("PORT")
-def port(value: str) -> int:
-    """Parse a TCP port."""
-    if not _is_number(value, 1, LAST_PORT):
-        raise ValueError(f"is not a port; use a number from 1 to {LAST_PORT}")
-    return int(value)
-
-
-@parser("NUMBER")
-def positive_integer(value: str) -> int:
-    """Parse a whole number of at least 1."""
-    if not _is_number(value, 1, 999_999_999):
-        raise ValueError("is not a count; use a whole number of at least 1")
-    return int(value)
-
-
-@parser("NUMBER")
-def count(value: str) -> int:
-    """Parse a whole number of at least 0."""
-    return 0 if value == "0" else positive_integer(value)
-
-
-@parser("MB")
-def memory(value: str) -> int:
-    """Parse a function's memory in MB, within Lambda's bounds."""
-    if not _is_number(value, MIN_MEMORY, MAX_MEMORY):
-        raise ValueError(f"is not a function's memory; use MB from {MIN_MEMORY} to {MAX_MEMORY}")
-    return int(value)
-
-
-@parser("SECONDS")
-def seconds(value: str) -> float:
-    """Parse a duration in seconds, with fractions, of at least 0."""
-    try:
-        duration = float(value)
-    except ValueError:
-        duration = -1.0
-    # The upper bound also excludes "inf"; a NaN fails every comparison.
-    if not 0 <= duration <= _MAX_SECONDS:
-        raise ValueError("is not a duration; use seconds, for example 2 or 0.5")
-    return duration
-
-
-@parser("SECONDS")
-def positive_seconds(value: str) -> float:
-    """Parse a duration in seconds of more than 0."""
-    duration = seconds(value)
-    if duration == 0:
-        raise ValueError("is not a duration above 0; use seconds, for example 2 or 0.5")
-    return duration
-
-
-@parser("SECONDS")
-def function_timeout(value: str) -> float:
-    """Parse a function's timeout in seconds, within Lambda's bound. Lambda has no fractions; they are for tests."""
-    duration = positive_seconds(value)
-    if duration > FUNCTION_TIMEOUT_LIMIT:
-        raise ValueError(f"is not a function's timeout; use seconds up to {FUNCTION_TIMEOUT_LIMIT:g}")
-    return duration
 
 
 @parser("HOST")
@@ -177,17 +190,6 @@ def host_and_port(value: str) -> Address:
     return Address.parse(value)
 
 
-@parser("PORT")
-def listen_port(value: str) -> int:
-    """Parse a TCP port to listen on; 0 lets the system choose a free one."""
-    if value == "0":
-        return 0
-    try:
-        return port(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, or 0 for any free one") from None
-
-
 @parser("[HOST:]PORT")
 def listen_address(value: str) -> Address:
     """Parse ``HOST:PORT``, or ``PORT`` alone for all addresses. Port 0 is any free one."""
@@ -205,7 +207,7 @@ def networks(value: str) -> tuple[str, ...]:
     """Parse IP addresses and networks, for example ``10.0.0.0/8,127.0.0.1``; ``*`` means all."""
     from ipaddress import ip_network  # only the proxy has such an option, and few set it
 
-    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    found = tuple(_listed(value))
     try:
         for part in found:
             if part != "*":
@@ -255,7 +257,7 @@ def statuses(value: str) -> frozenset[int]:
 @parser("LIST")
 def media_types(value: str) -> tuple[str, ...]:
     """Parse media types, for example ``image/*,application/pdf``; ``*`` stands for any subtype."""
-    found = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    found = tuple(_listed(value.lower()))
     if not found or any(part.count("/") != 1 or part.startswith(("/", "*")) or part.endswith("/") for part in found):
         raise ValueError("is not a list of media types, for example image/*,application/pdf")
     return found
@@ -283,7 +285,7 @@ def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
     """Parse front doors, each ``NAME`` or ``NAME:PORT``, separated by commas."""
     found = []
     refusal = f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}"
-    for part in filter(None, map(str.strip, value.split(","))):
+    for part in _listed(value):
         name, colon, number = part.partition(":")
         if name not in FRONT_DOORS:
             raise ValueError(refusal + nearest(name, FRONT_DOORS))

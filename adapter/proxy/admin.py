@@ -21,28 +21,20 @@ class Admin:
     def __init__(self, metrics: Metrics, check_readiness: Callable[[], Awaitable[str | None]]) -> None:
         self._metrics = metrics
         self._check_readiness = check_readiness
-        self._resources = {"/healthz": self._health, "/readyz": self._readiness, "/metrics": self._exposition}
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        resource = self._resources.get(exchange.target.partition("?")[0])
-        if resource is None:
-            status, content_type, body = 404, _TEXT, b"not found; there are /healthz, /readyz and /metrics\n"
+        resource = exchange.target.partition("?")[0]
+        status, content_type, body = 200, _TEXT, b"ok\n"
+        if resource not in ("/healthz", "/readyz", "/metrics"):
+            status, body = 404, b"not found; there are /healthz, /readyz and /metrics\n"
         elif exchange.method not in ("GET", "HEAD"):
-            status, content_type, body = 405, _TEXT, b"method not allowed; use GET\n"
-        else:
-            status, content_type, body = await resource()
+            status, body = 405, b"method not allowed; use GET\n"
+        elif resource == "/readyz" and (problem := await self._check_readiness()) is not None:
+            status, body = 503, f"{problem}\n".encode()
+        elif resource == "/metrics":
+            try:
+                content_type, body = CONTENT_TYPE, self._metrics.exposition()
+            except ImportError:
+                status, content_type, body = 501, _TEXT, f"{METRICS_NEED}\n".encode()
         exchange.respond(status, [("content-type", content_type)], body)
-
-    async def _health(self) -> tuple[int, str, bytes]:
-        return 200, _TEXT, b"ok\n"
-
-    async def _readiness(self) -> tuple[int, str, bytes]:
-        problem = await self._check_readiness()
-        return (200, _TEXT, b"ok\n") if problem is None else (503, _TEXT, f"{problem}\n".encode())
-
-    async def _exposition(self) -> tuple[int, str, bytes]:
-        try:
-            return 200, CONTENT_TYPE, self._metrics.exposition()
-        except ImportError:
-            return 501, _TEXT, f"{METRICS_NEED}\n".encode()

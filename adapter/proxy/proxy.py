@@ -70,7 +70,6 @@ class Proxy:
             config, upstream=self._upstream, supervisor=self._supervisor, metrics=self._metrics, log=log
         )
         self._server: HttpServer
-        self._admin_server: HttpServer
 
     def run(self) -> int:
         """Serve until a signal or the end of the app; return the exit code. Raises ConfigurationError."""
@@ -89,25 +88,23 @@ class Proxy:
         )
         async with asyncio.TaskGroup() as group:
             self._server = HttpServer(self._relay.serve, group, limits=limits)
-            self._admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
+            admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
             try:
-                app = await self._start(group, listener, admin_listener)
+                self._signals.install(self._supervisor)
+                self._announce(listener, admin_listener)
+                app = group.create_task(self._supervisor.run())
+                await self._server.start(listener)
+                if admin_listener is not None:
+                    await admin_server.start(admin_listener)
                 await self._signals.wait(app)
                 return await self._shut_down(app)
             finally:
-                self._close()
-
-    async def _start(
-        self, group: asyncio.TaskGroup, listener: socket, admin_listener: socket | None
-    ) -> asyncio.Task[int]:
-        """Start everything; return the task that runs the app, whose result is the app's exit code."""
-        self._signals.install(self._supervisor)
-        self._announce(listener, admin_listener)
-        app = group.create_task(self._supervisor.run())
-        await self._server.start(listener)
-        if admin_listener is not None:
-            await self._admin_server.start(admin_listener)
-        return app
+                # The loop is about to remove its handlers; a signal must not end the process before it has cleaned up.
+                hold_signals()
+                for server in (self._server, admin_server):
+                    server.close()
+                    server.abort()
+                self._upstream.close()
 
     async def _shut_down(self, app: asyncio.Task[int]) -> int:
         """Drain, then end the app within the time that is left; return the exit code."""
@@ -142,14 +139,6 @@ class Proxy:
         """End every connection at once, with the requests on it."""
         self._relay.is_cutting_off = True
         self._server.abort()
-
-    def _close(self) -> None:
-        # The loop is about to remove its handlers; a signal must not end the process before it has cleaned up.
-        hold_signals()
-        for server in (self._server, self._admin_server):
-            server.close()
-            server.abort()
-        self._upstream.close()
 
     async def _check_readiness(self) -> str | None:
         """Return why no requests should be sent to this proxy, or None."""

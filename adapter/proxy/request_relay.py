@@ -12,13 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.errors import (
-    AdapterError,
-    AppNotServing,
-    InvalidAppResponse,
-    RefusedRequest,
-    ResponseTooLarge,
-)
+from adapter.errors import AdapterError, AppNotServing, InvalidAppResponse, RefusedRequest, ResponseTooLarge
 from adapter.net.compression import available_codings, negotiate_compression
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError, ClientStalledError
@@ -223,7 +217,7 @@ class ProxiedRequest:
                 codings=self._relay.codings,
             )
             headers = outgoing.headers
-        # The length of a negotiate_compression body is not known before its end.
+        # The length of a compressed body is not known before its end.
         self._length = int(length) if length and self._compressor is None else None
         if not first(headers, REQUEST_ID):
             headers.append((REQUEST_ID, self._request_id))
@@ -257,7 +251,7 @@ class ProxiedRequest:
         return self._exchange.write((piece,))
 
     def _compress(self, pieces: list[memoryview]) -> list[bytes]:
-        """Return ``pieces`` negotiate_compression and flushed, so that the client can decode all that has arrived."""
+        """Return ``pieces`` compressed and flushed, so that the client can decode all that has arrived."""
         if self._compressor is None or not pieces:
             return []
         compressed_pieces = [self._compressor.compress(piece) for piece in pieces]

@@ -93,7 +93,8 @@ class RuntimeApiClient:
 
     def send_response(self, invocation: Invocation, parts: Sequence[bytes], content_type: str) -> str:
         """Answer with a whole payload. Return an empty text, or what Lambda says against it (413: too large)."""
-        return self._post_invocation(invocation, "response", parts, f"Content-Type: {content_type}\r\n")
+        path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
+        return self._post(path, parts, f"Content-Type: {content_type}\r\n")
 
     def open_stream(self, invocation: Invocation, content_type: str) -> ResponseStream:
         """Return the stream for an answer with a streamed payload."""
@@ -101,11 +102,11 @@ class RuntimeApiClient:
 
     def send_error(self, invocation: Invocation, error: AdapterError) -> str:
         """End the invocation as failed. Return an empty text, or what Lambda says against it."""
-        return self._post_invocation(invocation, "error", (_error_body(error),), _error_headers(error))
+        return self._post_error(f"/invocation/{invocation.request_id}/error", error)
 
     def send_init_error(self, error: AdapterError) -> None:
         """Report that the init phase failed. The process must end after that. Raises RuntimeApiError."""
-        self._post(f"{_RUNTIME}/init/error", (_error_body(error),), _error_headers(error))
+        self._post_error("/init/error", error)
 
     def restore_next(self, should_stop: Callable[[], bool]) -> None:
         """Report that the snapshot can be taken. Return after a restore, or when woken up and ``should_stop()``.
@@ -123,10 +124,11 @@ class RuntimeApiClient:
 
     def send_restore_error(self, error: AdapterError) -> None:
         """Report that the restore failed. The process must end after that. Raises RuntimeApiError."""
-        self._post(f"{_RUNTIME}/restore/error", (_error_body(error),), _error_headers(error))
+        self._post_error("/restore/error", error)
 
-    def _post_invocation(self, invocation: Invocation, call: str, parts: Sequence[bytes], headers: str) -> str:
-        return self._post(f"{_RUNTIME}/invocation/{invocation.request_id}/{call}", parts, headers)
+    def _post_error(self, resource: str, error: AdapterError) -> str:
+        headers = f"Content-Type: application/json\r\n{_ERROR_TYPE_TRAILER}: {error.lambda_type}\r\n"
+        return self._post(_RUNTIME + resource, (_error_body(error),), headers)
 
     def _post(self, path: str, parts: Sequence[bytes], headers: str) -> str:
         """POST a body, and return what Lambda says against it. Raises RuntimeApiError if there is no answer."""
@@ -257,10 +259,6 @@ def _problem_of(response: Response) -> str:
 
 def _refusal(head: ResponseHead, body: bytearray) -> str:
     return f"status {head.status}: {body[:_QUOTED].decode('utf-8', 'replace')}"
-
-
-def _error_headers(error: AdapterError) -> str:
-    return f"Content-Type: application/json\r\n{_ERROR_TYPE_TRAILER}: {error.lambda_type}\r\n"
 
 
 def _error_body(error: AdapterError) -> bytes:

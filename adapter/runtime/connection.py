@@ -50,26 +50,23 @@ def _connect_blocking(connecting: _socket.socket, address: SocketAddress, timeou
 
 
 class Connection:
-    """A connection to ``address`` for one exchange after the other.
+    """A connection to ``address``, made by ``connect_socket``, for one exchange after the other.
 
     ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None means never.
     """
 
-    __slots__ = ("_last_sent", "_poller", "_readable_or_woken", "_socket", "_unsent", "_view", "deadline")
+    __slots__ = ("_last_sent", "_poller", "_readable_or_woken", "_socket", "_view", "deadline", "unsent")
 
-    def __init__(self, address: Address) -> None:
-        self._socket = self._connect(address)
+    def __init__(self, address: Address, connect_socket: ConnectSocket = _connect_blocking) -> None:
+        self._socket = connect(address, CONNECT_TIMEOUT, connect_socket)
         self._poller = poll()
         self._poller.register(self._socket, POLLIN)
         self._readable_or_woken: poll | None = None
         self._view = memoryview(bytearray(_FIRST_RECEIVE_SIZE))
         self._last_sent = (monotonic(), time())
         self.deadline: float | None = None
-        # What the server has not taken yet: it may answer before it has read everything.
-        self._unsent: list[memoryview] = []
-
-    def _connect(self, address: Address) -> _socket.socket:
-        return connect(address)
+        # What the server has not taken yet: it may answer before it has read everything. No other exchange can follow.
+        self.unsent: list[memoryview] = []
 
     def fileno(self) -> int:
         """Return the descriptor, for poll()."""
@@ -94,26 +91,21 @@ class Connection:
         except BlockingIOError:
             sent = 0
         if sent < total:
-            self._unsent = _rest(parts, sent)
+            self.unsent = _rest(parts, sent)
             self._send_until_readable()
-        return not self._unsent
-
-    @property
-    def has_sent_all(self) -> bool:
-        """Whether the server has taken everything; if not, no other exchange can follow."""
-        return not self._unsent
+        return not self.unsent
 
     def _send_until_readable(self) -> None:
         """Send the rest until all is sent, or there is something to receive or the server has disconnected."""
-        while self._unsent and not self._wait(POLLIN | POLLOUT) & _ANSWERED:
+        while self.unsent and not self._wait(POLLIN | POLLOUT) & _ANSWERED:
             try:
-                sent = self._socket.send(self._unsent[0], _DONTWAIT)
+                sent = self._socket.send(self.unsent[0], _DONTWAIT)
             except BlockingIOError:
                 continue
             except (BrokenPipeError, ConnectionResetError):
                 # What the server sent before it disconnected can still be read.
                 return
-            self._unsent = _rest(self._unsent, sent)
+            self.unsent = _rest(self.unsent, sent)
 
     def receive_response(self, method: str) -> Response:
         """Receive the head of the response to a request with ``method``.
@@ -191,7 +183,7 @@ class Connection:
                 return False
 
     def _wait_readable(self) -> None:
-        if self._unsent:
+        if self.unsent:
             self._send_until_readable()
         if self.deadline is None:
             # The read itself waits.
@@ -236,7 +228,7 @@ class Response:
     @property
     def has_reusable_connection(self) -> bool:
         """Whether the connection can carry another exchange."""
-        return self.complete and self._reader.reusable and self.connection.has_sent_all
+        return self.complete and self._reader.reusable and not self.connection.unsent
 
     def receive(self) -> list[memoryview]:
         """Return the next pieces of the body as they arrive, perhaps none.
@@ -273,9 +265,7 @@ def _truncated(error: OSError) -> TruncatedResponse:
     return TruncatedResponse(f"the connection broke during the response: {error}")
 
 
-def connect(
-    address: Address, timeout: float = CONNECT_TIMEOUT, connect_socket: ConnectSocket = _connect_blocking
-) -> _socket.socket:
+def connect(address: Address, timeout: float, connect_socket: ConnectSocket = _connect_blocking) -> _socket.socket:
     """Return a blocking socket that is connected to ``address``.
 
     ``connect_socket`` connects a socket within ``timeout`` seconds. Raises OSError.

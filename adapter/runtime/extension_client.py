@@ -20,20 +20,13 @@ def register_extension(address: Address, name: str) -> Connection:
     """
     try:
         connection = Connection(address)
-    except OSError as error:
-        raise _failed(name, error) from error
-    try:
-        return _register(connection, address, name)
+        try:
+            return _register(connection, address, name)
+        except Exception:
+            connection.close()
+            raise
     except (OSError, InvocationError) as error:
-        connection.close()
-        raise _failed(name, error) from error
-    except RuntimeApiError:
-        connection.close()
-        raise
-
-
-def _failed(name: str, error: Exception) -> RuntimeApiError:
-    return RuntimeApiError(f"extension {name!r} could not register: {error}")
+        raise RuntimeApiError(f"extension {name!r} could not register: {error}") from error
 
 
 def _register(connection: Connection, address: Address, name: str) -> Connection:

@@ -63,7 +63,6 @@ class Runtime:
         self._app = AppClient(config, port)
         # How a single slot pauses and connects.
         self._pause: Callable[[float], None] = self._signals.wait
-        self._connect: Callable[[Address], Connection] = Connection
         self._connect_to_app: Callable[[Address], Connection] = Connection
         # Stays open, without being read, until the process ends.
         self._extension: Connection | None = None
@@ -152,17 +151,17 @@ class Runtime:
         from adapter.runtime.slots import Slots  # a single slot does not need it
 
         slots = Slots(wake_up=self._signals.fileno(), should_stop=self._should_stop, is_urgent=self._has_ending_signal)
-        self._pause, self._connect, self._connect_to_app = slots.pause, slots.connect, slots.connect_to_app
+        self._pause, self._connect_to_app = slots.pause, slots.connect_to_app
         slots.run(
-            self._serve_slot,
+            lambda: self._serve_slot(slots.connect),
             count=self._config.max_concurrency,
             app_grace=SHUTDOWN_GRACE + _REPORT_GRACE,
             report_grace=_REPORT_GRACE,
         )
 
-    def _serve_slot(self) -> None:
+    def _serve_slot(self, connect: Callable[[Address], Connection]) -> None:
         address = _runtime_api_address(self._config)
-        api = RuntimeApiClient(address, wake_up=self._signals.fileno(), connect=self._connect)
+        api = RuntimeApiClient(address, wake_up=self._signals.fileno(), connect=connect)
         app = AppClient(self._config, self._port, connect=self._connect_to_app)
         try:
             # A slot must not remove a wake-up from the pipe: it is for all slots.

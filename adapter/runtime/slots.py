@@ -20,7 +20,7 @@ from time import monotonic
 from greenlet import getcurrent, greenlet
 
 from adapter.errors import AppTimeout
-from adapter.runtime.connection import CONNECT_TIMEOUT, Connection, connect
+from adapter.runtime.connection import Connection
 
 # The poller that waits for all connections, and the number of its timeout's units in a second. Both have the same
 # methods and the same numbers for events; epoll does not check the connections that are silent.
@@ -67,8 +67,8 @@ class Slots:
         self._waiting: dict[object, greenlet] = {}
         self._deadlines: dict[object, float] = {}
         # The waits that a wake-up ends, and those that end when the app's time is over.
-        self._wakeable: set[object] = set()
-        self._waiting_for_app: set[object] = set()
+        self.wakeable: set[object] = set()
+        self.waiting_for_app: set[object] = set()
         # When to look for deadlines that have passed: not later than the first of them.
         self._next_check: float | None = None
         # What ``should_stop()`` and ``is_urgent()`` returned last.
@@ -99,7 +99,7 @@ class Slots:
                 self._switch_to(self._wait_for_ready(None))
             self._run_for(app_grace)
             self.is_app_time_over = True
-            self._switch_to(self._take_waiting(self._waiting_for_app))
+            self._switch_to(self._take_waiting(self.waiting_for_app))
             self._run_for(report_grace)
         finally:
             for slot in slots:
@@ -114,24 +114,11 @@ class Slots:
         for slot, events in ready:
             slot.switch(events)
 
-    def wait(self, descriptor: int, events: int, deadline: float | None = None) -> int:
-        """Let other slots run until one of ``events`` of poll() occurs. Return them; 0 after the deadline."""
-        self._watch(descriptor, events)
-        return self._switch_away(descriptor, deadline, None)
+    def wait(self, descriptor: int, events: int, deadline: float | None, group: set[object] | None) -> int:
+        """Let other slots run until one of ``events`` of poll() occurs. Return them.
 
-    def wait_for_wake_up_or(self, descriptor: int, events: int) -> int:
-        """Wait as ``wait`` does. Return 0 if the wake-up descriptor became readable."""
-        self._watch(descriptor, events)
-        return self._switch_away(descriptor, None, self._wakeable)
-
-    def wait_for_app(self, descriptor: int, events: int, deadline: float | None) -> int:
-        """Wait as ``wait`` does. Return 0 also if the app's time is over."""
-        if self.is_app_time_over:
-            return 0
-        self._watch(descriptor, events)
-        return self._switch_away(descriptor, deadline, self._waiting_for_app)
-
-    def _watch(self, descriptor: int, events: int) -> None:
+        Return 0 after the deadline, or at the end of ``group``: ``wakeable``, ``waiting_for_app``, or none.
+        """
         watched = self._watched.get(descriptor)
         if watched != events:
             if watched is None:
@@ -139,10 +126,11 @@ class Slots:
             else:
                 self._poller.modify(descriptor, events)
             self._watched[descriptor] = events
+        return self._switch_away(descriptor, deadline, group)
 
     def pause(self, seconds: float) -> None:
         """Let other slots run for ``seconds``, or until the wake-up descriptor becomes readable."""
-        self._switch_away(getcurrent(), monotonic() + seconds, self._wakeable)
+        self._switch_away(getcurrent(), monotonic() + seconds, self.wakeable)
 
     def forget(self, descriptor: int) -> None:
         """Stop watching a descriptor, before it is closed. ``wait`` watches it again."""
@@ -190,7 +178,7 @@ class Slots:
         if woken:
             self.is_ending = self._should_stop()
             self._is_urgent = self._check_urgency()
-            ready += self._take_waiting(self._wakeable)
+            ready += self._take_waiting(self.wakeable)
         if self._next_check is not None and monotonic() >= self._next_check:
             ready += self._take_waiting(self._overdue())
         return ready
@@ -215,13 +203,12 @@ class Slots:
 class SlotConnection(Connection):
     """A connection of one of ``slots``. It lets other slots run instead of waiting in the kernel."""
 
-    __slots__ = ("_slots", "_wait_for")
+    __slots__ = ("_group", "_slots")
 
     def __init__(self, address: Address, slots: Slots, *, to_app: bool) -> None:
         self._slots = slots
-        # Returns the events that occurred, or 0.
-        self._wait_for: Callable[[int, int, float | None], int] = slots.wait_for_app if to_app else slots.wait
-        super().__init__(address)
+        self._group = slots.waiting_for_app if to_app else None
+        super().__init__(address, self._connect_socket)
 
     def close(self) -> None:
         """Close the socket. It may be closed already."""
@@ -231,13 +218,10 @@ class SlotConnection(Connection):
     def wait_for_response(self, wake_up: int, should_stop: Callable[[], bool]) -> bool:
         """Wait until there is something to receive. Return False if there is not, and ``should_stop()``."""
         # The wake-up may have occurred while this slot did not wait for one.
-        while self._slots.is_ending or not self._slots.wait_for_wake_up_or(self.fileno(), POLLIN):
+        while self._slots.is_ending or not self._slots.wait(self.fileno(), POLLIN, None, self._slots.wakeable):
             if should_stop():
                 return not self.is_open()
         return True
-
-    def _connect(self, address: Address) -> _socket.socket:
-        return connect(address, CONNECT_TIMEOUT, self._connect_socket)
 
     def _connect_socket(self, connecting: _socket.socket, address: SocketAddress, timeout: float) -> None:
         try:
@@ -262,9 +246,15 @@ class SlotConnection(Connection):
                 raise TimeoutError("timed out")
 
     def _wait_readable(self) -> None:
-        if self._unsent:
+        if self.unsent:
             self._send_until_readable()
         self._wait(POLLIN)
+
+    def _wait_for(self, descriptor: int, events: int, deadline: float | None) -> int:
+        """Return the events that occurred, 0 after the deadline or if the app's time is over."""
+        if self._group is not None and self._slots.is_app_time_over:
+            return 0
+        return self._slots.wait(descriptor, events, deadline, self._group)
 
     def _poll(self, events: int) -> int:
         occurred = self._wait_for(self.fileno(), events, self.deadline)

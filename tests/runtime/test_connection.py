@@ -69,7 +69,7 @@ def whole(connection: Connection, limit: int | None = None) -> bytes | None:
 def test_parts_are_sent_one_after_the_other(peer: Peer) -> None:
     assert peer.connection.send((b"GET ", bytearray(b"/ "), memoryview(b"x")))
     assert peer.read(7) == b"GET / x"
-    assert peer.connection.has_sent_all
+    assert not peer.connection.unsent
 
 
 def test_more_parts_than_the_kernel_takes_at_once_are_sent_all_the_same(peer: Peer) -> None:
@@ -93,7 +93,7 @@ def test_an_answer_that_comes_before_everything_was_read_is_received(peer: Peer)
     peer.socket.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")
     assert not peer.connection.send((b"head", b"a" * BIG))
     assert whole(peer.connection) == b"big"
-    assert not peer.connection.has_sent_all
+    assert peer.connection.unsent
 
 
 def test_an_answer_before_a_disconnect_is_received_although_much_is_unread(peer: Peer) -> None:
@@ -122,7 +122,7 @@ def test_a_peer_that_answers_while_it_reads_gets_everything(
     peer.connection.deadline = monotonic() + PATIENCE
     peer.connection.send((body,))
     assert whole(peer.connection) == body
-    assert peer.connection.has_sent_all
+    assert not peer.connection.unsent
 
 
 def test_a_peer_that_is_gone_before_the_first_byte_raises_an_os_error(peer: Peer) -> None:

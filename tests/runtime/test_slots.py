@@ -526,7 +526,7 @@ def test_a_full_backlog_of_a_unix_socket_holds_up_its_slot_alone(bench: Bench, t
 def test_a_connection_that_is_not_made_in_time_raises_an_os_error(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapter.runtime.slots.CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr("adapter.runtime.connection.CONNECT_TIMEOUT", 0.1)
     with full_server() as (full, _, _), full_unix_server(str(tmp_path / "app.sock")) as (full_unix, _, _):
 
         def run() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapter.aws.limits import PASS_THROUGH_PATH
 from adapter.config import parsers
-from adapter.config.option import Option, OptionTable
+from adapter.config.option import Option, OptionTable, optional
 
 # The Rust adapter's default.
 DEFAULT_APP_PORT = 8080
@@ -28,25 +28,15 @@ class AppOptions(OptionTable):
         env=("AWS_LWA_HOST",),
         deprecated=("HOST",),
     )
-    app_port = Option[int | None](
+    app_port = optional(
         "The app's port. If it is not set: a free port if CMD contains {port}, else PORT, else "
         f"{DEFAULT_APP_PORT}. The app gets it as PORT.",
         parse=parsers.port,
-        default=None,
         default_text=f"`{{port}}`, `PORT`, `{DEFAULT_APP_PORT}`",
         env=("AWS_LWA_PORT",),
     )
-    app_socket = Option[str | None](
-        "Connect to the app over this Unix socket instead of TCP.",
-        parse=parsers.text("PATH"),
-        default=None,
-    )
-    app_dir = Option[str | None](
-        "Start CMD in this folder.",
-        parse=parsers.text("DIR"),
-        default=None,
-        default_text="the current one",
-    )
+    app_socket = optional("Connect to the app over this Unix socket instead of TCP.", parse=parsers.text("PATH"))
+    app_dir = optional("Start CMD in this folder.", parse=parsers.text("DIR"), default_text="the current one")
     app_idle_timeout = Option(
         "Use a connection to the app again if its last request is less than this many seconds old; 0: never.",
         parse=parsers.seconds,
@@ -67,10 +57,9 @@ class ReadinessOptions(OptionTable):
         env=("AWS_LWA_READINESS_CHECK_PROTOCOL",),
         deprecated=("READINESS_CHECK_PROTOCOL",),
     )
-    readiness_port = Option[int | None](
+    readiness_port = optional(
         "The port to check.",
         parse=parsers.port,
-        default=None,
         default_text="the app's",
         env=("AWS_LWA_READINESS_CHECK_PORT",),
         deprecated=("READINESS_CHECK_PORT",),
@@ -97,7 +86,6 @@ class ReadinessOptions(OptionTable):
     )
     async_init = Option(
         "Let a slow app finish starting within the first invocation, instead of failing Lambda's 10 s init.",
-        parse=parsers.boolean,
         default=False,
         env=("AWS_LWA_ASYNC_INIT",),
         deprecated=("ASYNC_INIT",),
@@ -135,16 +123,14 @@ class ResponseOptions(OptionTable):
 
     group = "responses"
 
-    invoke_mode = Option[str | None](
+    invoke_mode = optional(
         "Relay the app's response as a stream or as one buffered payload.",
         parse=parsers.choice("buffered", "response_stream"),
-        default=None,
         default_text="`buffered` on Lambda, else `response_stream`",
         env=("AWS_LWA_INVOKE_MODE",),
     )
     compression = Option(
         "Compress responses (gzip; br and zstd if installed), streamed ones piece by piece.",
-        parse=parsers.boolean,
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )
@@ -152,7 +138,6 @@ class ResponseOptions(OptionTable):
         "Statuses of the app that make the invocation fail.",
         parse=parsers.statuses,
         default=frozenset(),
-        default_text="none",
         env=("AWS_LWA_ERROR_STATUS_CODES",),
     )
     binary_types = Option[tuple[str, ...]](

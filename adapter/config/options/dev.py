@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
 from adapter.config import parsers
-from adapter.config.option import Option, OptionTable
+from adapter.config.option import Option, OptionTable, optional
 
 # The port of the first front door; that of the Invoke APIs is the next one. ``sam local`` has the same two ports.
 DEFAULT_DEV_PORT = 3000
@@ -31,10 +31,9 @@ class DevOptions(OptionTable):
         default=DEFAULT_DEV_PORT,
         flag="--port",
     )
-    url_invoke_mode = Option[str | None](
+    url_invoke_mode = optional(
         "The mode of a front door that can stream, to test a mismatch with --invoke-mode.",
         parse=parsers.choice("buffered", "response_stream"),
-        default=None,
         default_text="that of `--invoke-mode`",
     )
     timeout = Option(
@@ -42,15 +41,10 @@ class DevOptions(OptionTable):
         parse=parsers.function_timeout,
         default=FUNCTION_TIMEOUT_LIMIT,
     )
-    warm = Option(
-        "Start the app at once instead of with the first request.",
-        parse=parsers.boolean,
-        default=False,
-    )
-    price_table = Option[str | None](
+    warm = Option("Start the app at once instead of with the first request.", default=False)
+    price_table = optional(
         "A JSON file of streaming prices to use instead of the built-in one.",
         parse=parsers.text("FILE"),
-        default=None,
         default_text="built in",
     )
 
@@ -63,25 +57,19 @@ class DevOptions(OptionTable):
         flag="--front-door",
         repeatable=True,
     )
-    invoke_port = Option[int | None](
+    invoke_port = optional(
         "The port of the Invoke APIs, for SDKs and the AWS CLI; 0: any free one.",
         parse=parsers.listen_port,
-        default=None,
         default_text=f"that of `--port` + 1: `{DEFAULT_DEV_PORT + 1}`",
     )
-    dev_function_name = Option[str | None](
+    dev_function_name = optional(
         "The only function name that the Invoke APIs accept.",
         parse=parsers.text("NAME"),
-        default=None,
         default_text="any name",
         env=("ADAPTER_FUNCTION_NAME",),
         flag="--function-name",
     )
-    stage = Option(
-        "The stage in the events of a REST API.",
-        parse=parsers.text("NAME"),
-        default="prod",
-    )
+    stage = Option("The stage in the events of a REST API.", parse=parsers.text("NAME"), default="prod")
     resource = Option(
         "The resource of a REST API; other paths are refused.",
         parse=parsers.resource,
@@ -105,27 +93,20 @@ class DevOptions(OptionTable):
         flag="--fault",
         repeatable=True,
     )
-    fault_seed = Option(
-        "The seed of the random numbers of faults, to repeat a run.",
-        parse=parsers.positive_integer,
-        default=1,
-    )
-    record = Option[str | None](
+    fault_seed = Option("The seed of the random numbers of faults, to repeat a run.", default=1)
+    record = optional(
         "Write every invocation to a file in this folder, secrets included; adapter invoke FILE repeats it.",
         parse=parsers.text("DIR"),
-        default=None,
         default_text="off",
     )
 
     # The execution environments.
     environments = Option(
         "The most execution environments at once, each started when it is needed; 1 if CMD has no {port}.",
-        parse=parsers.positive_integer,
         default=DEFAULT_ENVIRONMENTS,
     )
     concurrency = Option(
         "Managed Instances: the most invocations of an environment at once.",
-        parse=parsers.positive_integer,
         default=1,
         env=("ADAPTER_MAX_CONCURRENCY",),
         flag="--max-concurrency",
@@ -137,52 +118,36 @@ class DevOptions(OptionTable):
     )
     queue = Option(
         "Let invocations wait if all environments are busy; --no-queue: throttle them (429), as Lambda does.",
-        parse=parsers.boolean,
         default=True,
     )
-    idle_reclaim = Option[float | None](
+    idle_reclaim = optional(
         "End an environment that has been idle for this many seconds.",
         parse=parsers.positive_seconds,
-        default=None,
         default_text="never",
     )
     freeze = Option(
         "Stop every process of an environment between invocations, as Lambda does; Linux only.",
-        parse=parsers.boolean,
         default=False,
     )
-    snapstart = Option(
-        "SnapStart: environments are initialised, then restored when they are needed.",
-        parse=parsers.boolean,
-        default=False,
-    )
+    snapstart = Option("SnapStart: environments are initialised, then restored when they are needed.", default=False)
     memory = Option(
         "The function's memory in MB, as its variables have it; a warning says if it uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
     )
-    runtime = Option[str | None](
+    runtime = optional(
         "Start this command as the runtime, instead of the adapter with an app; leave out CMD.",
         parse=parsers.text("COMMAND"),
-        default=None,
     )
-    extensions = Option[str | None](
+    extensions = optional(
         "Start every executable file in this folder as an external extension.",
         parse=parsers.text("DIR"),
-        default=None,
-        default_text="none",
     )
-    env_file = Option[str | None](
+    env_file = optional(
         "A file with variables for the function, one KEY=VALUE per line; they override those of the shell.",
         parse=parsers.text("FILE"),
-        default=None,
-        default_text="none",
     )
-    reload = Option(
-        "Restart when a file in the app's folder changes; needs the extra `reload`.",
-        parse=parsers.boolean,
-        default=False,
-    )
+    reload = Option("Restart when a file in the app's folder changes; needs the extra `reload`.", default=False)
     invocation_log = Option(
         "Show one line per invocation, or the block that CloudWatch would show.",
         parse=parsers.choice("line", "cloudwatch"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapter.aws.limits import LAMBDA_BANDWIDTH, Bandwidth
 from adapter.config import parsers
-from adapter.config.option import Option, OptionTable
+from adapter.config.option import Option, OptionTable, optional
 from adapter.net.address import Address
 
 # The address that the proxy listens on by default: it is not reachable from other machines.
@@ -22,10 +22,9 @@ class StreamOptions(OptionTable):
         default=LAMBDA_BANDWIDTH,
         default_text="`lambda`",
     )
-    stream_limit = Option[int | None](
+    stream_limit = optional(
         "The most bytes of a streamed body: 20mb (until July 2025), 200mb, none, or any size.",
         parse=parsers.stream_limit,
-        default=None,
         default_text="`200mb` in dev, `none` in the proxy",
     )
 
@@ -35,46 +34,39 @@ class ProxyOptions(OptionTable):
 
     group = "proxy"
 
-    listen = Option[Address | None](
+    listen = optional(
         "Listen for plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
         parse=parsers.listen_address,
-        default=None,
         default_text=f"`0.0.0.0:$PORT` if PORT is not the app's, else `{DEFAULT_LISTEN}`",
     )
-    admin = Option[Address | None](
+    admin = optional(
         "Serve /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
         parse=parsers.listen_address,
-        default=None,
         default_text="off",
     )
-    total_bandwidth = Option[Bandwidth | None](
+    total_bandwidth = optional(
         "One cap for all streams together: lambda, unlimited, or BURST+RATE.",
         parse=parsers.bandwidth,
-        default=None,
         default_text="`unlimited`",
     )
     trusted_proxies = Option[tuple[str, ...]](
         "Trust X-Forwarded-* and Forwarded from these addresses.",
         parse=parsers.networks,
         default=(),
-        default_text="none",
     )
-    max_connections = Option[int | None](
+    max_connections = optional(
         "The most connections. Beyond it, connections without a request are closed; if there are none, answer 503.",
         parse=parsers.positive_integer,
-        default=None,
         default_text="what descriptors allow",
     )
-    request_timeout = Option[float | None](
+    request_timeout = optional(
         "Answer 504 if the app has not begun its response after this many seconds.",
         parse=parsers.positive_seconds,
-        default=None,
         default_text="no limit",
     )
-    idle_timeout = Option[float | None](
+    idle_timeout = optional(
         "Break off a response if the app sends nothing for this many seconds.",
         parse=parsers.positive_seconds,
-        default=None,
         default_text="no limit",
     )
     client_timeout = Option(
@@ -82,11 +74,7 @@ class ProxyOptions(OptionTable):
         parse=parsers.positive_seconds,
         default=60.0,
     )
-    grace = Option(
-        "How many seconds streams have to finish after SIGTERM.",
-        parse=parsers.seconds,
-        default=8.0,
-    )
+    grace = Option("How many seconds streams have to finish after SIGTERM.", parse=parsers.seconds, default=8.0)
     restart = Option(
         "Start the app again when it ends: never, on-failure or always.",
         parse=parsers.choice("never", "on-failure", "always"),
