@@ -1,8 +1,6 @@
 """What distinguishes one front door from another: event format, limits, timeouts, errors, response headers.
 
-Each front door has a module with its own ``DoorRules``; the engine (front_door, request_event) is the same for all. A
-value without a source beside it is in AWS's documentation of that service; [seen] was observed by others and published,
-[unsure] is not confirmed.
+The rules of each front door are in ``registry``; the engine (front_door, request_event) is the same for all.
 """
 
 from __future__ import annotations
@@ -12,18 +10,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT, KIB, MIB, REQUEST_LIMIT, Bandwidth
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT, MIB, REQUEST_LIMIT, Bandwidth
 from adapter.payload.function_response import MAX_PRELUDE_BYTES
 
 if TYPE_CHECKING:
     from adapter.payload.formats.codec import Codec
     from adapter.payload.headers import Headers
     from adapter.payload.messages import Request
-
-# API Gateway's quota for the request line and the headers together, in bytes.
-GATEWAY_HEAD_LIMIT = 10 * KIB
-# API Gateway's own limit for a request body, in bytes; Lambda's is lower.
-GATEWAY_BODY_LIMIT = 10 * MIB
 
 
 class Reason(Enum):
@@ -39,14 +32,15 @@ class Reason(Enum):
     THROTTLED = "Lambda refused the invocation"
 
 
-#: The errors of most front doors; each front door has its own for the rest.
-COMMON_ERRORS: dict[Reason, tuple[int, str]] = {
+# The errors of most front doors.
+_COMMON_ERRORS: dict[Reason, tuple[int, str]] = {
     Reason.BAD_REQUEST: (400, "Bad Request"),
     Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
     Reason.BODY_TOO_LARGE: (413, "Request Entity Too Large"),
     Reason.EVENT_TOO_LARGE: (413, "Request Entity Too Large"),
     Reason.FUNCTION: (502, "Bad Gateway"),
     Reason.TIMED_OUT: (504, "Gateway Timeout"),
+    Reason.THROTTLED: (503, "Service Unavailable"),
 }
 
 
@@ -65,7 +59,8 @@ class DoorRules:
     ``default_type`` is the content type of a response that has none.
     ``request_id_headers`` are the response headers that carry the request id.
     ``remapped`` response headers are sent under another name.
-    ``error_body`` makes the headers and the body of an error from its status and message in ``errors``.
+    ``errors`` are the statuses and messages that differ from the common ones; ``error_body`` makes the headers and the
+    body of an error from them.
     """
 
     name: str
@@ -90,5 +85,5 @@ class DoorRules:
 
     def error_response(self, reason: Reason) -> tuple[int, Headers, bytes]:
         """Return status, headers and body of the answer for ``reason``."""
-        status, message = self.errors[reason]
+        status, message = {**_COMMON_ERRORS, **self.errors}[reason]
         return status, *self.error_body(status, message)

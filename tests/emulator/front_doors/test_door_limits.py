@@ -13,8 +13,7 @@ import pytest
 from adapter.aws.limits import KIB, MIB, Bandwidth
 from adapter.emulator.front_doors.door_settings import DoorSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
-from adapter.emulator.front_doors.registry import DOORS
-from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
+from adapter.emulator.front_doors.registry import DOORS, REST_BANDWIDTH
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.service.listening import serving
