@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapter.emulator.environment.invocation import LocalInvocation
@@ -54,21 +55,20 @@ IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 
 
+@dataclass(slots=True)
 class FrontDoor:
     """One front door of the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
 
-    def __init__(
-        self, pipeline: InvocationPipeline, door: DoorSettings, report: Callable[[RequestRecord], None]
-    ) -> None:
-        self._pipeline = pipeline
-        self._door = door
-        self._report = report
+    pipeline: InvocationPipeline
+    door: DoorSettings
+    report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        client = ClientRequest(exchange, door=self._door.rules.name, id_headers=self._door.rules.request_id_headers)
-        await DoorHandler(client, self._door).serve(self._pipeline)
-        self._report(client.record)
+        rules = self.door.rules
+        client = ClientRequest(exchange, door=rules.name, id_headers=rules.request_id_headers)
+        await DoorHandler(client, self.door).serve(self.pipeline)
+        self.report(client.record)
 
 
 class DoorHandler:
@@ -78,7 +78,7 @@ class DoorHandler:
         self._client = client
         self._record = client.record
         self._door = door
-        self._rules: DoorRules = door.rules
+        self._rules = door.rules
 
     async def serve(self, pipeline: InvocationPipeline) -> None:
         """Invoke the function with the request and send its answer."""

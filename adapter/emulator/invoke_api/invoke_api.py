@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
@@ -52,29 +53,21 @@ _COMPLETE = {":message-type": "event", ":event-type": "InvokeComplete", ":conten
 _MAX_CHUNK = 1024 * 1024
 
 
+@dataclass(slots=True)
 class InvokeApi:
     """Serves both APIs for the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
 
-    def __init__(
-        self,
-        pipeline: InvocationPipeline,
-        queue: AsyncQueue,
-        settings: UrlSettings,
-        report: Callable[[RequestRecord], None],
-        *,
-        region: str,
-    ) -> None:
-        self.pipeline = pipeline
-        self.queue = queue
-        self.settings = settings
-        self.region = region
-        self._report = report
+    pipeline: InvocationPipeline
+    queue: AsyncQueue
+    settings: UrlSettings
+    report: Callable[[RequestRecord], None]
+    region: str
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
         client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
         await InvokeHandler(client, self).serve()
-        self._report(client.record)
+        self.report(client.record)
 
 
 class InvokeHandler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from adapter.errors import ConfigurationError
 _GB = 1024 * MIB
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTable:
     """Prices on the day ``dated``, by region, per GB streamed beyond the free bytes of each response."""
 
-    def __init__(self, *, dated: str, currency: str, per_gb: dict[str, float]) -> None:
-        self.dated = dated
-        self.currency = currency
-        self.per_gb = per_gb
+    dated: str
+    currency: str
+    per_gb: dict[str, float]
 
     def cost(self, streamed: int, region: str) -> float | None:
         """Return what a response of ``streamed`` bytes costs; None if the table does not have the region."""
