@@ -19,7 +19,7 @@ from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.sandbox.processes import ChildProcess, OnLine, ProcessTree
-from adapter.emulator.service.endpoints import open_endpoints
+from adapter.emulator.service.emulator import open_endpoints
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
 RUNTIME = "/2018-06-01/runtime"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import http.client
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -20,8 +21,7 @@ from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.service.control_api import STATUS
-from adapter.emulator.service.emulator import executables_in, serve
-from adapter.emulator.service.endpoints import fault_plan
+from adapter.emulator.service.emulator import executables_in, fault_plan, serve
 from adapter.emulator.service.reload import require_watchfiles
 from adapter.emulator.terminal.prices import load_prices
 from adapter.errors import ConfigurationError
@@ -50,10 +50,18 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
             config, mistakes, environ = _read_with_file(config.env_file, environ, flags)
         except ConfigurationError as error:
             mistakes += error.mistakes
-    # A wrong setting has its default here, which may contradict another setting although the right one would not.
-    contradictions = [] if mistakes else [lambda: function_settings(config, command)]
+    checks: list[Callable[[], object]] = [
+        partial(fault_plan, config),
+        partial(load_prices, config.price_table),
+        partial(executables_in, config.extensions),
+    ]
+    if config.reload:
+        checks.append(require_watchfiles)
+    if not mistakes:
+        # A wrong setting has its default here, which may contradict another setting although the right one would not.
+        checks.append(partial(function_settings, config, command))
     mistakes += _command_mistakes(config, environ, command)
-    mistakes += _mistakes_of(*_checks(config), *contradictions)
+    mistakes += _mistakes_of(checks)
     if mistakes:
         raise ConfigurationError(mistakes)
     config.warnings.extend(placeholder_warnings(command))
@@ -74,18 +82,8 @@ def _read_with_file(
     return config, prefix_file_name(file, variables, mistakes), environ
 
 
-def _checks(config: Config) -> Iterator[Callable[[], object]]:
-    """Yield functions that raise ConfigurationError if an option is not valid."""
-    yield lambda: fault_plan(config)
-    yield lambda: load_prices(config.price_table)
-    if config.extensions is not None:
-        folder = config.extensions
-        yield lambda: executables_in(folder)
-    if config.reload:
-        yield require_watchfiles
-
-
-def _mistakes_of(*checks: Callable[[], object]) -> Iterator[str]:
+def _mistakes_of(checks: Iterable[Callable[[], object]]) -> Iterator[str]:
+    """Yield the mistakes of the ``checks`` that raise ConfigurationError."""
     for check in checks:
         try:
             check()
