@@ -17,7 +17,7 @@ from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import RequestRecord
 from adapter.emulator.sandbox.processes import ChildProcess, OnLine, ProcessTree
 from adapter.emulator.service.emulator import open_endpoints
 

@@ -46,10 +46,16 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         return wait_for_dev(load(environ, flags))
     config, mistakes = read(environ, flags)
     if config.env_file is not None:
+        file = config.env_file
         try:
-            config, mistakes, environ = _read_with_file(config.env_file, environ, flags)
+            variables = read_env_file(file)
         except ConfigurationError as error:
             mistakes += error.mistakes
+        else:
+            environ = {**environ, **variables}
+            config, mistakes = read(environ, flags)
+            config.warnings[:] = prefix_file_name(file, variables, config.warnings)
+            mistakes = prefix_file_name(file, variables, mistakes)
     checks: list[Callable[[], object]] = [
         partial(fault_plan, config),
         partial(load_prices, config.price_table),
@@ -66,20 +72,6 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         raise ConfigurationError(mistakes)
     config.warnings.extend(placeholder_warnings(command))
     return serve(config, environ, command)
-
-
-def _read_with_file(
-    file: str, environ: Mapping[str, str], flags: Mapping[str, str]
-) -> tuple[Config, list[str], Mapping[str, str]]:
-    """Return the settings, their mistakes, and ``environ`` with the variables of ``file``.
-
-    Raises ConfigurationError.
-    """
-    variables = read_env_file(file)
-    environ = {**environ, **variables}
-    config, mistakes = read(environ, flags)
-    config.warnings[:] = prefix_file_name(file, variables, config.warnings)
-    return config, prefix_file_name(file, variables, mistakes), environ
 
 
 def _mistakes_of(checks: Iterable[Callable[[], object]]) -> Iterator[str]:

@@ -90,7 +90,7 @@ def run(
     settings = UrlSettings(read(environ)[0])
     invoke_options = InvokeOptions(
         endpoint=endpoint or local_url(settings.host, settings.invoke_port).rstrip("/"),
-        function=function or settings.function_name or FUNCTION_NAME,
+        function=function or settings.config.dev_function_name or FUNCTION_NAME,
         **options,
     )
     try:
@@ -124,7 +124,7 @@ def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) ->
 
 def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) -> int:
     on_terminal = sys.stdout.isatty()
-    show_head = _discard if only_body else partial(click.echo, err=True)
+    show_head = (lambda _head: None) if only_body else partial(click.echo, err=True)
     view = PayloadView(_write, show_head, decodes_whole=only_body) if only_body or on_terminal else None
     received = bytearray()
 
@@ -161,10 +161,6 @@ def _write(piece: bytes) -> None:
         sys.stdout.buffer.flush()
     except OSError as error:
         raise _OutputError(error) from error
-
-
-def _discard(_head: str) -> None:
-    """Show nothing, because only the body was requested."""
 
 
 def _result_lines(
@@ -218,7 +214,12 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
             return await _streamed(response, write)
-        return await _whole(response, write)
+        write(await response.read())
+        return Outcome(
+            status=response.status,
+            error=response.headers.get("X-Amz-Function-Error", ""),
+            log=_decoded(response.headers.get("X-Amz-Log-Result", "")),
+        )
 
 
 def _url(event: InvokeInput, options: InvokeOptions) -> URL:
@@ -257,15 +258,6 @@ async def _refusal(response: aiohttp.ClientResponse) -> str:
     except (ValueError, AttributeError):
         message = text.decode(errors="replace")
     return f"{response.status} {response.headers['x-amzn-ErrorType']}: {message}"
-
-
-async def _whole(response: aiohttp.ClientResponse, write: Callable[[bytes], None]) -> Outcome:
-    write(await response.read())
-    return Outcome(
-        status=response.status,
-        error=response.headers.get("X-Amz-Function-Error", ""),
-        log=_decoded(response.headers.get("X-Amz-Log-Result", "")),
-    )
 
 
 async def _streamed(response: aiohttp.ClientResponse, write: Callable[[bytes], None]) -> Outcome:

@@ -17,7 +17,7 @@ from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.status_line import status_line
 
 if TYPE_CHECKING:
-    from adapter.payload.messages import ResponseHead
+    pass
 
 
 @dataclass(slots=True)
@@ -56,7 +56,8 @@ class PayloadView:
             return
         if head is not None:
             self._passes_through = True
-            self.show_head(_head_text(head))
+            lines = (status_line(head.status), *(f"{name}: {value}" for name, value in head.headers), "")
+            self.show_head("\n".join(lines))
             self.write(body)
 
     def end(self) -> None:
@@ -73,8 +74,3 @@ class PayloadView:
     def _release(self) -> None:
         self._passes_through = True
         self.write(bytes(self._held))
-
-
-def _head_text(head: ResponseHead) -> str:
-    lines = (status_line(head.status), *(f"{name}: {value}" for name, value in head.headers), "")
-    return "\n".join(lines)

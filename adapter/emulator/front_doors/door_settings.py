@@ -41,16 +41,13 @@ class DoorSettings:
 class UrlSettings:
     """``invoke_mode`` is the function's, ``url_invoke_mode`` that of front doors that can stream.
 
-    ``stream_limit`` is in bytes, None is no limit. ``doors`` are in the order of the option. ``faults`` and ``record``,
-    the folder of recordings, are the texts of their options.
+    ``stream_limit`` is in bytes, None is no limit. ``doors`` are in the order of the option.
     """
 
     def __init__(self, config: Config) -> None:
         self.host = config.dev_host
         self.port = config.dev_port
-        self.timeout = config.timeout
-        self.faults = config.faults
-        self.record = config.record
+        self.config = config
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
         # A function whose front doors cannot stream is deployed as a buffered one.
@@ -60,7 +57,6 @@ class UrlSettings:
         # The proxy has the same option, without a limit by default; the emulator's default is Lambda's limit.
         limit = STREAM_LIMIT if config.stream_limit is None else config.stream_limit
         self.stream_limit = None if limit == NO_LIMIT else limit
-        self.function_name = config.dev_function_name
         # Next to the front door's, so that a second adapter dev on another port finds both free.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adapter.emulator.environment.result import STOPPED, THROTTLED, Failure, collect
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import RequestRecord
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 
     from adapter.config.load import Config
     from adapter.emulator.function_settings import FunctionSettings
-    from adapter.emulator.requests.request_record import RequestRecord
+    from adapter.emulator.requests.client_request import RequestRecord
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Runs instead of the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
     runtime=(sys.executable, "-I", "-c", "raise SystemExit(1)"),
-    variables=lambda _runtime_api, log_stream, _initialization_type: {LOG_STREAM: log_stream},
+    variables=lambda log_stream, **_: {LOG_STREAM: log_stream},
 )
 
 
@@ -111,7 +112,7 @@ async def open_endpoints(
     listeners = open_listeners(config, settings)
     async with asyncio.TaskGroup() as group:
         queue = AsyncQueue(pipeline, group, notice, report, delay=config.retry_delay)
-        api = InvokeApi(pipeline, queue, settings, report, region=config.region)
+        api = InvokeApi(pipeline, queue, settings, report)
         doors = [FrontDoor(pipeline, door, report) for door in settings.doors]
         services = [*(door.serve for door in doors), Control(function, api.serve).serve]
         async with serving(list(zip(listeners, services, strict=True))):
@@ -172,21 +173,9 @@ def fault_plan(config: Config) -> FaultPlan:
 
 def _programs(config: Config, environ: Mapping[str, str], command: list[str]) -> Programs:
     """Return what runs in every environment. Raises ConfigurationError."""
-    invoke_mode = UrlSettings(config).invoke_mode
-
-    def variables(runtime_api: str, log_stream: str, initialization_type: str) -> Mapping[str, str]:
-        return runtime_environ(
-            config,
-            environ,
-            runtime_api=runtime_api,
-            log_stream=log_stream,
-            invoke_mode=invoke_mode,
-            initialization_type=initialization_type,
-        )
-
     return Programs(
         runtime=runtime_command(config, command),
-        variables=variables,
+        variables=partial(runtime_environ, config, environ, invoke_mode=UrlSettings(config).invoke_mode),
         # The adapter itself starts the app in its folder; another runtime is started there.
         directory=config.app_dir if config.runtime is not None else None,
         extensions=executables_in(config.extensions),

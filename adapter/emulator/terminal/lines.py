@@ -19,7 +19,7 @@ from adapter.emulator.terminal.prices import PriceTable, billed_bytes
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import UrlSettings
-    from adapter.emulator.requests.request_record import RequestRecord
+    from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
 _SEPARATOR = " | "
