@@ -26,7 +26,7 @@ import click
 from adapter.aws.identity import ACCOUNT_ID, DEFAULT_REGION
 from adapter.config.load import read
 from adapter.config.parsers import nearest
-from adapter.emulator.front_doors.registry import DOORS
+from adapter.emulator.front_doors.door_rules import DOORS
 from adapter.errors import ConfigurationError
 from adapter.payload.headers import is_token
 from adapter.payload.messages import Arrival, Request

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from adapter.aws.identity import DEFAULT_REGION
 from adapter.aws.limits import STREAM_LIMIT
 from adapter.config.parsers import NO_LIMIT
-from adapter.emulator.front_doors.registry import DOORS
+from adapter.emulator.front_doors.door_rules import DOORS
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth

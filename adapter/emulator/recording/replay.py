@@ -48,43 +48,39 @@ class InvokeInput:
         The values of an HTTP response's headers are not compared, because they contain dates and ids.
         """
         assert self.recorded is not None, "there is an answer to compare with"
-        return "; ".join(_differences(_Parts(self.recorded), _Parts(payload)))
+        return "; ".join(_differences(self.recorded, payload))
 
 
-class _Parts:
-    """Status, header names and body of an HTTP response; only the body of any other payload."""
-
-    def __init__(self, payload: bytes) -> None:
-        self.status: object = None
-        self.names: set[str] = set()
-        self.body = payload
-        head, delimiter, body = payload.partition(DELIMITER)
-        try:
-            parsed = json.loads(head)
-        except ValueError:
-            return
-        if isinstance(parsed, dict) and "statusCode" in parsed:
-            self.status = parsed["statusCode"]
-            self.names = {name.lower() for key in ("headers", "multiValueHeaders") for name in parsed.get(key) or ()}
-            self.body = body if delimiter else _text(parsed.get("body"))
+def _parts(payload: bytes) -> tuple[object, set[str], bytes]:
+    """Return status, header names and body of an HTTP response; of any other payload None, no names and itself."""
+    head, delimiter, body = payload.partition(DELIMITER)
+    try:
+        parsed = json.loads(head)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict) or "statusCode" not in parsed:
+        return None, set(), payload
+    names = {name.lower() for key in ("headers", "multiValueHeaders") for name in parsed.get(key) or ()}
+    return parsed["statusCode"], names, body if delimiter else _text(parsed.get("body"))
 
 
 def _text(body: object) -> bytes:
     return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else json.dumps(body).encode()
 
 
-def _differences(recorded: _Parts, received: _Parts) -> Iterator[str]:
-    if recorded.status != received.status:
-        yield f"status {_status_text(received.status)} instead of {_status_text(recorded.status)}"
-    if missing := sorted(recorded.names - received.names):
+def _differences(recorded: bytes, received: bytes) -> Iterator[str]:
+    old_status, old_names, old_body = _parts(recorded)
+    status, names, body = _parts(received)
+    if status != old_status:
+        yield f"status {_status_text(status)} instead of {_status_text(old_status)}"
+    if missing := sorted(old_names - names):
         yield f"without {', '.join(missing)}"
-    if added := sorted(received.names - recorded.names):
+    if added := sorted(names - old_names):
         yield f"with {', '.join(added)}"
-    if recorded.body != received.body:
-        pairs = enumerate(zip(recorded.body, received.body, strict=False))
-        shorter = min(len(recorded.body), len(received.body))
-        position = next((position for position, (old, new) in pairs if old != new), shorter)
-        yield f"the body at byte {position} ({len(received.body)} bytes instead of {len(recorded.body)})"
+    if body != old_body:
+        pairs = enumerate(zip(old_body, body, strict=False))
+        position = next((position for position, (old, new) in pairs if old != new), min(len(old_body), len(body)))
+        yield f"the body at byte {position} ({len(body)} bytes instead of {len(old_body)})"
 
 
 def _status_text(status: object) -> str:
@@ -101,11 +97,15 @@ def event_files(paths: tuple[str, ...]) -> list[str]:
     mistakes: list[str] = []
     for path in paths:
         try:
-            files += _files(path)
+            found = _files(path)
         except OSError as error:
-            mistakes.append(f"EVENT: {path!r} cannot be read: {error.strerror}{_hint(path)}")
-        except ConfigurationError as error:
-            mistakes += error.mistakes
+            is_json = path.lstrip().startswith(("{", "["))
+            hint = "; an event itself is piped: echo … | adapter invoke -" if is_json else ""
+            mistakes.append(f"EVENT: {path!r} cannot be read: {error.strerror}{hint}")
+        else:
+            if not found:
+                mistakes.append(f"EVENT: {path!r} has no .json file in it; name an event or a recording")
+            files += found
     if mistakes:
         raise ConfigurationError(mistakes)
     return files
@@ -115,18 +115,10 @@ def _files(path: str) -> list[str]:
     if path == STANDARD_INPUT:
         return [path]
     if stat.S_ISDIR(os.stat(path).st_mode):
-        files = sorted(map(str, Path(path).glob("*.json")))
-        if not files:
-            raise ConfigurationError([f"EVENT: {path!r} has no .json file in it; name an event or a recording"])
-        return files
+        return sorted(map(str, Path(path).glob("*.json")))
     if not os.access(path, os.R_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return [path]
-
-
-def _hint(path: str) -> str:
-    is_json = path.lstrip().startswith(("{", "["))
-    return "; an event itself is piped: echo … | adapter invoke -" if is_json else ""
 
 
 def read_input(name: str) -> InvokeInput:

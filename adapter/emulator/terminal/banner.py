@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter.aws.limits import LAMBDA_BANDWIDTH
 from adapter.aws.size_text import size_text
-from adapter.emulator.front_doors.registry import REST_BANDWIDTH
+from adapter.emulator.front_doors.door_rules import REST_BANDWIDTH
 from adapter.net.address import Address
 
 if TYPE_CHECKING:

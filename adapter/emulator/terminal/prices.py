@@ -37,16 +37,11 @@ def billed_bytes(streamed: int) -> int:
 
 def load_prices(path: str | None) -> PriceTable:
     """Return the table in the file ``path``, or the built-in one. Raises ConfigurationError if it is not a table."""
-    if path is None:
-        return _parse_table(resources.files(__package__).joinpath("prices.json").read_bytes(), "prices.json")
+    file = resources.files(__package__) / "prices.json" if path is None else Path(path)
     try:
-        text = Path(path).read_bytes()
+        text = file.read_bytes()
     except OSError as error:
         raise ConfigurationError([f"--price-table: {path!r} cannot be read: {error.strerror}"]) from error
-    return _parse_table(text, path)
-
-
-def _parse_table(text: bytes, path: str) -> PriceTable:
     try:
         table = orjson.loads(text)
         return PriceTable(

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from adapter.aws.limits import KIB, MIB, Bandwidth
+from adapter.emulator.front_doors.door_rules import DOORS, REST_BANDWIDTH
 from adapter.emulator.front_doors.door_settings import DoorSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
-from adapter.emulator.front_doors.registry import DOORS, REST_BANDWIDTH
 from adapter.emulator.requests.client_request import RequestRecord
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.service.listening import serving

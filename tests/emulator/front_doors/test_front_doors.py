@@ -14,7 +14,7 @@ import pytest
 
 from adapter.aws.limits import KIB
 from adapter.config.parsers import FRONT_DOORS
-from adapter.emulator.front_doors.registry import DOORS
+from adapter.emulator.front_doors.door_rules import DOORS
 from tests.emulator.door_answers import ALL, FUNCTION_ERRORS, MULTI, PAYLOADS, REST_ERROR, SINGLE, STREAMING, THROTTLED
 from tests.emulator.scripted import (
     Handed,

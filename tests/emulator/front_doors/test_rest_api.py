@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapter.emulator.front_doors.registry import add_resource
+from adapter.emulator.front_doors.door_rules import add_resource
 from adapter.payload.messages import Request
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import pytest
 
 from adapter.aws.limits import KIB, LAMBDA_BANDWIDTH, MIB, Bandwidth
-from adapter.emulator.front_doors.registry import REST_BANDWIDTH
+from adapter.emulator.front_doors.door_rules import REST_BANDWIDTH
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.token_bucket import REFILL_INTERVAL
 
