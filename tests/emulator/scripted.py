@@ -341,7 +341,7 @@ async def local_lambda(
             local.show,
         )
         local.function = function
-        async with open_endpoints(config, settings, function, local.notices.put_nowait, local.visits.put_nowait):
+        async with open_endpoints(settings, function, local.notices.put_nowait, local.visits.put_nowait):
             local.port, local.invoke_port = settings.port, settings.invoke_port
             local.door_ports = [door.port for door in settings.doors]
             running = group.create_task(function.run(warm=config.warm))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -67,20 +67,15 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         # A wrong setting has its default here, which may contradict another setting although the right one would not.
         checks.append(partial(function_settings, config, command))
     mistakes += _command_mistakes(config, environ, command)
-    mistakes += _mistakes_of(checks)
-    if mistakes:
-        raise ConfigurationError(mistakes)
-    config.warnings.extend(placeholder_warnings(command))
-    return serve(config, environ, command)
-
-
-def _mistakes_of(checks: Iterable[Callable[[], object]]) -> Iterator[str]:
-    """Yield the mistakes of the ``checks`` that raise ConfigurationError."""
     for check in checks:
         try:
             check()
         except ConfigurationError as error:
-            yield from error.mistakes
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    config.warnings.extend(placeholder_warnings(command))
+    return serve(config, environ, command)
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:

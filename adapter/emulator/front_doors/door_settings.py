@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.emulator.front_doors.door_rules import DoorRules
 
-# The stage of a function URL and of an HTTP API without stages.
-_DEFAULT_STAGE = "$default"
-
 
 @dataclass(slots=True, kw_only=True)
 class DoorSettings:
@@ -33,7 +30,8 @@ class DoorSettings:
     bandwidth: Bandwidth | None
     stream_limit: int | None
     idle_timeout: float | None
-    stage: str = _DEFAULT_STAGE
+    # That of a function URL, and of an HTTP API without stages.
+    stage: str = "$default"
     resource: str = ""
     region: str = DEFAULT_REGION
 
@@ -60,9 +58,10 @@ class UrlSettings:
         # Next to the front door's, so that a second adapter dev on another port finds both free.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
-        self.doors = [self._door(config, DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
+        self.doors = [self._door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
-    def _door(self, config: Config, rules: DoorRules, port: int) -> DoorSettings:
+    def _door(self, rules: DoorRules, port: int) -> DoorSettings:
+        config = self.config
         is_default = config.sources["bandwidth"] == "default"
         door = DoorSettings(
             rules=rules,

@@ -108,7 +108,8 @@ class FrontDoor:
             if collecting.done():
                 await self._send_whole(client, collecting.result())
             else:
-                client.close_connection_after()
+                # The request is not over when its response is, so the connection cannot be used for another one.
+                client.exchange.keep_alive = False
                 message = f"{self.door.rules.title} waits {timeout:g} s for a response; the function goes on"
                 await self._fail(client, failure(GATEWAY_TIMEOUT, message))
 

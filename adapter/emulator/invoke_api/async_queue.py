@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 # How long a throttled event waits, in seconds: from one second up to five minutes (the same page).
 _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 300.0
-# The status with which the Invoke API accepted the event.
-_ACCEPTED = 202
 
 
 @dataclass(slots=True)
@@ -93,7 +91,8 @@ class AsyncQueue:
         record = RequestRecord(
             method="",
             target=f"{invocation.label}, answered",
-            status=_ACCEPTED,
+            # With this status the Invoke API has accepted the event.
+            status=202,
             request_id=invocation.request_id,
             duration=clock() - begun,
             init=invocation.init_seconds,

@@ -123,10 +123,6 @@ class ClientRequest:
             self.exchange.begin(self.record.status, lines, length=length, pieces=(body,))
         self.record.first_byte = time.monotonic() - self._arrived
 
-    def close_connection_after(self) -> None:
-        """Close the connection after the response, because the request is not over by then."""
-        self.exchange.keep_alive = False
-
     async def write(self, piece: bytes | memoryview, *, size: int | None = None) -> None:
         """Send a piece of the body; wait if the client is slow.
 

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.requests.client_request import RequestRecord
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Runs instead of the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
     runtime=(sys.executable, "-I", "-c", "raise SystemExit(1)"),
@@ -66,20 +65,31 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int
         shows_requests=config.access_log,
         cloudwatch_block=config.invocation_log == "cloudwatch",
     )
-    programs = _programs(config, environ, command)
+    settings = UrlSettings(config)
+    programs = Programs(
+        runtime=runtime_command(config, command),
+        variables=partial(runtime_environ, config, environ, invoke_mode=settings.invoke_mode),
+        # The adapter itself starts the app in its folder; another runtime is started there.
+        directory=config.app_dir if config.runtime is not None else None,
+        extensions=executables_in(config.extensions),
+    )
+    # Every fault has its own random numbers, so this plan need not be the one that the invocations get.
+    plan = fault_plan(config)
+
+    def launch(tell: OnLine, initialization_type: str) -> ProcessTree:
+        return ProcessTree(_FAILING_PROGRAMS if plan.fails_init() else programs, tell, initialization_type)
+
     adopt_orphans()
     with asyncio.Runner() as runner:
-        return runner.run(_serve(config, function_settings(config, command), programs, terminal))
+        return runner.run(_serve(settings, function_settings(config, command), launch, terminal))
 
 
-async def _serve(config: Config, function_settings: FunctionSettings, programs: Programs, terminal: Terminal) -> int:
+async def _serve(settings: UrlSettings, function_settings: FunctionSettings, launch: Launch, terminal: Terminal) -> int:
+    config = settings.config
     stop_signal = _stop_signal()
-    settings = UrlSettings(config)
-    function = LocalFunction(
-        _launch(config, programs), function_settings, terminal.notice, terminal.log_cloudwatch_line
-    )
+    function = LocalFunction(launch, function_settings, terminal.notice, terminal.log_cloudwatch_line)
     async with (
-        open_endpoints(config, settings, function, terminal.notice, terminal.log_request),
+        open_endpoints(settings, function, terminal.notice, terminal.log_request),
         asyncio.TaskGroup() as group,
     ):
         terminal.log_start(settings)
@@ -96,7 +106,6 @@ async def _serve(config: Config, function_settings: FunctionSettings, programs: 
 
 @asynccontextmanager
 async def open_endpoints(
-    config: Config,
     settings: UrlSettings,
     function: LocalFunction,
     notice: Callable[[str], None],
@@ -106,10 +115,11 @@ async def open_endpoints(
 
     Raises ConfigurationError if a port or the folder of recordings cannot be used.
     """
+    config = settings.config
     injector = FaultInjector(fault_plan(config)) if config.faults else None
     recorder = Recorder(config.record, notice) if config.record is not None else None
     pipeline = InvocationPipeline(function, injector, recorder)
-    listeners = open_listeners(config, settings)
+    listeners = open_listeners(settings)
     async with asyncio.TaskGroup() as group:
         queue = AsyncQueue(pipeline, group, notice, report, delay=config.retry_delay)
         api = InvokeApi(pipeline, queue, settings, report)
@@ -133,7 +143,7 @@ def _stop_signal() -> asyncio.Future[int]:
         if not received.done():
             received.set_result(number)
 
-    for number in _SIGNALS:
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, int(number))
     return received
 
@@ -152,34 +162,12 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
     await watch(folder, on_change, lambda: terminal.notice(f"watching {folder}"))
 
 
-def _launch(config: Config, programs: Programs) -> Launch:
-    """Return a function that makes the processes of a new environment."""
-    # Every fault has its own random numbers, so this plan need not be the one that the invocations get.
-    plan = fault_plan(config)
-
-    def launch(tell: OnLine, initialization_type: str) -> ProcessTree:
-        return ProcessTree(_FAILING_PROGRAMS if plan.fails_init() else programs, tell, initialization_type)
-
-    return launch
-
-
 def fault_plan(config: Config) -> FaultPlan:
     """Return the plan for ``--fault``. Raises ConfigurationError if the option is not valid."""
     try:
         return FaultPlan(parse_faults(config.faults), config.fault_seed)
     except ConfigurationError as error:
         raise ConfigurationError([f"{config.sources['faults']}: {mistake}" for mistake in error.mistakes]) from error
-
-
-def _programs(config: Config, environ: Mapping[str, str], command: list[str]) -> Programs:
-    """Return what runs in every environment. Raises ConfigurationError."""
-    return Programs(
-        runtime=runtime_command(config, command),
-        variables=partial(runtime_environ, config, environ, invoke_mode=UrlSettings(config).invoke_mode),
-        # The adapter itself starts the app in its folder; another runtime is started there.
-        directory=config.app_dir if config.runtime is not None else None,
-        extensions=executables_in(config.extensions),
-    )
 
 
 def executables_in(folder: str | None) -> dict[str, Path]:

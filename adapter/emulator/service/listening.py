@@ -36,12 +36,13 @@ _SAM_LOCAL = re.compile(r"\bsam(?:\.exe)? local\b")
 Serve: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
-def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
+def open_listeners(settings: UrlSettings) -> list[socket]:
     """Return a socket for each front door, and at the end one for the Invoke APIs; write the ports into ``settings``.
 
     Raises ConfigurationError with every port that cannot be opened.
     """
-    conflicts = list(_given_twice(config, settings))
+    config = settings.config
+    conflicts = list(_given_twice(settings))
     if config.dev_port == LAST_PORT and config.invoke_port is None:
         conflicts.append(
             f"{_source(config, '--port')}: '{LAST_PORT}' is the last port, so there is none for the Invoke APIs; "
@@ -101,8 +102,9 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
                     server.abort(cancel=True)
 
 
-def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
+def _given_twice(settings: UrlSettings) -> Iterator[str]:
     """Yield a message for each port that is requested more than once. Default ports avoid requested ones."""
+    config = settings.config
     users_of: dict[int, list[str]] = {}
     for name, port in config.front_doors:
         if port:

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
-_SEPARATOR = " | "
 # Colours by the first digit of the status.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
-_ERROR_COLOUR = "red"
 
 
 @dataclass(slots=True)
@@ -69,11 +67,11 @@ class Terminal:
             return
         parts = [self._first_part(record), *details(record)]
         parts += streaming_cost(record.streamed, self.prices, self.region)
-        self._write(_SEPARATOR.join(parts))
+        self._write(" | ".join(parts))
 
     def _first_part(self, record: RequestRecord) -> str:
         is_error = record.broken_off or (record.error_type and record.status < 400)
-        status = click.style(str(record.status), fg=_ERROR_COLOUR if is_error else _COLOURS.get(record.status // 100))
+        status = click.style(str(record.status), fg="red" if is_error else _COLOURS.get(record.status // 100))
         door = record.door if self.names_doors else ""
         end = "broken off" if record.broken_off else ""
         return " ".join(filter(None, (door, record.method, record.target, status, end)))
