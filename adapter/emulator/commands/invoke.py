@@ -26,8 +26,7 @@ from adapter.emulator.commands.payload_view import PayloadView
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, Decoder, InvalidEventStreamError
-from adapter.emulator.recording.recorder import REPLAY_HEADER
-from adapter.emulator.recording.replay import InvokeInput, event_files, read_input
+from adapter.emulator.recording.recordings import REPLAY_HEADER, InvokeInput, event_files, read_input
 from adapter.emulator.terminal.banner import local_url
 from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, InvokeFailed
 

@@ -43,12 +43,11 @@ class PayloadView:
         self._held += piece
         if self._held and not self._held.startswith(b"{"):
             self._release()
-        elif self._decoder is not None:
-            self._feed_decoder(self._decoder, piece)
-
-    def _feed_decoder(self, decoder: PreludeDecoder, piece: bytes) -> None:
+            return
+        if self._decoder is None:
+            return
         try:
-            head, body = decoder.feed(piece)
+            head, body = self._decoder.feed(piece)
         except InvalidFunctionResponse:
             self._decoder = None
             if not self.decodes_whole:

@@ -25,7 +25,7 @@ from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.invoke_api.async_queue import AsyncQueue
 from adapter.emulator.invoke_api.invoke_api import InvokeApi
-from adapter.emulator.recording.recorder import Recorder
+from adapter.emulator.recording.recordings import Recorder
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.sandbox.processes import Launch, OnLine, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
