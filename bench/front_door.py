@@ -26,8 +26,8 @@ from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import Payload
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
+from adapter.emulator.requests.client_request import RequestRecord
 from adapter.emulator.requests.pipeline import InvocationPipeline
-from adapter.emulator.requests.request_record import RequestRecord
 from adapter.emulator.service.listening import serving
 from adapter.net.address import listen
 from adapter.net.server import Exchange

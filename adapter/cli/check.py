@@ -6,7 +6,6 @@ for a temporary problem (a port that is taken, an app that is not ready).
 
 from __future__ import annotations
 
-import errno
 import json
 from dataclasses import dataclass
 from time import sleep
@@ -18,7 +17,7 @@ from adapter.config.load import Config, read
 from adapter.config.ports import PLACEHOLDER, has_placeholder, placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, AppNotReady, ConfigurationError
 from adapter.net.address import Address, listen
-from adapter.net.port_owner import port_owner
+from adapter.net.port_owner import listen_problem
 from adapter.runtime.app_client import wait_until_ready
 from adapter.runtime.connection import connect
 
@@ -183,11 +182,7 @@ def _taken_ports(config: Config, address: Address) -> Iterator[str]:
         try:
             listen(wanted.host, wanted.port).close()
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                owner = port_owner(wanted.port) or "another process"
-                yield f"{flag}: port {wanted.port} is taken by {owner}; free it or use another"
-            else:
-                yield f"{flag}: {wanted} cannot be listened on: {error.strerror}"
+            yield f"{flag}: {wanted} {listen_problem(error, wanted.port)}; give another address"
 
 
 def _inspect_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:

@@ -16,21 +16,15 @@ from adapter.payload.headers import excerpt, first_values
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
 
-# Sec-Fetch-Site of a request that no page has made: the client is not a browser, or the user typed the address.
-_NO_PAGE = frozenset({"", "none"})
 # urlsplit would find "::1" in "[::1].evil.example".
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-# Most clients send one of these, which needs no further check.
-_LOOPBACK = frozenset({"localhost", "127.0.0.1"})
-# Names of this machine with a dot. Names without one (localhost, a service of Docker Compose) cannot be registered.
-_DOTTED_NAMES = frozenset({"host.docker.internal"})
-_DOTTED_SUFFIX = ".localhost"
 
 
 def page_refusal(headers: Headers) -> str:
     """Return why a request with ``headers`` may come from a web page; empty if it does not."""
     fields = first_values(headers)
-    if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in _NO_PAGE:
+    # Without a page this field is "none", if the user typed the address, or absent, if the client is not a browser.
+    if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in ("", "none"):
         return "web pages may not use this API: the request has an Origin"
     host = fields.get("host", "")
     if host and not _is_own_name(host):
@@ -44,10 +38,12 @@ def _is_own_name(host: str) -> bool:
     if matched is None:
         return False
     name = matched["name"].strip("[]")
-    if name in _LOOPBACK:
+    # Most clients send one of these, which needs no further check.
+    if name in ("localhost", "127.0.0.1"):
         return True
     try:
         ip_address(name)
     except ValueError:
-        return "." not in name or name in _DOTTED_NAMES or name.endswith(_DOTTED_SUFFIX)
+        # Names without a dot (a service of Docker Compose) cannot be registered.
+        return "." not in name or name == "host.docker.internal" or name.endswith(".localhost")
     return True

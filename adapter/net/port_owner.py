@@ -1,8 +1,13 @@
-"""The process that listens on a port, according to /proc: on Linux only, and only if we may inspect it."""
+"""Why an address cannot be listened on.
+
+The process that listens on a port is found in /proc: on Linux only, and only if we may inspect it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +15,16 @@ from pathlib import Path
 _SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
+
+
+def listen_problem(error: OSError, port: int) -> str:
+    """Return why ``port`` cannot be listened on: ``is taken by pid 123 (…)`` or ``cannot be listened on: …``."""
+    if error.errno == errno.EADDRINUSE:
+        owner = port_owner(port)
+        return f"is taken by {owner}" if owner else "is taken"
+    # The error's own text repeats the address. An unknown host has a number that the system has no text for.
+    number = error.errno or 0
+    return f"cannot be listened on: {os.strerror(number) if number > 0 else error.strerror or error}"
 
 
 def port_owner(port: int) -> str | None:

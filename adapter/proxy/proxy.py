@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import signal
 from importlib.util import find_spec
 from time import monotonic
@@ -23,7 +22,7 @@ from adapter.config.parsers import NO_LIMIT
 from adapter.errors import EXIT_INTERRUPTED, ConfigurationError
 from adapter.net.address import Address, address_of, listen, next_free_port
 from adapter.net.descriptor_limits import connection_cap, raise_limit
-from adapter.net.port_owner import port_owner
+from adapter.net.port_owner import listen_problem
 from adapter.net.server import HttpServer, Limits
 from adapter.proxy.admin import Admin
 from adapter.proxy.app_probe import Readiness
@@ -157,8 +156,11 @@ class Proxy:
                 listeners[option] = listen(address.host, address.port)
             except OSError as error:
                 flag = str(self._config.options[option].flag)
-                reason, other = _listen_problem(error, address, frozenset(given))
+                other = Address(host="127.0.0.1", port=address.port)
+                if error.errno == errno.EADDRINUSE:
+                    other = Address(host=address.host, port=next_free_port(address, frozenset(given)))
                 given.add(other.port)
+                reason = listen_problem(error, address.port)
                 mistakes.append(f"{flag}: {address} {reason}; give another address, for example {flag} {other}")
         if mistakes:
             for listener in listeners.values():
@@ -217,15 +219,3 @@ class _ShutdownSignals:
         if not self._begun.is_set():
             self.number = number
         self.on_next()
-
-
-def _listen_problem(error: OSError, address: Address, given: frozenset[int]) -> tuple[str, Address]:
-    """Return why ``address`` cannot be listened on, and another one that can."""
-    if error.errno != errno.EADDRINUSE:
-        # The error's own text repeats the address. An unknown host has a number that the system has no text for.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else str(error.strerror or error)
-        return f"cannot be listened on: {reason}", Address(host="127.0.0.1", port=address.port)
-    owner = port_owner(address.port)
-    reason = f"is taken by {owner}" if owner else "is taken"
-    return reason, Address(host=address.host, port=next_free_port(address, given))

@@ -151,7 +151,7 @@ def test_a_taken_port_is_named_with_its_owner(name: str, app: ScriptedApp) -> No
 
     assert report.exit_code == 1
     [problem] = report.problems
-    assert problem.startswith(f"--{name}: port {app.port} is taken by ")
+    assert problem.startswith(f"--{name}: 127.0.0.1:{app.port} is taken by ")
     if sys.platform == "linux":
         assert f"pid {os.getpid()} (" in problem
 

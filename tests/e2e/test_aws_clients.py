@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from adapter.emulator.commands.sample_events import EventOptions, make_event
+from adapter.emulator.commands.event import EventOptions, make_event
 from adapter.payload.function_response import DELIMITER
 from tests.apps import app_command, app_dir
 from tests.e2e.aws_tools import aws_cli, node_with_sdk

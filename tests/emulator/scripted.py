@@ -17,9 +17,9 @@ from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import RequestRecord
 from adapter.emulator.sandbox.processes import ChildProcess, OnLine, ProcessTree
-from adapter.emulator.service.endpoints import open_endpoints
+from adapter.emulator.service.emulator import open_endpoints
 from tests.raw_client import RawAnswer, RawClient, head
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
@@ -263,7 +263,7 @@ async def local_lambda(
             local.show,
         )
         local.function = function
-        async with open_endpoints(config, settings, function, local.notices.put_nowait, local.visits.put_nowait):
+        async with open_endpoints(settings, function, local.notices.put_nowait, local.visits.put_nowait):
             local.port, local.invoke_port = settings.port, settings.invoke_port
             local.door_ports = [door.port for door in settings.doors]
             running = group.create_task(function.run(warm=config.warm))

@@ -1,25 +1,40 @@
-"""``adapter dev``: everything is checked before anything starts, and all mistakes are reported together."""
+"""``adapter dev``: everything is checked before anything starts, and all mistakes are reported together.
+
+``adapter dev --wait`` waits until a local Lambda serves, for scripts that use it.
+"""
 
 from __future__ import annotations
 
+import http.client
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
+
+import click
 
 from adapter.app.command import command_mistakes, port_mistake
 from adapter.config.load import load, read
 from adapter.config.ports import needs_port, placeholder_warnings, resolve_app_port
 from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
-from adapter.emulator.commands.wait import wait_for_dev
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import function_settings
-from adapter.emulator.service.emulator import executables_in, serve
-from adapter.emulator.service.endpoints import fault_plan
+from adapter.emulator.service.control_api import STATUS
+from adapter.emulator.service.emulator import executables_in, fault_plan, serve
 from adapter.emulator.service.reload import require_watchfiles
 from adapter.emulator.terminal.prices import load_prices
 from adapter.errors import ConfigurationError
+from adapter.net.address import Address
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
+
+# The pause between two requests and the timeout of each, in seconds.
+_WAIT_PAUSE = 0.05
+_WAIT_REQUEST_TIMEOUT = 2.0
+# How long to wait before a line says so, in seconds: adapter dev may have been started just now.
+_WAIT_SILENCE = 1.0
 
 
 def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], *, wait: bool) -> int:
@@ -31,51 +46,36 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         return wait_for_dev(load(environ, flags))
     config, mistakes = read(environ, flags)
     if config.env_file is not None:
+        file = config.env_file
         try:
-            config, mistakes, environ = _read_with_file(config.env_file, environ, flags)
+            variables = read_env_file(file)
         except ConfigurationError as error:
             mistakes += error.mistakes
-    # A wrong setting has its default here, which may contradict another setting although the right one would not.
-    contradictions = [] if mistakes else [lambda: function_settings(config, command)]
-    mistakes += _command_mistakes(config, environ, command)
-    mistakes += _mistakes_of(*_checks(config), *contradictions)
-    if mistakes:
-        raise ConfigurationError(mistakes)
-    config.warnings.extend(placeholder_warnings(command))
-    return serve(config, environ, command)
-
-
-def _read_with_file(
-    file: str, environ: Mapping[str, str], flags: Mapping[str, str]
-) -> tuple[Config, list[str], Mapping[str, str]]:
-    """Return the settings, their mistakes, and ``environ`` with the variables of ``file``.
-
-    Raises ConfigurationError.
-    """
-    variables = read_env_file(file)
-    environ = {**environ, **variables}
-    config, mistakes = read(environ, flags)
-    config.warnings[:] = prefix_file_name(file, variables, config.warnings)
-    return config, prefix_file_name(file, variables, mistakes), environ
-
-
-def _checks(config: Config) -> Iterator[Callable[[], object]]:
-    """Yield functions that raise ConfigurationError if an option is not valid."""
-    yield lambda: fault_plan(config)
-    yield lambda: load_prices(config.price_table)
-    if config.extensions is not None:
-        folder = config.extensions
-        yield lambda: executables_in(folder)
+        else:
+            environ = {**environ, **variables}
+            config, mistakes = read(environ, flags)
+            config.warnings[:] = prefix_file_name(file, variables, config.warnings)
+            mistakes = prefix_file_name(file, variables, mistakes)
+    checks: list[Callable[[], object]] = [
+        partial(fault_plan, config),
+        partial(load_prices, config.price_table),
+        partial(executables_in, config.extensions),
+    ]
     if config.reload:
-        yield require_watchfiles
-
-
-def _mistakes_of(*checks: Callable[[], object]) -> Iterator[str]:
+        checks.append(require_watchfiles)
+    if not mistakes:
+        # A wrong setting has its default here, which may contradict another setting although the right one would not.
+        checks.append(partial(function_settings, config, command))
+    mistakes += _command_mistakes(config, environ, command)
     for check in checks:
         try:
             check()
         except ConfigurationError as error:
-            yield from error.mistakes
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    config.warnings.extend(placeholder_warnings(command))
+    return serve(config, environ, command)
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
@@ -95,3 +95,50 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
         # ``function_settings`` reports a command that cannot be split.
         words = []
     yield from command_mistakes(words, environ, config.app_dir, source=config.sources["runtime"])
+
+
+def wait_for_dev(config: Config) -> int:
+    """Wait until an ``adapter dev`` answers, up to ``--readiness-timeout``; return 0, or 1 if none does.
+
+    A line says what it waits for if that takes long, and another one why it gave up. Raises ConfigurationError if the
+    options do not say which port to ask.
+    """
+    settings = UrlSettings(config)
+    if not settings.invoke_port:
+        raise ConfigurationError(
+            ["--wait: needs the port of the other adapter dev; name it with --port or --invoke-port"]
+        )
+    address = Address(host=settings.host, port=settings.invoke_port).local
+    timeout = config.readiness_timeout
+    begun = time.monotonic()
+    is_logged = False
+    while problem := _problem(address):
+        waited = time.monotonic() - begun
+        if waited >= timeout:
+            _log(f"gave up after {timeout:g} s: {address}: {problem}; start adapter dev, or name its --invoke-port")
+            return 1
+        if not is_logged and waited >= _WAIT_SILENCE:
+            is_logged = True
+            _log(f"up to {timeout:g} s (--readiness-timeout) for the Invoke APIs on {address}: {problem}")
+        time.sleep(_WAIT_PAUSE)
+    return 0
+
+
+def _log(text: str) -> None:
+    click.echo(f"adapter dev --wait: {text}", err=True)
+
+
+def _problem(address: Address) -> str:
+    """Return why no ``adapter dev`` answers at ``address``; empty if one does."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=_WAIT_REQUEST_TIMEOUT)
+    try:
+        connection.request("GET", STATUS, headers={"Host": f"localhost:{address.port}"})
+        response = connection.getresponse()
+        response.read()
+    except ConnectionRefusedError:
+        return "nothing listens there"
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return "" if response.status == 200 else f"answers with {response.status}, so it is not adapter dev"

@@ -1,18 +1,57 @@
-"""``adapter event``: the flags of the command line → an event on stdout."""
+"""``adapter event``: the flags of the command line → an event on stdout.
+
+Events of front doors are made by the front doors' codecs, all others from templates.
+
+The templates are in ``sample_events.json``: one event of one record for each source, with the shapes in AWS's
+documentation (Lambda, "Using … with Lambda"). Ids and times are made up, and the same in every run, so that two events
+can be compared. In a template's texts ``{body}`` stands for the message, ``{name}`` for the queue, topic, bucket, table
+or stream, ``{base64}`` and ``{md5}`` for forms of the message. ``{"$gzip": …}`` is JSON that is compressed and in
+base64; ``{"$json": …}`` is a text as a JSON object.
+"""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import click
 
+from adapter.aws.identity import ACCOUNT_ID, DEFAULT_REGION
 from adapter.config.load import read
 from adapter.config.parsers import nearest
-from adapter.emulator.commands.sample_events import KINDS, EventOptions, make_event, options_of
+from adapter.emulator.front_doors.registry import DOORS
 from adapter.errors import ConfigurationError
 from adapter.payload.headers import is_token
+from adapter.payload.messages import Arrival, Request
+
+_TEMPLATES: dict[str, Any] = json.loads(resources.files(__package__).joinpath("sample_events.json").read_bytes())
+#: The sources of events that are not HTTP, and all sources.
+SOURCES = tuple(_TEMPLATES)
+KINDS = (*DOORS, *SOURCES)
+
+_TIME_MS = 1_767_323_045_000
+_REQUEST_ID = "11111111-2222-3333-4444-555555555555"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventOptions:
+    """The options of an event. ``body`` None is the source's default; ``name`` is a queue, topic, bucket or table."""
+
+    method: str = "GET"
+    path: str = "/"
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes | None = None
+    name: str = ""
+    stage: str = "prod"
+    resource: str = "/{proxy+}"
+    region: str = DEFAULT_REGION
 
 
 def run(
@@ -73,3 +112,93 @@ def _body(text: str | None) -> bytes | None:
         return Path(text[1:]).read_bytes()
     except OSError as error:
         raise ConfigurationError([f"--body: {text[1:]!r} cannot be read: {error.strerror}"]) from error
+
+
+def options_of(kind: str) -> frozenset[str]:
+    """Return the fields of EventOptions that an event of ``kind`` uses."""
+    if kind in DOORS:
+        resource_options = {"stage", "resource"} if DOORS[kind].add_resource else set()
+        return frozenset({"method", "path", "headers", "body"} | resource_options)
+    default = source_event(kind)
+    return frozenset(option for option in ("body", "name") if source_event(kind, **{option: "another"}) != default)
+
+
+def make_event(kind: str, options: EventOptions) -> dict[str, Any]:
+    """Return the event of ``kind``, one of KINDS. Raises ConfigurationError for options that it cannot have."""
+    if kind in DOORS:
+        return _http_event(kind, options)
+    try:
+        body = (options.body or b"hello").decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"--body: is not UTF-8, which an event of {kind} needs"]) from error
+    return source_event(kind, body=body, name=options.name, region=options.region)
+
+
+def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
+    rules = DOORS[kind]
+    request = Request(
+        method=options.method.upper(),
+        target=options.path,
+        headers=_completed(options.headers),
+        body=options.body or b"",
+    )
+    stage = options.stage if rules.add_resource else "$default"
+    arrival = Arrival(request_id=_REQUEST_ID, time_ms=_TIME_MS, stage=stage, region=options.region)
+    event = rules.codec.encode_event(request, arrival)
+    if rules.add_resource and not rules.add_resource(event, request, options.resource):
+        raise ConfigurationError([f"--path: {options.path!r} is not covered by the resource {options.resource}"])
+    return event
+
+
+def _completed(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return ``headers`` with those that every client and every front door adds."""
+    named = {name.lower() for name, _ in headers}
+    added = [
+        ("host", "localhost"),
+        ("user-agent", "adapter"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-port", "443"),
+    ]
+    return [*headers, *(header for header in added if header[0] not in named)]
+
+
+def source_event(source: str, *, body: str = "hello", name: str = "", region: str = DEFAULT_REGION) -> dict[str, Any]:
+    """Return an event of ``source`` with the message ``body``; an empty ``name`` is the source's default."""
+    template = _TEMPLATES[source]
+    values = {
+        "{name}": name or template["name"],
+        "{region}": region,
+        "{account}": ACCOUNT_ID,
+        "{base64}": base64.b64encode(body.encode()).decode("ascii"),
+        "{md5}": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
+        # Last, since nothing in a message is a placeholder.
+        "{body}": body,
+    }
+    event: dict[str, Any] = _fill(template["event"], values)
+    return event
+
+
+def _fill(template: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(template, list):
+        return [_fill(each, values) for each in template]
+    if isinstance(template, str):
+        for placeholder, value in values.items():
+            template = template.replace(placeholder, value)
+        return template
+    if not isinstance(template, dict):
+        return template
+    filled = {_fill(key, values): _fill(value, values) for key, value in template.items()}
+    if "$gzip" in filled:
+        packed = gzip.compress(json.dumps(filled["$gzip"]).encode(), mtime=0)
+        return base64.b64encode(packed).decode("ascii")
+    return _json_object(filled["$json"]) if "$json" in filled else filled
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """Return ``text`` as a JSON object, in one if it is not one itself."""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {"message": text}

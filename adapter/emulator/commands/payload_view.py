@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adapter.errors import InvalidFunctionResponse
@@ -16,55 +17,53 @@ from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.status_line import status_line
 
 if TYPE_CHECKING:
-    from adapter.payload.messages import ResponseHead
+    pass
 
 
+@dataclass(slots=True)
 class PayloadView:
     """Passes the body to ``write`` and the head, if there is one, as lines to ``show_head``.
 
     A buffered response is one JSON object; its body is decoded only if ``decodes_whole`` is True.
     """
 
-    def __init__(
-        self, write: Callable[[bytes], None], show_head: Callable[[str], None], *, decodes_whole: bool
-    ) -> None:
-        self._write = write
-        self._show_head = show_head
-        self._decodes_whole = decodes_whole
-        # None if the payload does not begin with a prelude.
-        self._decoder: PreludeDecoder | None = PreludeDecoder()
-        self._passes_through = False
-        self._held = bytearray()
+    write: Callable[[bytes], None]
+    show_head: Callable[[str], None]
+    decodes_whole: bool
+    # None if the payload does not begin with a prelude.
+    _decoder: PreludeDecoder | None = field(default_factory=PreludeDecoder, init=False)
+    _passes_through: bool = field(default=False, init=False)
+    _held: bytearray = field(default_factory=bytearray, init=False)
 
     def feed(self, piece: bytes) -> None:
         """Add the next piece."""
         if self._passes_through:
-            self._write(piece)
+            self.write(piece)
             return
         self._held += piece
         if self._held and not self._held.startswith(b"{"):
             self._release()
-        elif self._decoder is not None:
-            self._feed_decoder(self._decoder, piece)
-
-    def _feed_decoder(self, decoder: PreludeDecoder, piece: bytes) -> None:
+            return
+        if self._decoder is None:
+            return
         try:
-            head, body = decoder.feed(piece)
+            head, body = self._decoder.feed(piece)
         except InvalidFunctionResponse:
             self._decoder = None
-            if not self._decodes_whole:
+            if not self.decodes_whole:
                 self._release()
             return
         if head is not None:
             self._passes_through = True
-            self._show_head(_head_text(head))
-            self._write(body)
+            lines = (status_line(head.status), *(f"{name}: {value}" for name, value in head.headers), "")
+            self.show_head("\n".join(lines))
+            self.write(body)
 
     def end(self) -> None:
         """End the payload: what is still held back is not a streamed response."""
         if self._passes_through:
             return
-        if self._decodes_whole:
+        if self.decodes_whole:
             # A payload that cannot be decoded is not an HTTP response, and is written as it is.
             with suppress(InvalidFunctionResponse):
                 _, body = FORMATS["http-api"].decode_response(bytes(self._held))
@@ -73,9 +72,4 @@ class PayloadView:
 
     def _release(self) -> None:
         self._passes_through = True
-        self._write(bytes(self._held))
-
-
-def _head_text(head: ResponseHead) -> str:
-    lines = (status_line(head.status), *(f"{name}: {value}" for name, value in head.headers), "")
-    return "\n".join(lines)
+        self.write(bytes(self._held))

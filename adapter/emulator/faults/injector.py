@@ -1,12 +1,19 @@
-"""Injects the faults of a plan into invocations and their answers."""
+"""Injects the faults of a plan into invocations and their answers.
+
+A streamed response with a fault in it (truncated, cut by a kill, or filled up) is read like any other stream. Its fault
+is an asynchronous generator over the pieces of the original.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakSet
 
+from adapter.aws.limits import KIB, STREAM_LIMIT
 from adapter.emulator.environment.result import (
     EXIT_ERROR,
     STOPPED,
@@ -19,13 +26,19 @@ from adapter.emulator.environment.result import (
     too_large,
     truncated,
 )
-from adapter.emulator.faults.fault_streams import FaultStream, cut_after, filled_up
 from adapter.emulator.faults.plan import Kind
+from adapter.payload.function_response import CONTENT_TYPE as WITH_PRELUDE
+from adapter.payload.function_response import DELIMITER
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.faults.plan import Fault, FaultPlan
     from adapter.payload.headers import Headers
+
+
+_FILLER = b"." * (64 * KIB)
+
+Pieces: TypeAlias = AsyncGenerator[bytes, None]
 
 
 class FaultInjector:
@@ -62,28 +75,28 @@ class FaultInjector:
                 await self._stopped.wait()
 
 
+@dataclass(slots=True)
 class InvocationFaults:
     """The faults of one invocation, at most one of each kind."""
 
-    def __init__(self, injector: FaultInjector, faults: dict[Kind, Fault], invocation: LocalInvocation) -> None:
-        self._injector = injector
-        self._faults = faults
-        self._invocation = invocation
+    injector: FaultInjector
+    faults: dict[Kind, Fault]
+    invocation: LocalInvocation
 
     @property
     def drop_after(self) -> int | None:
         """The number of body bytes after which the client loses its connection; None is never."""
-        return int(self._faults[Kind.DROP].amount) if Kind.DROP in self._faults else None
+        return int(self.faults[Kind.DROP].amount) if Kind.DROP in self.faults else None
 
     async def before_invocation(self) -> Failure | None:
         """Wait for a delay; return why the function must not be invoked, or None."""
-        if Kind.DELAY in self._faults:
-            await self._injector.sleep(self._faults[Kind.DELAY].amount)
-        return failure(THROTTLED, "Rate Exceeded.") if Kind.THROTTLE in self._faults else None
+        if Kind.DELAY in self.faults:
+            await self.injector.sleep(self.faults[Kind.DELAY].amount)
+        return failure(THROTTLED, "Rate Exceeded.") if Kind.THROTTLE in self.faults else None
 
     def apply(self, answer: Answer) -> Answer:
         """Return ``answer`` with the faults in it."""
-        for kind, fault in self._faults.items():
+        for kind, fault in self.faults.items():
             if isinstance(answer, Stream):
                 answer = self._faulty_stream(answer, kind, int(fault.amount))
             elif isinstance(answer, Payload):
@@ -99,7 +112,7 @@ class InvocationFaults:
             pieces = filled_up(stream)
         else:
             return stream
-        return self._injector.watch(FaultStream(stream, pieces))
+        return self.injector.watch(FaultStream(stream, pieces))
 
     def _faulty_payload(self, payload: Payload, kind: Kind) -> Answer:
         """Return the failure that replaces a payload, since a payload cannot be broken off in its middle."""
@@ -107,10 +120,92 @@ class InvocationFaults:
             return truncated()
         if kind is Kind.KILL:
             self._kill_app()
-            error = f"RequestId: {self._invocation.request_id} Error: Runtime exited with error: signal: killed"
+            error = f"RequestId: {self.invocation.request_id} Error: Runtime exited with error: signal: killed"
             return failure(EXIT_ERROR, error)
         return too_large() if kind is Kind.FILL else payload
 
     def _kill_app(self) -> None:
-        if self._invocation.kill_app is not None:
-            self._invocation.kill_app()
+        if self.invocation.kill_app is not None:
+            self.invocation.kill_app()
+
+
+class FaultStream(Stream):
+    """The stream ``original`` with ``pieces`` instead of its own."""
+
+    def __init__(self, original: Stream, pieces: Pieces) -> None:
+        self.content_type = original.content_type
+        self.failure: Failure | None = None
+        self.ended = original.ended
+        self._original = original
+        self._pieces = pieces
+        self._over = False
+
+    async def read(self) -> bytes:
+        """Return the next piece; empty at the end."""
+        if self._over:
+            return b""
+        piece = await anext(self._pieces, b"")
+        if not piece:
+            self._over = True
+            self.failure = self._original.failure
+        return piece
+
+    def fail(self, why: Failure) -> None:
+        """End the stream, even if the original has ended and only added pieces are left."""
+        if not self._over:
+            self._over = True
+            self.failure = why
+            self._original.fail(why)
+
+
+class _PreludeScanner:
+    """Finds the end of the metadata prelude in the pieces of a stream that may begin with one."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._in_prelude = stream.content_type == WITH_PRELUDE
+        self._tail = b""
+
+    def body_start(self, piece: bytes) -> int:
+        """Return the position in ``piece``, the next one, at which the body begins."""
+        if not self._in_prelude:
+            return 0
+        known = len(self._tail)
+        joined = self._tail + piece
+        end = joined.find(DELIMITER)
+        self._tail = joined[1 - len(DELIMITER) :]
+        if end < 0:
+            return len(piece)
+        self._in_prelude = False
+        return end + len(DELIMITER) - known
+
+
+async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> Pieces:
+    """Yield the pieces up to ``limit`` bytes of the body; if there are more, call ``then`` and yield the rest."""
+    scanner = _PreludeScanner(original)
+    room = limit
+    while piece := await original.read():
+        start = scanner.body_start(piece)
+        body = len(piece) - start
+        if body > room:
+            cut = start + room
+            if head := piece[:cut]:
+                yield head
+            then()
+            # The client gets no gap: either the stream ends here, or all of it goes on.
+            if original.failure is None:
+                yield piece[cut:]
+            while rest := await original.read():
+                yield rest
+            return
+        room -= body
+        yield piece
+
+
+async def filled_up(original: Stream, size: int = STREAM_LIMIT + 1) -> Pieces:
+    """Yield the pieces, and filler behind them up to ``size`` bytes."""
+    while piece := await original.read():
+        size -= len(piece)
+        yield piece
+    while size > 0 and original.failure is None:
+        yield _FILLER[:size]
+        size -= len(_FILLER)

@@ -1,4 +1,4 @@
-"""The front door of an Application Load Balancer, without and with multi-value headers."""
+"""The front doors of an Application Load Balancer, with multi-value headers off and on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from adapter.aws.limits import KIB, MIB
-from adapter.emulator.front_doors.door_rules import COMMON_ERRORS, DoorRules, Reason
+from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.payload.event import FORMATS
 from adapter.payload.status_line import status_line
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from adapter.payload.headers import Headers
 
 
-def _error_page(status: int, _message: str) -> tuple[Headers, bytes]:
+def error_body(status: int, _message: str) -> tuple[Headers, bytes]:
     """Return a load balancer's HTML page [seen]."""
     line = "413 Request Entity Too Large" if status == 413 else status_line(status)
     lines = (
@@ -38,18 +38,10 @@ ALB = DoorRules(
     body_limit=MIB,
     response_limit=MIB,
     refuses_upgrades=True,
-    error_body=_error_page,
-    errors={
-        **COMMON_ERRORS,
-        Reason.HEAD_TOO_LARGE: (400, "Bad Request"),
-        # [unsure]
-        Reason.THROTTLED: (502, "Bad Gateway"),
-    },
+    error_body=error_body,
+    # The answer to a throttled invocation is [unsure].
+    errors={Reason.HEAD_TOO_LARGE: (400, "Bad Request"), Reason.THROTTLED: (502, "Bad Gateway")},
 )
-
 ALB_MULTI_VALUE = replace(
-    ALB,
-    name="alb-multi-value",
-    title="a load balancer with multi-value headers",
-    codec=FORMATS["alb-multi-value"],
+    ALB, name="alb-multi-value", title="a load balancer with multi-value headers", codec=FORMATS["alb-multi-value"]
 )

@@ -1,8 +1,8 @@
-"""What distinguishes one front door from another: event format, limits, timeouts, errors, response headers.
+"""What every front door has: its rules, and the errors that most of them share.
 
-Each front door has a module with its own ``DoorRules``; the engine (front_door, request_event) is the same for all. A
-value without a source beside it is in AWS's documentation of that service; [seen] was observed by others and published,
-[unsure] is not confirmed.
+Each front door has a file of its own; ``registry.py`` lists them by name. The engine (front_door, request_event) is the
+same for all. A value without a source beside it is in AWS's documentation of that service; [seen] was observed by others
+and published, [unsure] is not confirmed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GATEWAY_HEAD_LIMIT = 10 * KIB
 # API Gateway's own limit for a request body, in bytes; Lambda's is lower.
 GATEWAY_BODY_LIMIT = 10 * MIB
+JSON = ("content-type", "application/json")
 
 
 class Reason(Enum):
@@ -39,14 +40,15 @@ class Reason(Enum):
     THROTTLED = "Lambda refused the invocation"
 
 
-#: The errors of most front doors; each front door has its own for the rest.
-COMMON_ERRORS: dict[Reason, tuple[int, str]] = {
+# The errors of most front doors.
+_COMMON_ERRORS: dict[Reason, tuple[int, str]] = {
     Reason.BAD_REQUEST: (400, "Bad Request"),
     Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
     Reason.BODY_TOO_LARGE: (413, "Request Entity Too Large"),
     Reason.EVENT_TOO_LARGE: (413, "Request Entity Too Large"),
     Reason.FUNCTION: (502, "Bad Gateway"),
     Reason.TIMED_OUT: (504, "Gateway Timeout"),
+    Reason.THROTTLED: (503, "Service Unavailable"),
 }
 
 
@@ -65,7 +67,8 @@ class DoorRules:
     ``default_type`` is the content type of a response that has none.
     ``request_id_headers`` are the response headers that carry the request id.
     ``remapped`` response headers are sent under another name.
-    ``error_body`` makes the headers and the body of an error from its status and message in ``errors``.
+    ``errors`` are the statuses and messages that differ from the common ones; ``error_body`` makes the headers and the
+    body of an error from them.
     """
 
     name: str
@@ -90,5 +93,5 @@ class DoorRules:
 
     def error_response(self, reason: Reason) -> tuple[int, Headers, bytes]:
         """Return status, headers and body of the answer for ``reason``."""
-        status, message = self.errors[reason]
+        status, message = {**_COMMON_ERRORS, **self.errors}[reason]
         return status, *self.error_body(status, message)

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.emulator.front_doors.door_rules import DoorRules
 
-# The stage of a function URL and of an HTTP API without stages.
-_DEFAULT_STAGE = "$default"
-
 
 @dataclass(slots=True, kw_only=True)
 class DoorSettings:
@@ -33,7 +30,8 @@ class DoorSettings:
     bandwidth: Bandwidth | None
     stream_limit: int | None
     idle_timeout: float | None
-    stage: str = _DEFAULT_STAGE
+    # That of a function URL, and of an HTTP API without stages.
+    stage: str = "$default"
     resource: str = ""
     region: str = DEFAULT_REGION
 
@@ -41,16 +39,13 @@ class DoorSettings:
 class UrlSettings:
     """``invoke_mode`` is the function's, ``url_invoke_mode`` that of front doors that can stream.
 
-    ``stream_limit`` is in bytes, None is no limit. ``doors`` are in the order of the option. ``faults`` and ``record``,
-    the folder of recordings, are the texts of their options.
+    ``stream_limit`` is in bytes, None is no limit. ``doors`` are in the order of the option.
     """
 
     def __init__(self, config: Config) -> None:
         self.host = config.dev_host
         self.port = config.dev_port
-        self.timeout = config.timeout
-        self.faults = config.faults
-        self.record = config.record
+        self.config = config
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
         # A function whose front doors cannot stream is deployed as a buffered one.
@@ -60,13 +55,13 @@ class UrlSettings:
         # The proxy has the same option, without a limit by default; the emulator's default is Lambda's limit.
         limit = STREAM_LIMIT if config.stream_limit is None else config.stream_limit
         self.stream_limit = None if limit == NO_LIMIT else limit
-        self.function_name = config.dev_function_name
         # Next to the front door's, so that a second adapter dev on another port finds both free.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
-        self.doors = [self._door(config, DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
+        self.doors = [self._door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
-    def _door(self, config: Config, rules: DoorRules, port: int) -> DoorSettings:
+    def _door(self, rules: DoorRules, port: int) -> DoorSettings:
+        config = self.config
         is_default = config.sources["bandwidth"] == "default"
         door = DoorSettings(
             rules=rules,

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import (
@@ -30,7 +31,7 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.emulator.front_doors.request_event import RefusedError, request_event
-from adapter.emulator.requests.client_request import ClientRequest
+from adapter.emulator.requests.client_request import ClientRequest, RequestRecord
 from adapter.errors import InvalidFunctionResponse
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
@@ -42,7 +43,6 @@ from adapter.payload.messages import ResponseHead
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings
     from adapter.emulator.requests.pipeline import InvocationPipeline
-    from adapter.emulator.requests.request_record import RequestRecord
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -50,137 +50,128 @@ if TYPE_CHECKING:
 GATEWAY_TIMEOUT = "FrontDoor.ResponseTimeout"
 IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 
+#: Head and body of a whole response.
+Response: TypeAlias = tuple[ResponseHead, bytes]
+
 # Failures for which the front door does not blame the function.
 _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 
 
+@dataclass(slots=True)
 class FrontDoor:
     """One front door of the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
 
-    def __init__(
-        self, pipeline: InvocationPipeline, door: DoorSettings, report: Callable[[RequestRecord], None]
-    ) -> None:
-        self._pipeline = pipeline
-        self._door = door
-        self._report = report
+    pipeline: InvocationPipeline
+    door: DoorSettings
+    report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
-        client = ClientRequest(exchange, door=self._door.rules.name, id_headers=self._door.rules.request_id_headers)
-        await DoorHandler(client, self._door).serve(self._pipeline)
-        self._report(client.record)
-
-
-class DoorHandler:
-    """Handles the request of one client."""
-
-    def __init__(self, client: ClientRequest, door: DoorSettings) -> None:
-        self._client = client
-        self._record = client.record
-        self._door = door
-        self._rules: DoorRules = door.rules
-
-    async def serve(self, pipeline: InvocationPipeline) -> None:
-        """Invoke the function with the request and send its answer."""
-        client, record = self._client, self._record
+        rules = self.door.rules
+        client = ClientRequest(exchange, door=rules.name, id_headers=rules.request_id_headers)
         try:
-            event = await request_event(client, self._door)
+            event = await request_event(client, self.door)
         except RefusedError as refusal:
-            record.error_type, record.refused = str(refusal), True
-            await client.respond(*self._rules.error_response(refusal.reason))
+            client.record.error_type, client.record.refused = str(refusal), True
+            await client.respond(*rules.error_response(refusal.reason))
         except BodyTruncatedError:
-            record.add_truncated_request()
+            client.record.add_truncated_request()
         else:
-            label = f"{record.method} {record.target}"
-            invocation = LocalInvocation(
-                label=label, event=event, request_id=client.request_id, trace_id=client.trace_id
-            )
-            pending = pipeline.invoke(invocation, client.exchange.headers, source=self._rules.name, client=client)
-            if self._door.streaming:
-                await self._stream(await pending)
-            else:
-                await self._send_collected(pending)
-            record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
+            await self._invoke(client, event)
+        self.report(client.record)
 
-    async def _send_collected(self, pending: Coroutine[None, None, Answer]) -> None:
+    async def _invoke(self, client: ClientRequest, event: bytes) -> None:
+        """Invoke the function and send its answer."""
+        record, source = client.record, self.door.rules.name
+        label = f"{record.method} {record.target}"
+        invocation = LocalInvocation(label=label, event=event, request_id=client.request_id, trace_id=client.trace_id)
+        pending = self.pipeline.invoke(invocation, client.exchange.headers, source=source, client=client)
+        if self.door.streaming:
+            await self._stream(client, await pending)
+        else:
+            await self._send_collected(client, pending)
+        record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
+
+    async def _send_collected(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> None:
         """Send a whole response, or an error if it is not complete within the front door's timeout.
 
         Returns when the function has ended its response.
         """
-        timeout = self._rules.response_timeout
+        timeout = self.door.rules.response_timeout
         if timeout is None:
-            await self._send_whole(await self._collect(pending))
+            await self._send_whole(client, await self._collect(client, pending))
             return
         async with asyncio.TaskGroup() as group:
             # The function is not told that the front door gave up, so its response is still collected.
-            collecting = group.create_task(self._collect(pending))
+            collecting = group.create_task(self._collect(client, pending))
             await asyncio.wait({collecting}, timeout=timeout)
             if collecting.done():
-                await self._send_whole(collecting.result())
+                await self._send_whole(client, collecting.result())
             else:
-                self._client.close_connection_after()
-                message = f"{self._rules.title} waits {timeout:g} s for a response; the function goes on"
-                await self._fail(failure(GATEWAY_TIMEOUT, message))
+                # The request is not over when its response is, so the connection cannot be used for another one.
+                client.exchange.keep_alive = False
+                message = f"{self.door.rules.title} waits {timeout:g} s for a response; the function goes on"
+                await self._fail(client, failure(GATEWAY_TIMEOUT, message))
 
-    async def _collect(self, pending: Coroutine[None, None, Answer]) -> tuple[ResponseHead, bytes] | Failure:
+    async def _collect(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> Response | Failure:
         """Wait for the answer; return head and body of the response, or why there is none."""
         answer = await pending
         if isinstance(answer, Failure):
             return answer
         has_prelude = False
         if isinstance(answer, Stream):
-            self._record.mismatch = f"the function streams, {self._rules.name} does not (--invoke-mode)"
+            client.record.mismatch = f"the function streams, {self.door.rules.name} does not (--invoke-mode)"
             has_prelude = answer.content_type == WITH_PRELUDE
-        payload = await collect(answer, self._rules.response_limit)
+        payload = await collect(answer, self.door.rules.response_limit)
         if isinstance(payload, Failure):
             return payload
         try:
-            head, body = _split(payload) if has_prelude else self._rules.codec.decode_response(payload)
+            head, body = _split(payload) if has_prelude else self.door.rules.codec.decode_response(payload)
             _check_status(head)
         except InvalidFunctionResponse as error:
             return failure(error.name, str(error))
         return head, body
 
-    async def _send_whole(self, response: tuple[ResponseHead, bytes] | Failure) -> None:
+    async def _send_whole(self, client: ClientRequest, response: Response | Failure) -> None:
         if isinstance(response, Failure):
-            await self._fail(response)
+            await self._fail(client, response)
         else:
             head, body = response
-            await self._client.respond(head.status, self._headers(head), body)
+            await client.respond(head.status, self._headers(head), body)
 
-    async def _stream(self, answer: Answer) -> None:
+    async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send an answer as it arrives."""
         if isinstance(answer, Payload):
-            self._record.mismatch = f"the function is buffered, {self._rules.name} streams (--invoke-mode)"
+            client.record.mismatch = f"the function is buffered, {self.door.rules.name} streams (--invoke-mode)"
         try:
             if isinstance(answer, Failure):
-                await self._fail(answer)
+                await self._fail(client, answer)
             elif isinstance(answer, Stream):
-                await self._relay(answer)
-            elif self._rules.needs_prelude:
+                await self._relay(client, answer)
+            elif self.door.rules.needs_prelude:
                 raise InvalidFunctionResponse("the function's response is not a stream with a metadata prelude")
             else:
                 # A function URL that streams sends the payload of a buffered function undecoded.
-                await self._send_whole((ResponseHead(status=200, headers=[]), answer.body))
+                await self._send_whole(client, (ResponseHead(status=200, headers=[]), answer.body))
         except InvalidFunctionResponse as error:
-            await self._fail(failure(error.name, str(error)))
+            await self._fail(client, failure(error.name, str(error)))
             if isinstance(answer, Stream):
                 # The function still sends the rest of the response.
                 while await answer.read():
                     pass
 
-    async def _relay(self, stream: Stream) -> None:
+    async def _relay(self, client: ClientRequest, stream: Stream) -> None:
         """Send the head and the pieces of a stream."""
-        door = self._door
-        head, piece = await _read_head(stream, self._rules)
+        door = self.door
+        head, piece = await _read_head(stream, door.rules)
         if head is None:
             assert stream.failure is not None, "a stream without a head has failed"
-            await self._fail(stream.failure)
+            await self._fail(client, stream.failure)
             return
         _check_status(head)
-        await self._client.begin(head.status, self._headers(head))
+        await client.begin(head.status, self._headers(head))
         writer = PacedWriter(
-            self._client.write,
+            client.write,
             bandwidth=door.bandwidth,
             clock=asyncio.get_running_loop().time,
             sleep=asyncio.sleep,
@@ -194,34 +185,34 @@ class DoorHandler:
                 piece = b""
         except TimeoutError:
             stream.fail(failure(IDLE_TIMEOUT, f"nothing was sent for {door.idle_timeout:g} s"))
-        self._record.streamed, self._record.held = writer.sent, writer.held_seconds
+        client.record.streamed, client.record.held = writer.sent, writer.held_seconds
         if stream.failure is None:
-            self._client.end()
+            client.end()
         else:
-            self._record.add_failure(stream.failure)
-            self._client.break_off()
+            client.record.add_failure(stream.failure)
+            client.break_off()
 
     async def _next_piece(self, stream: Stream) -> bytes:
-        async with asyncio.timeout(self._door.idle_timeout):
+        async with asyncio.timeout(self.door.idle_timeout):
             return await stream.read()
 
     def _headers(self, head: ResponseHead) -> Headers:
         """Return the response headers as the front door sends them."""
         headers = [
-            (f"x-amzn-Remapped-{name}" if name.lower() in self._rules.remapped else name, value)
+            (f"x-amzn-Remapped-{name}" if name.lower() in self.door.rules.remapped else name, value)
             for name, value in head.headers
         ]
-        if self._rules.default_type and not first(headers, "content-type"):
-            headers.append(("content-type", self._rules.default_type))
+        if self.door.rules.default_type and not first(headers, "content-type"):
+            headers.append(("content-type", self.door.rules.default_type))
         return headers
 
-    async def _fail(self, why: Failure) -> None:
+    async def _fail(self, client: ClientRequest, why: Failure) -> None:
         """Send the error response for a failure that came before the head."""
-        self._record.add_failure(why)
-        await self._client.respond(*self._rules.error_response(_REASONS.get(why.error_type, Reason.FUNCTION)))
+        client.record.add_failure(why)
+        await client.respond(*self.door.rules.error_response(_REASONS.get(why.error_type, Reason.FUNCTION)))
 
 
-def _split(payload: bytes) -> tuple[ResponseHead, bytes]:
+def _split(payload: bytes) -> Response:
     """Return head and body of a collected stream. Raises InvalidFunctionResponse if the prelude is not valid."""
     decoder = PreludeDecoder()
     head, body = decoder.feed(payload)

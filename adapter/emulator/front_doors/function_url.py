@@ -1,4 +1,4 @@
-"""The front door of a function URL. The limits that have no value here are Lambda's own."""
+"""The front door of a function URL."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from adapter.emulator.front_doors.door_rules import COMMON_ERRORS, DoorRules, Reason
+from adapter.emulator.front_doors.door_rules import JSON, DoorRules, Reason
 from adapter.payload.event import FORMATS
 
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
 
 
-def _error_body(status: int, message: str) -> tuple[Headers, bytes]:
+def error_body(status: int, message: str) -> tuple[Headers, bytes]:
     """Return plain text for errors of the function [seen], and JSON for errors of the request [unsure]."""
-    headers: Headers = [("content-type", "application/json")]
-    return headers, message.encode() if status == 502 else orjson.dumps({"Message": message})
+    return [JSON], message.encode() if status == 502 else orjson.dumps({"Message": message})
 
 
 FUNCTION_URL = DoorRules(
@@ -26,11 +25,7 @@ FUNCTION_URL = DoorRules(
     streams=True,
     default_type="application/json",
     request_id_headers=("x-amzn-RequestId",),
-    error_body=_error_body,
+    error_body=error_body,
     # The statuses are Lambda's; the texts, and what a throttled URL answers, are not documented [unsure].
-    errors={
-        **COMMON_ERRORS,
-        Reason.FUNCTION: (502, "Internal Server Error"),
-        Reason.THROTTLED: (429, "Rate Exceeded."),
-    },
+    errors={Reason.FUNCTION: (502, "Internal Server Error"), Reason.THROTTLED: (429, "Rate Exceeded.")},
 )

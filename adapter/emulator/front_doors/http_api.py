@@ -6,21 +6,15 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from adapter.emulator.front_doors.door_rules import (
-    COMMON_ERRORS,
-    GATEWAY_BODY_LIMIT,
-    GATEWAY_HEAD_LIMIT,
-    DoorRules,
-    Reason,
-)
+from adapter.emulator.front_doors.door_rules import GATEWAY_BODY_LIMIT, GATEWAY_HEAD_LIMIT, JSON, DoorRules, Reason
 from adapter.payload.event import FORMATS
 
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
 
 
-def _error_body(_status: int, message: str) -> tuple[Headers, bytes]:
-    return [("content-type", "application/json")], orjson.dumps({"message": message})
+def error_body(_status: int, message: str) -> tuple[Headers, bytes]:
+    return [JSON], orjson.dumps({"message": message})
 
 
 HTTP_API = DoorRules(
@@ -32,12 +26,7 @@ HTTP_API = DoorRules(
     response_timeout=30.0,
     default_type="application/json",
     request_id_headers=("apigw-requestid",),
-    error_body=_error_body,
+    error_body=error_body,
     # A function error is a 500 with this text, a timeout a 503 [seen]; the rest is [unsure].
-    errors={
-        **COMMON_ERRORS,
-        Reason.FUNCTION: (500, "Internal Server Error"),
-        Reason.TIMED_OUT: (503, "Service Unavailable"),
-        Reason.THROTTLED: (503, "Service Unavailable"),
-    },
+    errors={Reason.FUNCTION: (500, "Internal Server Error"), Reason.TIMED_OUT: (503, "Service Unavailable")},
 )

@@ -1,4 +1,4 @@
-"""Every front door by its name, in the order in which help texts list them (``config.parsers.FRONT_DOORS``)."""
+"""The registry of front doors: their rules by name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from adapter.emulator.front_doors.http_api import HTTP_API
 from adapter.emulator.front_doors.lattice import LATTICE, LATTICE_V1
 from adapter.emulator.front_doors.rest_api import REST_API
 
+#: In the order in which help texts list them (``config.parsers.FRONT_DOORS``).
 DOORS: dict[str, DoorRules] = {
     rules.name: rules for rules in (FUNCTION_URL, HTTP_API, REST_API, ALB, ALB_MULTI_VALUE, LATTICE, LATTICE_V1)
 }

@@ -1,4 +1,4 @@
-"""The front door of an API Gateway REST API: its rules, and the resource that it serves."""
+"""The front door of an API Gateway REST API, and its resource: which paths it covers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from adapter.aws.limits import KIB, MIB, Bandwidth
-from adapter.emulator.front_doors.door_rules import (
-    COMMON_ERRORS,
-    GATEWAY_BODY_LIMIT,
-    GATEWAY_HEAD_LIMIT,
-    DoorRules,
-    Reason,
-)
+from adapter.emulator.front_doors.door_rules import GATEWAY_BODY_LIMIT, GATEWAY_HEAD_LIMIT, JSON, DoorRules, Reason
 from adapter.payload.event import FORMATS
 from adapter.payload.request_target import percent_decode
 
@@ -24,8 +18,11 @@ if TYPE_CHECKING:
 
 # "The first 10 MB uncapped, then 2 MB/s" (API Gateway, response payload streaming).
 REST_BANDWIDTH = Bandwidth(burst=10 * MIB, rate=2 * MIB)
-
 _PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
+
+
+def error_body(_status: int, message: str) -> tuple[Headers, bytes]:
+    return [JSON], b'{"message": ' + orjson.dumps(message) + b"}"
 
 
 def add_resource(event: dict[str, Any], request: Request, resource: str) -> bool:
@@ -55,10 +52,6 @@ def _pattern(resource: str) -> re.Pattern[str]:
     return re.compile("".join(parts) + re.escape(resource[position:]))
 
 
-def _error_body(_status: int, message: str) -> tuple[Headers, bytes]:
-    return [("content-type", "application/json")], b'{"message": ' + orjson.dumps(message) + b"}"
-
-
 REST_API = DoorRules(
     name="rest-api",
     title="a REST API",
@@ -75,11 +68,10 @@ REST_API = DoorRules(
     request_id_headers=("x-amzn-RequestId", "x-amz-apigw-id"),
     # API Gateway's table of header restrictions has more headers [unsure: which of them apply to proxy responses].
     remapped=frozenset({"authorization", "date", "server", "user-agent", "www-authenticate"}),
-    error_body=_error_body,
+    error_body=error_body,
     # "If the Lambda API rejects the invocation request, API Gateway returns 500; if the function returns an error, or a
     # response in the wrong format, 502" (Lambda, "Handling errors with API Gateway"). 431 is [unsure].
     errors={
-        **COMMON_ERRORS,
         Reason.NO_RESOURCE: (403, "Missing Authentication Token"),
         Reason.BODY_TOO_LARGE: (413, f"HTTP content length exceeded {GATEWAY_BODY_LIMIT} bytes."),
         Reason.EVENT_TOO_LARGE: (500, "Internal server error"),

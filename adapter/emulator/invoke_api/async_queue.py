@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adapter.emulator.environment.result import STOPPED, THROTTLED, Failure, collect
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.requests.client_request import RequestRecord
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 # How long a throttled event waits, in seconds: from one second up to five minutes (the same page).
 _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 300.0
-# The status with which the Invoke API accepted the event.
-_ACCEPTED = 202
 
 
+@dataclass(slots=True)
 class AsyncQueue:
     """The queue of events for the function behind ``pipeline``.
 
@@ -34,51 +34,42 @@ class AsyncQueue:
     record of each try.
     """
 
-    def __init__(
-        self,
-        pipeline: InvocationPipeline,
-        group: asyncio.TaskGroup,
-        notice: Callable[[str], None],
-        report: Callable[[RequestRecord], None],
-        *,
-        delay: float,
-    ) -> None:
-        self._pipeline = pipeline
-        self._group = group
-        self._notice = notice
-        self._report = report
-        self._delay = delay
-        self._tasks: set[asyncio.Task[None]] = set()
+    pipeline: InvocationPipeline
+    group: asyncio.TaskGroup
+    notice: Callable[[str], None]
+    report: Callable[[RequestRecord], None]
+    delay: float
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def accept(self, make_invocation: Callable[[], LocalInvocation], headers: Headers) -> None:
         """Accept an event. ``make_invocation`` makes the invocation of each try, all with the same request id."""
-        task = self._group.create_task(self._run(make_invocation, headers))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = self.group.create_task(self._run(make_invocation, headers))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def cancel(self) -> None:
         """Drop all events, also those that are being tried."""
-        if self._tasks:
-            self._notice(f"asynchronous invocations that are lost: {len(self._tasks)}")
-        for task in self._tasks:
+        if self.tasks:
+            self.notice(f"asynchronous invocations that are lost: {len(self.tasks)}")
+        for task in self.tasks:
             task.cancel()
 
     async def _run(self, make_invocation: Callable[[], LocalInvocation], headers: Headers) -> None:
-        delay = self._delay
+        delay = self.delay
         for attempt in range(1, ATTEMPTS + 1):
             invocation, why = await self._try(make_invocation, headers)
             if why is None:
                 return
             name = f"{invocation.label} ({invocation.request_id})"
             if why.error_type == STOPPED:
-                self._notice(f"{name} was in progress and is lost")
+                self.notice(f"{name} was in progress and is lost")
                 return
             reason = f"{why.error_type}: {why.message}" if why.message else why.error_type
             text = f"{name}: attempt {attempt} of {ATTEMPTS} failed: {reason}"
             if attempt == ATTEMPTS:
-                self._notice(f"{text}; on Lambda the event would go to the on-failure destination now")
+                self.notice(f"{text}; on Lambda the event would go to the on-failure destination now")
             else:
-                self._notice(f"{text}; the next one is in {delay:g} s (--retry-delay)")
+                self.notice(f"{text}; the next one is in {delay:g} s (--retry-delay)")
                 await asyncio.sleep(delay)
                 delay *= 2
 
@@ -91,7 +82,7 @@ class AsyncQueue:
         while True:
             invocation = make_invocation()
             begun = clock()
-            answer = await self._pipeline.invoke(invocation, headers, source="Event")
+            answer = await self.pipeline.invoke(invocation, headers, source="Event")
             if not (isinstance(answer, Failure) and answer.error_type == THROTTLED):
                 break
             await asyncio.sleep(backoff)
@@ -100,7 +91,8 @@ class AsyncQueue:
         record = RequestRecord(
             method="",
             target=f"{invocation.label}, answered",
-            status=_ACCEPTED,
+            # With this status the Invoke API has accepted the event.
+            status=202,
             request_id=invocation.request_id,
             duration=clock() - begun,
             init=invocation.init_seconds,
@@ -109,5 +101,5 @@ class AsyncQueue:
         why = outcome if isinstance(outcome, Failure) else None
         if why is not None:
             record.add_failure(why)
-        self._report(record)
+        self.report(record)
         return invocation, why

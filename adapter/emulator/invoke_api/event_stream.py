@@ -72,10 +72,7 @@ class Decoder:
         Raises InvalidEventStreamError; the stream cannot be decoded any further then.
         """
         self._buffer += data
-        messages = []
-        while (message := self._next()) is not None:
-            messages.append(message)
-        return messages
+        return list(iter(self._next, None))
 
     def close(self) -> None:
         """End the stream. Raises InvalidEventStreamError if it ended within a message."""

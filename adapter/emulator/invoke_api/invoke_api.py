@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
@@ -29,7 +30,7 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, encode
 from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInvokeError, read_invoke
-from adapter.emulator.requests.client_request import ClientRequest
+from adapter.emulator.requests.client_request import ClientRequest, RequestRecord
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.invoke_api.async_queue import AsyncQueue
     from adapter.emulator.requests.pipeline import InvocationPipeline
-    from adapter.emulator.requests.request_record import RequestRecord
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -52,55 +52,33 @@ _COMPLETE = {":message-type": "event", ":event-type": "InvokeComplete", ":conten
 _MAX_CHUNK = 1024 * 1024
 
 
+@dataclass(slots=True)
 class InvokeApi:
     """Serves both APIs for the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
 
-    def __init__(
-        self,
-        pipeline: InvocationPipeline,
-        queue: AsyncQueue,
-        settings: UrlSettings,
-        report: Callable[[RequestRecord], None],
-        *,
-        region: str,
-    ) -> None:
-        self.pipeline = pipeline
-        self.queue = queue
-        self.settings = settings
-        self.region = region
-        self._report = report
+    pipeline: InvocationPipeline
+    queue: AsyncQueue
+    settings: UrlSettings
+    report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request."""
         client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
-        await InvokeHandler(client, self).serve()
-        self._report(client.record)
-
-
-class InvokeHandler:
-    """Handles the request of one client to ``api``."""
-
-    def __init__(self, client: ClientRequest, api: InvokeApi) -> None:
-        self._client = client
-        self._record = client.record
-        self._api = api
-
-    async def serve(self) -> None:
-        """Invoke the function, or refuse to, and answer."""
-        record = self._record
+        record = client.record
         try:
-            await self._invoke()
+            await self._invoke(client)
         except RefusedInvokeError as refusal:
             record.error_type, record.error_message = refusal.error_type, str(refusal)
             record.refused = refusal.status < 500
             headers = [*_JSON, ("x-amzn-ErrorType", refusal.error_type)]
-            await self._client.respond(refusal.status, headers, _error_body(refusal))
+            await client.respond(refusal.status, headers, _error_body(refusal))
         except BodyTruncatedError:
             record.add_truncated_request()
+        self.report(record)
 
-    async def _invoke(self) -> None:
+    async def _invoke(self, client: ClientRequest) -> None:
         """Invoke the function as the request asks. Raises RefusedInvokeError and BodyTruncatedError."""
-        api, exchange, record = self._api, self._client.exchange, self._record
+        exchange, record = client.exchange, client.record
         path = _PATH.fullmatch(exchange.target)
         if path is None or exchange.method != "POST":
             operation = f"{exchange.method} {exchange.target}"
@@ -111,52 +89,45 @@ class InvokeHandler:
             exchange,
             path["stream"] or path["invoke"],
             ("RequestResponse", "DryRun") if streams else ("Event", "RequestResponse", "DryRun"),
-            only=api.settings.function_name,
-            region=api.region,
+            only=self.settings.config.dev_function_name,
+            region=self.settings.config.region,
         )
         action = "InvokeWithResponseStream" if streams else "Invoke"
         record.method = action if request.invocation_type == "RequestResponse" else request.invocation_type
         record.target = request.function
         if request.invocation_type == "DryRun":
-            await self._client.respond(204, [("X-Amz-Executed-Version", request.executed_version)], b"")
+            await client.respond(204, [("X-Amz-Executed-Version", request.executed_version)], b"")
         elif request.invocation_type == "Event":
-            api.queue.accept(lambda: self._invocation(request), exchange.headers)
-            await self._client.respond(202, [], b"")
+            self.queue.accept(lambda: _invocation(client, request), exchange.headers)
+            await client.respond(202, [], b"")
         else:
-            invocation = self._invocation(request)
-            answer = await api.pipeline.invoke(invocation, exchange.headers, source=action, client=self._client)
-            await (self._stream if streams else self._respond)(_accepted(answer), invocation, request)
+            invocation = _invocation(client, request)
+            answer = await self.pipeline.invoke(invocation, exchange.headers, source=action, client=client)
+            await (self._stream if streams else self._respond)(client, request, invocation, _accepted(answer))
             record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
 
-    def _invocation(self, request: InvokeRequest) -> LocalInvocation:
-        return LocalInvocation(
-            label=f"{self._record.method} {request.function}",
-            event=request.event,
-            request_id=self._client.request_id,
-            trace_id=self._client.trace_id,
-            invoked_function_arn=request.arn,
-            client_context=request.client_context,
-            tenant_id=request.tenant_id,
-        )
-
-    async def _respond(self, answer: Answer, invocation: LocalInvocation, request: InvokeRequest) -> None:
+    async def _respond(
+        self, client: ClientRequest, request: InvokeRequest, invocation: LocalInvocation, answer: Answer
+    ) -> None:
         """Send the whole payload."""
         payload = answer if isinstance(answer, Failure) else await collect(answer)
         headers = [("X-Amz-Executed-Version", request.executed_version), ("x-amzn-Remapped-Content-Length", "0")]
         if isinstance(payload, Failure):
-            self._record.add_failure(payload)
+            client.record.add_failure(payload)
             headers.append(("X-Amz-Function-Error", "Unhandled"))
             payload = payload.body
         if request.wants_log:
             headers.append(("X-Amz-Log-Result", await _log_tail(invocation)))
-        await self._client.respond(200, _JSON + headers, payload)
+        await client.respond(200, _JSON + headers, payload)
 
-    async def _stream(self, answer: Answer, invocation: LocalInvocation, request: InvokeRequest) -> None:
+    async def _stream(
+        self, client: ClientRequest, request: InvokeRequest, invocation: LocalInvocation, answer: Answer
+    ) -> None:
         """Send the payload as an event stream."""
-        limit = self._api.settings.stream_limit
+        limit = self.settings.stream_limit
         writer = PacedWriter(
-            lambda piece: self._client.write(encode(_CHUNK, piece), size=len(piece)),
-            bandwidth=self._api.settings.bandwidth,
+            lambda piece: client.write(encode(_CHUNK, piece), size=len(piece)),
+            bandwidth=self.settings.bandwidth,
             clock=asyncio.get_running_loop().time,
             sleep=asyncio.sleep,
             limit=limit,
@@ -164,7 +135,7 @@ class InvokeHandler:
         )
         too_large = failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
         headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", request.executed_version)]
-        await self._client.begin(200, headers)
+        await client.begin(200, headers)
         why: Failure | None = None
         if isinstance(answer, Failure):
             why = answer
@@ -175,15 +146,27 @@ class InvokeHandler:
                 if not await writer.send(piece):
                     answer.fail(too_large)
             why = answer.failure
-        self._record.streamed, self._record.held = writer.sent, writer.held_seconds
+        client.record.streamed, client.record.held = writer.sent, writer.held_seconds
         complete: dict[str, str] = {}
         if why is not None:
-            self._record.add_failure(why)
+            client.record.add_failure(why)
             complete = {"ErrorCode": why.error_type, "ErrorDetails": why.body.decode(errors="replace")}
         if request.wants_log:
             complete["LogResult"] = await _log_tail(invocation)
-        await self._client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
-        self._client.end()
+        await client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
+        client.end()
+
+
+def _invocation(client: ClientRequest, request: InvokeRequest) -> LocalInvocation:
+    return LocalInvocation(
+        label=f"{client.record.method} {request.function}",
+        event=request.event,
+        request_id=client.request_id,
+        trace_id=client.trace_id,
+        invoked_function_arn=request.arn,
+        client_context=request.client_context,
+        tenant_id=request.tenant_id,
+    )
 
 
 def _accepted(answer: Answer) -> Answer:

@@ -1,4 +1,4 @@
-"""One request of a client to a front door or an Invoke API, and the response to it.
+"""One request of a client to a front door or an Invoke API, the response to it, and the record for its line in the log.
 
 Lambda does not tell a function that its client has left. So writing to a client that left is not an error here: the
 invocation goes on at the same pace, and the record says that the client left.
@@ -7,12 +7,13 @@ invocation goes on at the same pace, and the record says that the client left.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from adapter.emulator.environment.invocation import new_request_id, new_trace_id
-from adapter.emulator.requests.request_record import RequestRecord
+from adapter.emulator.environment.result import THROTTLED, Failure
 from adapter.payload.headers import first, forwardable
 from adapter.payload.request_target import path_alone
 
@@ -24,6 +25,47 @@ if TYPE_CHECKING:
 
 # Statuses whose responses have no body (RFC 9110 section 6.4.1).
 _BODILESS = frozenset({204, 304})
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request and its response. Times are in seconds, sizes in bytes; None is what did not happen.
+
+    ``status`` and ``sent`` (bytes of the body) are what the client was sent. ``streamed`` are the body bytes of a
+    streamed response, which are billed even if the client has left. ``door`` names the front door; it is empty for the
+    Invoke APIs. ``held`` is how long the bandwidth cap delayed the response. ``refused`` is True if there was no
+    invocation. ``broken_off`` is True if the response was begun and then ended early on purpose. ``mismatch`` says how
+    the invoke modes of the function and the front door differ.
+    """
+
+    method: str
+    target: str
+    status: int = 0
+    sent: int = 0
+    streamed: int = 0
+    first_byte: float | None = None
+    duration: float = 0.0
+    init: float | None = None
+    restore: float | None = None
+    held: float = 0.0
+    error_type: str = ""
+    error_message: str = ""
+    client_left: bool = False
+    door: str = ""
+    request_id: str = ""
+    refused: bool = False
+    broken_off: bool = False
+    mismatch: str = ""
+
+    def add_failure(self, failure: Failure) -> None:
+        """Add why the invocation failed."""
+        self.error_type, self.error_message = failure.error_type, failure.message
+        self.refused = failure.error_type == THROTTLED
+
+    def add_truncated_request(self) -> None:
+        """Add that the client left before its request was complete, so that there was no invocation."""
+        self.error_type = "no invocation, the request broke off"
+        self.client_left = True
 
 
 class ClientRequest:
@@ -80,10 +122,6 @@ class ClientRequest:
         if not self.record.client_left:
             self.exchange.begin(self.record.status, lines, length=length, pieces=(body,))
         self.record.first_byte = time.monotonic() - self._arrived
-
-    def close_connection_after(self) -> None:
-        """Close the connection after the response, because the request is not over by then."""
-        self.exchange.keep_alive = False
 
     async def write(self, piece: bytes | memoryview, *, size: int | None = None) -> None:
         """Send a piece of the body; wait if the client is slow.

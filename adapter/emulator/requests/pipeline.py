@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.result import Answer
     from adapter.emulator.faults.injector import FaultInjector
     from adapter.emulator.function.scheduler import LocalFunction
-    from adapter.emulator.recording.recorder import Recorder
+    from adapter.emulator.recording.recordings import Recorder
     from adapter.emulator.requests.client_request import ClientRequest
     from adapter.payload.headers import Headers
 

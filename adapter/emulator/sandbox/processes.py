@@ -38,11 +38,12 @@ OnLine: TypeAlias = Callable[[bytes, str], None]
 class Programs:
     """The programs of every environment; ``extensions`` are files by their base names.
 
-    ``variables`` returns the environment variables for an address of the API, a log stream and an initialization type.
+    ``variables`` returns the environment variables for the keywords ``runtime_api``, the address of the API,
+    ``log_stream`` and ``initialization_type``.
     """
 
     runtime: Sequence[str]
-    variables: Callable[[str, str, str], Mapping[str, str]]
+    variables: Callable[..., Mapping[str, str]]
     directory: str | None = None
     extensions: Mapping[str, Path] = field(default_factory=dict)
 
@@ -75,7 +76,9 @@ class ProcessTree:
         return await self._start(self._programs.runtime, runtime_api, "function")
 
     async def _start(self, command: Sequence[str], runtime_api: str, category: str) -> ChildProcess:
-        environ = self._programs.variables(runtime_api, self._log_stream, self._initialization_type)
+        environ = self._programs.variables(
+            runtime_api=runtime_api, log_stream=self._log_stream, initialization_type=self._initialization_type
+        )
         child = await start_process(
             command,
             environ,

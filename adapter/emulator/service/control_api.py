@@ -30,7 +30,6 @@ PREFIX = "/_adapter/"
 STATUS = f"{PREFIX}status"
 _IDLE = f"{PREFIX}idle"
 _METHODS = {STATUS: "GET", _IDLE: "POST"}
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Control:
@@ -73,7 +72,7 @@ class Control:
 def _is_local(exchange: Exchange) -> bool:
     hosts = [value for name, value in exchange.headers if name.lower() == "host"]
     try:
-        return len(hosts) == 1 and urlsplit(f"//{hosts[0]}").hostname in _LOOPBACK_NAMES
+        return len(hosts) == 1 and urlsplit(f"//{hosts[0]}").hostname in ("localhost", "127.0.0.1", "::1")
     except ValueError:
         return False
 

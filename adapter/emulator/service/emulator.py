@@ -10,17 +10,28 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapter.app.process import adopt_orphans
+from adapter.emulator.faults.injector import FaultInjector
+from adapter.emulator.faults.plan import FaultPlan, parse_faults
 from adapter.emulator.front_doors.door_settings import UrlSettings
+from adapter.emulator.front_doors.front_door import FrontDoor
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
+from adapter.emulator.invoke_api.async_queue import AsyncQueue
+from adapter.emulator.invoke_api.invoke_api import InvokeApi
+from adapter.emulator.recording.recordings import Recorder
+from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.sandbox.processes import Launch, OnLine, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
 from adapter.emulator.sandbox.variables import LOG_STREAM, runtime_environ
-from adapter.emulator.service.endpoints import fault_plan, open_endpoints
+from adapter.emulator.service.control_api import Control
+from adapter.emulator.service.listening import open_listeners, serving
 from adapter.emulator.service.reload import watch
 from adapter.emulator.terminal.lines import Terminal
 from adapter.emulator.terminal.prices import load_prices
@@ -28,16 +39,16 @@ from adapter.errors import ConfigurationError
 from adapter.logs import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from adapter.config.load import Config
     from adapter.emulator.function_settings import FunctionSettings
+    from adapter.emulator.requests.client_request import RequestRecord
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Runs instead of the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
     runtime=(sys.executable, "-I", "-c", "raise SystemExit(1)"),
-    variables=lambda _runtime_api, log_stream, _initialization_type: {LOG_STREAM: log_stream},
+    variables=lambda log_stream, **_: {LOG_STREAM: log_stream},
 )
 
 
@@ -54,20 +65,31 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int
         shows_requests=config.access_log,
         cloudwatch_block=config.invocation_log == "cloudwatch",
     )
-    programs = _programs(config, environ, command)
+    settings = UrlSettings(config)
+    programs = Programs(
+        runtime=runtime_command(config, command),
+        variables=partial(runtime_environ, config, environ, invoke_mode=settings.invoke_mode),
+        # The adapter itself starts the app in its folder; another runtime is started there.
+        directory=config.app_dir if config.runtime is not None else None,
+        extensions=executables_in(config.extensions),
+    )
+    # Every fault has its own random numbers, so this plan need not be the one that the invocations get.
+    plan = fault_plan(config)
+
+    def launch(tell: OnLine, initialization_type: str) -> ProcessTree:
+        return ProcessTree(_FAILING_PROGRAMS if plan.fails_init() else programs, tell, initialization_type)
+
     adopt_orphans()
     with asyncio.Runner() as runner:
-        return runner.run(_serve(config, function_settings(config, command), programs, terminal))
+        return runner.run(_serve(settings, function_settings(config, command), launch, terminal))
 
 
-async def _serve(config: Config, function_settings: FunctionSettings, programs: Programs, terminal: Terminal) -> int:
+async def _serve(settings: UrlSettings, function_settings: FunctionSettings, launch: Launch, terminal: Terminal) -> int:
+    config = settings.config
     stop_signal = _stop_signal()
-    settings = UrlSettings(config)
-    function = LocalFunction(
-        _launch(config, programs), function_settings, terminal.notice, terminal.log_cloudwatch_line
-    )
+    function = LocalFunction(launch, function_settings, terminal.notice, terminal.log_cloudwatch_line)
     async with (
-        open_endpoints(config, settings, function, terminal.notice, terminal.log_request),
+        open_endpoints(settings, function, terminal.notice, terminal.log_request),
         asyncio.TaskGroup() as group,
     ):
         terminal.log_start(settings)
@@ -82,6 +104,36 @@ async def _serve(config: Config, function_settings: FunctionSettings, programs: 
     return 128 + number
 
 
+@asynccontextmanager
+async def open_endpoints(
+    settings: UrlSettings,
+    function: LocalFunction,
+    notice: Callable[[str], None],
+    report: Callable[[RequestRecord], None],
+) -> AsyncIterator[None]:
+    """Open the ports, write them into ``settings``, and serve.
+
+    Raises ConfigurationError if a port or the folder of recordings cannot be used.
+    """
+    config = settings.config
+    injector = FaultInjector(fault_plan(config)) if config.faults else None
+    recorder = Recorder(config.record, notice) if config.record is not None else None
+    pipeline = InvocationPipeline(function, injector, recorder)
+    listeners = open_listeners(settings)
+    async with asyncio.TaskGroup() as group:
+        queue = AsyncQueue(pipeline, group, notice, report, delay=config.retry_delay)
+        api = InvokeApi(pipeline, queue, settings, report)
+        doors = [FrontDoor(pipeline, door, report) for door in settings.doors]
+        services = [*(door.serve for door in doors), Control(function, api.serve).serve]
+        async with serving(list(zip(listeners, services, strict=True))):
+            try:
+                yield
+            finally:
+                queue.cancel()
+                if injector is not None:
+                    injector.stop()
+
+
 def _stop_signal() -> asyncio.Future[int]:
     """Return a future for the number of the first signal that ends the emulator; later signals are ignored."""
     loop = asyncio.get_running_loop()
@@ -91,7 +143,7 @@ def _stop_signal() -> asyncio.Future[int]:
         if not received.done():
             received.set_result(number)
 
-    for number in _SIGNALS:
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal, int(number))
     return received
 
@@ -110,42 +162,18 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
     await watch(folder, on_change, lambda: terminal.notice(f"watching {folder}"))
 
 
-def _launch(config: Config, programs: Programs) -> Launch:
-    """Return a function that makes the processes of a new environment."""
-    # Every fault has its own random numbers, so this plan need not be the one that the invocations get.
-    plan = fault_plan(config)
-
-    def launch(tell: OnLine, initialization_type: str) -> ProcessTree:
-        return ProcessTree(_FAILING_PROGRAMS if plan.fails_init() else programs, tell, initialization_type)
-
-    return launch
+def fault_plan(config: Config) -> FaultPlan:
+    """Return the plan for ``--fault``. Raises ConfigurationError if the option is not valid."""
+    try:
+        return FaultPlan(parse_faults(config.faults), config.fault_seed)
+    except ConfigurationError as error:
+        raise ConfigurationError([f"{config.sources['faults']}: {mistake}" for mistake in error.mistakes]) from error
 
 
-def _programs(config: Config, environ: Mapping[str, str], command: list[str]) -> Programs:
-    """Return what runs in every environment. Raises ConfigurationError."""
-    invoke_mode = UrlSettings(config).invoke_mode
-
-    def variables(runtime_api: str, log_stream: str, initialization_type: str) -> Mapping[str, str]:
-        return runtime_environ(
-            config,
-            environ,
-            runtime_api=runtime_api,
-            log_stream=log_stream,
-            invoke_mode=invoke_mode,
-            initialization_type=initialization_type,
-        )
-
-    return Programs(
-        runtime=runtime_command(config, command),
-        variables=variables,
-        # The adapter itself starts the app in its folder; another runtime is started there.
-        directory=config.app_dir if config.runtime is not None else None,
-        extensions=executables_in(config.extensions) if config.extensions is not None else {},
-    )
-
-
-def executables_in(folder: str) -> dict[str, Path]:
+def executables_in(folder: str | None) -> dict[str, Path]:
     """Return the executable files in ``folder``, those of extensions, by their names. Raises ConfigurationError."""
+    if folder is None:
+        return {}
     try:
         files = sorted(path for path in Path(folder).resolve().iterdir() if path.is_file())
     except OSError as error:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from adapter.aws.limits import MIB
 from adapter.errors import ConfigurationError
-from adapter.net.address import listen
+from adapter.net.address import LAST_PORT, listen
 from adapter.net.descriptor_limits import connection_cap, soft_limit
-from adapter.net.port_owner import listening_process, port_owner
+from adapter.net.port_owner import listen_problem, listening_process
 from adapter.net.server import Exchange, HttpServer, Limits
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _HEAD_BYTES = MIB
 # The most clients of a listener: the concurrent invocations of a new account (Lambda quotas, "Concurrent executions").
 _MAX_CONNECTIONS = 1000
-_LAST_PORT = 65535
 # How long responses may take to end after the environments have ended, in seconds.
 _CLOSE_GRACE = 0.5
 
@@ -37,12 +36,18 @@ _SAM_LOCAL = re.compile(r"\bsam(?:\.exe)? local\b")
 Serve: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
-def open_listeners(config: Config, settings: UrlSettings) -> list[socket]:
+def open_listeners(settings: UrlSettings) -> list[socket]:
     """Return a socket for each front door, and at the end one for the Invoke APIs; write the ports into ``settings``.
 
     Raises ConfigurationError with every port that cannot be opened.
     """
-    conflicts = [*_given_twice(config, settings), *_no_port_behind(config)]
+    config = settings.config
+    conflicts = list(_given_twice(settings))
+    if config.dev_port == LAST_PORT and config.invoke_port is None:
+        conflicts.append(
+            f"{_source(config, '--port')}: '{LAST_PORT}' is the last port, so there is none for the Invoke APIs; "
+            "name one with --invoke-port"
+        )
     if conflicts:
         raise ConfigurationError(conflicts)
     wanted = [(door.port, f"--front-door {door.rules.name}:") for door in settings.doors]
@@ -97,8 +102,9 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
                     server.abort(cancel=True)
 
 
-def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
+def _given_twice(settings: UrlSettings) -> Iterator[str]:
     """Yield a message for each port that is requested more than once. Default ports avoid requested ones."""
+    config = settings.config
     users_of: dict[int, list[str]] = {}
     for name, port in config.front_doors:
         if port:
@@ -113,21 +119,15 @@ def _given_twice(config: Config, settings: UrlSettings) -> Iterator[str]:
             yield f"port {port} is given twice: {' and '.join(users)}; give each a port of its own"
 
 
-def _no_port_behind(config: Config) -> Iterator[str]:
-    if config.dev_port == _LAST_PORT and config.invoke_port is None:
-        yield (
-            f"{_source(config, '--port')}: '{_LAST_PORT}' is the last port, so there is none for the Invoke APIs; "
-            "name one with --invoke-port"
-        )
-
-
 def _open_mistake(config: Config, error: OSError, port: int, hint: str) -> str:
     """Return the message for a port that cannot be opened; ``hint`` is the flag that would name another one."""
     if error.errno == errno.EADDRINUSE:
         source = _source(config, hint)
         # Two further on, because the owner is most often another local Lambda, which uses two ports in a row.
-        free = (port + 1) % _LAST_PORT + 1
-        return f"{source}: '{port}' is taken{_owner(port)}; use another one, for example {hint}{free}"
+        free = (port + 1) % LAST_PORT + 1
+        process = listening_process(port)
+        owner = ", which is sam local" if process is not None and _SAM_LOCAL.search(process[1]) else ""
+        return f"{source}: '{port}' {listen_problem(error, port)}{owner}; use another one, for example {hint}{free}"
     if error.errno == errno.EACCES:
         return f"{_source(config, hint)}: '{port}' needs more rights than this user has; use {hint}3000 or above"
     source = config.sources["dev_host"] if config.sources["dev_host"] != "default" else "--host"
@@ -139,12 +139,3 @@ def _source(config: Config, hint: str) -> str:
     flag = hint.split()[0]
     name = {"--port": "dev_port", "--front-door": "front_doors"}.get(flag, "invoke_port")
     return config.sources[name] if config.sources[name] != "default" else flag
-
-
-def _owner(port: int) -> str:
-    owner = port_owner(port)
-    if owner is None:
-        return ""
-    process = listening_process(port)
-    hint = ", which is sam local" if process is not None and _SAM_LOCAL.search(process[1]) else ""
-    return f" by {owner}{hint}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from adapter.emulator.recording.recorder import NAME_PATTERN
+from adapter.emulator.recording.recordings import NAME_PATTERN
 from adapter.errors import ConfigurationError
 
 # Files that are written while an app serves: our recordings, logs (also rotated ones) and the files of SQLite.

@@ -28,11 +28,11 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("mismatch", text) for text in mismatches(settings)]
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
-    rows.append(("timeout", f"{settings.timeout:g} s"))
-    if settings.faults:
-        rows.append(("faults", f"{settings.faults}, on purpose (--fault)"))
-    if settings.record is not None:
-        rows.append(("record", f"every invocation, secrets included, in {settings.record}"))
+    rows.append(("timeout", f"{settings.config.timeout:g} s"))
+    if settings.config.faults:
+        rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
+    if settings.config.record is not None:
+        rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
     rows += [
         ("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"),
         ("try", f"curl -N {url}"),
@@ -57,9 +57,9 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
         "invokeMode": settings.invoke_mode,
         "deployAs": _deployment(settings),
         "mismatches": mismatches(settings),
-        "timeoutSeconds": settings.timeout,
-        "faults": settings.faults or None,
-        "record": settings.record,
+        "timeoutSeconds": settings.config.timeout,
+        "faults": settings.config.faults or None,
+        "record": settings.config.record,
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,15 +19,14 @@ from adapter.emulator.terminal.prices import PriceTable, billed_bytes
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import UrlSettings
-    from adapter.emulator.requests.request_record import RequestRecord
+    from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
-_SEPARATOR = " | "
 # Colours by the first digit of the status.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
-_ERROR_COLOUR = "red"
 
 
+@dataclass(slots=True)
 class Terminal:
     """Writes to stderr: text, or JSON objects if there is a ``log`` that writes such.
 
@@ -34,72 +34,65 @@ class Terminal:
     requests. ``cloudwatch_block`` means that invocations are shown as the block of lines that CloudWatch has for them.
     """
 
-    def __init__(
-        self,
-        prices: PriceTable,
-        region: str,
-        *,
-        color: bool | None = None,
-        log: Log | None = None,
-        shows_requests: bool = True,
-        cloudwatch_block: bool = False,
-    ) -> None:
-        self._prices = prices
-        self._region = region
-        self._is_plain = not (sys.stderr.isatty() if color is None else color)
-        self._log = log
-        self._shows_requests = shows_requests
-        self._cloudwatch_block = cloudwatch_block
-        self._names_doors = False
+    prices: PriceTable
+    region: str
+    color: bool | None = None
+    log: Log | None = None
+    shows_requests: bool = True
+    cloudwatch_block: bool = False
+    names_doors: bool = False
+
+    def __post_init__(self) -> None:
+        if self.color is None:
+            # Not click.echo, which checks for every line whether stderr is a terminal.
+            self.color = sys.stderr.isatty()
 
     def log_start(self, settings: UrlSettings) -> None:
         """Write what is served and what to try. If there are several front doors, lines name theirs from now on."""
-        self._names_doors = len(settings.doors) > 1
-        if self._log is not None:
-            self._log.info("serving", **start_fields(settings))
+        self.names_doors = len(settings.doors) > 1
+        if self.log is not None:
+            self.log.info("serving", **start_fields(settings))
         else:
             self._write("\n".join(start_lines(settings)))
 
     def log_request(self, record: RequestRecord) -> None:
         """Write the line of a request that has ended."""
         # CloudWatch's block has lines for every invocation, but none for a request that was refused.
-        if not self._shows_requests or (self._cloudwatch_block and not record.refused):
+        if not self.shows_requests or (self.cloudwatch_block and not record.refused):
             return
-        if self._log is not None:
+        if self.log is not None:
             is_error = record.status >= 500 or record.broken_off or (record.error_type and not record.refused)
-            write = self._log.error if is_error else self._log.info
-            write("invocation", **request_fields(record, self._prices, self._region))
+            write = self.log.error if is_error else self.log.info
+            write("invocation", **request_fields(record, self.prices, self.region))
             return
         parts = [self._first_part(record), *details(record)]
-        parts += streaming_cost(record.streamed, self._prices, self._region)
-        self._write(_SEPARATOR.join(parts))
+        parts += streaming_cost(record.streamed, self.prices, self.region)
+        self._write(" | ".join(parts))
 
     def _first_part(self, record: RequestRecord) -> str:
         is_error = record.broken_off or (record.error_type and record.status < 400)
-        status = click.style(str(record.status), fg=_ERROR_COLOUR if is_error else _COLOURS.get(record.status // 100))
-        door = record.door if self._names_doors else ""
+        status = click.style(str(record.status), fg="red" if is_error else _COLOURS.get(record.status // 100))
+        door = record.door if self.names_doors else ""
         end = "broken off" if record.broken_off else ""
         return " ".join(filter(None, (door, record.method, record.target, status, end)))
 
     def notice(self, text: str) -> None:
         """Write a line about something unusual, or about something that takes time."""
-        if self._log is not None:
-            self._log.info(text)
-        else:
-            self._write(click.style(f"adapter dev: {text}", dim=True))
+        self._log_text(text, click.style(f"adapter dev: {text}", dim=True))
 
     def log_cloudwatch_line(self, text: str) -> None:
         """Write a line of CloudWatch's block, if invocations are shown as such."""
-        if not self._cloudwatch_block:
-            return
-        if self._log is not None:
-            self._log.info(text)
+        if self.cloudwatch_block:
+            self._log_text(text, text)
+
+    def _log_text(self, message: str, line: str) -> None:
+        if self.log is not None:
+            self.log.info(message)
         else:
-            self._write(text)
+            self._write(line)
 
     def _write(self, text: str) -> None:
-        # Not click.echo, which checks for every line whether stderr is a terminal.
-        sys.stderr.write(f"{click.unstyle(text) if self._is_plain else text}\n")
+        sys.stderr.write(f"{text if self.color else click.unstyle(text)}\n")
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
@@ -137,16 +130,15 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 def details(record: RequestRecord) -> list[str]:
     """Return the parts of a request's line that follow its status."""
+    durations = {
+        "first byte": record.first_byte,
+        "total": record.duration,
+        "cold start, init": record.init,
+        "restored,": record.restore,
+        "held back by the cap": record.held or None,
+    }
     parts = [size_text(record.sent)]
-    if record.first_byte is not None:
-        parts.append(f"first byte {duration_text(record.first_byte)}")
-    parts.append(f"total {duration_text(record.duration)}")
-    if record.init is not None:
-        parts.append(f"cold start, init {duration_text(record.init)}")
-    if record.restore is not None:
-        parts.append(f"restored, {duration_text(record.restore)}")
-    if record.held:
-        parts.append(f"held back by the cap {duration_text(record.held)}")
+    parts += [f"{name} {duration_text(seconds)}" for name, seconds in durations.items() if seconds is not None]
     if record.client_left:
         parts.append("client left")
     if record.mismatch:

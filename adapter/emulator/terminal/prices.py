@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from adapter.errors import ConfigurationError
 _GB = 1024 * MIB
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTable:
     """Prices on the day ``dated``, by region, per GB streamed beyond the free bytes of each response."""
 
-    def __init__(self, *, dated: str, currency: str, per_gb: dict[str, float]) -> None:
-        self.dated = dated
-        self.currency = currency
-        self.per_gb = per_gb
+    dated: str
+    currency: str
+    per_gb: dict[str, float]
 
     def cost(self, streamed: int, region: str) -> float | None:
         """Return what a response of ``streamed`` bytes costs; None if the table does not have the region."""
@@ -36,16 +37,11 @@ def billed_bytes(streamed: int) -> int:
 
 def load_prices(path: str | None) -> PriceTable:
     """Return the table in the file ``path``, or the built-in one. Raises ConfigurationError if it is not a table."""
-    if path is None:
-        return _parse_table(resources.files(__package__).joinpath("prices.json").read_bytes(), "prices.json")
+    file = resources.files(__package__) / "prices.json" if path is None else Path(path)
     try:
-        text = Path(path).read_bytes()
+        text = file.read_bytes()
     except OSError as error:
         raise ConfigurationError([f"--price-table: {path!r} cannot be read: {error.strerror}"]) from error
-    return _parse_table(text, path)
-
-
-def _parse_table(text: bytes, path: str) -> PriceTable:
     try:
         table = orjson.loads(text)
         return PriceTable(

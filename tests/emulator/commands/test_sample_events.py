@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter.emulator.commands.sample_events import KINDS, SOURCES, EventOptions, make_event
+from adapter.emulator.commands.event import KINDS, SOURCES, EventOptions, make_event
 from adapter.errors import ConfigurationError
 from adapter.payload.event import detect
 from tests.samples import sam_sample_event

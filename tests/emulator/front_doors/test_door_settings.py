@@ -12,7 +12,7 @@ from adapter.emulator.front_doors.door_settings import UrlSettings
 def test_by_default_everything_is_as_on_lambda_and_streams() -> None:
     settings = UrlSettings(load({}))
     assert (settings.invoke_mode, settings.url_invoke_mode) == ("response_stream", "response_stream")
-    assert (settings.bandwidth, settings.stream_limit, settings.timeout) == (LAMBDA_BANDWIDTH, 200 * MIB, 900)
+    assert (settings.bandwidth, settings.stream_limit, settings.config.timeout) == (LAMBDA_BANDWIDTH, 200 * MIB, 900)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapter.emulator.recording.recorder import NAME_PATTERN, Recorder
-from adapter.emulator.recording.replay import InvokeInput, event_files, read_input
+from adapter.emulator.recording.recordings import NAME_PATTERN, InvokeInput, Recorder, event_files, read_input
 from adapter.errors import ConfigurationError
 from tests.emulator.aws_clients import lambda_client
 from tests.emulator.scripted import ScriptedRuntime, local_lambda, prelude

@@ -54,7 +54,9 @@ def tree_of(command: list[str], lines: Lines | None = None, **programs: Any) -> 
     written = [] if lines is None else lines
     what = Programs(
         runtime=command,
-        variables=lambda address, log_stream, kind: os.environ | {LOG_STREAM: log_stream, "API": address, "KIND": kind},
+        variables=lambda runtime_api, log_stream, initialization_type: (
+            os.environ | {LOG_STREAM: log_stream, "API": runtime_api, "KIND": initialization_type}
+        ),
         **programs,
     )
     return ProcessTree(what, lambda line, category: written.append((line, category)), "on-demand")

@@ -28,14 +28,14 @@ def taken(stack: ExitStack) -> int:
 def refusal(flags: dict[str, str], environ: dict[str, str] | None = None) -> list[str]:
     config = load(environ or {}, flags)
     with pytest.raises(ConfigurationError) as mistake:
-        open_listeners(config, UrlSettings(config))
+        open_listeners(UrlSettings(config))
     return mistake.value.mistakes
 
 
 def test_the_settings_learn_which_ports_they_got() -> None:
     config = load({}, {"front_doors": "alb,rest-api", "dev_port": "0"})
     settings = UrlSettings(config)
-    sockets = open_listeners(config, settings)
+    sockets = open_listeners(settings)
     ports = [listener.getsockname()[1] for listener in sockets]
     for listener in sockets:
         listener.close()
