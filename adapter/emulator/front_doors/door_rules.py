@@ -1,8 +1,8 @@
 """What every front door has: its rules, and the errors that most of them share.
 
-Each front door has a file of its own; ``registry.py`` lists them by name. The engine (front_door, request_event) is the
-same for all. A value without a source beside it is in AWS's documentation of that service; [seen] was observed by others
-and published, [unsure] is not confirmed.
+Each front door has a file of its own; ``registry.py`` lists them by name. The engine (front_door, request_event) is
+shared by all. A value without a source beside it is in AWS's documentation of that service; [seen] was observed by
+others and published, [unsure] is not confirmed.
 """
 
 from __future__ import annotations
