@@ -204,7 +204,7 @@ class ApiState:
         return extension
 
     def next_event(self, extension: Extension) -> asyncio.Future[bytes]:
-        """Return a future of the extension's next event, as JSON. Raises RefusedExtension if Lambda would refuse this."""
+        """Return a future of the extension's next event, as JSON. Raises RefusedExtension if that is illegal now."""
         extension.request(ExtensionEvent.NEXT)
         extension.poll = asyncio.get_running_loop().create_future()
         if self._shutdown_event is not None and SHUTDOWN in extension.events:
@@ -218,7 +218,7 @@ class ApiState:
         self._note_disconnection()
 
     def fail_extension(self, extension: Extension, event: ExtensionEvent, error_type: str) -> None:
-        """Note the extension's report (INIT_ERROR or EXIT_ERROR). Raises RefusedExtension if Lambda would refuse this."""
+        """Note a report of the extension, INIT_ERROR or EXIT_ERROR. Raises RefusedExtension if it is illegal now."""
         extension.request(event)
         # The name of the new state is also the error type that Lambda reports.
         self.break_off(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}")

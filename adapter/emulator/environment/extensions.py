@@ -114,7 +114,10 @@ class Extensions:
         return [extension.name for extension in self if extension.state in states]
 
     def register(self, name: str, events: Iterable[object]) -> Extension:
-        """Register the extension ``name`` for ``events`` and return it. Raises RefusedExtension if Lambda refuses it."""
+        """Register the extension ``name`` for ``events`` and return it.
+
+        Raises RefusedExtension if Lambda would refuse the registration.
+        """
         extension = self._by_name.get(name)
         known = extension is not None and extension.external
         allowed = self._event_types if known else self._event_types - {SHUTDOWN}

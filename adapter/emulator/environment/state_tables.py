@@ -92,7 +92,7 @@ class EnvironmentEvent(_Word):
 
 
 class RuntimeState(_Word):
-    """The state of a runtime. Refusals quote the values; they are the official emulator's (core/runtime_state_names)."""
+    """The state of a runtime. Refusals quote the values: the official emulator's (core/runtime_state_names)."""
 
     INIT = "Started"
     #: Initialized under SnapStart; waits to be restored.
