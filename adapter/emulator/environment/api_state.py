@@ -128,7 +128,7 @@ class ApiState:
     # --- for the Runtime API ---------------------------------------------------------------------------------------
 
     def next(self) -> asyncio.Future[LocalInvocation | None] | None:
-        """Register a slot of the runtime that asks for an invocation; return the future of that invocation.
+        """Queue the request of a free slot for an invocation, and return a future of the invocation.
 
         The future's result is None after ``disconnect``. Returns None, and changes nothing, if the request is illegal.
         """
@@ -198,7 +198,7 @@ class ApiState:
     # --- for the Extensions API ------------------------------------------------------------------------------------
 
     def register_extension(self, name: str, events: Iterable[object]) -> Extension:
-        """Register the extension ``name`` for ``events``, and return it. Raises RefusedExtension."""
+        """Register an extension for ``events`` and return it. Raises RefusedExtension if Lambda would refuse that."""
         extension = self.extensions.register(name, events)
         self._changed()
         return extension

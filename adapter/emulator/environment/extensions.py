@@ -18,7 +18,7 @@ from adapter.emulator.environment.state_tables import EXTENSION, ExtensionEvent,
 if TYPE_CHECKING:
     import asyncio
 
-# The most extensions that an environment may have (the official emulator's source, core/registrations).
+# The maximum number of extensions of an environment (the official emulator's source, core/registrations).
 MAX_EXTENSIONS = 10
 
 # The events that an extension can register for.

@@ -91,7 +91,7 @@ class Stream:
         self._upload = upload
 
     async def read(self) -> bytes:
-        """Return the next piece, or ``b""`` at the end, complete or not."""
+        """Return the next piece, or ``b""`` at the end. Then ``failure`` shows whether the stream is complete."""
         if self.ended.done():
             return b""
         try:
@@ -121,7 +121,7 @@ async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT
     """Return the whole payload, or a failure if it exceeds ``limit`` bytes.
 
     A stream is ended as soon as it exceeds both ``limit`` and Lambda's own limit. A stream that exceeds only ``limit``
-    is read to its end: to the runtime, it succeeded.
+    is read to its end, so the runtime's request succeeds.
     """
     if isinstance(answer, Payload):
         return answer.body if len(answer.body) <= limit else too_large(limit)

@@ -55,7 +55,7 @@ class Table(dict[tuple[State, Event], State], Generic[State, Event]):
 
 
 class EnvironmentState(_Word):
-    """The state of an execution environment. The status shows the values, but ``busy`` for ``retiring``."""
+    """The state of an execution environment. The status shows these values, except that RETIRING is shown as busy."""
 
     #: The processes start; the runtime and the extensions initialize.
     STARTING = "starting"

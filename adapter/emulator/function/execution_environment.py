@@ -117,7 +117,7 @@ class ExecutionEnvironment:
 
     @property
     def is_free(self) -> bool:
-        """Whether ``begin`` can be called now."""
+        """Whether the environment can start an invocation now: it has a free slot, and all processes are ready."""
         # An invocation may be answered but not yet concluded. The next one must wait, or their log lines would mix.
         return (
             self.state in _TAKES_INVOCATIONS
@@ -186,7 +186,7 @@ class ExecutionEnvironment:
             self._apis.condition.notify()
 
     def age(self, seconds: float) -> None:
-        """Count as idle for ``seconds`` longer than it is."""
+        """Move ``idle_since`` back by ``seconds``, as if the environment had been idle for longer."""
         self.idle_since -= seconds
         self._rest()
 
@@ -214,7 +214,7 @@ class ExecutionEnvironment:
         if not self._closing.done():
             self._closing.set_exception(fault)
 
-    # --- its life --------------------------------------------------------------------------------------------------
+    # --- life cycle ------------------------------------------------------------------------------------------------
 
     async def live(self) -> None:
         """Start the environment, serve invocations, and end its processes.
@@ -277,8 +277,8 @@ class ExecutionEnvironment:
     async def _complete(self, seconds: float, condition: Callable[[], bool]) -> float | None:
         """Wait until init or the restore has ended. Return its duration in seconds, or None if ``retire`` was called.
 
-        It succeeds if ``condition()`` becomes true. It fails if a process ends or reports an error, and times out after
-        ``seconds``; the state is changed then.
+        The phase succeeds when ``condition()`` becomes true. It fails if a process ends or reports an error, and times
+        out after ``seconds``. Failure and timeout change the state.
         """
         apis, began = self._apis, time.monotonic()
         with contextlib.suppress(TimeoutError):
@@ -297,7 +297,7 @@ class ExecutionEnvironment:
     def _open(self, cold_start: tuple[float | None, float | None], notice: str) -> None:
         self._advance(EnvironmentEvent.OPENED)
         self.idle_since = self._unused_since = self._loop.time()
-        # Only an invocation that is handed over at once has waited for it.
+        # Only an invocation that starts during this ``_emit`` has waited for the cold start.
         self._cold_start = cold_start
         self._emit(Started(notice))
         self._cold_start = (None, None)
@@ -325,7 +325,7 @@ class ExecutionEnvironment:
         if self.state is EnvironmentState.CLOSING and not self._closing.done():
             self._closing.set_result(None)
 
-    # --- the invocations in it -------------------------------------------------------------------------------------
+    # --- running invocations ---------------------------------------------------------------------------------------
 
     def _on_change(self) -> None:
         if self.state in _IS_WATCHED:
@@ -398,10 +398,10 @@ class ExecutionEnvironment:
                 f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
             )
 
-    # --- while it has none -----------------------------------------------------------------------------------------
+    # --- without running invocations -------------------------------------------------------------------------------
 
     def _rest(self) -> None:
-        """If no invocation is running: freeze the processes if the settings demand it, and set the idle timer."""
+        """If no invocation is running: freeze the processes if ``freeze`` is set, and set the idle timer."""
         if self._running:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):

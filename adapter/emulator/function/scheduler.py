@@ -87,7 +87,7 @@ class LocalFunction:
             environment.retire()
 
     def age(self, seconds: float) -> None:
-        """Make the environments count as idle for ``seconds`` longer than they are."""
+        """Act as if every idle environment had been idle for ``seconds`` longer."""
         for environment in self._environments:
             environment.age(seconds)
 

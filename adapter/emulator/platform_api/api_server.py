@@ -38,10 +38,10 @@ TOO_LARGE: Refusal = (
     f"Exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes).",
 )
 
-#: What the paths of one invocation begin with, before its request id.
+#: The prefix of all paths of one invocation. The request id follows.
 INVOCATION_PATH = "/2018-06-01/runtime/invocation/"
-# A runtime may send nothing for the whole duration of an invocation, or while it is frozen: a day is no limit in
-# practice. Seconds.
+# A day, in seconds: a runtime sends nothing between two requests while the app handles an invocation, or while it is
+# frozen.
 _NO_LIMITS = Limits(head_timeout=86_400.0, keep_alive_timeout=86_400.0)
 # How long serving the last requests of a process that has ended may take, in seconds. They have already arrived.
 _LAST_REQUESTS_TIMEOUT = 1.0

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.net.server import Exchange
 
-# The error types that Lambda keeps. It replaces all others by Runtime.Unknown (the official emulator's source,
-# fatalerror).
+# The form of the error types that Lambda accepts. It replaces all others with Runtime.Unknown (the official emulator's
+# source, fatalerror).
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
 _RUNTIME = "/2018-06-01/runtime"

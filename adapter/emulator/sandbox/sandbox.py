@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # The reasons for the end of an environment (Lambda, "Extensions API": shutdownReason).
 SPINDOWN, TIMED_OUT, FAILED = "spindown", "timeout", "failure"
 
-# How long the processes have to end, in seconds (Lambda, "Shutdown phase").
+# How long the processes have to end, without and with external extensions, in seconds (Lambda, "Shutdown phase").
 INTERNAL_GRACE = 0.5
 EXTERNAL_GRACE = 2.0
 # The runtime's share of EXTERNAL_GRACE (the official emulator's source, rapid/shutdown).
@@ -168,7 +168,7 @@ class Sandbox:
     async def _flush_telemetry(self) -> None:
         """Deliver all telemetry records before the SHUTDOWN event.
 
-        This may take half of the extensions' part of EXTERNAL_GRACE. Records that are left then follow the event.
+        This may take half of the extensions' part of EXTERNAL_GRACE. Records that are left then may be discarded.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EXTERNAL_GRACE * (1 - RUNTIME_SHARE) / 2):
