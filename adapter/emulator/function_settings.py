@@ -1,4 +1,4 @@
-"""The settings of the local function and its environments, from the options, with the contradictions among them."""
+"""The settings of the local function and its environments. They are read from the options and checked for conflicts."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ PROVISIONED = "provisioned-concurrency"
 SNAPSTART = "snap-start"
 MANAGED_INSTANCES = "lambda-managed-instances"
 
-# How long the init phase may take, in seconds (Lambda, "Init phase").
+# The time limit of the init phase, in seconds (Lambda, "Init phase").
 INIT_LIMIT = 10.0
-# The same if no invocation waits for it: provisioned concurrency, SnapStart and Managed Instances (Lambda, "Init
-# phase": 130 s or the function's timeout, whichever is more).
+# The limit for provisioned concurrency, SnapStart and Managed Instances, whose init does not delay an invocation, in
+# seconds (Lambda, "Init phase": 130 s or the function's timeout, whichever is longer).
 UNHURRIED_INIT_LIMIT = 130.0
-# How long a restore with its hooks may take, in seconds (Lambda, "SnapStart runtime hooks").
+# The time limit of a restore, including its hooks, in seconds (Lambda, "SnapStart runtime hooks").
 RESTORE_LIMIT = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSettings:
-    """Times are in seconds, ``memory`` is in MB; ``idle_reclaim`` None: idle environments stay.
+    """The settings of the function. Times are in seconds, ``memory`` is in MB.
 
-    ``environments`` is the most that exist at once; ``provisioned`` of them are started at once and stay.
-    ``only_one_because`` is why only one can exist, if that is not the user's own choice.
+    ``environments`` is the maximum number of environments. ``provisioned`` of them start with the function and are
+    never reclaimed. The others are reclaimed after ``idle_reclaim`` seconds without an invocation, or never if None.
+    ``only_one_because`` is the reason if only one environment is possible; it is empty otherwise.
     """
 
     name: str = FUNCTION_NAME
@@ -63,7 +64,7 @@ class FunctionSettings:
         return function_arn(self.region, self.name)
 
     def initialization_type(self, *, provisioned: bool) -> str:
-        """Return what an environment finds in AWS_LAMBDA_INITIALIZATION_TYPE."""
+        """Return the value of AWS_LAMBDA_INITIALIZATION_TYPE for an environment."""
         if self.max_concurrency > 1:
             return MANAGED_INSTANCES
         if self.snapstart:
@@ -71,14 +72,14 @@ class FunctionSettings:
         return PROVISIONED if provisioned else ON_DEMAND
 
     def init_limit_for(self, initialization_type: str) -> float:
-        """Return how long the init phase may take, in seconds."""
+        """Return the time limit of the init phase, in seconds."""
         if initialization_type == ON_DEMAND:
             return self.init_limit
         return max(UNHURRIED_INIT_LIMIT, self.timeout)
 
 
 def function_settings(config: Config, command: Sequence[str]) -> FunctionSettings:
-    """Return the settings for the app that ``command`` starts. Raises ConfigurationError."""
+    """Return the settings for an app that ``command`` starts. Raises ConfigurationError if options conflict."""
     mistakes = list(_contradictions(config, command))
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -100,7 +101,7 @@ def function_settings(config: Config, command: Sequence[str]) -> FunctionSetting
 
 
 def _only_one_because(config: Config, command: Sequence[str]) -> str:
-    """Return why a second environment would disturb the first (on Lambda each has its own machine); empty if not."""
+    """Return why two environments would conflict on one machine, or an empty string if they would not."""
     if config.runtime is not None:
         return ""
     if config.app_socket is not None:
@@ -128,13 +129,13 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
     if config.freeze and config.concurrency > 1:
         yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; leave one of them out"
     if config.freeze and sys.platform != "linux":
-        yield f"{name('freeze')}: finding all processes of an environment needs Linux"
+        yield f"{name('freeze')}: is possible only on Linux, where all processes of an environment can be found"
     if config.snapstart and config.provisioned:
-        yield f"{name('snapstart')} and {name('provisioned')}: Lambda has one or the other; leave one of them out"
+        yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; leave one of them out"
     if config.snapstart and config.concurrency > 1:
-        yield f"{name('snapstart')} and {name('concurrency')}: Lambda has one or the other; leave one of them out"
+        yield f"{name('snapstart')} and {name('concurrency')}: Lambda cannot combine them; leave one of them out"
     if config.runtime is not None and command:
-        yield f"{name('runtime')} and CMD: one of them takes the invocations; leave one of them out"
+        yield f"{name('runtime')} and CMD: only one of them can receive the invocations; leave one of them out"
     if config.runtime is not None and not _words(config.runtime):
         yield f"{name('runtime')}: {config.runtime!r} is not a command; quote it as for a shell"
 

@@ -1,5 +1,5 @@
 """The state of one execution environment and of the invocations in it, without processes or sockets.
 
-``states`` has the tables. ``ApiState`` is what the runtime and the extensions do, as they report it to their APIs. The
-environment as a whole, with its processes and time limits, is ``ExecutionEnvironment`` in ``function``.
+``state_tables`` contains the transition tables. ``ApiState`` tracks what the runtime and the extensions report to their
+APIs. ``ExecutionEnvironment`` in ``function`` is the environment as a whole, with its processes and time limits.
 """

@@ -1,4 +1,4 @@
-"""What the runtime and the extensions of one execution environment do, as they report it to their APIs."""
+"""The state behind the APIs of one execution environment: what its runtime and its extensions have reported."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 class ApiState:
     """The state behind the APIs of one execution environment.
 
-    Two sides use it: the Runtime API and the Extensions API, which the processes call, and the ExecutionEnvironment,
-    which owns it and hands invocations over. After every change ``on_change`` is called, then the tasks wake that wait
-    for ``condition``.
+    The Runtime API and the Extensions API, which the processes call, report changes to it. The ExecutionEnvironment
+    hands invocations to it. After every change it calls ``on_change``, then wakes the tasks that wait for
+    ``condition``.
 
-    ``unanswered`` is the number of invocations that have yet to be answered. ``exit_code`` is the runtime's, negative
-    for a signal, None while it runs. ``failure`` is why the environment cannot go on, other than by that exit: an init
-    or restore error, or an extension that ended. ``has_ended``: one of both happened. ``disconnected_at`` is when a
-    process that waited for an invocation last closed its connection, in the loop's time.
+    ``unanswered`` is the number of invocations that the runtime has received but not answered. ``exit_code`` is the
+    runtime's exit code: negative for a signal, None while the runtime runs. ``failure`` is any other reason to end the
+    environment: an init or restore error, a process that could not be started, or an extension that failed or ended.
+    ``has_ended`` is True once either of the two is set. ``disconnected_at`` is the event loop's time when the runtime
+    or an extension last closed a connection on which it was waiting for its next invocation or event.
     """
 
     def __init__(self, *, slots: int = 1, external: Iterable[str] = ()) -> None:
@@ -53,9 +54,9 @@ class ApiState:
         self.failure: Failure | None = None
         self.has_ended = False
         self.disconnected_at = 0.0
-        # Those that the runtime may still answer, by their request ids.
+        # The invocations about which the runtime may still report, by request id.
         self._invocations: dict[str, LocalInvocation] = {}
-        # One for each slot that waits for an invocation, in the order in which they asked.
+        # One future for each slot that waits for an invocation, in the order of their requests.
         self._polls: deque[asyncio.Future[LocalInvocation | None]] = deque()
         self._restored: asyncio.Future[None] | None = None
         self._shutdown_event: bytes | None = None
@@ -64,24 +65,24 @@ class ApiState:
 
     @property
     def waiting_slots(self) -> int:
-        """How many slots of the runtime wait for an invocation."""
+        """The number of the runtime's slots that wait for an invocation."""
         return len(self._polls)
 
     @property
     def is_ready(self) -> bool:
-        """Whether the runtime, and every extension that receives INVOKE events, wait for an invocation."""
+        """Whether the runtime and every extension that registered for INVOKE events wait for an invocation."""
         if not self._polls or self.has_ended or self.runtime is not RuntimeState.SERVING:
             return False
         return all(extension.state is ExtensionState.READY for extension in self.extensions.invoked)
 
     @property
     def is_initialized(self) -> bool:
-        """Whether the init phase has succeeded."""
+        """Whether the runtime and all extensions have completed their init."""
         runtime_is = self.runtime is RuntimeState.SNAPSHOT or bool(self._polls)
         return runtime_is and self.extensions.are_initialized
 
     def invoke(self, invocation: LocalInvocation) -> None:
-        """Hand an invocation to the runtime, which must be ready, and send INVOKE events to the extensions."""
+        """Hand an invocation to the runtime and send INVOKE events to the extensions. Requires ``is_ready``."""
         invocation.state = INVOCATION[invocation.state, InvocationEvent.INVOKED]
         self.unanswered += 1
         self._invocations[invocation.request_id] = invocation
@@ -90,14 +91,14 @@ class ApiState:
             extension.send(_invoke_event(invocation))
 
     def is_done_with(self, invocation: LocalInvocation) -> bool:
-        """Whether the invocation is over: with one slot only when all processes wait for the next one."""
+        """Return whether the invocation has ended: with one slot, only once all processes wait for the next one."""
         is_known = invocation.request_id in self._invocations
         if self.slots > 1:
             return not is_known or invocation.state is InvocationState.ANSWERED
         return not is_known and self.is_ready
 
     def forget(self, invocation: LocalInvocation) -> None:
-        """Refuse what the runtime still reports about an invocation, which is over or was given up."""
+        """Remove an invocation that has ended or timed out: later reports of the runtime about it are refused."""
         if (
             self._invocations.pop(invocation.request_id, None) is not None
             and invocation.state is not InvocationState.ANSWERED
@@ -105,14 +106,14 @@ class ApiState:
             self.unanswered -= 1
 
     def restore(self) -> None:
-        """Let the runtime, which waits in its snapshot, go on."""
+        """Resume the runtime, which must be waiting in ``/restore/next``."""
         assert self._restored is not None, "there is a snapshot"
         self.advance(RuntimeEvent.RESTORE)
         if not self._restored.done():
             self._restored.set_result(None)
 
     def announce_shutdown(self, reason: str, deadline_ms: int) -> None:
-        """Send the SHUTDOWN event to the extensions that registered for it, now or when they ask for an event."""
+        """Send the SHUTDOWN event to the extensions that registered for it, now or with their next request."""
         event = {"eventType": SHUTDOWN, "shutdownReason": reason, "deadlineMs": deadline_ms}
         self._shutdown_event = orjson.dumps(event)
         for extension in self.extensions:
@@ -120,18 +121,22 @@ class ApiState:
                 extension.send(self._shutdown_event)
 
     def advance(self, event: RuntimeEvent) -> None:
-        """Change the runtime's state. Raises IllegalTransitionError."""
+        """Change the runtime's state by ``event``. Raises IllegalTransitionError if ``event`` is illegal now."""
         self.runtime = RUNTIME[self.runtime, event]
         self._changed()
 
     # --- for the Runtime API ---------------------------------------------------------------------------------------
 
     def next(self) -> asyncio.Future[LocalInvocation | None] | None:
-        """Return what an idle slot of the runtime will receive: None after ``disconnect``. None if it may not ask."""
+        """Queue the request of a free slot for an invocation, and return a future of the invocation.
+
+        The future's result is None after ``disconnect``. Returns None, and changes nothing, if the request is illegal.
+        """
         if (self.runtime, RuntimeEvent.NEXT) not in RUNTIME or len(self._polls) + self.unanswered >= self.slots:
             return None
         if len(self._invocations) > self.unanswered:
-            # Only now is an answered invocation over. Until here a second answer was one in the wrong state.
+            # An answered invocation is kept until this request, so that a second answer to it is refused for its state,
+            # not for an unknown request id.
             self._invocations = {
                 request_id: invocation
                 for request_id, invocation in self._invocations.items()
@@ -143,7 +148,7 @@ class ApiState:
         return poll
 
     def disconnect(self, poll: asyncio.Future[LocalInvocation | None]) -> None:
-        """Note that a runtime that waits for ``poll`` closed its connection. No effect if ``poll`` has its result."""
+        """Remove ``poll``: the runtime closed its connection. No effect if ``poll`` has received an invocation."""
         if poll not in self._polls:
             return
         self._polls.remove(poll)
@@ -152,7 +157,10 @@ class ApiState:
         self._note_disconnection()
 
     def restore_next(self) -> asyncio.Future[None] | None:
-        """Return what is done when the snapshot is restored; None if the runtime may not ask now."""
+        """Note that the runtime is ready for the snapshot; return a future that is done once the snapshot is restored.
+
+        Returns None, and changes nothing, if the request is illegal now.
+        """
         if (self.runtime, RuntimeEvent.RESTORE_NEXT) not in RUNTIME:
             return None
         self._restored = asyncio.get_running_loop().create_future()
@@ -160,7 +168,10 @@ class ApiState:
         return self._restored
 
     def fail(self, event: RuntimeEvent, why: Failure) -> bool:
-        """Note that the runtime cannot go on; False, and no change, if it may not report that now."""
+        """Note that the runtime reported an init or restore error, and return True.
+
+        Returns False, and changes nothing, if the report is illegal now.
+        """
         if (self.runtime, event) not in RUNTIME:
             return False
         self.failure = why
@@ -169,31 +180,31 @@ class ApiState:
         return True
 
     def find(self, request_id: str) -> LocalInvocation | None:
-        """Return the invocation of that id; None if the runtime has no such invocation."""
+        """Return the invocation with ``request_id``; None if the runtime may not report about such an invocation."""
         return self._invocations.get(request_id)
 
     def may_report(self, invocation: LocalInvocation, event: InvocationEvent) -> bool:
-        """Whether the runtime may report ``event`` now."""
+        """Return whether the runtime may report ``event`` about ``invocation`` now."""
         return invocation.request_id in self._invocations and (invocation.state, event) in INVOCATION
 
     def advance_invocation(self, invocation: LocalInvocation, event: InvocationEvent) -> None:
-        """Change an invocation's state. Raises IllegalTransitionError."""
+        """Change an invocation's state by ``event``. Raises IllegalTransitionError if ``event`` is illegal now."""
         invocation.state = INVOCATION[invocation.state, event]
         if invocation.state is InvocationState.ANSWERED:
-            # It may have been given up while it was answered.
+            # ``forget`` may have removed it while the response was still arriving, and then has counted it already.
             self.unanswered -= invocation.request_id in self._invocations
             self._changed()
 
     # --- for the Extensions API ------------------------------------------------------------------------------------
 
     def register_extension(self, name: str, events: Iterable[object]) -> Extension:
-        """Register the extension ``name`` for ``events``, and return it. Raises RefusedExtension."""
+        """Register an extension for ``events`` and return it. Raises RefusedExtension if Lambda would refuse that."""
         extension = self.extensions.register(name, events)
         self._changed()
         return extension
 
     def next_event(self, extension: Extension) -> asyncio.Future[bytes]:
-        """Return the event that the extension will receive, as JSON. Raises RefusedExtension."""
+        """Return a future of the extension's next event, as JSON. Raises RefusedExtension if that is illegal now."""
         extension.request(ExtensionEvent.NEXT)
         extension.poll = asyncio.get_running_loop().create_future()
         if self._shutdown_event is not None and SHUTDOWN in extension.events:
@@ -202,26 +213,26 @@ class ApiState:
         return extension.poll
 
     def disconnect_extension(self, extension: Extension) -> None:
-        """Note that an extension that waited for an event closed its connection."""
+        """Note that the extension closed the connection on which it waited for an event."""
         extension.disconnect()
         self._note_disconnection()
 
     def fail_extension(self, extension: Extension, event: ExtensionEvent, error_type: str) -> None:
-        """Note that the extension cannot go on (INIT_ERROR or EXIT_ERROR). Raises RefusedExtension."""
+        """Note a report of the extension, INIT_ERROR or EXIT_ERROR. Raises RefusedExtension if it is illegal now."""
         extension.request(event)
-        # The state has the name that Lambda reports as well.
+        # The name of the new state is also the error type that Lambda reports.
         self.break_off(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}")
 
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
     def note_exit(self, exit_code: int) -> None:
-        """Note that the runtime's process has ended, and that all it had sent before was served."""
+        """Note that the runtime's process has ended. Call it once all requests that the process had sent are served."""
         self.exit_code = exit_code
         self.has_ended = True
         self._changed()
 
     def break_off(self, error_type: str, message: str) -> None:
-        """Note why the environment cannot go on: a process that could not be started, or an extension that ended."""
+        """Note that a process failed, ended or could not be started. Only the first of these failures is kept."""
         self.failure = self.failure or failure(error_type, message)
         self.has_ended = True
         self._changed()

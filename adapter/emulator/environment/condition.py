@@ -1,4 +1,4 @@
-"""Waiting until something becomes true, in one event loop that owns all state."""
+"""Wait in an event loop until a condition becomes true."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from collections.abc import Callable
 
 
 class Condition:
-    """Wakes the tasks that wait for a condition. Code that changes what a condition depends on calls ``notify``.
+    """Wakes tasks whose condition has become true. Code that changes what a condition depends on must call ``notify``.
 
-    Conditions are checked by ``notify``, and only there. This needs no lock and no polling, and only tasks that can go
-    on wake up.
+    ``notify`` checks the conditions, so only tasks that can continue wake up. All calls must be in one event loop.
     """
 
     def __init__(self) -> None:
-        #: The tasks that wait, with their conditions; empty most of the time.
+        #: A future for each task that waits, with the task's condition. Empty most of the time.
         self.waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def notify(self) -> None:
-        """Wake every task whose condition holds now."""
+        """Wake every waiting task whose condition is true now."""
         for waiter, condition in self.waiters.items():
             if not waiter.done() and condition():
                 waiter.set_result(None)
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Return as soon as ``condition`` holds, at once if it does already."""
+        """Wait until ``condition()`` is true. Returns at once if it already is."""
         while not condition():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.waiters[waiter] = condition

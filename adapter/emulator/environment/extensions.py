@@ -1,10 +1,10 @@
 """The extensions of one environment. No I/O.
 
-External extensions are files that the emulator starts; they are known before they register. Internal ones are part of
-the runtime's process and become known when they register, which is possible until the init phase is over.
+External extensions are programs that the emulator starts; their names are known before they register. Internal
+extensions are part of the runtime's process; they become known when they register, during the init phase.
 
-A request for which the table of extensions has no transition is refused as Lambda refuses it (types: the official
-emulator's source, rapi/handler).
+A request for which the EXTENSION table has no transition is refused as on Lambda. The error types are from the official
+emulator's source (rapi/handler).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from adapter.emulator.environment.state_tables import EXTENSION, ExtensionEvent,
 if TYPE_CHECKING:
     import asyncio
 
-# The most extensions that an environment may have (the official emulator's source, core/registrations).
+# The maximum number of extensions of an environment (the official emulator's source, core/registrations).
 MAX_EXTENSIONS = 10
 
 # The events that an extension can register for.
 INVOKE, SHUTDOWN = "INVOKE", "SHUTDOWN"
 
-# The state that each request would lead to, for the text of a refusal.
+# The state to which each request leads, for the text of a refusal.
 _GOALS = {
     ExtensionEvent.REGISTER: ExtensionState.REGISTERED,
     ExtensionEvent.NEXT: ExtensionState.READY,
@@ -34,7 +34,7 @@ _GOALS = {
 
 
 class RefusedExtension(Exception):
-    """A request of an extension that is answered with 403. ``error_type`` is AWS's."""
+    """A request of an extension is refused with status 403. ``error_type`` is one of AWS's error types."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,10 @@ class RefusedExtension(Exception):
 
 
 class Extension:
-    """One extension. ``events`` are those that it registered for; ``poll`` receives the next one as JSON."""
+    """One extension.
+
+    ``events`` are the types of the events for which it registered. ``poll`` is the future of its next event, as JSON.
+    """
 
     def __init__(self, name: str, *, external: bool) -> None:
         self.name = name
@@ -53,7 +56,7 @@ class Extension:
         self.poll: asyncio.Future[bytes] | None = None
 
     def request(self, event: ExtensionEvent) -> None:
-        """Advance at the request of the extension. Raises RefusedExtension if Lambda would refuse it."""
+        """Change the state by a request of the extension. Raises RefusedExtension if Lambda would refuse it."""
         if (self.state, event) not in EXTENSION:
             raise RefusedExtension(
                 "Extension.InvalidExtensionState",
@@ -63,22 +66,23 @@ class Extension:
         self.state = EXTENSION[self.state, event]
 
     def send(self, event: bytes) -> None:
-        """Answer the extension's poll. Raises IllegalTransitionError if it does not wait for an event."""
+        """Send an event to the extension. Raises IllegalTransitionError if the extension does not wait for an event."""
         self.state = EXTENSION[self.state, ExtensionEvent.EVENT]
         if self.poll is not None and not self.poll.done():
             self.poll.set_result(event)
 
     def disconnect(self) -> None:
-        """Note that its connection in ``/event/next`` is closed; it may ask again."""
+        """Note that the extension closed its connection in ``/event/next``. It may ask again."""
         if (self.state, ExtensionEvent.DISCONNECTED) in EXTENSION:
             self.state = EXTENSION[self.state, ExtensionEvent.DISCONNECTED]
 
 
 class Extensions:
-    """All extensions of one environment; ``external`` are the names of those that the emulator starts.
+    """All extensions of one environment.
 
-    ``with_invoke``: whether INVOKE events exist (not under Managed Instances). ``invoked`` are the extensions that
-    registered for them. ``is_closed``: the init phase is over.
+    ``external`` are the names of the extensions that the emulator starts. ``with_invoke`` is False under Managed
+    Instances, which have no INVOKE events. ``invoked`` are the extensions that registered for INVOKE events.
+    ``is_closed`` is set at the end of the init phase: new internal extensions are refused.
     """
 
     def __init__(self, external: Iterable[str] = (), *, with_invoke: bool = True) -> None:
@@ -95,29 +99,32 @@ class Extensions:
 
     @property
     def are_registered(self) -> bool:
-        """Whether every external extension has registered, after which the runtime is started."""
+        """Whether every external extension has registered. The runtime is started then."""
         return all(extension.state is not ExtensionState.STARTED for extension in self)
 
     @property
     def are_initialized(self) -> bool:
-        """Whether every extension has asked for its first event, which ends the init phase."""
+        """Whether every extension has asked for its first event, and has not failed. The init phase waits for this."""
         return all(extension.state in (ExtensionState.READY, ExtensionState.RUNNING) for extension in self)
 
     @property
     def uninitialized(self) -> list[str]:
-        """The names of the extensions that have yet to register, or to ask for their first event."""
+        """The names of the extensions that have not yet asked for their first event."""
         states = (ExtensionState.STARTED, ExtensionState.REGISTERED)
         return [extension.name for extension in self if extension.state in states]
 
     def register(self, name: str, events: Iterable[object]) -> Extension:
-        """Register the extension ``name`` for ``events``, and return it. Raises RefusedExtension."""
+        """Register the extension ``name`` for ``events`` and return it.
+
+        Raises RefusedExtension if Lambda would refuse the registration.
+        """
         extension = self._by_name.get(name)
         known = extension is not None and extension.external
         allowed = self._event_types if known else self._event_types - {SHUTDOWN}
         for event in events:
-            # An item of the JSON array may be unhashable.
+            # The events are from JSON: an unhashable item cannot be looked up in the set.
             if not isinstance(event, str) or event not in allowed:
-                raise RefusedExtension("Extension.InvalidEventType", f"{event}: no event that can be registered for")
+                raise RefusedExtension("Extension.InvalidEventType", f"{name} cannot register for {event}")
         if not known:
             extension = self._new_internal(name)
         assert extension is not None
@@ -128,7 +135,7 @@ class Extensions:
         return extension
 
     def find(self, identifier: str) -> Extension:
-        """Return the extension that was given ``identifier``. Raises RefusedExtension."""
+        """Return the registered extension with ``identifier``. Raises RefusedExtension if no extension has it."""
         if not identifier:
             raise RefusedExtension("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header")
         try:

@@ -1,4 +1,4 @@
-"""One invocation in the emulator, from the front door to its answer."""
+"""One invocation in the emulator: its event, its answer, and the generators of its ids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapter.emulator.environment.state_tables import InvocationState
 
 
 class Reply:
-    """The place where the answer of one invocation arrives."""
+    """The answer of one invocation, for which callers can wait."""
 
     def __init__(self) -> None:
         self._answer: Answer | None = None
@@ -19,7 +19,7 @@ class Reply:
 
     @property
     def failure(self) -> Failure | None:
-        """How the invocation failed, as far as is known; None if it did not."""
+        """Why the invocation has failed; None if it has not failed so far."""
         answer = self._answer
         if isinstance(answer, Stream):
             return answer.failure
@@ -27,38 +27,41 @@ class Reply:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the whole answer has been read, or none will come."""
+        """Whether the answer is complete: a failure, a whole payload, or a stream that has ended."""
         answer = self._answer
         return answer is not None and (not isinstance(answer, Stream) or answer.ended.done())
 
     def settle(self, answer: Answer) -> None:
-        """Set the answer; only the first one counts."""
+        """Set the answer. Later calls have no effect."""
         if self._answer is None:
             self._answer = answer
             self._arrived.set()
 
     def fail(self, why: Failure) -> None:
-        """Let the invocation fail. Without effect if its answer is complete."""
+        """Fail the invocation, also in the middle of a streamed answer. No effect if the answer is complete."""
         self.settle(why)
         if isinstance(self._answer, Stream):
             self._answer.fail(why)
 
     async def answer(self) -> Answer:
-        """Wait for the answer, or for the beginning of a streamed one."""
+        """Wait for the answer and return it. A streamed answer is returned when it begins."""
         await self._arrived.wait()
         assert self._answer is not None, "it has arrived"
         return self._answer
 
 
 class LocalInvocation:
-    """An event on its way to the function, and the place where its answer arrives.
+    """An event for the function, with its answer and its log.
 
-    ``label`` names it in lines for the user. ``deadline_ms``, in milliseconds since the epoch, is known once it runs.
-    ``init_seconds`` is how long it waited for the cold start of its environment, None if that was warm;
-    ``restore_seconds`` the same for the restore of a snapshot. ``log`` is the end of its log: what Lambda writes, and
-    what the function wrote meanwhile. It is complete when the environment is ready for the next invocation, which is
-    after the answer: wait for ``finished``. ``kill_app`` kills the app, or the runtime if it has no app; None while the
-    invocation is in no environment.
+    ``label`` names the invocation in lines for the user. ``deadline_ms`` is in milliseconds since the epoch; it is set
+    when an environment starts the invocation. ``init_seconds`` is the duration of the cold start before this
+    invocation, None if its environment was warm. ``restore_seconds`` is the same for the restore of a snapshot.
+
+    ``log`` is the end of the invocation's log: Lambda's own lines and the output of the processes during the
+    invocation. The log is complete only after ``finished``, which is later than the answer.
+
+    ``kill_app`` kills the app, or the runtime if it has not started an app. It is None unless an environment runs the
+    invocation.
     """
 
     def __init__(
@@ -91,22 +94,22 @@ class LocalInvocation:
         self._finished = asyncio.Event()
 
     def finish(self) -> None:
-        """Note that nothing more happens in this invocation."""
+        """Mark the invocation as finished: its answer and its log are complete."""
         self._finished.set()
 
     async def finished(self) -> None:
-        """Wait until the environment is done with this invocation, or until it is clear that it gets none."""
+        """Wait until the invocation is finished in its environment, or has failed without one."""
         await self._finished.wait()
 
 
 def new_request_id() -> str:
-    """Return a request id as Lambda makes them: a random UUID (RFC 9562, version 4)."""
+    """Return a new request id in Lambda's format: a random UUID (RFC 9562, version 4)."""
     digits = os.urandom(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def new_trace_id(now: float) -> str:
-    """Return a value for the X-Ray trace header (X-Ray, "Tracing header"); ``now`` in seconds since the epoch."""
+    """Return a value for the X-Ray trace header (X-Ray, "Tracing header"); ``now`` is in seconds since the epoch."""
     digits = os.urandom(20).hex()
     return f"Root=1-{int(now):08x}-{digits[:24]};Parent={digits[24:]};Sampled=0"

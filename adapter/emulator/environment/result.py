@@ -1,7 +1,7 @@
-"""The answer of the function: the Runtime API creates it, a front door reads it.
+"""The answer of the function. The Runtime API creates it, and a front door reads it.
 
-An answer is a whole ``Payload``, a ``Failure``, or a ``Stream`` whose pieces are read from the runtime's upload as the
-front door asks for them. They are not buffered in between, so a throttled client slows the app down, as on Lambda.
+An answer is a whole ``Payload``, a ``Failure``, or a ``Stream``. A front door reads the pieces of a ``Stream`` directly
+from the runtime's upload. Nothing is buffered in between, so a slow client slows the app down, as on Lambda.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _ERROR_TYPE_TRAILER = "lambda-runtime-function-error-type"
 _ERROR_BODY_TRAILER = "lambda-runtime-function-error-body"
 
-# Types that the sandbox itself reports (the official emulator's source, fatalerror).
+# Error types that Lambda's sandbox itself reports (the official emulator's source, fatalerror).
 RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
 TRUNCATED_RESPONSE = "Runtime.TruncatedResponse"
 EXIT_ERROR = "Runtime.ExitError"
@@ -33,13 +33,13 @@ UNKNOWN_ERROR = "Runtime.Unknown"
 EXTENSION_CRASH = "Extension.Crash"
 # The Invoke API's name for an invocation that finds no free environment (Lambda, "Invoke": errors).
 THROTTLED = "TooManyRequestsException"
-# Ours: the emulator was stopped while the invocation ran, or its environment was ended because of a fault of ours.
+# The emulator's own types: it was stopped before the invocation ended, or an internal error ended the environment.
 STOPPED = "Emulator.Stopped"
 INTERNAL_ERROR = "Emulator.InternalError"
 
 
 class Failure:
-    """Why an invocation failed. ``body`` is the JSON that a direct caller of the function receives."""
+    """Why an invocation failed. ``body`` is the JSON that a caller of the Invoke API receives."""
 
     def __init__(self, error_type: str, body: bytes) -> None:
         self.error_type = error_type
@@ -47,9 +47,9 @@ class Failure:
 
     @property
     def message(self) -> str:
-        """The first line of the body's ``errorMessage``; empty if the body has none.
+        """The first line of the body's ``errorMessage``; empty if the body has no ``errorMessage``.
 
-        That of an init error goes on with the last lines of the app, which the terminal shows already.
+        The further lines of an init error are the app's last output, which the terminal shows already.
         """
         try:
             parsed = orjson.loads(self.body)
@@ -60,17 +60,17 @@ class Failure:
 
 
 def failure(error_type: str, message: str) -> Failure:
-    """Return a failure in the form in which Lambda reports its own."""
+    """Return a failure whose body has the form of Lambda's own errors."""
     return Failure(error_type, orjson.dumps({"errorType": error_type, "errorMessage": message}))
 
 
 def too_large(limit: int = BUFFERED_RESPONSE_LIMIT) -> Failure:
-    """Return the failure of a buffered response over ``limit`` bytes, Lambda's limit or that of a front door."""
+    """Return the failure for a response of more than ``limit`` bytes."""
     return failure(RESPONSE_TOO_LARGE, f"Response payload size exceeded maximum allowed payload size ({limit} bytes).")
 
 
 def truncated() -> Failure:
-    """Return the failure of a response that the runtime did not complete."""
+    """Return the failure for a response that the runtime did not complete."""
     return failure(TRUNCATED_RESPONSE, "The runtime ended its response before it was complete.")
 
 
@@ -82,7 +82,7 @@ class Payload:
 
 
 class Stream:
-    """A streamed response. After the last piece ``failure`` is how it ended; None if it is complete."""
+    """A streamed response. ``failure`` is why it broke off; None if it is complete or has not ended."""
 
     def __init__(self, upload: Exchange) -> None:
         self.content_type = first(upload.headers, "content-type") or "application/octet-stream"
@@ -91,7 +91,7 @@ class Stream:
         self._upload = upload
 
     async def read(self) -> bytes:
-        """Return the next piece as it arrived; empty at the end."""
+        """Return the next piece, or ``b""`` at the end. Then ``failure`` shows whether the stream is complete."""
         if self.ended.done():
             return b""
         try:
@@ -104,7 +104,7 @@ class Stream:
         return piece
 
     def fail(self, why: Failure) -> None:
-        """End the stream and discard the rest of the upload. Without effect on a stream that has ended."""
+        """End the stream and discard the rest of the upload. No effect if the stream has ended."""
         if not self.ended.done():
             self._end(why)
             self._upload.body.discard()
@@ -118,10 +118,10 @@ Answer: TypeAlias = Payload | Stream | Failure
 
 
 async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
-    """Return the whole payload; a stream is ended as soon as it is over Lambda's limit.
+    """Return the whole payload, or a failure if it exceeds ``limit`` bytes.
 
-    ``limit`` is the caller's, in bytes. If it is below Lambda's own, the runtime does not learn of it, since
-    Lambda accepted the answer.
+    A stream is ended as soon as it exceeds both ``limit`` and Lambda's own limit. A stream that exceeds only ``limit``
+    is read to its end, so the runtime's request succeeds.
     """
     if isinstance(answer, Payload):
         return answer.body if len(answer.body) <= limit else too_large(limit)
@@ -138,7 +138,7 @@ async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT
 
 
 def _reported_in_trailers(upload: Exchange) -> Failure | None:
-    """Return the failure that the runtime reports in trailers. They count only if the head declared them."""
+    """Return the failure that the runtime reports in trailers, or None. Only trailers declared in the head count."""
     declared = {
         part.strip().lower() for name, value in upload.headers if name.lower() == "trailer" for part in value.split(",")
     }

@@ -1,4 +1,4 @@
-"""The states of an execution environment and of what is in it, as tables. No I/O and no clock.
+"""The state tables of an execution environment, its runtime, its extensions and its invocations. No I/O and no clock.
 
 An execution environment:
 
@@ -6,24 +6,24 @@ An execution environment:
        └──snapshot_taken──► snapshot ──restore──► restoring ──opened──┘ ◄─all_concluded─┘
     each of these ──failed, timed_out, retired, reclaimed, stopped──► closing ──ended──► closed
 
-The runtime in it, which asks for its work:
+The runtime of an environment:
 
     init ──next──────────────────────────────────────► serving ◄─next─┐
       └───restore_next──► snapshot ──restore──► restoring ──next──┘ └──┘
 
-Each extension in it:
+Each extension of an environment:
 
     started ──register──► registered ──next──► ready ──event──► running ──next──► ready
                               └── init_error, exit_error            └── exit_error
 
-Each invocation in it:
+Each invocation:
 
     queued ──invoked──► running ──response──► responding ──response_ended──► answered
                            └─────────────────────error─────────────────────────┘
 
-``TABLE[state, event]`` is the next state. An event that the table does not have for a state is illegal, and the look-up
-raises IllegalTransitionError: a fault of the emulator. A process may send any request at any time, so the APIs look
-first whether ``(state, event) in TABLE``, and refuse the request as Lambda does if not.
+``TABLE[state, event]`` is the next state. If the table has no transition for the pair, the look-up raises
+IllegalTransitionError, which means an internal error of the emulator. Processes may send illegal requests, so the APIs
+check ``(state, event) in TABLE`` first, and refuse the request as Lambda does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class IllegalTransitionError(Exception):
 
 
 class _Word(Enum):
-    """A word of the tables. Each exists once and is hashed by identity, since the hash of Enum is a call in Python."""
+    """A state or an event. Members are hashed by identity, which is faster than the hash of Enum, a Python function."""
 
     __hash__ = object.__hash__
 
@@ -47,7 +47,7 @@ Event = TypeVar("Event", bound=_Word)
 
 
 class Table(dict[tuple[State, Event], State], Generic[State, Event]):
-    """The next state for each state and event. Looking up another pair raises IllegalTransitionError."""
+    """The next state for each pair of state and event. Looking up an unknown pair raises IllegalTransitionError."""
 
     def __missing__(self, pair: tuple[State, Event]) -> NoReturn:
         state, event = pair
@@ -55,44 +55,44 @@ class Table(dict[tuple[State, Event], State], Generic[State, Event]):
 
 
 class EnvironmentState(_Word):
-    """What an execution environment as a whole does. The values are those of the status, except ``retiring``."""
+    """The state of an execution environment. The status shows these values, except that RETIRING is shown as busy."""
 
     #: The processes start; the runtime and the extensions initialize.
     STARTING = "starting"
-    #: Initialized under SnapStart; waits until an invocation needs it.
+    #: Initialized under SnapStart; waits for the first invocation.
     SNAPSHOT = "snapshot"
     #: The runtime runs its hooks after the restore.
     RESTORING = "restoring"
-    #: Takes invocations and has none.
+    #: Accepts invocations; none is running.
     IDLE = "idle"
-    #: Has invocations, and takes more if a slot is free.
+    #: At least one invocation is running; accepts more if a slot is free.
     BUSY = "busy"
-    #: Finishes the invocations that it has and takes no more.
+    #: Finishes the running invocations and accepts no more.
     RETIRING = "retiring"
-    #: Its processes are ended.
+    #: Its processes are being ended.
     CLOSING = "closing"
-    #: Nothing is left of it.
+    #: All its processes have ended.
     CLOSED = "closed"
 
 
 class EnvironmentEvent(_Word):
-    """What happens to an execution environment."""
+    """An event that changes the state of an execution environment. The values describe the events."""
 
-    OPENED = "init or the restore is done"
-    SNAPSHOT_TAKEN = "init is done under SnapStart"
+    OPENED = "init or the restore has succeeded"
+    SNAPSHOT_TAKEN = "init has succeeded under SnapStart"
     RESTORE = "an invocation needs the environment"
     INVOKED = "an invocation is handed over"
-    ALL_CONCLUDED = "the last of its invocations is over"
+    ALL_CONCLUDED = "its last running invocation has ended"
     TIMED_OUT = "init, the restore, or its only invocation took too long"
-    FAILED = "the runtime or an extension ended, or reported that it cannot go on"
-    RETIRED = "new environments are to take its place"
-    RECLAIMED = "it was idle, or asked for no invocation, for too long"
-    STOPPED = "the function ends, or the emulator has a fault"
-    ENDED = "its last process is gone"
+    FAILED = "the runtime or an extension ended, reported an error, or could not be started"
+    RETIRED = "the function is restarted with new environments"
+    RECLAIMED = "it was idle for too long, or did not ask for an invocation for too long"
+    STOPPED = "the function is stopped, or the emulator has an internal error"
+    ENDED = "its last process has ended"
 
 
 class RuntimeState(_Word):
-    """What a runtime does. The values are the official emulator's (core/runtime_state_names); refusals quote them."""
+    """The state of a runtime. Refusals quote the values: the official emulator's (core/runtime_state_names)."""
 
     INIT = "Started"
     #: Initialized under SnapStart; waits to be restored.
@@ -103,18 +103,18 @@ class RuntimeState(_Word):
 
 
 class RuntimeEvent(_Word):
-    """What happens to a runtime: its requests, and what the emulator does to it."""
+    """An event that changes the state of a runtime: its own request, or an action of the emulator."""
 
     NEXT = "it asks for an invocation"
     INIT_ERROR = "it reports that it cannot start"
     RESTORE_NEXT = "it is ready for the snapshot"
     RESTORE = "the snapshot is restored"
-    RESTORE_ERROR = "it reports that it cannot go on after the restore"
-    SHUTDOWN = "the environment ends"
+    RESTORE_ERROR = "it reports that its restore failed"
+    SHUTDOWN = "the emulator ends the environment"
 
 
 class ExtensionState(_Word):
-    """What an extension does. The values are the official emulator's; refusals quote them."""
+    """The state of an extension. Refusals quote the values, which are the official emulator's."""
 
     STARTED = "Started"
     REGISTERED = "Registered"
@@ -125,7 +125,7 @@ class ExtensionState(_Word):
 
 
 class ExtensionEvent(_Word):
-    """What happens to an extension: its requests, and what the emulator does to it."""
+    """An event that changes the state of an extension: its own request, or an action of the emulator."""
 
     REGISTER = "it registers"
     NEXT = "it asks for its next event"
@@ -136,7 +136,7 @@ class ExtensionEvent(_Word):
 
 
 class InvocationState(_Word):
-    """How far an invocation is."""
+    """The progress of an invocation."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -145,11 +145,11 @@ class InvocationState(_Word):
 
 
 class InvocationEvent(_Word):
-    """What happens to an invocation."""
+    """An event that changes the state of an invocation."""
 
     INVOKED = "it is handed to the runtime"
     RESPONSE = "the runtime begins to respond"
-    RESPONSE_ENDED = "the response is over, complete or not"
+    RESPONSE_ENDED = "the response has ended, complete or not"
     ERROR = "the runtime reports that the invocation failed"
 
 
@@ -189,8 +189,8 @@ ENVIRONMENT = Table(
     }
 )
 
-# With one slot a runtime may ask for an invocation once the one before is answered; with more (Managed Instances) as
-# often as slots are free. ApiState counts them.
+# A runtime with one slot may ask for an invocation once it has answered the previous one. A runtime with more slots
+# (Managed Instances) may send one request per free slot. ApiState counts the slots, not this table.
 RUNTIME = Table(
     {
         (RuntimeState.INIT, RuntimeEvent.NEXT): RuntimeState.SERVING,
@@ -201,7 +201,7 @@ RUNTIME = Table(
         (RuntimeState.SNAPSHOT, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
         (RuntimeState.RESTORING, RuntimeEvent.NEXT): RuntimeState.SERVING,
         (RuntimeState.RESTORING, RuntimeEvent.RESTORE_ERROR): RuntimeState.SHUTDOWN,
-        # The official emulator takes an init error here as well, since runtimes send one when a restore hook fails.
+        # The official emulator accepts an init error here too: runtimes send one if a restore hook fails.
         (RuntimeState.RESTORING, RuntimeEvent.INIT_ERROR): RuntimeState.SHUTDOWN,
         (RuntimeState.RESTORING, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
         (RuntimeState.SERVING, RuntimeEvent.NEXT): RuntimeState.SERVING,
@@ -221,7 +221,7 @@ EXTENSION = Table(
         (ExtensionState.READY, ExtensionEvent.EXIT_ERROR): ExtensionState.EXIT_ERROR,
         (ExtensionState.RUNNING, ExtensionEvent.NEXT): ExtensionState.READY,
         (ExtensionState.RUNNING, ExtensionEvent.EXIT_ERROR): ExtensionState.EXIT_ERROR,
-        # A report may be repeated.
+        # An extension may repeat its report.
         (ExtensionState.INIT_ERROR, ExtensionEvent.INIT_ERROR): ExtensionState.INIT_ERROR,
         (ExtensionState.EXIT_ERROR, ExtensionEvent.EXIT_ERROR): ExtensionState.EXIT_ERROR,
     }

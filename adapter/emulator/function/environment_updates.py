@@ -1,4 +1,4 @@
-"""What an execution environment reports to the scheduler. All decisions that follow from it are the scheduler's."""
+"""The updates that an execution environment sends to the scheduler, which decides how to respond to them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Init or the restore is done: it takes invocations, or can be restored for one. ``notice`` is for the user."""
+    """Init or the restore succeeded: invocations are accepted, or the snapshot is ready. ``notice`` is for the user."""
 
     notice: str
 
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """``phase`` (init, restore) failed. ``failure`` returns how, for an invocation with the given request id."""
+    """``phase`` (init or restore) failed. ``failure(request_id)`` returns the failure for an invocation."""
 
     phase: str
     failure: Callable[[str], Failure]
@@ -28,12 +28,12 @@ class StartFailed:
 
 @dataclass(frozen=True, slots=True)
 class SlotFreed:
-    """The runtime asks for an invocation, and the environment can take one."""
+    """A slot of the runtime is free, so the environment accepts an invocation."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationConcluded:
-    """Nothing more happens in an invocation that was handed over."""
+    """``invocation`` has ended in the environment, successfully or not."""
 
     invocation: LocalInvocation
 

@@ -1,11 +1,10 @@
 """One execution environment of the function: its start, its restore, the invocations in it, and its end.
 
-``live`` reads top to bottom; ``state`` follows the table ENVIRONMENT in ``environment.states``. ``begin`` hands an
-invocation over. It is concluded when the environment is done with it, which is checked at every change there, or when
-its time is up. An environment that failed, timed out or exited is never used again.
+``live`` runs all phases in their order. ``state`` follows the ENVIRONMENT table in ``environment.state_tables``.
+``begin`` starts an invocation. The invocation is concluded when it has ended, which every change of the ApiState
+checks, or when it times out. An environment that has failed or timed out is never used again.
 
-What happens is reported to the scheduler as an ``Update``; the environment knows nothing of the queue and of its
-neighbours.
+The environment reports each ``Update`` to the scheduler. It has no access to the queue or to other environments.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ if TYPE_CHECKING:
     from adapter.emulator.sandbox.processes import Launch
 
 _MB = 1024 * 1024
-# How long a runtime that has answered may take to ask for the next invocation before it counts as busy, in seconds. A
-# local client is so close that its next request can be faster.
+# How long after an answer a runtime may take to ask for the next invocation before it counts as busy, in seconds. The
+# next request of a local client can arrive before the runtime asks. It should not cause a cold start.
 ASKING_GRACE = 0.1
-# How often the memory of all processes is measured, in seconds: that takes some milliseconds each time.
+# The minimum time between two measurements of the memory, in seconds. Each takes some milliseconds.
 _MEMORY_PERIOD = 1.0
 
-# The reasons for an end that extensions receive; for all other ends SPINDOWN.
+# The reason that extensions receive for an end by each event. It is SPINDOWN for all other events.
 _SHUTDOWN_REASONS: dict[EnvironmentEvent | None, str] = {
     EnvironmentEvent.FAILED: FAILED,
     EnvironmentEvent.TIMED_OUT: TIMED_OUT,
 }
-# What ends an environment whose processes have not failed.
+# The events that end an environment whose processes have not failed.
 _RETIREMENTS = (EnvironmentEvent.RETIRED, EnvironmentEvent.RECLAIMED, EnvironmentEvent.TIMED_OUT)
 _TAKES_INVOCATIONS = (EnvironmentState.IDLE, EnvironmentState.BUSY)
 _STARTS = (EnvironmentState.STARTING, EnvironmentState.RESTORING)
@@ -56,12 +55,13 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 
 
 class ExecutionEnvironment:
-    """An execution environment from its first process to its last.
+    """An execution environment, from the start of its first process to the end of its last.
 
-    ``provisioned``: it is started with the function and stays. ``within_invocation``: an earlier init timed out.
+    ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` means that this
+    init repeats one that timed out, so that it counts towards the time of the first invocation.
 
-    ``emit`` receives the updates, ``notice`` lines for the user, ``show`` the lines of the CloudWatch block.
-    ``idle_since`` is in the loop's time.
+    ``emit`` receives the updates, ``notice`` lines for the user, and ``show`` the lines of the CloudWatch log.
+    ``idle_since`` is in the event loop's time.
     """
 
     def __init__(
@@ -90,25 +90,25 @@ class ExecutionEnvironment:
         self._apis = self._sandbox.apis
         self._apis.on_change = self._on_change
         self._loop = asyncio.get_running_loop()
-        # Done when the environment closes; it has an exception if the emulator has a fault.
+        # Done when the environment closes. Its exception is an internal error of the emulator.
         self._closing: asyncio.Future[None] = self._loop.create_future()
-        # What led to its end, and in which state.
+        # The event that led to the end, and the state in which it happened.
         self._ended_by: EnvironmentEvent | None = None
         self._ended_in: EnvironmentState | None = None
-        # For the first invocation: the seconds that it waited for init and for the restore, and the part of its time
-        # that is spent.
+        # For the first invocation: the seconds that init and the restore took, and the seconds of its timeout that init
+        # has used.
         self._cold_start: tuple[float | None, float | None] = (None, None)
         self._spent = 0.0
-        # The start of each invocation by the monotonic clock, and the timer that ends it.
+        # For each running invocation: its start by the monotonic clock, and the timer of its timeout.
         self._running: dict[LocalInvocation, tuple[float, asyncio.TimerHandle]] = {}
         self._served = 0
         self._asks_until = 0.0
-        # When the last invocation ended, or the environment opened, in the loop's time.
+        # When the last invocation ended, or else when the environment was ready, in the event loop's time.
         self._unused_since = 0.0
-        # What ends an environment that is idle, and when.
+        # The timer that ends an idle environment, and when it fires.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_until = math.inf
-        # The most memory used so far, in bytes; None if it is unknown.
+        # The peak memory so far, in bytes; None if unknown.
         self._memory: int | None = None
         self._memory_measured_at = -_MEMORY_PERIOD
         self._is_warned_of_memory = False
@@ -117,8 +117,8 @@ class ExecutionEnvironment:
 
     @property
     def is_free(self) -> bool:
-        """Whether an invocation can be handed over now."""
-        # Not before the last invocation is concluded: the log lines of two would be mixed up.
+        """Whether the environment can start an invocation now: it has a free slot, and all processes are ready."""
+        # An invocation may be answered but not yet concluded. The next one must wait, or their log lines would mix.
         return (
             self.state in _TAKES_INVOCATIONS
             and len(self._running) < self._settings.max_concurrency
@@ -126,11 +126,14 @@ class ExecutionEnvironment:
         )
 
     def coming_slots(self, now: float) -> int:
-        """Return how many more invocations it will soon take. ``now`` is the loop's time."""
+        """Return how many slots will soon be free. ``now`` is the event loop's time. It calls ``asking_slots``."""
         return self._settings.max_concurrency if self.state in _STARTS else self.asking_slots(now)
 
     def asking_slots(self, now: float) -> int:
-        """Return how many slots have answered and are about to ask for the next invocation."""
+        """Return how many slots have answered and are expected to ask for the next invocation soon.
+
+        The first call after an answer starts a period of ASKING_GRACE seconds. After the period, the result is 0.
+        """
         if self.state not in _TAKES_INVOCATIONS:
             return 0
         apis = self._apis
@@ -141,22 +144,22 @@ class ExecutionEnvironment:
 
     @property
     def is_closing(self) -> bool:
-        """Whether its place will soon be free."""
+        """Whether its processes are being ended, after which a new environment can replace it."""
         return self.state is EnvironmentState.CLOSING
 
     @property
     def has_failed_to_start(self) -> bool:
-        """Whether it failed or timed out before it took invocations."""
+        """Whether the environment failed or timed out before it accepted invocations."""
         return self._ended_by in _SHUTDOWN_REASONS and self._ended_in in (*_STARTS, EnvironmentState.SNAPSHOT)
 
     @property
     def restarts_init(self) -> bool:
-        """Whether its init has timed out and is to start again within the first invocation."""
+        """Whether init has timed out for the first time. It is then repeated within an invocation."""
         timed_out_in = self._ended_in if self._ended_by is EnvironmentEvent.TIMED_OUT else None
         return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
     def status(self, now: float) -> dict[str, Any]:
-        """Return its state as JSON has it. ``now`` is the loop's time."""
+        """Return the environment's part of the status, ready to encode as JSON. ``now`` is the event loop's time."""
         state = self.state
         if state is EnvironmentState.RETIRING or (state is EnvironmentState.IDLE and not self._apis.waiting_slots):
             state = EnvironmentState.BUSY
@@ -172,23 +175,26 @@ class ExecutionEnvironment:
         }
 
     def request_restore(self) -> None:
-        """Let the snapshot be restored. Raises IllegalTransitionError if it is not one."""
+        """Start to restore the snapshot. Raises IllegalTransitionError if the environment is not a snapshot."""
         self._advance(EnvironmentEvent.RESTORE)
         self._apis.condition.notify()
 
     def retire(self) -> None:
-        """Take no more invocations, and end when those that it has are over."""
+        """Accept no more invocations, and end once the running ones have ended. No effect if it is ending already."""
         if (self.state, EnvironmentEvent.RETIRED) in ENVIRONMENT:
             self._advance(EnvironmentEvent.RETIRED)
             self._apis.condition.notify()
 
     def age(self, seconds: float) -> None:
-        """Count as idle for ``seconds`` longer."""
+        """Move ``idle_since`` back by ``seconds``, as if the environment had been idle for longer."""
         self.idle_since -= seconds
         self._rest()
 
     def begin(self, invocation: LocalInvocation) -> None:
-        """Take an invocation. Raises IllegalTransitionError if it takes none now."""
+        """Start ``invocation``. Requires ``is_free``.
+
+        Raises IllegalTransitionError if the environment accepts no invocations in its state.
+        """
         if self._processes.is_frozen:
             self._processes.thaw()
         invocation.init_seconds, invocation.restore_seconds = self._cold_start
@@ -204,14 +210,17 @@ class ExecutionEnvironment:
         self._apis.invoke(invocation)
 
     def break_off(self, fault: IllegalTransitionError) -> None:
-        """End because of a fault of the emulator, which ``live`` raises."""
+        """End the environment because of ``fault``, an internal error of the emulator. ``live`` raises it."""
         if not self._closing.done():
             self._closing.set_exception(fault)
 
-    # --- its life --------------------------------------------------------------------------------------------------
+    # --- life cycle ------------------------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """Start, serve and end. Raises IllegalTransitionError, in an ExceptionGroup, if the emulator has a fault."""
+        """Start the environment, serve invocations, and end its processes.
+
+        Raises IllegalTransitionError, in an ExceptionGroup, at an internal error of the emulator.
+        """
         async with self._sandbox.open():
             try:
                 await self._initialize()
@@ -234,8 +243,8 @@ class ExecutionEnvironment:
         self._sandbox.close_registration()
         if self.restarts_init:
             names = apis.extensions.uninitialized
-            hint = f" (it waits for {', '.join(names)})" if names else ""
-            self._notice(f"init takes more than {limit:g} s{hint}; it starts again within the first invocation")
+            hint = f" (waiting for {', '.join(names)})" if names else ""
+            self._notice(f"init takes more than {limit:g} s{hint}; it is repeated within the first invocation")
         elif has_failed:
             await self._report_failed_start("init")
         elif apis.runtime is RuntimeState.SNAPSHOT:
@@ -247,7 +256,7 @@ class ExecutionEnvironment:
             self._open((took, None), f"the environment is warm, init took {took:.2f} s")
 
     async def _restore(self) -> None:
-        """Under SnapStart: wait until an invocation needs the environment, and restore it."""
+        """Wait until an invocation needs the snapshot (SnapStart), and restore it."""
         apis = self._apis
         await apis.condition.wait_for(lambda: self.state is not EnvironmentState.SNAPSHOT)
         if self.is_closing:
@@ -263,12 +272,13 @@ class ExecutionEnvironment:
         if has_failed:
             await self._report_failed_start("restore")
         else:
-            self._open((None, took), f"the environment is restored, that took {took:.2f} s")
+            self._open((None, took), f"the environment is restored, the restore took {took:.2f} s")
 
     async def _complete(self, seconds: float, condition: Callable[[], bool]) -> float | None:
-        """Wait until a phase of the start is over, at most ``seconds``; return how long it took, None after ``retire``.
+        """Wait until init or the restore has ended. Return its duration in seconds, or None if ``retire`` was called.
 
-        It succeeds when ``condition`` holds, and fails when a process ends.
+        The phase succeeds when ``condition()`` becomes true. It fails if a process ends or reports an error, and times
+        out after ``seconds``. Failure and timeout change the state.
         """
         apis, began = self._apis, time.monotonic()
         with contextlib.suppress(TimeoutError):
@@ -287,14 +297,14 @@ class ExecutionEnvironment:
     def _open(self, cold_start: tuple[float | None, float | None], notice: str) -> None:
         self._advance(EnvironmentEvent.OPENED)
         self.idle_since = self._unused_since = self._loop.time()
-        # Only an invocation that is handed over at once has waited for it.
+        # Only an invocation that starts during this ``_emit`` has waited for the cold start.
         self._cold_start = cold_start
         self._emit(Started(notice))
         self._cold_start = (None, None)
         self._rest()
 
     def _close(self) -> None:
-        """Stop serving, and fail the invocations that are left; the processes are ended next."""
+        """Stop serving, and fail the invocations that are left. The caller ends the processes afterwards."""
         if not self.is_closing:
             self._advance(EnvironmentEvent.STOPPED)
         self._sandbox.shutdown_reason = _SHUTDOWN_REASONS.get(self._ended_by, SPINDOWN)
@@ -303,8 +313,8 @@ class ExecutionEnvironment:
             self._idle_timer.cancel()
         for invocation in tuple(self._running):
             self._release(invocation)
-            # Without effect if the function was stopped, which has answered them.
-            invocation.reply.fail(failure(INTERNAL_ERROR, "adapter dev has a fault and ended the environment"))
+            # No effect if the function was stopped: it has already failed all its invocations.
+            invocation.reply.fail(failure(INTERNAL_ERROR, "an internal error of adapter dev ended the environment"))
             invocation.finish()
             self._emit(InvocationConcluded(invocation))
 
@@ -315,14 +325,14 @@ class ExecutionEnvironment:
         if self.state is EnvironmentState.CLOSING and not self._closing.done():
             self._closing.set_result(None)
 
-    # --- the invocations in it -------------------------------------------------------------------------------------
+    # --- running invocations ---------------------------------------------------------------------------------------
 
     def _on_change(self) -> None:
         if self.state in _IS_WATCHED:
             self._guarded(self._conclude_what_is_over)
 
     def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Run ``action``; a fault of the emulator ends the environment, and not the caller."""
+        """Run ``action``. If it raises IllegalTransitionError, end the environment instead of raising."""
         try:
             action(*arguments)
         except IllegalTransitionError as fault:
@@ -351,7 +361,7 @@ class ExecutionEnvironment:
         self._rest()
 
     def _conclude(self, over: list[LocalInvocation], event: EnvironmentEvent) -> None:
-        """Conclude invocations; ``event`` happens if none is left."""
+        """Conclude the invocations in ``over``. Then, if no invocation is running, change the state by ``event``."""
         now = self._loop.time()
         for invocation in over:
             took = time.monotonic() - self._release(invocation)
@@ -367,14 +377,14 @@ class ExecutionEnvironment:
             self._emit(InvocationConcluded(invocation))
 
     def _release(self, invocation: LocalInvocation) -> float:
-        """Let an invocation go; return when it began."""
+        """Remove a running invocation and cancel its timeout. Return its start by the monotonic clock."""
         began, timer = self._running.pop(invocation)
         timer.cancel()
         invocation.kill_app = None
         return began
 
     def _measure_memory(self, now: float) -> None:
-        """Update the most memory used so far, if the last measurement is old, and warn once if it is too much."""
+        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn the user once if it exceeds the limit."""
         if now - self._memory_measured_at < _MEMORY_PERIOD:
             return
         self._memory_measured_at = now
@@ -388,17 +398,17 @@ class ExecutionEnvironment:
                 f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
             )
 
-    # --- while it has none -----------------------------------------------------------------------------------------
+    # --- without running invocations -------------------------------------------------------------------------------
 
     def _rest(self) -> None:
-        """Freeze an environment without invocations, and set the time at which it ends if it gets none."""
+        """If no invocation is running: freeze the processes if ``freeze`` is set, and set the idle timer."""
         if self._running:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
             self._processes.freeze()
         if self.state is EnvironmentState.IDLE:
             deadline = self._idle_deadline
-            # A timer that fires too early is set again; the deadline moves with each invocation.
+            # Each invocation moves the deadline, but not the timer. If it fires too early, it is set again.
             if deadline < self._idle_until:
                 if self._idle_timer is not None:
                     self._idle_timer.cancel()
@@ -407,9 +417,9 @@ class ExecutionEnvironment:
 
     @property
     def _idle_deadline(self) -> float:
-        """When an environment without invocations ends, in the loop's time; infinity: never."""
+        """When the environment ends if no invocation starts, in the event loop's time; infinity means never."""
         if not self._apis.is_ready:
-            # The runtime has closed its connection, and may be about to ask again.
+            # The runtime does not wait for an invocation, but may still ask for one on a new connection.
             return max(self._unused_since, self._apis.disconnected_at) + self._settings.timeout
         if self._settings.idle_reclaim is None or self.provisioned:
             return math.inf
@@ -418,7 +428,7 @@ class ExecutionEnvironment:
     def _end_if_idle(self) -> None:
         self._idle_until, self._idle_timer = math.inf, None
         if self.state is EnvironmentState.IDLE and self._idle_deadline <= self._loop.time():
-            why = "was idle and is reclaimed" if self._apis.is_ready else "asks for no invocation and is ended"
+            why = "was idle and is reclaimed" if self._apis.is_ready else "has not asked for an invocation and is ended"
             self._notice(f"an environment {why}; the next request may be a cold start")
             self._advance(EnvironmentEvent.RECLAIMED)
         else:
@@ -427,7 +437,7 @@ class ExecutionEnvironment:
     # --- failures and notices --------------------------------------------------------------------------------------
 
     def _why_ended(self, request_id: str) -> Failure:
-        """Return why an invocation, or the start of the environment, failed."""
+        """Return the failure of the invocation with ``request_id``, or of the environment's start."""
         apis = self._apis
         if apis.failure is not None:
             return apis.failure
@@ -442,4 +452,4 @@ class ExecutionEnvironment:
     def _notice_end(self) -> None:
         why = self._apis.failure
         how = f"{why.error_type}: {why.message}" if why else exit_text(self._apis.exit_code or 0)
-        self._notice(f"the environment ended ({how}), the next request starts one")
+        self._notice(f"the environment ended ({how}), the next request starts a new one")

@@ -1,4 +1,4 @@
-"""Lines for the user about invocations that wait in the queue. Of a crowd only the first ones are announced."""
+"""Lines for the user about invocations that wait in the queue, with a limit on the lines per second."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.function_settings import FunctionSettings
 
-# The most lines in each period of that many seconds.
+# The maximum number of lines per period, and the period in seconds.
 _LINES = 10
 _PERIOD = 1.0
 
 
 class QueueNotices:
-    """``announced`` are the queued invocations that are known to have to wait, with a line or among a crowd."""
+    """Announces queued invocations. ``announced`` also contains those without a line of their own, beyond the limit."""
 
     def __init__(self, settings: FunctionSettings, notice: Callable[[str], None]) -> None:
         self.announced: set[LocalInvocation] = set()
@@ -28,7 +28,7 @@ class QueueNotices:
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
-        """Announce that ``invocation`` waits, with ``ahead`` others ahead of it."""
+        """Announce that ``invocation`` waits behind ``ahead`` others; beyond the limit, only count it."""
         self.announced.add(invocation)
         now = asyncio.get_running_loop().time()
         if now - self._period_began >= _PERIOD:

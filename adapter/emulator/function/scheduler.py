@@ -1,11 +1,10 @@
-"""The local function: invocations wait in one queue, and as many environments as needed serve them.
+"""The local function: one queue of invocations, and the environments that serve them.
 
-As on Lambda, an invocation that finds no free environment has a new one started, which is a cold start, up to the most
-that may exist; beyond that invocations wait in their order, or are throttled. The environment that is free first serves
-the invocation that has waited longest. (Lambda does so at times as well; at others an invocation waits for its own cold
-start.)
+As on Lambda, if no environment is free for an invocation, a new one is started (a cold start). If the maximum number
+of environments exists, invocations wait in a queue, or are throttled. The first environment that becomes free serves
+the first invocation of the queue. (On Lambda, an invocation sometimes waits for its own cold start instead.)
 
-A failed init fails the invocation that has waited longest, at once. Lambda would try a second time first.
+If init fails, the first invocation of the queue fails at once. Lambda would first try a second init.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class LocalFunction:
-    """One function. ``notice`` receives lines for the user, ``show`` those of the CloudWatch block, if any."""
+    """The function. ``notice`` receives lines for the user, ``show`` the lines of the CloudWatch log."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class LocalFunction:
         self._environments: list[ExecutionEnvironment] = []
         self._group: asyncio.TaskGroup | None = None
         self._has_stopped = False
-        # How many inits timed out, and start again within the first invocation.
+        # The number of inits that timed out and have yet to be repeated within an invocation.
         self._inits_to_restart = 0
         self._timer: asyncio.TimerHandle | None = None
         self._counts = dict.fromkeys(("invocations", "errors", "coldStarts", "failedInits", "throttled"), 0)
@@ -58,7 +57,7 @@ class LocalFunction:
     # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, invocation: LocalInvocation) -> None:
-        """Queue ``invocation``; its reply receives the answer."""
+        """Queue ``invocation``. Its ``reply`` receives the answer, at once if the function has stopped."""
         if self._has_stopped:
             self._stop(invocation)
             return
@@ -66,7 +65,7 @@ class LocalFunction:
         self.dispatch()
 
     async def run(self, *, warm: bool) -> None:
-        """Serve invocations until cancelled; ``warm``: start the first environment at once."""
+        """Serve invocations until cancelled. If ``warm``, start one environment before the first invocation."""
         async with asyncio.TaskGroup() as self._group:
             try:
                 for _ in range(self.settings.provisioned):
@@ -76,24 +75,24 @@ class LocalFunction:
                 self.dispatch()
                 await asyncio.get_running_loop().create_future()
             except asyncio.CancelledError:
-                # Callers are answered before the environments begin to end.
+                # Fail all invocations now: the environments may take seconds to end.
                 self._group, self._has_stopped = None, True
                 for invocation in (*self._running, *self._queue):
                     self._stop(invocation)
                 raise
 
     def restart(self) -> None:
-        """Let every environment end once its invocations are over; later invocations get new environments."""
+        """End each environment once its running invocations have ended. Later invocations get new environments."""
         for environment in self._environments:
             environment.retire()
 
     def age(self, seconds: float) -> None:
-        """Let every idle environment count as idle for ``seconds`` longer."""
+        """Act as if every idle environment had been idle for ``seconds`` longer."""
         for environment in self._environments:
             environment.age(seconds)
 
     def status(self) -> dict[str, Any]:
-        """Return the environments, their states, and counts, as JSON has them."""
+        """Return the settings, the environments and the counts, ready to encode as JSON."""
         now = asyncio.get_running_loop().time()
         return {
             "function": {
@@ -119,13 +118,13 @@ class LocalFunction:
                 if not self._queue:
                     self.notice(notice)
             case StartFailed(phase, why):
-                # The others wait for the end of the environment, whose place is free then.
+                # No dispatch yet: the other invocations wait until this environment has ended and can be replaced.
                 self._fail_first(phase, why)
                 return
         self.dispatch()
 
     def _fail_first(self, phase: str, why: Callable[[str], Failure]) -> None:
-        """Fail the invocation that has waited longest."""
+        """Fail the first invocation of the queue, or notify the user if the queue is empty."""
         if self._queue:
             invocation = self._take_first()
             self._counts["errors"] += 1
@@ -135,14 +134,14 @@ class LocalFunction:
             self.notice(f"{phase} failed, the next request tries again: {error.error_type}: {error.message}")
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:
-        """Let an environment live; start another one if it was provisioned."""
+        """Run an environment to its end. Replace it if it was provisioned and did not fail to start."""
         try:
             await environment.live()
         except* IllegalTransitionError as faults:
             fault = faults.exceptions[0]
             while isinstance(fault, BaseExceptionGroup):
                 fault = fault.exceptions[0]
-            self.notice(f"adapter dev has a fault, an environment was ended: {fault}")
+            self.notice(f"an internal error of adapter dev ended an environment: {fault}")
         finally:
             self._environments.remove(environment)
         self._counts["failedInits"] += environment.has_failed_to_start
@@ -154,7 +153,7 @@ class LocalFunction:
     # --- decisions -------------------------------------------------------------------------------------------------
 
     def dispatch(self) -> None:
-        """Hand queued invocations to free environments, and start or restore environments for the others."""
+        """Hand queued invocations to free environments. Start or restore environments for those that are left."""
         if self._group is None:
             return
         while self._queue:
@@ -181,12 +180,12 @@ class LocalFunction:
 
     @property
     def _is_settled(self) -> bool:
-        """Whether every queued invocation has to wait and is announced, and no environment can be made for any."""
+        """Whether ``_scale_out`` has nothing to do: no environment can be added, and all waits are announced."""
         is_full = len(self._environments) >= self.settings.environments and not self.settings.snapstart
         return is_full and len(self._queue_notices.announced) == len(self._queue)
 
     def _scale_out(self) -> None:
-        """Restore or start as many environments as the queue needs, beyond the slots that will soon be free."""
+        """Restore or start environments for the queued invocations, except those for which slots will soon be free."""
         now = asyncio.get_running_loop().time()
         slots = self.settings.max_concurrency
         missing = len(self._queue) - sum(environment.coming_slots(now) for environment in self._environments)
@@ -197,10 +196,10 @@ class LocalFunction:
         while missing > 0 and len(self._environments) < self.settings.environments:
             self._start()
             missing -= slots
-        # The place of an environment that closes will be free though no invocation ends.
+        # An environment that closes can soon be replaced, so some invocations need not wait for another one to end.
         self._let_wait(missing - slots * sum(environment.is_closing for environment in self._environments))
         if self._timer is None and any(environment.asking_slots(now) for environment in self._environments):
-            # A runtime that does not ask in time is busy.
+            # Slots whose runtime does not ask in time no longer count: check again then.
             self._timer = asyncio.get_running_loop().call_later(ASKING_GRACE, self._end_grace)
 
     def _end_grace(self) -> None:
@@ -217,9 +216,9 @@ class LocalFunction:
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:
-        """Announce that the last ``missing`` invocations of the queue have to wait, or throttle them."""
+        """Announce the last ``missing`` invocations of the queue as waiting, or throttle them if there is no queue."""
         new = []
-        # From the end, since those that are not announced yet came last.
+        # From the end of the queue: the invocations that are not yet announced are the newest.
         for invocation in itertools.islice(reversed(self._queue), max(0, missing)):
             if invocation in self._queue_notices.announced:
                 break

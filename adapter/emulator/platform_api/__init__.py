@@ -1,1 +1,1 @@
-"""The APIs in an environment that its runtime and its extensions call."""
+"""The APIs that the runtime and the extensions of an environment call."""

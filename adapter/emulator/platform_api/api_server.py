@@ -1,7 +1,8 @@
-"""The HTTP server in an environment, whose address is ``AWS_LAMBDA_RUNTIME_API``, and what its APIs share.
+"""The HTTP server of an environment's APIs, and helpers that these APIs share.
 
-The runtime and the external extensions have a server each, with the same APIs. So the emulator can wait until all that
-the runtime had sent before it ended is served, while extensions go on.
+``AWS_LAMBDA_RUNTIME_API`` is the address of such a server. The runtime has one and the external extensions have
+another, both with the same APIs. So after the runtime's end the emulator can wait until all its requests are served,
+while extensions continue to send theirs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from adapter.net.server import BodyTruncatedError, HttpServer, Limits
 if TYPE_CHECKING:
     from adapter.net.server import Exchange
 
-#: A path (``*`` for a request id) → the functions that serve its methods.
+#: Each path, with ``*`` for a request id → each method → the function that serves it.
 Resources: TypeAlias = dict[str, dict[str, Callable[["Exchange"], Awaitable[None]]]]
 #: Status, error type, message.
 Refusal: TypeAlias = tuple[int, str, str]
@@ -37,27 +38,28 @@ TOO_LARGE: Refusal = (
     f"Exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes).",
 )
 
-#: What the paths of one invocation begin with, before its request id.
+#: The prefix of all paths of one invocation. The request id follows.
 INVOCATION_PATH = "/2018-06-01/runtime/invocation/"
-# A runtime may be silent between two requests for as long as an invocation takes, or for as long as it is frozen.
+# A day, in seconds: a runtime sends nothing between two requests while the app handles an invocation, or while it is
+# frozen.
 _NO_LIMITS = Limits(head_timeout=86_400.0, keep_alive_timeout=86_400.0)
-# How long reading the last requests of a process that has ended may take, in seconds: the kernel has them already.
+# How long serving the last requests of a process that has ended may take, in seconds. They have already arrived.
 _LAST_REQUESTS_TIMEOUT = 1.0
 
 
 def accept(exchange: Exchange) -> None:
-    """Respond that a report was accepted."""
+    """Respond with status 202: the report is accepted."""
     exchange.respond(202, [JSON], b'{"status":"OK"}\n')
 
 
 def refuse(exchange: Exchange, refusal: Refusal) -> None:
-    """Respond with an error."""
+    """Respond with ``refusal``."""
     status, error_type, message = refusal
     exchange.respond(status, [JSON], orjson.dumps({"errorMessage": message, "errorType": error_type}))
 
 
 class ApiServer:
-    """Serves ``resources`` on an ephemeral loopback port. The connections' tasks live in ``group``."""
+    """Serves ``resources`` on an ephemeral loopback port. The tasks of the connections run in ``group``."""
 
     def __init__(self, resources: Resources, group: asyncio.TaskGroup) -> None:
         self._resources = resources
@@ -67,15 +69,15 @@ class ApiServer:
 
     @property
     def address(self) -> str:
-        """``HOST:PORT``."""
+        """The server's address, ``HOST:PORT``."""
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Accept connections."""
+        """Start to accept connections."""
         await self._server.start(self._listener)
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request."""
+        """Answer one request, also if no resource matches it."""
         if forbidden := page_refusal(exchange.headers):
             refuse(exchange, (403, "ForbiddenException", forbidden))
             return
@@ -93,10 +95,10 @@ class ApiServer:
                 refuse(exchange, (403, refusal.error_type, str(refusal)))
 
     async def wait_until_all_is_served(self) -> None:
-        """Wait until every request is served that a process which has ended had sent."""
+        """Wait until all requests that have already arrived are served, for at most ``_LAST_REQUESTS_TIMEOUT``."""
         with contextlib.suppress(TimeoutError, OSError, EOFError):
             async with asyncio.timeout(_LAST_REQUESTS_TIMEOUT):
-                # Connections are accepted in order: once this one is, all that were made before it are.
+                # Connections are accepted in order. Once this one is answered, all earlier ones have been accepted.
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 try:
                     writer.write(b"GET /2018-06-01/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -106,18 +108,18 @@ class ApiServer:
                 await self._server.wait_until_drained()
 
     def close(self) -> None:
-        """Stop listening and end every connection at once."""
+        """Stop listening and abort all connections."""
         self._server.close()
         self._server.abort()
         self._listener.close()
 
 
 def _resource(target: str) -> str:
-    """Return the path, with ``*`` in place of a request id."""
+    """Return the key of ``target`` in Resources: its path, with ``*`` in place of a request id."""
     path = target.partition("?")[0]
     rest = path.removeprefix(INVOCATION_PATH)
     request_id, slash, action = rest.partition("/")
     if rest != path and request_id and slash:
         return f"{INVOCATION_PATH}*/{action}"
-    # AWS's documentation writes some paths with a slash at the end.
+    # Some paths in AWS's documentation end with a slash.
     return path.rstrip("/") or path

@@ -1,6 +1,6 @@
-"""Lambda's Extensions API (2020-01-01), and the subscriptions of its Telemetry (2022-07-01) and Logs API (2020-08-15).
+"""Lambda's Extensions API (2020-01-01), and subscribing to its Telemetry API (2022-07-01) and Logs API (2020-08-15).
 
-Which requests are legal is decided by ``ApiState``; this module has the paths, the bodies and the responses.
+``ApiState`` decides which requests are legal. This module handles the paths, the bodies and the responses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _EXTENSION = "/2020-01-01/extension"
 
 
 class ExtensionsApi:
-    """Serves the extensions of one environment."""
+    """Serves the requests of the extensions of one environment."""
 
     def __init__(self, state: ApiState, telemetry: Telemetry, settings: FunctionSettings) -> None:
         self._state = state
@@ -86,7 +86,7 @@ class ExtensionsApi:
         if self._telemetry.is_closed:
             raise RefusedExtension(api.closed_error, f"{api.name.capitalize()} API subscription is closed")
         if self._telemetry.api_of(extension.name) not in ("", api.name):
-            refuse(exchange, (400, api.validation_error, "the extension has subscribed by the other API"))
+            refuse(exchange, (400, api.validation_error, "the extension has already subscribed with the other API"))
             return
         try:
             subscription = parse_subscription(api, body)
@@ -101,14 +101,14 @@ class ExtensionsApi:
 
 
 def _events(body: bytes) -> list[Any]:
-    """Return the events in a registration. Raises RefusedExtension."""
+    """Return the events in the body of a registration. Raises RefusedExtension if the body is malformed."""
     try:
         registration = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise RefusedExtension("InvalidRequestFormat", str(error)) from None
     events = registration.get("events") or [] if isinstance(registration, dict) else None
     if not isinstance(events, list):
-        raise RefusedExtension("InvalidRequestFormat", "the body is not an object with a list of events")
+        raise RefusedExtension("InvalidRequestFormat", "the body is not an object whose events are a list")
     if registration.get("configurationKeys"):
         raise RefusedExtension(
             "InvalidRequestFormat", "configurationKeys are deprecated; use environment variables instead"

@@ -1,6 +1,6 @@
-"""Lambda's Runtime API (2018-06-01): its paths, bodies and responses, which are those of the official emulator.
+"""Lambda's Runtime API (2018-06-01): paths, bodies and responses. They are the same as the official emulator's.
 
-Which requests are legal is decided by ``ApiState``.
+``ApiState`` decides which requests are legal.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.net.server import Exchange
 
-# The error types that the sandbox passes on; it rewrites all others (the official emulator's source, fatalerror).
+# The form of the error types that Lambda accepts. It replaces all others with Runtime.Unknown (the official emulator's
+# source, fatalerror).
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
 _RUNTIME = "/2018-06-01/runtime"
@@ -53,7 +54,7 @@ UNKNOWN_MODE: Refusal = (400, "InvalidFunctionResponseMode", "Invalid function r
 
 
 class RuntimeApi:
-    """Serves the runtime of one environment."""
+    """Serves the requests of the runtime of one environment."""
 
     def __init__(self, state: ApiState) -> None:
         self._state = state
@@ -74,7 +75,7 @@ class RuntimeApi:
 
     async def _next(self, exchange: Exchange) -> None:
         if self._state.runtime is RuntimeState.SHUTDOWN:
-            # The process was asked to end; a refusal would only make it complain.
+            # The process was asked to end. A refusal would make it log an error meanwhile.
             await asyncio.shield(exchange.disconnected)
             return
         poll = self._state.next()
@@ -88,7 +89,7 @@ class RuntimeApi:
     async def _invocation(
         self, poll: asyncio.Future[LocalInvocation | None], disconnected: asyncio.Future[None]
     ) -> LocalInvocation | None:
-        """Wait for an invocation; None if the runtime closes its connection."""
+        """Wait for an invocation and return it; return None if the runtime closes its connection first."""
 
         def disconnect(_: asyncio.Future[None]) -> None:
             self._state.disconnect(poll)
@@ -128,7 +129,7 @@ class RuntimeApi:
         else:
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE)
             refusal = await _receive(exchange, invocation)
-            # Before the response, on which the runtime asks for the next invocation.
+            # This must precede the response, after which the runtime asks for the next invocation.
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE_ENDED)
             if refusal is None:
                 accept(exchange)
@@ -149,9 +150,9 @@ class RuntimeApi:
             self._refuse_in_this_state(exchange, "InvocationErrorResponse")
 
     def _dismiss(self, exchange: Exchange) -> None:
-        """Answer a report about an invocation that is not here."""
+        """Answer a report about an unknown request id."""
         if self._state.runtime is RuntimeState.SHUTDOWN:
-            # It timed out and has failed already; a refusal would read like a second failure.
+            # The invocation has already failed, usually by a timeout. A refusal would look like a second failure.
             accept(exchange)
         else:
             refuse(exchange, UNKNOWN_REQUEST_ID)
@@ -167,7 +168,7 @@ def _request_id(exchange: Exchange) -> str:
 
 
 def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
-    """Return the headers that describe an invocation, without the empty ones."""
+    """Return the headers that describe an invocation, except those with an empty value."""
     headers = [
         ("Lambda-Runtime-Aws-Request-Id", invocation.request_id),
         ("Lambda-Runtime-Deadline-Ms", str(invocation.deadline_ms)),
@@ -181,7 +182,7 @@ def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
 
 
 async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
-    """Receive a response. Return what is wrong with it; None if nothing is."""
+    """Receive a response and settle the invocation's reply. Return why it is refused, or None if it is accepted."""
     mode = first(exchange.headers, "lambda-runtime-function-response-mode")
     if mode == "streaming":
         return await _receive_stream(exchange, invocation)
@@ -192,17 +193,18 @@ async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal |
 
 
 async def _receive_stream(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
-    """Let the front door read the upload; return when it is over."""
+    """Hand the upload to the front door as a stream, and wait until it ends. Return why it is refused, or None."""
     exchange.send_continue()
     stream = Stream(exchange)
     invocation.reply.settle(stream)
-    # The front door may read on after the runtime has closed the connection.
+    # The front door may still read the rest after the runtime has closed the connection.
     await asyncio.wait((stream.ended, exchange.disconnected), return_when=asyncio.FIRST_COMPLETED)
     if stream.failure is not None and stream.failure.error_type == RESPONSE_TOO_LARGE:
         status, error_type, message = TOO_LARGE
         return status, error_type, stream.failure.message or message
     if not exchange.body.ended:
-        # After a timeout the environment ends, and its processes receive no more responses.
+        # The stream was ended early, usually by a timeout. The environment ends too, and its processes receive no more
+        # responses.
         await asyncio.shield(exchange.disconnected)
     return TRUNCATED if exchange.body.truncated else None
 
@@ -221,7 +223,7 @@ async def _receive_payload(exchange: Exchange, invocation: LocalInvocation) -> R
 
 
 async def _reported_failure(exchange: Exchange) -> Failure:
-    """Return the failure that the runtime reports. Raises BodyTruncatedError."""
+    """Read the failure that the runtime reports. Raises BodyTruncatedError."""
     error_type = first(exchange.headers, "lambda-runtime-function-error-type")
     body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
     return Failure(error_type if _ERROR_TYPE.search(error_type) else UNKNOWN_ERROR, body or b"")

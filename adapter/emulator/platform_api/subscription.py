@@ -1,7 +1,7 @@
-"""A request to subscribe to telemetry or logs: the subscription, or all that is wrong with it. No I/O.
+"""Parsing of a request to subscribe to telemetry or logs. No I/O.
 
-The rules are those of AWS's "Telemetry API reference" and "Logs API reference". If the two pages disagree on the
-defaults and bounds of buffering, those of the Logs API page apply, which are also in the official emulator's schema.
+The rules are from AWS's "Telemetry API reference" and "Logs API reference". The two pages disagree on the defaults and
+bounds of buffering: this module uses those of the Logs API page, as the official emulator's schema does.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import orjson
 
 TYPES = ("platform", "function", "extension")
-# The names of the environment itself; here they mean the loopback address.
+# The host names of the environment. In the emulator they mean the loopback address.
 SANDBOX_HOSTS = frozenset({"sandbox", "sandbox.localdomain"})
-# Lambda's own port in the environment (AWS, "Destination protocols").
+# The port that Lambda itself uses in the environment (AWS, "Destination protocols").
 RESERVED_PORT = 9001
-# name → (default, least, most): milliseconds, bytes, records.
+# name → (default, minimum, maximum), in milliseconds, bytes and records.
 _BUFFERING = {
     "timeoutMs": (1000, 25, 30_000),
     "maxBytes": (262_144, 262_144, 1_048_576),
@@ -28,7 +28,10 @@ _BUFFERING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """One of the two APIs. ``only`` are the platform records that it delivers; None: all but ``without``."""
+    """The Telemetry API or the Logs API.
+
+    ``only`` are the types of the platform records that the API delivers. If None, it delivers all except ``without``.
+    """
 
     name: str
     versions: tuple[str, ...]
@@ -77,7 +80,7 @@ class Subscription:
     max_items: int
 
     def wants(self, type_: str, category: str) -> bool:
-        """Whether records of this type go to the subscriber."""
+        """Return whether the subscriber receives records of ``type_`` and ``category``."""
         if category not in self.types:
             return False
         if category != "platform":
@@ -88,7 +91,7 @@ class Subscription:
 
 
 def parse_subscription(api: Api, body: bytes) -> Subscription:
-    """Return the subscription in ``body``. Raises ValueError with all that is wrong, in one line."""
+    """Return the subscription in ``body``. Raises ValueError with all mistakes in one line."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -123,7 +126,7 @@ def _mistakes(api: Api, request: dict[str, Any]) -> Iterator[str]:
     if not isinstance(types, list) or not types:
         yield "types should not be empty"
     elif unknown := [each for each in types if each not in TYPES]:
-        yield f"types should be of {', '.join(TYPES)}, not {unknown}"
+        yield f"types should be among {', '.join(TYPES)}, not {unknown}"
     destination = request.get("destination")
     if isinstance(destination, dict):
         yield from _destination_mistakes(destination)
@@ -156,12 +159,12 @@ def _destination_mistakes(destination: dict[str, Any]) -> Iterator[str]:
 
 
 def _uri_mistakes(uri: object) -> Generator[str, None, int | None]:
-    """Yield what is wrong with a destination's URI; return its port."""
+    """Yield the mistakes in a destination's URI. Return the URI's port, or None if it has none."""
     try:
         url = urlsplit(uri if isinstance(uri, str) else "")
         port = url.port
     except ValueError as error:
-        yield f"URI is not one: {error}"
+        yield f"URI is not valid: {error}"
         return None
     if url.scheme != "http" or url.hostname not in SANDBOX_HOSTS:
         yield "URI should begin with http://sandbox.localdomain"

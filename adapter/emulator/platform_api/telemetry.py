@@ -1,8 +1,9 @@
-"""The telemetry of one environment: its subscribers, and how records reach them.
+"""The telemetry of one environment: its subscribers, and the delivery of records to them.
 
-Records are kept until the init phase is over, for extensions that subscribe late; then no more subscriptions are taken.
-Each subscriber has a buffer of its own and one task, ``deliver``, that empties it: when it is full, or when its first
-record has waited long enough. A subscriber that does not keep up loses records and receives a record of how many.
+Extensions can subscribe until the init phase ends. Until then all records are kept, so that a late subscriber receives
+them too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when it is full, or
+when its first record has waited for the subscription's timeout. If a subscriber is too slow, records are dropped, and
+it receives a record with their number.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ from adapter.logs import utc_timestamp
 if TYPE_CHECKING:
     from adapter.emulator.platform_api.subscription import Subscription
 
-# The most that may wait for a subscriber, as a multiple of its buffer (AWS, "Buffering configuration": payloads may be
-# twice as large).
+# The maximum size of a subscriber's buffer, as a multiple of ``max_bytes`` (AWS, "Buffering configuration": payloads
+# may be twice as large).
 _WAITING_LIMIT = 2
-# The pauses before a failed delivery is repeated, in seconds; after the last attempt its records are dropped.
+# The pauses between the attempts to deliver a batch, in seconds. After the last attempt its records are dropped.
 _BACKOFF = (0.05, 0.2, 1.0, 3.0)
 _SLOW = "Consumer seems to have fallen behind as it has not acknowledged receipt of logs."
 
 
 class Telemetry:
-    """Records on their way to the extensions of one environment; ``start`` comes first.
+    """Distributes records to the subscribed extensions of one environment. Call ``start`` before ``subscribe``.
 
-    ``is_wanted``: a subscriber exists, or one may still come. ``is_closed``: no more subscriptions are taken.
+    ``is_wanted`` is False once no extension has subscribed and none can. ``is_closed`` means that extensions can no
+    longer subscribe.
     """
 
     def __init__(self) -> None:
@@ -41,11 +43,11 @@ class Telemetry:
         self.is_closed = False
 
     def start(self, group: asyncio.TaskGroup) -> None:
-        """Let the tasks of the subscribers live in ``group``."""
+        """Set the task group in which the subscribers' tasks run."""
         self._group = group
 
     def emit(self, type_: str, category: str, record: Any) -> None:
-        """Hand a record to the subscribers that want it."""
+        """Add a record to the buffers of the subscribers that want it."""
         if not self.is_wanted:
             return
         encoded = _encode(type_, record)
@@ -55,16 +57,16 @@ class Telemetry:
             self._early.append((type_, category, encoded))
 
     def emit_platform(self, kind: str, **record: Any) -> None:
-        """Hand a record of the category ``platform`` to the subscribers that want it."""
+        """Emit a record of the type ``platform.{kind}``, with ``record`` as its fields."""
         self.emit(f"platform.{kind}", "platform", record)
 
     def api_of(self, name: str) -> str:
-        """Return the name of the API by which the extension ``name`` has subscribed; empty if it has not."""
+        """Return the name of the API with which the extension ``name`` has subscribed; empty if it has not."""
         subscriber = self._subscribers.get(name)
         return "" if subscriber is None else subscriber.subscription.api.name
 
     def subscribe(self, name: str, subscription: Subscription) -> None:
-        """Deliver to the extension ``name``. A second subscription takes the place of the first."""
+        """Subscribe the extension ``name``. A second subscription replaces the first."""
         if name in self._subscribers:
             self._subscribers[name].subscription = subscription
         else:
@@ -77,7 +79,7 @@ class Telemetry:
         self.emit_platform(kind, name=name, state="Subscribed", types=list(subscription.types))
 
     def close(self) -> None:
-        """Take no more subscriptions: the init phase is over."""
+        """Accept no more subscriptions, and discard the records kept for them. Call it at the end of the init phase."""
         self.is_closed = True
         self.is_wanted = bool(self._subscribers)
         self._early.clear()
@@ -88,13 +90,13 @@ class Telemetry:
             await subscriber.flush()
 
     def end(self) -> None:
-        """Deliver no more records."""
+        """Stop all deliveries; records that are left are discarded."""
         for subscriber in self._subscribers.values():
             subscriber.end()
 
 
 class Subscriber:
-    """One subscriber's buffer."""
+    """The buffer of one subscriber, and its delivery. ``_dropped`` is the number of dropped records and their bytes."""
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
@@ -107,7 +109,7 @@ class Subscriber:
         self._condition = Condition()
 
     def add(self, type_: str, category: str, record: bytes) -> None:
-        """Append a record if the subscriber wants it."""
+        """Append a record if the subscriber wants it. Drops the record if the buffer is full."""
         if not self.subscription.wants(type_, category):
             return
         if self._size + len(record) > _WAITING_LIMIT * self.subscription.max_bytes:
@@ -118,19 +120,19 @@ class Subscriber:
         self._condition.notify()
 
     async def flush(self) -> None:
-        """Send all records at once, and wait until they are sent."""
+        """Send all records without further delay, and wait until they are sent or dropped."""
         self._is_flushing = True
         self._condition.notify()
         await self._condition.wait_for(lambda: self._has_ended or not (self._records or self._is_sending))
         self._is_flushing = False
 
     def end(self) -> None:
-        """Send no more records."""
+        """Make ``deliver`` return; records that are left are discarded."""
         self._has_ended = True
         self._condition.notify()
 
     async def deliver(self) -> None:
-        """Send batches until ``end``."""
+        """Send batches until ``end`` is called."""
         while not self._has_ended:
             await self._condition.wait_for(lambda: self._has_ended or bool(self._records))
             try:
@@ -165,7 +167,7 @@ class Subscriber:
         self._dropped[1] += sum(map(len, dropped))
 
     async def _send(self, batch: list[bytes]) -> bool:
-        """Send a batch, repeatedly if that fails; False if it is given up."""
+        """Send a batch, with retries. Return False if all attempts failed."""
         for pause in (*_BACKOFF, None):
             try:
                 await (_post if self.subscription.protocol == "HTTP" else _write)(self.subscription, batch)
@@ -183,8 +185,8 @@ def _encode(type_: str, record: Any) -> bytes:
 
 
 async def _post(subscription: Subscription, batch: list[bytes]) -> None:
-    """Send a batch as a JSON array in one HTTP request. Raises OSError or ValueError if it is not accepted."""
-    import aiohttp  # only if an extension subscribes: it takes 0.1 s to load
+    """Send a batch as a JSON array in one HTTP request. Raises OSError or ValueError if the request fails."""
+    import aiohttp  # imported only if an extension subscribes, since loading it takes 0.1 s
 
     url = f"http://127.0.0.1:{subscription.port}{subscription.path}"
     headers = {"Host": f"sandbox.localdomain:{subscription.port}", "Content-Type": "application/json"}

@@ -1,1 +1,1 @@
-"""What one execution environment runs in: its processes, its API servers and its logs."""
+"""The processes, the API servers and the logs of one execution environment."""

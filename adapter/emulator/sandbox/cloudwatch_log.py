@@ -1,9 +1,9 @@
-"""The log of one environment, in three places: as lines of CloudWatch, in each invocation, and as telemetry.
+"""The log of one environment.
 
-The lines of CloudWatch (INIT_START, START, END, REPORT) go to ``show``; each invocation keeps the end of its own part
-in ``LocalInvocation.log``, with the lines that the function wrote meanwhile; extensions receive the same as records,
-whose shapes are those of AWS's "Telemetry API Event schema reference" (2022-07-01 and later). Spans, and the id of an
-X-Ray segment, are left out: the schema has them as optional, and the emulator does not measure them.
+It goes to three places. ``show`` receives the lines that Lambda writes to CloudWatch (INIT_START, START, END, REPORT).
+``LocalInvocation.log`` keeps the end of each invocation's log: Lambda's lines and the output of the processes.
+Extensions receive telemetry records, as in AWS's "Telemetry API Event schema reference" (2022-07-01 and later). The
+records have no spans and no X-Ray segment id, which are optional there: the emulator does not measure them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ LOG_TAIL = 4096
 
 
 class CloudWatchLog:
-    """``show`` receives each line of the block; None: nothing is shown.
+    """Writes the log of one environment; each method logs one event.
 
-    Durations are in seconds; ``memory`` is in bytes, None if it is unknown.
+    ``show`` receives each line that Lambda itself writes; None shows nothing. Durations are in seconds. ``memory`` is
+    in bytes, None if unknown.
     """
 
     def __init__(
@@ -48,26 +49,26 @@ class CloudWatchLog:
         self._invocations: list[LocalInvocation] = []
 
     def init_started(self, phase: str) -> None:
-        """Note that the processes are being started; ``phase`` is ``init``, or ``invoke`` for the second attempt."""
+        """Log the start of init. ``phase`` is ``invoke`` if init is repeated within an invocation, else ``init``."""
         self._write("INIT_START Runtime Version: local")
         self._telemetry.emit_platform(
             "initStart", initializationType=self._initialization_type, phase=phase, **self._function
         )
 
     def init_ended(self, phase: str, took: float, failure: Failure | None) -> None:
-        """Note that the init phase is over."""
+        """Log the end of init. ``failure`` is None if it succeeded."""
         self._write_failure(f"INIT_REPORT Init Duration: {took * 1000:.2f} ms\tPhase: {phase}", failure)
         init = {"initializationType": self._initialization_type, "phase": phase}
         self._telemetry.emit_platform("initRuntimeDone", **init, **_status(failure))
         self._telemetry.emit_platform("initReport", **init, metrics=_duration(took))
 
     def restore_started(self) -> None:
-        """Note that the snapshot is being restored."""
+        """Log the start of the restore."""
         self._write("RESTORE_START Runtime Version: local")
         self._telemetry.emit_platform("restoreStart", **self._function)
 
     def restore_ended(self, took: float, failure: Failure | None) -> None:
-        """Note that the restore is over."""
+        """Log the end of the restore. ``failure`` is None if it succeeded."""
         self._write_failure(f"RESTORE_REPORT Restore Duration: {took * 1000:.2f} ms", failure)
         self._telemetry.emit_platform("restoreRuntimeDone", **_status(failure))
         self._telemetry.emit_platform(
@@ -75,7 +76,7 @@ class CloudWatchLog:
         )
 
     def invocation_started(self, invocation: LocalInvocation) -> None:
-        """Note that the invocation is handed to the runtime."""
+        """Log the start of an invocation."""
         self._invocations.append(invocation)
         request_id = invocation.request_id
         self._write(f"START RequestId: {request_id} Version: {FUNCTION_VERSION}", invocation)
@@ -84,7 +85,7 @@ class CloudWatchLog:
             self._telemetry.emit_platform("start", requestId=request_id, version=FUNCTION_VERSION, tracing=tracing)
 
     def invocation_ended(self, invocation: LocalInvocation, took: float, memory: int | None) -> None:
-        """Note that the environment is done with the invocation, or has ended in it."""
+        """Log the end of an invocation, also if it failed. ``memory`` is the environment's peak so far."""
         request_id, failure = invocation.request_id, invocation.reply.failure
         metrics = self._metrics(invocation, took, memory)
         if failure is not None and failure.message and failure.error_type in (EXIT_ERROR, TIMEOUT):
@@ -100,14 +101,14 @@ class CloudWatchLog:
         self._invocations.remove(invocation)
 
     def output(self, line: bytes, category: str) -> None:
-        """Note a line that a process wrote; ``category`` is ``function`` or ``extension``."""
+        """Log a line that a process wrote. ``category`` is ``function`` or ``extension``."""
         for invocation in self._invocations:
             invocation.log = (invocation.log + line + b"\n")[-LOG_TAIL:]
         self._telemetry.emit(category, category, line.decode("utf-8", "replace"))
 
     def _metrics(self, invocation: LocalInvocation, took: float, memory: int | None) -> dict[str, float]:
-        # Since August 2025 init is billed like an invocation (AWS, "standardizes billing for INIT phase"), except that
-        # of provisioned environments.
+        # Since August 2025 Lambda bills the init phase like an invocation (AWS, "standardizes billing for INIT phase"),
+        # except in provisioned environments.
         init = invocation.init_seconds or 0.0
         billed = took + (init if self._initialization_type == ON_DEMAND else 0.0)
         metrics: dict[str, float] = {
@@ -130,7 +131,7 @@ class CloudWatchLog:
             invocation.log = (invocation.log + line.encode() + b"\n")[-LOG_TAIL:]
 
     def _write_failure(self, line: str, failure: Failure | None) -> None:
-        """Write a report of a start; Lambda writes it only if the start failed."""
+        """Write an INIT_REPORT or RESTORE_REPORT line if there was a failure. Lambda writes it only then."""
         if failure is not None:
             status = _status(failure)["status"]
             error = f"\tError Type: {failure.error_type}" if status == "error" else ""
@@ -138,9 +139,9 @@ class CloudWatchLog:
 
 
 def _status(failure: Failure | None) -> dict[str, str]:
-    """Return the status of a record (success, error, failure, timeout) and the type of the error.
+    """Return the ``status`` field of a record (success, error, failure or timeout), and ``errorType`` if it failed.
 
-    Lambda reports ``error`` if the function reported it and ``failure`` if the environment broke ("Telemetry API":
+    Lambda uses ``error`` for errors that the function reported, ``failure`` if the environment broke ("Telemetry API":
     Status).
     """
     if failure is None:
@@ -158,7 +159,7 @@ def _tracing(invocation: LocalInvocation) -> dict[str, str]:
 
 
 def _report_line(request_id: str, metrics: dict[str, float], failure: Failure | None) -> str:
-    """Return the REPORT line, tab-separated as in CloudWatch."""
+    """Return the REPORT line. Its parts are separated by tabs, as in CloudWatch."""
     used = metrics.get("maxMemoryUsedMB")
     parts = [
         f"REPORT RequestId: {request_id}",
@@ -178,5 +179,5 @@ def _report_line(request_id: str, metrics: dict[str, float], failure: Failure | 
 
 
 def _without_id(message: str) -> str:
-    """Return a failure's message without the request id, with which the line begins already."""
+    """Return a failure's message without its request id: the log line already begins with the id."""
     return message.partition(" Error: ")[2] or message

@@ -1,7 +1,7 @@
-"""The output of an environment's processes: copied to our own output as it comes, and line by line to the log.
+"""The output of an environment's processes. It is copied to our own output at once, and to the log line by line.
 
-As on Lambda, the output of a function is not a terminal. The end of a pipe is not waited for, since a process that was
-left behind may hold it open for ever; what is in the pipe when the process ends is read.
+As on Lambda, the output of a function is a pipe, not a terminal. When a process ends, what is in its pipe is read, but
+not until end of file: another process that inherited the pipe may hold it open for ever.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import contextlib
 import os
 from collections.abc import Callable
 
-# The most that is read at once, in bytes.
+# The maximum size of one read, in bytes.
 _PIECE = 65536
-# A longer line is logged in parts, in bytes (CloudWatch, "quotas": the most that a log event may have).
+# A longer line is logged in parts. In bytes (CloudWatch, "quotas": the maximum size of a log event).
 _LINE_LIMIT = 262_144
 
 
 class OutputPipe:
     """A pipe whose ``write_end`` becomes the standard output or error of a process.
 
-    ``target`` is the descriptor to which everything is copied; ``on_line`` receives each line without its end.
+    All output is copied to the descriptor ``target``. ``on_line`` receives each line without its newline.
     """
 
     def __init__(self, target: int, on_line: Callable[[bytes], None]) -> None:
@@ -34,11 +34,11 @@ class OutputPipe:
         self._is_open = True
 
     def close_write_end(self) -> None:
-        """Close our copy of ``write_end``, once the process has its own."""
+        """Close our copy of ``write_end``. Call it after the process was started."""
         os.close(self.write_end)
 
     def read(self) -> None:
-        """Read all that is in the pipe."""
+        """Read and copy all data in the pipe, without waiting for more. Closes the pipe at end of file."""
         while self._is_open:
             try:
                 piece = os.read(self._read_end, _PIECE)
@@ -51,7 +51,7 @@ class OutputPipe:
             self._split(piece)
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, and log an incomplete last line. No effect if already closed."""
         if self._is_open:
             self._is_open = False
             self._loop.remove_reader(self._read_end)
@@ -69,7 +69,7 @@ class OutputPipe:
 
 
 def _write_all(target: int, piece: bytes) -> None:
-    # Our own output may be closed, which must not end the function.
+    # Our own output may be closed. That must not end the function.
     with contextlib.suppress(OSError):
         while piece:
             piece = piece[os.write(target, piece) :]

@@ -1,9 +1,9 @@
-"""All processes of one environment, found in /proc: by ancestry, or by an environment variable.
+"""Find, stop and kill all processes of one environment, by their parents in /proc or by an environment variable.
 
-That variable (the marker) has a value that is unique to the environment, and every process that is started in it
-inherits it. So processes that have lost their parent are found as well. Linux only; elsewhere nothing is found.
+The variable (the marker) has a value that is unique to the environment. Every process of the environment inherits it,
+so processes that have lost their parent are found too. This works on Linux only; elsewhere no process is found.
 
-A process of another user (sudo) cannot be signalled: it is left alone, and its end is not waited for.
+A process of another user (sudo) cannot be signalled. It keeps running, and no function here waits for its end.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# How often processes are looked for: one that forks while it is killed or stopped may leave a child behind.
+# How many times to search for processes: a process that forks while it is killed or stopped may leave a child behind.
 _ROUNDS = 10
 _KIB = 1024
 
 
 def members(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Return the pids of ``roots``, of their descendants, and of processes with ``marker`` and their descendants.
+    """Return the pids of ``roots`` and of all processes with ``marker``, each with its descendants.
 
-    This reads every process of the machine, which takes milliseconds; ``descendants`` does not.
+    This reads the data of every process on the machine, which takes milliseconds. ``descendants`` is faster.
     """
     children: dict[int, list[int]] = {}
     pending = list(roots)
@@ -41,13 +41,13 @@ def members(roots: Iterable[int], marker: bytes) -> set[int]:
 
 
 def descendants(roots: Iterable[int]) -> set[int]:
-    """Return the pids of ``roots`` and of their descendants, without those that have lost their parent."""
+    """Return the pids of ``roots`` and of their descendants. Processes that have lost their parent are not found."""
     pending = list(roots)
     seen: set[int] = set()
     while pending:
         pid = pending.pop()
         seen.add(pid)
-        # A process may end meanwhile.
+        # The process may have ended.
         with contextlib.suppress(OSError):
             for thread in os.listdir(f"/proc/{pid}/task"):
                 children = Path(f"/proc/{pid}/task/{thread}/children").read_bytes()
@@ -56,7 +56,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
 
 
 def stop(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Stop all members (SIGSTOP), also those that are forked meanwhile; return their pids."""
+    """Send SIGSTOP to all members, also to those forked meanwhile. Return the pids of the stopped processes."""
     roots = list(roots)
     seen: set[int] = set()
     stopped: set[int] = set()
@@ -70,27 +70,30 @@ def stop(roots: Iterable[int], marker: bytes) -> set[int]:
 
 
 def resume(pids: Iterable[int]) -> None:
-    """Let stopped processes go on."""
+    """Resume stopped processes (SIGCONT)."""
     for pid in pids:
         _signal(pid, signal.SIGCONT)
 
 
 def kill(pids: Iterable[int]) -> set[int]:
-    """Kill processes without waiting for them; return the pids of those that will end."""
+    """Send SIGKILL to processes without waiting for their end. Return the pids to which the signal could be sent."""
     return {pid for pid in pids if _signal(pid, signal.SIGKILL)}
 
 
 async def kill_all(marker: bytes, known: set[int]) -> None:
-    """Kill the rest of a tree whose roots have ended, and wait for it; ``known`` were its members before that."""
+    """Kill the processes that are left of an environment, and wait until they have ended. The roots must have ended.
+
+    ``known`` are the pids of the members before the roots ended.
+    """
     unkillable: set[int] = set()
     for _ in range(_ROUNDS):
-        # An orphan without the marker is only recognized as one of those that were in the tree before.
+        # An orphan without the marker can be recognized only by its pid in ``known``.
         known = ({pid for pid in known if _is_orphan_of_ours(pid)} | members((), marker)) - unkillable
         if not known:
             return
         killed = kill(known)
         unkillable |= known - killed
-        # They become our children as their parents die, in any order; init waits for the others.
+        # As their parents die, these processes become our children, in any order. Process 1 reaps all others.
         for pid in killed:
             await _reap(pid)
 
@@ -98,7 +101,7 @@ async def kill_all(marker: bytes, known: set[int]) -> None:
 def peak_memory(pids: Iterable[int]) -> int:
     """Return the sum of the peak resident memory of all ``pids``, in bytes.
 
-    Pages that processes share are counted for each of them; processes that have ended are not counted.
+    A page that several processes share counts once for each of them. Processes that have ended count as 0.
     """
     return sum(map(_peak_memory, pids))
 
@@ -112,7 +115,7 @@ def _peak_memory(pid: int) -> int:
 
 
 def _signal(pid: int, number: signal.Signals) -> bool:
-    """Send a signal; False if the process has ended or is another user's."""
+    """Send a signal. Return False if the process has ended or belongs to another user."""
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -121,20 +124,20 @@ def _signal(pid: int, number: signal.Signals) -> bool:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    """Yield every process and its parent; nothing if the system has no /proc."""
+    """Yield the pid and the parent's pid of every process; nothing if the system has no /proc."""
     for entry in Path("/proc").glob("[0-9]*"):
-        # A process may end meanwhile.
+        # The process may have ended.
         with contextlib.suppress(OSError):
             yield int(entry.name), _parent(entry)
 
 
 def _parent(entry: Path) -> int:
-    # The program's name, in parentheses, may contain any character; the parent is the second field after it.
+    # The parent is the second field after the program's name, which is in parentheses and may contain any character.
     return int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
 def _has_marker(pid: int, marker: bytes) -> bool:
-    # The environment of another user's process cannot be read.
+    # The variables of another user's process cannot be read.
     with contextlib.suppress(OSError):
         return marker in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return False
@@ -147,7 +150,7 @@ def _is_orphan_of_ours(pid: int) -> bool:
 
 
 async def _reap(pid: int) -> None:
-    """Wait for a killed orphan, if it is our child by now."""
+    """Wait until a killed process has ended, if it has become our child. Otherwise return at once."""
     loop = asyncio.get_running_loop()
     if _is_orphan_of_ours(pid):
         with contextlib.suppress(ChildProcessError):

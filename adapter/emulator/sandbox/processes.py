@@ -1,10 +1,11 @@
 """The processes of an execution environment: the runtime, usually a real ``adapter run``, and external extensions.
 
-Each leads a session of its own. On Linux the kernel ends it if the emulator is killed, and the emulator, a subreaper,
-adopts every process that loses its parent, so that the whole tree can be found and ended (see ``process_tree``).
-Elsewhere a process is asked to end, which ends the app, and its process group is killed.
+Each of them leads its own session. On Linux, the kernel ends it if the emulator is killed. The emulator is a subreaper:
+it adopts every process that loses its parent, so ``process_tree`` can find and end all of them. On other systems only
+the process group of each is killed; the runtime ends the app itself when it receives SIGTERM.
 
-asyncio waits for these processes; orphans are waited for one by one, never with ``waitpid(-1)``.
+asyncio waits for the end of these processes. ``process_tree`` waits for each orphan by its pid: ``waitpid(-1)`` would
+take exit codes away from asyncio.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ _PR_SET_PDEATHSIG = 1
 
 _LINUX = sys.platform == "linux"
 
-#: Receives a line that a process wrote, without its end, and its source: ``function`` or ``extension``.
+#: Receives a line that a process wrote, without its newline, and the line's source: ``function`` or ``extension``.
 OnLine: TypeAlias = Callable[[bytes, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """The programs of every environment; ``extensions`` are files by their base names.
+    """The programs that each environment starts. ``extensions`` maps base names to files.
 
-    ``variables`` returns the environment variables for the keywords ``runtime_api``, the address of the API,
-    ``log_stream`` and ``initialization_type``.
+    ``variables`` returns the environment variables for an API address, a log stream and an initialization type, which are
+    keywords. ``directory`` is the runtime's working directory; None is our own.
     """
 
     runtime: Sequence[str]
@@ -49,7 +50,7 @@ class Programs:
 
 
 class ProcessTree:
-    """The running processes of one environment, and their descendants."""
+    """The processes that one environment has started, with their descendants."""
 
     def __init__(self, programs: Programs, on_line: OnLine, initialization_type: str) -> None:
         self._programs = programs
@@ -64,15 +65,15 @@ class ProcessTree:
 
     @property
     def extension_names(self) -> Sequence[str]:
-        """The base names of the files, in their order."""
+        """The base names of the external extensions, in the order in which they start."""
         return tuple(self._programs.extensions)
 
     async def start_extension(self, name: str, runtime_api: str) -> ChildProcess:
-        """Start an external extension. Raises OSError."""
+        """Start an external extension. Raises OSError if it cannot be started."""
         return await self._start([str(self._programs.extensions[name])], runtime_api, "extension")
 
     async def start_runtime(self, runtime_api: str) -> ChildProcess:
-        """Start the runtime. Raises OSError."""
+        """Start the runtime. Raises OSError if it cannot be started."""
         return await self._start(self._programs.runtime, runtime_api, "function")
 
     async def _start(self, command: Sequence[str], runtime_api: str, category: str) -> ChildProcess:
@@ -89,32 +90,32 @@ class ProcessTree:
         return child
 
     def freeze(self) -> None:
-        """Stop all processes until ``thaw``."""
+        """Stop all processes until ``thaw``. No effect if they are frozen already."""
         if not self.is_frozen:
             self.is_frozen = True
             self._stopped = process_tree.stop(self._roots(), self._marker)
 
     def thaw(self) -> None:
-        """Let all processes go on."""
+        """Resume all processes."""
         process_tree.resume(self._stopped)
         self.is_frozen, self._stopped = False, set()
 
     def kill_app(self) -> None:
-        """Kill the processes that the runtime has started, or the runtime itself if it has started none."""
+        """Kill all descendants of the runtime, or the runtime itself if it has none."""
         runtime = self._children[-1]
         started = process_tree.descendants([runtime.pid]) - {runtime.pid}
         process_tree.kill(started or {runtime.pid})
 
     def peak_memory(self) -> int | None:
-        """Return ``process_tree.peak_memory`` of all; None if the system has no /proc."""
+        """Return the peak memory of the processes and their descendants, in bytes; None if not on Linux."""
         return process_tree.peak_memory(process_tree.descendants(self._roots())) if _LINUX else None
 
     def snapshot_members(self) -> None:
-        """Note all processes before they are asked to end: one that loses its parent may not be recognized later."""
+        """Record the pids of all processes, before they end: later, orphans without the marker cannot be found."""
         self._known |= process_tree.members(self._roots(), self._marker)
 
     async def end(self) -> None:
-        """Kill all processes that are left; return when they are gone."""
+        """Kill all processes that are left, and wait until they have ended."""
         self.snapshot_members()
         for child in self._children:
             child.kill()
@@ -127,33 +128,33 @@ class ProcessTree:
         return [child.pid for child in self._children if child.is_running]
 
 
-#: Returns the processes of a new environment of an initialization type, before they are started.
+#: Returns the ProcessTree of a new environment with the given initialization type. No process is started yet.
 Launch: TypeAlias = Callable[[OnLine, str], ProcessTree]
 
 
 class ChildProcess:
-    """A running child of ours."""
+    """A child process of the emulator, with the pipes of its output."""
 
     def __init__(self, process: asyncio.subprocess.Process, pipes: Sequence[OutputPipe]) -> None:
         self._process = process
         self._pipes = pipes
-        # Set if it cannot be killed, since it is another user's: its end is not waited for.
+        # Set if the process belongs to another user and cannot be killed. ``wait`` does not wait for its end then.
         self._unkillable = asyncio.Event()
 
     @property
     def pid(self) -> int:
-        """Its pid, which is also its process group."""
+        """The pid of the process, which is also the id of its process group."""
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether its end has not been noticed."""
+        """Whether the process runs, as far as asyncio knows."""
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """Wait until it has ended and its output is read; return the exit code, negative for a signal.
+        """Wait until the process has ended, and read its last output. Return the exit code, negative for a signal.
 
-        A process that cannot be killed counts as killed.
+        For a process that cannot be killed, return -SIGKILL without waiting further.
         """
         async with asyncio.TaskGroup() as group:
             waits = [group.create_task(self._process.wait()), group.create_task(self._unkillable.wait())]
@@ -166,17 +167,17 @@ class ChildProcess:
         return -signal.SIGKILL if exit_code is None else exit_code
 
     def close(self) -> None:
-        """Stop reading what it, or a process that inherited its output, writes."""
+        """Stop reading the output of the process and of all processes that inherited its pipes."""
         for pipe in self._pipes:
             pipe.close()
 
     def terminate(self) -> None:
-        """Send SIGTERM, which the runtime passes on to the app."""
+        """Send SIGTERM to the process; the runtime forwards it to the app. No effect if the process has ended."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self._process.terminate()
 
     def kill(self) -> None:
-        """Send SIGKILL to the process group."""
+        """Send SIGKILL to the process group. No effect if it has ended."""
         self._unkillable.clear()
         try:
             os.killpg(self.pid, signal.SIGKILL)
@@ -195,7 +196,10 @@ async def start_process(
     on_line: Callable[[bytes], None],
     directory: str | None = None,
 ) -> ChildProcess:
-    """Start ``command`` with an empty input; its output goes to ours and to ``on_line``. Raises OSError."""
+    """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
+
+    Its output is copied to ours; ``on_line`` receives each line.
+    """
     pipes = [OutputPipe(target, on_line) for target in (1, 2)]
     try:
         process = await asyncio.create_subprocess_exec(
@@ -219,14 +223,14 @@ async def start_process(
 
 
 def exit_text(exit_code: int) -> str:
-    """Return an exit code, negative for a signal, in the words of Lambda's Runtime.ExitError."""
+    """Return the text for an exit code in Lambda's Runtime.ExitError. A negative exit code means a signal."""
     if exit_code >= 0:
         return f"exit status {exit_code}"
     return f"signal: {signal.strsignal(-exit_code) or -exit_code}".lower()
 
 
 def _end_with_parent(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None)  # loaded before the fork: little is safe after it
+    libc = ctypes.CDLL(None)  # must be loaded before the fork: after it, few calls are safe
 
     def in_child() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))

@@ -1,12 +1,15 @@
-"""One execution environment with its I/O: the API servers and the processes, from the first start to the last end.
+"""The API servers and the processes of one execution environment: their start and their shutdown.
 
-``Sandbox.open`` starts the external extensions, waits until they have registered, and starts the runtime. At its end
-everything is shut down as on Lambda ("Shutdown phase", and the official emulator's source, rapid/shutdown): without
-extensions all processes are killed at once. With an internal extension, such as our own runtime, the runtime is asked
-to end and has half a second. With an external one they have two seconds in all: the runtime is asked to end and has
-30 % of them, then the extensions receive their SHUTDOWN event and have the rest.
+``Sandbox.open`` starts the external extensions, waits until they have registered, and then starts the runtime. At the
+end it shuts all processes down as Lambda does ("Shutdown phase", and the official emulator's source, rapid/shutdown):
 
-Each environment has API servers of its own, so that the processes of an earlier one can never answer.
+- Without extensions, all processes are killed at once.
+- With only internal extensions (our own runtime registers one), the runtime receives SIGTERM and has 0.5 s to end.
+- With external extensions, the shutdown takes at most 2 s. The runtime receives SIGTERM and has 30 % of that time.
+  Then the extensions receive the SHUTDOWN event and have the rest.
+
+Each environment has its own API servers, so that leftover processes of an earlier environment cannot answer its
+invocations.
 """
 
 from __future__ import annotations
@@ -33,21 +36,21 @@ if TYPE_CHECKING:
     from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.sandbox.processes import ChildProcess, Launch
 
-# Why an environment ends (Lambda, "Extensions API": shutdownReason).
+# The reasons for the end of an environment (Lambda, "Extensions API": shutdownReason).
 SPINDOWN, TIMED_OUT, FAILED = "spindown", "timeout", "failure"
 
-# How long the processes have to end, in seconds (Lambda, "Shutdown phase").
+# How long the processes have to end, without and with external extensions, in seconds (Lambda, "Shutdown phase").
 INTERNAL_GRACE = 0.5
 EXTERNAL_GRACE = 2.0
-# The runtime's share of that if the environment has external extensions (the official emulator's source,
-# rapid/shutdown).
+# The runtime's share of EXTERNAL_GRACE (the official emulator's source, rapid/shutdown).
 RUNTIME_SHARE = 0.3
 
 
 class Sandbox:
-    """The API servers, the processes and the log of one environment. ``shutdown_reason`` is why it ends, once it does.
+    """The API servers, the processes and the log of one environment.
 
-    ``show`` receives each line of the CloudWatch block; None: nothing is shown.
+    ``show`` receives each line of the CloudWatch log; None shows nothing. ``shutdown_reason`` is sent to the extensions
+    with the SHUTDOWN event.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class Sandbox:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Start the processes, without waiting for them; when the context ends, they are all gone."""
+        """Start the processes in the background. Leaving the context ends them and waits for their end."""
         async with asyncio.TaskGroup() as group:
             self._telemetry.start(group)
             runtime_server = ApiServer(self._resources, group)
@@ -83,12 +86,12 @@ class Sandbox:
                 await _uninterrupted(group.create_task(self._close(runtime_server, extensions_server)))
 
     def close_registration(self) -> None:
-        """Take no more extensions and subscriptions: the init phase is over."""
+        """Refuse new internal extensions and new subscriptions. Call it at the end of the init phase."""
         self.apis.extensions.is_closed = True
         self._telemetry.close()
 
     async def wait_for_runtime_exit(self, seconds: float) -> None:
-        """Wait until a runtime that has reported a failure ends by itself, so that its last lines are shown."""
+        """Wait at most ``seconds`` until the runtime ends by itself, so that its last output is shown."""
         if self._runtime is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -131,7 +134,7 @@ class Sandbox:
     async def _close(self, *servers: ApiServer) -> None:
         try:
             await self._end_processes()
-            # A watcher may be connecting to a server, which must not be closed meanwhile.
+            # A watcher may still be connected to a server, so wait for the watchers before closing the servers.
             if self._watchers:
                 await asyncio.wait(self._watchers)
         finally:
@@ -140,7 +143,7 @@ class Sandbox:
                 server.close()
 
     async def _end_processes(self) -> None:
-        """End all processes; return when none is left."""
+        """End all processes, and wait until they have ended."""
         deadline = time.time() + EXTERNAL_GRACE
         self.processes.snapshot_members()
         try:
@@ -163,13 +166,19 @@ class Sandbox:
             self._runtime.kill()
 
     async def _flush_telemetry(self) -> None:
-        """Deliver all records, so that an extension has them before its SHUTDOWN event."""
+        """Deliver all telemetry records before the SHUTDOWN event.
+
+        This may take half of the extensions' part of EXTERNAL_GRACE. Records that are left then may be discarded.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EXTERNAL_GRACE * (1 - RUNTIME_SHARE) / 2):
                 await self._telemetry.flush()
 
     async def _end_extensions(self, deadline: float) -> None:
-        """Wait for the extensions that receive the SHUTDOWN event; kill the others."""
+        """Wait until the extensions that receive the SHUTDOWN event have ended. Kill the others.
+
+        The wait ends at ``deadline``, in seconds since the epoch.
+        """
         informed = {extension.name for extension in self.apis.extensions if SHUTDOWN in extension.events}
         for name, process in self._extensions.items():
             if name not in informed:
@@ -181,7 +190,7 @@ class Sandbox:
 
 
 async def _uninterrupted(task: asyncio.Task[None]) -> None:
-    """Wait for ``task`` also after a cancellation: a second Ctrl-C must not leave processes behind."""
+    """Wait for ``task``, even if the caller is cancelled: a second Ctrl-C must not leave processes behind."""
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:

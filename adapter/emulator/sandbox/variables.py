@@ -1,4 +1,4 @@
-"""The environment variables of the runtime: the user's, Lambda's own, and every option that was given as a flag."""
+"""The environment variables of the runtime: the user's, Lambda's, and those of the options that were set by flags."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from adapter.aws.identity import FUNCTION_VERSION
 from adapter.config.load import Config
 from adapter.emulator.function_settings import FUNCTION_NAME, HANDLER, ON_DEMAND
 
-#: The variable that has another value in each environment.
+#: The variable whose value is different in each environment.
 LOG_STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
-# Variables that a user may have exported and that mean something else to a runtime: each invocation has its own trace.
+# Variables of the user that a runtime must not inherit: it would misread them as settings of Lambda, or as the trace id
+# of an invocation.
 _NOT_PASSED_ON = frozenset({"AWS_LAMBDA_MAX_CONCURRENCY", "_X_AMZN_TRACE_ID"})
 
 
@@ -24,10 +25,10 @@ def runtime_environ(
     invoke_mode: str,
     initialization_type: str = ON_DEMAND,
 ) -> dict[str, str]:
-    """Return the variables of a runtime whose Runtime API is at ``runtime_api``, ``HOST:PORT``.
+    """Return the environment variables of a runtime. ``runtime_api`` is the address of its Runtime API, ``HOST:PORT``.
 
-    The access log is off, since ``dev`` writes its own line for each request. Python does not buffer its output, though
-    it is not a terminal.
+    They switch off the access log, since ``dev`` writes its own line for each request, and Python's output buffering,
+    which is on by default if the output is not a terminal.
     """
     name = config.dev_function_name or FUNCTION_NAME
     lambda_variables = {
@@ -55,7 +56,7 @@ def runtime_environ(
 
 
 def _flags(config: Config) -> dict[str, str]:
-    """Return the options that were given as flags, by the names of their variables."""
+    """Return the variables of all options that were set by flags, with the flags' values."""
     return {
         option.env[0]: config.texts[name]
         for name, option in config.options.items()

@@ -268,7 +268,7 @@ async def test_a_runtime_that_disconnected_and_never_asks_again_is_given_up() ->
 
     async with local_lambda(script, warm="true", timeout="0.1") as local:
         assert (await local.notices.get()).startswith("the environment is warm")
-        assert "asks for no invocation" in await local.notices.get()
+        assert "has not asked for an invocation" in await local.notices.get()
 
 
 async def test_a_restart_lets_invocations_finish_and_later_ones_get_new_environments() -> None:
@@ -403,7 +403,7 @@ async def test_a_snapshot_that_is_lost_is_replaced_for_the_next_request() -> Non
 
     async with local_lambda(script, warm="true", snapstart="true") as local:
         assert (await local.notices.get()).startswith("the snapshot is ready")
-        assert await local.notices.get() == "the environment ended (exit status 3), the next request starts one"
+        assert await local.notices.get() == "the environment ended (exit status 3), the next request starts a new one"
         assert (await local.request("GET", "/")).status == 200
         assert (local.starts, local.status()["counts"]["failedInits"]) == (2, 1)
 

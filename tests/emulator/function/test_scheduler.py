@@ -130,7 +130,7 @@ async def test_an_exit_after_the_response_is_noticed() -> None:
 
     async with local_lambda(script) as local:
         assert (await local.request("GET", "/")).status == 200
-        assert await local.notices.get() == "the environment ended (exit status 4), the next request starts one"
+        assert await local.notices.get() == "the environment ended (exit status 4), the next request starts a new one"
         assert (await local.visit()).error_type == ""
 
 
@@ -159,7 +159,7 @@ async def test_an_exit_of_the_idle_environment_is_noticed() -> None:
         assert (await local.request("GET", "/")).status == 200
         assert (await local.request("GET", "/")).status == 200
         assert local.starts == 2
-        assert await local.notices.get() == "the environment ended (exit status 9), the next request starts one"
+        assert await local.notices.get() == "the environment ended (exit status 9), the next request starts a new one"
 
 
 async def test_an_exit_within_init_fails_the_request_that_waits() -> None:
@@ -242,7 +242,7 @@ async def test_a_slow_init_starts_again_within_the_first_invocation() -> None:
     async with local_lambda(script, init_limit=0.05) as local:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/x", {}))
-        assert await local.notices.get() == "init takes more than 0.05 s; it starts again within the first invocation"
+        assert await local.notices.get() == "init takes more than 0.05 s; it is repeated within the first invocation"
         assert (await client.answer()).body == b"/x"
         assert local.starts == 2
         await client.close()
@@ -298,7 +298,7 @@ async def test_an_illegal_transition_ends_the_environment_and_nothing_else(
             if status is not None:
                 assert (await client.answer()).status == status
             fault = f"EnvironmentState {state.name} has no transition for {event.name}"
-            assert await local.notices.get() == f"adapter dev has a fault, an environment was ended: {fault}"
+            assert await local.notices.get() == f"an internal error of adapter dev ended an environment: {fault}"
         if status is None:
             assert (await client.answer()).body == b"/x"
         assert (await local.request("GET", "/x")).body == b"/x"

@@ -43,7 +43,7 @@ def test_fields_that_are_present_are_used() -> None:
         pytest.param({"destination": {"protocol": "TCP", "port": 0}}, "from 1 to 65535", id="tcp-port"),
         pytest.param({"destination": HTTP | {"URI": "http://sandbox.localdomain"}}, "URI port", id="no-port"),
         pytest.param({"destination": HTTP | {"URI": "http://example.com:80"}}, "URI should begin", id="elsewhere"),
-        pytest.param({"destination": HTTP | {"URI": "http://sandbox:x"}}, "URI is not one", id="no-uri"),
+        pytest.param({"destination": HTTP | {"URI": "http://sandbox:x"}}, "URI is not valid", id="no-uri"),
         pytest.param({"destination": HTTP | {"URI": "http://sandbox:9001"}}, "9001 is reserved", id="reserved"),
         pytest.param({"destination": HTTP | {"method": "GET"}}, "POST or PUT", id="method"),
         pytest.param({"buffering": []}, "buffering should be an object", id="buffering"),

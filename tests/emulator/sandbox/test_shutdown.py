@@ -88,7 +88,7 @@ async def test_an_extension_that_never_registers_is_named_when_init_takes_too_lo
     async with local_lambda(by_path, extensions={"sidecar": Sidecar(registers=False)}, init_limit=0.05) as local:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/", {}))
-        assert "(it waits for sidecar)" in await local.notices.get()
+        assert "(waiting for sidecar)" in await local.notices.get()
         await client.close()
 
 
