@@ -39,8 +39,8 @@ OnLine: TypeAlias = Callable[[bytes, str], None]
 class Programs:
     """The programs that each environment starts. ``extensions`` maps base names to files.
 
-    ``variables`` returns the environment variables for an API address, a log stream and an initialization type, which are
-    keywords. ``directory`` is the runtime's working directory; None is our own.
+    ``variables`` returns the environment variables for an API address, a log stream and an initialization type, given
+    as keywords. ``directory`` is the runtime's working directory; None is our own.
     """
 
     runtime: Sequence[str]
