@@ -58,7 +58,7 @@ class RestApi(Codec):
     name = "rest-api"
 
     def matches(self, event: Any) -> bool:
-        """Return whether ``event`` has a method and a context, and is not from ALB, a WebSocket API or an authorizer."""
+        """Return whether ``event`` has a method and a context, and is not from ALB, a WebSocket or an authorizer."""
         if not isinstance(event, dict) or "httpMethod" not in event or event.get("type") in ("REQUEST", "TOKEN"):
             return False
         context = event.get("requestContext")
