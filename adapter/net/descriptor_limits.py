@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 
-# Descriptors that are reserved for other uses than clients: listeners, the event loop, the app's pipes, and connections
+# Descriptors that are not available to clients: listeners, the event loop, the app's pipes, and connections
 # that were just accepted or are being rejected.
 RESERVED = 64
 # Descriptors per client: its own connection, and the connection to the app for its request.
@@ -32,6 +32,6 @@ def soft_limit() -> int:
 
 
 def connection_cap(descriptors: int, wanted: int | None) -> int:
-    """Return how many clients ``descriptors`` allow, but at most ``wanted`` unless it is None."""
+    """Return the number of clients that ``descriptors`` allow, limited to ``wanted`` unless that is None."""
     possible = max(1, (descriptors - RESERVED) // PER_CLIENT)
     return possible if wanted is None else min(wanted, possible)

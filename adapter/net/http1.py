@@ -130,7 +130,7 @@ class ResponseReader:
         return [data] if data else []
 
     def skip(self, count: int) -> None:
-        """Count ``count`` body bytes that the caller read without this reader. ``count`` is at most ``remaining``."""
+        """Subtract ``count`` body bytes, which the caller has read without this reader, from ``remaining``."""
         self._remaining -= count
         self.complete = self._remaining == 0
 

@@ -20,7 +20,7 @@ class PacedWriter:
     """Sends pieces with ``write``, which waits while the client does not keep up.
 
     - ``bandwidth`` caps this stream, and ``shared`` is a bucket that it shares with other streams.
-    - ``limit`` is the maximum number of bytes in the stream, ``piece_limit`` that of one call of ``write``.
+    - ``limit`` is the maximum number of bytes in the stream, ``piece_limit`` the maximum in one call of ``write``.
     - ``sent`` is the number of bytes sent so far.
     - ``held_seconds`` is the total time for which the caps have delayed the stream.
 

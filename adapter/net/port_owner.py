@@ -13,7 +13,7 @@ _LISTEN = "0A"
 
 
 def port_owner(port: int) -> str | None:
-    """Return the process as ``pid 123 (python3 server.py)``, with a long command cut short, or None if not found."""
+    """Return the listening process as ``pid 123 (python3 server.py)``, or None. A long command is cut short."""
     found = listening_process(port)
     if found is None:
         return None
