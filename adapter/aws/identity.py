@@ -1,10 +1,10 @@
-"""The account, the region and the ARN that a local function has."""
+"""The account, region and ARN of a local function."""
 
 from __future__ import annotations
 
-# The account id of AWS's own examples ("AWS account identifiers"), since a local function has no account.
+# A local function has no account. This is the account id in AWS's own examples ("AWS account identifiers").
 ACCOUNT_ID = "123456789012"
-# The only version of a function that was not published (Lambda, "Versions").
+# The version of a function that is not published (Lambda, "Versions").
 FUNCTION_VERSION = "$LATEST"
 DEFAULT_REGION = "us-east-1"
 

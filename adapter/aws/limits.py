@@ -1,7 +1,7 @@
 """AWS's limits, and the bandwidth limit of one stream. In AWS's documents, 1 MB is 1,024 KiB.
 
-This module is not compiled: options are parsed with it before the app is started, and importing one compiled module
-loads all of them.
+This module must not be compiled. It is imported before the app is started, and importing one compiled module would load
+all of them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MIN_MEMORY, MAX_MEMORY = 128, 10240
 # The path for events that are not HTTP requests: the default of AWS Lambda Web Adapter.
 PASS_THROUGH_PATH = "/events"
 
-# The range that Lambda's limiter accepts: for the burst in bytes, for the rate in bytes per second (source of AWS's
-# emulator, bandwidthlimiter).
+# The range that Lambda's limiter accepts, both for the burst (in bytes) and for the rate (in bytes per second). Source:
+# AWS's emulator, bandwidthlimiter.
 MIN_BANDWIDTH = 32 * KIB
 MAX_BANDWIDTH = 64 * MIB
 

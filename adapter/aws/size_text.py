@@ -1,4 +1,4 @@
-"""Numbers of bytes as text, everywhere in the same way: as AWS counts, 1 MB is 1,024 KB."""
+"""Numbers of bytes as text. As in AWS's documents, 1 MB is 1,024 KB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from adapter.aws.limits import KIB, MIB
 
 
 def size_text(size: int) -> str:
-    """Return ``512 B``, ``1.5 KB`` or ``6 MB``, with one decimal unless it is 0."""
+    """Return ``size`` as ``512 B``, ``1.5 KB`` or ``6 MB``. KB and MB have one decimal unless it is 0."""
     if size < KIB:
         return f"{size} B"
     unit, name = (KIB, "KB") if size < MIB else (MIB, "MB")

@@ -1,1 +1,1 @@
-"""What every way in needs of the network."""
+"""Network code that all entry points share: addresses, HTTP parsing, the HTTP server."""

@@ -1,6 +1,7 @@
-"""Addresses of servers: one type for ``HOST:PORT`` and for Unix sockets, IPv6 included, and how to listen on one.
+"""Server addresses (``HOST:PORT``, IPv6 included, or a Unix socket), and functions that open listening sockets.
 
-This module is imported before the app is started, so only the functions that open a socket import ``socket``.
+This module is imported before the app is started. To save time, only the functions that open a socket import
+``socket``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 LAST_PORT = 65535
 # The number of connections that may wait to be accepted. The kernel has a limit of its own (net.core.somaxconn).
 BACKLOG = 1024
-# A server that listens on all addresses of this machine, and the address at which a client on it connects.
+# Maps each host that means "all addresses of this machine" to the address at which a local client connects.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -29,7 +30,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Return the address for ``HOST:PORT``; an IPv6 host is in brackets. Raises ValueError."""
+        """Parse ``HOST:PORT``, with an IPv6 host in brackets. Raises ValueError if the port is not from 0 to 65535."""
         host, _, port = text.rpartition(":")
         number = int(port)
         if not 0 <= number <= LAST_PORT:
@@ -52,7 +53,7 @@ class Address:
 
     @property
     def host_header(self) -> str:
-        """The Host header of a request to this address."""
+        """The Host header for requests to this address; ``localhost`` for a Unix socket."""
         return "localhost" if self.path is not None else str(self)
 
     @property
@@ -72,7 +73,7 @@ class Address:
 
 
 def listen(host: str, port: int) -> socket:
-    """Return a socket that listens on ``host`` and ``port``; port 0 is any free one. Raises OSError."""
+    """Return a socket that listens on ``host`` and ``port``; port 0 selects any free port. Raises OSError."""
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -86,13 +87,13 @@ def address_of(listener: socket) -> Address:
 
 
 def free_port(host: str) -> int:
-    """Return a port that is free on ``host`` at the moment. Raises OSError."""
+    """Return a port that is currently free on ``host``. Raises OSError."""
     with listen(host, 0) as listener:
         return address_of(listener).port
 
 
 def next_free_port(address: Address, taken: frozenset[int]) -> int:
-    """Return the first free port above that of ``address`` that is not in ``taken``; 0 if there is none."""
+    """Return the first free port above ``address.port`` that is not in ``taken``, or 0 if no port is left."""
     ports = range(address.port + 1, LAST_PORT + 1)
     return next((port for port in ports if port not in taken and _is_free(address.host, port)), 0)
 

@@ -1,4 +1,4 @@
-"""Reading a whole request body within a limit, for the servers that need it whole."""
+"""Reading a whole request body into memory, up to a limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Body(Protocol):
     """A body that arrives in pieces."""
 
     async def read(self) -> bytes:
-        """Return the next piece; empty at the end. Raises BodyTruncatedError if the client does not complete it."""
+        """Return the next piece, or ``b""`` at the end. Raises BodyTruncatedError if the body is incomplete."""
 
 
 class Upload(Protocol):
@@ -17,14 +17,17 @@ class Upload(Protocol):
 
     @property
     def body(self) -> Body:
-        """The body, which has not been read."""
+        """The body, still unread."""
 
     def send_continue(self) -> None:
         """Send ``100 Continue`` if the client waits for it."""
 
 
 async def read_body(exchange: Upload, limit: int) -> bytes | None:
-    """Return the body; None if it has more than ``limit`` bytes. Raises BodyTruncatedError."""
+    """Read the whole body and return it, or None if it exceeds ``limit`` bytes.
+
+    Sends ``100 Continue`` first if the client waits for it. Raises BodyTruncatedError if the body is incomplete.
+    """
     exchange.send_continue()
     body = bytearray()
     while piece := await exchange.body.read():

@@ -1,7 +1,7 @@
-"""Compression of responses: what may be compressed, with which coding, and the compressor. No I/O.
+"""Response compression: which responses are compressed, the choice of the coding, and the compressors. No I/O.
 
-Nothing is compressed twice, nor are responses that must arrive unchanged or at once: ranges, event streams, and those
-marked no-transform. gzip is always available; br and zstd are if their packages are installed.
+Responses that already have a Content-Encoding, ranges, event streams and responses marked no-transform are not
+compressed. gzip is always available; br and zstd are available if their packages are installed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
         """The compressor of one body."""
 
         def compress(self, data: bytes | bytearray | memoryview) -> bytes:
-            """Take a part of the body and return the output that is ready, which may be empty."""
+            """Compress a part of the body. Return the output that is ready, perhaps empty."""
 
         def flush(self) -> bytes:
-            """Return the output that the client needs to decode everything taken so far."""
+            """Return all pending output, so that the client can decode everything compressed so far."""
 
         def finish(self) -> bytes:
-            """Return the rest of the output and end the coding."""
+            """End the compressed stream and return its last bytes."""
 
 
-# Types that become smaller. Other images and fonts, audio and video are compressed formats already.
+# Media types that become smaller. Audio, video, and other images and fonts are already compressed.
 _COMPRESSIBLE_PREFIXES = ("text/", "application/vnd.api+", "font/ttf", "font/otf", "image/svg+xml", "image/bmp")
 _COMPRESSIBLE_SUFFIXES = ("+json", "+xml", "+text")
 _COMPRESSIBLE = frozenset(
@@ -47,16 +47,16 @@ _COMPRESSIBLE = frozenset(
         "application/vnd.ms-fontobject",
     }
 )
-# Headers that describe the uncompressed bytes.
+# Headers that describe the uncompressed body. They are removed when the body is compressed.
 _DROPPED = frozenset({"content-length", "accept-ranges", "content-md5", "digest", "content-digest", "content-encoding"})
-# Fast settings: compression takes CPU time of every response, and on Lambda that time is billed.
+# Fast settings, because compression uses CPU time for every response, and Lambda bills that time.
 _GZIP_LEVEL, _BR_QUALITY, _ZSTD_LEVEL = 6, 4, 3
-# For zlib: a window of 2**15 bytes, plus 16 for the gzip wrapper.
+# zlib's wbits: 15 for a window of 2**15 bytes, plus 16 to select the gzip format.
 _GZIP_WINDOW = 31
 
 
 class _StreamCompressor:
-    """A compression object of zlib or zstandard, which flush in the mode that is passed to them."""
+    """A zlib or zstandard compressor. ``flush_mode`` is the mode that its library needs for ``flush``."""
 
     def __init__(self, stream: Any, flush_mode: int) -> None:
         self._stream = stream
@@ -106,7 +106,7 @@ def _make_zstd() -> Compressor:
 
 
 def available_codings() -> dict[str, Callable[[], Compressor]]:
-    """Return the codings whose packages are installed, the best first. It imports them."""
+    """Import the installed compression packages. Return a compressor factory for each coding, best coding first."""
     codings: dict[str, Callable[[], Compressor]] = {}
     for name, make in (("zstd", _make_zstd), ("br", _make_br), ("gzip", _make_gzip)):
         try:
@@ -120,7 +120,7 @@ def available_codings() -> dict[str, Callable[[], Compressor]]:
 def negotiate_compression(
     head: ResponseHead, *, method: str, accept_encoding: str, codings: dict[str, Callable[[], Compressor]]
 ) -> tuple[ResponseHead, Compressor | None]:
-    """Return the head to send, and the compressor for its body or None if the body is sent unchanged."""
+    """Return the head to send and the compressor for its body. The compressor is None if the body is sent unchanged."""
     headers, _ = join_repeats(head.headers)
     if not _is_compressible(head.status, headers, method):
         return head, None
@@ -137,8 +137,8 @@ def negotiate_compression(
 def choose_coding(accept_encoding: str, codings: Iterable[str]) -> str | None:
     """Return the coding that the client prefers, or None if it accepts none of ``codings``.
 
-    Of those with equal weight, the first in ``codings`` wins. A weight of 0 refuses a coding, and ``*`` stands for all
-    that are not named (RFC 9110 section 12.5.3).
+    If weights are equal, the coding that is first in ``codings`` wins. A coding with weight 0 is refused. ``*`` stands
+    for all codings that are not listed (RFC 9110 section 12.5.3).
     """
     weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
@@ -190,7 +190,7 @@ def _with_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _weak(name: str, value: str) -> str:
-    """Return ``value``, made weak if it is a strong ETag: the compressed bytes are not the ones it was made for."""
+    """Return ``value``. A strong ETag is made weak, because compression changes the bytes that it identifies."""
     if name.lower() == "etag" and not value.startswith("W/"):
         return f"W/{value}"
     return value

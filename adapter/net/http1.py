@@ -1,8 +1,8 @@
-"""HTTP/1.1 towards a server: request heads out, responses in. No I/O: bytes go in, pieces of the body come out.
+"""The client side of HTTP/1.1: encodes request heads and parses responses. No I/O.
 
-Heads are parsed by httptools (llhttp, strict). The framing of the body is ours: llhttp takes what follows the answer to
-a HEAD for a body, cannot end a body at the end of the stream, and reports trailers as headers. Body pieces are slices
-of the caller's buffer, not copies, so they are valid only until the caller fills that buffer again.
+httptools parses heads (llhttp, strict). This module handles the framing of bodies, because llhttp mistakes the bytes
+after a response to HEAD for a body, cannot end a body at the end of the stream, and reports trailers as headers. Body
+pieces are slices of the caller's buffer, not copies. They are valid only until the caller fills that buffer again.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 # Lambda quotas: "request line + headers: 1 MB in all"; a response head and its trailers have the same limit.
 HEAD_LIMIT = 1024 * 1024
-# A chunk-size line, in bytes: 16 hex digits are enough for any size; the rest is for extensions, which are ignored.
+# The maximum length of a line of chunked framing, in bytes. A chunk size needs at most 16 hex digits. The rest is for
+# chunk extensions, which are ignored.
 CHUNK_LINE_LIMIT = 4096
-# Nearly all lines of a chunked body's framing are shorter, in bytes. More bytes are copied only for longer lines.
+# In bytes. Nearly all lines of chunked framing are shorter, so this much is copied first, and more only if needed.
 _SHORT_LINE = 32
 
 # How many interim heads of one response are kept; further ones are dropped.
@@ -32,20 +33,21 @@ _MAX_INTERIM = 16
 _GLIMPSE = 8
 
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
-# Methods whose request has "Content-Length: 0" when there is no body (RFC 9110, section 8.6).
+# A request with one of these methods has "Content-Length: 0" if it has no body (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 # How the end of a body is determined (RFC 9112, section 6.3).
 _LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
-# What comes next in a chunked body.
+# The part of a chunked body that is expected next.
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
 def encode_request_head(request: Request, default_host: str) -> bytes:
-    """Return the request line and headers of ``request``, framed by Content-Length, up to and with the empty line.
+    """Return the request line and headers of ``request``, including the final empty line.
 
-    ``default_host`` is used if the request has no Host. Names and values must have been checked before. Raises
-    InvalidEvent if there is a second Host, because servers differ in which one they use (RFC 9112, section 3.2).
+    Adds Content-Length if needed, and ``default_host`` if the request has no Host. The caller must have checked names
+    and values. Raises InvalidEvent if there are several Host headers, because servers differ in which one they use
+    (RFC 9112, section 3.2).
     """
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     hosts = 0
@@ -63,12 +65,13 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
 
 
 class ResponseReader:
-    """Reads one response, fed in pieces of any size.
+    """Parses one response, which is fed in pieces of any size.
 
-    - ``head`` is None until it is complete.
-    - ``interim`` has the interim (1xx) heads except 101, after which all bytes are body.
-    - ``complete`` is whether the response has ended, ``reusable`` whether the connection may then carry another one.
-    - ``trailers`` are those of a chunked body.
+    - ``head`` is the final response head, or None until it is complete.
+    - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final, and all bytes after it as body.
+    - ``complete`` is True once the response has ended.
+    - ``reusable`` is True if the connection may carry another request after the complete response.
+    - ``trailers`` contains the trailers of a chunked body.
     """
 
     __slots__ = (
@@ -91,7 +94,7 @@ class ResponseReader:
         self._framing = _LENGTH
         self._chunk_state = _SIZE
         self._remaining = 0
-        # Bytes of an unfinished head or line.
+        # The bytes of an incomplete head or line.
         self._pending = b""
         self._interim_bytes = 0
         self._trailer_bytes = 0
@@ -103,13 +106,13 @@ class ResponseReader:
 
     @property
     def remaining(self) -> int:
-        """The number of body bytes that are still to come if there is a Content-Length, else 0."""
+        """The number of missing body bytes if the response has a Content-Length, else 0."""
         return self._remaining if self._framing == _LENGTH else 0
 
     def feed(self, data: memoryview) -> list[memoryview]:
-        """Take the next bytes of the connection and return the pieces of the body that are in them.
+        """Parse the next bytes from the connection and return the body pieces in them.
 
-        Raises InvalidAppResponse if they are not part of an HTTP/1 response.
+        Raises InvalidAppResponse if the bytes are not part of an HTTP/1 response.
         """
         if self.head is None:
             rest = self._feed_head(data)
@@ -117,7 +120,7 @@ class ResponseReader:
                 return []
             data = rest
         if self.complete:
-            # There is more than the response, so what follows cannot be trusted to be the next one.
+            # The app sent bytes after the end of its response. They could be mistaken for the next response.
             self.reusable = self.reusable and not data
             return []
         if self._framing == _LENGTH:
@@ -127,12 +130,12 @@ class ResponseReader:
         return [data] if data else []
 
     def skip(self, count: int) -> None:
-        """Count ``count`` body bytes that were read without this reader, at most ``remaining``."""
+        """Subtract ``count`` body bytes, which the caller has read without this reader, from ``remaining``."""
         self._remaining -= count
         self.complete = self._remaining == 0
 
     def feed_eof(self) -> None:
-        """Take the end of the stream, which completes a body without framing.
+        """Handle the end of the stream. It completes a body that has neither Content-Length nor chunks.
 
         Raises TruncatedResponse if the response is incomplete.
         """
@@ -143,11 +146,11 @@ class ResponseReader:
             return
         if self.head is None:
             raise TruncatedResponse("the connection was closed before the response head was complete")
-        missing = f", {self._remaining} bytes short" if self._framing == _LENGTH else " within a chunked body"
-        raise TruncatedResponse(f"the connection was closed{missing}")
+        missing = f"{self._remaining} bytes short of the end" if self._framing == _LENGTH else "within a chunked body"
+        raise TruncatedResponse(f"the response ended {missing}")
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
-        """Take head bytes; return what follows the final head (its body), or None while that is incomplete."""
+        """Parse head bytes. Return the bytes that follow the final head, or None if that head is incomplete."""
         pending = self._pending + bytes(data)
         start = 0
         while True:
@@ -172,17 +175,17 @@ class ResponseReader:
     def _keep_interim(self, head: _Head, size: int) -> None:
         self._interim_bytes += size
         if self._interim_bytes > HEAD_LIMIT:
-            raise InvalidAppResponse(f"the interim responses are over {HEAD_LIMIT} bytes")
+            raise InvalidAppResponse(f"the interim responses exceed {HEAD_LIMIT} bytes")
         if len(self.interim) < _MAX_INTERIM:
             self.interim.append(head.message)
 
     def _begin_body(self, head: _Head) -> None:
         if self._bodiless_request or head.status in (204, 304):
             self.complete = True
-            # Some apps send the body anyway, and later, when it would be taken for the next response.
+            # Some apps send the announced body anyway. It would be mistaken for the next response.
             self.reusable = head.keep_alive and not head.names_body
             return
-        # What follows a 101 belongs to another protocol, even if its head has the framing of a body.
+        # The bytes after a 101 belong to another protocol, even if its headers announce a body.
         self._framing, self._remaining = (_UNTIL_EOF, 0) if head.status == 101 else head.framing()
         self.complete = self._framing == _LENGTH and self._remaining == 0
         self.reusable = head.keep_alive and self._framing != _UNTIL_EOF
@@ -217,7 +220,7 @@ class ResponseReader:
         return pieces
 
     def _take_whole_chunks(self, data: memoryview, pieces: list[memoryview]) -> int:
-        """Take the complete chunks at the start of ``data``; return the number of bytes used, perhaps 0."""
+        """Append the complete chunks at the start of ``data`` to ``pieces``. Return the number of bytes used."""
         if self._chunk_state != _SIZE or self._pending:
             return 0
         used = 0
@@ -228,7 +231,7 @@ class ResponseReader:
                 break
             size = _chunk_size(size_line[:-2])
             start, end = used + newline, used + newline + size
-            # Nearly all chunks of a stream have one size: then this is between two of them.
+            # Nearly all chunks of a stream have the same size. Then these are the bytes between two chunks.
             between = b"\r\n" + size_line
             while size and data[end : end + len(between)] == between:
                 pieces.append(data[start:end])
@@ -244,7 +247,7 @@ class ResponseReader:
         return used
 
     def _feed_line(self, data: memoryview) -> int:
-        """Take one line of a chunked body's framing, or a part of it; return the number of bytes used."""
+        """Parse one line of chunked framing, or keep a part of a line. Return the number of bytes used."""
         fresh = bytes(data[:_SHORT_LINE])
         found = fresh.find(b"\n")
         if found < 0 and len(data) > _SHORT_LINE:
@@ -253,7 +256,7 @@ class ResponseReader:
         used = fresh if found < 0 else fresh[: found + 1]
         line = self._pending + used
         if len(line) > CHUNK_LINE_LIMIT:
-            raise InvalidAppResponse(f"a line of the chunked body is over {CHUNK_LINE_LIMIT} bytes")
+            raise InvalidAppResponse(f"a line of the chunked body exceeds {CHUNK_LINE_LIMIT} bytes")
         if found < 0:
             self._pending = line
             return len(used)
@@ -269,15 +272,15 @@ class ResponseReader:
             self._chunk_state = _DATA if self._remaining else _TRAILERS
         elif self._chunk_state == _DATA_END:
             if line:
-                raise InvalidAppResponse("a chunk is longer than its size says")
+                raise InvalidAppResponse("a chunk is longer than its declared size")
             self._chunk_state = _SIZE
         elif line:
             self._trailer_bytes += len(line)
             if self._trailer_bytes > HEAD_LIMIT:
-                raise InvalidAppResponse(f"the trailers are over {HEAD_LIMIT} bytes")
+                raise InvalidAppResponse(f"the trailers exceed {HEAD_LIMIT} bytes")
             name, colon, value = line.partition(b":")
             trailer = (header_text(name), header_text(value.strip(b" \t")))
-            # llhttp has not checked it, and it is forwarded to a client.
+            # Trailers are forwarded to a client, and llhttp has not checked them.
             if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
                 raise InvalidAppResponse("a trailer is not a header line")
             self.trailers.append(trailer)
@@ -286,7 +289,7 @@ class ResponseReader:
 
 
 class _Head:
-    """Collects what llhttp reports about one head."""
+    """One response head: collects what llhttp reports through its callbacks."""
 
     __slots__ = ("_connection", "_content_length", "_transfer_encoding", "headers", "keep_alive", "message", "status")
 
@@ -300,7 +303,7 @@ class _Head:
         self.message: ResponseHead
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header line from llhttp, which strips the white space before a value but not after it."""
+        """Add a header. llhttp strips the white space before a value, but not after it."""
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else header_text(value)
@@ -314,7 +317,10 @@ class _Head:
             self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
 
     def begin(self, status: int, version: str) -> None:
-        """Take the status line. llhttp loses persistence (RFC 9112, section 9.3) if a body is empty, so it is ours."""
+        """Set the status and compute ``keep_alive`` (RFC 9112, section 9.3), which llhttp gets wrong for empty bodies.
+
+        Raises InvalidAppResponse if the version or the status is not valid in HTTP/1.
+        """
         if version not in ("1.0", "1.1"):
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
         if status < 100:
@@ -326,15 +332,18 @@ class _Head:
 
     @property
     def names_body(self) -> bool:
-        """Whether the head has the framing of a body that is not empty."""
+        """Whether the headers announce a body that is not empty."""
         return self._transfer_encoding is not None or bool((self._content_length or "").strip("0"))
 
     def framing(self) -> tuple[int, int]:
-        """Return how the body ends and, for a length, how long it is. llhttp has refused contradictions already."""
+        """Return the kind of framing and the length of the body, which is 0 unless the kind is ``_LENGTH``.
+
+        llhttp has already rejected contradictory headers. Raises InvalidAppResponse for an unsupported transfer coding.
+        """
         if self._transfer_encoding is not None:
             if self._transfer_encoding.lower() != "chunked":
                 raise InvalidAppResponse(
-                    f"Transfer-Encoding {excerpt(self._transfer_encoding)}: only chunked is understood"
+                    f"Transfer-Encoding {excerpt(self._transfer_encoding)}: only chunked is supported"
                 )
             return _CHUNKED, 0
         if self._content_length is not None:
@@ -348,7 +357,7 @@ def _parse_head(data: bytes) -> _Head:
     try:
         parser.feed_data(data)
     except HttpParserUpgrade:
-        pass  # a 101: everything after the head belongs to another protocol
+        pass  # a 101: all bytes after the head belong to another protocol
     except HttpParserError as error:
         raise InvalidAppResponse(f"the response head is not HTTP/1: {error}") from error
     head.begin(parser.get_status_code(), parser.get_http_version())
@@ -356,9 +365,9 @@ def _parse_head(data: bytes) -> _Head:
 
 
 def _check_unfinished_head(pending: bytes) -> None:
-    """Raise InvalidAppResponse if no further bytes can make this a head, so that none are waited for."""
+    """Raise InvalidAppResponse if ``pending`` cannot become a valid head, however many bytes follow."""
     if len(pending) >= HEAD_LIMIT:
-        raise InvalidAppResponse(f"the response head is over {HEAD_LIMIT} bytes")
+        raise InvalidAppResponse(f"the response head exceeds {HEAD_LIMIT} bytes")
     if pending.count(b"\n") != pending.count(b"\r\n"):
         raise InvalidAppResponse("a line of the response head does not end with CRLF")
 
@@ -372,7 +381,7 @@ def _chunk_size(line: bytes) -> int:
 
 
 def header_text(value: bytes) -> str:
-    """Return a header value, decoded as UTF-8 if it is valid UTF-8, else as Latin-1."""
+    """Decode a header name or value: as UTF-8 if it is valid UTF-8, else as Latin-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:

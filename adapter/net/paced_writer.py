@@ -1,4 +1,4 @@
-"""The body of one streamed response, sent at the pace of the bandwidth caps and up to a limit."""
+"""A writer for the body of one streamed response, which keeps to bandwidth caps and a size limit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 class PacedWriter:
     """Sends pieces with ``write``, which waits while the client does not keep up.
 
-    ``bandwidth`` caps this stream, ``shared`` is a bucket that it shares with other streams, ``limit`` is the maximum
-    number of bytes in the stream; None means no cap and no limit. ``piece_limit`` is the maximum number of bytes in one
-    call of ``write``. ``sent`` is the number of bytes sent so far, ``held_seconds`` how long the caps made the stream
-    wait.
+    - ``bandwidth`` caps this stream, and ``shared`` is a bucket that it shares with other streams.
+    - ``limit`` is the maximum number of bytes in the stream, ``piece_limit`` the maximum in one call of ``write``.
+    - ``sent`` is the number of bytes sent so far.
+    - ``held_seconds`` is the total time for which the caps have delayed the stream.
+
+    None means no cap or no limit.
     """
 
     def __init__(
@@ -47,9 +49,9 @@ class PacedWriter:
         self.held_seconds = 0.0
 
     async def begin(self, piece: Piece, begin: Callable[[Piece], None]) -> bool:
-        """Send ``piece`` like ``send``, but its first part with ``begin``, which is called in any case.
+        """Send ``piece`` like ``send``, but pass its first part to ``begin`` instead of ``write``.
 
-        So the beginning of a body can leave in one write together with the response head.
+        ``begin`` is always called, perhaps with no bytes. It can send the response head and these bytes in one write.
         """
         size = self._within_limit(len(piece))
         granted = await self.grant(size) if size else 0
@@ -58,7 +60,7 @@ class PacedWriter:
         return granted == len(piece) or await self.send(piece[granted:])
 
     async def send(self, piece: Piece) -> bool:
-        """Send ``piece`` at the pace of the caps; return False if the limit allows only a part of it, which is sent."""
+        """Send ``piece`` within the caps. Return False if the limit allowed only a part of it to be sent."""
         size = self._within_limit(len(piece))
         view = memoryview(piece)
         position = 0
@@ -70,7 +72,7 @@ class PacedWriter:
         return size == len(piece)
 
     async def grant(self, wanted: int) -> int:
-        """Wait until at least one of ``wanted`` bytes may be sent; return how many may be sent."""
+        """Wait until the caps allow at least one byte. Return how many bytes may be sent now, at most ``wanted``."""
         granted = wanted if self._piece_limit is None else min(wanted, self._piece_limit)
         if self._bucket is not None:
             granted = await self._take(self._bucket, granted)

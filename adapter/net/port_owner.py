@@ -1,6 +1,6 @@
-"""Why an address cannot be listened on.
+"""Why a port cannot be listened on, and which process listens on it.
 
-The process that listens on a port is found in /proc: on Linux only, and only if we may inspect it.
+The process is looked up in /proc: on Linux only, and only among processes that we may inspect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# How many characters of a command are shown.
+# The maximum number of characters of a command in ``port_owner``.
 _SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
@@ -28,7 +28,7 @@ def listen_problem(error: OSError, port: int) -> str:
 
 
 def port_owner(port: int) -> str | None:
-    """Return ``pid 123 (python3 server.py)``, with a long command cut short; None if the process is not found."""
+    """Return the listening process as ``pid 123 (python3 server.py)``, or None. A long command is cut short."""
     found = listening_process(port)
     if found is None:
         return None
@@ -37,12 +37,12 @@ def port_owner(port: int) -> str | None:
 
 
 def listening_process(port: int) -> tuple[int, str] | None:
-    """Return the pid and the command of the process that listens on ``port``; None if it is not found."""
+    """Return the pid and the command of the process that listens on ``port``, or None if it is not found."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not sockets:
         return None
     for process in Path("/proc").glob("[0-9]*"):
-        # A process may end meanwhile, and those of other users cannot be inspected.
+        # A process may end during the search, and processes of other users cannot be inspected.
         with contextlib.suppress(OSError):
             if any(str(descriptor.readlink()) in sockets for descriptor in (process / "fd").iterdir()):
                 words = (process / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")

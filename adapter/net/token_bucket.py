@@ -1,9 +1,9 @@
 """Lambda's bandwidth limit as a token bucket. No I/O and no clock: the time is an argument.
 
-The bucket has an absolute schedule: the k-th refill is due at ``start + k * interval`` and is computed when tokens are
-taken, so a late timer does not delay the refills after it. (Sleeping one interval per refill would drift by 0.5 %.)
-In Lambda's own limiter a write waits until it has all its tokens. Here a write takes the tokens that are available and
-waits for the rest: the bytes per refill are the same, and the first byte is sent sooner.
+Refills have an absolute schedule: the k-th one is due at ``start + k * interval``. Due refills are added when tokens
+are taken, so a late timer does not delay later refills. (Sleeping one interval per refill would drift by 0.5 %.)
+In Lambda's own limiter, a write waits until all its tokens are available. Here, a write uses the available tokens and
+waits for the rest. The bytes per refill are the same, but the first byte is sent sooner.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ REFILL_INTERVAL = 0.125
 
 
 class TokenBucket:
-    """The bucket of one stream. A token is a byte. The bucket starts full, and refills up to the burst while idle.
+    """A token bucket; one token allows one byte. The bucket starts full and refills up to the burst.
 
-    The schedule starts with the first ``take``, as Lambda's starts with the first write. ``now`` is in seconds of any
-    monotonic clock.
+    The schedule of refills starts with the first ``take``, as Lambda's does with the first write. ``now`` is in
+    seconds on any monotonic clock.
     """
 
     __slots__ = ("_burst", "_refill", "_refills", "_start", "_tokens")
@@ -35,7 +35,7 @@ class TokenBucket:
         self._refills = 0
 
     def take(self, wanted: int, now: float) -> int:
-        """Take tokens and return how many, at most ``wanted``; 0 means that the bucket is empty until `next_refill`."""
+        """Take up to ``wanted`` tokens and return their number. It is 0 if the bucket is empty until `next_refill`."""
         if self._start is None:
             self._start = now
         self._refill_until(now, self._start)
@@ -44,17 +44,17 @@ class TokenBucket:
         return granted
 
     def give_back(self, unused: int) -> None:
-        """Put back tokens that were taken and not used."""
+        """Put back ``unused`` tokens that were taken."""
         self._tokens = min(self._burst, self._tokens + unused)
 
     def next_refill(self) -> float:
-        """Return when the next tokens are due, in seconds of the clock of ``take``, which must have been called."""
-        assert self._start is not None, "take() starts the schedule"
+        """Return the time of the next refill, on the clock of ``take``. ``take`` must have been called before."""
+        assert self._start is not None, "take() must be called first"
         return self._start + (self._refills + 1) * REFILL_INTERVAL
 
     def _refill_until(self, now: float, start: float) -> None:
         due = int((now - start) / REFILL_INTERVAL)
-        # The division may round to just below a whole number, so compare with the time that next_refill() returned.
+        # The division may round down to just below a whole number, so compare with the time that next_refill() returns.
         if start + (due + 1) * REFILL_INTERVAL <= now:
             due += 1
         if due > self._refills:

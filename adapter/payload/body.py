@@ -1,9 +1,9 @@
-"""Bodies in JSON: text as a JSON string if no byte is lost that way, otherwise base64.
+"""Bodies in JSON: a plain string if that preserves every byte, otherwise base64.
 
 A JSON string holds Unicode, a body holds bytes, and a front door sends a text body as UTF-8. So a body that is valid
 UTF-8 arrives unchanged, whatever its charset is, and any other body must travel as base64. Media types that are known
-to be binary become base64 without a check of the bytes; for all others, text types included, it depends on whether the
-body is valid UTF-8.
+to be binary become base64 without a check of the bytes. For all other types, text types included, the bytes are
+checked.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _BINARY_TYPES = frozenset(
 )
 _BINARY_PREFIXES = ("application/grpc", "application/vnd.openxmlformats-officedocument.")
 _BINARY_SUFFIXES = ("+cbor", "+gzip", "+protobuf", "+zip", "+zstd")
-#: Text within the binary kinds: ``image/svg+xml``, ``model/gltf+json``.
+#: Types of binary kinds that are text anyway: ``image/svg+xml``, ``model/gltf+json``.
 _TEXT_SUFFIXES = ("+json", "+xml")
 
 #: The types that a front door writes into an event as text, besides ``text/*``. All other types, and all bodies with a
@@ -64,7 +64,7 @@ class BodyRules:
     """The media types that the user declares to be binary or text.
 
     Both are patterns such as ``application/pdf``, ``image/*`` or ``*+json``. A match takes precedence over the built-in
-    rules, and binary over text. Text that is not valid UTF-8 still becomes base64.
+    rules, and binary takes precedence over text. Text that is not valid UTF-8 still becomes base64.
     """
 
     __slots__ = ("_binary", "_text")
@@ -85,18 +85,18 @@ class BodyRules:
 def _pattern(types: tuple[str, ...]) -> Pattern[str] | None:
     if not types:
         return None
-    import re  # imported here, since few users set such types
+    import re  # imported here, since few users set these types
 
     return re.compile("|".join([re.escape(each.lower()).replace(r"\*", ".*") for each in types]))
 
 
 def media_type_of(headers: Headers) -> str:
-    """Return the media type in lower case, without parameters; the empty string if there is none."""
+    """Return the media type in lower case, without parameters, or the empty string if Content-Type is missing."""
     return first(headers, "content-type").partition(";")[0].strip().lower()
 
 
 def is_content_encoded(headers: Headers) -> bool:
-    """Return whether a Content-Encoding other than ``identity`` was applied."""
+    """Return whether ``headers`` contain a Content-Encoding other than ``identity``."""
     return any(
         coding.strip().lower() not in ("", "identity")
         for name, value in headers
@@ -106,7 +106,7 @@ def is_content_encoded(headers: Headers) -> bool:
 
 
 def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
-    """Return the body as text, or None if it must be base64."""
+    """Return the body as text, or None if it must be encoded as base64."""
     media_type = media_type_of(headers)
     is_text = rules.override(media_type)
     if is_text is None:
@@ -137,7 +137,7 @@ def response_parts(
 ) -> list[bytes]:
     """Return ``response`` with ``body`` and ``isBase64Encoded`` added, as JSON in parts.
 
-    base64 needs no escaping, so a binary body is a part of its own and is never copied into a larger string.
+    A binary body is a separate part, which is never copied into a larger string: base64 needs no escaping.
     """
     text = text_of(headers, body, rules)
     if text is not None:
@@ -147,10 +147,10 @@ def response_parts(
 
 
 def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes:
-    """Return the bytes of a ``body`` field; null is an empty body, and base64 may be a memoryview of its text.
+    """Return the bytes of a ``body`` field. None is an empty body, and a memoryview is always base64 text.
 
-    Raises ``failure`` if the body is not a string, or if ``is_base64`` is true and the body is not canonical base64:
-    white space and trailing text are errors, since decoding would silently drop them.
+    Raises ``failure`` if either argument has the wrong type, if base64 is not canonical (white space and trailing text
+    are errors, since decoding would silently drop them), or if plain text contains a lone surrogate.
     """
     if is_base64 is not None and not isinstance(is_base64, bool):
         raise failure(f"the base64 flag is {excerpt(is_base64)}, not true or false")
@@ -170,9 +170,9 @@ def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes
 
 
 def event_body(headers: Headers, body: bytes | bytearray) -> tuple[str, bool]:
-    """Return a request body as front doors write it into an event: its text, and whether that is base64.
+    """Return the text that a front door writes into an event for a request body, and whether the text is base64.
 
-    Only the types on AWS's list are text; forms are not on it. A text type whose bytes are not UTF-8 becomes base64.
+    Only the types on AWS's list stay plain text; forms are not on the list. A body that is not UTF-8 becomes base64.
     """
     if not body:
         return "", False

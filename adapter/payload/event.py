@@ -1,14 +1,14 @@
-"""All payload formats, and an event's JSON: the format it has, its values, and a check that no key is repeated.
+"""The table of all payload formats, and the parser for events, which detects the format and rejects repeated keys.
 
-Events do not name their format. Each codec recognizes its own events by their outline, no event has the outline of two
-formats, and an event without any known outline is passed through.
+Events do not name their format. Each codec recognizes its own events by their keys. No event matches two formats, and
+an event that matches none is passed through.
 
-orjson is fast and silently accepts a repeated key. But front doors write JSON as orjson would, so an event that orjson
-writes exactly as it arrived has no repeated key. For other events the pairs in the text and in the values are counted,
-and only if the text is too unusual to count does a slower parser check it.
+orjson is fast, but silently accepts a repeated key. Front doors write JSON as orjson does. So if orjson writes an event
+exactly as it arrived, the event has no repeated key. For any other event, the pairs in the text and in the parsed
+values are counted. If the counts differ or the text is too unusual to count, a slower parser checks the keys.
 
-A large event is nearly all body. If the body is base64, JSON parsing adds nothing: the event is parsed without it, and
-its text stays in the buffer where it was received.
+Most of a large event is its body. If the body is base64, parsing it as JSON adds nothing: the rest of the event is
+parsed without it, and the text of the body stays in the receive buffer.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ PASS_THROUGH = PassThrough(HTTP_FORMATS)
 #: Every format by its name.
 FORMATS: dict[str, Codec] = {codec.name: codec for codec in (*HTTP_FORMATS, PASS_THROUGH)}
 
-# In bytes. For larger events, writing only the JSON around the body was measured to cost less than writing all of it.
+# In bytes. Measured: for larger events, checking only the JSON around the body is faster than checking all of it.
 _LARGE_EVENT = 64 * 1024
 _BODY_KEY = b'"body":'
 _BODY_OPENING = _BODY_KEY + b'"'
-# Colons that may follow a key although the byte before them is not a quote.
+# White space before a colon. With it, the colon after a key may not directly follow the quote.
 _UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
-# Takes the place of a body that is not parsed.
+# The placeholder for a body that is not parsed.
 _MARK = b"(left out)"
 
 
 def detect(event: Any) -> Codec:
-    """Return the format of ``event``, which is any decoded JSON."""
+    """Return the codec for the format of ``event``, which may be any decoded JSON."""
     for codec in HTTP_FORMATS:
         if codec.matches(event):
             return codec
@@ -61,9 +61,10 @@ def detect(event: Any) -> Codec:
 
 
 def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
-    """Return the format and the values of the event in ``raw``. ``body`` may be a memoryview of base64 in ``raw``.
+    """Parse the event in ``raw``. Return the codec for its format, and its values.
 
-    Raises InvalidEvent if ``raw`` is not JSON, or if it is an HTTP event with a repeated key.
+    The ``body`` value may be a memoryview of base64 in ``raw``. Raises InvalidEvent if ``raw`` is not JSON, or if it is
+    an HTTP event that has a repeated key or is nested too deep.
     """
     large = len(raw) > _LARGE_EVENT
     if large and (read := _read_around_base64(raw)) is not None:
@@ -76,10 +77,10 @@ def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
 
 
 def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
-    """Return the event with a view of its body in ``raw``, or None if the body is not base64 or anything is unusual.
+    """Parse the event without its body. Return None if the body is not base64 or if anything else is unusual.
 
-    The first quote after the opening one ends the body, since there is no backslash between the two. The text that was
-    left out is the event's ``body`` if the only mark is there.
+    In the result, ``body`` is a view of ``raw``. The first quote after the opening one ends the body, since no
+    backslash is between the two. If the only mark is in the ``body`` value, it has replaced the event's body.
     """
     start = raw.find(_BODY_OPENING) + len(_BODY_OPENING)
     end = raw.find(b'"', start)
@@ -102,9 +103,9 @@ def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
 
 
 def _parse(raw: bytes | bytearray) -> Any:
-    """Return the values of the event. Raises InvalidEvent if it is not JSON.
+    """Parse the event and return its values. Raises InvalidEvent if it is not JSON.
 
-    JSON that only a lenient parser accepts may be passed through, but is not an HTTP event.
+    JSON that only a lenient parser accepts is an error in an HTTP event, but other events may contain it.
     """
     try:
         return orjson.loads(raw)
@@ -116,7 +117,10 @@ def _parse(raw: bytes | bytearray) -> Any:
 
 
 def _check_keys(raw: bytes | bytearray, event: Any, *, large: bool) -> None:
-    """Raise InvalidEvent if an object has a repeated key: a check before us may have seen the other value."""
+    """Raise InvalidEvent if an object in the event has a repeated key, or if the event is nested too deep.
+
+    With a repeated key, a security check in front of the adapter may have used a different value than the app.
+    """
     try:
         if large and _is_written_around_body(raw, event):
             return
@@ -131,9 +135,9 @@ def _check_keys(raw: bytes | bytearray, event: Any, *, large: bool) -> None:
 
 
 def _count_pairs_in_text(raw: bytes | bytearray) -> int:
-    """Return the number of key-value pairs in the JSON text, or more; -1 if white space may precede a colon.
+    """Return an upper bound of the number of key-value pairs in the text, or -1 if white space may precede a colon.
 
-    A quote and a colon follow every key, and may also occur within a string.
+    A quote and a colon end every key. They may also occur within a string, so the count may be too high.
     """
     if any(raw.find(unusual) >= 0 for unusual in _UNUSUAL_COLONS):
         return -1
@@ -156,10 +160,10 @@ def _count_pairs(value: Any) -> int:
 
 
 def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
-    """Return whether the JSON text differs from what orjson writes for ``event`` only within the body.
+    """Return whether ``raw`` differs from what orjson writes for ``event`` only within the body.
 
-    Returns False also if the body contains a quote. A quote at the place where the body should end does end it: if it
-    were escaped, text inside and outside of strings would change places there, and the last string would not end.
+    Also returns False if the body contains a quote. The quote at the expected end of the body cannot be an escaped one:
+    text inside and outside of strings would then be swapped after it, and the last string would not end.
     """
     before, key, after = orjson.dumps(event | {"body": ""}).partition(_BODY_KEY + b'""')
     opening, closing = before + _BODY_OPENING, b'"' + after
@@ -178,10 +182,10 @@ def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parse_leniently(raw: bytes | bytearray, error: orjson.JSONDecodeError) -> Any:
-    """Return the event as the standard library reads it, which accepts NaN, numbers of any size and lone surrogates.
+    """Parse the event with the standard library, which accepts NaN, numbers of any size and lone surrogates.
 
-    Only its outline is used. ``parse_int`` avoids the library's limit on the digits of an integer. Raises InvalidEvent,
-    with the message of ``error``, if it is not JSON either way.
+    The result is used only to detect the format. ``parse_int`` avoids the library's limit on the digits of an integer.
+    Raises InvalidEvent, with the message of ``error``, if the standard library rejects the event, too.
     """
     import json  # imported here, since only JSON that orjson rejects needs it
 

@@ -1,13 +1,12 @@
 """A function's response as front doors read it: a buffered payload, or a metadata prelude followed by a stream.
 
 A front door expects a status, headers and a body from the function and answers 502 if it cannot read them. Each codec
-knows the fields that its front door allows; the fields themselves are read here. `InvalidFunctionResponse` is the 502.
+selects the fields that its front door allows; this module parses them. `InvalidFunctionResponse` stands for the 502.
 
-A metadata prelude is a JSON head, 8 NUL bytes, then the body. One shape serves every front door that streams (function
-URLs and API Gateway REST APIs): ``headers`` with repeats joined, and ``cookies``, which both of them read. The prelude
-is never written with ``multiValueHeaders``, since a REST API would merge the two maps, but they are read. The first NUL
-ends the head: JSON allows no control character in a string, and between tokens only four white-space bytes (RFC 8259
-sections 2 and 7).
+A metadata prelude is a JSON head and 8 NUL bytes; the body follows. Preludes have the same shape for all front doors
+that stream (function URLs and API Gateway REST APIs): ``headers`` with repeats joined, and ``cookies``.
+``multiValueHeaders`` are accepted but never written, since a REST API would merge the two maps. The first NUL ends the
+head, because JSON text cannot contain a NUL (RFC 8259 sections 2 and 7).
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ if TYPE_CHECKING:
 
     from adapter.payload.headers import Headers
 
-#: The statuses of HTTP; those below 200 are not final (RFC 9110 section 15).
+#: The range of HTTP statuses. A status below 200 is not final (RFC 9110 section 15).
 STATUS_MIN, STATUS_MAX = 100, 599
 
-#: What separates a metadata prelude from the body.
+#: The bytes between the JSON head of a stream and its body.
 DELIMITER = b"\0" * 8
 #: The content type that announces a metadata prelude to Lambda.
 CONTENT_TYPE = "application/vnd.awslambda.http-integration-response"
-#: In bytes. AWS documents no limit; this is Lambda's limit for the request line and headers of a request, and the
-#: response headers of every front door stay below it.
+#: In bytes. AWS documents no limit. This is Lambda's limit for the request line and headers of a request; every front
+#: door allows less for response headers.
 MAX_PRELUDE_BYTES = MIB
 
 
 def parse_json(payload: bytes | bytearray) -> Any:
-    """Return the values in ``payload``. Raises InvalidFunctionResponse if it is not JSON."""
+    """Parse ``payload``. Raises InvalidFunctionResponse if it is not JSON."""
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as error:
@@ -47,7 +46,7 @@ def parse_json(payload: bytes | bytearray) -> Any:
 
 
 def parse_object(payload: bytes | bytearray) -> dict[str, Any]:
-    """Return the JSON object in ``payload``. Raises InvalidFunctionResponse if it is anything else."""
+    """Parse ``payload``. Raises InvalidFunctionResponse if it is not a JSON object."""
     response = parse_json(payload)
     if not isinstance(response, dict):
         raise InvalidFunctionResponse(
@@ -57,16 +56,16 @@ def parse_object(payload: bytes | bytearray) -> dict[str, Any]:
 
 
 def head_of(response: dict[str, Any], single: Any, multi: Any) -> ResponseHead:
-    """Return the status of ``response``, and the headers of the maps that its front door reads.
+    """Return the status of ``response``, with the headers of the maps ``single`` and ``multi``.
 
-    Raises InvalidFunctionResponse if either is malformed.
+    Raises InvalidFunctionResponse if the status or a map is malformed.
     """
     headers = headers_of(single, multi)
     return ResponseHead(status=status_of(response), headers=headers)
 
 
 def format_2_head(response: dict[str, Any]) -> ResponseHead:
-    """Return status, headers and cookies of payload format 2.0, which metadata preludes use as well.
+    """Return status, headers and cookies of payload format 2.0, which is also the format of metadata preludes.
 
     Raises InvalidFunctionResponse if any of them is malformed.
     """
@@ -80,7 +79,7 @@ def body_of(response: dict[str, Any]) -> bytes:
 
 
 def status_of(response: dict[str, Any]) -> int:
-    """Return ``statusCode``, which is an integer from 100 to 599 or a string of its digits.
+    """Return ``statusCode``, which may be an integer from 100 to 599 or a string of three digits.
 
     Raises InvalidFunctionResponse for anything else.
     """
@@ -93,9 +92,9 @@ def status_of(response: dict[str, Any]) -> int:
 
 
 def headers_of(single: Any, multi: Any) -> Headers:
-    """Return the headers of both maps. Numbers and booleans count as their JSON text, as they do at AWS.
+    """Return the headers of both maps. Numbers and booleans are converted to their JSON text, as AWS does.
 
-    Raises InvalidFunctionResponse for other values and for names or values that HTTP does not allow.
+    Raises InvalidFunctionResponse for values of other types, and for names or values that HTTP does not allow.
     """
     return from_both(_with_text(single), _with_text(multi), InvalidFunctionResponse)
 
@@ -111,7 +110,7 @@ def set_cookies_of(response: dict[str, Any]) -> Headers:
 
 
 def _with_text(values: Any) -> Any:
-    """Return the map with its numbers and booleans as text. The header check rejects what is not a map."""
+    """Return the map with its numbers and booleans as text. Any other type is returned unchanged and rejected later."""
     if not isinstance(values, dict):
         return values
     return {name: [*map(_text, value)] if isinstance(value, list) else _text(value) for name, value in values.items()}
@@ -123,7 +122,7 @@ def _text(value: Any) -> Any:
 
 
 def encode_prelude(head: ResponseHead) -> bytes:
-    """Return the metadata prelude for ``head``, delimiter included."""
+    """Return the metadata prelude for ``head``, including the delimiter."""
     headers, cookies = join_repeats(head.headers)
     return orjson.dumps({"statusCode": head.status, "headers": headers, "cookies": cookies}) + DELIMITER
 
@@ -137,9 +136,9 @@ class PreludeDecoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> tuple[ResponseHead | None, bytes]:
-        """Take the next piece; return the head once it is complete and the body bytes after it, until then (None, b"").
+        """Parse the next piece. Return the head and the body bytes after it; until it is complete, return (None, b"").
 
-        Raises InvalidFunctionResponse as soon as the stream cannot become a prelude.
+        Raises InvalidFunctionResponse as soon as the bytes cannot be a prelude.
         """
         buffer = self._buffer
         searched = len(buffer)
@@ -147,7 +146,7 @@ class PreludeDecoder:
         end = buffer.find(0, max(0, searched - len(DELIMITER)))
         if end < 0:
             if len(buffer) > MAX_PRELUDE_BYTES:
-                raise InvalidFunctionResponse(f"no metadata prelude ended within {MAX_PRELUDE_BYTES} bytes")
+                raise InvalidFunctionResponse(f"the metadata prelude does not end within {MAX_PRELUDE_BYTES} bytes")
             return None, b""
         delimiter = buffer[end : end + len(DELIMITER)]
         if not DELIMITER.startswith(delimiter):
@@ -157,7 +156,7 @@ class PreludeDecoder:
         return self._head(end), bytes(buffer[end + len(DELIMITER) :])
 
     def fail_unfinished(self) -> NoReturn:
-        """Raise InvalidFunctionResponse for a stream that ended before `feed` returned a head."""
+        """Raise InvalidFunctionResponse. Call this if the stream ends before `feed` has returned a head."""
         raise InvalidFunctionResponse(
             f"the response ended within its metadata prelude, after {len(self._buffer)} bytes"
         )

@@ -1,8 +1,8 @@
-"""Header rules: which headers are forwarded, which are legal, and how JSON maps become pairs and back.
+"""Header rules: which headers are forwarded, which are legal, and the conversion between JSON maps and pairs.
 
-Headers are pairs in their order, with repeats. The JSON of a front door has them in a single-value map, in a
-multi-value map or in both; the functions here turn either into pairs. Every invocation passes through this module, so
-one C call checks all names, another all values, and only after a failed check is the illegal one looked for.
+Headers are a list of name-value pairs in order, with repeats. The JSON of a front door has them in a single-value map,
+in a multi-value map or in both. Every invocation uses this module, so it must be fast: one C call checks all names, and
+another one all values. Only if a check fails is the illegal header searched.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     Headers: TypeAlias = list[tuple[str, str]]
 
-#: Headers that are forwarded in neither direction, in lower case: those about the connection they came over (RFC 9110
-#: section 7.6.1, RFC 9112 section 9), and Content-Length, since the writer of the next message frames it anew.
+#: Headers that are not forwarded in either direction, in lower case: headers about a single connection (RFC 9110
+#: section 7.6.1, RFC 9112 section 9), and Content-Length, because the writer of the forwarded message sets it again.
 NOT_FORWARDED = frozenset(
     {
         "connection",
@@ -36,25 +36,24 @@ NOT_FORWARDED = frozenset(
     }
 )
 
-#: Headers that the adapter adds, so that an app can trust them.
+#: Headers that only the adapter may set. A client's own are removed, so an app can trust them.
 REQUEST_CONTEXT = "x-amzn-request-context"
 LAMBDA_CONTEXT = "x-amzn-lambda-context"
 TENANT_ID = "x-amz-tenant-id"
 
 #: ``tchar`` of RFC 9110 section 5.6.2.
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#: The bytes of a field value in UTF-8: every one except DEL and the control bytes other than HTAB.
+#: The legal bytes of a field value in UTF-8: all bytes except DEL and the control bytes other than HTAB.
 _VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
-#: How many characters of a value `excerpt` shows.
+#: The maximum number of characters of a value in `excerpt`.
 _EXCERPT = 40
 
 
 def all_spellings(names: Iterable[str]) -> frozenset[str]:
-    """Return ``names`` and every spelling of them that has ``_`` for some ``-``.
+    """Return ``names`` with all variants that have ``_`` in place of one or more ``-``.
 
-    CGI and WSGI put ``x-a-b`` and ``x_a-b`` into the same variable, so a client could forge the one by sending the
-    other.
+    CGI and WSGI put ``x-a-b`` and ``x_a-b`` into the same variable, so a client could forge one by sending the other.
     """
     spellings = set()
     for name in names:
@@ -64,15 +63,15 @@ def all_spellings(names: Iterable[str]) -> frozenset[str]:
     return frozenset(spellings)
 
 
-#: Headers that are never forwarded to the app. An interim response, which ``expect`` asks for, could not reach the
-#: client, and a CGI program would take ``proxy`` for its own HTTP proxy (CVE-2016-5385).
+#: Headers that are never forwarded to the app. ``expect`` asks for an interim response, which could not reach the
+#: client. A CGI program would use the value of ``proxy`` as its own HTTP proxy (CVE-2016-5385).
 NOT_FOR_APP = all_spellings([*NOT_FORWARDED, REQUEST_CONTEXT, LAMBDA_CONTEXT, TENANT_ID, "expect", "proxy"])
 
 
 def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> Headers:
-    """Return ``headers`` without those in ``dropped`` (lower case) and those that any Connection header nominates.
+    """Return ``headers`` without those in ``dropped`` (lower case) and without those listed in a Connection header.
 
-    Host cannot be nominated: without it the server could not tell which site the request is for.
+    Host is kept even if it is listed there, because the server needs it to select the site.
     """
     kept: Headers = []
     nominated: set[str] = set()
@@ -91,8 +90,8 @@ def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> He
 def with_authorization(headers: Headers, source: str) -> Headers:
     """Return ``headers`` with the first value of ``source`` (lower case) as Authorization.
 
-    ``source`` is removed, and so is an Authorization header from the client. Without ``source``, ``headers`` are
-    returned unchanged.
+    The ``source`` header is removed, and so is an Authorization header from the client. If the ``source`` header is
+    missing, ``headers`` are returned unchanged.
     """
     values = [value for name, value in headers if name.lower() == source]
     if not values:
@@ -110,7 +109,7 @@ def first(headers: Headers, name: str) -> str:
 
 
 def first_values(headers: Headers) -> dict[str, str]:
-    """Return the first value of every name, by the name in lower case."""
+    """Return a map from each name in lower case to its first value."""
     return {name.lower(): value for name, value in reversed(headers)}
 
 
@@ -132,18 +131,18 @@ def is_token(text: object) -> bool:
 
 
 def is_value(text: str) -> bool:
-    """Return whether ``text`` is a legal field value, in which no reader can find the end of the field."""
+    """Return whether ``text`` is a legal field value, without any byte that could end the field."""
     return not text.encode(errors="replace").translate(None, _VALUE)
 
 
 def excerpt(value: object) -> str:
-    """Return ``value`` for a message: only its beginning if it is long, so that the message stays one short line."""
+    """Return ``repr(value)`` for a message. A long value is cut, so that the message stays one short line."""
     shown = repr(value[:_EXCERPT] if isinstance(value, str) else value)[: _EXCERPT + 2]
     return f"{shown}…" if isinstance(value, str) and len(value) > _EXCERPT else shown
 
 
 def _reason(names: Iterable[object], values: Iterable[object]) -> str:
-    """Return why headers failed the check. No value is quoted, since it may be a secret."""
+    """Return the reason why headers failed the check. Values are not quoted, since they may be secret."""
     for name in names:
         if not is_token(name):
             return f"{excerpt(name)} is not a header name"
@@ -154,7 +153,7 @@ def _reason(names: Iterable[object], values: Iterable[object]) -> str:
 
 
 def from_map(values: Any, failure: type[AdapterError]) -> Headers:
-    """Return the pairs of a single-value map; null means no headers. Raises ``failure`` for anything else."""
+    """Return the pairs of a single-value map. None means no headers. Raises ``failure`` if the map is malformed."""
     if values is None:
         return []
     if not isinstance(values, dict):
@@ -164,9 +163,9 @@ def from_map(values: Any, failure: type[AdapterError]) -> Headers:
 
 
 def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
-    """Return the pairs of a multi-value map; null means no headers, and a string counts as a list of one.
+    """Return the pairs of a multi-value map. None means no headers. A string value counts as a list with one item.
 
-    Raises ``failure`` for anything else.
+    Raises ``failure`` if the map is malformed.
     """
     if values is None:
         return []
@@ -183,7 +182,7 @@ def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
 
 
 def from_both(single: Any, multi: Any, failure: type[AdapterError]) -> Headers:
-    """Return the pairs of both maps; a name in the multi-value map, in any case, is taken only from there.
+    """Return the pairs of both maps. If a name is in both (in any case), only the multi-value map counts.
 
     Raises ``failure`` if either map is malformed.
     """
@@ -195,9 +194,10 @@ def from_both(single: Any, multi: Any, failure: type[AdapterError]) -> Headers:
 
 
 def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
-    """Return a response's headers as a single-value map with lower-case names, and apart from it all Set-Cookie values.
+    """Return a response's headers as a single-value map with lower-case names, and a list of the Set-Cookie values.
 
-    Repeated headers are joined with a comma, except Set-Cookie, whose values may contain one (RFC 6265 section 3).
+    Repeated headers are joined with a comma. Set-Cookie values are not, since they may contain a comma (RFC 6265
+    section 3).
     """
     single: dict[str, str] = {}
     cookies: list[str] = []
@@ -215,8 +215,8 @@ def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
 def request_map(headers: Headers) -> dict[str, str]:
     """Return a request's headers as the single-value map of an event, with lower-case names.
 
-    AWS joins repeated headers with a comma without a space. All cookies are in one Cookie header, which is absent if
-    there are none (RFC 6265 section 5.4).
+    Like AWS, it joins repeated headers with a comma and no space. All cookies are joined in one Cookie header (RFC 6265
+    section 5.4).
     """
     single = {name: ",".join(values) for name, values in group_by_name(headers).items() if name != "cookie"}
     if cookies := cookies_of(headers):
@@ -236,7 +236,7 @@ def cookies_of(headers: Headers) -> list[str]:
 
 
 def group_by_name(headers: Headers) -> dict[str, list[str]]:
-    """Return a multi-value map with lower-case names."""
+    """Return ``headers`` as a multi-value map with lower-case names."""
     lists: dict[str, list[str]] = {}
     for name, value in headers:
         lists.setdefault(name.lower(), []).append(value)
@@ -244,7 +244,7 @@ def group_by_name(headers: Headers) -> dict[str, list[str]]:
 
 
 def last_values(headers: Headers) -> dict[str, str]:
-    """Return a single-value map with lower-case names for a front door that can send only one cookie: the last one."""
+    """Return a response's headers as a single-value map with lower-case names, with only the last cookie."""
     single, cookies = join_repeats(headers)
     if cookies:
         single["set-cookie"] = cookies[-1]

@@ -1,9 +1,9 @@
-"""The messages that stages pass to each other: an invocation, an HTTP request, an HTTP response head.
+"""The messages that the parts of the program exchange: an invocation, an HTTP request, an HTTP response head.
 
-They are plain slotted classes whose attributes are ``Final``. So the type checker ensures what a frozen dataclass would
-ensure at run time, and a message costs a third of one; `dataclasses` would add 0.8 ms to the start for each class.
+They are plain slotted classes with ``Final`` attributes, which the type checker protects. Frozen dataclasses would cost
+three times as much per message, and 0.8 ms per class at the start.
 
-Header names and values are ``str``. On the wire they are UTF-8, and bytes that are not UTF-8 are read as Latin-1.
+Header names and values are ``str``. On the wire they are UTF-8. Bytes that are not UTF-8 are decoded as Latin-1.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class Invocation:
     """An invocation as the Runtime API delivers it: the event and Lambda's metadata.
 
-    ``event`` is the payload's bytes, unparsed: an event that is passed through must stay as it is, since no JSON parser
-    preserves everything. ``deadline_ms`` is in milliseconds since the epoch. Metadata that Lambda omits is empty.
+    ``event`` is the unparsed payload: an event that is passed through must not change, and no JSON parser preserves
+    every byte. ``deadline_ms`` is in milliseconds since the epoch. Metadata that Lambda omits is empty.
     """
 
     __slots__ = (
@@ -62,8 +62,8 @@ class Invocation:
 class Request:
     """An HTTP request with its whole body.
 
-    ``target`` is the origin form, percent-encoded as the client sent it: ``/a%2Fb?x=1``. ``headers`` are in their
-    order, with repeats. ``body`` is the bytes themselves, never base64.
+    ``target`` is the origin form, percent-encoded as the client sent it: ``/a%2Fb?x=1``. ``headers``
+    keep their order and repeats. ``body`` is decoded, never base64.
     """
 
     __slots__ = ("body", "headers", "method", "target")
@@ -81,7 +81,7 @@ class Request:
 
 
 class ResponseHead:
-    """The status and headers of an HTTP response; ``headers`` are in their order, with repeats."""
+    """The status and headers of an HTTP response. ``headers`` keep their order and repeats."""
 
     __slots__ = ("headers", "status")
 
@@ -94,9 +94,9 @@ class ResponseHead:
 
 
 class Arrival:
-    """What a front door writes into the event besides the request itself.
+    """The data that a front door adds to the request in an event.
 
-    ``time_ms`` is in milliseconds since the epoch. The other names are those of AWS's ``requestContext``.
+    ``time_ms`` is in milliseconds since the epoch. The other attributes are named after AWS's ``requestContext``.
     """
 
     __slots__ = ("account_id", "api_id", "domain_name", "region", "request_id", "source_ip", "stage", "time_ms")
@@ -130,5 +130,5 @@ class Arrival:
         return f"{date}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of ``resource`` in the account and region of the local AWS."""
+        """Return the ARN of ``resource`` in ``account_id`` and ``region``."""
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"

@@ -1,10 +1,10 @@
-"""From an invocation to the app's request: everything between the Runtime API and the app's socket.
+"""The conversion of an invocation into the request for the app.
 
-The order matters. The client's headers are read and filtered first, and the adapter's own are added last, so a client
-can neither remove nor forge them.
+The order matters. The client's headers are filtered first, and the adapter's headers are added last. So a client can
+neither remove nor forge the adapter's headers.
 
-The added headers describe the invocation and have the names that AWS Lambda Web Adapter gave them. Their values are
-JSON in ASCII: a header has no charset, and servers differ in how they read other bytes.
+The added headers describe the invocation and have the same names as in AWS Lambda Web Adapter. Their values are JSON in
+ASCII: HTTP defines no charset for headers, and servers differ in how they decode other bytes.
 """
 
 from __future__ import annotations
@@ -35,16 +35,20 @@ if TYPE_CHECKING:
     from adapter.payload.messages import Invocation
 
 _TRACE_ID = "x-amzn-trace-id"
-#: A trace id from Lambda replaces the client's in every spelling.
+#: If Lambda sends a trace id, the client's trace id header is removed in every spelling.
 _NOT_FOR_APP_WHEN_TRACED = NOT_FOR_APP | all_spellings([_TRACE_ID])
 
 
 class RequestRules:
     """The user's settings for the request that the app receives.
 
-    ``base_path`` is removed from the front of paths, ``pass_through_path`` receives the events that are not HTTP, and
-    ``authorization_source`` names a header that becomes Authorization; an empty one has no effect. ``env_config``
-    describes the function in the Lambda context: function_name, memory (MiB), version, log_group and log_stream.
+    - ``base_path`` is removed from the start of paths.
+    - ``pass_through_path`` is the path for events that are not HTTP requests.
+    - ``authorization_source`` is the name of a header that is sent to the app as Authorization.
+    - ``env_config`` describes the function in the Lambda context: function_name, memory (MiB), version, log_group and
+      log_stream.
+
+    An empty ``base_path`` or ``authorization_source`` has no effect.
     """
 
     __slots__ = ("authorization_source", "base_path", "env_config", "pass_through_path")
@@ -64,9 +68,9 @@ class RequestRules:
 
 
 def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Request]:
-    """Return the codec for the app's response, and the request for the app.
+    """Return the codec that will encode the app's response, and the request for the app.
 
-    The request may lack a Host header, since only its writer knows the app's address. Raises InvalidEvent.
+    The request may lack a Host header. It is added when the request is written. Raises InvalidEvent.
     """
     codec, event = read_event(invocation.event)
     if codec is PASS_THROUGH:
@@ -83,10 +87,11 @@ def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Req
 
 
 def context_headers(request_context: Any, invocation: Invocation, env_config: dict[str, str | int]) -> Headers:
-    """Return the headers that the adapter adds. ``request_context`` is the event's; None adds no header for it.
+    """Return the headers that the adapter adds.
 
-    It is written from parsed JSON, in which an integer beyond 64 bits is already a float. Raises InvalidEvent if the
-    client context or the Cognito identity is not JSON.
+    ``request_context`` is the parsed request context of the event, in which integers beyond 64 bits are already floats.
+    If it is None, its header is omitted. Raises InvalidEvent if a value cannot be written as a header, or if the client
+    context or the Cognito identity is not JSON.
     """
     headers = [(LAMBDA_CONTEXT, ascii_json(_lambda_context(invocation, env_config)))]
     if request_context is not None:
@@ -99,14 +104,14 @@ def context_headers(request_context: Any, invocation: Invocation, env_config: di
 
 
 def ascii_json(value: Any) -> str:
-    """Return ``value`` as JSON in which every byte is legal in a header.
+    """Return ``value`` as ASCII JSON that is legal as a header value.
 
-    Raises InvalidEvent for nesting deeper than 254 levels, which orjson reads but does not write.
+    Raises InvalidEvent if ``value`` is nested deeper than 254 levels, which orjson reads but does not write.
     """
     try:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
-        raise InvalidEvent(f"the event's request context cannot be a header: {error}") from error
+        raise InvalidEvent(f"the event's request context cannot be written as a header: {error}") from error
     # orjson escapes every control character but DEL.
     if text.isascii() and "\x7f" not in text:
         return text
@@ -114,13 +119,13 @@ def ascii_json(value: Any) -> str:
 
 
 def _escape(character: str) -> str:
-    """Return the JSON escape of a character: one UTF-16 unit or two."""
+    """Return the JSON escape of a character, which has one or two UTF-16 units."""
     units = character.encode("utf-16-be").hex()
     return "".join([f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4)])
 
 
 def _lambda_context(invocation: Invocation, env_config: dict[str, str | int]) -> dict[str, Any]:
-    """Return the fields of the Rust runtime's Context, as AWS Lambda Web Adapter sends them."""
+    """Return the Lambda context with the same fields as in AWS Lambda Web Adapter (the Rust runtime's ``Context``)."""
     return {
         "request_id": invocation.request_id,
         "deadline": invocation.deadline_ms,

@@ -1,7 +1,7 @@
-"""The request line: method, path and query, from the different shapes in which front doors describe them.
+"""Conversion of method, path and query between the request line and the events of the front doors.
 
-A target is in origin form, encoded as the client encoded it. Only bytes that are illegal in a request line are encoded
-here: the formats differ in how much they decode, and a normalised path would break signatures and ``%2F``.
+A target is in origin form, with the encoding that the client used. Only bytes that are illegal in a request line are
+encoded here. Paths are not normalized, because that would break signatures and ``%2F``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Pairs = list[tuple[str, str]]
 
 _COMMON_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
-#: Printable ASCII without space and "#"; in a path also without "?", which would begin a query.
+#: Printable ASCII without space and "#". A path must not contain "?" either, which would begin a query.
 _LEGAL_IN_QUERY = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _LEGAL_IN_PATH = _LEGAL_IN_QUERY.replace(b"?", b"")
 #: The unreserved characters of RFC 3986 section 2.3.
@@ -25,16 +25,16 @@ _ABSOLUTE_FORM = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
 
 
 def method_of(method: Any) -> str:
-    """Return ``method``. Raises InvalidEvent if it is not a token or if it is CONNECT: an app cannot open a tunnel."""
+    """Return ``method``. Raises InvalidEvent if it is not a token, or if it is CONNECT, which needs a tunnel."""
     if isinstance(method, str) and (method in _COMMON_METHODS or (is_token(method) and method.upper() != "CONNECT")):
         return method
-    raise InvalidEvent(f"the event's method is {excerpt(method)}, which is not an HTTP method for an app")
+    raise InvalidEvent(f"the event's method is {excerpt(method)}, which is not an HTTP method that an app can receive")
 
 
 def request_target(path: Any, query: Any = "") -> str:
-    """Return the origin form of ``path``, which has no query, and ``query``, which is still encoded; null is empty.
+    """Return the origin form of ``path`` (without a query) and ``query`` (still encoded). None counts as empty.
 
-    A path that begins with two slashes stays a path. Raises InvalidEvent if either is not text.
+    Two slashes at the start of ``path`` are kept. Raises InvalidEvent if either value is not text.
     """
     encoded = percent_encode(_text("path", path), _LEGAL_IN_PATH)
     if not encoded.startswith("/"):
@@ -44,19 +44,19 @@ def request_target(path: Any, query: Any = "") -> str:
 
 
 def encode_query(pairs: Pairs) -> str:
-    """Return the query string of names and values that are decoded."""
+    """Percent-encode the names and values, and return the query string."""
     return join_query([(percent_encode(name), percent_encode(value)) for name, value in pairs])
 
 
 def join_query(pairs: Pairs) -> str:
-    """Return the query string of names and values that are still encoded."""
+    """Return the query string for names and values that are already encoded."""
     return "&".join([f"{name}={value}" for name, value in pairs])
 
 
 def query_pairs(single: Any, multi: Any = None) -> Pairs:
-    """Return the pairs of an event's query maps: of the multi-value map if it is not empty, else of the other.
+    """Return the pairs of the multi-value map if it is not empty, else the pairs of the single-value map.
 
-    Raises InvalidEvent unless the values are text.
+    Raises InvalidEvent if the map is not an object or a value is not a string.
     """
     source = multi or single or {}
     if not isinstance(source, dict):
@@ -80,19 +80,20 @@ def query_lists(pairs: Pairs) -> dict[str, list[str]]:
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Return the path and the query of an origin form, both still encoded."""
+    """Split ``target``, which is in origin form. Return the path and the query, both still encoded."""
     path, _, query = target.partition("?")
     return path, query
 
 
 def origin_form(target: str) -> tuple[str, str] | None:
-    """Return the path with its query, and the authority if ``target`` is a URL, else "" (RFC 9112 section 3.2).
+    """Return the path of ``target`` with its query, and the authority of a URL (RFC 9112 section 3.2).
 
-    Returns None if ``target`` is neither a path nor an http or https URL, or if the URL has no host or has credentials.
+    The authority is "" if ``target`` is a path. Returns None if ``target`` is neither a path nor an http or https URL,
+    or if the URL has no host or has credentials.
     """
     if target.startswith("/"):
         return target, ""
-    import re  # imported here, since the runtime never gets this far and every cold start would pay for it
+    import re  # imported here, since the runtime never needs it, and it would slow down every cold start
 
     matched = re.fullmatch(_ABSOLUTE_FORM, target, re.IGNORECASE)
     if matched is None:
@@ -102,7 +103,7 @@ def origin_form(target: str) -> tuple[str, str] | None:
 
 
 def path_alone(target: str) -> str:
-    """Return the part of a target that a log may show: no query, and no authority that has credentials."""
+    """Return ``target`` for a log: without query and credentials, which may be secret."""
     path = target.partition("?")[0]
     scheme, separator, rest = path.partition("://")
     if separator and "/" not in scheme:
@@ -111,7 +112,7 @@ def path_alone(target: str) -> str:
 
 
 def split_query(query: str) -> Pairs:
-    """Return the pairs of a query string, still encoded. A name without ``=`` has an empty value."""
+    """Return the pairs of a query string, still encoded. A name without ``=`` gets an empty value."""
     pairs = []
     for part in query.split("&"):
         if part:
@@ -121,7 +122,7 @@ def split_query(query: str) -> Pairs:
 
 
 def decode_query(query: str) -> Pairs:
-    """Return the pairs of a query string, decoded like a form: ``+`` is a space."""
+    """Return the pairs of a query string, decoded as in a form: ``+`` becomes a space."""
     return [
         (percent_decode(name.replace("+", " ")), percent_decode(value.replace("+", " ")))
         for name, value in split_query(query)
@@ -129,9 +130,9 @@ def decode_query(query: str) -> Pairs:
 
 
 def strip_base_path(target: str, base: str) -> str:
-    """Return ``target``, a path with or without a query, without one leading ``base`` if a path segment ends there.
+    """Remove ``base`` from the start of ``target`` if a path segment ends there, and return the result.
 
-    ``base`` begins with a slash and does not end with one; if it is empty, nothing is removed.
+    ``target`` may have a query. ``base`` begins with a slash and does not end with one; if empty, nothing is removed.
     """
     if not base or not target.startswith(base):
         return target
@@ -148,9 +149,9 @@ def normalize_base_path(base: str) -> str:
 
 
 def percent_encode(text: str, legal: bytes = _UNRESERVED) -> str:
-    """Return ``text`` in UTF-8 with every byte percent-encoded that is not in ``legal``.
+    """Encode ``text`` as UTF-8 and percent-encode every byte that is not in ``legal``.
 
-    Raises InvalidEvent for a lone surrogate.
+    Raises InvalidEvent if ``text`` contains a lone surrogate.
     """
     try:
         encoded = text.encode()
@@ -162,7 +163,7 @@ def percent_encode(text: str, legal: bytes = _UNRESERVED) -> str:
 
 
 def percent_decode(text: str) -> str:
-    """Return ``text`` decoded once; bytes that are not UTF-8 become U+FFFD, as in API Gateway's maps [unsure]."""
+    """Percent-decode ``text`` once. Bytes that are not UTF-8 become U+FFFD, as in API Gateway's maps [unsure]."""
     if "%" not in text:
         return text
     parts = text.encode().split(b"%")
@@ -174,7 +175,7 @@ def percent_decode(text: str) -> str:
 
 
 def _byte_of(digits: bytes) -> bytes | None:
-    """Return the byte that two hexadecimal digits stand for; None for anything else."""
+    """Return the byte for two hexadecimal digits, or None for any other text."""
     # int() alone would accept a sign, spaces and underscores as well.
     if len(digits) != 2 or not digits.isalnum():
         return None

@@ -1,4 +1,4 @@
-"""Status codes with their phrases, as an Application Load Balancer and VPC Lattice expect them: ``404 Not Found``."""
+"""Status codes with their phrases (``404 Not Found``), as Application Load Balancer and VPC Lattice expect them."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ _PHRASES = {
 
 
 def status_line(status: int) -> str:
-    """Return ``status`` with its phrase, which is ``Unknown`` for a code that is not registered."""
+    """Return ``status`` with its phrase, or with ``Unknown`` if the code is not registered."""
     return f"{status} {_PHRASES.get(status, 'Unknown')}"

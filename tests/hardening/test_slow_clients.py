@@ -183,7 +183,7 @@ async def test_a_client_that_stops_reading_does_not_hold_the_app() -> None:
             await client.head()
             assert await stalling.seconds_until_ended() < SLOWEST_END
         line = proxy.wait_for_line("/stream")
-    assert 'error="client stalled" reason="the client did nothing for 0.3 s (--client-timeout)"' in line
+    assert 'error="client stalled" reason="the client made no progress for 0.3 s (--client-timeout)"' in line
 
 
 async def test_a_client_that_stops_sending_its_body_is_told_so_and_does_not_hold_the_app() -> None:
@@ -193,7 +193,7 @@ async def test_a_client_that_stops_sending_its_body_is_told_so_and_does_not_hold
             assert await stalling.seconds_until_ended() < SLOWEST_END
             answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (408, "close")
-        assert "the client did nothing for 0.3 s" in proxy.wait_for_line("/upload")
+        assert "the client made no progress for 0.3 s" in proxy.wait_for_line("/upload")
 
 
 async def test_neither_a_silent_app_nor_the_throttle_is_held_against_the_client() -> None:

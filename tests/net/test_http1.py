@@ -167,7 +167,7 @@ def test_the_first_interim_heads_are_kept_and_endless_ones_do_not_grow() -> None
 def test_interim_heads_are_bounded_as_a_head_is() -> None:
     interim = head("103 Early Hints", "Link: " + "x" * 1000)
     reader = ResponseReader("GET")
-    with pytest.raises(InvalidAppResponse, match=f"the interim responses are over {HEAD_LIMIT} bytes"):
+    with pytest.raises(InvalidAppResponse, match=f"the interim responses exceed {HEAD_LIMIT} bytes"):
         feed_all(reader, [interim] * (HEAD_LIMIT // len(interim) + 1))
 
 
@@ -251,7 +251,7 @@ REFUSED = [
     pytest.param(
         head("200 OK", "Transfer-Encoding: chunked", "Content-Length: 1"), "can't be present", id="chunked-and-length"
     ),
-    pytest.param(head("200 OK", "Transfer-Encoding: gzip"), "only chunked is understood", id="coding-gzip"),
+    pytest.param(head("200 OK", "Transfer-Encoding: gzip"), "only chunked is supported", id="coding-gzip"),
     pytest.param(head("200 OK", "Transfer-Encoding: gzip, chunked"), "only chunked", id="coding-gzip-chunked"),
     pytest.param(
         head("200 OK", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), "only chunked", id="chunked-twice"
@@ -267,7 +267,7 @@ REFUSED = [
     pytest.param(CHUNKED + b"1\r;\r\nx\r\n", "not a chunk size", id="size-bare-cr"),
     pytest.param(CHUNKED + b"00000000000000001\r\nx\r\n", "not a chunk size", id="size-17-digits"),
     pytest.param(CHUNKED + b"1\nx\r\n", "does not end with CRLF", id="size-bare-lf"),
-    pytest.param(CHUNKED + b"1\r\nxy\r\n", "a chunk is longer than its size says$", id="chunk-too-long"),
+    pytest.param(CHUNKED + b"1\r\nxy\r\n", "a chunk is longer than its declared size$", id="chunk-too-long"),
     pytest.param(CHUNKED + b"1\r\nx\n", "does not end with CRLF", id="chunk-end-bare-lf"),
     pytest.param(CHUNKED + b"0\r\nA: b\n\n", "does not end with CRLF", id="trailer-bare-lf"),
     pytest.param(CHUNKED + b"0\r\nno-colon\r\n\r\n", "a trailer is not a header line$", id="trailer-no-colon"),
@@ -340,7 +340,7 @@ def test_body_pieces_are_slices_of_the_callers_buffer() -> None:
 @pytest.mark.parametrize("step", [50_000, HEAD_LIMIT * 2], ids=["in-steps", "at-once"])
 def test_a_head_over_the_limit_is_refused(step: int) -> None:
     raw = b"HTTP/1.1 200 OK\r\nA: " + b"a" * HEAD_LIMIT + b"\r\n\r\n"
-    with pytest.raises(InvalidAppResponse, match=f"the response head is over {HEAD_LIMIT} bytes"):
+    with pytest.raises(InvalidAppResponse, match=f"the response head exceeds {HEAD_LIMIT} bytes"):
         read(raw[position : position + step] for position in range(0, len(raw), step))
 
 
@@ -354,7 +354,7 @@ def test_a_head_just_within_the_limit_is_read() -> None:
 @pytest.mark.parametrize("step", [1, 100, CHUNK_LINE_LIMIT * 2])
 def test_a_chunk_line_over_the_limit_is_refused(step: int) -> None:
     raw = CHUNKED + b"1;" + b"e" * (CHUNK_LINE_LIMIT - 3) + b"\r\nx\r\n"
-    with pytest.raises(InvalidAppResponse, match=f"a line of the chunked body is over {CHUNK_LINE_LIMIT} bytes"):
+    with pytest.raises(InvalidAppResponse, match=f"a line of the chunked body exceeds {CHUNK_LINE_LIMIT} bytes"):
         read(raw[position : position + step] for position in range(0, len(raw), step))
 
 
@@ -370,7 +370,7 @@ def test_trailers_over_the_limit_are_refused() -> None:
     line = b"A: " + b"a" * 4000 + b"\r\n"
     reader = ResponseReader("GET")
     feed_all(reader, [CHUNKED + b"0\r\n"])
-    with pytest.raises(InvalidAppResponse, match=f"the trailers are over {HEAD_LIMIT} bytes"):
+    with pytest.raises(InvalidAppResponse, match=f"the trailers exceed {HEAD_LIMIT} bytes"):
         feed_all(reader, [line] * (HEAD_LIMIT // 4000 + 1))
 
 

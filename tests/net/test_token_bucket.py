@@ -90,7 +90,7 @@ def test_a_refill_is_due_on_time_although_the_time_difference_rounds_down() -> N
 
 
 def test_the_schedule_must_have_started_before_the_next_refill_is_asked_for() -> None:
-    with pytest.raises(AssertionError, match="starts the schedule"):
+    with pytest.raises(AssertionError, match="must be called first"):
         TokenBucket(SMALL).next_refill()
 
 

@@ -129,7 +129,7 @@ def test_a_repeated_header_may_be_a_list_as_the_rust_runtime_writes_it() -> None
         pytest.param(b'{"headers":{"a":"b\\n"}}' + NULS, "control character", id="header"),
         pytest.param(b'{"cookies":"a=1"}' + NULS, "cookies is of type str", id="cookies"),
         pytest.param(b" " * MAX_PRELUDE_BYTES + b"{}" + NULS, "the limit is 1048576", id="too-long"),
-        pytest.param(b" " * (MAX_PRELUDE_BYTES + 1), "no metadata prelude ended", id="endless"),
+        pytest.param(b" " * (MAX_PRELUDE_BYTES + 1), "the metadata prelude does not end", id="endless"),
     ],
 )
 def test_a_malformed_prelude_is_rejected_as_early_as_possible(stream: bytes, reason: str) -> None:

@@ -207,5 +207,5 @@ def test_a_context_too_deep_to_write_fails_the_invocation() -> None:
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"a": deep}
-    with pytest.raises(InvalidEvent, match="cannot be a header"):
+    with pytest.raises(InvalidEvent, match="cannot be written as a header"):
         ascii_json(deep)

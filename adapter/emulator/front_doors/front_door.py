@@ -238,7 +238,7 @@ async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | N
         received += len(piece)
         head, body = decoder.feed(piece)
         if received - len(body) > rules.prelude_limit:
-            raise InvalidFunctionResponse(f"no metadata prelude ended within {rules.prelude_limit} bytes")
+            raise InvalidFunctionResponse(f"the metadata prelude does not end within {rules.prelude_limit} bytes")
         if head is not None:
             return head, body
     if stream.failure is None:

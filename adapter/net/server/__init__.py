@@ -1,13 +1,13 @@
-"""A strict HTTP/1.1 server on asyncio and httptools that shows a proxy everything it needs.
+"""A strict HTTP/1.1 server for proxies, built on asyncio and httptools.
 
-Its interface has what general servers hide from their applications: interim responses, trailers both ways, raw targets,
-repeated headers in order, upgrades, and responses that are cut off. A body is passed on in the pieces in which it
-arrives. The socket is left unread while the body is not read, and a writer waits while its client does not keep up, so
-memory is bounded by buffers.
+Its interface offers what general servers hide from their applications: interim responses, trailers in both directions,
+raw targets, repeated headers in order, upgrades, and responses that are cut off. A body is passed on in the pieces in
+which it arrives. Memory is bounded: the socket is not read while the body is not read, and a writer waits while its
+client does not keep up.
 
-The way of a request: ``server`` accepts the connection · ``connection`` gets the bytes and serves one request after the
-other, in the order of the table in ``connection_state`` · ``request_parser`` makes requests of the bytes · ``exchange``
-is what is served: the request, and the way to answer it.
+The modules, in the order in which a request meets them: ``server`` accepts the connection · ``connection`` receives the
+bytes and serves the requests one after the other · ``connection_state`` has the table of its states ·
+``request_parser`` parses the bytes into requests · ``exchange`` has the request and the methods to answer it.
 """
 
 from adapter.net.server.errors import BodyTruncatedError, ClientStalledError

@@ -1,4 +1,4 @@
-"""Watching a client: whether it makes progress while the server waits for it, and whether it has disconnected."""
+"""Checks that a client makes progress while the server waits for it, and that it has not disconnected."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from adapter.net.server.errors import ClientStalledError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# How often an unread socket is checked, in seconds: a disconnect must be noticed within one second.
+# The interval at which an unread socket is checked, in seconds. A disconnect must be noticed within one second.
 DISCONNECT_INTERVAL = 0.25
-# On Linux, POLLRDHUP reports that the client sends no more, even if bytes are still unread; elsewhere POLLHUP does.
+# POLLRDHUP (Linux only) reports that the client has closed its side, even if bytes are unread. Elsewhere POLLHUP does.
 _DISCONNECTED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 async def wait_for_progress(waiter: asyncio.Future[None], progress: Callable[[], int], limit: float) -> None:
-    """Wait for ``waiter`` as long as ``progress()`` keeps growing.
+    """Wait until ``waiter`` is done, as long as the value of ``progress()`` keeps growing.
 
-    Raises ClientStalledError once it has not grown for ``limit`` seconds, or for twice that at most.
+    The value is checked every ``limit`` seconds. Raises ClientStalledError if it is the same as at the check before.
     """
     before = progress()
     while not (await asyncio.wait((waiter,), timeout=limit))[0]:
         now = progress()
         if now == before:
-            raise ClientStalledError(f"the client did nothing for {limit:g} s (--client-timeout)")
+            raise ClientStalledError(f"the client made no progress for {limit:g} s (--client-timeout)")
         before = now
 
 
 class DisconnectWatcher:
-    """Notices that a client disconnects while its socket is not read, when the event loop does not notice."""
+    """Calls ``on_disconnect`` if a client disconnects while its socket is not read. The event loop would not notice."""
 
     def __init__(self, transport: asyncio.Transport, on_disconnect: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -41,7 +41,7 @@ class DisconnectWatcher:
         self._timer = self._loop.call_later(DISCONNECT_INTERVAL, self._check)
 
     def stop(self) -> None:
-        """Stop watching, because the socket is read again or closed."""
+        """Stop watching. Call this when the socket is read again or closed."""
         self._timer.cancel()
 
     def _check(self) -> None:

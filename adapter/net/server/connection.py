@@ -1,7 +1,7 @@
-"""One client's connection: its callbacks turn bytes into requests, and its task serves them in their order.
+"""One client's connection. Its callbacks turn bytes into requests, and its task serves the requests in order.
 
-``connection_state`` has the table of its states and the rules. What each state brings about is here: its time limit,
-and what is done on entering it (``HttpConnection._advance``).
+``connection_state`` has the table of states and the rules. This module has the time limit of each state, and the
+actions on entering a state (``HttpConnection._advance``).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of its server.
+    """The part of the server that a connection uses.
 
-    ``cancels`` is whether a client that disconnects cancels what is done for it. ``waiting`` has the connections
-    without a request that is served, in the order in which they became so.
+    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``waiting`` contains the
+    connections on which no request is being served, the one that has waited longest first.
     """
 
     cancels: bool
@@ -41,17 +41,17 @@ class ConnectionOwner(Protocol):
     waiting: dict[HttpConnection, None]
 
     def accept(self, connection: HttpConnection) -> None:
-        """Start the task of a new connection, or refuse it."""
+        """Start the task of a new connection, or refuse the connection."""
 
     def forget(self, connection: HttpConnection) -> None:
-        """Forget a connection that is lost."""
+        """Remove a connection that is lost."""
 
 
 class Deadline:
-    """Calls ``on_timeout`` once, when the time that was last set is over.
+    """Calls ``on_timeout`` once when the deadline is reached.
 
-    Every request sets deadlines, and hardly one is ever reached. So there is one timer, which checks when it fires
-    whether the deadline has been moved meanwhile.
+    Every request sets deadlines, and almost none is ever reached. So setting a later deadline does not restart the
+    timer. When the timer fires, it checks whether the deadline has been moved.
     """
 
     __slots__ = ("_loop", "_on_timeout", "_timer", "_when")
@@ -63,7 +63,7 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float | None) -> None:
-        """Set the deadline, from now on; None means that there is none."""
+        """Set the deadline to ``seconds`` from now, or remove it if None."""
         if seconds is None:
             self._when = None
             return
@@ -75,7 +75,7 @@ class Deadline:
             self._timer = self._loop.call_at(self._when, self._check)
 
     def stop(self) -> None:
-        """End the timer."""
+        """Remove the deadline and cancel the timer."""
         self._when = None
         if self._timer is not None:
             self._timer.cancel()
@@ -93,7 +93,7 @@ class Deadline:
 
 
 class HttpConnection(asyncio.Protocol):
-    """One client's connection; also what its exchanges need of it (``exchange.ClientConnection``)."""
+    """One client's connection. It implements ``exchange.ClientConnection`` for its exchanges."""
 
     def __init__(self, server: ConnectionOwner) -> None:
         self.client = ""
@@ -104,7 +104,7 @@ class HttpConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._state = states.IDLE
-        # None for a state that may last for any time.
+        # States without an entry have no time limit.
         self._timeouts = {
             states.IDLE: limits.keep_alive_timeout,
             states.HEAD: limits.head_timeout,
@@ -114,15 +114,16 @@ class HttpConnection(asyncio.Protocol):
         }
         self._deadline = Deadline(self._loop, self._time_out)
         self._parser = RequestParser(limits.head_bytes)
-        # The requests that are not answered yet; the first one is being served.
+        # The requests that are not answered yet. The first one is being served.
         self._exchanges: deque[Exchange] = deque()
-        # The body of the last one while it is incomplete, or what comes through the tunnel.
+        # The incomplete body of the last request, or the bytes that arrive through the tunnel.
         self._arriving: RequestBody | None = None
         self._refusal: Refusal | None = None
         self._disconnect_watcher: DisconnectWatcher | None = None
         self._bytes_received = 0
         self._bytes_written = 0
-        # Done once something has arrived, the client can take more, and the client has closed its side.
+        # Done once data has arrived (_arrived), the client accepts more data (_writable), or it has closed its side
+        # (disconnected).
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self.disconnected: asyncio.Future[None] = self._loop.create_future()
@@ -136,7 +137,7 @@ class HttpConnection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.client = peer[0]
-            # asyncio does this only for sockets that name their protocol, which those of create_server() do not.
+            # asyncio sets this only on sockets with an explicit protocol number; those of create_server() have none.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._deadline.set(self._limits.head_timeout)
         self._server.accept(self)
@@ -149,7 +150,7 @@ class HttpConnection(asyncio.Protocol):
             self.stop_waiting()
             self.adjust_flow()
         elif self._state is states.DRAINING:
-            # A refusal ends the body as well.
+            # Either the end of the body or a refusal.
             if not all(isinstance(item, bytes) for item in self._parser.feed(data)):
                 self._advance(states.BODY_COMPLETE)
         elif self._state not in states.DISCARDING:
@@ -158,7 +159,7 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._wake(self.disconnected)
         self._end_input()
-        # A response may still be on its way to the client.
+        # Keep the connection open: a response may not have been sent yet.
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -183,7 +184,7 @@ class HttpConnection(asyncio.Protocol):
     # --- the state -----------------------------------------------------------------------------------------------
 
     def _advance(self, event: ConnectionEvent) -> None:
-        """Go to the state that follows ``event``. Raises IllegalTransition."""
+        """Enter the state that follows ``event``. Raises IllegalTransition if ``event`` is not allowed now."""
         state = TRANSITIONS[self._state].get(event)
         if state is None:
             raise IllegalTransition(self._state, event)
@@ -200,7 +201,7 @@ class HttpConnection(asyncio.Protocol):
         if self._state is states.HEAD:
             self.refuse(Refusal(408, "the request head did not arrive in time"))
         elif self._state is states.CLOSING:
-            # The client does not receive what is left for it.
+            # The client has not received the remaining data in time.
             self.abort()
         else:
             self.cut()
@@ -208,7 +209,7 @@ class HttpConnection(asyncio.Protocol):
     # --- what the client sends -----------------------------------------------------------------------------------
 
     def _take(self, received: list[Received]) -> None:
-        """Take what the parser made of some bytes."""
+        """Handle the items that the parser returned."""
         for item in received:
             if isinstance(item, bytes):
                 assert self._arriving is not None
@@ -234,7 +235,7 @@ class HttpConnection(asyncio.Protocol):
         self.adjust_flow()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Read no more requests, and answer with ``refusal`` after those that have arrived."""
+        """Read no more requests. Send ``refusal`` after the responses to the requests that have already arrived."""
         self._refusal = refusal
         self._end_body(truncated=True)
         self._advance(states.REFUSE)
@@ -248,7 +249,11 @@ class HttpConnection(asyncio.Protocol):
             body.end(truncated=truncated)
 
     def _end_input(self) -> None:
-        """Note that the client has closed its side: close ours, at once or once the requests are answered."""
+        """Handle that the client has closed its side.
+
+        A tunnel continues, and so do requests if the server does not cancel them. In all other cases, cancel the
+        requests and close the connection.
+        """
         self._end_body(truncated=True)
         self.stop_waiting()
         if self._exchanges and (self._state is states.TUNNEL or not self._server.cancels):
@@ -268,7 +273,7 @@ class HttpConnection(asyncio.Protocol):
     async def drain(self) -> None:
         if self._writable is not None:
             if self._limits.client_timeout is None:
-                # Several writers may wait for it.
+                # Several writers may wait for this future, so the cancellation of one must not cancel it.
                 await asyncio.shield(self._writable)
             else:
                 await wait_for_progress(self._writable, self._bytes_delivered, self._limits.client_timeout)
@@ -280,9 +285,10 @@ class HttpConnection(asyncio.Protocol):
             self._transport.write_eof()
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close without completing what was begun; what has been written still goes out, within ``flush_timeout``.
+        """Close the connection without completing the response. Written data is still sent, within ``flush_timeout``.
 
-        With ``reset`` the client sees an error, where it would take the end of the connection for the end of the body.
+        If ``reset``, end the connection with a reset. Use this if the client would take a regular end of the connection
+        for the end of the body.
         """
         if self._transport is not None:
             if reset:
@@ -291,7 +297,7 @@ class HttpConnection(asyncio.Protocol):
 
     async def wait_for_bytes(self) -> None:
         self._arrived = waiter = self._loop.create_future()
-        # A tunnel may be silent for any time.
+        # A tunnel may be silent for an unlimited time.
         if self._limits.client_timeout is None or self._state is states.TUNNEL:
             await waiter
         else:
@@ -314,7 +320,7 @@ class HttpConnection(asyncio.Protocol):
         return received
 
     def adjust_flow(self) -> None:
-        # Reading goes on for as long as possible: this is how the event loop notices that a client disconnects.
+        # Reading continues as long as possible, because the event loop notices a disconnect only while it reads.
         unread = len(self._parser.kept) + (0 if self._arriving is None else self._arriving.unread_bytes)
         if unread > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED:
             self._pause_reading()
@@ -346,14 +352,14 @@ class HttpConnection(asyncio.Protocol):
     # --- for the server ------------------------------------------------------------------------------------------
 
     def close_when_answered(self) -> None:
-        """Close if there is no request, else after the response that is under way."""
+        """Close the connection: now if it has no request, else after the current response."""
         for exchange in self._exchanges:
             exchange.keep_alive = False
         if self._state is states.IDLE or (self._state is states.HEAD and not self._exchanges):
             self.cut()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close the connection immediately. Data that is not sent yet is lost."""
         if self._transport is not None:
             self._advance(states.CLOSE)
             self._transport.abort()
@@ -363,7 +369,7 @@ class HttpConnection(asyncio.Protocol):
     async def run(self) -> None:
         """Serve the requests of this connection, one after the other, until it ends.
 
-        A fault costs this one connection: it goes to the loop's exception handler.
+        An exception of ``serve`` closes only this connection. It is passed to the loop's exception handler.
         """
         try:
             while (exchange := await self._next_exchange()) is not None:
@@ -374,17 +380,17 @@ class HttpConnection(asyncio.Protocol):
         except Exception as error:
             self.cut()
             self._loop.call_exception_handler(
-                {"message": "a fault while a connection was served", "exception": error, "protocol": self}
+                {"message": "internal error while a connection was served", "exception": error, "protocol": self}
             )
         finally:
             if self._state is states.DRAINING or self._state is states.LINGERING:
-                # It makes room for a new client as an idle one does.
+                # Like an idle connection, this one may be closed to make room for a new client.
                 self._server.waiting[self] = None
             else:
                 self.cut()
 
     async def _next_exchange(self) -> Exchange | None:
-        """Return the request whose turn it is, or None if none will come."""
+        """Wait for the next request and return it, or return None if no more requests can arrive."""
         while not self._exchanges:
             if self._state is not states.IDLE and self._state is not states.HEAD:
                 return None
@@ -416,7 +422,7 @@ class HttpConnection(asyncio.Protocol):
             self.write(_encode_refusal(self._refusal))
         self._advance(states.ALL_ANSWERED)
         if before is states.UPGRADE_OFFERED:
-            # It is declined: what came after the head is HTTP.
+            # The upgrade is declined, so the bytes after the head are HTTP.
             self._take(self._parser.resume())
         if self.disconnected.done():
             self._end_input()

@@ -1,52 +1,52 @@
 """The states of one client's connection, as a table. No I/O and no clock.
 
-A state says what the next bytes of the client mean:
+The state defines what the next bytes from the client mean:
 
-    idle              nothing has come since the last response; the next byte begins a request head
+    idle              no bytes have arrived since the last response; the next byte begins a request head
     head              a request head has begun
-    body              the head is complete, its body is arriving
-    done              the last request has arrived whole, and responses are outstanding; a pipelined request may come
-    upgrade offered   as done, but the last request offers to switch protocols: the bytes behind it are kept until the
-                      response says whether they are HTTP
-    tunnel            the connection has switched protocols, the bytes are not HTTP
-    ended             none will come: the client has closed its side, and responses are outstanding
-    refused           the client broke the protocol or a limit: the bytes are ignored, and the refusal is sent once the
+    body              the head is complete, and the body is arriving
+    done              the last request is complete, and responses are outstanding; a pipelined request may arrive
+    upgrade offered   like done, but the last request offers to switch protocols; the bytes after it are kept until the
+                      response shows whether they are HTTP
+    tunnel            the connection has switched protocols, so the bytes are not HTTP
+    ended             the client has closed its side, so no more bytes arrive; responses are outstanding
+    refused           the client broke the protocol or a limit; the bytes are ignored, and the refusal is sent once the
                       requests before it are answered
-    draining          the last response is sent, the rest of its request's body is thrown away
-    lingering         the refusal is sent, the bytes are thrown away until the client closes its side
-    closing           none is read any more; what has been written still goes out
+    draining          the last response is sent; the rest of its request's body is discarded
+    lingering         the refusal is sent; the bytes are discarded until the client closes its side
+    closing           no more bytes are read; written data is still sent
     closed            the connection is lost
 
 Rules:
 
-- Requests may be pipelined. So the state is that of the request that is arriving, not of the one that is being served;
-  an arriving request waits for its turn in a queue.
+- Requests may be pipelined. So the state describes the request that is arriving, not the one that is being served.
+  Requests that have arrived wait in a queue.
 - A request that arrives in one piece skips ``HEAD``.
-- ``ALL_ANSWERED`` happens when the queue is empty: only then does the connection become idle, is a refusal sent, or is
-  an upgrade declined. An upgrade is always offered by the last request of the queue, since nothing behind it is parsed.
-- ``LAST_ANSWERED`` is a response after which the connection must not be used again. Closing at once while the client
-  still sends would reset the connection, and a reset destroys a response that is on its way; hence ``DRAINING`` and
-  ``LINGERING``, for a limited time.
+- ``ALL_ANSWERED`` happens when the queue becomes empty. Only then the connection becomes idle, a refusal is sent, or an
+  upgrade is declined. Only the last request of the queue can offer an upgrade, since the bytes after it are not parsed.
+- ``LAST_ANSWERED`` is the end of a response after which the connection must not be used again. If the connection were
+  closed while the client still sends, it would be reset, and the client could lose the response. ``DRAINING`` and
+  ``LINGERING`` prevent that for a limited time.
 - ``CLOSE`` and ``LOST`` may happen in every state but ``CLOSED``.
 
-Each state has its time limit (``HttpConnection``). An event that a state's row does not have is a fault of the server:
-it raises ``IllegalTransition``, which ends the connection. h11's ``_state.py`` is the model.
+``HttpConnection`` sets a time limit for some states. An event that is missing in a state's row is an internal error of
+the server. It raises ``IllegalTransition``, which ends the connection. h11's ``_state.py`` is the model.
 """
 
 from __future__ import annotations
 
 from typing import Final, NewType
 
-# Compared with ``is``: there is one object for each. An Enum's members are slower to look up.
+# States and events are compared with ``is``. They are not Enum members, which are slower to look up.
 ConnectionState = NewType("ConnectionState", str)
 ConnectionEvent = NewType("ConnectionEvent", str)
 
 
 class IllegalTransition(Exception):
-    """An event that must not happen in the current state: a fault of the server, never of a client."""
+    """An event that the current state does not allow: an internal error of the server, never caused by a client."""
 
     def __init__(self, state: ConnectionState, event: ConnectionEvent) -> None:
-        super().__init__(f"a connection in the state {state!r} had the event {event!r}")
+        super().__init__(f"the event {event!r} is not allowed in the state {state!r}")
 
 
 IDLE: Final = ConnectionState("idle")
@@ -75,7 +75,7 @@ CLOSE: Final = ConnectionEvent("the server closes the connection")
 LOST: Final = ConnectionEvent("the connection is lost")
 
 _ALWAYS: Final = {CLOSE: CLOSING, LOST: CLOSED}
-# In these states the bytes are thrown away unparsed.
+# In these states, received bytes are discarded without parsing them.
 DISCARDING: Final = frozenset({REFUSED, LINGERING, CLOSING})
 
 TRANSITIONS: Final[dict[ConnectionState, dict[ConnectionEvent, ConnectionState]]] = {
@@ -98,7 +98,7 @@ TRANSITIONS: Final[dict[ConnectionState, dict[ConnectionEvent, ConnectionState]]
     REFUSED: {EOF: REFUSED, ALL_ANSWERED: LINGERING, LAST_ANSWERED: LINGERING, **_ALWAYS},
     DRAINING: {BODY_COMPLETE: CLOSING, REFUSE: CLOSING, **_ALWAYS},
     LINGERING: _ALWAYS,
-    # What is served may go on after its connection.
+    # A request may still be served after its connection has ended.
     CLOSING: {SWITCH: CLOSING, EOF: CLOSING, ALL_ANSWERED: CLOSING, LAST_ANSWERED: CLOSING, **_ALWAYS},
     CLOSED: {SWITCH: CLOSED, ALL_ANSWERED: CLOSED, LAST_ANSWERED: CLOSED},
 }

@@ -1,11 +1,11 @@
-"""What a client can do to a request while it is served. Faults of the server itself are in ``connection_state``."""
+"""Exceptions that a client can cause while its request is served."""
 
 from __future__ import annotations
 
 
 class BodyTruncatedError(Exception):
-    """The connection ended before the body did."""
+    """The client disconnected or broke the protocol before the request body was complete."""
 
 
 class ClientStalledError(ConnectionError):
-    """The client is connected, but neither receives nor sends anything."""
+    """The client is connected, but made no progress within the client timeout."""

@@ -1,4 +1,4 @@
-"""One request and the means to answer it, as those who serve it use them."""
+"""One request and the methods to answer it. This is the interface for the code that serves requests."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def encode_head(status: int, headers: Headers) -> bytes:
-    """Return a response head, up to and with the empty line."""
+    """Return a response head, including the final empty line."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
 
 
 class ClientConnection(Protocol):
-    """What an exchange needs of the connection that it came on."""
+    """The part of the connection that an exchange uses."""
 
     client: str
     disconnected: asyncio.Future[None]
     is_reading: bool
 
     def write(self, data: bytes) -> None:
-        """Send to the client; without effect if it has disconnected."""
+        """Send ``data`` to the client. Do nothing if it has disconnected."""
 
     async def drain(self) -> None:
-        """Wait while the client does not keep up. Raises ConnectionError."""
+        """Wait until the client accepts more data. Raises ConnectionError if it disconnects or stalls."""
 
     def write_eof(self) -> None:
-        """Send no more."""
+        """Close the sending side of the connection."""
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close without completing the response."""
+        """Close the connection without completing the response."""
 
     async def wait_for_bytes(self) -> None:
-        """Wait until the client has sent more, or has disconnected. Raises ClientStalledError."""
+        """Wait until bytes arrive or ``stop_waiting`` is called. Raises ClientStalledError."""
 
     def adjust_flow(self) -> None:
-        """Read from the client, or leave its socket unread, depending on how much is waiting for its reader."""
+        """Pause or resume reading from the client, depending on the number of unread bytes."""
 
     def stop_waiting(self) -> None:
-        """End ``wait_for_bytes``."""
+        """Make ``wait_for_bytes`` return."""
 
     def switch_protocols(self) -> RequestBody:
-        """Return the bytes of the client from now on, which are not HTTP any more."""
+        """Stop parsing HTTP. Return a body with all further bytes from the client."""
 
 
 class RequestBody:
-    """A request body as it arrives; ``read`` belongs to one reader. ``trailers`` are complete once it has ended."""
+    """A request body as it arrives. Only one task may read it. ``trailers`` is complete once the body has ended."""
 
     __slots__ = ("_connection", "_discarded", "_pieces", "ended", "trailers", "truncated", "unread_bytes")
 
@@ -73,9 +73,9 @@ class RequestBody:
         self.trailers: Headers = []
 
     async def read(self) -> bytes:
-        """Return the next piece; empty at the end, or if discarded.
+        """Wait for the next piece and return it, or ``b""`` if the body has ended or is discarded.
 
-        Raises BodyTruncatedError if the end is missing, ClientStalledError if the client sends nothing any more.
+        Raises BodyTruncatedError if the body is incomplete, and ClientStalledError if the client makes no progress.
         """
         while not self._pieces and not self.ended and not self._discarded:
             await self._connection.wait_for_bytes()
@@ -90,7 +90,7 @@ class RequestBody:
         return b""
 
     def discard(self) -> None:
-        """Throw away what has arrived and what still comes; for a reader this is the end."""
+        """Discard the unread pieces and all later ones. For a reader, the body ends here."""
         self._discarded = True
         self._pieces.clear()
         self.unread_bytes = 0
@@ -98,24 +98,24 @@ class RequestBody:
         self._connection.stop_waiting()
 
     def feed(self, piece: bytes) -> None:
-        """For the connection: add a piece."""
+        """Add a piece. Called by the connection."""
         if not self._discarded:
             self._pieces.append(piece)
             self.unread_bytes += len(piece)
 
     def end(self, *, truncated: bool) -> None:
-        """For the connection: there are no more pieces."""
+        """Mark the body as ended. Called by the connection."""
         self.ended = True
         self.truncated = truncated
 
 
 class Exchange:
-    """A request whose head has arrived, and the way to answer it: ``begin``, ``write`` at will, ``end``.
+    """A request whose head has arrived. To answer it, call ``begin``, ``write`` any number of times, then ``end``.
 
-    - ``headers`` are as they came.
-    - ``upgrade`` is what the client wants to switch to (RFC 9110, section 7.8), in lower case, or empty.
+    - ``headers`` are in the order in which the client sent them, with repeats.
+    - ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or empty.
     - ``client`` is the client's address without the port, or empty for a Unix socket.
-    - ``disconnected`` is done once the client sends no more, perhaps because it has gone.
+    - ``disconnected`` is done once the client has closed its sending side or has disconnected.
     - ``keep_alive`` is whether the connection may be used again after this exchange.
     """
 
@@ -157,21 +157,21 @@ class Exchange:
         self._until_eof = False
 
     def send_continue(self) -> None:
-        """Ask for the body if the client waits to be asked."""
+        """Send ``100 Continue`` if the client waits for it and the response has not begun."""
         if self._expects_continue and not self.begun:
             self._expects_continue = False
             self.send_interim(100, [])
 
     def send_interim(self, status: int, headers: Headers) -> None:
-        """Send a 1xx response; HTTP/1.0 clients do not understand it, so they get none."""
+        """Send a 1xx response. Do nothing for an HTTP/1.0 client, which does not understand it."""
         if self.version == "1.1":
             self._connection.write(encode_head(status, headers))
 
     def begin(self, status: int, headers: Headers, *, length: int | None = None, pieces: Iterable[Piece] = ()) -> None:
         """Send the response head and the first pieces of the body.
 
-        ``headers`` have no framing; without ``length`` the body is chunked, or ends with the connection (HTTP/1.0). A
-        response without a body keeps the length that the body would have had.
+        ``headers`` must not contain framing headers. Without ``length``, the body is chunked, or for HTTP/1.0 it ends
+        with the connection. A response to HEAD or with status 304 may have a ``length``, but its body is not sent.
         """
         self.begun = True
         lines = list(headers)
@@ -184,7 +184,7 @@ class Exchange:
         elif not self._bodiless:
             self._until_eof = True
             self.keep_alive = False
-        # A client that was not asked for its body may send it or not: the next bytes could be either.
+        # If the body is incomplete, the next bytes could be the body or a new request. So the connection is not reused.
         if self._expects_continue or not self.body.ended or self.body.truncated:
             self.keep_alive = False
         if not self.keep_alive:
@@ -194,31 +194,31 @@ class Exchange:
         self._connection.write(b"".join((encode_head(status, lines), *self._framed(pieces))))
 
     async def write(self, pieces: Iterable[Piece]) -> None:
-        """Send pieces of the body at once, then wait while the client does not keep up. Raises ConnectionError."""
+        """Send pieces of the body, then wait until the client accepts more data. Raises ConnectionError."""
         framed = self._framed(pieces)
         if framed:
             self._connection.write(b"".join(framed))
         await self._connection.drain()
 
     def end(self, trailers: Headers | None = None) -> None:
-        """Complete the body."""
+        """Complete the response. ``trailers`` are sent only if the body is chunked."""
         self.ended = True
         if self._chunked:
             lines = "".join(f"{name}: {value}\r\n" for name, value in trailers or ())
             self._connection.write(f"0\r\n{lines}\r\n".encode())
 
     def respond(self, status: int, headers: Headers, body: bytes | bytearray) -> None:
-        """Send a whole response."""
+        """Send a complete response."""
         self.begin(status, headers, length=len(body), pieces=(body,))
         self.end()
 
     def cut(self) -> None:
-        """Close the connection without completing the body, so that the client can tell it from a complete one."""
+        """Close the connection without completing the body. The client can detect that the body is incomplete."""
         self.keep_alive = False
         self._connection.cut(reset=self._until_eof)
 
     def switch_protocols(self, headers: Headers) -> Tunnel:
-        """Answer 101; what the client sends from now on comes out of the tunnel.
+        """Send the 101 response and return the tunnel that carries all further bytes.
 
         Raises IllegalTransition if the request offered no upgrade.
         """
@@ -238,24 +238,24 @@ class Exchange:
 
 
 class Tunnel:
-    """The client's side of a connection that has switched protocols: bytes both ways, bounded by buffers."""
+    """The client's side of a connection that has switched protocols. Carries bytes both ways, with bounded buffers."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._received = connection.switch_protocols()
 
     async def read(self) -> bytes:
-        """Return what the client sent; empty at the end."""
+        """Wait for bytes from the client and return them, or ``b""`` at the end."""
         try:
             return await self._received.read()
         except BodyTruncatedError:
             return b""
 
     async def write(self, data: bytes) -> None:
-        """Send to the client, then wait while it does not keep up. Raises ConnectionError if it has disconnected."""
+        """Send to the client, then wait until it accepts more data. Raises ConnectionError if it has disconnected."""
         self._connection.write(data)
         await self._connection.drain()
 
     def write_eof(self) -> None:
-        """Send no more to the client."""
+        """Close the sending side of the client's connection."""
         self._connection.write_eof()

@@ -1,8 +1,8 @@
-"""Requests out of the bytes of one client: heads, pieces of bodies, ends of messages, or a refusal. No I/O.
+"""A parser that turns the bytes of one client into heads, body pieces, ends of messages, or a refusal. No I/O.
 
-llhttp (httptools) parses, and refuses most of what is not HTTP/1. What it lets through and a proxy must not is refused
-here: RFC 9112, sections 3.2 and 6.1. Heads and trailers are limited by what has been read of them, so that endless ones
-are not collected, and by what they add up to.
+llhttp (httptools) parses and rejects most input that is not HTTP/1. This module refuses requests that llhttp accepts
+but a proxy must not (RFC 9112, sections 3.2 and 6.1). The size of heads and trailers is limited twice: the bytes read
+since the last complete item, so that an endless head is not buffered, and the total size of the fields.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Refusal(Exception):
-    """A request that is answered with ``status`` and is not served. ``str(refusal)`` is the reason."""
+    """The reason (``str(refusal)``) and ``status`` of the response to a request that is not served."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -29,10 +29,10 @@ class Refusal(Exception):
 
 
 class RequestHead:
-    """A request head as it came.
+    """A request head as the client sent it.
 
-    ``upgrade`` is what the client wants to switch to (RFC 9110, section 7.8), in lower case, or empty.
-    ``keep_alive`` is whether the request allows another one after it.
+    ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or empty.
+    ``keep_alive`` is True if another request may follow on the connection.
     """
 
     __slots__ = ("expects_continue", "headers", "keep_alive", "method", "target", "upgrade", "version")
@@ -48,7 +48,7 @@ class RequestHead:
 
 
 class EndOfMessage:
-    """The end of a request. ``trailers`` are those of a chunked body."""
+    """The end of a request. ``trailers`` contains the trailers of a chunked body."""
 
     __slots__ = ("trailers",)
 
@@ -57,16 +57,16 @@ class EndOfMessage:
 
 
 if TYPE_CHECKING:
-    # A ``bytes`` is a piece of a body.
+    # ``bytes`` are a piece of a body.
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
 
 
 class RequestParser:
-    """Parses what one client sends, fed in pieces of any size. The callbacks named ``on_…`` are httptools'.
+    """Parses the bytes of one client, fed in pieces of any size. httptools calls the methods named ``on_…``.
 
-    ``in_head`` is whether a head has begun and is not complete. After a request that offers an upgrade ``is_paused`` is
-    true: what follows may be HTTP or not, so it is ``kept`` until ``resume`` or ``take_kept``. After a refusal whatever
-    follows is ignored.
+    ``in_head`` is True while a head has begun but is not complete. After a request that offers an upgrade,
+    ``is_paused`` is True: the bytes after it may not be HTTP, so they are ``kept`` until ``resume`` or ``take_kept`` is
+    called. After a refusal, all further bytes are ignored.
     """
 
     def __init__(self, head_bytes: int) -> None:
@@ -77,17 +77,18 @@ class RequestParser:
         self._parser = HttpRequestParser(self)
         self._received: list[Received]
         self._is_refused = False
-        # Not empty between a head that has both an upgrade and a body and the moment at which the body is parsed.
+        # A head that only frames the body. It is set after a head with both an upgrade and a body, until a second
+        # parser has read it. The callbacks do nothing meanwhile.
         self._body_head = b""
-        # Bytes read since a head, a piece of a body or a message was complete: what llhttp may be holding.
+        # The number of bytes read since the last complete head, body piece or message. llhttp may be buffering them.
         self._unfinished = 0
-        # What the fields of a head, or of a body's trailers, add up to.
+        # The total size of the fields of the current head or trailers.
         self._field_bytes = 0
         self._target = b""
         self._fields: Headers = []
 
     def feed(self, data: bytes) -> list[Received]:
-        """Return what is complete with ``data``, in order. A refusal is the last item ever returned."""
+        """Parse ``data`` and return the items that are complete, in order. No items follow a refusal."""
         received: list[Received] = []
         self._received = received
         if self.is_paused:
@@ -97,11 +98,11 @@ class RequestParser:
         return received
 
     def resume(self) -> list[Received]:
-        """Parse what was kept, since the upgrade is declined."""
+        """Parse the kept bytes as HTTP. Call this when the upgrade is declined."""
         return self.feed(self.take_kept())
 
     def take_kept(self) -> bytes:
-        """Return what was kept, which is not kept any longer."""
+        """Return the kept bytes, clear them, and end the pause."""
         kept, self.kept = self.kept, b""
         self.is_paused = False
         return kept
@@ -130,7 +131,8 @@ class RequestParser:
     def _parse_body(self, data: bytes) -> None:
         """Parse the body of a request that also offers an upgrade, which is declined (RFC 9110, section 7.8).
 
-        llhttp takes the body for the other protocol. So a second parser goes on, from a head that only frames the body.
+        llhttp mistakes the body for data of the other protocol. So a second parser continues, after a head that only
+        frames the body.
         """
         self._parser = HttpRequestParser(self)
         self._parser.feed_data(self._body_head)
@@ -143,7 +145,7 @@ class RequestParser:
         self._received.append(refusal)
 
     def _head_too_large(self) -> Refusal:
-        return Refusal(431, f"the request line and headers are over {self._head_bytes} bytes")
+        return Refusal(431, f"the request line and headers exceed {self._head_bytes} bytes")
 
     def on_message_begin(self) -> None:
         if self._body_head:
@@ -178,7 +180,7 @@ class RequestParser:
             target=self._target.decode("latin-1"),
             version=self._parser.get_http_version(),
             headers=self._fields,
-            # What follows CONNECT is meant for a tunnel, which is never made. It must not be read as a request.
+            # The bytes after CONNECT are meant for a tunnel, which this server never opens. They are not a request.
             keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
         framing = _check_head(head)
@@ -189,7 +191,7 @@ class RequestParser:
                 head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
         self.in_head = False
         self._unfinished = self._field_bytes = 0
-        # What follows are trailers.
+        # Further fields are trailers.
         self._fields = []
         self._received.append(head)
 
@@ -205,9 +207,9 @@ class RequestParser:
 
 
 def _check_head(head: RequestHead) -> str:
-    """Return the header line that frames the body, or an empty text if there is no body.
+    """Check ``head`` and set its ``expects_continue``. Return the header line that frames the body, or an empty string.
 
-    Raises Refusal for what llhttp lets through and a proxy must not.
+    Raises Refusal if llhttp accepts the request but a proxy must not.
     """
     hosts = 0
     framing = ""

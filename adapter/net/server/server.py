@@ -1,4 +1,4 @@
-"""Listening, counting connections, and closing in an orderly way."""
+"""The server: accepts and counts connections, and closes them in an orderly way."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
     from adapter.net.server.connection import Serve
 
-# How many are accepted before any of them is looked at: so many may exist beyond the limit for a moment.
+# The number of connections that asyncio accepts in one go, before any of them is counted. The limit of connections may
+# be exceeded by that number for a moment.
 ACCEPTED_AT_ONCE = 16
-# How many rejected connections may linger; one more closes the oldest of them at once.
+# The maximum number of rejected connections that linger. One more closes the oldest of them immediately.
 MAX_REJECTED = 16
 
 
 class HttpServer:
-    """Serves every request with ``serve``; the connections' tasks run in ``group``.
+    """Serves every request with ``serve``. The tasks of the connections run in ``group``.
 
-    ``cancels`` is whether a client that disconnects cancels what is done for it. An exception of ``serve`` is a fault:
-    it ends the connection and goes to the loop's exception handler.
+    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. An exception of ``serve``
+    ends the connection and is passed to the loop's exception handler.
     """
 
     def __init__(
@@ -34,26 +35,27 @@ class HttpServer:
         self.serve = serve
         self.cancels = cancels
         self.limits = limits or Limits()
-        # Connections without a request that is served: the first one has waited for longest.
+        # The connections on which no request is being served. The first one has waited longest.
         self.waiting: dict[HttpConnection, None] = {}
         self._group = group
         self._is_closing = False
         self._connections: set[HttpConnection] = set()
-        # With those whose client has disconnected meanwhile.
+        # Includes tasks of clients that have disconnected.
         self._tasks: set[asyncio.Task[None]] = set()
         self._rejected: dict[HttpConnection, None] = {}
         self._server: asyncio.Server | None = None
         self._drained = asyncio.Event()
 
     async def start(self, listener: socket) -> None:
-        """Accept connections from ``listener``, which the server closes."""
+        """Start accepting connections on ``listener``. ``close`` closes ``listener``."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: HttpConnection(self), sock=listener, backlog=ACCEPTED_AT_ONCE)
-        # asyncio takes one number for both: how many it accepts in one go, and how many wait in the kernel.
+        # asyncio uses ``backlog`` both as the number that it accepts in one go and as the length of the kernel's queue.
+        # The queue must be longer.
         listener.listen(BACKLOG)
 
     def close(self) -> None:
-        """Accept no more connections, end those that are between two requests, and let the others finish theirs."""
+        """Accept no more connections. Close idle connections now and the others after their current response."""
         self._is_closing = True
         if self._server is not None:
             self._server.close()
@@ -61,13 +63,13 @@ class HttpServer:
             connection.close_when_answered()
 
     async def wait_until_drained(self) -> None:
-        """Wait until no connection is left."""
+        """Wait until all connections have ended."""
         while self._connections:
             self._drained.clear()
             await self._drained.wait()
 
     def abort(self, *, cancel: bool = False) -> None:
-        """End every connection at once. With ``cancel``, cancel also what is served without regard to its client."""
+        """Close all connections immediately. If ``cancel``, also cancel all requests that are being served."""
         for connection in list(self._connections):
             connection.abort()
         if cancel:
@@ -75,7 +77,7 @@ class HttpServer:
                 task.cancel()
 
     def accept(self, connection: HttpConnection) -> None:
-        """For a connection: start its task, or refuse it."""
+        """Start the task of ``connection``, or refuse it if the server is closing or full. Called by the connection."""
         if self._is_closing or not self._has_room():
             self._reject(connection)
             return
@@ -86,7 +88,7 @@ class HttpServer:
         task.add_done_callback(self._tasks.discard)
 
     def forget(self, connection: HttpConnection) -> None:
-        """For a connection: it is lost."""
+        """Remove a connection that is lost. Called by the connection."""
         self._connections.discard(connection)
         self.waiting.pop(connection, None)
         self._rejected.pop(connection, None)
@@ -94,7 +96,7 @@ class HttpServer:
             self._drained.set()
 
     def _has_room(self) -> bool:
-        """Return whether one more connection may exist. At the limit the one that has waited for longest makes room."""
+        """Return whether one more connection fits. At the limit, close the one that has waited longest to make room."""
         if self.limits.connections is None or len(self._connections) < self.limits.connections:
             return True
         longest = next(iter(self.waiting), None)

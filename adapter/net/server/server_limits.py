@@ -1,28 +1,28 @@
-"""The limits of a server: how much memory, time and how many connections clients may use."""
+"""The limits of a server: the memory, time and connections that clients may use."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# How much of a request body may wait for its reader before the socket is left unread, in bytes.
+# In bytes. The socket is not read while more of a request body than this is unread.
 BODY_HIGH_WATER = 256 * 1024
-# How much of a response may wait for the client before its writer waits, in bytes.
+# In bytes. A writer waits while more of a response than this is buffered for the client.
 WRITE_HIGH_WATER = 64 * 1024
-# How many pipelined requests may wait behind the one that is served.
+# The maximum number of pipelined requests that wait behind the one that is being served.
 MAX_PIPELINED = 8
 
 
 class Limits:
-    """What one client may use, and how many clients there may be. Times are in seconds.
+    """The limits for each client, and for the number of clients. Times are in seconds; None means no limit.
 
-    - ``head_bytes``: Lambda quotas, "request line + headers: 1 MB in all"; a proxy should not allow less than what it
-      stands in for.
-    - ``head_timeout``: how long a request head may take, and how long a new client may send nothing.
-    - ``keep_alive_timeout``: how long a connection may be idle between two requests.
-    - ``linger_timeout``: how long a client may go on sending after the last response, before it is reset.
-    - ``flush_timeout``: how long a client may take to receive the last bytes sent to it, at most WRITE_HIGH_WATER.
-    - ``client_timeout``: how long a client may neither send nor receive anything while the server waits for it.
-    - ``connections``: how many there may be at once.
+    - ``head_bytes``: the maximum size of request line and headers. The default is Lambda's quota, "request line +
+      headers: 1 MB in all".
+    - ``head_timeout``: the maximum time for a request head to arrive, and for a new client to begin one.
+    - ``keep_alive_timeout``: the maximum time that a connection may be idle between two requests.
+    - ``linger_timeout``: the time that a client may continue to send after the last response before it is disconnected.
+    - ``flush_timeout``: the maximum time for a client to receive the last data, after the server has begun to close.
+    - ``client_timeout``: the maximum time without progress, sending or receiving, while the server waits for a client.
+    - ``connections``: the maximum number of open connections.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""The payload formats, one in each file, in both directions."""
+"""The codecs of the payload formats, for both directions."""

@@ -1,8 +1,8 @@
 """Application Load Balancer targets, with multi-value headers off (the default) or on.
 
-The target group's setting decides which maps an event has and which map of a response the load balancer reads, so a
-response has the same kind of map as its event. Query parameters are still encoded. With multi-value headers off,
-repeated headers are joined and only the last of several cookies is sent; an app that needs more must turn them on.
+The setting of the target group decides which maps an event has, and which map of a response the load balancer reads. So
+a response has the same kind of map as its event. Query parameters are still encoded. With multi-value headers off,
+repeated headers are joined, and only the last of several cookies is sent.
 """
 
 from __future__ import annotations

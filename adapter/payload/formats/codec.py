@@ -1,4 +1,4 @@
-"""The interface of a payload format, in both directions, and what several formats share.
+"""The interface of a payload format, for both directions, and the code that several formats share.
 
 The runtime uses ``matches``, ``decode_request`` and ``encode_response``; the emulator uses ``encode_event`` and
 ``decode_response``. A codec has no state, so one instance of each serves the whole process (``payload/event.py``).
@@ -20,36 +20,36 @@ if TYPE_CHECKING:
     from adapter.payload.body import BodyRules
     from adapter.payload.messages import Arrival, Request, ResponseHead
 
-#: The protocol in every ``requestContext``, even if the client uses another one.
+#: The protocol in every ``requestContext``, even if the client uses another protocol.
 PROTOCOL = "HTTP/1.1"
 
 
 class Codec(ABC):
-    """A payload format: the shape of one kind of event and of the response that its front door expects."""
+    """A payload format: the shape of one kind of event, and of the response that the front door expects for it."""
 
     #: The name in logs, options and tests: ``http-api``, ``rest-api``, ``alb`` …
     name: str
-    #: Whether a streamed response starts with a metadata prelude. Only pass-through has none.
+    #: Whether a streamed response starts with a metadata prelude. It does in all formats but pass-through.
     has_prelude: bool = True
-    #: The key of an event that says whether its body is base64.
+    #: The key of the flag in an event that is true if the body is base64.
     base64_key: str = "isBase64Encoded"
 
     @abstractmethod
     def matches(self, event: Any) -> bool:
-        """Return whether ``event``, any decoded JSON, has this format. Exactly one codec matches each event."""
+        """Return whether ``event`` (any decoded JSON) has this format. Exactly one codec matches each event."""
 
     @abstractmethod
     def decode_request(self, event: Any) -> Request:
         """Return the HTTP request that ``event`` describes, with all headers of the client.
 
-        Raises InvalidEvent if the event has the outline of this format but cannot become a request.
+        ``event`` must match this format. Raises InvalidEvent if a field is malformed.
         """
 
     @abstractmethod
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
-        """Return a complete response as the front door expects it: JSON in parts, to be written one after the other.
+        """Return the payload for the front door as parts, which together are the complete response.
 
-        A binary body needs no escaping, so it is a part of its own and is not copied into one large string.
+        A binary body is a separate part, which is never copied into a larger string: base64 needs no escaping.
         """
 
     @abstractmethod
@@ -58,7 +58,7 @@ class Codec(ABC):
 
     @abstractmethod
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the HTTP response that the front door makes of a function's payload.
+        """Return the HTTP response that the front door sends for a function's payload.
 
         Raises InvalidFunctionResponse if AWS would answer 502.
         """
@@ -67,7 +67,7 @@ class Codec(ABC):
 class SingleValueResponseCodec(Codec):
     """A format whose responses have a status description and one value for each header.
 
-    Repeated headers are joined, and only the last cookie is sent.
+    Repeated headers are joined with a comma. Of several cookies, only the last is sent.
     """
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:

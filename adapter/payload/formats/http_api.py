@@ -1,9 +1,9 @@
 """API Gateway HTTP API (payload format 2.0) and Lambda function URLs, which share one format.
 
-Header names are lower case, repeated headers and query parameters are joined with a comma, cookies have their own list
-in both directions, and ``rawPath`` and ``rawQueryString`` are what the client sent. HTTP APIs decode ``rawPath`` once
-and function URLs leave it encoded; the event does not show which of the two sent it, so it is used unchanged. A stage
-other than ``$default`` is part of ``rawPath``; the base path option removes it.
+Header names are lower case. Repeated headers and query parameters are joined with a comma. Cookies have a separate list
+in events and responses. ``rawQueryString`` is encoded as the client sent it. HTTP APIs decode ``rawPath`` once, but
+function URLs leave it encoded. An event does not show its origin, so ``rawPath`` is used unchanged. ``rawPath`` begins
+with the stage unless that is ``$default``; the base path option removes the stage.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class HttpApi(Codec):
     name = "http-api"
 
     def matches(self, event: Any) -> bool:
-        """Return whether it is format 2.0 with ``requestContext.http``; an authorizer's event also has a ``type``."""
+        """Return whether ``event`` is format 2.0 with ``requestContext.http``, and not an authorizer's event."""
         if not isinstance(event, dict) or event.get("version") != "2.0" or event.get("type") == "REQUEST":
             return False
         context = event.get("requestContext")
@@ -78,7 +78,7 @@ class HttpApi(Codec):
         return event
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """As on AWS, JSON without a ``statusCode`` is the body of a response with status 200."""
+        """Return the response. As on AWS, JSON without a ``statusCode`` becomes the body of a 200 response."""
         response = parse_json(payload)
         if not isinstance(response, dict) or "statusCode" not in response:
             return ResponseHead(status=200, headers=[("content-type", "application/json")]), bytes(payload)
@@ -86,7 +86,7 @@ class HttpApi(Codec):
 
 
 def _with_cookies(headers: Headers, cookies: Any) -> Headers:
-    """Return ``headers`` with one Cookie header: ``cookies``, then the cookies of other Cookie headers.
+    """Return ``headers`` with one Cookie header, which has ``cookies`` first, then those of other Cookie headers.
 
     Raises InvalidEvent if ``cookies`` is not a list of legal header values.
     """

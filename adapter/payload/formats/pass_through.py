@@ -1,7 +1,7 @@
-"""All events that are not HTTP requests: SQS, SNS, S3, EventBridge, authorizers and any other.
+"""The format for all events that are not HTTP requests: SQS, SNS, S3, EventBridge, authorizers and others.
 
-The adapter interprets neither the event nor the answer. It POSTs the event's own bytes to one path of the app, never
-parsed and written again (a parser would round integers beyond 64 bits), and the app's response body is the payload.
+The adapter interprets neither the event nor the response. It POSTs the original bytes of the event to one path of the
+app, because a JSON parser would round integers beyond 64 bits. The app's response body is the payload.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class PassThrough(Codec):
         return not any(codec.matches(event) for codec in self._http_formats)
 
     def request_of(self, raw: bytes | bytearray, path: str) -> Request:
-        """Return the request that carries an event's own bytes to ``path``."""
+        """Return the POST request to ``path`` with the original bytes of an event."""
         return Request(method="POST", target=path, headers=[*_JSON], body=raw)
 
     def decode_request(self, event: Any) -> Request:
-        """Return the request for an event that is already decoded; `request_of` preserves the bytes of a raw one."""
+        """Return the request for a decoded event, which is encoded again. `request_of` keeps the original bytes."""
         return self.request_of(orjson.dumps(event), PASS_THROUGH_PATH)
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
-        """Return the body unchanged; the payload has no place for status and headers."""
+        """Return the body unchanged. Status and headers are dropped, since the payload has no place for them."""
         return [bytes(body)]
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the body as the event. Raises InvalidEvent if it is not a JSON object."""
+        """Return the request's body as the event. Raises InvalidEvent if the body is not a JSON object."""
         try:
             event = orjson.loads(request.body)
         except orjson.JSONDecodeError as error:

@@ -3,8 +3,8 @@
 Events have every header and every query parameter twice, in a single-value and in a multi-value map; the parameters
 are decoded. Responses use only ``multiValueHeaders``, since API Gateway merges both maps and would send headers twice.
 
-``path`` is without the stage; ``requestContext.path`` has it. AWS does not document how far ``path`` is decoded
-[unsure], so its percent-encoded bytes are kept, and only bytes that are illegal in a request line are encoded.
+``path`` does not contain the stage; ``requestContext.path`` does. AWS does not document whether ``path`` is decoded
+[unsure]. So its percent-encoded bytes are kept, and only bytes that are illegal in a request line are encoded.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from adapter.payload.body import BodyRules
     from adapter.payload.messages import Arrival, ResponseHead
 
-#: The keys that API Gateway accepts in a response; it answers 502 if there is any other.
+#: The keys that API Gateway accepts in a response. It answers 502 if a response has any other key.
 _RESPONSE_KEYS = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"})
-#: A made-up id of the greedy proxy resource.
+#: A made-up id for the resource ``/{proxy+}``.
 _RESOURCE_ID = "proxy1"
-#: The fields of ``identity`` that are null without IAM, Cognito and a client certificate.
+#: The fields of ``identity`` that are null if the API uses no IAM, Cognito or client certificate.
 _ANONYMOUS = (
     "accessKey",
     "accountId",
@@ -58,7 +58,7 @@ class RestApi(Codec):
     name = "rest-api"
 
     def matches(self, event: Any) -> bool:
-        """Return whether it has a method and a context, and is not of a load balancer, WebSocket or authorizer."""
+        """Return whether ``event`` has a method and a context, and is not from ALB, a WebSocket or an authorizer."""
         if not isinstance(event, dict) or "httpMethod" not in event or event.get("type") in ("REQUEST", "TOKEN"):
             return False
         context = event.get("requestContext")
@@ -83,7 +83,7 @@ class RestApi(Codec):
         return response_parts(response, head.headers, body, rules)
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event of a greedy proxy resource, with the same binary types as the other front doors."""
+        """Return the event of the resource ``/{proxy+}``. Binary types are the same as for other front doors."""
         path, query = split_target(request.target)
         pairs = decode_query(query)
         headers = group_by_name(request.headers)
@@ -105,7 +105,7 @@ class RestApi(Codec):
         }
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """As on API Gateway, nothing is inferred, and an unknown key is an error."""
+        """Return the response. As on API Gateway, a missing status is an error, and so is an unknown key."""
         response = parse_object(payload)
         if unknown := sorted(response.keys() - _RESPONSE_KEYS):
             allowed = ", ".join(sorted(_RESPONSE_KEYS))

@@ -142,7 +142,7 @@ def test_what_is_kept_is_parsed_when_the_upgrade_is_declined() -> None:
 def test_what_surrounds_a_body_is_limited(raw: bytes) -> None:
     for size in (1, 7, 100, 1000):
         items = parse([raw[start : start + size] for start in range(0, len(raw), size)])
-        assert items[-1] == (431, f"the request line and headers are over {HEAD_BYTES} bytes"), size
+        assert items[-1] == (431, f"the request line and headers exceed {HEAD_BYTES} bytes"), size
 
 
 def test_a_head_that_has_begun_is_told_from_a_complete_one() -> None:
