@@ -97,6 +97,7 @@ class UpstreamConnection(asyncio.Protocol):
         # When the last request began. The app may have been done with it long before its response was read.
         self._began_at = 0.0
         self._is_sent = True
+        self._is_idle = True
         self._is_finishing = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
@@ -147,6 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a request head. ``write`` sends the body; ``end_request`` notes that the request is complete."""
         self._reader = ResponseReader(method)
         self._is_sent = False
+        self._is_idle = False
         self._began_at = self._loop.time()
         if self._transport is None:
             self._fail(AppUnreachable("the app closed the connection before the request was sent"))
@@ -216,7 +218,8 @@ class UpstreamConnection(asyncio.Protocol):
         """End the exchange; return whether the connection can carry another one."""
         reader, self._reader = self._reader, None
         finished = reader is not None and reader.complete and reader.reusable and not self._pieces
-        return finished and self._is_sent and self._transport is not None
+        self._is_idle = finished and self._is_sent and self._transport is not None
+        return self._is_idle
 
     def is_usable(self, since: float) -> bool:
         """Return whether the app has not closed the connection and its last request began after ``since``."""
@@ -239,7 +242,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is None or self._is_finishing:
             return
         # An idle connection has sent everything.
-        if self._reader is not None and unsent(self._transport):
+        if not self._is_idle and unsent(self._transport):
             # A FIN would queue behind data that a stuck app does not read; a reset overtakes the data.
             reset_on_close(self._transport)
         self._transport.abort()
