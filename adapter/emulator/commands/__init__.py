@@ -1,1 +1,1 @@
-"""The commands dev, invoke and event."""
+"""The commands ``adapter dev``, ``adapter invoke`` and ``adapter event``."""

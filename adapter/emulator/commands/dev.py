@@ -1,6 +1,6 @@
-"""``adapter dev``: everything is checked before anything starts, and all mistakes are reported together.
+"""``adapter dev``: checks all settings before it starts anything, and reports all mistakes together.
 
-``adapter dev --wait`` waits until a local Lambda serves, for scripts that use it.
+``adapter dev --wait``, for scripts, waits until another ``adapter dev`` serves.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 # The pause between two requests and the timeout of each, in seconds.
 _WAIT_PAUSE = 0.05
 _WAIT_REQUEST_TIMEOUT = 2.0
-# How long to wait before a line says so, in seconds: adapter dev may have been started just now.
+# The time before --wait logs that it is waiting, in seconds: adapter dev may be starting.
 _WAIT_SILENCE = 1.0
 
 
 def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], *, wait: bool) -> int:
-    """Serve until a signal arrives, or ``wait`` until another ``adapter dev`` serves; return the exit code.
+    """Serve until a signal arrives; with ``wait``, only wait for another ``adapter dev``. Return the exit code.
 
-    Raises ConfigurationError with every mistake.
+    Raises ConfigurationError with every mistake in the settings.
     """
     if wait:
         return wait_for_dev(load(environ, flags))
@@ -64,7 +64,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     if config.reload:
         checks.append(require_watchfiles)
     if not mistakes:
-        # A wrong setting has its default here, which may contradict another setting although the right one would not.
+        # Only without mistakes: a wrong setting is replaced by its default, which may contradict another setting.
         checks.append(partial(function_settings, config, command))
     mistakes += _command_mistakes(config, environ, command)
     for check in checks:
@@ -79,7 +79,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
-    """Yield what is wrong with CMD and the app's port, or with the command of ``--runtime``."""
+    """Yield a message for each mistake in CMD and the app's port, or in the command of ``--runtime``."""
     if config.runtime is None:
         if not command:
             yield "CMD: is missing; name the command that starts the app: adapter dev -- CMD"
@@ -98,10 +98,10 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
 
 
 def wait_for_dev(config: Config) -> int:
-    """Wait until an ``adapter dev`` answers, up to ``--readiness-timeout``; return 0, or 1 if none does.
+    """Wait until an ``adapter dev`` answers; return 0, or 1 if none does within ``--readiness-timeout``.
 
-    A line says what it waits for if that takes long, and another one why it gave up. Raises ConfigurationError if the
-    options do not say which port to ask.
+    If it waits longer than a second, log what it waits for; if it gives up, log why. Raises ConfigurationError if the
+    options do not contain the port.
     """
     settings = UrlSettings(config)
     if not settings.invoke_port:
@@ -119,7 +119,7 @@ def wait_for_dev(config: Config) -> int:
             return 1
         if not is_logged and waited >= _WAIT_SILENCE:
             is_logged = True
-            _log(f"up to {timeout:g} s (--readiness-timeout) for the Invoke APIs on {address}: {problem}")
+            _log(f"waiting up to {timeout:g} s (--readiness-timeout) for the Invoke APIs on {address}: {problem}")
         time.sleep(_WAIT_PAUSE)
     return 0
 

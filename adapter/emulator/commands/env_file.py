@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
 _QUOTED = re.compile(r"""'(?P<plain>[^']*)'|"(?P<escaped>(?:\\.|[^"\\])*)\"""")
-# A # begins a comment only after a blank, because URLs have fragments.
+# A # begins a comment only at the start or after a blank, because URLs contain # as well.
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 
 
 def read_env_file(name: str) -> dict[str, str]:
-    """Return the variables in the file ``name``; the last line for a variable counts.
+    """Return the variables in the file ``name``. If a variable occurs more than once, its last value is used.
 
     Raises ConfigurationError with every mistake.
     """
@@ -56,7 +56,7 @@ def read_env_file(name: str) -> dict[str, str]:
 
 
 def prefix_file_name(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
-    """Return ``lines``; put the file ``name`` in front of those that begin with one of its ``variables``."""
+    """Return ``lines``. A line that begins with one of ``variables`` is prefixed with the file ``name``."""
     return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 
@@ -75,10 +75,10 @@ def _value(text: str) -> str:
         return _COMMENT.sub("", text).rstrip()
     quoted = _QUOTED.match(text)
     if quoted is None:
-        raise ValueError("has a quote that does not end")
+        raise ValueError("has a quote without an end")
     rest = text[quoted.end() :].strip()
     if rest and not rest.startswith("#"):
-        raise ValueError(f"goes on after its quote: {rest!r}")
+        raise ValueError(f"has text after the closing quote: {rest!r}")
     if quoted["plain"] is not None:
         return quoted["plain"]
     return _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[0]), quoted["escaped"])

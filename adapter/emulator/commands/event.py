@@ -1,12 +1,12 @@
-"""``adapter event``: the flags of the command line → an event on stdout.
+"""``adapter event``: writes a sample event to stdout.
 
-Events of front doors are made by the front doors' codecs, all others from templates.
+The codecs of the front doors make HTTP events. All other events come from the templates in ``sample_events.json``.
+Each template is an event with one record, in the shape that AWS documents (Lambda, "Using … with Lambda"). Ids and
+times are invented and the same in every run, so that two events can be compared.
 
-The templates are in ``sample_events.json``: one event of one record for each source, with the shapes in AWS's
-documentation (Lambda, "Using … with Lambda"). Ids and times are made up, and the same in every run, so that two events
-can be compared. In a template's texts ``{body}`` stands for the message, ``{name}`` for the queue, topic, bucket, table
-or stream, ``{base64}`` and ``{md5}`` for forms of the message. ``{"$gzip": …}`` is JSON that is compressed and in
-base64; ``{"$json": …}`` is a text as a JSON object.
+Placeholders in a template: ``{body}`` is the message, ``{base64}`` the message in base64, ``{md5}`` its MD5 hash,
+``{name}`` the queue, topic, bucket, table or stream, ``{region}`` and ``{account}`` those of ARNs. ``{"$gzip": VALUE}``
+becomes VALUE as JSON, compressed and in base64. ``{"$json": TEXT}`` becomes TEXT as a JSON object.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from adapter.payload.headers import is_token
 from adapter.payload.messages import Arrival, Request
 
 _TEMPLATES: dict[str, Any] = json.loads(resources.files(__package__).joinpath("sample_events.json").read_bytes())
-#: The sources of events that are not HTTP, and all sources.
+#: The sources of events other than HTTP, and the kinds of all events.
 SOURCES = tuple(_TEMPLATES)
 KINDS = (*DOORS, *SOURCES)
 
@@ -42,7 +42,10 @@ _REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventOptions:
-    """The options of an event. ``body`` None is the source's default; ``name`` is a queue, topic, bucket or table."""
+    """The options of an event. ``name`` is the queue, topic, bucket, table or stream.
+
+    A ``body`` of None means the default message, an empty ``name`` the source's default name.
+    """
 
     method: str = "GET"
     path: str = "/"
@@ -62,9 +65,10 @@ def run(
     body: str | None,
     **given: str | None,
 ) -> int:
-    """Write the event of ``kind``, or the list of kinds; ``given`` are the other flags, None if they are not set.
+    """Write an event of ``kind`` to stdout, or the list of kinds if it is None. Return the exit code, 0.
 
-    Its ARNs are in the region of ``environ``. Raises ConfigurationError.
+    ``given`` contains the other flags, None if not set. ARNs have the region that ``environ`` sets. Raises
+    ConfigurationError if an argument is not valid.
     """
     if kind is None:
         click.echo("\n".join(KINDS))
@@ -77,7 +81,7 @@ def run(
     path = texts.get("path", "/")
     if not path.startswith("/"):
         raise ConfigurationError([f"--path: {path!r} is not a path; it starts with a slash, for example /orders?id=7"])
-    # An event needs only the region, so mistakes in other variables do not matter.
+    # Only the region is used, so mistakes in other variables are not reported.
     region = read(environ)[0].region
     options = EventOptions(headers=[_header(text) for text in headers], body=_body(body), region=region, **texts)
     click.echo(json.dumps(make_event(kind, options), indent=2, ensure_ascii=False))
@@ -105,7 +109,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _body(text: str | None) -> bytes | None:
-    """Return the bytes of ``--body``; ``@FILE`` means the content of a file."""
+    """Return the body for ``--body``: the content of FILE if it is ``@FILE``, else the text itself."""
     if text is None or not text.startswith("@"):
         return None if text is None else text.encode()
     try:
@@ -124,7 +128,7 @@ def options_of(kind: str) -> frozenset[str]:
 
 
 def make_event(kind: str, options: EventOptions) -> dict[str, Any]:
-    """Return the event of ``kind``, one of KINDS. Raises ConfigurationError for options that it cannot have."""
+    """Return the event of ``kind``, one of KINDS. Raises ConfigurationError if an option does not fit the kind."""
     if kind in DOORS:
         return _http_event(kind, options)
     try:
@@ -151,7 +155,7 @@ def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
 
 
 def _completed(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return ``headers`` with those that every client and every front door adds."""
+    """Return ``headers`` and, unless they are given, the headers that clients and front doors add."""
     named = {name.lower() for name, _ in headers}
     added = [
         ("host", "localhost"),
@@ -164,7 +168,7 @@ def _completed(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def source_event(source: str, *, body: str = "hello", name: str = "", region: str = DEFAULT_REGION) -> dict[str, Any]:
-    """Return an event of ``source`` with the message ``body``; an empty ``name`` is the source's default."""
+    """Return an event of ``source`` with the message ``body``. An empty ``name`` means the source's default name."""
     template = _TEMPLATES[source]
     values = {
         "{name}": name or template["name"],
@@ -172,7 +176,7 @@ def source_event(source: str, *, body: str = "hello", name: str = "", region: st
         "{account}": ACCOUNT_ID,
         "{base64}": base64.b64encode(body.encode()).decode("ascii"),
         "{md5}": hashlib.md5(body.encode(), usedforsecurity=False).hexdigest(),
-        # Last, since nothing in a message is a placeholder.
+        # The body is replaced last, so that a message may contain the text of a placeholder.
         "{body}": body,
     }
     event: dict[str, Any] = _fill(template["event"], values)
@@ -196,7 +200,7 @@ def _fill(template: Any, values: Mapping[str, str]) -> Any:
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    """Return ``text`` as a JSON object, in one if it is not one itself."""
+    """Return the JSON object in ``text``; for any other text, return ``{"message": text}``."""
     try:
         parsed = json.loads(text)
     except ValueError:

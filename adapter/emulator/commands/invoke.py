@@ -1,6 +1,6 @@
-"""``adapter invoke``: events in, payloads out, and a comparison with recorded answers.
+"""``adapter invoke``: invokes the function with events, writes the answers, and compares them with recorded ones.
 
-It is a client of the Invoke APIs, which sends one request for each event and writes the answer as it arrives.
+It is a client of the Invoke APIs. It sends one request for each event and writes the answer as it arrives.
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ class InvokeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The result of one invocation. ``status`` is None if there was no answer; ``log`` is the end of the log.
+    """The result of one invocation.
 
-    ``error`` is the type of a function error. ``failure`` is why the invocation was refused or its answer is not
-    complete. Both are empty if there is none.
+    ``status`` is the HTTP status, None if the connection failed. ``error`` is the type of a function error, or empty.
+    ``failure`` is why the invocation was refused or the answer is not complete, or empty. ``log`` is the end of the
+    function's log if it was requested.
     """
 
     status: int | None = None
@@ -63,7 +64,7 @@ class Outcome:
 
 
 class _OutputError(Exception):
-    """An error of stdout. ``reader_gone`` is True if its reader has closed the pipe."""
+    """Writing to stdout failed. ``reader_gone`` is True if the reader of the pipe has closed it."""
 
     def __init__(self, cause: OSError) -> None:
         super().__init__(f"stdout cannot be written to: {cause.strerror}")
@@ -79,13 +80,15 @@ def run(
     body: bool,
     **options: Any,
 ) -> int:
-    """Invoke with each event, one after the other; return 1 if one failed, was refused or got another answer.
+    """Invoke the function with each event in order; return the exit code.
 
-    A payload is written to stdout unchanged, or only its ``body`` if it is an HTTP response. On a terminal the head of
-    a streamed response is decoded and written to stderr. Without ``endpoint`` the function is that of the ``adapter
-    dev`` with the same variables. Raises ConfigurationError and InvokeFailed.
+    The code is 1 if an invocation failed or was refused, or if an answer differs from the recorded one.
+    Payloads are written to stdout unchanged. If ``body`` is True, only the bodies of HTTP responses are written. On a
+    terminal the head of a streamed response is written to stderr. Without ``endpoint`` the ``adapter dev`` with the
+    same variables is used. Raises ConfigurationError if an option or an event cannot be used, and InvokeFailed if the
+    endpoint is not an Invoke API.
     """
-    # Mistakes in the options of adapter dev are not reported here.
+    # The variables belong to adapter dev, which reports mistakes in them itself.
     settings = UrlSettings(read(environ)[0])
     invoke_options = InvokeOptions(
         endpoint=endpoint or local_url(settings.host, settings.invoke_port).rstrip("/"),
@@ -95,7 +98,7 @@ def run(
     try:
         return _invoke_all(event_files(events), invoke_options, only_body=body)
     except _OutputError as error:
-        # Python would try again to write the rest when it exits.
+        # At exit Python would try again to write the buffered rest, and fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.reader_gone:
             return EXIT_READER_GONE
@@ -104,7 +107,10 @@ def run(
 
 
 def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) -> int:
-    """Invoke with each file, also after a failure. Raises InvokeFailed if the rest would fail for the same reason."""
+    """Invoke with each file and return the exit code; a failure does not end the loop.
+
+    Raises InvokeFailed if the endpoint is not an Invoke API, because all further events would fail as well.
+    """
     code = 0
     for number, file in enumerate(files):
         try:
@@ -135,7 +141,7 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
     if view is not None:
         view.end()
     lacks_newline = bool(received) and not received.endswith(b"\n")
-    # The reader of a pipe gets the payload and nothing else.
+    # A newline is added only on a terminal; a pipe receives exactly the payload.
     if on_terminal and lacks_newline:
         click.echo()
     difference = None
@@ -165,7 +171,7 @@ def _write(piece: bytes) -> None:
 def _result_lines(
     event: InvokeInput, outcome: Outcome, difference: str | None, options: InvokeOptions
 ) -> Iterator[str]:
-    """Yield the lines about an answer; ``difference`` is None if there is no recorded answer to compare with."""
+    """Yield the lines to write after an answer. ``difference`` is None if the answer was not compared."""
     if outcome.log:
         yield outcome.log.rstrip("\n")
     if outcome.failure:
@@ -180,9 +186,10 @@ def _result_lines(
 
 
 def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
-    """Invoke the function; ``write`` gets the payload as it arrives, and may raise anything but an OSError.
+    """Invoke the function, and call ``write`` with each piece of the payload. ``write`` must not raise OSError.
 
-    Raises InvokeFailed if the endpoint is not an Invoke API, and ConfigurationError if it is not a URL.
+    Raises InvokeFailed if the endpoint cannot be reached or is not an Invoke API, and ConfigurationError if it is not a
+    URL.
     """
     url = _url(event, options)
     try:
@@ -197,18 +204,18 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
 
 
 async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
-    # An invocation may take 15 minutes, and the user can press Ctrl-C.
+    # No timeout: an invocation may take 15 minutes, and the user can stop it with Ctrl-C.
     timeout = aiohttp.ClientTimeout(total=None)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
         session.post(url, data=event.event, headers=_headers(event, options)) as response,
     ):
         if response.status >= 400:
-            # Every refusal of an Invoke API names its type.
+            # An Invoke API sends this header with every error.
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
                     f"{options.endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs have a "
-                    "port of their own, beside that of the front door; adapter dev shows it at its start"
+                    "port of their own, separate from the front door's; adapter dev shows it at its start"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:

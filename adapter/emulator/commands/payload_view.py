@@ -1,7 +1,7 @@
-"""How ``adapter invoke`` shows a payload that is an HTTP response: head and body separately, as they arrive.
+"""Shows the payloads of ``adapter invoke``. The head and the body of an HTTP response are shown separately.
 
 A streamed response begins with a metadata prelude: JSON, then 8 NUL bytes. A payload that begins with a brace may have
-one, so it is held back until that is clear; any other payload is written at once.
+a prelude, so it is held back until the prelude is complete or ruled out. Any other payload is written at once.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PayloadView:
-    """Passes the body to ``write`` and the head, if there is one, as lines to ``show_head``.
+    """Splits a payload: calls ``write`` with the body, and ``show_head`` with the head of a streamed response.
 
-    A buffered response is one JSON object; its body is decoded only if ``decodes_whole`` is True.
+    If ``decodes_whole`` is True, the body of a buffered response, which is one JSON object, is decoded as well.
+    Otherwise such a payload is written unchanged.
     """
 
     write: Callable[[bytes], None]
     show_head: Callable[[str], None]
     decodes_whole: bool
-    # None if the payload does not begin with a prelude.
+    # None once the payload turns out not to begin with a prelude.
     _decoder: PreludeDecoder | None = field(default_factory=PreludeDecoder, init=False)
     _passes_through: bool = field(default=False, init=False)
     _held: bytearray = field(default_factory=bytearray, init=False)
 
     def feed(self, piece: bytes) -> None:
-        """Add the next piece."""
+        """Add the next piece of the payload. Writes what can be shown."""
         if self._passes_through:
             self.write(piece)
             return
@@ -60,11 +61,11 @@ class PayloadView:
             self.write(body)
 
     def end(self) -> None:
-        """End the payload: what is still held back is not a streamed response."""
+        """End the payload. Writes the bytes that are still held back, which are not a streamed response."""
         if self._passes_through:
             return
         if self.decodes_whole:
-            # A payload that cannot be decoded is not an HTTP response, and is written as it is.
+            # A payload that cannot be decoded is not an HTTP response, and is written unchanged.
             with suppress(InvalidFunctionResponse):
                 _, body = FORMATS["http-api"].decode_response(bytes(self._held))
                 self._held = bytearray(body)

@@ -1,1 +1,1 @@
-"""Faults on purpose: which invocation gets which, and what they do to its answer."""
+"""Fault injection (``--fault``): the plan of faults, and their injection into invocations."""

@@ -1,7 +1,7 @@
 """Injects the faults of a plan into invocations and their answers.
 
-A streamed response with a fault in it (truncated, cut by a kill, or filled up) is read like any other stream. Its fault
-is an asynchronous generator over the pieces of the original.
+A fault of a streamed response (truncate, kill or fill) is an asynchronous generator. It reads the pieces of the
+original stream and yields the pieces that the client receives.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ Pieces: TypeAlias = AsyncGenerator[bytes, None]
 
 
 class FaultInjector:
-    """Injects the faults of ``plan``, and ends those in progress when the emulator stops.
+    """Injects the faults of ``plan``.
 
-    The function does not know of a delay, or of what is added to a stream, so it cannot end them.
+    Call ``stop`` when the emulator stops: the function does not know about delays and filler, so it cannot end them.
     """
 
     def __init__(self, plan: FaultPlan) -> None:
@@ -53,23 +53,26 @@ class FaultInjector:
         self._streams: WeakSet[FaultStream] = WeakSet()
 
     def draw(self, invocation: LocalInvocation, headers: Headers) -> InvocationFaults | None:
-        """Return the faults of the next invocation, for a request with ``headers``; None if it has none."""
+        """Return the faults for ``invocation``, the next one, or None. Draws random numbers.
+
+        ``headers`` are the headers of its request.
+        """
         faults = self._plan.for_invocation(headers)
         return InvocationFaults(self, faults, invocation) if faults else None
 
     def stop(self) -> None:
-        """End all delays and all streams with a fault."""
+        """End all delays and all faulty streams; later delays have no effect."""
         self._stopped.set()
         for stream in tuple(self._streams):
             stream.fail(failure(STOPPED, "adapter dev was stopped"))
 
     def watch(self, stream: FaultStream) -> Stream:
-        """Return ``stream``, which will be ended by ``stop``."""
+        """Register ``stream``, so that ``stop`` ends it, and return it."""
         self._streams.add(stream)
         return stream
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for ``seconds``, or until ``stop``."""
+        """Wait for ``seconds``, or until ``stop`` is called."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()
@@ -85,17 +88,17 @@ class InvocationFaults:
 
     @property
     def drop_after(self) -> int | None:
-        """The number of body bytes after which the client loses its connection; None is never."""
+        """The number of body bytes after which the client's connection is closed; None if it is not."""
         return int(self.faults[Kind.DROP].amount) if Kind.DROP in self.faults else None
 
     async def before_invocation(self) -> Failure | None:
-        """Wait for a delay; return why the function must not be invoked, or None."""
+        """Wait for the delay, if there is one. Return a failure if the function must not be invoked, else None."""
         if Kind.DELAY in self.faults:
             await self.injector.sleep(self.faults[Kind.DELAY].amount)
         return failure(THROTTLED, "Rate Exceeded.") if Kind.THROTTLE in self.faults else None
 
     def apply(self, answer: Answer) -> Answer:
-        """Return ``answer`` with the faults in it."""
+        """Return ``answer`` with its faults; a payload may become a failure. May kill the app."""
         for kind, fault in self.faults.items():
             if isinstance(answer, Stream):
                 answer = self._faulty_stream(answer, kind, int(fault.amount))
@@ -115,7 +118,7 @@ class InvocationFaults:
         return self.injector.watch(FaultStream(stream, pieces))
 
     def _faulty_payload(self, payload: Payload, kind: Kind) -> Answer:
-        """Return the failure that replaces a payload, since a payload cannot be broken off in its middle."""
+        """Return the failure that replaces ``payload``, which cannot be truncated like a stream; may kill the app."""
         if kind is Kind.TRUNCATE:
             return truncated()
         if kind is Kind.KILL:
@@ -130,7 +133,7 @@ class InvocationFaults:
 
 
 class FaultStream(Stream):
-    """The stream ``original`` with ``pieces`` instead of its own."""
+    """A stream that returns ``pieces`` and otherwise behaves like ``original``."""
 
     def __init__(self, original: Stream, pieces: Pieces) -> None:
         self.content_type = original.content_type
@@ -151,7 +154,7 @@ class FaultStream(Stream):
         return piece
 
     def fail(self, why: Failure) -> None:
-        """End the stream, even if the original has ended and only added pieces are left."""
+        """End the stream, even if the original has ended and only filler is left."""
         if not self._over:
             self._over = True
             self.failure = why
@@ -159,14 +162,17 @@ class FaultStream(Stream):
 
 
 class _PreludeScanner:
-    """Finds the end of the metadata prelude in the pieces of a stream that may begin with one."""
+    """Finds the end of the metadata prelude in a stream, if the stream has one."""
 
     def __init__(self, stream: Stream) -> None:
         self._in_prelude = stream.content_type == WITH_PRELUDE
         self._tail = b""
 
     def body_start(self, piece: bytes) -> int:
-        """Return the position in ``piece``, the next one, at which the body begins."""
+        """Return the position in ``piece`` at which the body begins: its length if the prelude has not ended.
+
+        Call it with each piece of the stream in order.
+        """
         if not self._in_prelude:
             return 0
         known = len(self._tail)
@@ -180,7 +186,10 @@ class _PreludeScanner:
 
 
 async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> Pieces:
-    """Yield the pieces up to ``limit`` bytes of the body; if there are more, call ``then`` and yield the rest."""
+    """Yield the pieces up to ``limit`` bytes of the body; if the body is longer, call ``then``.
+
+    If ``then`` does not fail the stream, the rest is yielded as well.
+    """
     scanner = _PreludeScanner(original)
     room = limit
     while piece := await original.read():
@@ -191,7 +200,7 @@ async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> P
             if head := piece[:cut]:
                 yield head
             then()
-            # The client gets no gap: either the stream ends here, or all of it goes on.
+            # If the stream has not failed, it continues with exactly the next byte.
             if original.failure is None:
                 yield piece[cut:]
             while rest := await original.read():
@@ -202,7 +211,7 @@ async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> P
 
 
 async def filled_up(original: Stream, size: int = STREAM_LIMIT + 1) -> Pieces:
-    """Yield the pieces, and filler behind them up to ``size`` bytes."""
+    """Yield the pieces, then filler until ``size`` bytes have been yielded in total."""
     while piece := await original.read():
         size -= len(piece)
         yield piece

@@ -1,9 +1,9 @@
-"""Faults on purpose: which of them an invocation gets, decided by a rate, a request header and a seed.
+"""The plan of faults to inject: a rate, a request header and a seed decide which faults an invocation has.
 
     KIND[=AMOUNT][:RATE][@HEADER[=VALUE]]        delay=2:10%    kill=1MB@x-fault    throttle@x-fault=busy
 
-Every fault has its own sequence of random numbers and takes one for each invocation that it could hit. So the same seed
-and the same invocations lead to the same faults, whatever other faults there are.
+Every fault has its own random number generator and draws one number for each invocation that it applies to. So with the
+same seed and the same invocations a fault hits the same invocations, independent of other faults.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What goes wrong."""
+    """The kinds of faults."""
 
     DELAY = "delay"
     THROTTLE = "throttle"
@@ -34,15 +34,16 @@ class Kind(Enum):
     INIT = "init"
 
 
-# The kinds with an amount, and its default: seconds for a delay, else bytes of the body.
+# The default amount of each kind that has one: seconds for DELAY, bytes of the body for the others.
 _AMOUNTS = {Kind.DELAY: 1.0, Kind.KILL: 0, Kind.TRUNCATE: 0, Kind.DROP: 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault. ``rate`` is from 0 to 1.
+    """One fault. ``rate`` is its probability, from 0 to 1.
 
-    ``header`` is in lower case; if it is empty the fault applies to all requests. ``value`` None is any value.
+    The fault applies to requests that have the header ``header``, which is in lower case, with the value ``value``.
+    An empty ``header`` means all requests; a ``value`` of None means any value.
     """
 
     kind: Kind
@@ -52,7 +53,7 @@ class Fault:
     value: str | None = None
 
     def applies_to(self, headers: Headers) -> bool:
-        """Return True if the fault may hit a request with ``headers``."""
+        """Return True if a request with ``headers`` has the header of the fault. The rate is not considered."""
         if not self.header:
             return True
         values = [value for name, value in headers if name.lower() == self.header]
@@ -60,7 +61,7 @@ class Fault:
 
 
 def parse_faults(text: str) -> tuple[Fault, ...]:
-    """Return the faults in a comma-separated list. Raises ConfigurationError with a line for each mistake."""
+    """Return the faults in ``text``, a comma-separated list. Raises ConfigurationError with a line for each mistake."""
     faults = []
     mistakes = []
     for part in filter(None, map(str.strip, text.split(","))):
@@ -74,7 +75,7 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
 
 
 def _parse_fault(text: str) -> Fault:
-    """Return one fault. Raises ValueError with a message that completes the sentence "'TEXT' …"."""
+    """Return the fault in ``text``. Raises ValueError; its message is a predicate to put after ``text``."""
     what, at, condition = text.partition("@")
     what, _, rate = what.partition(":")
     name, equals, amount = what.partition("=")
@@ -85,7 +86,7 @@ def _parse_fault(text: str) -> Fault:
         kinds = [kind.value for kind in Kind]
         raise ValueError(f"is not a fault; use one of {', '.join(kinds)}{nearest(name, kinds)}") from None
     if equals and kind not in _AMOUNTS:
-        raise ValueError(f"has an amount, but {name} takes none")
+        raise ValueError(f"has an amount, but {name} does not use one")
     if at and kind is Kind.INIT:
         raise ValueError("has a header, but an init serves no request; use init or init:RATE, or kill@HEADER")
     if at and not header:
@@ -106,18 +107,21 @@ def _parse_rate(text: str) -> float:
     except ValueError:
         rate = -1.0
     if not 0 <= rate <= 1:
-        raise ValueError(f"has the rate {text!r}; use a share such as 0.1 or 10%")
+        raise ValueError(f"has the rate {text!r}; use a number from 0 to 1 or a percentage, for example 0.1 or 10%")
     return rate
 
 
 class FaultPlan:
-    """Decides which faults hit the next invocation, and whether the next init phase fails."""
+    """Draws the faults of each invocation and each init phase. The same ``seed`` leads to the same faults."""
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
         self._faults = [(fault, random.Random(f"{seed}/{number}")) for number, fault in enumerate(faults)]
 
     def for_invocation(self, headers: Headers) -> dict[Kind, Fault]:
-        """Return the faults of the next invocation, at most one of each kind."""
+        """Draw and return the faults of the next invocation, at most one of each kind.
+
+        ``headers`` are the headers of its request.
+        """
         return {
             fault.kind: fault
             for fault, numbers in self._faults
@@ -125,7 +129,7 @@ class FaultPlan:
         }
 
     def fails_init(self) -> bool:
-        """Return True if the next init phase must fail."""
-        # Each fault takes a number, whatever the others decide.
+        """Draw random numbers; return True if the next init phase must fail."""
+        # Every fault draws its number, even if an earlier one hits, so that faults stay independent.
         drawn = [numbers.random() < fault.rate for fault, numbers in self._faults if fault.kind is Kind.INIT]
         return any(drawn)

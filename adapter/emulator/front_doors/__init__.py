@@ -1,1 +1,1 @@
-"""The front doors: HTTP in, an invocation, HTTP out."""
+"""The front doors. Each turns an HTTP request into an invocation, and its answer into an HTTP response."""

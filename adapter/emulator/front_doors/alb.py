@@ -1,4 +1,4 @@
-"""The front doors of an Application Load Balancer, with multi-value headers off and on."""
+"""The two front doors of an Application Load Balancer: with multi-value headers off, and with them on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def error_body(status: int, _message: str) -> tuple[Headers, bytes]:
-    """Return a load balancer's HTML page [seen]."""
+    """Return the headers and the HTML page of a load balancer's error response [seen]."""
     line = "413 Request Entity Too Large" if status == 413 else status_line(status)
     lines = (
         "<html>",
@@ -39,7 +39,7 @@ ALB = DoorRules(
     response_limit=MIB,
     refuses_upgrades=True,
     error_body=error_body,
-    # The answer to a throttled invocation is [unsure].
+    # AWS does not document the answer to a throttled invocation [unsure].
     errors={Reason.HEAD_TOO_LARGE: (400, "Bad Request"), Reason.THROTTLED: (502, "Bad Gateway")},
 )
 ALB_MULTI_VALUE = replace(

@@ -1,8 +1,8 @@
-"""What every front door has: its rules, and the errors that most of them share.
+"""The rules of a front door, and the errors that most front doors share.
 
-Each front door has a file of its own; ``registry.py`` lists them by name. The engine (front_door, request_event) is
-shared by all. A value without a source beside it is in AWS's documentation of that service; [seen] was observed by
-others and published, [unsure] is not confirmed.
+Each front door has a file of its own; ``registry.py`` lists them by name. ``front_door.py`` and ``request_event.py``
+serve all of them. A value without a source comes from AWS's documentation of the service. [seen] marks a value that
+others have observed and published, [unsure] a value that is not confirmed.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 # API Gateway's quota for the request line and the headers together, in bytes.
 GATEWAY_HEAD_LIMIT = 10 * KIB
-# API Gateway's own limit for a request body, in bytes; Lambda's is lower.
+# API Gateway's limit for a request body, in bytes. Lambda's own limit is lower.
 GATEWAY_BODY_LIMIT = 10 * MIB
 JSON = ("content-type", "application/json")
 
 
 class Reason(Enum):
-    """Why a front door answers by itself."""
+    """Why a front door sends an error response of its own."""
 
     BAD_REQUEST = "the front door does not accept the request"
     NO_RESOURCE = "the front door has no resource for this path"
@@ -40,7 +40,7 @@ class Reason(Enum):
     THROTTLED = "Lambda refused the invocation"
 
 
-# The errors of most front doors.
+# Status and message for each reason, as most front doors send them.
 _COMMON_ERRORS: dict[Reason, tuple[int, str]] = {
     Reason.BAD_REQUEST: (400, "Bad Request"),
     Reason.HEAD_TOO_LARGE: (431, "Request Header Fields Too Large"),
@@ -54,21 +54,22 @@ _COMMON_ERRORS: dict[Reason, tuple[int, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorRules:
-    """The rules of one front door. Sizes are in bytes, times in seconds; None is no limit.
+    """The rules of one front door. Sizes are in bytes, times in seconds. A limit of None means unlimited.
 
     ``title`` names the front door in messages.
-    ``head_limit`` counts the request line and all headers, ``line_limit`` each of these lines.
-    ``body_limit`` counts a request's body as the client sent it; Lambda's own 6 MB count the body in the event.
-    ``response_limit`` counts the function's whole payload; ``response_timeout`` bounds a response that is not streamed.
-    ``prelude_limit`` is the number of bytes in which a streamed response's head must end. ``needs_prelude`` is True if
-    a response without a prelude cannot be streamed.
-    ``add_resource`` completes an event for the resource that the front door serves, as ``rest_api.add_resource`` does;
-    None if the front door has no resources and stages.
-    ``default_type`` is the content type of a response that has none.
-    ``request_id_headers`` are the response headers that carry the request id.
-    ``remapped`` response headers are sent under another name.
-    ``errors`` are the statuses and messages that differ from the common ones; ``error_body`` makes the headers and the
-    body of an error from them.
+    ``head_limit`` applies to the request line and all headers together, ``line_limit`` to each of these lines.
+    ``body_limit`` applies to the request body as the client sent it; Lambda's own 6 MB limit applies to the body in the
+    event. ``response_limit`` applies to the function's whole payload.
+    ``response_timeout`` is how long the front door waits for a complete response; streamed responses have no timeout.
+    ``prelude_limit`` is the largest metadata prelude of a streamed response. ``needs_prelude`` is True if a stream
+    without a prelude is an error.
+    ``add_resource`` adds the front door's resource to an event, like ``rest_api.add_resource``. It is None if the front
+    door has no resources and stages.
+    ``default_type`` is the content type of responses for which the function sets none.
+    ``request_id_headers`` are the response headers that contain the request id.
+    ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``.
+    ``errors`` are the statuses and messages that differ from the common ones. ``error_body`` returns the headers and
+    the body of the error response for a status and a message.
     """
 
     name: str
@@ -92,6 +93,6 @@ class DoorRules:
     remapped: frozenset[str] = frozenset()
 
     def error_response(self, reason: Reason) -> tuple[int, Headers, bytes]:
-        """Return status, headers and body of the answer for ``reason``."""
+        """Return the status, headers and body of the error response for ``reason``."""
         status, message = {**_COMMON_ERRORS, **self.errors}[reason]
         return status, *self.error_body(status, message)

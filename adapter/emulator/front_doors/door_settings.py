@@ -1,4 +1,4 @@
-"""The options for the function's URLs and its front doors, with Lambda's own values as defaults."""
+"""The settings of the front doors and the Invoke APIs. Lambda's own values are the defaults."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class DoorSettings:
-    """One front door. ``port`` is the port to listen on, 0 for any free one; once it listens, the port it got.
+    """The settings of one front door.
 
-    ``streaming`` is True if it invokes the function for a streamed response. ``idle_timeout`` is how long, in seconds,
-    such a response may pause. ``resource`` is that of a REST API. ``region`` is part of the ARNs in events.
+    ``port`` is the port to listen on; 0 means any free port, and is replaced by the actual port once it is open.
+    ``streaming`` is True if the front door streams responses. ``idle_timeout`` is the longest pause within a streamed
+    response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region
+    in the ARNs of events.
     """
 
     rules: DoorRules
@@ -30,16 +32,18 @@ class DoorSettings:
     bandwidth: Bandwidth | None
     stream_limit: int | None
     idle_timeout: float | None
-    # That of a function URL, and of an HTTP API without stages.
+    # The stage in the events of function URLs, and of HTTP APIs without stages.
     stage: str = "$default"
     resource: str = ""
     region: str = DEFAULT_REGION
 
 
 class UrlSettings:
-    """``invoke_mode`` is the function's, ``url_invoke_mode`` that of front doors that can stream.
+    """The settings of all front doors and of the Invoke APIs.
 
-    ``stream_limit`` is in bytes, None is no limit. ``doors`` are in the order of the option.
+    ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
+    ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` has the order of the
+    ``--front-door`` options.
     """
 
     def __init__(self, config: Config) -> None:
@@ -48,14 +52,14 @@ class UrlSettings:
         self.config = config
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
-        # A function whose front doors cannot stream is deployed as a buffered one.
+        # If no front door can stream, the function is deployed in buffered mode.
         default_mode = "response_stream" if any(DOORS[name].streams for name, _ in chosen) else "buffered"
         self.invoke_mode = config.invoke_mode or default_mode
         self.url_invoke_mode = config.url_invoke_mode or self.invoke_mode
-        # The proxy has the same option, without a limit by default; the emulator's default is Lambda's limit.
+        # None means that the option is not set. The proxy is then unlimited; the emulator uses Lambda's limit.
         limit = STREAM_LIMIT if config.stream_limit is None else config.stream_limit
         self.stream_limit = None if limit == NO_LIMIT else limit
-        # Next to the front door's, so that a second adapter dev on another port finds both free.
+        # The port after --port, so that a second adapter dev with another --port finds both of its ports free.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
         self.doors = [self._door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
@@ -78,7 +82,10 @@ class UrlSettings:
 
 
 def _assign_ports(requested: list[int | None], lowest: int, invoke_port: int) -> list[int]:
-    """Return a port for each front door: the requested one, or the next free number from ``lowest`` on; 0 is any."""
+    """Return a port for each front door: the requested port, or else the next number from ``lowest`` that is not used.
+
+    If ``lowest`` is 0, front doors without a requested port get 0, which means any free port.
+    """
     taken = {port for port in requested if port is not None} | {invoke_port}
     ports = []
     candidate = lowest

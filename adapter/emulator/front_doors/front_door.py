@@ -1,14 +1,15 @@
-"""A front door: any HTTP request in, an invocation, an HTTP response out. Its ``door_rules`` say what is special to it.
+"""Serves a front door: invokes the function for each HTTP request and sends its answer as an HTTP response.
 
-A request is served to its end even if its client has left, because Lambda does not tell the function.
+``DoorRules`` has the differences between front doors. If the client leaves, its request is still served to the end,
+because Lambda does not inform the function.
 
-If the front door streams, the metadata prelude becomes the head and the pieces of the body are sent as they arrive, at
-the pace of the bandwidth cap. If it does not, the whole payload is collected and decoded; a stream that begins with a
-prelude is decoded by it [unsure: AWS does not say what a front door that cannot stream does with one].
+A front door that streams sends the metadata prelude as the head, and each piece of the body when it arrives, at the
+pace of the bandwidth cap. A front door that does not stream collects the whole payload and decodes it. If the function
+has streamed a metadata prelude nevertheless, the prelude is decoded too [unsure: AWS does not document this case].
 
-AWS does not document how a streamed response ends that fails after its head. Here every failure (truncation, timeout,
-size, idle timeout, error trailers) closes the connection without a last chunk, so that a client never takes a part for
-the whole.
+AWS does not document how a streamed response ends if it fails after its head. Here every failure (truncation, timeout,
+size, idle timeout, error trailers) closes the connection without a last chunk, so that clients never mistake a partial
+body for a complete one.
 """
 
 from __future__ import annotations
@@ -46,27 +47,27 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
-# Our own error types: the front door gave up, and the function may go on.
+# Our own error types: the front door stopped waiting. The function may still be running.
 GATEWAY_TIMEOUT = "FrontDoor.ResponseTimeout"
 IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 
-#: Head and body of a whole response.
+#: The head and the body of a complete response.
 Response: TypeAlias = tuple[ResponseHead, bytes]
 
-# Failures for which the front door does not blame the function.
+# The failures that are not errors of the function, and the reason to report for each.
 _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 
 
 @dataclass(slots=True)
 class FrontDoor:
-    """One front door of the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
+    """Serves one front door. ``report`` is called with the record of each request when the request has ended."""
 
     pipeline: InvocationPipeline
     door: DoorSettings
     report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request."""
+        """Answer one request, and report its record."""
         rules = self.door.rules
         client = ClientRequest(exchange, door=rules.name, id_headers=rules.request_id_headers)
         try:
@@ -81,7 +82,7 @@ class FrontDoor:
         self.report(client.record)
 
     async def _invoke(self, client: ClientRequest, event: bytes) -> None:
-        """Invoke the function and send its answer."""
+        """Invoke the function with ``event`` and send its answer to the client."""
         record, source = client.record, self.door.rules.name
         label = f"{record.method} {record.target}"
         invocation = LocalInvocation(label=label, event=event, request_id=client.request_id, trace_id=client.trace_id)
@@ -93,28 +94,28 @@ class FrontDoor:
         record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
 
     async def _send_collected(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> None:
-        """Send a whole response, or an error if it is not complete within the front door's timeout.
+        """Send the response once it is complete, or an error if that takes longer than the front door's timeout.
 
-        Returns when the function has ended its response.
+        Either way, return only when the function has ended its response.
         """
         timeout = self.door.rules.response_timeout
         if timeout is None:
             await self._send_whole(client, await self._collect(client, pending))
             return
         async with asyncio.TaskGroup() as group:
-            # The function is not told that the front door gave up, so its response is still collected.
+            # After a timeout the function continues, as on Lambda, so its response is still collected.
             collecting = group.create_task(self._collect(client, pending))
             await asyncio.wait({collecting}, timeout=timeout)
             if collecting.done():
                 await self._send_whole(client, collecting.result())
             else:
-                # The request is not over when its response is, so the connection cannot be used for another one.
+                # This request is still being served after its error response, so the connection cannot serve another.
                 client.exchange.keep_alive = False
-                message = f"{self.door.rules.title} waits {timeout:g} s for a response; the function goes on"
+                message = f"{self.door.rules.title} waits {timeout:g} s for a response; the function continues"
                 await self._fail(client, failure(GATEWAY_TIMEOUT, message))
 
     async def _collect(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> Response | Failure:
-        """Wait for the answer; return head and body of the response, or why there is none."""
+        """Wait for the complete answer; return the response, or the failure if there is none."""
         answer = await pending
         if isinstance(answer, Failure):
             return answer
@@ -140,7 +141,7 @@ class FrontDoor:
             await client.respond(head.status, self._headers(head), body)
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
-        """Send an answer as it arrives."""
+        """Send an answer, piece by piece if it is a stream. Send an error if it is not valid."""
         if isinstance(answer, Payload):
             client.record.mismatch = f"the function is buffered, {self.door.rules.name} streams (--invoke-mode)"
         try:
@@ -151,17 +152,17 @@ class FrontDoor:
             elif self.door.rules.needs_prelude:
                 raise InvalidFunctionResponse("the function's response is not a stream with a metadata prelude")
             else:
-                # A function URL that streams sends the payload of a buffered function undecoded.
+                # A streaming function URL sends the payload of a buffered function to the client without decoding it.
                 await self._send_whole(client, (ResponseHead(status=200, headers=[]), answer.body))
         except InvalidFunctionResponse as error:
             await self._fail(client, failure(error.name, str(error)))
             if isinstance(answer, Stream):
-                # The function still sends the rest of the response.
+                # Read the rest, because the invocation ends only with its response.
                 while await answer.read():
                     pass
 
     async def _relay(self, client: ClientRequest, stream: Stream) -> None:
-        """Send the head and the pieces of a stream."""
+        """Send the head and the pieces of a stream. Raises InvalidFunctionResponse if the head is not valid."""
         door = self.door
         head, piece = await _read_head(stream, door.rules)
         if head is None:
@@ -197,7 +198,7 @@ class FrontDoor:
             return await stream.read()
 
     def _headers(self, head: ResponseHead) -> Headers:
-        """Return the response headers as the front door sends them."""
+        """Return the response headers to send: remapped if the front door does so, and with a content type."""
         headers = [
             (f"x-amzn-Remapped-{name}" if name.lower() in self.door.rules.remapped else name, value)
             for name, value in head.headers
@@ -207,13 +208,13 @@ class FrontDoor:
         return headers
 
     async def _fail(self, client: ClientRequest, why: Failure) -> None:
-        """Send the error response for a failure that came before the head."""
+        """Record a failure and send its error response. The head must not have been sent yet."""
         client.record.add_failure(why)
         await client.respond(*self.door.rules.error_response(_REASONS.get(why.error_type, Reason.FUNCTION)))
 
 
 def _split(payload: bytes) -> Response:
-    """Return head and body of a collected stream. Raises InvalidFunctionResponse if the prelude is not valid."""
+    """Return head and body of a collected stream. Raises InvalidFunctionResponse if its prelude is not valid."""
     decoder = PreludeDecoder()
     head, body = decoder.feed(payload)
     if head is None:
@@ -222,10 +223,10 @@ def _split(payload: bytes) -> Response:
 
 
 async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | None, bytes]:
-    """Return the head and the bytes of the body that arrived with it; None if the stream failed before.
+    """Read the head; return it and the body bytes that arrived with it. The head is None if the stream fails before it.
 
-    If the front door accepts a stream without a prelude, all of that stream is the body. Raises InvalidFunctionResponse
-    if the prelude is not valid.
+    A stream without a prelude has a head with status 200, unless the front door needs a prelude. Raises
+    InvalidFunctionResponse if the prelude is missing, too large or not valid.
     """
     if stream.content_type != WITH_PRELUDE and not rules.needs_prelude:
         piece = await stream.read()
@@ -247,6 +248,6 @@ async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | N
 
 
 def _check_status(head: ResponseHead) -> None:
-    """Raise InvalidFunctionResponse if the status does not end a response."""
+    """Raise InvalidFunctionResponse if the status is informational (below 200)."""
     if head.status < 200:
         raise InvalidFunctionResponse(f"statusCode is {head.status}, which is not the status of a final response")

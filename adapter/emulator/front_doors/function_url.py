@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def error_body(status: int, message: str) -> tuple[Headers, bytes]:
-    """Return plain text for errors of the function [seen], and JSON for errors of the request [unsure]."""
+    """Return the headers and body of an error: plain text for function errors [seen], JSON for all others [unsure]."""
     return [JSON], message.encode() if status == 502 else orjson.dumps({"Message": message})
 
 
@@ -26,6 +26,6 @@ FUNCTION_URL = DoorRules(
     default_type="application/json",
     request_id_headers=("x-amzn-RequestId",),
     error_body=error_body,
-    # The statuses are Lambda's; the texts, and what a throttled URL answers, are not documented [unsure].
+    # AWS documents the statuses, but neither the texts nor the answer to a throttled invocation [unsure].
     errors={Reason.FUNCTION: (502, "Internal Server Error"), Reason.THROTTLED: (429, "Rate Exceeded.")},
 )

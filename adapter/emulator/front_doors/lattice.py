@@ -1,4 +1,4 @@
-"""The front doors of VPC Lattice, with both versions of its events."""
+"""The two front doors of VPC Lattice, one for each version of its events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LATTICE = DoorRules(
     codec=FORMATS["lattice-v2"],
     response_limit=6 * MIB,
     error_body=error_body,
-    # The limits are documented; the statuses and texts of the errors are not [unsure].
+    # AWS documents the limits, but not the statuses and texts of the errors [unsure].
     errors={Reason.BODY_TOO_LARGE: (413, "Payload Too Large"), Reason.EVENT_TOO_LARGE: (413, "Payload Too Large")},
 )
 LATTICE_V1 = replace(

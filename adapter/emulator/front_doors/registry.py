@@ -9,7 +9,7 @@ from adapter.emulator.front_doors.http_api import HTTP_API
 from adapter.emulator.front_doors.lattice import LATTICE, LATTICE_V1
 from adapter.emulator.front_doors.rest_api import REST_API
 
-#: In the order in which help texts list them (``config.parsers.FRONT_DOORS``).
+#: The rules by name, in the order of the help texts (``config.parsers.FRONT_DOORS``).
 DOORS: dict[str, DoorRules] = {
     rules.name: rules for rules in (FUNCTION_URL, HTTP_API, REST_API, ALB, ALB_MULTI_VALUE, LATTICE, LATTICE_V1)
 }

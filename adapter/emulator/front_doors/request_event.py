@@ -1,4 +1,4 @@
-"""A request at a front door → the event that the function gets."""
+"""Makes the event for the function from a request to a front door, or refuses the request."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
-# Headers that the front door sets; a client's own are ignored.
+# Headers that the front door sets itself. If the client sends them, they are dropped.
 _SET_HERE = frozenset({"x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"})
-# ": " and the end of the line, which limits count as well.
+# The bytes of ": " and of the line end, which count towards the limits.
 _FIELD_FRAMING = 4
 
 
 class RefusedError(Exception):
-    """A request that the front door refuses. ``str()`` is for the user of the emulator, not for the client."""
+    """A request that the front door refuses. The message is shown in the terminal and not sent to the client."""
 
     def __init__(self, reason: Reason, why: str) -> None:
         super().__init__(why)
@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 
 async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
-    """Return the event for the request of ``client`` as JSON.
+    """Read the request of ``client`` and return its event as JSON.
 
     Raises RefusedError if the front door refuses the request, and BodyTruncatedError if the client leaves before the
     body is complete.
@@ -63,18 +63,19 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
     event = rules.codec.encode_event(message, arrival)
     if rules.add_resource is not None and not rules.add_resource(event, message, door.resource):
         raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not cover this path")
-    # Lambda limits the event: a binary body counts as base64, which leaves 4.5 MB for it. The rest of the event is not
-    # counted here, so that a text body may have all of the 6 MB. [What AWS counts exactly is unsure.]
+    # Lambda's limit applies to the event, in which a binary body is base64; so the largest binary body has 4.5 MB. The
+    # other fields of the event are not counted here, so the largest text body has 6 MB [unsure: what AWS counts].
     size = _utf8_size(event.get("body") or "")
     if size > REQUEST_LIMIT:
         raise RefusedError(
-            Reason.EVENT_TOO_LARGE, f"Lambda takes {REQUEST_LIMIT} bytes, the body has {size} in the event"
+            Reason.EVENT_TOO_LARGE, f"Lambda accepts {REQUEST_LIMIT} bytes, the body has {size} in the event"
         )
     return orjson.dumps(event)
 
 
 def _utf8_size(text: str) -> int:
-    """Return the length of ``text`` as UTF-8. Most texts are ASCII, and need no encoding for that."""
+    """Return the length of ``text`` in UTF-8."""
+    # Most texts are ASCII, so encoding them would be a waste.
     return len(text) if text.isascii() else len(text.encode())
 
 
@@ -85,12 +86,13 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
     size, longest = sum(lines), max(lines)
     if size > rules.head_limit:
         raise RefusedError(
-            Reason.HEAD_TOO_LARGE, f"{rules.title} takes {rules.head_limit} bytes of headers, the request has {size}"
+            Reason.HEAD_TOO_LARGE, f"{rules.title} accepts {rules.head_limit} bytes of headers, the request has {size}"
         )
     if rules.line_limit is not None and longest > rules.line_limit:
         raise RefusedError(
             Reason.HEAD_TOO_LARGE,
-            f"{rules.title} takes {rules.line_limit} bytes in the request line and in each header, one has {longest}",
+            f"{rules.title} accepts {rules.line_limit} bytes for the request line and for each header; "
+            f"the longest has {longest}",
         )
     if exchange.upgrade and rules.refuses_upgrades:
         raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade to {exchange.upgrade!r}")
@@ -104,9 +106,9 @@ def _domain(exchange: Exchange) -> str:
 
 
 def _forwarded(arrival: Arrival, port: int, trace_id: str) -> Headers:
-    """Return the headers that AWS adds.
+    """Return the headers that a front door adds to a request.
 
-    AWS sends https and 443; here the local values are sent, so that URLs that the app builds from them work.
+    AWS sends https and 443. Here the headers have the local values, so that the app can build working URLs from them.
     """
     return [
         ("x-forwarded-for", arrival.source_ip),

@@ -1,4 +1,4 @@
-"""The front door of an API Gateway REST API, and its resource: which paths it covers."""
+"""The front door of an API Gateway REST API, and the matching of paths with its resource."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def error_body(_status: int, message: str) -> tuple[Headers, bytes]:
 
 
 def add_resource(event: dict[str, Any], request: Request, resource: str) -> bool:
-    """Complete ``event`` as API Gateway does for ``resource``; return False if the resource does not cover the path.
+    """Write ``resource`` and its path parameters into ``event``; return False if the request's path does not match.
 
-    ``{name}`` stands for one segment, ``{name+}`` at the end for one or more. A greedy resource at the root also covers
-    the root itself, because the templates that create one always add the root beside it.
+    ``{name}`` matches one segment of the path; ``{name+}`` at the end matches one or more. ``/{proxy+}`` also matches
+    the path ``/``, because templates with this resource always add the resource ``/`` as well.
     """
     path = request.target.partition("?")[0]
     if path == "/" and resource == "/{proxy+}":
@@ -66,7 +66,7 @@ REST_API = DoorRules(
     prelude_limit=16 * KIB,
     default_type="application/json",
     request_id_headers=("x-amzn-RequestId", "x-amz-apigw-id"),
-    # API Gateway's table of header restrictions has more headers [unsure: which of them apply to proxy responses].
+    # API Gateway's table of header restrictions lists more headers [unsure: which apply to proxy responses].
     remapped=frozenset({"authorization", "date", "server", "user-agent", "www-authenticate"}),
     error_body=error_body,
     # "If the Lambda API rejects the invocation request, API Gateway returns 500; if the function returns an error, or a

@@ -1,1 +1,1 @@
-"""Lambda's Invoke APIs, the queue of asynchronous invocations, and the framing of their streams."""
+"""Lambda's Invoke APIs, the queue of asynchronous invocations, and the event-stream format of streamed answers."""

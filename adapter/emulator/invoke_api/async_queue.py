@@ -1,8 +1,8 @@
 """Asynchronous invocations: a queue in memory, two retries, and a notice instead of an on-failure destination.
 
-An event whose invocation failed is tried again after a delay, and once more after twice the delay (one and two minutes
-on Lambda). A throttled invocation does not count as a try: its event waits and goes on. Events that are still in the
-queue when the emulator stops are lost.
+If an invocation fails, its event is retried after a delay, and again after twice the delay (one and two minutes on
+Lambda). A throttled invocation does not count as an attempt; it is repeated after a backoff. Events that are still in
+the queue when the emulator stops are lost.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.payload.headers import Headers
 
-# The tries for an event in all (Lambda, "Asynchronous invocation": two retries).
+# The most attempts for an event: the first one and two retries (Lambda, "Asynchronous invocation").
 ATTEMPTS = 3
-# How long a throttled event waits, in seconds: from one second up to five minutes (the same page).
+# The first and the longest backoff of a throttled event, in seconds (the same page).
 _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 300.0
 
 
 @dataclass(slots=True)
 class AsyncQueue:
-    """The queue of events for the function behind ``pipeline``.
+    """Invokes the function asynchronously, with retries.
 
-    ``group`` holds the tasks, ``delay`` is in seconds, ``notice`` shows a line to the user, and ``report`` gets the
-    record of each try.
+    Each event has a task in ``group``. ``delay`` is the time before the first retry, in seconds. ``notice`` shows a
+    line to the user. ``report`` is called with the record of each attempt.
     """
 
     pipeline: InvocationPipeline
@@ -42,13 +42,13 @@ class AsyncQueue:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def accept(self, make_invocation: Callable[[], LocalInvocation], headers: Headers) -> None:
-        """Accept an event. ``make_invocation`` makes the invocation of each try, all with the same request id."""
+        """Queue an event. Each attempt calls ``make_invocation``, which must keep the request id."""
         task = self.group.create_task(self._run(make_invocation, headers))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     def cancel(self) -> None:
-        """Drop all events, also those that are being tried."""
+        """Drop all events, including those whose invocation is in progress."""
         if self.tasks:
             self.notice(f"asynchronous invocations that are lost: {len(self.tasks)}")
         for task in self.tasks:
@@ -76,7 +76,7 @@ class AsyncQueue:
     async def _try(
         self, make_invocation: Callable[[], LocalInvocation], headers: Headers
     ) -> tuple[LocalInvocation, Failure | None]:
-        """Try once, as soon as the invocation is not throttled; return it and why it failed, None if it did not."""
+        """Make one attempt, repeated until it is not throttled; return the invocation and its failure, or None."""
         backoff = _FIRST_BACKOFF
         clock = asyncio.get_running_loop().time
         while True:
@@ -91,7 +91,7 @@ class AsyncQueue:
         record = RequestRecord(
             method="",
             target=f"{invocation.label}, answered",
-            # With this status the Invoke API has accepted the event.
+            # The status with which the Invoke API accepted the event.
             status=202,
             request_id=invocation.request_id,
             duration=clock() - begun,

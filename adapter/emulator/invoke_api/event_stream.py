@@ -1,8 +1,8 @@
-"""The framing of ``application/vnd.amazon.eventstream``, in both directions. No I/O.
+"""Encodes and decodes messages of ``application/vnd.amazon.eventstream``. No I/O.
 
-A message has, in big-endian order: its length, the length of its headers, a CRC-32 of these eight bytes, the headers,
-the payload, and a CRC-32 of everything before. Headers are names with typed values; all of Lambda's have type 7, a
-string. The decoder takes bytes in pieces of any size. (Smithy, "Amazon Event Stream" specification.)
+A message consists of its length, the length of its headers, a CRC-32 of these eight bytes, the headers, the payload,
+and a CRC-32 of all preceding bytes. Numbers are big-endian. Headers are names with typed values; all headers that
+Lambda sends have type 7, a string. (Smithy, "Amazon Event Stream" specification.)
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ _STRING = 7
 
 
 class InvalidEventStreamError(Exception):
-    """Bytes that are not an event-stream message, or a message that clients do not accept."""
+    """Bytes that are not a valid message, or a message that is larger than clients accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message: string headers by name, and the payload."""
+    """One message: the values of its headers by name, and its payload."""
 
     headers: dict[str, str]
     payload: bytes
 
 
 def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
-    """Return one message. Raises InvalidEventStreamError if a part is larger than its field or clients allow."""
+    """Return an encoded message. Raises InvalidEventStreamError if a header or the payload is too long."""
     encoded = b"".join(_header(name, value) for name, value in headers.items())
     if len(encoded) > MAX_HEADERS or len(payload) > MAX_PAYLOAD:
         raise InvalidEventStreamError(f"{len(encoded)} bytes of headers and {len(payload)} of payload are too much")
     lengths = struct.pack(">II", _FRAMING + len(encoded) + len(payload), len(encoded))
     head = lengths + _CRC.pack(crc32(lengths)) + encoded
-    # The second checksum covers head and payload without joining them first.
+    # The checksum of head and payload is computed in two steps, to avoid a copy of the payload.
     return b"".join((head, payload, _CRC.pack(crc32(payload, crc32(head)))))
 
 
 def _header(name: str, value: str) -> bytes:
     encoded_name, encoded_value = name.encode(), value.encode()
     if not 0 < len(encoded_name) < 256 or len(encoded_value) > 0x7FFF:
-        raise InvalidEventStreamError(f"the header {name[:50]!r} has a length that cannot be written")
+        raise InvalidEventStreamError(f"the header {name[:50]!r} has an empty or too long name, or too long a value")
     lengths = bytes([_STRING]) + _VALUE_LENGTH.pack(len(encoded_value))
     return bytes([len(encoded_name)]) + encoded_name + lengths + encoded_value
 
 
 class Decoder:
-    """Reads the messages of one stream, which arrives in pieces."""
+    """Decodes the messages of one stream, which may arrive in pieces of any size."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that ``data`` completes.
+        """Add the next bytes; return the messages that are complete now.
 
-        Raises InvalidEventStreamError; the stream cannot be decoded any further then.
+        Raises InvalidEventStreamError if the bytes are not valid. Do not call ``feed`` again after that.
         """
         self._buffer += data
         return list(iter(self._next, None))
@@ -88,7 +88,7 @@ class Decoder:
             raise InvalidEventStreamError("the checksum of a message's lengths is wrong")
         payload_length = total - headers_length - _FRAMING
         if headers_length > MAX_HEADERS or not 0 <= payload_length <= MAX_PAYLOAD:
-            raise InvalidEventStreamError(f"a message of {total} bytes with {headers_length} of headers")
+            raise InvalidEventStreamError(f"a message of {total} bytes with {headers_length} of headers is not valid")
         if len(buffer) < total:
             return None
         message = bytes(buffer[:total])
@@ -107,12 +107,12 @@ def _headers(encoded: bytes) -> dict[str, str]:
             name_end = position + 1 + encoded[position]
             if encoded[name_end] != _STRING:
                 raise InvalidEventStreamError(
-                    f"a header value of type {encoded[name_end]}, only strings are understood"
+                    f"a header value has type {encoded[name_end]}; only strings are supported"
                 )
             value_start = name_end + 1 + _VALUE_LENGTH.size
             value_end = value_start + _VALUE_LENGTH.unpack_from(encoded, name_end + 1)[0]
             if value_end > len(encoded):
-                raise InvalidEventStreamError("a header value ends after the headers do")
+                raise InvalidEventStreamError("a header value ends after the headers end")
             headers[encoded[position + 1 : name_end].decode()] = encoded[value_start:value_end].decode()
             position = value_end
     except (IndexError, struct.error, UnicodeDecodeError) as error:

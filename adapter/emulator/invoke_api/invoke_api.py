@@ -1,9 +1,9 @@
-"""Lambda's Invoke APIs, as SDKs and the AWS CLI use them: ``Invoke`` and ``InvokeWithResponseStream``.
+"""Lambda's Invoke APIs for SDKs and the AWS CLI: ``Invoke`` and ``InvokeWithResponseStream``.
 
-``Invoke`` answers with the whole payload. The response of a streaming function is collected and sent as the function
-wrote it, its metadata prelude included, as Lambda's console shows it [unsure: seen in screenshots only].
-``InvokeWithResponseStream`` sends a ``PayloadChunk`` for each piece, as it arrives and at the pace of the bandwidth
-cap, and ``InvokeComplete`` at the end, also after a failure.
+``Invoke`` answers with the complete payload. It collects a streamed response and sends it unchanged, including its
+metadata prelude, as Lambda's console shows it [unsure: seen in screenshots only].
+``InvokeWithResponseStream`` sends a ``PayloadChunk`` for each piece when it arrives, at the pace of the bandwidth cap.
+At the end it sends ``InvokeComplete``, after a failure as well.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _PATH = re.compile(
 _JSON: Headers = [("content-type", "application/json")]
 _CHUNK = {":message-type": "event", ":event-type": "PayloadChunk", ":content-type": "application/octet-stream"}
 _COMPLETE = {":message-type": "event", ":event-type": "InvokeComplete", ":content-type": "application/json"}
-# The largest piece of a payload in one message, in bytes. Clients accept far more.
+# The most payload bytes in one message. Clients accept more.
 _MAX_CHUNK = 1024 * 1024
 
 
 @dataclass(slots=True)
 class InvokeApi:
-    """Serves both APIs for the function behind ``pipeline``; ``report`` gets the record of each request at its end."""
+    """Serves both Invoke APIs. ``report`` is called with the record of each request when the request has ended."""
 
     pipeline: InvocationPipeline
     queue: AsyncQueue
@@ -62,7 +62,7 @@ class InvokeApi:
     report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request."""
+        """Answer one request, and report its record."""
         client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
         record = client.record
         try:
@@ -77,12 +77,16 @@ class InvokeApi:
         self.report(record)
 
     async def _invoke(self, client: ClientRequest) -> None:
-        """Invoke the function as the request asks. Raises RefusedInvokeError and BodyTruncatedError."""
+        """Read the request, invoke or queue, and send the answer.
+
+        Raises RefusedInvokeError if the request is refused, and BodyTruncatedError if the client leaves before its body
+        is complete.
+        """
         exchange, record = client.exchange, client.record
         path = _PATH.fullmatch(exchange.target)
         if path is None or exchange.method != "POST":
             operation = f"{exchange.method} {exchange.target}"
-            message = f"{operation}: the local Lambda has only Invoke and InvokeWithResponseStream"
+            message = f"{operation}: the local Lambda supports only Invoke and InvokeWithResponseStream"
             raise RefusedInvokeError(404, "UnknownOperationException", message)
         streams = path["stream"] is not None
         request = await read_invoke(
@@ -109,7 +113,7 @@ class InvokeApi:
     async def _respond(
         self, client: ClientRequest, request: InvokeRequest, invocation: LocalInvocation, answer: Answer
     ) -> None:
-        """Send the whole payload."""
+        """Wait for the complete payload and send it."""
         payload = answer if isinstance(answer, Failure) else await collect(answer)
         headers = [("X-Amz-Executed-Version", request.executed_version), ("x-amzn-Remapped-Content-Length", "0")]
         if isinstance(payload, Failure):
@@ -123,7 +127,7 @@ class InvokeApi:
     async def _stream(
         self, client: ClientRequest, request: InvokeRequest, invocation: LocalInvocation, answer: Answer
     ) -> None:
-        """Send the payload as an event stream."""
+        """Send the payload as an event stream, and ``InvokeComplete`` after it."""
         limit = self.settings.stream_limit
         writer = PacedWriter(
             lambda piece: client.write(encode(_CHUNK, piece), size=len(piece)),
@@ -170,7 +174,7 @@ def _invocation(client: ClientRequest, request: InvokeRequest) -> LocalInvocatio
 
 
 def _accepted(answer: Answer) -> Answer:
-    """Return ``answer``. Raises RefusedInvokeError if Lambda did not accept the invocation."""
+    """Return ``answer``. Raises RefusedInvokeError if the invocation was throttled or the emulator was stopped."""
     if isinstance(answer, Failure) and answer.error_type == THROTTLED:
         raise RefusedInvokeError(429, THROTTLED, "Rate Exceeded.", key="message")
     if isinstance(answer, Failure) and answer.error_type == STOPPED:
@@ -179,7 +183,7 @@ def _accepted(answer: Answer) -> Answer:
 
 
 async def _log_tail(invocation: LocalInvocation) -> str:
-    """Return the last 4 KB of the log in base64, once the environment has finished the invocation."""
+    """Wait until the environment has finished the invocation; return the last 4 KB of its log in base64."""
     await invocation.finished()
     return pybase64.b64encode(bytes(invocation.log)).decode("ascii")
 

@@ -1,6 +1,7 @@
-"""A request to the Invoke APIs: which function, which type of invocation, which event; and what Lambda refuses.
+"""Reads requests to the Invoke APIs, and refuses those that Lambda refuses.
 
-Any function name and any qualifier is accepted, unless ``adapter dev`` was given a name. Signatures are not checked.
+Every function name is accepted, unless ``adapter dev`` has a ``--function-name``. Every qualifier is accepted.
+Signatures are not checked.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ _NAME_TEXT = "a function name has up to 64 letters, digits, hyphens and undersco
 
 
 class RefusedInvokeError(Exception):
-    """A request that the API answers with an error. The SDKs make an exception of ``error_type``.
+    """A request that the API answers with an error. SDKs raise the exception named ``error_type``.
 
-    ``key`` is the name of the message in the body; Lambda's own services write it in different cases.
+    ``key`` is the message's key in the JSON body: Lambda uses "Message" for some errors and "message" for others.
     """
 
     def __init__(self, status: int, error_type: str, message: str, *, key: str = "Message") -> None:
@@ -50,7 +51,7 @@ class RefusedInvokeError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeRequest:
-    """One valid request. ``invocation_type`` is RequestResponse, Event or DryRun; absent texts are empty."""
+    """A valid request. ``invocation_type`` is RequestResponse, Event or DryRun. Optional texts are empty if absent."""
 
     function: str
     qualifier: str
@@ -63,17 +64,18 @@ class InvokeRequest:
 
     @property
     def executed_version(self) -> str:
-        """The version that answers: the requested number; an alias leads to $LATEST here."""
+        """The version for X-Amz-Executed-Version: the qualifier if it is a number, else $LATEST."""
         return self.qualifier if self.qualifier.isdigit() else FUNCTION_VERSION
 
 
 async def read_invoke(
     exchange: Exchange, path_name: str, types: tuple[str, ...], *, only: str | None, region: str
 ) -> InvokeRequest:
-    """Return the request for the function that the path calls ``path_name``.
+    """Read and return an Invoke request. ``path_name`` is the function's name or ARN in the request's path.
 
-    ``types`` are the invocation types of the action, ``only`` is the name of the only function, None if any name is
-    accepted. Raises RefusedInvokeError, and BodyTruncatedError if the client leaves before the body is complete.
+    ``types`` are the invocation types that the action allows. ``only`` is the one function name to accept, or None to
+    accept any. ``region`` is used if the request does not name one. Raises RefusedInvokeError if the request is not
+    valid, and BodyTruncatedError if the client leaves before the body is complete.
     """
     function, qualifier, arn = _function(path_name, exchange.target, region)
     fields = first_values(exchange.headers)
@@ -102,7 +104,10 @@ def _invalid_parameter(message: str) -> RefusedInvokeError:
 
 
 def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
-    """Return name, qualifier and ARN. Raises RefusedInvokeError if the name and the query differ in the qualifier."""
+    """Return the function's name, qualifier and ARN.
+
+    Raises RefusedInvokeError if the name is not valid, or contains another qualifier than the query.
+    """
     parts = _FUNCTION.fullmatch(unquote(path_name))
     if parts is None:
         raise RefusedInvokeError(400, "ValidationException", f"{unquote(path_name)!r}: {_NAME_TEXT}", key="message")
@@ -124,7 +129,7 @@ async def _event(exchange: Exchange, invocation_type: str) -> bytes:
         raise _too_large(
             f"{len(body)} byte payload is too large for the Event invocation type (limit {EVENT_LIMIT} bytes)"
         )
-    # Without a payload the function gets an empty object.
+    # If the request has no payload, the event is an empty object.
     event = body or b"{}"
     _check_json(event)
     return event
@@ -155,7 +160,7 @@ def _no_constant(name: str) -> float:
 
 
 def _client_context(encoded: str) -> str:
-    """Return the context as JSON in one line, so that it can be a header. Raises RefusedInvokeError."""
+    """Return the decoded client context as one line of JSON. Raises RefusedInvokeError if it is not valid."""
     if not encoded:
         return ""
     try:

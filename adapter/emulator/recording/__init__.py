@@ -1,1 +1,1 @@
-"""Invocations as files: writing them, and reading them again."""
+"""Recordings: writing invocations to files, and reading them."""

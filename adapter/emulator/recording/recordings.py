@@ -1,8 +1,8 @@
-"""Recordings: a file for each invocation, with its event and its answer. ``adapter invoke FILE`` replays one.
+"""Recordings: a file for each invocation, with its event and its answer. ``adapter invoke FILE`` replays it.
 
-A file has the event and the beginning of the answer. Nothing is left out or masked: cookies, authorization headers,
-bodies and everything that the function answers are in it. So only the owner may read the folder and its files.
-``adapter invoke`` reads plain events as well.
+A file contains the event and up to 1 MB of the answer. Nothing is masked: cookies, authorization headers and bodies are
+included. So only the owner may read the files. The input of ``adapter invoke`` is read here as well, a recording or a
+plain event.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 #: The key that distinguishes a recording from an event, and the version of the format.
 FORMAT_KEY, FORMAT = "adapterRecording", 1
-#: The name of a recording's file as a regular expression: time, number since the start, beginning of the request id.
+#: A regular expression for the file names: time, number since the start, first 8 characters of the request id.
 NAME_PATTERN = r"\d{8}T\d{6}-\d{4,}-[0-9a-f]{8}\.json"
 #: The header in which ``adapter invoke`` sends the request id of the recording that it replays.
 REPLAY_HEADER = "x-adapter-recording"
-# How much of an answer is recorded, in bytes.
+# The most bytes of an answer that are recorded.
 _ANSWER_LIMIT = MIB
-#: The name that stands for standard input.
+#: The argument that means standard input.
 STANDARD_INPUT = "-"
 
 
@@ -60,9 +60,10 @@ class Recorder:
             ) from error
 
     def record(self, invocation: LocalInvocation, headers: Headers, source: str, answer: Answer) -> Answer:
-        """Record the invocation as soon as its answer is complete; return the answer to read instead.
+        """Record an invocation, and return the answer that the caller must use instead of ``answer``.
 
-        The replay of a recording in this folder, which has ``headers`` that say so, is not recorded again.
+        A stream is recorded when it has ended, any other answer immediately. A request with REPLAY_HEADER is not
+        recorded if its recording is in the folder already.
         """
         replayed_id = first(headers, REPLAY_HEADER)
         if replayed_id and self._has_recording(replayed_id):
@@ -79,7 +80,7 @@ class Recorder:
         try:
             return any(path.name.endswith(end) for path in self._folder.iterdir())
         except OSError:
-            # The next recording that is written reports what is wrong with the folder.
+            # The next write to the folder reports this error.
             return False
 
     def _write(self, invocation: LocalInvocation, source: str, fields: dict[str, Any], body: bytes) -> None:
@@ -94,7 +95,7 @@ class Recorder:
             "tenantId": invocation.tenant_id,
             "answer": {"bytes": len(body), **fields, **_body_field(body[:_ANSWER_LIMIT])},
         }
-        # The event's own bytes, because a parser may change numbers.
+        # The event is copied as bytes, because parsing could change its numbers.
         text = orjson.dumps(recording)[:-1] + b',"event":' + (invocation.event or b"null") + b"}\n"
         name = f"{time.strftime('%Y%m%dT%H%M%S', now)}-{self._count:04}{_name_end(invocation.request_id)}"
         path = self._folder / name
@@ -106,7 +107,10 @@ class Recorder:
 
 
 class RecordedStream(Stream):
-    """The stream ``original``; ``write`` is called once with its fields and its beginning, however it ends."""
+    """A stream that returns the pieces of ``original`` and records them.
+
+    When it has ended or failed, ``write`` is called once, with the fields of the answer and its first bytes.
+    """
 
     def __init__(self, original: Stream, write: Callable[[dict[str, Any], bytes], None]) -> None:
         self.content_type = original.content_type
@@ -129,7 +133,7 @@ class RecordedStream(Stream):
         return piece
 
     def fail(self, why: Failure) -> None:
-        """End the stream."""
+        """Fail the original stream, and write the recording."""
         self._original.fail(why)
         self._finish()
 
@@ -159,10 +163,10 @@ def _body_field(body: bytes) -> dict[str, str]:
 
 
 class InvokeInput:
-    """An event to invoke a function with, from the file ``name``.
+    """An event to invoke a function with, read from the file ``name``, which is a plain event or a recording.
 
-    ``recorded`` is the answer in a recording, None for an event. It is None as well if the answer was long, since a
-    recording has only the beginning of it. ``request_id`` is that of the recorded invocation, empty for an event.
+    ``recorded`` is the recorded answer. It is None for a plain event, and if the recording does not contain the whole
+    answer. ``request_id`` is the request id of the recorded invocation, empty for a plain event.
     """
 
     def __init__(self, name: str, event: bytes, recording: dict[str, Any] | None = None) -> None:
@@ -171,7 +175,7 @@ class InvokeInput:
         self.name = name
         self.event = event
         request_id = str(fields.get("requestId", ""))
-        # It becomes a header, and a user may have edited the recording.
+        # It is sent as a header, and the user may have edited the recording.
         self.request_id = request_id if request_id.isascii() and request_id.isprintable() else ""
         self.was_streamed = answer.get("kind") == "stream"
         self.client_context = str(fields.get("clientContext", ""))
@@ -180,16 +184,19 @@ class InvokeInput:
         self.recorded: bytes | None = body if recording is not None and len(body) == answer.get("bytes") else None
 
     def difference(self, payload: bytes) -> str:
-        """Return how ``payload`` differs from the recorded answer; empty if it does not.
+        """Return how ``payload`` differs from the recorded answer, which must exist; empty if both are equal.
 
-        The values of an HTTP response's headers are not compared, because they contain dates and ids.
+        The header values of HTTP responses are not compared, because they contain dates and ids.
         """
         assert self.recorded is not None, "there is an answer to compare with"
         return "; ".join(_differences(self.recorded, payload))
 
 
 def _parts(payload: bytes) -> tuple[object, set[str], bytes]:
-    """Return status, header names and body of an HTTP response; of any other payload None, no names and itself."""
+    """Return the status, header names and body of a payload that is an HTTP response.
+
+    For any other payload, return None, an empty set and the payload.
+    """
     head, delimiter, body = payload.partition(DELIMITER)
     try:
         parsed = json.loads(head)
@@ -225,10 +232,10 @@ def _status_text(status: object) -> str:
 
 
 def event_files(paths: tuple[str, ...]) -> list[str]:
-    """Return the files for ``paths``: a folder stands for its ``.json`` files in order, ``-`` for standard input.
+    """Return the names of the files for ``paths``. A folder is replaced by its ``.json`` files, sorted by name.
 
-    Does not read them yet: an event may be large, and a pipe can be read only once. Raises ConfigurationError with
-    every path that cannot be read.
+    ``-``, which means standard input, is returned unchanged. The files are not read, because events may be large and a
+    pipe can be read only once. Raises ConfigurationError with a line for every path that cannot be read.
     """
     files: list[str] = []
     mistakes: list[str] = []
@@ -237,7 +244,7 @@ def event_files(paths: tuple[str, ...]) -> list[str]:
             found = _files(path)
         except OSError as error:
             is_json = path.lstrip().startswith(("{", "["))
-            hint = "; an event itself is piped: echo … | adapter invoke -" if is_json else ""
+            hint = "; to pass an event itself, pipe it: echo … | adapter invoke -" if is_json else ""
             mistakes.append(f"EVENT: {path!r} cannot be read: {error.strerror}{hint}")
         else:
             if not found:
@@ -267,10 +274,12 @@ def read_input(name: str) -> InvokeInput:
     try:
         content = json.loads(text)
     except ValueError:
-        # The Invoke API refuses what is not JSON, with its own message.
+        # Text that is not JSON is sent as well, because the Invoke API refuses it with a message of its own.
         return InvokeInput(name, text)
     if not isinstance(content, dict) or FORMAT_KEY not in content:
         return InvokeInput(name, text)
     if content[FORMAT_KEY] != FORMAT or "event" not in content:
-        raise ConfigurationError([f"EVENT: {name!r} is not a recording, or is one of another version of adapter"])
+        raise ConfigurationError(
+            [f"EVENT: {name!r} is not a valid recording, or was written by another version of adapter"]
+        )
     return InvokeInput(name, json.dumps(content["event"]).encode(), content)

@@ -1,1 +1,1 @@
-"""What front doors and Invoke APIs share."""
+"""Requests of clients, and the pipeline for their invocations; used by front doors and Invoke APIs."""

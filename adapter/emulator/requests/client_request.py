@@ -1,7 +1,7 @@
-"""One request of a client to a front door or an Invoke API, the response to it, and the record for its line in the log.
+"""A request of a client to a front door or an Invoke API, its response, and the record of both for the log.
 
-Lambda does not tell a function that its client has left. So writing to a client that left is not an error here: the
-invocation goes on at the same pace, and the record says that the client left.
+Lambda does not inform a function when its client has left. So writing to a client that has left is not an error here:
+the invocation continues, and ``RequestRecord.client_left`` is set.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ _BODILESS = frozenset({204, 304})
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request and its response. Times are in seconds, sizes in bytes; None is what did not happen.
+    """The record of one request and its response. Times are in seconds, sizes in bytes.
 
-    ``status`` and ``sent`` (bytes of the body) are what the client was sent. ``streamed`` are the body bytes of a
-    streamed response, which are billed even if the client has left. ``door`` names the front door; it is empty for the
-    Invoke APIs. ``held`` is how long the bandwidth cap delayed the response. ``refused`` is True if there was no
-    invocation. ``broken_off`` is True if the response was begun and then ended early on purpose. ``mismatch`` says how
-    the invoke modes of the function and the front door differ.
+    ``status`` is the status sent to the client, ``sent`` the number of body bytes sent. ``streamed`` is the number of
+    body bytes in a streamed response; they are billed even if the client has left. ``init`` and ``restore`` are None if
+    there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
+    ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
+    ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` describes
+    how the invoke modes of the function and the front door differ.
     """
 
     method: str
@@ -58,29 +59,29 @@ class RequestRecord:
     mismatch: str = ""
 
     def add_failure(self, failure: Failure) -> None:
-        """Add why the invocation failed."""
+        """Add the type and the message of the invocation's failure."""
         self.error_type, self.error_message = failure.error_type, failure.message
         self.refused = failure.error_type == THROTTLED
 
     def add_truncated_request(self) -> None:
-        """Add that the client left before its request was complete, so that there was no invocation."""
+        """Record that the client left before its request was complete, so there is no invocation."""
         self.error_type = "no invocation, the request broke off"
         self.client_left = True
 
 
 class ClientRequest:
-    """The request in ``exchange``: its ids, the record of what happens to it, and its response.
+    """The request in ``exchange``: its ids, its record, and methods to send its response.
 
-    ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the response headers that carry
-    the request id; if there are any, the response has the trace id as well. ``drop_after`` is the number of body bytes
-    after which the client loses its connection on purpose; None is never.
+    ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the response headers for the
+    request id; if there are any, the response contains the trace id as well. The fault "drop" sets ``drop_after``, the
+    number of body bytes after which the connection is closed; otherwise it is None.
     """
 
     def __init__(self, exchange: Exchange, *, door: str = "", id_headers: Sequence[str]) -> None:
         self.exchange = exchange
         self.request_id = new_request_id()
         self.trace_id = new_trace_id(time.time())
-        # Without the query, which may have secrets in it: lines of the log are copied into bug reports.
+        # The query is left out of the log, because it may contain secrets and users copy logs into bug reports.
         path = path_alone(exchange.target)
         self.record = RequestRecord(method=exchange.method, target=path, door=door, request_id=self.request_id)
         self.drop_after: int | None = None
@@ -91,18 +92,18 @@ class ClientRequest:
         self._bodiless = False
 
     async def begin(self, status: int, headers: Headers) -> None:
-        """Send the head of a response whose body follows in pieces."""
+        """Send the head of a response. Send its body with ``write``, then call ``end`` or ``break_off``."""
         self._set_status(status)
         self._send_head(headers, None, b"")
         await self._flush()
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send a whole response."""
+        """Send a complete response."""
         self._set_status(status)
-        # An empty body does not show the length of the body that a GET would have returned.
+        # If the body of a HEAD response is empty, the length of the GET response is not known, so none is sent.
         length = len(body) if body or not self._bodiless else None
         if self.drop_after is None and not self._bodiless:
-            # Head and body leave in one packet.
+            # Head and body are sent in one packet.
             self._send_head(headers, length, body)
             self.record.sent += len(body)
         else:
@@ -124,9 +125,10 @@ class ClientRequest:
         self.record.first_byte = time.monotonic() - self._arrived
 
     async def write(self, piece: bytes | memoryview, *, size: int | None = None) -> None:
-        """Send a piece of the body; wait if the client is slow.
+        """Send a piece of the body, and wait until the client has accepted enough of it.
 
-        ``size`` is the number of bytes of the function's payload in ``piece`` if there is framing around them.
+        If ``piece`` contains framing, ``size`` is the number of payload bytes in it. Does nothing if the client has
+        left, or if the response must not have a body.
         """
         if self._bodiless or self.record.client_left:
             return
@@ -140,13 +142,13 @@ class ClientRequest:
             self.record.client_left = True
 
     def end(self) -> None:
-        """End the response: its body is complete."""
+        """Complete the response after its body."""
         if not self.record.client_left:
             self.exchange.end()
         self.record.duration = time.monotonic() - self._arrived
 
     def break_off(self) -> None:
-        """Close the connection without a last chunk, so that the client knows that the body is not complete."""
+        """Close the connection without a last chunk, so that the client can detect that the body is incomplete."""
         self.exchange.cut()
         self.record.broken_off = not self.record.client_left
         self.record.duration = time.monotonic() - self._arrived
@@ -164,5 +166,5 @@ class ClientRequest:
 
 @lru_cache(maxsize=1)
 def _http_date(second: int) -> str:
-    """Return a Date header for ``second``; all responses within one second share it."""
+    """Return the Date header for ``second``, a Unix time. It is cached for the other responses of that second."""
     return formatdate(second, usegmt=True)

@@ -1,6 +1,6 @@
-"""The one way from every client to the function. Faults are injected and invocations are recorded here.
+"""The pipeline that every invocation passes: it injects faults, invokes the function and records the answer.
 
-Front doors and Invoke APIs pass an invocation in and get an answer; they know nothing about faults and recordings.
+Front doors and Invoke APIs call it and need not handle faults and recordings themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class InvocationPipeline:
-    """Invokes ``function``. Without ``injector`` there are no faults, without ``recorder`` nothing is recorded."""
+    """Invokes ``function``. Without ``injector`` no faults are injected; without ``recorder`` nothing is recorded."""
 
     def __init__(
         self, function: LocalFunction, injector: FaultInjector | None = None, recorder: Recorder | None = None
@@ -30,10 +30,10 @@ class InvocationPipeline:
     async def invoke(
         self, invocation: LocalInvocation, headers: Headers, *, source: str, client: ClientRequest | None = None
     ) -> Answer:
-        """Invoke the function for a request with ``headers``; return its answer, or the beginning of a streamed one.
+        """Invoke the function for a request with ``headers``; return its answer, which for a stream has only begun.
 
-        ``source`` is the name of the front door or the action of the API, for a recording. ``client`` is the one that
-        waits for the answer, None if none does.
+        ``source`` is the name of the front door or of the API's action, for the recording. ``client`` is the request of
+        the client that waits for the answer; None for an asynchronous invocation.
         """
         faults = self._injector.draw(invocation, headers) if self._injector is not None else None
         if faults is not None and client is not None:

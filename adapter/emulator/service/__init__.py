@@ -1,1 +1,1 @@
-"""The running emulator: what it listens with, its start and its end."""
+"""The running emulator: its start and end, its ports, its control API and ``--reload``."""

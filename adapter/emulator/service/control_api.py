@@ -1,13 +1,13 @@
-"""The emulator's own paths, on the port of the Invoke APIs: its state, and a way to skip idle time.
+"""The control API of the emulator, on the port of the Invoke APIs: it returns the state and adds idle time.
 
-    GET  /_adapter/status              environments, their states, counts
-    POST /_adapter/idle?seconds=3600   add this time to the idle time of idle environments
+    GET  /_adapter/status              return the environments, their states, and counts
+    POST /_adapter/idle?seconds=3600   add 3600 seconds to the idle time of each idle environment
 
-The second one shows at once what happens after hours without a request: with ``--idle-reclaim`` the environments are
-ended, and the next request is a cold start. (The clocks of the processes do not change.)
+The second path simulates hours without a request: with ``--idle-reclaim`` the environments end, and the next request is
+a cold start. (The clocks of the processes do not change.)
 
-A web page in a browser on this machine must not read or do any of this: its requests are refused (see ``page_guard``),
-only loopback names are accepted as Host, and there are no CORS headers.
+Web pages in a browser on this machine must not use this API. So requests of web pages are refused (see ``page_guard``),
+Host must be a loopback name, and responses have no CORS headers.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _METHODS = {STATUS: "GET", _IDLE: "POST"}
 
 
 class Control:
-    """Serves these paths for ``function``; ``serve_others`` serves all others."""
+    """Serves the control API for ``function``, and all other paths with ``serve_others``."""
 
     def __init__(self, function: LocalFunction, serve_others: Serve) -> None:
         self._function = function
         self._serve_others = serve_others
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request."""
+        """Answer one request. Requests of web pages are refused for every path."""
         if forbidden := page_refusal(exchange.headers):
             refuse(exchange, (403, "ForbiddenException", forbidden))
             return
@@ -49,11 +49,11 @@ class Control:
             return
         path, _, query = exchange.target.partition("?")
         if not _is_local(exchange):
-            _refuse(exchange, 403, "only clients on this machine are answered")
+            _refuse(exchange, 403, "the Host is not a loopback name; use localhost")
         elif path not in _METHODS:
             _refuse(exchange, 404, f"{path} is not a path of adapter dev; use {' or '.join(_METHODS)}")
         elif exchange.method != _METHODS[path]:
-            _refuse(exchange, 405, f"{path} takes {_METHODS[path]}")
+            _refuse(exchange, 405, f"{path} accepts only {_METHODS[path]}")
         elif path == _IDLE:
             self._add_idle_time(exchange, query)
         else:

@@ -1,7 +1,7 @@
-"""``adapter dev``: start the front doors and the function, and end everything that was started.
+"""The service behind ``adapter dev``: starts the front doors and the function, and stops them after a signal.
 
-A signal cancels the function, which ends its environments and with them every process. The front doors close last, so
-that waiting clients get an answer.
+The function is stopped first, which ends all environments and their processes. The front doors close last, so that
+waiting clients receive an answer.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.requests.client_request import RequestRecord
 
-# Runs instead of the runtime if the init phase must fail.
+# The program that replaces the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
     runtime=(sys.executable, "-I", "-c", "raise SystemExit(1)"),
     variables=lambda log_stream, **_: {LOG_STREAM: log_stream},
@@ -53,9 +53,10 @@ _FAILING_PROGRAMS = Programs(
 
 
 def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int:
-    """Serve until a signal arrives; return 128 + its number, as shells do.
+    """Serve until SIGINT or SIGTERM arrives; return 128 + its number, as shells do.
 
-    ``environ`` are the variables that the function inherits. Raises ConfigurationError.
+    The function inherits the variables ``environ``. Raises ConfigurationError if a setting, a file or a port cannot be
+    used.
     """
     terminal = Terminal(
         load_prices(config.price_table),
@@ -69,11 +70,11 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int
     programs = Programs(
         runtime=runtime_command(config, command),
         variables=partial(runtime_environ, config, environ, invoke_mode=settings.invoke_mode),
-        # The adapter itself starts the app in its folder; another runtime is started there.
+        # The adapter itself starts the app in this folder; another runtime is started in it.
         directory=config.app_dir if config.runtime is not None else None,
         extensions=executables_in(config.extensions),
     )
-    # Every fault has its own random numbers, so this plan need not be the one that the invocations get.
+    # A second plan for init phases. It draws as the first would, because each fault has its own random numbers.
     plan = fault_plan(config)
 
     def launch(tell: OnLine, initialization_type: str) -> ProcessTree:
@@ -111,9 +112,10 @@ async def open_endpoints(
     notice: Callable[[str], None],
     report: Callable[[RequestRecord], None],
 ) -> AsyncIterator[None]:
-    """Open the ports, write them into ``settings``, and serve.
+    """Open the ports, write their numbers into ``settings``, and serve until exit.
 
-    Raises ConfigurationError if a port or the folder of recordings cannot be used.
+    On exit, queued events are dropped, and the front doors close after the responses in progress. Raises
+    ConfigurationError if a port or the folder of recordings cannot be used.
     """
     config = settings.config
     injector = FaultInjector(fault_plan(config)) if config.faults else None
@@ -135,7 +137,7 @@ async def open_endpoints(
 
 
 def _stop_signal() -> asyncio.Future[int]:
-    """Return a future for the number of the first signal that ends the emulator; later signals are ignored."""
+    """Handle SIGINT and SIGTERM; return a future for the number of the first. Later signals are ignored."""
     loop = asyncio.get_running_loop()
     received: asyncio.Future[int] = loop.create_future()
 
@@ -153,7 +155,7 @@ def _app_folder(config: Config) -> str:
 
 
 async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> None:
-    """Restart the environments when a file in the app's ``folder`` changes, until cancelled."""
+    """Replace the environments whenever a file in the app's ``folder`` changes, until cancelled."""
 
     def on_change(name: str) -> None:
         terminal.notice(f"{name} has changed, the next request is a cold start")
@@ -163,7 +165,7 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
 
 
 def fault_plan(config: Config) -> FaultPlan:
-    """Return the plan for ``--fault``. Raises ConfigurationError if the option is not valid."""
+    """Return a new plan for ``--fault``. Raises ConfigurationError if the option is not valid."""
     try:
         return FaultPlan(parse_faults(config.faults), config.fault_seed)
     except ConfigurationError as error:
@@ -171,7 +173,10 @@ def fault_plan(config: Config) -> FaultPlan:
 
 
 def executables_in(folder: str | None) -> dict[str, Path]:
-    """Return the executable files in ``folder``, those of extensions, by their names. Raises ConfigurationError."""
+    """Return the executable files in ``folder``, which are extensions, by name.
+
+    Raises ConfigurationError if the folder cannot be read.
+    """
     if folder is None:
         return {}
     try:

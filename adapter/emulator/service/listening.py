@@ -1,6 +1,6 @@
-"""The ports of the local Lambda: all are opened before anything is started, and every conflict is reported.
+"""Opens the ports of the local Lambda, and serves them. Every port that cannot be opened is reported.
 
-``sam local`` uses the same two ports by default (start-api 3000, start-lambda 3001), so a conflict names it.
+``sam local`` has the same default ports (start-api 3000, start-lambda 3001), so messages name it if it uses a port.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.emulator.front_doors.door_settings import UrlSettings
 
-# Request line and headers together, in bytes (Lambda quotas). Front doors with a lower limit check it themselves.
+# The limit of the request line and all headers together, in bytes (Lambda quotas). Front doors check lower limits.
 _HEAD_BYTES = MIB
-# The most clients of a listener: the concurrent invocations of a new account (Lambda quotas, "Concurrent executions").
+# The most connections of a listener: the concurrency of a new account (Lambda quotas, "Concurrent executions").
 _MAX_CONNECTIONS = 1000
-# How long responses may take to end after the environments have ended, in seconds.
+# The time for open responses to end after the environments have ended, in seconds.
 _CLOSE_GRACE = 0.5
 
 _SAM_LOCAL = re.compile(r"\bsam(?:\.exe)? local\b")
@@ -37,9 +37,9 @@ Serve: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 def open_listeners(settings: UrlSettings) -> list[socket]:
-    """Return a socket for each front door, and at the end one for the Invoke APIs; write the ports into ``settings``.
+    """Open and return a socket for each front door and, as the last one, for the Invoke APIs.
 
-    Raises ConfigurationError with every port that cannot be opened.
+    The port numbers are written into ``settings``. Raises ConfigurationError with every port that cannot be opened.
     """
     config = settings.config
     conflicts = list(_given_twice(settings))
@@ -74,16 +74,16 @@ def open_listeners(settings: UrlSettings) -> list[socket]:
 
 @asynccontextmanager
 async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[None]:
-    """Serve each socket; on exit the responses in progress get a moment to end.
+    """Serve each socket until exit; then give the responses in progress 0.5 seconds to end.
 
-    All servers together accept no more clients than there are descriptors. Beyond that, the client that has been idle
-    for longest is disconnected.
+    The servers divide the available descriptors among them. A server that has reached its limit of connections
+    disconnects the client that has been idle the longest.
     """
     limits = Limits(head_bytes=_HEAD_BYTES, connections=connection_cap(soft_limit() // len(services), _MAX_CONNECTIONS))
     async with asyncio.TaskGroup() as group:
         servers = []
         for listener, serve in services:
-            # A client that leaves cancels nothing, because Lambda does not tell the function.
+            # An invocation continues if its client leaves, because Lambda does not inform the function.
             server = HttpServer(serve, group, limits=limits, cancels=False)
             await server.start(listener)
             servers.append(server)
@@ -98,12 +98,12 @@ async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[Non
                         await server.wait_until_drained()
             except TimeoutError:
                 for server in servers:
-                    # Nothing would stop a response that is held back by a narrow cap.
+                    # A response that a low bandwidth cap delays would not end by itself.
                     server.abort(cancel=True)
 
 
 def _given_twice(settings: UrlSettings) -> Iterator[str]:
-    """Yield a message for each port that is requested more than once. Default ports avoid requested ones."""
+    """Yield a message for each port that the user has requested more than once."""
     config = settings.config
     users_of: dict[int, list[str]] = {}
     for name, port in config.front_doors:
@@ -120,10 +120,10 @@ def _given_twice(settings: UrlSettings) -> Iterator[str]:
 
 
 def _open_mistake(config: Config, error: OSError, port: int, hint: str) -> str:
-    """Return the message for a port that cannot be opened; ``hint`` is the flag that would name another one."""
+    """Return the message for a port that cannot be opened. ``hint`` is the flag with which to name another port."""
     if error.errno == errno.EADDRINUSE:
         source = _source(config, hint)
-        # Two further on, because the owner is most often another local Lambda, which uses two ports in a row.
+        # Suggest the port after the next, because another local Lambda usually uses both this port and the next.
         free = (port + 1) % LAST_PORT + 1
         process = listening_process(port)
         owner = ", which is sam local" if process is not None and _SAM_LOCAL.search(process[1]) else ""

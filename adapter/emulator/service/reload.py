@@ -1,6 +1,6 @@
-"""``--reload``: watch the app's folder, and restart the environments when a file in it has changed.
+"""Watches the app's folder for ``--reload``.
 
-Files that an app writes while it serves are ignored, because each request would make the next one a cold start.
+Files that apps write while they serve are ignored. Otherwise each request could make the next one a cold start.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable
 from adapter.emulator.recording.recordings import NAME_PATTERN
 from adapter.errors import ConfigurationError
 
-# Files that are written while an app serves: our recordings, logs (also rotated ones) and the files of SQLite.
+# Patterns of files that are written while an app serves: our recordings, logs (also rotated ones), SQLite databases.
 _WRITTEN_BY_APPS = (rf"^{NAME_PATTERN}$", r"\.log(\.[\w-]+)*$", r"\.(db3?|sqlite3?)(-journal|-wal|-shm)?$")
 # Changes within this many milliseconds count as one, because editors write a file in several steps.
 _DEBOUNCE_MS = 200
 
 
 def require_watchfiles() -> None:
-    """Raise ConfigurationError if the extra is not installed."""
+    """Raise ConfigurationError if the package watchfiles is not installed."""
     try:
         import watchfiles  # noqa: F401  (only to see whether it is installed)
     except ImportError as error:
@@ -28,10 +28,11 @@ def require_watchfiles() -> None:
 
 
 async def watch(folder: str, on_change: Callable[[str], None], on_ready: Callable[[], None]) -> None:
-    """Call ``on_change`` with the name of each changed file, until cancelled; call ``on_ready`` once it watches.
+    """Watch ``folder`` until cancelled. Call ``on_ready`` when watching has begun, and ``on_change`` after changes.
 
-    Files of version control, caches, ``.venv``, ``node_modules``, temporary files of editors, logs, files of SQLite and
-    recordings are ignored.
+    ``on_change`` is called once for all files that change at the same time, with the name of the first in alphabetical
+    order. Files of version control, caches, ``.venv``, ``node_modules``, temporary files of editors, logs, SQLite
+    databases and recordings are ignored.
     """
     from watchfiles import DefaultFilter, awatch  # an extra, and slow to import
 
@@ -39,7 +40,7 @@ async def watch(folder: str, on_change: Callable[[str], None], on_ready: Callabl
     stopping = asyncio.Event()
     is_ready = False
     try:
-        # It yields nothing until there is a change, unless it is asked to yield after each timeout as well.
+        # With ``yield_on_timeout`` it yields even without a change, which shows that watching has begun.
         async for changes in awatch(
             folder,
             watch_filter=DefaultFilter(ignore_entity_patterns=ignored),

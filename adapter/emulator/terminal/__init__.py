@@ -1,1 +1,1 @@
-"""What adapter dev writes to the terminal."""
+"""The output of ``adapter dev`` in the terminal."""

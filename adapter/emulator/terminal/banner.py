@@ -1,4 +1,4 @@
-"""What ``adapter dev`` shows at its start: what it serves, its limits, how to deploy the same, and what to try."""
+"""The start message of ``adapter dev``: URLs, limits, how to deploy the same function, and commands to try."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth
     from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
 
-# AWS's own caps.
+# AWS's own bandwidth caps, and the text to append to each.
 _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a REST API"}
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """Return the lines for the terminal. A row that is not about all front doors names those that it is about."""
+    """Return the lines for the terminal. A row that applies only to some of the front doors names them."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
@@ -41,7 +41,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
 
 
 def start_fields(settings: UrlSettings) -> dict[str, Any]:
-    """Return the same as the fields of a JSON object; sizes are in bytes, None is no limit."""
+    """Return the start message as the fields of a JSON object. Sizes are in bytes; None means unlimited."""
     return {
         "doors": [
             {
@@ -64,7 +64,7 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
 
 
 def mismatches(settings: UrlSettings) -> list[str]:
-    """Return a text for each mismatch of a front door and the function's invoke mode: what happens, what to do."""
+    """Return a text for each mismatch of the function's invoke mode and a front door: its effect, and what to do."""
     return _by_doors(settings, lambda door: _mismatch_text(settings.invoke_mode, door))
 
 
@@ -83,12 +83,12 @@ def _mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
 
 
 def local_url(host: str, port: int) -> str:
-    """Return the URL at which a client on this machine reaches what listens on ``host`` and ``port``."""
+    """Return the URL for clients on this machine of a server that listens on ``host`` and ``port``."""
     return f"{Address(host=host, port=port).local.url}/"
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """Return the settings with which a deployed function behaves like this one."""
+    """Return the settings to deploy the function with, so that it behaves as it does here."""
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"]
     for door in settings.doors:
         if door.rules.name == "function-url":
@@ -99,7 +99,10 @@ def _deployment(settings: UrlSettings) -> str:
 
 
 def _by_doors(settings: UrlSettings, describe: Callable[[DoorSettings], str]) -> list[str]:
-    """Return the texts of ``describe`` for the front doors, each once, with the names of its front doors."""
+    """Return the distinct texts that ``describe`` returns for the front doors, without empty ones.
+
+    If there are several front doors, each text is followed by the names of its front doors.
+    """
     names: dict[str, list[str]] = {}
     for door in settings.doors:
         if text := describe(door):

@@ -1,6 +1,6 @@
-"""What ``adapter dev`` writes to the terminal: a line for each request, and a line when something is unusual.
+"""The lines of ``adapter dev``: one for each request, and one for each unusual event.
 
-The functions here make texts and fields; ``Terminal`` writes them, as text or as one JSON object per line.
+The functions return texts and fields; ``Terminal`` writes them, as text or as one JSON object per line.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
-# Colours by the first digit of the status.
+# The colour of a status, by its first digit.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
 
 @dataclass(slots=True)
 class Terminal:
-    """Writes to stderr: text, or JSON objects if there is a ``log`` that writes such.
+    """Writes to stderr, or to ``log``, which writes JSON, if it is not None.
 
-    ``color`` None means that lines are coloured if stderr is a terminal. ``shows_requests`` False means no lines for
-    requests. ``cloudwatch_block`` means that invocations are shown as the block of lines that CloudWatch has for them.
+    If ``color`` is None, lines are coloured if stderr is a terminal. If ``shows_requests`` is False, requests have no
+    lines. If ``cloudwatch_block`` is True, each invocation is shown as its block of lines in CloudWatch instead.
+    ``names_doors`` is True if the line of a request begins with the name of its front door.
     """
 
     prices: PriceTable
@@ -44,11 +45,11 @@ class Terminal:
 
     def __post_init__(self) -> None:
         if self.color is None:
-            # Not click.echo, which checks for every line whether stderr is a terminal.
+            # Checked once, because click.echo would check it for every line.
             self.color = sys.stderr.isatty()
 
     def log_start(self, settings: UrlSettings) -> None:
-        """Write what is served and what to try. If there are several front doors, lines name theirs from now on."""
+        """Write the start message. If there are several front doors, later lines of requests name their front door."""
         self.names_doors = len(settings.doors) > 1
         if self.log is not None:
             self.log.info("serving", **start_fields(settings))
@@ -56,8 +57,8 @@ class Terminal:
             self._write("\n".join(start_lines(settings)))
 
     def log_request(self, record: RequestRecord) -> None:
-        """Write the line of a request that has ended."""
-        # CloudWatch's block has lines for every invocation, but none for a request that was refused.
+        """Write the line of a request that has ended, unless such lines are turned off."""
+        # An invocation is shown by its CloudWatch block. A refused request has no block, so its line is still written.
         if not self.shows_requests or (self.cloudwatch_block and not record.refused):
             return
         if self.log is not None:
@@ -77,11 +78,11 @@ class Terminal:
         return " ".join(filter(None, (door, record.method, record.target, status, end)))
 
     def notice(self, text: str) -> None:
-        """Write a line about something unusual, or about something that takes time."""
+        """Write a line about an unusual event or a slow operation."""
         self._log_text(text, click.style(f"adapter dev: {text}", dim=True))
 
     def log_cloudwatch_line(self, text: str) -> None:
-        """Write a line of CloudWatch's block, if invocations are shown as such."""
+        """Write a line of an invocation's CloudWatch block, if ``cloudwatch_block`` is True."""
         if self.cloudwatch_block:
             self._log_text(text, text)
 
@@ -96,9 +97,9 @@ class Terminal:
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
-    """Return the fields of a request's JSON object, with the names of the access line, without empty ones.
+    """Return the fields of a request's JSON object, without empty ones. Times are in milliseconds.
 
-    Times are in milliseconds.
+    Fields that the proxy's access log has as well have the same names.
     """
     billed = billed_bytes(record.streamed)
     fields: dict[str, object] = {
@@ -129,7 +130,7 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 def details(record: RequestRecord) -> list[str]:
-    """Return the parts of a request's line that follow its status."""
+    """Return the parts of a request's line after the status: size, durations and errors."""
     durations = {
         "first byte": record.first_byte,
         "total": record.duration,
@@ -149,7 +150,7 @@ def details(record: RequestRecord) -> list[str]:
 
 
 def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
-    """Return how many bytes of a streamed response are billed, and what they cost; empty if all are free."""
+    """Return a text with the billed bytes of a streamed response and their cost; an empty list if all are free."""
     if streamed <= FREE_STREAM_BYTES:
         return []
     billed = size_text(billed_bytes(streamed))
@@ -160,11 +161,11 @@ def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
 
 
 def duration_text(seconds: float) -> str:
-    """Return milliseconds below a second, else seconds with two digits."""
+    """Return ``seconds`` as text: in milliseconds if below a second, else in seconds with two decimals."""
     return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.2f} s"
 
 
 def cost_text(cost: float) -> str:
-    """Return an amount of money with two significant digits, without an exponent."""
+    """Return an amount of money as text, with at least two decimals and two significant digits, without an exponent."""
     digits = max(2, 1 - math.floor(math.log10(cost))) if cost > 0 else 2
     return f"{cost:.{digits}f}"

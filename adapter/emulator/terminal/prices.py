@@ -1,4 +1,4 @@
-"""What streamed bytes cost: a table by region with a date, which the user may replace."""
+"""The prices of streamed bytes: a dated table by region, built in or from ``--price-table``."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ import orjson
 from adapter.aws.limits import FREE_STREAM_BYTES, MIB
 from adapter.errors import ConfigurationError
 
-# AWS's GB, in bytes.
+# A GB as AWS bills it, in bytes.
 _GB = 1024 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTable:
-    """Prices on the day ``dated``, by region, per GB streamed beyond the free bytes of each response."""
+    """Prices per streamed GB by region, as of the day ``dated``. The first 6 MB of each response are free."""
 
     dated: str
     currency: str
     per_gb: dict[str, float]
 
     def cost(self, streamed: int, region: str) -> float | None:
-        """Return what a response of ``streamed`` bytes costs; None if the table does not have the region."""
+        """Return the cost of a response of ``streamed`` bytes, or None if the table does not contain the region."""
         if region not in self.per_gb:
             return None
         return billed_bytes(streamed) / _GB * self.per_gb[region]
 
 
 def billed_bytes(streamed: int) -> int:
-    """Return how many of the ``streamed`` bytes of one response are billed."""
+    """Return the number of billed bytes of a response with ``streamed`` bytes."""
     return max(0, streamed - FREE_STREAM_BYTES)
 
 
 def load_prices(path: str | None) -> PriceTable:
-    """Return the table in the file ``path``, or the built-in one. Raises ConfigurationError if it is not a table."""
+    """Return the table in the file ``path``, or the built-in one if it is None.
+
+    Raises ConfigurationError if the file cannot be read or is not a price table.
+    """
     file = resources.files(__package__) / "prices.json" if path is None else Path(path)
     try:
         text = file.read_bytes()

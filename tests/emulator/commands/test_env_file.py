@@ -48,9 +48,9 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     assert reported == [
         "2: 'nothing' is not KEY=VALUE",
         "3: '2B=x' does not begin with the name of a variable (letters, digits and _)",
-        "4: 'C=\"open' has a quote that does not end",
-        '5: "D=\'open" has a quote that does not end',
-        "6: \"E='a' b\" goes on after its quote: 'b'",
+        "4: 'C=\"open' has a quote without an end",
+        '5: "D=\'open" has a quote without an end',
+        "6: \"E='a' b\" has text after the closing quote: 'b'",
         "7: '=x' does not begin with the name of a variable (letters, digits and _)",
     ]
 

@@ -165,7 +165,8 @@ async def test_of_several_events_each_failure_is_told_with_its_file_and_all_othe
     assert (done.code, done.out) == (1, b"12")
     refused, mistaken = done.err.splitlines()
     assert refused.startswith(f"adapter: {tmp_path / 'd'}: 400 InvalidRequestContentException: ")
-    assert mistaken == f"adapter: EVENT: '{tmp_path / 'b'}' is not a recording, or is one of another version of adapter"
+    reason = "is not a valid recording, or was written by another version of adapter"
+    assert mistaken == f"adapter: EVENT: '{tmp_path / 'b'}' {reason}"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ async def test_whoever_gives_an_event_for_a_file_is_told_to_pipe_it(given: str) 
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert line.startswith("adapter: EVENT: ")
-    assert line.endswith("; an event itself is piped: echo … | adapter invoke -")
+    assert line.endswith("; to pass an event itself, pipe it: echo … | adapter invoke -")
 
 
 async def test_nobody_there_is_one_line_with_the_way_out() -> None:

@@ -40,7 +40,7 @@ def test_a_fault_is_written_as_kind_amount_rate_and_header(text: str, expected: 
     ("text", "why"),
     [
         pytest.param("explode", "use one of delay, throttle, kill", id="kind"),
-        pytest.param("throttle=1", "takes none", id="amount-where-there-is-none"),
+        pytest.param("throttle=1", "does not use one", id="amount-where-there-is-none"),
         pytest.param("kil=1MB", r"did you mean kill\?", id="slip"),
         pytest.param("delay=soon", "is not a duration", id="seconds"),
         pytest.param("kill=all", "is not a size", id="size"),

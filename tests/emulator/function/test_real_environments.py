@@ -243,7 +243,7 @@ def test_scripts_can_wait_until_it_answers(app: Path) -> None:
     done = subprocess.run(gone, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "adapter dev --wait: up to 1.2 s (--readiness-timeout) for the Invoke APIs on "
+        "adapter dev --wait: waiting up to 1.2 s (--readiness-timeout) for the Invoke APIs on "
         f"127.0.0.1:{port}: nothing listens there",
         f"adapter dev --wait: gave up after 1.2 s: 127.0.0.1:{port}: nothing listens there; "
         "start adapter dev, or name its --invoke-port",
