@@ -31,6 +31,8 @@ def test_each_malformed_event_gets_one_clear_error_and_reaches_no_app() -> None:
                 api.invoke(raw, request_id=f"malformed-{number}")
                 if number % GOOD_EVERY == 0:
                     api.invoke(good(FORMATS[number // GOOD_EVERY % len(FORMATS)], f"/good/{number}"))
+                    # Each wait is bounded, and to look through thousands of calls for one of them takes long.
+                    api.wait_until_empty()
             api.invoke(good("http-api", "/good/last"), request_id="the-last-one").answer()
             assert runtime.process.poll() is None
         terminal = [call for call in api.calls if call.method == "POST" and "/invocation/" in call.path]
