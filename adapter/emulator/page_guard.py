@@ -21,7 +21,7 @@ _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def page_refusal(headers: Headers) -> str:
-    """Return why a request with ``headers`` must be refused as that of a web page; empty if it may be answered."""
+    """Return the reason to refuse a request with ``headers`` as a web page's; empty if it may be answered."""
     fields = first_values(headers)
     # Sec-Fetch-Site is "none" if the user typed the URL. Clients other than browsers do not send it.
     if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in ("", "none"):

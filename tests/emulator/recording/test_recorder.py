@@ -121,7 +121,7 @@ def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> N
     [
         pytest.param(None, "cannot be read", id="no-file"),
         pytest.param('{"adapterRecording": 2, "event": {}}', "another version", id="newer"),
-        pytest.param('{"adapterRecording": 1}', "is not a recording", id="without-an-event"),
+        pytest.param('{"adapterRecording": 1}', "is not a valid recording", id="without-an-event"),
     ],
 )
 def test_what_cannot_be_asked_is_a_mistake(tmp_path: Path, content: str | None, why: str) -> None:
