@@ -1,4 +1,4 @@
-"""The entry point. ``adapter run`` on Lambda and ``adapter health`` start without the command line's imports."""
+"""The entry point. To start fast, ``adapter run`` on Lambda and ``adapter health`` do not import the command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 def main() -> int:
     """Run the command of this process's arguments, and return its exit code."""
-    # What is loaded at the start stays. Searching it for garbage repeatedly would take a tenth of the start.
+    # Modules that the start loads are never freed. Searching them for garbage would take a tenth of the start time.
     gc.disable()
     arguments = sys.argv[1:]
     if arguments == ["health"]:
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def _command_of_run(arguments: list[str]) -> list[str] | None:
-    """Return CMD if the arguments are ``run``, ``run CMD`` or ``run -- CMD``; None for flags or another command."""
+    """Return CMD if the arguments are ``run``, ``run CMD`` or ``run -- CMD``. Return None for any other arguments."""
     if arguments[:1] != ["run"]:
         return None
     command = arguments[1:]

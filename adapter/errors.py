@@ -8,11 +8,11 @@
     │   └── HookFailed          a SnapStart hook of the app failed
     ├── InvocationError         one invocation failed: posted to /error, the loop continues
     │   ├── InvalidEvent        the event cannot become an HTTP request
-    │   ├── AppUnreachable      no connection to the app, or it closed before the response head
+    │   ├── AppUnreachable      no connection to the app, or the app closed it before the response head
     │   ├── AppTimeout          the app did not respond before the deadline
     │   ├── InvalidAppResponse  the app's response is not HTTP
     │   ├── TruncatedResponse   the app ended its response before the body was complete
-    │   ├── AppErrorStatus      the app responded with a status that the user declared to be an error
+    │   ├── AppErrorStatus      the app responded with a status in AWS_LWA_ERROR_STATUS_CODES
     │   └── ResponseTooLarge    the response exceeds the limit of its kind
     ├── RefusedRequest          a client's request is not forwarded (proxy)
     ├── AppNotServing           the app is starting, or has exited (proxy)
@@ -20,19 +20,19 @@
     ├── InvokeFailed            the Invoke API cannot be reached (adapter invoke)
     └── RuntimeApiError         the Runtime API cannot be reached, or refused a request
 
-Exceptions of libraries are translated into these at the call, nowhere else. ``name`` is stable; logs and error bodies
-show it. ``lambda_type`` is the error type for Lambda: ``Runtime.`` or ``Function.`` and one capitalized word, since
-Lambda replaces anything else with ``Runtime.Unknown``. ``status`` is the HTTP status for HTTP clients.
+Code that calls a library translates the library's exceptions into these errors. ``name`` never changes; logs and
+error bodies contain it. ``lambda_type`` is the error type for Lambda: ``Runtime.`` or ``Function.`` and one capitalized
+word, since Lambda replaces anything else with ``Runtime.Unknown``. ``status`` is the HTTP status for HTTP clients.
 """
 
-# Exit codes of the adapter's own: done, something failed, a mistake in the settings. 128 + n stands for signal n, as in
-# a shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout is gone).
+# The adapter's own exit codes: success, a failure, a mistake in the settings. 128 + n stands for signal n, as in a
+# shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout has ended).
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 EXIT_INTERRUPTED, EXIT_READER_GONE = 130, 141
 
 
 class AdapterError(Exception):
-    """The base class. ``str(error)`` has the cause, the value and a remedy; its first line is complete by itself."""
+    """The base class. ``str(error)`` states the cause, the value and a remedy. Its first line is a complete message."""
 
     name = "Adapter.Error"
     lambda_type = "Runtime.Unknown"
@@ -40,7 +40,7 @@ class AdapterError(Exception):
 
 
 class ConfigurationError(AdapterError):
-    """Some settings are invalid. ``mistakes`` has one line for each of them."""
+    """Some settings are invalid. ``mistakes`` contains one line per mistake."""
 
     name = "Adapter.InvalidConfiguration"
     lambda_type = "Runtime.InvalidConfiguration"
@@ -98,7 +98,7 @@ class InvalidEvent(InvocationError):
 
 
 class AppUnreachable(InvocationError):
-    """There is no connection to the app, or the app closed it before the response head."""
+    """Connecting to the app failed, or the app closed the connection before the response head."""
 
     name = "Adapter.AppUnreachable"
     lambda_type = "Function.AppUnreachable"
@@ -134,14 +134,14 @@ class AppErrorStatus(InvocationError):
 
 
 class ResponseTooLarge(InvocationError):
-    """The response exceeds the limit of its kind. The Lambda type is the one that Lambda itself reports."""
+    """The response exceeds a size limit. ``lambda_type`` is the type that Lambda itself reports in this case."""
 
     name = "Adapter.ResponseTooLarge"
     lambda_type = "Function.ResponseSizeTooLarge"
 
 
 class RefusedRequest(AdapterError):
-    """A client's request cannot be forwarded; ``status`` is the HTTP status that describes why."""
+    """A client's request cannot be forwarded; ``status`` is the HTTP status of the answer."""
 
     name = "Adapter.RefusedRequest"
     status = 400

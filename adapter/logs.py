@@ -1,21 +1,22 @@
 """Log lines on stderr, as text or as JSON in the format of Lambda's own lines (timestamp, level, message, requestId).
 
-A line of up to PIPE_BUF bytes is one write, so that lines of several processes never mix. The standard library's
-logging is not used: its import alone takes as long as the interpreter's start.
+A line of up to PIPE_BUF bytes is written in one call, so that lines of several processes never mix. The standard
+library's logging is not used, since importing it takes as long as the interpreter's start.
 """
 
 from __future__ import annotations
 
 import os
 
-# Importing `json` instead would add a third to the time of a start.
+# Importing `json` instead would make the start take a third longer.
 from _json import encode_basestring_ascii
 from select import PIPE_BUF, POLLOUT, poll
 from time import gmtime, strftime, time
 
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
 _STDERR = 2
-# How long a line may wait for stderr, in seconds. A reader may be missing, and a request is worth more than its line.
+# How long a line may wait until stderr accepts it, in seconds. If nothing reads stderr, lines are lost, but requests
+# are still served.
 _WRITE_TIMEOUT = 0.1
 
 _stderr_poller = poll()
@@ -23,9 +24,9 @@ _stderr_poller.register(_STDERR, POLLOUT)
 
 
 class Log:
-    """Writes lines of at least ``level``; ``format`` is ``text`` or ``json``.
+    """Writes log lines of ``level`` and above. ``format`` is ``text`` or ``json``.
 
-    ``has_access_log`` says whether lines of requests and invocations are written, or need no fields.
+    ``has_access_log`` is True if requests and invocations are logged. If it is False, callers need not collect fields.
     """
 
     __slots__ = ("_is_within_line", "_json", "_lost", "_threshold", "has_access_log")
@@ -33,12 +34,11 @@ class Log:
     def __init__(self, *, format: str = "text", level: str = "info", access_log: bool = True) -> None:
         self._json = format == "json"
         if self._json:
-            # Imported while the app starts, since it takes as long as the rest of this process, and the first line is
-            # that of an invocation.
+            # Imported now, while the app starts. Otherwise this slow import would delay the first invocation.
             import json  # noqa: F401
         self._threshold = _LEVELS[level]
         self._lost = 0
-        # The last line was written in part only.
+        # True if only a part of the last line was written.
         self._is_within_line = False
         self.has_access_log = access_log and self._threshold <= _LEVELS["info"]
 
@@ -47,7 +47,7 @@ class Log:
         self._write("info", message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
-        """Log a problem that stops nothing."""
+        """Log a problem that does not make an invocation or the process fail."""
         self._write("warn", message, fields)
 
     def error(self, message: str, **fields: object) -> None:
@@ -55,12 +55,12 @@ class Log:
         self._write("error", message, fields)
 
     def log_invocation(self, fields: dict[str, object]) -> None:
-        """Write the line of an invocation."""
+        """Log an invocation, if the access log is on."""
         if self.has_access_log:
             self._write("info", "invocation", fields)
 
     def log_request(self, fields: dict[str, object]) -> None:
-        """Write the line of a request to the proxy."""
+        """Log a request to the proxy, if the access log is on."""
         if self.has_access_log:
             self._write("info", "request", fields)
 
@@ -77,7 +77,7 @@ class Log:
         if self._is_within_line:
             line = b"\n" + line
         for start in range(0, len(line), PIPE_BUF):
-            # Only the first lost line waits; the next ones are lost at once, until stderr is read again.
+            # Only the first lost line waits. The next lines are lost at once, until stderr is read again.
             if not stderr_is_free(0.0 if self._lost else _WRITE_TIMEOUT):
                 self._lost += 1
                 return
@@ -89,7 +89,7 @@ class Log:
         pairs = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
         first, *more = message.replace("\r", "\\r").rstrip("\n").split("\n")
         line = f"adapter {level.upper()} {first}{pairs}".replace("\r", "\\r").replace("\n", "\\n")
-        # Further lines, of a traceback for example, are indented: they cannot be mistaken for lines of ours.
+        # Further lines, for example of a traceback, are indented, so that they do not look like new log lines.
         return "\n    ".join((line, *more)) + "\n"
 
     @staticmethod
@@ -101,18 +101,18 @@ class Log:
 
 
 def utc_timestamp(now: float) -> str:
-    """Return ``now``, in seconds since the epoch, as Lambda's logs have it: ISO 8601 in UTC, with milliseconds."""
+    """Return ``now`` (seconds since the epoch) in the format of Lambda's logs: ISO 8601 in UTC, with milliseconds."""
     return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
 
 
 def stderr_is_free(seconds: float = 0.0) -> bool:
-    """Return whether stderr takes PIPE_BUF bytes without blocking, now or within ``seconds``."""
-    # Also true if stderr is closed: writing to it does not block.
+    """Wait up to ``seconds`` for stderr. Return whether it accepts PIPE_BUF bytes without blocking."""
+    # The result is also True if stderr is closed: writing to it does not block.
     return bool(_stderr_poller.poll(seconds * 1000))
 
 
 def write_stderr(line: bytes) -> None:
-    """Write ``line`` unchanged. It is lost if stderr is closed or full."""
+    """Write ``line`` unchanged to stderr. If that fails, the line is lost."""
     try:
         os.write(_STDERR, line)
     except OSError:

@@ -21,8 +21,8 @@ _STDERR = 2
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
-    """Serve the app that ``command`` starts, or one that is running already. Return the exit code."""
-    gc.disable()  # again, if the command line was loaded first
+    """Start ``command`` as the app and serve it. If it is empty, serve a running app. Return the exit code."""
+    gc.disable()  # the command line has enabled it
     hold_signals()
     _open_standard_streams()
     environ = environment()
@@ -84,18 +84,19 @@ def _serve_invocations(config: Config, port: int, process: AppProcess | None, lo
 
 
 def _prepare_for_proxy() -> int:
-    """Adopt orphans, before there can be any. Return how many descriptors the app may have."""
+    """Make this process adopt orphans. Return the app's limit of open files."""
     import resource  # the runtime does not need it
 
     adopt_orphans()
-    # The proxy raises its own limit later. The app keeps this one, since some programs fail with a high limit.
+    # The proxy raises its own limit later. The app keeps the present limit, since some programs fail with a high one.
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:
-    """Raise ConfigurationError if ``command`` cannot be started, or ``port``, which it needs, is taken.
+    """Raise ConfigurationError if ``command`` cannot be started, or if another process listens on ``port``.
 
-    On Lambda this is not checked in advance, to save time: the start itself fails, and no port is taken.
+    ``port`` is None if the app needs no fixed port. This is not called on Lambda, to save time: a wrong command makes
+    the start itself fail, and no other process has the port.
     """
     from adapter.app.command import command_mistakes, port_mistake
 
@@ -107,20 +108,20 @@ def _check_command(command: list[str], environ: Mapping[str, str], config: Confi
 
 
 def _begin_to_collect_garbage() -> None:
-    """Collect garbage from now on, but ignore what has been loaded."""
+    """Enable garbage collection, but exclude all objects that exist now."""
     gc.freeze()
     gc.enable()
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null for standard streams that are closed: otherwise the pipe to the app would become one of them."""
+    """Open /dev/null for standard streams that are closed. Otherwise a pipe to the app would get their numbers."""
     while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
         posix.set_inheritable(descriptor, True)
     posix.close(descriptor)
 
 
 def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) -> int:
-    """Write every mistake to stderr, report them to the Runtime API if there is one, and return the exit code."""
+    """Write ``error`` to stderr, report it to the Runtime API if its address is set, and return the exit code."""
     from adapter.errors import RuntimeApiError
     from adapter.logs import write_stderr
     from adapter.net.address import Address

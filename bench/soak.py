@@ -73,7 +73,7 @@ class Adapter:
                 self.port = int(found[1])
             if ready in line:
                 self._ready.set()
-            if "a fault of the adapter" in line or "Traceback" in line:
+            if "an internal error of the adapter" in line or "Traceback" in line:
                 self.warnings[line.strip()[:200]] += 1
 
     def stop(self) -> None:

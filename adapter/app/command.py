@@ -14,24 +14,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# How long a connection to the app's port may take, in seconds. It is on this machine.
+# How long connecting to the app's port may take, in seconds. The app is on this machine.
 _CONNECT_TIMEOUT = 1.0
 
 
 def command_mistakes(
     command: Sequence[str], environ: Mapping[str, str], directory: str | None, *, source: str = "CMD"
 ) -> Iterator[str]:
-    """Yield why ``command`` cannot be started in ``directory`` with these variables, one line per cause.
+    """Yield a line for each reason why ``command`` cannot be started in ``directory`` with these variables.
 
-    ``source`` is where the user wrote the command.
+    ``source`` is the name of the setting that contains the command, for the message.
     """
     folder = directory or "."
     if directory is not None and not (isdir(folder) and os.access(folder, os.X_OK)):
         # A flag overrides the variable.
         option = "ADAPTER_APP_DIR" if environ.get("ADAPTER_APP_DIR") == directory else "--app-dir"
-        yield f"{option}: {directory!r} {'may not be entered' if isdir(folder) else 'is not a folder'}"
+        yield f"{option}: {directory!r} {'cannot be entered: no permission' if isdir(folder) else 'is not a folder'}"
         if command and "/" in command[0]:
-            # A relative path starts in this folder.
+            # The program's path may be relative to this folder, so it cannot be checked.
             return
     if command and not any(map(_is_executable, _candidates(command[0], environ, folder))):
         reason = _reason(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
@@ -40,14 +40,14 @@ def command_mistakes(
 
 def _hint(name: str) -> str:
     if " " in name:
-        return "write the words of a command without quotes around all of them, or use sh -c '…' for a shell's command"
+        return "remove the quotes around the whole command, or use sh -c '…' to run a shell command"
     if "=" in name:
-        return "write variables for the app before the adapter, or use env: env NAME=VALUE CMD"
+        return "set the app's variables before the adapter's own command, or use env: env NAME=VALUE CMD"
     return "use a name on PATH or a path"
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Yield the paths that the system tries for ``name``. Relative ones, also on PATH, start in ``folder``."""
+    """Yield the paths that the system tries for ``name``. Relative paths, also those on PATH, start in ``folder``."""
     if "/" in name:
         yield join(folder, name)
     else:
@@ -66,7 +66,7 @@ def _reason(path: str) -> str:
 
 
 def port_mistake(host: str, port: int) -> str | None:
-    """Return why an app that starts later cannot listen on this port: another process does. None if it can."""
+    """Connect to the port. Return an error message if a process listens there already, and None if the port is free."""
     try:
         socket.create_connection((host, port), _CONNECT_TIMEOUT).close()
     except OSError:

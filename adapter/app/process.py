@@ -1,13 +1,14 @@
 """The app's process: how it starts, gets signals and ends.
 
 The app leads a process group of its own, so that signals reach all of its processes and no others. If the adapter is
-killed, the kernel kills that group. A daemon thread forwards the app's stderr to ours and keeps its last lines. A wait
-for the end of that thread is short, since grandchildren may keep the pipe open.
+killed, the kernel kills that group. The app's stderr is copied to ours, and its last lines are kept. The adapter waits
+only briefly for the end of the app's stderr, since grandchildren may keep the pipe open.
 
-The app is spawned (posix_spawn(3)) and not forked: a copy of a Python process takes 2 ms to become another program,
-in every cold start. What posix_spawn cannot do in the child is done here, before and after the call.
+The app is spawned (posix_spawn(3)) and not forked, since forking a Python process would add 2 ms to every cold start.
+Settings that posix_spawn cannot make in the child are made in this process before the call, and undone after it.
 
-Signals stay pending until their handlers are installed, so that none is lost; PID 1 would ignore them until then.
+Signals stay pending until their handlers are installed. Otherwise they could be lost: PID 1 ignores signals that have
+no handler.
 
 This module is imported before the app starts, so slow modules are imported later, within functions.
 """
@@ -35,48 +36,49 @@ else:
 
 # How much of the app's stderr is kept for an init error, in bytes.
 STDERR_TAIL = 4096
-# How often an app that should end is checked, in seconds; a signal ends each wait early.
+# The interval of the checks whether the app has ended, in seconds. A signal ends the wait between them early.
 _STOP_POLL = 0.01
-# How long the last lines of an app that has ended may take, in seconds; a grandchild may keep the pipe open.
+# How long to wait for the last lines of an app that has ended, in seconds. A grandchild may keep the pipe open.
 _STDERR_TIMEOUT = 0.2
-# Errors that mean that no descriptor, process or memory is left. They do not concern the command.
+# Errors that mean that no descriptor, process or memory is left. The command is not their cause.
 _EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
-# Signals that end the adapter, and with it the app.
+# Signals that end the adapter and the app.
 ENDING = (_signal.SIGTERM, _signal.SIGINT)
 # Signals that the adapter only passes on to the app.
 PASSED_ON = (_signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
-# Signals that the app does not ignore: those that Python ignores and other programs do not, and those that a shell
-# without job control makes background commands ignore, since the adapter handles them. All other signals that were
-# ignored when the adapter started, like SIGHUP under nohup, stay ignored.
+# Signals that are reset to their default action in the app. Python ignores the first two. A shell without job control
+# makes background commands ignore the last two, but the adapter handles these. Other signals that were ignored when the
+# adapter started stay ignored in the app, for example SIGHUP under nohup.
 _NOT_IGNORED = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGQUIT)
 # Linux, prctl(2).
 _PR_SET_CHILD_SUBREAPER = 36
-# Opens a folder that may be entered, but perhaps not read.
+# Opens a folder even if this process may enter it but not read it.
 _FOLDER_FLAGS = getattr(posix, "O_PATH", posix.O_RDONLY)
-# A process that is killed may leave children behind, with children of their own. This many rounds find them.
+# A killed process leaves its children behind, which must be killed in the next round. This is the number of rounds.
 _KILL_ROUNDS = 10
 
 
 def hold_signals() -> None:
-    """Keep ENDING and PASSED_ON pending until ``release_signals``, when their handlers are installed."""
+    """Block ENDING and PASSED_ON. They stay pending until ``release_signals``; install their handlers before that."""
     _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING + PASSED_ON)
 
 
 def release_signals() -> None:
-    """Deliver the pending signals, and those that follow."""
+    """Unblock ENDING and PASSED_ON, which delivers the pending signals."""
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING + PASSED_ON)
 
 
 class Lifeline:
-    """Makes the kernel kill the app's group when the adapter ends, for any reason. It has an effect on Linux only.
+    """Makes the kernel kill the app's group when the adapter ends, for any reason. Does nothing except on Linux.
 
-    It is a pipe without data. The app inherits ``descriptor``, the reading end. Only the adapter has the other end,
-    which closes with it; then the kernel sends SIGKILL to the group that owns the reading end (F_SETSIG and F_SETOWN,
-    fcntl(2)). The usual PR_SET_PDEATHSIG of prctl(2) covers one process of the group, and can only be set in a fork.
+    It is a pipe without data. The app inherits ``descriptor``, the reading end. Only the adapter has the writing end.
+    When the adapter ends, the writing end is closed, and the kernel sends SIGKILL to the group that owns the reading
+    end (F_SETSIG and F_SETOWN, fcntl(2)). The usual PR_SET_PDEATHSIG of prctl(2) covers only one process of the group,
+    and can only be set in a fork.
 
-    The app is not protected for half a millisecond between its start and ``tie``, and perhaps not if it closes
-    descriptors that it does not know.
+    The app is not protected during the half millisecond between its start and ``tie``. If it closes inherited
+    descriptors, it may not be protected at all.
     """
 
     def __init__(self) -> None:
@@ -86,7 +88,7 @@ class Lifeline:
             posix.set_inheritable(self.descriptor, True)
 
     def tie(self, group: int) -> None:
-        """Make the process group ``group``, and only this one, end with the adapter."""
+        """Make the kernel kill the process group ``group`` when the adapter ends. This replaces an earlier group."""
         if sys.platform == "linux" and self.descriptor is not None:
             import fcntl  # the app has started by now
 
@@ -98,9 +100,9 @@ class Lifeline:
 class AppProcess:
     """The app that ``command`` starts. ``pid`` is also the id of its process group.
 
-    The command is found on the adapter's own PATH. ``descriptors`` is the app's soft limit of open files, if ours has
-    been changed. Raises ConfigurationError if the command cannot be started, OSError if no descriptor, process or
-    memory is left.
+    The command is looked up on the adapter's own PATH. ``descriptors`` is the app's soft limit of open files; None
+    means the adapter's limit. Raises ConfigurationError if the command cannot be started, OSError if no descriptor,
+    process or memory is left.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class AppProcess:
         directory: str | None = None,
         descriptors: int | None = None,
     ) -> None:
-        # The adapter may have inherited an ignored SIGCHLD, and then the kernel discards exit codes.
+        # The adapter may have inherited an ignored SIGCHLD. The kernel would then discard exit codes.
         if _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN:
             _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         read_end, write_end = posix.pipe()
@@ -134,14 +136,14 @@ class AppProcess:
         self._tail = b""
         self._exit_code: int | None = None
         self._group_is_gone = False
-        # Held until the end of its stderr.
+        # The thread holds this lock until the app's stderr ends.
         self._draining: LockType | None = None
 
     def forward_stderr(self, write: Callable[[bytes], None]) -> None:
-        """Pass the app's stderr to ``write``, in a thread, until all its processes have closed it."""
+        """Start a thread that passes the app's stderr to ``write`` until all processes of the app have closed it."""
         self._draining = allocate_lock()
         self._draining.acquire()
-        # Without `threading`, whose import would take CPU time from the app, which is starting.
+        # `threading` is not used, since importing it would take CPU time from the starting app.
         start_new_thread(self._drain, (write, self._draining))
 
     def _drain(self, write: Callable[[bytes], None], draining: LockType) -> None:
@@ -152,9 +154,10 @@ class AppProcess:
             draining.release()
 
     def read_stderr(self, write: Callable[[bytes], None], size: int = 65536) -> bool:
-        """Pass the next piece of the app's stderr to ``write``. At its end, close it and return False.
+        """Pass the next data of the app's stderr to ``write``, up to ``size`` bytes, and return True.
 
-        Blocks until there is a piece; if ``stderr`` is non-blocking, raises BlockingIOError instead.
+        At the end of stderr, close it and return False. Blocks until data arrives; if ``stderr`` is non-blocking,
+        raises BlockingIOError instead.
         """
         piece = posix.read(self.stderr, size)
         if not piece:
@@ -165,7 +168,7 @@ class AppProcess:
         return True
 
     def stderr_tail(self) -> str:
-        """Return the last whole lines of the app's stderr, at most STDERR_TAIL bytes, once the app has ended."""
+        """Return the last whole lines of the app's stderr, up to STDERR_TAIL bytes. Call it after the app has ended."""
         self._wait_for_stderr()
         text = self._tail.decode("utf-8", "replace")
         if len(self._tail) == STDERR_TAIL:
@@ -174,12 +177,12 @@ class AppProcess:
         return text.strip()
 
     def _wait_for_stderr(self) -> None:
-        """Wait until the thread has forwarded everything, but not long."""
+        """Wait until the thread has forwarded everything, for up to _STDERR_TIMEOUT seconds."""
         if self._draining is not None and self._draining.acquire(timeout=_STDERR_TIMEOUT):
             self._draining.release()
 
     def exit_code(self) -> int | None:
-        """Return the app's exit code, 128 + n for signal n; None while it runs. Call it from one thread."""
+        """Return the app's exit code (128 + n for signal n), or None while it runs. Reaps the app; not thread-safe."""
         if self._exit_code is None:
             pid, status = posix.waitpid(self.pid, posix.WNOHANG)
             if pid:
@@ -187,9 +190,9 @@ class AppProcess:
         return self._exit_code
 
     def reap_children(self) -> None:
-        """Reap every child that has ended, the app and adopted orphans: for PID 1 and for a subreaper.
+        """Reap every child that has ended: the app, and orphans that this process has adopted.
 
-        This process must have no other children.
+        It must not have other children.
         """
         for pid, status in ended_children():
             if pid == self.pid:
@@ -201,7 +204,7 @@ class AppProcess:
 
     def signal(self, number: int) -> None:
         """Send a signal to the app's whole group. It is not an error if the group has ended."""
-        # Its id may belong to another group by then.
+        # After the end of the group, its id may belong to another group.
         if not self._group_is_gone:
             _ignore_os_error(lambda: posix.killpg(self.pid, number))
 
@@ -210,15 +213,15 @@ class AppProcess:
         self.signal(_signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the app's whole group, including processes that an app that has ended left behind in it."""
+        """Kill the app's whole group, including processes that are left in it after the app has ended."""
         self.signal(_signal.SIGKILL)
         self._group_is_gone = self._exit_code is not None
 
     def stop(self, grace: float, wait: Callable[[float], None]) -> int:
         """Wait up to ``grace`` seconds for the app to end, then kill its group. Return its exit code.
 
-        Its stderr has been forwarded by then, unless a process outside of the group keeps it open. The app must have
-        got a signal to end. ``wait(seconds)`` returns early when a child has ended.
+        Send the app a signal to end before you call this. When this returns, the app's stderr has been forwarded,
+        unless a process outside of the group keeps it open. ``wait(seconds)`` may return early.
         """
         give_up = monotonic() + grace
         while (code := self.exit_code()) is None and monotonic() < give_up:
@@ -232,7 +235,7 @@ class AppProcess:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose parent ends, as PID 1 is. It has an effect on Linux only."""
+    """Make this process adopt descendants whose parent ends, as PID 1 does. Does nothing except on Linux."""
     if sys.platform == "linux":
         import ctypes
 
@@ -240,7 +243,7 @@ def adopt_orphans() -> None:
 
 
 def ended_children() -> Iterator[tuple[int, int]]:
-    """Reap every child that has ended, and yield its pid and its status, as of ``os.waitpid``."""
+    """Reap each child that has ended. Yield its pid and its status, as returned by ``os.waitpid``."""
     while True:
         try:
             pid, status = posix.waitpid(-1, posix.WNOHANG)
@@ -252,9 +255,9 @@ def ended_children() -> Iterator[tuple[int, int]]:
 
 
 def kill_children() -> None:
-    """Kill and reap all children of this process, and those that become children by that. Linux only.
+    """Kill and reap all children of this process, and the orphans that it adopts from them. Linux only.
 
-    Most of them are orphans that left the app's group. The app's exit code is lost unless it is known already.
+    Most children are orphans that left the app's group. Call ``exit_code`` before, since the app's exit code is lost.
     Processes of other users, which we may not kill, keep running.
     """
     for _ in range(_KILL_ROUNDS):
@@ -262,13 +265,13 @@ def kill_children() -> None:
             with open(f"/proc/self/task/{posix.getpid()}/children") as children:
                 pids = [int(pid) for pid in children.read().split()]
         except OSError:
-            # There is no /proc, or it does not have this file.
+            # /proc does not exist, or does not contain this file.
             return
         killed = [pid for pid in pids if _kill(pid)]
         if not killed:
             return
         for pid in killed:
-            # Its children are ours when this returns.
+            # When this returns, this process has adopted the children of ``pid``.
             posix.waitpid(pid, 0)
 
 
@@ -282,7 +285,7 @@ def _kill(pid: int) -> bool:
 
 
 def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> int:
-    """Start ``command`` and return its pid. Our other descriptors are not inherited. Raises OSError."""
+    """Start ``command`` with the descriptor ``stderr`` as its stderr, and return its pid. Raises OSError."""
     held_back = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
     return posix.posix_spawnp(
         command[0],
@@ -302,7 +305,7 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
     try:
         ours = posix.open(".", _FOLDER_FLAGS)
     except PermissionError:
-        # We may not enter our own working directory, as after su, so there is no need to return to it.
+        # This process may not enter its own working directory, for example after su, so it cannot return to it.
         ours = None
     try:
         posix.chdir(folder)
@@ -328,7 +331,7 @@ def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:
 
 
 def _start_mistakes(command: list[str], environ: Mapping[str, str], directory: str | None, error: OSError) -> list[str]:
-    """Return why ``command`` cannot be started."""
+    """Return the reasons why ``command`` cannot be started, at least one line."""
     from adapter.app.command import command_mistakes  # only a mistake needs it
 
     mistakes = list(command_mistakes(command, environ, directory))

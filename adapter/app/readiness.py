@@ -1,4 +1,4 @@
-"""When the app counts as ready, how often it is probed, and what is reported while it is not. No I/O.
+"""The readiness check: when the app is ready, how often it is probed, and what is reported until then. No I/O.
 
 The runtime probes with blocking sockets (``runtime/app_client.py``), the proxy with asyncio (``proxy/app_probe.py``).
 """
@@ -16,23 +16,24 @@ if TYPE_CHECKING:
 
     from adapter.config.load import Config
 
-# How long one probe may take, in seconds, and how long the last one may take at least, before the time is over.
+# The longest and the shortest timeout of a probe, in seconds. The last probe gets the time that is left, but not less
+# than the shortest timeout.
 PROBE_TIMEOUT, _SHORTEST_TIMEOUT = 10.0, 0.01
-# The pause between two probes, in seconds: this part of the time since the first one, within two bounds. Half a pause
-# is lost when the app becomes ready: 1 ms, or a quarter of a per cent of its start. A refused probe takes about 0.02 ms
-# of CPU time, which a starting app lacks on a small function: at most a per cent of it.
+# The pause between two probes is this fraction of the time since the first probe, within two bounds in seconds. On
+# average, half a pause is lost when the app becomes ready: 1 ms, or a quarter of a per cent of the app's start. A
+# refused probe uses about 0.02 ms of CPU time, which is at most one per cent of the CPU time of a small function.
 _PAUSE_PART, _SHORTEST_PAUSE, _LONGEST_PAUSE = 1 / 200, 0.002, 0.05
-# An app that answers without being healthy works for each answer, so the pause is this many times as long as that took.
+# Each unhealthy answer costs the app CPU time. The pause after it is this many times as long as the answer took.
 _PAUSE_PER_ANSWER = 20
-# How long to wait for the app before a warning, in seconds: most apps start sooner, and Lambda's init may take 10 s.
+# How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
 
 
 class ReadinessCheck:
-    """The question whether the app at ``port`` is ready, as the options describe it.
+    """The check whether the app at ``port`` is ready, according to the options.
 
-    ``address`` is probed, which may be another port than the app's. ``request`` is the request of a probe; None means
-    that a connection is enough. ``has_command``: CMD starts the app.
+    ``address`` is the address to probe; its port may differ from the app's. ``request`` is the request of a probe; None
+    means that a connection is enough. ``has_command`` is True if CMD starts the app.
     """
 
     __slots__ = ("_has_command", "_healthy", "address", "request")
@@ -51,23 +52,23 @@ class ReadinessCheck:
         self._has_command = has_command
 
     def problem_of(self, status: int) -> str | None:
-        """Return why an app that answers with ``status`` is not ready; None if it is."""
+        """Return None if an app that answers with ``status`` is ready, else the problem."""
         return None if self.request is None or status in self._healthy else f"{self._question} answered {status}"
 
     def no_connection(self, error: object) -> str:
-        """Return the problem of a probe that could not connect."""
+        """Return the problem to report if a probe cannot connect."""
         return f"no connection to {self.address} ({error})"
 
     def no_response(self, error: object) -> str:
-        """Return the problem of a probe whose answer is not an HTTP response."""
+        """Return the problem to report if the answer to a probe is not an HTTP response."""
         return f"{self.address} did not answer as HTTP ({error})"
 
     def no_answer(self, seconds: float) -> str:
-        """Return the problem of a probe without an answer in time."""
+        """Return the problem to report if a probe gets no answer within ``seconds``."""
         return f"{self.address} did not answer within {seconds:g} s"
 
     def unready_text(self, problem: str) -> str:
-        """Return ``problem`` with what the user can do about it."""
+        """Return ``problem`` with a remedy for the user."""
         if self.request is not None and problem.startswith(self._question):
             return (
                 f"{problem}. The server on {self.address} must answer this request with a healthy status: "
@@ -85,10 +86,11 @@ class ReadinessCheck:
 
 
 class ReadinessWait:
-    """A wait for the app: what to do after each probe that found a problem.
+    """The state of a wait until the app is ready.
 
-    Times are of a monotonic clock, in seconds. ``limit`` is how long the app may take; None means no limit.
-    ``warning`` is the line to log after the last probe, usually empty.
+    Call ``begin_probe`` before each probe, and ``end_probe`` after each probe that finds a problem. Times are seconds
+    of a monotonic clock. ``limit`` is the longest wait; None means no limit. After ``end_probe``, ``warning`` is a line
+    to log, or empty.
     """
 
     __slots__ = ("_begun", "_check", "_has_warned", "_limit", "_probed", "_problem", "warning")
@@ -102,21 +104,21 @@ class ReadinessWait:
         self.warning = ""
 
     def begin_probe(self, now: float) -> float:
-        """Note that a probe begins. Return how long it may take."""
+        """Record the begin of a probe. Return its timeout in seconds."""
         self._probed = now
         if self._limit is None:
             return PROBE_TIMEOUT
         return min(PROBE_TIMEOUT, max(_SHORTEST_TIMEOUT, self._begun + self._limit - now))
 
     def end_probe(self, problem: str, now: float) -> float:
-        """Note that the probe found ``problem``. Return how long to pause before the next one.
+        """Record that the probe found ``problem``. Return the pause before the next probe, in seconds.
 
-        Raises AppNotReady if the time is over before that.
+        Raises AppNotReady if the limit does not allow another probe.
         """
         waited = now - self._begun
         pause = max(waited * _PAUSE_PART, (now - self._probed) * _PAUSE_PER_ANSWER, _SHORTEST_PAUSE)
         pause = min(pause, _LONGEST_PAUSE)
-        # The end of the time cuts the last probe short; the problem of a whole one says more.
+        # The limit may cut the last probe short. The problem of an earlier, complete probe is more useful.
         if not self._problem or self._limit is None or waited < self._limit:
             self._problem = problem
         if self._limit is not None and waited + pause >= self._limit:

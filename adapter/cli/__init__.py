@@ -1,1 +1,1 @@
-"""The command line: its commands, and those of them that need neither runtime, proxy nor emulator."""
+"""The command line, and the commands ``check`` and ``health``."""

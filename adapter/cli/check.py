@@ -24,7 +24,7 @@ from adapter.runtime.connection import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# How long an app that listens may take until it is ready, in seconds.
+# How long to wait until an app that already listens is ready, in seconds.
 PROBE_SECONDS = 3.0
 
 
@@ -40,10 +40,10 @@ class Setting:
 
 
 class Report:
-    """The findings. ``summary`` is what ``adapter run`` would do, None if mistakes prevent that.
+    """The findings. ``summary`` states what ``adapter run`` would do; it is None if mistakes prevent the start.
 
-    ``mistakes`` concern the settings, ``problems`` are temporary, ``warnings`` prevent nothing. ``app`` is the state of
-    the app.
+    ``mistakes`` are invalid settings, ``problems`` are temporary, ``warnings`` do not prevent the start. ``app`` states
+    whether the app listens; it is None if that was not checked, or if it is a problem.
     """
 
     def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:
@@ -86,7 +86,10 @@ class Report:
         )
 
     def as_text(self, headings: Mapping[str, str], *, with_defaults: bool = False) -> str:
-        """Return the report for people: first what is set, then the defaults by groups, and the verdict last."""
+        """Return the report as text: options that are set, defaults, findings, and the verdict.
+
+        ``headings`` are the titles of the option groups. Without ``with_defaults``, defaults are only counted.
+        """
         lines = [self.summary] if self.summary else []
         is_set = [row for row in self.settings if row.source != "default"]
         if is_set:
@@ -120,7 +123,7 @@ def _count(things: Sequence[object], name: str) -> str:
 def examine(
     environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], groups: tuple[str, ...]
 ) -> Report:
-    """Return the report about ``adapter run`` with these flags and CMD. ``groups`` are its groups of options."""
+    """Return the report about ``adapter run`` with these flags and CMD. ``groups`` are the option groups to show."""
     config, mistakes = read(environ, flags)
     mistakes = [*mistakes, *command_mistakes(command, environ, config.app_dir)]
     derived: dict[str, tuple[str, str]] = {}
@@ -136,7 +139,7 @@ def examine(
 
 
 def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
-    """Add the findings about this machine. Return the values that depend on other settings, with their sources.
+    """Add the findings about this machine to ``report``. Return the derived values by option, with their sources.
 
     Raises ConfigurationError if two ports are equal.
     """
@@ -173,7 +176,7 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
 
 
 def _taken_ports(config: Config, address: Address) -> Iterator[str]:
-    """Yield why the proxy cannot listen on an address at the moment."""
+    """Try to listen on the proxy's addresses. Yield a line for each address that fails."""
     addresses = {"listen": address}
     if config.admin is not None:
         addresses["admin"] = config.admin
@@ -182,7 +185,15 @@ def _taken_ports(config: Config, address: Address) -> Iterator[str]:
         try:
             listen(wanted.host, wanted.port).close()
         except OSError as error:
+<<<<<<< HEAD
             yield f"{flag}: {wanted} {listen_problem(error, wanted.port)}; give another address"
+=======
+            if error.errno == errno.EADDRINUSE:
+                owner = port_owner(wanted.port) or "another process"
+                yield f"{flag}: port {wanted.port} is taken by {owner}; free it or use another port"
+            else:
+                yield f"{flag}: {wanted} cannot be listened on: {error.strerror}"
+>>>>>>> lang_front
 
 
 def _inspect_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:
@@ -207,7 +218,7 @@ def _inspect_app(report: Report, config: Config, app: Address, *, has_command: b
 def _settings(config: Config, groups: tuple[str, ...], derived: Mapping[str, tuple[str, str]]) -> Iterator[Setting]:
     for name, option in Config.options.items():
         source = config.sources[name]
-        # Options of the platform are shown only if it has set them.
+        # Options of the platform are shown only if the platform has set them.
         if option.group in groups or (option.group == "platform" and source != "default"):
             value, source = derived.get(name, (config.texts.get(name, option.default_as_text), source))
             yield Setting(name=name, group=option.group, label=option.flag or option.env[0], value=value, source=source)

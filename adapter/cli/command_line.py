@@ -1,4 +1,4 @@
-"""The commands of the command line. Their flags are those of the option table in ``adapter/config``."""
+"""The commands of the command line. Most flags are options of ``adapter/config``."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def cli() -> None:
 @cli.command("run", cls=GroupedCommand, short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.")
 @with_options(*_RUN_GROUPS)
 def run(command: list[str], flags: dict[str, str]) -> int:
-    """Serve the app that CMD starts, or without CMD an app that is running already.
+    """Start CMD as the app and serve it. Without CMD, serve an app that is already running.
 
-    If AWS_LAMBDA_RUNTIME_API is set, this is the function's custom runtime, configured by variables; it also works as
-    a file in /opt/extensions. Otherwise it is a proxy in front of the app: plain HTTP on --listen.
+    If AWS_LAMBDA_RUNTIME_API is set, adapter run is the function's custom runtime, configured by variables. It also
+    works as a file in /opt/extensions. Otherwise it is a proxy in front of the app, for plain HTTP on --listen.
 
     \b
     adapter run -- uvicorn main:app --port {port}
@@ -49,20 +49,20 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 
 
 @cli.command("dev", cls=GroupedCommand, short_help="Run an app in Lambda on this machine.")
-@click.option("--wait", is_flag=True, help="Start nothing, but wait until the adapter dev on these ports answers.")
+@click.option("--wait", is_flag=True, help="Start nothing. Wait until the adapter dev on these ports answers.")
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
-    """Run the app that CMD starts in Lambda on this machine.
+    """Start CMD as the app, in Lambda on this machine.
 
-    A function URL on http://127.0.0.1:3000, or another front door, turns requests into events. The real runtime serves
-    them, and the responses are subject to Lambda's bandwidth cap and limits. The Invoke APIs for SDKs and the AWS CLI
-    are on port 3001. Ctrl-C ends everything.
+    A function URL on http://127.0.0.1:3000, or another front door, turns requests into events. The real runtime handles
+    these events, and the responses are subject to Lambda's bandwidth cap and limits. The Invoke APIs for SDKs and the
+    AWS CLI are on port 3001. Ctrl-C ends everything.
 
     \b
     adapter dev -- uvicorn main:app --port {port}
     adapter dev --invoke-mode buffered -- gunicorn main:app --bind 127.0.0.1:{port}
     adapter dev --runtime 'python -m awslambdaric main.handler'
-    adapter dev --wait    exit with 0 as soon as it answers, with 1 after a timeout
+    adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"
     from adapter.emulator.commands.dev import run as run_dev
@@ -71,13 +71,13 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
 
 
 @cli.command("check", cls=GroupedCommand, short_help="Show what adapter run would do here, and what prevents it.")
-@click.option("--all", "with_defaults", is_flag=True, help="Also show the settings that have their defaults.")
+@click.option("--all", "with_defaults", is_flag=True, help="Also show the settings with default values.")
 @click.option("--format", "report_format", type=click.Choice(["text", "json"]), help="The format of the report.")
 @with_options(*_RUN_GROUPS)
 def check(command: list[str], flags: dict[str, str]) -> int:
     """Show what adapter run would do here: settings and their sources, mistakes, taken ports, the state of the app.
 
-    It takes the flags and CMD of adapter run, and starts nothing. Without CMD it checks whether the app that listens is
+    It accepts the flags and CMD of adapter run, but starts nothing. Without CMD, it checks whether a running app is
     ready. The last line is the verdict. The exit code is 2 for a mistake in the settings, 1 for a temporary problem.
 
     \b
@@ -114,7 +114,7 @@ def health(**given: str | None) -> int:
 @click.argument("events", nargs=-1, required=True, metavar="EVENT...")
 @click.option("--stream", is_flag=True, help="Request a streamed response, and write it as it arrives.")
 @click.option("--function", metavar="NAME", help="The function's name or ARN. [default: local]")
-@click.option("--endpoint", metavar="URL", help="The URL of the Invoke APIs. [default: that of adapter dev here]")
+@click.option("--endpoint", metavar="URL", help="The URL of the Invoke APIs. [default: adapter dev here]")
 @click.option(
     "--type",
     "invocation_type",
@@ -128,11 +128,11 @@ def health(**given: str | None) -> int:
 @click.option("--body", is_flag=True, help="Write only the decoded body of a payload that is an HTTP response.")
 @click.option("--log", is_flag=True, help="Show the last 4 KB of the invocation's log on stderr.")
 def invoke(events: tuple[str, ...], **options: Any) -> int:
-    """Invoke the function in adapter dev, and write its payload to stdout.
+    """Invoke the function in adapter dev, and write the response payload to stdout.
 
-    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of either. The payload
-    is written byte for byte to a pipe or a file; on a terminal, the head of a streamed response is decoded and written
-    to stderr. The exit code is 1 for a function error or no response.
+    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of such files. The
+    payload is written byte for byte to a pipe or a file; on a terminal, the head of a streamed response is decoded and
+    written to stderr. The exit code is 1 if the function fails or no response arrives.
 
     \b
     adapter invoke event.json
@@ -147,14 +147,14 @@ def invoke(events: tuple[str, ...], **options: Any) -> int:
 @cli.command("event", short_help="Write an event of any source.")
 @click.argument("kind", required=False, metavar="KIND")
 @click.option("--method", help="The method of an HTTP request. [default: GET]")
-@click.option("--path", help="Its path, with or without a query. [default: /]")
-@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="One of its headers.")
-@click.option("--body", metavar="TEXT|@FILE", help="Its body, or the message, key or item of another source.")
+@click.option("--path", help="The path of a request, with or without a query. [default: /]")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of a request.")
+@click.option("--body", metavar="TEXT|@FILE", help="The body of a request; else the message, key or item.")
 @click.option("--name", help="The queue, topic, bucket, table or stream.")
 @click.option("--stage", help="The stage of a REST API. [default: prod]")
 @click.option("--resource", help="The resource of a REST API. [default: /{proxy+}]")
 def event(kind: str | None, **options: Any) -> int:
-    """Write an event of any source to stdout, as JSON; without KIND, list the kinds.
+    """Write an event of any source to stdout, as JSON. Without KIND, list the kinds.
 
     A flag that has no meaning for the source is an error.
 

@@ -1,4 +1,4 @@
-"""Commands whose flags are those of the option table: their help, their parsing, and their errors."""
+"""Commands with flags from the option table: their help, parsing, and errors."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ GROUPS = {
     "logs": "Logs",
 }
 
-# How the help shows CMD, and describes it.
+# The name and the description of CMD in the help.
 _CMD = "-- CMD"
 _CMD_HELP = "The command that starts the app, with its own options; {port} in it stands for a free port."
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options by the groups of the option table, and whose flags come before CMD.
+    """A command whose help lists its flags by option group. All flags must precede CMD.
 
-    An error about unknown flags names all of them.
+    An error about unknown flags lists all of them.
     """
 
     allow_interspersed_args = False
@@ -53,7 +53,7 @@ class GroupedCommand(click.Command):
         return {flag: option for option in options for flag in (*option.opts, *option.secondary_opts)}
 
     def _unknown(self, ctx: click.Context, arguments: list[str]) -> Iterator[str]:
-        """Yield the unknown flags before CMD. A word after one of them is taken for its value."""
+        """Yield the unknown flags before CMD. A word after an unknown flag is treated as its value."""
         flags = self._flags(ctx)
         words = iter(arguments)
         was_unknown = False
@@ -85,7 +85,7 @@ class GroupedCommand(click.Command):
 
 
 def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
-    """Return the error for an unknown flag, with a hint at the other commands that have it, or at a similar flag."""
+    """Return the error for an unknown flag, with the commands that have this flag, or else with a similar flag."""
     root = ctx.find_root().command
     commands = root.commands if isinstance(root, click.Group) else {}
     others = [
@@ -100,7 +100,7 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
 def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return a decorator that adds the flags of ``groups``, then CMD, to a command.
 
-    The command gets CMD as a list, and the texts of the flags that were given as one mapping, ``flags``.
+    The command is called with CMD as a list, and with a mapping of option names to the texts of the given flags.
     """
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:

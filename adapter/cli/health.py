@@ -1,4 +1,4 @@
-"""``adapter health``: whether the proxy on this machine is healthy, for a container's HEALTHCHECK without curl.
+"""``adapter health``: check whether the proxy on this machine is healthy, for a HEALTHCHECK without curl.
 
 With an admin listener, ``/readyz`` answers whether the app is ready; without one, a connection to the proxy is enough.
 Containers run this every few seconds, so it imports nothing slow.
@@ -28,7 +28,7 @@ _REASON_SIZE = 500
 def run(flags: Mapping[str, str] | None = None) -> int:
     """Check the proxy. Return exit code 0 if it is healthy, else write the reason to stderr and return 1.
 
-    A mistake in the settings is 1 as well: Docker reserves 2.
+    A mistake in the settings also returns 1, since Docker reserves 2.
     """
     problem = find_problem(environment(), flags)
     if problem is None:
@@ -40,7 +40,7 @@ def run(flags: Mapping[str, str] | None = None) -> int:
 
 
 def find_problem(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str | None:
-    """Return why the proxy with these settings is not healthy, in one line; None if it is."""
+    """Connect to the proxy with these settings. Return None if it is healthy, else the reason in one line."""
     try:
         config = load(environ, flags)
         if config.admin is not None:
@@ -56,14 +56,14 @@ def _listen_address(config: Config) -> Address:
         raise ConfigurationError(
             [f"PORT: {config.container_port} may be the app's port or the proxy's; set ADAPTER_LISTEN or ADAPTER_ADMIN"]
         )
-    # The app's port matters only in so far as the proxy cannot have the same.
+    # The app's port only matters because the proxy cannot listen on the same port.
     return resolve_listen(config, config.app_port or 0)
 
 
 def _known(address: Address, variable: str) -> Address:
-    """Return ``address`` as clients on this machine use it. Raises ConfigurationError for port 0."""
+    """Return the address at which clients on this machine reach ``address``. Raises ConfigurationError for port 0."""
     if address.port == 0:
-        raise ConfigurationError([f"{variable}: port 0 is any free port, unknown to other processes; set a port"])
+        raise ConfigurationError([f"{variable}: port 0 means any free port, unknown to other processes; set a port"])
     return address.local
 
 

@@ -1,9 +1,9 @@
 """The settings of a process, read from flags and variables.
 
-Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. The text of an option is
-that of its flag, else that of the first of its variables that is set and not empty, else the default is in force. All
-texts are parsed before anything is reported, so that one run shows every mistake; a typo never becomes a default. This
-is the only module that reads the environment.
+Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. The value of an option
+comes from its flag, else from the first of its variables that is set and not empty, else it is the default. All texts
+are parsed before mistakes are reported, so that one run shows every mistake. An invalid value is an error; the default
+does not replace it. This is the only module that reads the environment.
 
 On Lambda this module is imported before the app starts, so it must be fast to import: no regular expressions, no enums.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 RUST_ADAPTER_PREFIX = "AWS_LWA_"
 
-# Variables of the Rust adapter that do not exist any more, and what replaces them.
+# Variables of the Rust adapter that no longer exist, each with a message about its replacement.
 _REMOVED = {
     "AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS": (
         "was removed; list the healthy statuses in AWS_LWA_READINESS_CHECK_HEALTHY_STATUS, for example 100-499"
@@ -53,9 +53,9 @@ class Config(
 ):
     """The settings of one process, read once.
 
-    ``sources`` are the origins of the values: a flag, a variable, or ``default``. ``texts`` are the texts of the
-    options that were set, for passing them on to another process. ``warnings`` are lines for the log. On Lambda there
-    are no flags, only variables.
+    ``values``, ``sources`` and ``texts`` are keyed by option name. A source is a flag, a variable, or ``default``.
+    ``texts`` contains the unparsed texts of the options that are set, to pass them to another process. ``warnings`` are
+    lines for the log.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Config(
 
 
 def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
-    """Return the settings of ``flags`` (option name → text) and ``environ``. A flag overrides its variables.
+    """Return the settings from ``flags`` (texts by option name) and ``environ``. A flag overrides its variables.
 
     Raises ConfigurationError with all mistakes.
     """
@@ -84,7 +84,7 @@ def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
 
 
 def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
-    """Return the settings as ``load`` does, and all mistakes. A value that cannot be used is the option's default."""
+    """Return the settings and all mistakes. An option with an invalid value has its default."""
     flags = flags or {}
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -118,18 +118,18 @@ def is_on_lambda(environ: Mapping[str, str]) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Return a copy of this process's environment, without variables that have no name: no process can pass them on."""
+    """Return a copy of this process's environment, without variables with an empty name, which cannot be passed on."""
     os = sys.modules.get("os")
     if os is not None:
         return {name: value for name, value in os.environ.items() if name}
-    # The same as os.environ has: without `os`, no code can have changed a variable yet.
+    # This equals os.environ: without `os`, no code can have changed a variable yet.
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
     pairs = [(name.decode(encoding, errors), value.decode(encoding, errors)) for name, value in posix.environ.items()]
     return {name: value for name, value in pairs if name}
 
 
 def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the source of the option's text, and the text; ``default`` and None if the option is not set."""
+    """Return the flag or variable that sets the option, and its text. Return ``default`` and None if it is not set."""
     if option.name in flags:
         return str(option.flag), flags[option.name]
     for variable in option.env + option.deprecated:
@@ -163,7 +163,7 @@ def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Return whether Kubernetes set the variable: it does so for each Service whose name begins with "adapter"."""
+    """Return whether Kubernetes set the variable, as it does for each Service whose name begins with "adapter"."""
     if "_SERVICE_HOST" in name or "_SERVICE_PORT" in name:
         return True
     return (name.endswith("_PORT") and "://" in value) or name.rpartition("_PORT_")[2][:1].isdigit()
@@ -181,8 +181,8 @@ def _known_variables(prefix: str) -> frozenset[str]:
 
 
 def _did_you_mean(name: str, known: frozenset[str]) -> str:
-    """Return a hint at the one of ``known`` that ``name`` may be a typo of; empty if there is none."""
-    # Without the prefix, which all have in common: it would make any two similar.
+    """Return a hint at the variable in ``known`` that is most similar to ``name``; empty if none is similar."""
+    # The common prefix is not compared, since it would make any two names similar.
     prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
     variables = {variable.removeprefix(prefix): variable for variable in known}
     if prefix == OWN_PREFIX:

@@ -1,4 +1,4 @@
-"""What an option is. The options themselves are the tables in ``options/``."""
+"""The classes for options and for tables of options. The options are declared in ``options/``."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar
 
-# How the variables of options begin, unless AWS or another project has defined them.
+# The prefix of all variables except those that AWS or another project has defined.
 OWN_PREFIX = "ADAPTER_"
 
 
-# The parsers of options that have none of their own, by the type of the default.
+# The parsers of options that are declared without a parser, by the type of the default.
 _PARSERS: dict[type, Parser[Any]] = {bool: boolean, int: positive_integer, str: text("TEXT")}
 
 
 class Option(Generic[T]):
-    """One option. As an attribute of ``Config`` it is the value that is in force.
+    """One option. Reading it from a ``Config`` returns its value.
 
-    If ``parse`` is not given, the type of the default decides: true or false, a whole number from 1 on, or any text.
-    ``env`` are its variables; the first that is set counts. ``deprecated`` variables still work, with a warning. If
-    ``env`` or ``flag`` is not given, it is derived from the name of the attribute. ``default_text`` is the default in
-    words, as Markdown, if ``default`` itself does not explain it. A ``repeatable`` flag may be given several times; its
-    variable has commas.
+    If ``parse`` is not given, the type of the default selects the parser: a boolean, a whole number of at least 1, or
+    any text. ``env`` are its variables; the first one that is set is used. ``deprecated`` variables still work, with a
+    warning. If ``env`` or ``flag`` is not given, it is derived from the name of the attribute. ``default_text``
+    describes the default as Markdown, if its value is not clear. A ``repeatable`` flag can be given several times; its
+    variable separates the values by commas.
     """
 
     name: str
@@ -81,10 +81,10 @@ class Option(Generic[T]):
 
 
 class OptionTable:
-    """A group of options, for ``--help`` and the docs. Each attribute enters ``options``, which all groups share.
+    """A group of options, for ``--help`` and the docs. Each option is added to ``options``, which all groups share.
 
-    ``prefix`` is how their variables begin if they are derived from the names of the attributes. ``has_flags`` is false
-    if only the platform sets the options. ``values`` are the values in force, by the option's name.
+    ``prefix`` is the prefix of variables that are derived from the names of attributes. ``has_flags`` is False if only
+    the platform sets the options. ``values`` maps option names to their values.
     """
 
     group: ClassVar[str]
@@ -103,7 +103,7 @@ def optional(
     flag: str | None = "",
     default_text: str = "",
 ) -> Option[T | None]:
-    """Return an option that is None unless it is set; ``default_text`` is what that means, if it is not ``none``."""
+    """Return an option with the default None. ``default_text`` describes what None means, for the docs."""
     return Option(
         description, default=None, parse=parse, env=env, deprecated=deprecated, flag=flag, default_text=default_text
     )

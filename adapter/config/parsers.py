@@ -1,7 +1,7 @@
-"""The parsers of option values: each turns the text of an option into its value and owns its metavar.
+"""The parsers of option values: each converts the text of an option to its value, and has a metavar.
 
 A parser raises ValueError if the text is not usable. The message completes the sentence ``NAME: 'text' …``, so that a
-mistake shows the option, its value and what would be right.
+mistake shows the option, its text and valid values.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 _SIZE_UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmg", 1):
     _SIZE_UNITS |= dict.fromkeys((_letter, f"{_letter}b", f"{_letter}ib"), 1024**_power)
-# The longest duration, in seconds. poll(2) takes no more than about twice as much.
+# The longest duration, in seconds. poll(2) accepts at most about twice as much.
 _MAX_SECONDS = 1_000_000
-#: The stream limit that ``none`` stands for.
+#: The value of the stream limit ``none``.
 NO_LIMIT = 0
 #: The front doors of the local Lambda.
 FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
@@ -64,14 +64,14 @@ class Parser(Generic[T_co]):
 
 
 def parser(metavar: str) -> Callable[[Callable[[str], T]], Parser[T]]:
-    """Return a decorator that makes a function the parser with ``metavar``."""
+    """Return a decorator that turns a function into a parser with ``metavar``."""
     return lambda parse: Parser(parse, metavar)
 
 
 def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None = None) -> str:
-    """Return a hint at the one of ``known`` that ``text`` may be a typo of; empty if there is none.
+    """Return a hint at the text in ``known`` that is most similar to ``text``; empty if none is similar.
 
-    ``shown_as`` has the text of the hint for each of ``known``, if that is another one.
+    ``shown_as`` maps texts in ``known`` to the texts that the hint shows instead.
     """
     from difflib import get_close_matches  # only a mistake needs it
 
@@ -80,12 +80,12 @@ def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None 
 
 
 def text(metavar: str) -> Parser[str]:
-    """Return the parser of any text."""
+    """Return a parser that accepts any text."""
     return Parser(str, metavar)
 
 
 def choice(*choices: str) -> Parser[str]:
-    """Return the parser of one of ``choices``, in upper or lower case."""
+    """Return a parser that accepts one of ``choices`` in any case, and returns it in lower case."""
 
     def parse(value: str) -> str:
         if value.lower() not in choices:
@@ -96,11 +96,11 @@ def choice(*choices: str) -> Parser[str]:
 
 
 def _whole_number(metavar: str, low: int, high: int, refusal: str) -> Parser[int]:
-    """Return the parser of a whole number from ``low`` to ``high`` in ASCII digits."""
+    """Return a parser of whole numbers from ``low`` to ``high``. ``refusal`` is the message for any other text."""
 
     def parse(value: str) -> int:
         is_number = value.isascii() and value.isdigit() and len(value) < 10
-        # Only a single digit is zero.
+        # Zero must be written as a single digit.
         if not is_number or not low <= int(value) <= high or (int(value) == 0 and value != "0"):
             raise ValueError(refusal)
         return int(value)
@@ -109,7 +109,7 @@ def _whole_number(metavar: str, low: int, high: int, refusal: str) -> Parser[int
 
 
 def _listed(value: str) -> list[str]:
-    """Return the parts of ``value`` between commas that are not empty, without the spaces around them."""
+    """Split ``value`` at commas. Return the parts that are not empty, without surrounding spaces."""
     return list(filter(None, map(str.strip, value.split(","))))
 
 
@@ -132,7 +132,7 @@ memory = _whole_number(
 
 
 def _duration(*, above_zero: bool, limit: float = _MAX_SECONDS) -> Parser[float]:
-    """Return the parser of a duration in seconds, with fractions, of at most ``limit``, a function's timeout."""
+    """Return a parser of seconds, with or without a fraction, up to ``limit``."""
 
     def parse(value: str) -> float:
         try:
@@ -155,7 +155,7 @@ def _duration(*, above_zero: bool, limit: float = _MAX_SECONDS) -> Parser[float]
 seconds = _duration(above_zero=False)
 #: Parses a duration in seconds of more than 0.
 positive_seconds = _duration(above_zero=True)
-#: Parses a function's timeout in seconds, within Lambda's bound. Lambda has no fractions; they are for tests.
+#: Parses a function's timeout in seconds, up to Lambda's maximum. Fractions, which Lambda does not have, are for tests.
 function_timeout = _duration(above_zero=True, limit=FUNCTION_TIMEOUT_LIMIT)
 
 
@@ -166,7 +166,7 @@ def boolean(value: str) -> bool:
         return True
     if value.lower() in _FALSE:
         return False
-    raise ValueError("is not a switch; use true or false")
+    raise ValueError("is not a boolean; use true or false")
 
 
 @parser("HOST")
@@ -192,7 +192,7 @@ def host_and_port(value: str) -> Address:
 
 @parser("[HOST:]PORT")
 def listen_address(value: str) -> Address:
-    """Parse ``HOST:PORT``, or ``PORT`` alone for all addresses. Port 0 is any free one."""
+    """Parse ``HOST:PORT``, or ``PORT`` alone for all addresses. Port 0 means any free port."""
     name, _, number = value.rpartition(":")
     try:
         listen_port(number)
@@ -205,7 +205,7 @@ def listen_address(value: str) -> Address:
 @parser("LIST")
 def networks(value: str) -> tuple[str, ...]:
     """Parse IP addresses and networks, for example ``10.0.0.0/8,127.0.0.1``; ``*`` means all."""
-    from ipaddress import ip_network  # only the proxy has such an option, and few set it
+    from ipaddress import ip_network  # few processes need it
 
     found = tuple(_listed(value))
     try:
@@ -322,5 +322,5 @@ def bandwidth(value: str) -> Bandwidth | None:
             from adapter.aws.size_text import size_text  # only a mistake needs it
 
             bounds = f"{size_text(MIN_BANDWIDTH)} to {size_text(MAX_BANDWIDTH)}"
-            raise ValueError(f"is out of bounds; Lambda's limiter takes {bounds} for each")
+            raise ValueError(f"is out of bounds; BURST and RATE can each be {bounds}")
     return parsed

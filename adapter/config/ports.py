@@ -1,4 +1,4 @@
-"""The app's port and the proxy's address. They are decided before the app starts, since CMD may name the port."""
+"""The app's port and the proxy's address. They are decided before the app starts, since CMD may contain the port."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 # Stands for a free port in CMD.
 PLACEHOLDER = "{port}"
-# A word in braces counts as a typo of the placeholder if it is as similar as this; difflib.get_close_matches has the
-# same limit. 1 means equal.
+# A word in braces is reported as a typo of the placeholder if their similarity is at least this; 1 means equal. The
+# value is the default of difflib.get_close_matches.
 _MIN_SIMILARITY = 0.6
 
 
 def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]]:
     """Return the app's port, and ``command`` with ``{port}`` replaced by it.
 
-    It is the option's; else a free port if ``{port}`` occurs in the command; else PORT; else 8080.
+    The port is the option's if that is set; else a free port if the command contains ``{port}``; else PORT; else 8080.
     """
     if config.app_port is not None:
         port = config.app_port
@@ -35,21 +35,21 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
 
 
 def needs_port(config: Config, command: list[str]) -> bool:
-    """Return whether the app that ``command`` starts needs a certain port, which may be taken."""
+    """Return whether ``command`` starts an app on a fixed port, which another process may have taken."""
     return bool(command) and config.app_socket is None and not has_placeholder(command)
 
 
 def has_placeholder(command: list[str]) -> bool:
-    """Return whether ``command`` asks for a free port by ``{port}``."""
+    """Return whether ``command`` contains ``{port}``, which stands for a free port."""
     return any(PLACEHOLDER in word for word in command)
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """Yield a line for each word that looks like a typo of ``{port}``, unless ``{port}`` occurs as well."""
+    """Yield warnings about words in ``command`` that look like a wrong ``{port}``, unless it contains ``{port}``."""
     words = " ".join(command)
     if PLACEHOLDER in words:
         return
-    # A shell replaces variables.
+    # A shell as CMD replaces variables itself.
     if command and not command[0].endswith("sh"):
         for variable in ("$PORT", "${PORT}"):
             if variable in words:
@@ -68,7 +68,8 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
 def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 
-    It is the option's; else PORT on all addresses, if that is not the app's port; else 127.0.0.1:9000. Cloud Run,
+    The address is the option's if that is set; else PORT on all addresses, if PORT is not the app's port; else
+    127.0.0.1:9000. Cloud Run,
     Knative and others set PORT to the port that requests will arrive on. Raises ConfigurationError if the proxy would
     listen on the port of the app or of the admin listener.
     """

@@ -1,1 +1,1 @@
-"""Plain HTTP in, plain HTTP to the app, the same relay: the sidecar and the container entrypoint."""
+"""The proxy: an HTTP server in front of the app, as a sidecar or as the entrypoint of a container."""

@@ -1,4 +1,4 @@
-"""The admin listener, apart from the traffic: /healthz (this process), /readyz (the app), /metrics (Prometheus)."""
+"""The admin listener, on a separate address: /healthz (this process), /readyz (the app), /metrics (Prometheus)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Admin:
-    """Answers on the admin listener. ``check_readiness`` returns why requests cannot be served, or None."""
+    """Answers on the admin listener. ``check_readiness`` returns None if the proxy is ready, else the reason."""
 
     def __init__(self, metrics: Metrics, check_readiness: Callable[[], Awaitable[str | None]]) -> None:
         self._metrics = metrics

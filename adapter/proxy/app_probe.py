@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Readiness:
-    """Probes the app at ``port``, or at the port that the options have for it. ``has_command``: CMD starts the app."""
+    """Probes the app at ``port``, or at the option's readiness port. ``has_command`` is True if CMD starts the app."""
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
         self._check = ReadinessCheck(config, port, has_command=has_command)
         self._upstream = Upstream(config, self._check.address.port, self._check.address.path)
 
     async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
-        """Probe the app, at most for ``seconds``. Return why it is not ready; None if it is."""
+        """Probe the app once, for at most ``seconds``. Return None if it is ready, else the problem."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._probe()
@@ -34,9 +34,9 @@ class Readiness:
     async def wait(
         self, limit: float | None, pause: Callable[[float], Awaitable[None]], warn: Callable[[str], None]
     ) -> None:
-        """Return once the app is ready. Raises AppNotReady after ``limit`` seconds; None means no limit.
+        """Probe the app until it is ready. Raises AppNotReady after ``limit`` seconds; None means no limit.
 
-        ``pause(seconds)`` waits between two probes, and raises an error of its own if the app has ended. ``warn`` logs
+        ``pause(seconds)`` waits between two probes, and raises an error if the app has ended. ``warn`` logs
         a line, at most once.
         """
         now = asyncio.get_running_loop().time

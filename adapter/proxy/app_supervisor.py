@@ -1,4 +1,4 @@
-"""Keeps the app running: readiness, its stderr, restarts by policy, and its end."""
+"""Runs the app: readiness checks, its stderr, restarts according to the option, and its end."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from adapter.proxy.app_probe import Readiness
     from adapter.proxy.metrics import Metrics
 
-# How long to wait before the app is started again, in seconds: twice as long each time, until it has run longer.
+# The first and the longest delay before the app is started again, in seconds. The delay doubles each time. It
+# is reset if the app has run longer than the longest delay.
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 10.0
 # How long the app may take to end after its signal, in seconds; then its group is killed.
 APP_GRACE = 1.5
-# How many pieces of PIPE_BUF bytes of the app's stderr are passed on at once: what a pipe holds (pipe(7)).
+# How many pieces of PIPE_BUF bytes of the app's stderr are copied at once: the size of a pipe (pipe(7)).
 _STDERR_PIECES = 16
 # How long to wait before a full stderr is tried again, in seconds.
 _STDERR_PAUSE = 0.05
@@ -36,7 +37,10 @@ _STDERR_END_TIMEOUT = 0.2
 
 
 class AppSupervisor:
-    """Runs the app that ``start`` starts; without ``process`` the app is not ours. ``ready`` means that it serves."""
+    """Runs the app. ``process`` is None if the adapter did not start it. ``start`` starts it again.
+
+    ``ready`` is True while the app can serve requests.
+    """
 
     def __init__(
         self,
@@ -60,9 +64,9 @@ class AppSupervisor:
         self._stderr_ended = asyncio.Event()
 
     async def run(self) -> int:
-        """Run the app until it has ended for good; return its exit code, or a failure if it never became ready."""
+        """Run the app until it ends and is not restarted. Return its exit code, EXIT_FAILURE if it was not ready."""
         if self._process is None:
-            # It may be in another container that is not up yet, so it may take its time.
+            # The app may be in another container that has not started yet, so there is no time limit.
             await self._readiness.wait(None, asyncio.sleep, self._log.warning)
             self._open_gate()
             forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -79,7 +83,7 @@ class AppSupervisor:
             backoff = await self._start_again(backoff)
 
     async def _run_once(self, process: AppProcess) -> int:
-        """Wait until the app is ready, then until it ends; return its exit code, or a failure if it never was ready."""
+        """Wait until the app is ready, then until it ends. Return its exit code, EXIT_FAILURE if it was not ready."""
         self._metrics.app_starts += 1
         self._stderr_ended = asyncio.Event()
         os.set_blocking(process.stderr, False)
@@ -97,7 +101,7 @@ class AppSupervisor:
             await self.stop(signal.SIGTERM, APP_GRACE)
             return EXIT_FAILURE
         self.ready = False
-        # A process that the app left behind in its group could hold its port.
+        # Another process of the app's group may still be running and listening on the app's port.
         process.kill()
         await self._wait_for_stderr()
         self._log.error(exit_message)
@@ -118,7 +122,7 @@ class AppSupervisor:
             raise AppExited(f"the app ended with exit code {code} before it was ready", exit_code=code)
 
     async def _start_again(self, backoff: float) -> float:
-        """Start the app after ``backoff`` seconds, or later if that fails; return the next backoff."""
+        """Start the app after ``backoff`` seconds. If that fails, try again later. Return the next backoff."""
         while True:
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LAST_BACKOFF)
@@ -131,27 +135,27 @@ class AppSupervisor:
                 return backoff
 
     async def stop(self, number: int, grace: float) -> int:
-        """End the app with signal ``number``, or by force after ``grace`` seconds; return its exit code."""
+        """Send signal ``number`` to the app, and kill it after ``grace`` seconds. Return its exit code."""
         self.ready = False
         if self._process is None:
             return 0
         process = self._process
         process.signal(number)
-        # A stopped app would not get the signal.
+        # A stopped app (SIGSTOP) handles the signal only after SIGCONT.
         process.signal(signal.SIGCONT)
         try:
             async with asyncio.timeout(grace):
                 await self._wait_for_exit(process)
         except TimeoutError:
             self._log.warning(f"the app did not end within {grace:.1f} s and is killed")
-        # After an orderly end as well: the app may have left processes behind in its group.
+        # Needed even if the app has ended: other processes of its group may still be running.
         process.kill()
         code = await self._wait_for_exit(process)
         await self._wait_for_stderr()
         return code
 
     def signal(self, number: int) -> None:
-        """Pass a signal on to the app."""
+        """Pass the signal ``number`` on to the app."""
         if self._process is not None:
             self._process.signal(number)
 
@@ -181,7 +185,7 @@ class AppSupervisor:
     # --- stderr --------------------------------------------------------------------------------------------------
 
     async def _wait_for_stderr(self) -> None:
-        """Wait until the last lines of an app that has ended are passed on."""
+        """Wait until the last stderr lines of an app that has ended are copied, for a limited time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STDERR_END_TIMEOUT):
                 await self._stderr_ended.wait()
@@ -190,7 +194,7 @@ class AppSupervisor:
         asyncio.get_running_loop().add_reader(process.stderr, self._forward_stderr, process, ended)
 
     def _forward_stderr(self, process: AppProcess, ended: asyncio.Event) -> None:
-        """Pass on what the app has written, as far as our stderr takes it; only the app ever waits for that."""
+        """Copy the app's stderr to ours while ours accepts data. If ours is full, only the app blocks."""
         loop = asyncio.get_running_loop()
         descriptor = process.stderr
         for _ in range(_STDERR_PIECES):

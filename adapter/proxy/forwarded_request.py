@@ -1,4 +1,4 @@
-"""From a client's request to the app's: the rules of forwarding, and what the app learns about the client. No I/O."""
+"""Converts a client's request to the request for the app: its headers and target, and data about the client. No I/O."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 REQUEST_ID = "x-request-id"
 # The longest request id that is accepted from a client, in characters; a trace id has 35, three UUIDs have 110.
 MAX_REQUEST_ID = 128
-# Headers with the origin of a request, in every spelling: WSGI and CGI cannot tell "_" from "-". They are accepted from
-# trusted clients only.
+# Headers with the origin of a request, in every spelling: WSGI and CGI do not distinguish "_" from "-". They are
+# accepted from trusted clients only.
 ORIGIN_HEADERS = all_spellings(
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"]
 )
 # Headers that the proxy writes itself.
 _REPLACED = NOT_FOR_APP | all_spellings(["host", REQUEST_ID])
-# Servers merge trailers into headers, so a trailer must not add to any of these.
+# These must not be trailers, since servers merge trailers into headers.
 _NOT_IN_TRAILERS = _REPLACED | ORIGIN_HEADERS
 # Cleartext HTTP/2 is never offered to the app: after the switch the client's next requests would bypass all rules here.
 _NEVER_OFFERED = "h2c"
 
 
 class TrustedProxies:
-    """The addresses and networks that may state the origin of a request; ``*`` stands for all."""
+    """The addresses and networks whose X-Forwarded-* and Forwarded headers are trusted; ``*`` means all."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
         self._all = "*" in networks
@@ -67,9 +67,9 @@ class ForwardingRules:
 
 
 class ForwardedRequest:
-    """A request for the app: the bytes of its head, and what follows the head.
+    """A request for the app: the bytes of its head, and the properties of its body.
 
-    ``chunked`` is the framing of the body. ``offers_upgrade`` is True if the head offers to switch protocols.
+    ``chunked`` is True if the body is sent in chunks. ``offers_upgrade`` is True if the head offers an upgrade.
     """
 
     __slots__ = ("chunked", "has_body", "head", "offers_upgrade")
@@ -82,7 +82,7 @@ class ForwardedRequest:
 
 
 def choose_request_id(proposed: str) -> str:
-    """Return the client's X-Request-Id if it is fit for logs and headers, else 128 random bits in hexadecimal."""
+    """Return ``proposed`` if it is a safe value for logs and headers, else 128 new random bits in hexadecimal."""
     is_fit = 0 < len(proposed) <= MAX_REQUEST_ID and proposed.isascii() and proposed.isprintable()
     return proposed if is_fit else os.urandom(16).hex()
 
@@ -146,25 +146,25 @@ def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool
 
 
 def forwarded_trailers(trailers: Headers) -> Headers:
-    """Return the trailers that the app gets."""
+    """Return those of ``trailers`` that may be forwarded to the app."""
     return forwardable(trailers, _NOT_IN_TRAILERS)
 
 
 def _forwarded_element(client: str, host: str) -> str:
-    """Return one hop in the syntax of RFC 7239, which has IPv6 addresses and values with a colon in quotes."""
+    """Return one hop in the syntax of RFC 7239, which requires quotes around IPv6 addresses and values with a colon."""
     node = f'"[{client}]"' if ":" in client else client or "unknown"
     quoted = host.replace("\\", "\\\\").replace('"', '\\"')
     return f'for={node};host="{quoted}";proto=http'
 
 
 def _offered(upgrade: str) -> str:
-    """Return the protocols of an Upgrade header that are offered to the app."""
+    """Return the protocols of an Upgrade header that may be offered to the app: all except h2c."""
     protocols = [protocol.strip() for protocol in upgrade.split(",")]
     return ", ".join([protocol for protocol in protocols if protocol and protocol != _NEVER_OFFERED])
 
 
 def _target_of(exchange: Exchange) -> tuple[str, str]:
-    """Return path and query of the target, and its authority if it has one. Raises RefusedRequest."""
+    """Return the target's path with its query, and its authority or an empty text. Raises RefusedRequest."""
     target = exchange.target
     if exchange.method == "CONNECT":
         raise RefusedRequest(

@@ -1,4 +1,4 @@
-"""What the proxy counts: plain numbers on the hot path, which become Prometheus metrics when they are scraped.
+"""The proxy's counters. Requests update plain numbers; a scrape converts the numbers to Prometheus metrics.
 
 The text format is written by prometheus_client, which the extra ``metrics`` installs.
 """
@@ -37,9 +37,9 @@ class Metrics:
         self.first_byte_sum = 0.0
 
     def count_request(self, method: str, status: int, sent: int, first_byte: float) -> None:
-        """Count a request that has ended: ``sent`` body bytes of the app, the first after ``first_byte`` seconds.
+        """Count a request that has ended. ``sent`` is the number of the app's body bytes that were sent.
 
-        ``first_byte`` is 0 if the app did not answer.
+        ``first_byte`` is the time to the app's response head in seconds, or 0 if the app did not answer.
         """
         self.requests[method, f"{status // 100}xx"] += 1
         self.response_bytes += sent
@@ -65,20 +65,20 @@ class Metrics:
         for labels, count in self.requests.items():
             requests.add_metric(labels, count)
         yield requests
-        yield GaugeMetricFamily("adapter_requests_in_flight", "Requests under way.", self.in_flight)
-        yield CounterMetricFamily("adapter_request_bytes", "Body bytes taken from clients.", self.request_bytes)
+        yield GaugeMetricFamily("adapter_requests_in_flight", "Requests in progress.", self.in_flight)
+        yield CounterMetricFamily("adapter_request_bytes", "Body bytes received from clients.", self.request_bytes)
         yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", self.response_bytes)
         yield CounterMetricFamily(
-            "adapter_throttled_seconds", "Time that the cap held responses back.", self.throttled_seconds
+            "adapter_throttled_seconds", "Time that the bandwidth cap delayed responses.", self.throttled_seconds
         )
         yield CounterMetricFamily("adapter_app_starts", "How often the app was started.", self.app_starts)
         errors = CounterMetricFamily(
-            "adapter_upstream_errors", "Requests that the app failed, by error.", labels=["error"]
+            "adapter_upstream_errors", "Requests that failed because of the app, by error.", labels=["error"]
         )
         for name, count in self.upstream_errors.items():
             errors.add_metric([name], count)
         yield errors
-        first_byte = HistogramMetricFamily("adapter_time_to_first_byte_seconds", "From request to response head.")
+        first_byte = HistogramMetricFamily("adapter_time_to_first_byte_seconds", "Time from request to response head.")
         bounds = (*map(str, FIRST_BYTE_BOUNDS), "+Inf")
         first_byte.add_metric(
             [], list(zip(bounds, accumulate(self.first_byte_counts), strict=True)), self.first_byte_sum

@@ -1,9 +1,10 @@
 """The proxy's life: listen, keep the app running, drain on a signal, and exit with the app's exit code.
 
-The app is started before this module is loaded. Requests that come before it is ready get 503. The first SIGTERM or
-SIGINT drains: no new connections, the open streams may finish within the grace, then the app gets the signal. A second
-signal does not wait: it cuts off the streams, or kills an app that has got its signal already. If the app ends by
-itself, what it has sent is still delivered. Every orphan is reaped, whether this process is PID 1 or not.
+The app is started before this module is imported. Requests are answered with 503 until the app is ready. After the
+first SIGTERM or SIGINT, the proxy drains: it accepts no new connections, open streams may finish within the grace, then
+the app gets the signal. A second signal cuts off the streams at once, or kills the app if it has already got its
+signal. If the app ends by itself, the responses that it has sent are still delivered. Orphans are reaped even if this
+process is not PID 1.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Proxy:
-    """The proxy at ``listen`` in front of the app at ``port``. ``start`` starts the app again if it has to."""
+    """The proxy at ``listen`` in front of the app at ``port``. ``start`` starts the app again after it has ended."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class Proxy:
         self._server: HttpServer
 
     def run(self) -> int:
-        """Serve until a signal or the end of the app; return the exit code. Raises ConfigurationError."""
+        """Serve until a signal arrives or the app ends. Return the exit code. Raises ConfigurationError."""
         try:
             listener, admin_listener = self._open_listeners()
             with asyncio.Runner() as runner:
@@ -98,7 +99,7 @@ class Proxy:
                 await self._signals.wait(app)
                 return await self._shut_down(app)
             finally:
-                # The loop is about to remove its handlers; a signal must not end the process before it has cleaned up.
+                # The loop removes its handlers soon. A signal must not end the process before its cleanup is done.
                 hold_signals()
                 for server in (self._server, admin_server):
                     server.close()
@@ -106,7 +107,7 @@ class Proxy:
                 self._upstream.close()
 
     async def _shut_down(self, app: asyncio.Task[int]) -> int:
-        """Drain, then end the app within the time that is left; return the exit code."""
+        """Drain, then end the app within the remaining time. Return the exit code."""
         if app.done():
             await self._drain("the app has ended")
             return app.result()
@@ -120,7 +121,7 @@ class Proxy:
         return EXIT_INTERRUPTED if code == 0 and number == signal.SIGINT else code
 
     async def _drain(self, reason: str) -> bool:
-        """Let open requests finish within the grace; return whether another signal has cut them off before."""
+        """Let open requests finish within the grace, then cut them off. Return whether a second signal cut them off."""
         self._signals.on_next = self._cut_off
         self._is_draining = True
         self._server.close()
@@ -135,16 +136,16 @@ class Proxy:
         return is_hurried
 
     def _cut_off(self) -> None:
-        """End every connection at once, with the requests on it."""
+        """Close all connections at once, and so end the requests on them."""
         self._relay.is_cutting_off = True
         self._server.abort()
 
     async def _check_readiness(self) -> str | None:
-        """Return why no requests should be sent to this proxy, or None."""
+        """Probe the app. Return None if this proxy can serve requests, else the reason."""
         return "the proxy is ending" if self._is_draining else await self._readiness.problem()
 
     def _open_listeners(self) -> tuple[socket, socket | None]:
-        """Return the sockets for requests and for the admin, if there is one. Raises ConfigurationError."""
+        """Open the listeners for requests and for the admin (None if it is off). Raises ConfigurationError."""
         addresses = {"listen": self._listen}
         if self._config.admin is not None:
             addresses["admin"] = self._config.admin
@@ -169,7 +170,7 @@ class Proxy:
         return listeners["listen"], listeners.get("admin")
 
     def _announce(self, listener: socket, admin_listener: socket | None) -> None:
-        """Log the addresses, what limits responses, and the options that change it."""
+        """Log the addresses, the limits on responses, and the options that change these limits."""
         everywhere = " (all addresses of this machine)" if self._listen.is_everywhere else ""
         url = f"{address_of(listener).url}{everywhere}"
         self._log.info(f"proxy on {url} to the app at {self._upstream.address}: {self._response_mode()}")
@@ -185,14 +186,14 @@ class Proxy:
         if bandwidth is not None:
             cap = (
                 f"each capped at {size_text(bandwidth.rate)}/s after {size_text(bandwidth.burst)} "
-                "(--bandwidth unlimited lifts it)"
+                "(--bandwidth unlimited removes the cap)"
             )
         bound = "" if limit == NO_LIMIT else f", at most {size_text(limit)} (--stream-limit)"
         return f"responses are streamed, {cap}{bound}"
 
 
 class _ShutdownSignals:
-    """The signals that end the proxy: ``number`` is the first one, ``on_next`` is called at each one."""
+    """Handles the signals that end the proxy. ``number`` is the first one; each one calls ``on_next``."""
 
     def __init__(self) -> None:
         self.number = int(signal.SIGTERM)
@@ -200,7 +201,7 @@ class _ShutdownSignals:
         self.on_next: Callable[[], None] = self._begun.set
 
     def install(self, supervisor: AppSupervisor) -> None:
-        """Handle signals from now on, including those that were held back and children that have ended before."""
+        """Install the signal handlers. Then deliver held signals, and reap children that have already ended."""
         loop = asyncio.get_running_loop()
         for number in ENDING:
             loop.add_signal_handler(number, self._handle, int(number))
@@ -219,3 +220,18 @@ class _ShutdownSignals:
         if not self._begun.is_set():
             self.number = number
         self.on_next()
+<<<<<<< HEAD
+=======
+
+
+def _listen_problem(error: OSError, address: Address, given: frozenset[int]) -> tuple[str, Address]:
+    """Return why listening on ``address`` failed, and another address to suggest."""
+    if error.errno != errno.EADDRINUSE:
+        # The error's own text repeats the address. Errors of the name look-up have numbers unknown to os.strerror.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else str(error.strerror or error)
+        return f"cannot be listened on: {reason}", Address(host="127.0.0.1", port=address.port)
+    owner = port_owner(address.port)
+    reason = f"is taken by {owner}" if owner else "is taken"
+    return reason, Address(host=address.host, port=next_free_port(address, given))
+>>>>>>> lang_front

@@ -1,7 +1,7 @@
-"""Requests: client → app → client, each answered with a throttled stream or with one buffered body.
+"""Relays requests to the app, and its responses to the clients, as a throttled stream or as one buffered body.
 
-Errors become responses in one place. After a response has begun there can be no second one: it is cut off, so that the
-client can tell it from a complete response. A client that disconnects cancels its request, and with it the app's.
+``ProxiedRequest._fail`` turns errors into responses. If a response has already begun, it is cut off instead, so that
+the client can distinguish it from a complete response. If a client disconnects, its request to the app is cancelled.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
     Piece = bytes | memoryview
 
-# The Retry-After header of the answers while the app is not ready, in seconds.
+# The Retry-After header of answers while the app is not ready, in seconds.
 RETRY_AFTER = "1"
 
 
 class RequestRelay:
-    """Relays requests to the app, and holds what all requests share.
+    """Relays requests to the app, and holds the state that all requests share.
 
-    ``is_cutting_off`` is True while the proxy, and not the client, ends connections.
+    ``is_cutting_off`` is True once the proxy itself ends connections; log lines then do not report that clients left.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class RequestRelay:
         self.idle_timeout = config.idle_timeout
 
     def serve(self, exchange: Exchange) -> Awaitable[None]:
-        """Answer one request. The awaitable raises nothing but CancelledError."""
+        """Answer one request. The awaitable raises no exception except CancelledError."""
         return ProxiedRequest(self, exchange).serve()
 
 
 class ProxiedRequest:
-    """One request to the proxy, from its arrival to its log line. The methods are in the order of what happens."""
+    """One request to the proxy, from its arrival to its log line. The methods are in the order of the events."""
 
     def __init__(self, relay: RequestRelay, exchange: Exchange) -> None:
         self._relay = relay
@@ -86,7 +86,7 @@ class ProxiedRequest:
         self._request_id = choose_request_id(self._headers.get(REQUEST_ID, ""))
         self._request: ForwardedRequest
         self._connection: UpstreamConnection
-        # The response as the client gets it; its length is None if it is not known.
+        # The headers and the body length of the response to the client. The length is None if it is unknown.
         self._response_headers: list[tuple[str, str]] = []
         self._length: int | None = None
         self._compressor: Compressor | None = None
@@ -100,7 +100,7 @@ class ProxiedRequest:
         self._reason = ""
 
     async def serve(self) -> None:
-        """Answer the request, and account for it. Raises nothing but CancelledError."""
+        """Answer the request, log it, and count it in the metrics. Raises no exception except CancelledError."""
         metrics = self._relay.metrics
         metrics.in_flight += 1
         try:
@@ -111,10 +111,10 @@ class ProxiedRequest:
             self._error = self._disconnect_reason()
             raise
         except Exception:
-            from traceback import format_exc  # only needed for a fault
+            from traceback import format_exc  # only an internal error needs it
 
-            self._relay.log.error(f"a fault of the adapter: {format_exc()}", requestId=self._request_id)
-            self._fail(AdapterError("a fault of the adapter; its log has the details"))
+            self._relay.log.error(f"an internal error of the adapter: {format_exc()}", requestId=self._request_id)
+            self._fail(AdapterError("an internal error of the adapter; its log has the details"))
         finally:
             metrics.in_flight -= 1
             metrics.count_request(self._exchange.method, self._status, self._app_bytes, self._first_byte_seconds)
@@ -139,7 +139,7 @@ class ProxiedRequest:
             relay.upstream.release(self._connection)
 
     async def _answer_during_upload(self) -> None:
-        """Send the body while waiting for the response, which may come before the app has read the whole body.
+        """Send the body while waiting for the response, which may arrive before the app has read the whole body.
 
         Raises RefusedRequest if the client does not send the whole body.
         """
@@ -149,7 +149,7 @@ class ProxiedRequest:
             try:
                 await self._answer()
             except (AdapterError, ConnectionError) as error:
-                # The group would wrap it if it were raised here.
+                # Raised after the group, which would wrap it in an ExceptionGroup.
                 failure = error
             upload.cancel()
         refusal = None if upload.cancelled() else upload.result()
@@ -157,9 +157,9 @@ class ProxiedRequest:
             raise refusal or failure
 
     async def _upload(self) -> RefusedRequest | None:
-        """Send the body to the app; return the error if the client does not send all of it.
+        """Send the body to the app. Return the error if the client does not send the whole body, else None.
 
-        The connection to the app is then closed, so that the app does not take the body for complete.
+        After an error, the connection to the app is closed, so that the app does not treat the body as complete.
         """
         connection, body, chunked = self._connection, self._exchange.body, self._request.chunked
         self._exchange.send_continue()
@@ -196,10 +196,10 @@ class ProxiedRequest:
             await self._buffer()
 
     async def _final_head(self) -> ResponseHead:
-        """Return the final response head; pass on the interim heads before it."""
+        """Return the final response head. Forward the interim heads before it to the client."""
         exchange, timeout = self._exchange, self._relay.request_timeout
         while (head := await self._connection.next_head(timeout)).status < 200 and head.status != 101:
-            # The proxy sends 100 itself, since it has to ask for the body in any case.
+            # The proxy sends 100 itself, since it needs the body in any case.
             if head.status != 100:
                 exchange.send_interim(head.status, forwardable(head.headers))
                 await exchange.write(())
@@ -224,11 +224,11 @@ class ProxiedRequest:
         self._response_headers = headers
 
     async def _stream(self) -> None:
-        """Send the response as it arrives. Raises ResponseTooLarge at the stream limit."""
+        """Send the response as it arrives. Raises ResponseTooLarge if it exceeds the stream limit."""
         relay, connection, compressor = self._relay, self._connection, self._compressor
         writer = PacedWriter(self._write, bandwidth=relay.bandwidth, shared=relay.total, limit=relay.stream_limit)
         try:
-            # What arrived with the head is sent with the head, so most responses take one write.
+            # The part of the body that arrived with the head is sent with it, so most responses need one write.
             pieces = connection.read_available()
             opening = b"".join(pieces if compressor is None else self._compress(pieces))
             fits = await writer.begin(opening, self._begin)
@@ -241,7 +241,7 @@ class ProxiedRequest:
             relay.metrics.throttled_seconds += writer.held_seconds
             self._app_bytes, self._held_seconds = writer.sent, writer.held_seconds
         if not fits:
-            raise ResponseTooLarge(f"the response is over the stream limit of {relay.stream_limit} bytes")
+            raise ResponseTooLarge(f"the response exceeds the stream limit of {relay.stream_limit} bytes")
         self._exchange.end(forwardable(connection.trailers))
 
     def _begin(self, piece: Piece) -> None:
@@ -259,7 +259,7 @@ class ProxiedRequest:
         return compressed_pieces
 
     async def _buffer(self) -> None:
-        """Send the response as one body. Raises ResponseTooLarge above Lambda's limit for a buffered one."""
+        """Send the response as one body. Raises ResponseTooLarge if it exceeds Lambda's limit for such bodies."""
         exchange, compressor = self._exchange, self._compressor
         if exchange.method == "HEAD" or self._status in (204, 304):
             self._begin(b"")
@@ -271,7 +271,7 @@ class ProxiedRequest:
                 body += piece
             if max(len(body), self._length or 0) > BUFFERED_RESPONSE_LIMIT:
                 raise ResponseTooLarge(
-                    f"the response is over the limit of {BUFFERED_RESPONSE_LIMIT} bytes for a buffered response; "
+                    f"the response exceeds the limit of {BUFFERED_RESPONSE_LIMIT} bytes for a buffered response; "
                     "AWS_LWA_INVOKE_MODE=response_stream has no limit"
                 )
         if compressor is not None:
@@ -281,7 +281,7 @@ class ProxiedRequest:
         await exchange.write(())
 
     def _fail(self, error: Exception) -> None:
-        """Turn ``error`` into a response, or cut off the response that has begun."""
+        """Turn ``error`` into a response, or cut off a response that has already begun."""
         exchange = self._exchange
         if isinstance(error, AdapterError):
             self._error, self._reason = error.name, str(error)
@@ -307,7 +307,7 @@ class ProxiedRequest:
         return "cut off, the proxy ends" if self._relay.is_cutting_off else "client left"
 
     def _log_fields(self) -> dict[str, object]:
-        """Return the fields of the log line. The query is not among them, since it may contain secrets."""
+        """Return the fields of the log line, without the query, which may contain secrets."""
         fields: dict[str, object] = {
             "requestId": self._request_id,
             "method": self._exchange.method,
@@ -326,7 +326,7 @@ class ProxiedRequest:
 
 
 def _public_message(error: AdapterError) -> str:
-    """Return what the client may see of ``error``: no addresses and nothing of the app's. The log has the cause."""
+    """Return the message for the client, without addresses and data of the app. The log contains the cause."""
     if isinstance(error, RefusedRequest | AppNotServing):
         return str(error)
     return {502: "Bad Gateway", 504: "Gateway Timeout"}.get(error.status, "Internal Server Error")

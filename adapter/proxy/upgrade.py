@@ -1,7 +1,7 @@
-"""A connection that switched protocols (WebSocket, or any other): bytes in both directions until both have ended.
+"""Relays connections that switched protocols (WebSocket, for example), until both directions have ended.
 
-Each side may end its direction on its own, as TCP allows. The other direction must then keep sending: its peer may have
-disappeared without a FIN, and nothing else would ever end the connection.
+Each side may end its direction alone, as TCP allows. After that, the connection is closed if the other direction is
+silent for too long: its peer may have disappeared without a FIN, and nothing else would ever end the connection.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from adapter.payload.messages import ResponseHead
     from adapter.proxy.upstream import UpstreamConnection
 
-# How long the remaining direction may send nothing, in seconds.
+# How long the remaining direction may be silent, in seconds.
 HALF_CLOSED_TIMEOUT = 60.0
 
 
 async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: UpstreamConnection) -> None:
-    """Pass on the app's 101, then bytes in both directions. No direction is throttled: this is not a response."""
+    """Forward the app's 101 response, then copy bytes in both directions. They are not throttled."""
     upgrade = [(name, value) for name, value in head.headers if name.lower() == "upgrade"]
     tunnel = exchange.switch_protocols([*forwardable(head.headers), ("connection", "upgrade"), *upgrade])
     try:
@@ -32,7 +32,7 @@ async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: Ups
             group.create_task(relay.copy_to_client())
         connection.finish(HALF_CLOSED_TIMEOUT)
     except* (TruncatedResponse, ConnectionError, TimeoutError):
-        # One side broke off or sent nothing for too long. The other notices it by the end of its own connection.
+        # One side broke off or sent nothing for too long. The other side's connection is closed as well.
         exchange.cut()
 
 

@@ -1,7 +1,7 @@
-"""The app as the upstream of many requests at once: a pool of connections, and responses as they arrive.
+"""The app as the upstream of concurrent requests: a pool of connections that stream responses.
 
-An idle connection is used again only for a short time after its last request, since the app may close it at any moment;
-no request is sent a second time. While the pieces of a response are not taken, the app's socket is not read.
+An idle connection is reused only for a short time after its last request, since the app may close it at any moment. No
+request is sent a second time. If too much of a response waits for the client, the app's socket is not read meanwhile.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.payload.messages import ResponseHead
 
-# How much of a response may wait for the client before the app's socket is not read any more, in bytes.
+# How many bytes of a response may wait for the client before reading from the app pauses.
 READ_HIGH_WATER = 256 * 1024
-# How much of a request may wait for the app before its sender has to wait, in bytes.
+# How many bytes of a request may wait for the app before ``write`` waits.
 WRITE_HIGH_WATER = 256 * 1024
 # How long connecting may take, in seconds: the app is on this machine.
 CONNECT_TIMEOUT = 5.0
 
 
 class Upstream:
-    """The app behind the Unix socket ``path`` or, if that is None, at ``port`` of the host in ``config``."""
+    """The app at the Unix socket ``path``. If ``path`` is None, the app at ``port`` of the host in ``config``."""
 
     def __init__(self, config: Config, port: int, path: str | None) -> None:
         self.address = Address(host=config.app_host, port=port, path=path)
         self._idle_timeout = config.app_idle_timeout
-        # In the order of their last use.
+        # The idle connections in the order of their last use, the oldest first.
         self._idle: deque[UpstreamConnection] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
     async def acquire(self) -> UpstreamConnection:
-        """Return a connection for one exchange, which ``release`` takes back. Raises AppUnreachable."""
+        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable."""
         loop = asyncio.get_running_loop()
         while self._idle:
             connection = self._idle.pop()
@@ -57,7 +57,7 @@ class Upstream:
         return made
 
     def release(self, connection: UpstreamConnection) -> None:
-        """Keep ``connection`` for another exchange if it can carry one, else close it."""
+        """Keep ``connection`` for another exchange if it can be reused, else close it."""
         if self._idle_timeout > 0 and connection.end_exchange():
             self._idle.append(connection)
             if self._sweep is None:
@@ -66,7 +66,7 @@ class Upstream:
             connection.close()
 
     def _close_stale(self) -> None:
-        """Close the connections that were idle for too long; after a busy time most of them are not needed again."""
+        """Close connections that have been idle for too long. Most connections are not needed after a busy period."""
         loop = asyncio.get_running_loop()
         while self._idle and not self._idle[0].is_usable(loop.time() - self._idle_timeout):
             self._idle.popleft().close()
@@ -82,7 +82,7 @@ class Upstream:
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to the app, for one exchange after the other: ``begin``, ``write``, ``next_head``, ``read``."""
+    """One connection to the app, for one exchange after another: ``begin``, ``write``, ``next_head``, ``read``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._failure: Exception | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        # When the last request began. The app may have been done with it long before its response was read.
+        # When the last request began. The app may have finished it long before its response was read.
         self._began_at = 0.0
         self._is_sent = True
         self._is_idle = True
@@ -109,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reader is None or self._failure is not None:
-            # There is no request that this could answer.
+            # No request is open, so the data is not a response.
             self.close()
             return
         try:
@@ -145,7 +145,7 @@ class UpstreamConnection(asyncio.Protocol):
     # --- one exchange --------------------------------------------------------------------------------------------
 
     def begin(self, method: str, request_head: bytes) -> None:
-        """Send a request head. ``write`` sends the body; ``end_request`` notes that the request is complete."""
+        """Send a request head. ``write`` sends the body; ``end_request`` marks the request as complete."""
         self._reader = ResponseReader(method)
         self._is_sent = False
         self._is_idle = False
@@ -156,7 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.write(request_head)
 
     async def write(self, data: bytes) -> bool:
-        """Send a part of the request, waiting while the app does not keep up; return False if the app takes no more."""
+        """Send a part of the request, and wait while too much is unsent. Return False if the connection is closed."""
         if self._transport is None or self._transport.is_closing():
             return False
         self._transport.write(data)
@@ -165,14 +165,13 @@ class UpstreamConnection(asyncio.Protocol):
         return self._transport is not None
 
     def end_request(self) -> None:
-        """Note that the whole request was sent."""
+        """Mark the request as completely sent."""
         self._is_sent = True
 
     async def next_head(self, within: float | None = None) -> ResponseHead:
         """Return the next response head, interim or final.
 
-        Raises AppTimeout if it has not arrived ``within`` seconds after ``begin``, AppUnreachable, and
-        InvalidAppResponse.
+        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``begin``.
         """
         reader = self._current
         while not reader.interim and reader.head is None:
@@ -183,19 +182,19 @@ class UpstreamConnection(asyncio.Protocol):
         return reader.head
 
     async def read(self, within: float | None = None) -> list[memoryview]:
-        """Return the next pieces of the body as they arrive; an empty list at its end.
+        """Wait for the next pieces of the body, and return them. Return an empty list at the end of the body.
 
-        Raises AppTimeout if nothing arrives ``within`` seconds, TruncatedResponse, and InvalidAppResponse.
+        Raises TruncatedResponse, InvalidAppResponse, and AppTimeout if nothing arrives ``within`` seconds.
         """
         began = 0.0 if within is None else self._loop.time()
         while not self._pieces:
             if self._current.complete:
                 return []
-            await self._wait_for_data(began, within, "go on with its response")
+            await self._wait_for_data(began, within, "continue its response")
         return self.read_available()
 
     def read_available(self) -> list[memoryview]:
-        """Return the pieces of the body that have arrived, perhaps none."""
+        """Return the pieces of the body that have arrived, perhaps none. Resume reading if it was paused."""
         pieces = list(self._pieces)
         self._pieces.clear()
         self._waiting_bytes = 0
@@ -210,12 +209,12 @@ class UpstreamConnection(asyncio.Protocol):
         return self._current.trailers
 
     def write_eof(self) -> None:
-        """End this direction of the connection."""
+        """End the sending direction of the connection."""
         if self._transport is not None and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def end_exchange(self) -> bool:
-        """End the exchange; return whether the connection can carry another one."""
+        """End the exchange. Return whether the connection can be reused."""
         reader, self._reader = self._reader, None
         finished = reader is not None and reader.complete and reader.reusable and not self._pieces
         self._is_idle = finished and self._is_sent and self._transport is not None
@@ -225,24 +224,29 @@ class UpstreamConnection(asyncio.Protocol):
         """Return whether the app has not closed the connection and its last request began after ``since``."""
         if self._transport is None or self._transport.is_closing() or self._began_at <= since:
             return False
-        # The loop may not have seen the app's FIN yet. No request is open, so any other byte is as bad.
+        # The loop may not have seen the app's FIN yet. No response is due, so received data also makes it unusable.
         poll = select.poll()
         poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
         return not poll.poll(0)
 
     def finish(self, timeout: float) -> None:
-        """Close when the app has taken what was written, after ``timeout`` seconds at the latest."""
+        """Close once all written data has been sent to the app; abort if that takes longer than ``timeout`` seconds."""
         if self._transport is not None:
             self._is_finishing = True
             self._transport.close()
             self._loop.call_later(timeout, self._transport.abort)
 
     def close(self) -> None:
-        """Close at once, which cancels an open exchange; without effect after ``finish``."""
+        """Close at once, and cancel an open exchange. Does nothing after ``finish``."""
         if self._transport is None or self._is_finishing:
             return
+<<<<<<< HEAD
         # An idle connection has sent everything.
         if not self._is_idle and unsent(self._transport):
+=======
+        # An idle connection has no unsent data.
+        if self._reader is not None and unsent(self._transport):
+>>>>>>> lang_front
             # A FIN would queue behind data that a stuck app does not read; a reset overtakes the data.
             reset_on_close(self._transport)
         self._transport.abort()
@@ -253,9 +257,9 @@ class UpstreamConnection(asyncio.Protocol):
         return self._reader
 
     async def _wait_for_data(self, since: float, within: float | None, awaited: str) -> None:
-        """Wait until something arrives. Raises AppTimeout ``within`` seconds after ``since``, or the failure.
+        """Wait until data arrives. Raises AppTimeout ``within`` seconds after ``since``, or the connection's failure.
 
-        Callers take what arrived before a failure first.
+        Callers first use the data that arrived before a failure.
         """
         if self._failure is not None:
             raise self._failure
@@ -273,7 +277,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._reader is None or self._failure is not None:
             return
         if exc is not None and not self._reader.complete:
-            # A reset does not complete any body, not even one that lasts until the connection ends.
+            # A reset does not complete a body, not even a body without a length, which ends with the connection.
             self._fail_truncated(str(exc))
             return
         try:

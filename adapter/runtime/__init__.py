@@ -1,1 +1,1 @@
-"""The custom runtime: blocking sockets and straight-line code, with nothing slow in its import graph."""
+"""The custom runtime. It uses blocking sockets, and imports only modules that load fast."""

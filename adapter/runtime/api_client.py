@@ -1,7 +1,9 @@
 """The client of Lambda's Runtime API (2018-06-01).
 
-Every invocation that ``next`` returns is ended by exactly one of ``send_response``, a finished ``ResponseStream`` and
-``send_error``.
+The caller must end every invocation that ``next`` returns by exactly one of ``send_response``, ``send_error``, and a
+``ResponseStream``.
+
+Methods that return the refusal of a response return the text that Lambda answered, or an empty text if it accepted.
 """
 
 from __future__ import annotations
@@ -26,16 +28,17 @@ _RUNTIME = "/2018-06-01/runtime"
 _ERROR_TYPE_TRAILER = "Lambda-Runtime-Function-Error-Type"
 _ERROR_BODY_TRAILER = "Lambda-Runtime-Function-Error-Body"
 
-# How much of a refusal is quoted, in bytes.
+# How many bytes of Lambda's answer a refusal quotes.
 _QUOTED = 500
-# Delays before /next is called again after a failed attempt, in seconds; after the last one the runtime gives up.
+# Delays before /next is called again after a failed attempt, in seconds. After the last delay and attempt, the runtime
+# gives up.
 _NEXT_BACKOFF = (0.01, 0.05, 0.2, 0.5, 1.0)
 
 
 class RuntimeApiClient:
     """Calls the Runtime API at ``address`` over one connection. Each slot has a client.
 
-    ``wake_up`` is a descriptor that becomes readable when a wait for an invocation may have to end, or None.
+    ``wake_up`` is a descriptor or None. When it becomes readable, a wait for an invocation calls ``should_stop``.
     ``connect`` creates the connection.
     """
 
@@ -56,9 +59,10 @@ class RuntimeApiClient:
             self._connection = None
 
     def next(self, *, should_stop: Callable[[], bool], pause: Callable[[float], object]) -> Invocation | None:
-        """Wait for an invocation, without a limit. Return None when woken up, or refused, and ``should_stop()``.
+        """Wait for an invocation, without a time limit, and return it. Return None if ``should_stop()`` returns True.
 
-        ``pause(seconds)`` waits between two attempts. Raises RuntimeApiError if all attempts fail.
+        ``should_stop`` is called after each wake-up and each failed attempt. ``pause(seconds)`` waits between two
+        attempts. Raises RuntimeApiError if all attempts fail.
         """
         for delay in (*_NEXT_BACKOFF, None):
             try:
@@ -74,11 +78,14 @@ class RuntimeApiClient:
         raise AssertionError("the last attempt returns or raises")
 
     def _get(self, request: bytes, should_stop: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
-        """Return the answer to a GET that may take hours, with status 200; None when woken up and ``should_stop()``."""
-        # Whether it is open is not checked for each invocation: if the server has closed it, the call is repeated.
+        """Send a GET whose answer may take hours, and return the answer.
+
+        Return None if ``should_stop()`` returns True after a wake-up. Raises RuntimeApiError if the status is not 200.
+        """
+        # To save time, this does not check whether the connection is open. If it is closed, ``next`` tries again.
         connection = self._connection or self.connect()
         connection.send((request,))
-        # An invocation that has arrived is answered even if the app has ended: one answer per request id.
+        # An invocation that has arrived must be answered, even if the app has ended.
         if self._wake_up is not None and not connection.wait_for_response(self._wake_up, should_stop):
             self.close()
             return None
@@ -92,16 +99,16 @@ class RuntimeApiClient:
         return response.head, body
 
     def send_response(self, invocation: Invocation, parts: Sequence[bytes], content_type: str) -> str:
-        """Answer with a whole payload. Return an empty text, or what Lambda says against it (413: too large)."""
+        """Send a whole payload as the response. Return the refusal (413: too large) or an empty text."""
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
         return self._post(path, parts, f"Content-Type: {content_type}\r\n")
 
     def open_stream(self, invocation: Invocation, content_type: str) -> ResponseStream:
-        """Return the stream for an answer with a streamed payload."""
+        """Return a stream for a streamed response. Nothing is sent before its first write."""
         return ResponseStream(self, invocation, content_type)
 
     def send_error(self, invocation: Invocation, error: AdapterError) -> str:
-        """End the invocation as failed. Return an empty text, or what Lambda says against it."""
+        """End the invocation as failed. Return the refusal or an empty text."""
         return self._post_error(f"/invocation/{invocation.request_id}/error", error)
 
     def send_init_error(self, error: AdapterError) -> None:
@@ -109,7 +116,7 @@ class RuntimeApiClient:
         self._post_error("/init/error", error)
 
     def restore_next(self, should_stop: Callable[[], bool]) -> None:
-        """Report that the snapshot can be taken. Return after a restore, or when woken up and ``should_stop()``.
+        """Report that the snapshot can be taken. Return after a restore, or if ``should_stop()`` returns True.
 
         Raises RuntimeApiError.
         """
@@ -131,7 +138,7 @@ class RuntimeApiClient:
         return self._post(_RUNTIME + resource, (_error_body(error),), headers)
 
     def _post(self, path: str, parts: Sequence[bytes], headers: str) -> str:
-        """POST a body, and return what Lambda says against it. Raises RuntimeApiError if there is no answer."""
+        """POST a body. Return the refusal or an empty text. Raises RuntimeApiError if no answer arrives."""
         length = sum(map(len, parts))
         head = f"POST {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n".encode() + self.host_line + b"\r\n"
         try:
@@ -147,7 +154,7 @@ class RuntimeApiClient:
         return problem
 
     def connect(self) -> Connection:
-        """Return the connection, or a new one if it is closed. Raises OSError."""
+        """Return the connection; open a new one if it is closed. Raises OSError."""
         if self._connection is not None and not self._connection.is_open():
             self.close()
         if self._connection is None:
@@ -156,9 +163,9 @@ class RuntimeApiClient:
 
 
 class ResponseStream:
-    """A streamed response: ``write`` any number of times, then ``finish`` or ``fail``.
+    """A streamed response. Call ``write`` any number of times, then ``finish`` or ``fail`` once.
 
-    The head is sent with the first write. It declares the error trailers, since undeclared ones are lost.
+    The head is sent with the first write. It declares the error trailers, since undeclared trailers are lost.
     """
 
     def __init__(self, api: RuntimeApiClient, invocation: Invocation, content_type: str) -> None:
@@ -183,18 +190,18 @@ class ResponseStream:
         return self._connection is not None
 
     def write(self, pieces: Sequence[Piece]) -> bool:
-        """Send ``pieces`` as one chunk. Return False if Lambda takes no more of this response.
+        """Send ``pieces`` as one chunk. Return False if Lambda does not accept more data.
 
         Raises RuntimeApiError if the connection breaks.
         """
         return self._send(self._chunk(pieces))
 
     def finish(self, pieces: Sequence[Piece]) -> str:
-        """Send the last ``pieces`` and end the response. Return an empty text, or what Lambda says against it."""
+        """Send the last ``pieces`` and end the response. Return the refusal or an empty text."""
         return self._end([*self._chunk(pieces), b"0\r\n\r\n"])
 
     def fail(self, error: AdapterError) -> str:
-        """End a response that cannot be completed, with the error in trailers. Return what ``finish`` does."""
+        """End an incomplete response with ``error`` in its trailers. Return the refusal or an empty text."""
         trailers = (
             f"0\r\n{_ERROR_TYPE_TRAILER}: {error.lambda_type}\r\n"
             f"{_ERROR_BODY_TRAILER}: {pybase64.b64encode(_error_body(error)).decode()}\r\n\r\n"
@@ -202,7 +209,7 @@ class ResponseStream:
         return self._end([trailers.encode()])
 
     def _chunk(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """Return ``pieces`` as one chunk; nothing if they are empty, since an empty chunk ends the body."""
+        """Return ``pieces`` as one chunk. Return nothing if they are empty, since an empty chunk would end the body."""
         size = sum(map(len, pieces))
         self.bytes += size
         return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
@@ -216,7 +223,7 @@ class ResponseStream:
                 parts = [self._head, b"\r\n", *parts]
             self._refused = not self._connection.send(parts)
         except (BrokenPipeError, ConnectionResetError):
-            # What Lambda sent before it disconnected is read at the end.
+            # ``_end`` reads the answer that Lambda sent before it disconnected.
             self._refused = True
         except OSError as error:
             self._api.close()
@@ -252,7 +259,7 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
 
 
 def _problem_of(response: Response) -> str:
-    """Read the answer to a POST. Return an empty text if it was accepted, else what Lambda says against it."""
+    """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else its refusal."""
     body = response.read(None) or bytearray()
     return "" if response.head.status < 300 else _refusal(response.head, body)
 
@@ -263,6 +270,6 @@ def _refusal(head: ResponseHead, body: bytearray) -> str:
 
 def _error_body(error: AdapterError) -> bytes:
     message = str(error).encode("utf-8", "replace").decode()
-    # Lambda has a type of its own for this case, which callers expect.
+    # Lambda itself uses this type in this case, and callers expect it.
     error_type = error.lambda_type if isinstance(error, ResponseTooLarge) else error.name
     return orjson.dumps({"errorMessage": message, "errorType": error_type, "stackTrace": []})

@@ -1,8 +1,8 @@
 """The client of the app: one exchange at a time, and the readiness probe.
 
-A connection is used again only if its last request is recent and the app has not closed it, so that no request arrives
-at a connection that is being closed. A request is sent again only if the app has not taken a byte of it, so that none
-is executed twice.
+A connection is reused only if its last request is recent and the app has not closed it. Otherwise the app might close
+it while the next request is on the way. A request is sent again only if no byte of it was sent before, so that the app
+never executes a request twice.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HOOK_TIMEOUT = 10.0
 
 
 class AppClient:
-    """Sends requests to the app at the options' address; ``port`` counts if that is TCP. Each slot has a client.
+    """Sends requests to the app, over the Unix socket in ``config`` or else to ``port``. Each slot has a client.
 
     ``connect`` creates its connections.
     """
@@ -51,7 +51,7 @@ class AppClient:
     def send(self, request: Request, deadline: float | None = None) -> Response:
         """Send ``request`` and wait for the response head. ``deadline`` is a time of the monotonic clock.
 
-        The response must be given to ``release``. Raises AppUnreachable, InvalidAppResponse, AppTimeout.
+        Pass the response to ``release`` afterwards. Raises AppUnreachable, InvalidAppResponse, AppTimeout.
         """
         head = encode_request_head(request, self._host_header)
         parts = (head, request.body) if request.body else (head,)
@@ -70,7 +70,7 @@ class AppClient:
         return response
 
     def release(self, response: Response) -> None:
-        """Keep the connection of ``response`` for the next request, or close it if it cannot carry one."""
+        """Keep the connection of ``response`` for the next request, or close it if it cannot be reused."""
         connection = response.connection
         if self._idle_timeout > 0 and response.has_reusable_connection:
             connection.deadline = None
@@ -85,14 +85,14 @@ class AppClient:
             self._idle = None
 
     def _send(self, parts: tuple[bytes | bytearray, ...], deadline: float | None) -> Connection:
-        """Return a connection over which ``parts`` are on their way. Raises AppUnreachable, AppTimeout."""
+        """Send ``parts`` over the idle connection or a new one, and return it. Raises AppUnreachable, AppTimeout."""
         idle, self._idle = self._idle, None
         if idle is not None:
             if idle.is_usable(self._idle_timeout):
                 try:
                     return _send_over(idle, parts, deadline)
                 except OSError:
-                    pass  # The app has closed it and seen nothing of this request, so a new connection can carry it.
+                    pass  # Nothing of this request was sent over the closed connection: use a new one.
             else:
                 idle.close()
         try:
@@ -102,10 +102,10 @@ class AppClient:
 
 
 def _send_over(connection: Connection, parts: tuple[bytes | bytearray, ...], deadline: float | None) -> Connection:
-    """Send ``parts`` and return ``connection``. Close it if that fails; raises OSError, AppTimeout."""
+    """Send ``parts`` and return ``connection``. If that fails, close it and raise OSError or AppTimeout."""
     connection.deadline = deadline
     try:
-        # An app may answer before it has read everything (413, for example); the answer is received all the same.
+        # An app may answer before it has read everything (413, for example). Its answer is still received.
         connection.send(parts)
     except (OSError, AppTimeout):
         connection.close()
@@ -122,10 +122,10 @@ def wait_until_ready(
     check_process: Callable[[], object] | None = None,
     connect: Callable[[Address], Connection] = Connection,
 ) -> None:
-    """Return once the app is ready. Raises AppNotReady after ``limit`` seconds, and what ``check_process`` raises.
+    """Probe the app until it is ready. Raises AppNotReady after ``limit`` seconds.
 
     ``pause(seconds)`` waits between two probes, and may return early. ``warn`` logs a line, at most once.
-    ``check_process`` is called after each probe; it raises if the app has ended.
+    ``check_process`` is called after each failed probe, and raises an error if the app has ended.
     """
     wait = ReadinessWait(check, limit, monotonic())
     while (problem := _probe(check, wait.begin_probe(monotonic()), connect)) is not None:
@@ -138,7 +138,7 @@ def wait_until_ready(
 
 
 def _probe(check: ReadinessCheck, timeout: float, connect: Callable[[Address], Connection]) -> str | None:
-    """Return why the app is not ready; None if it is."""
+    """Probe the app once. Return None if it is ready, else the problem."""
     try:
         connection = connect(check.address)
     except OSError as error:

@@ -1,15 +1,15 @@
 """One HTTP/1.1 client connection over a blocking socket.
 
-It blocks because an execution environment does one thing at a time, and a blocking read is the fastest. Only sending
-does not block in the kernel: a server may answer early (413 while we still send) and read no more, and that answer must
-be received. ``slots.py`` overrides how a connection waits, and nothing else.
+Receiving blocks, since an execution environment does one thing at a time and a blocking read is the fastest. Sending
+does not block in the kernel: a server may answer early (413 while we still send) and stop reading, and its answer must
+be received. ``slots.py`` only overrides how a connection waits.
 
-Received bytes are stored in one buffer that is used again, so the pieces of a body are valid until the next receive.
+Every receive stores its bytes in the same buffer, so the pieces of a body are valid only until the next receive.
 """
 
 from __future__ import annotations
 
-# The module beneath `socket`, which takes 2 ms of every cold start for enums and selectors.
+# The module beneath `socket`. Importing `socket` adds 2 ms to every cold start, for enums and selectors.
 import _socket
 from select import POLLIN, POLLOUT, poll
 from time import monotonic, time
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from adapter.payload.messages import ResponseHead
 
     Piece = bytes | bytearray | memoryview
-    # The address of a socket; that of a Unix socket is its path.
+    # The address of a socket: a tuple, or the path of a Unix socket.
     SocketAddress = tuple[object, ...] | str
     # Connects a socket within a number of seconds and leaves it blocking. Raises OSError.
     ConnectSocket = Callable[[_socket.socket, SocketAddress, float], None]
 
-# 256 KiB to 1 MiB were measured to be the best sizes for streaming into a reused buffer. It begins smaller, since most
-# connections never carry as much, and every byte of it is memory in use, twice for each slot.
+# 256 KiB to 1 MiB were measured to be the best sizes for streaming into a reused buffer. The first buffer is smaller,
+# to save memory: most connections never receive as much, and each slot has two connections.
 RECEIVE_SIZE = 256 * 1024
 _FIRST_RECEIVE_SIZE = 16 * 1024
-# More parts than this are joined before they are sent; the kernel takes 1,024 at most (IOV_MAX).
+# More parts than this are joined before they are sent; the kernel accepts at most 1,024 (IOV_MAX).
 _MAX_PARTS = 64
 _DONTWAIT = _socket.MSG_DONTWAIT
 _ANSWERED = ~POLLOUT
@@ -50,9 +50,9 @@ def _connect_blocking(connecting: _socket.socket, address: SocketAddress, timeou
 
 
 class Connection:
-    """A connection to ``address``, made by ``connect_socket``, for one exchange after the other.
+    """A connection to ``address`` for one exchange after another. ``connect_socket`` connects its socket.
 
-    ``deadline`` is a time of the monotonic clock after which receiving and sending raise AppTimeout; None means never.
+    ``deadline`` is a time of the monotonic clock. After it, receiving and sending raise AppTimeout; None means never.
     """
 
     __slots__ = ("_last_sent", "_poller", "_readable_or_woken", "_socket", "_view", "deadline", "unsent")
@@ -65,7 +65,7 @@ class Connection:
         self._view = memoryview(bytearray(_FIRST_RECEIVE_SIZE))
         self._last_sent = (monotonic(), time())
         self.deadline: float | None = None
-        # What the server has not taken yet: it may answer before it has read everything. No other exchange can follow.
+        # Data that is not sent yet. If the server answers before it has read all data, the connection cannot be reused.
         self.unsent: list[memoryview] = []
 
     def fileno(self) -> int:
@@ -77,10 +77,10 @@ class Connection:
         self._socket.close()
 
     def send(self, parts: Sequence[Piece]) -> bool:
-        """Send ``parts``. Return False if the server answered or disconnected before it had taken all of them.
+        """Send ``parts``. Return False if the server answered or disconnected before all of them were sent.
 
-        ``receive`` goes on sending then, since an app may answer while it still reads. Raises OSError if the server
-        has taken nothing, AppTimeout after the deadline.
+        In this case ``receive`` continues to send, since an app may answer while it still reads. Raises OSError if
+        nothing could be sent, AppTimeout after the deadline.
         """
         self._last_sent = (monotonic(), time())
         if len(parts) > _MAX_PARTS:
@@ -96,14 +96,14 @@ class Connection:
         return not self.unsent
 
     def _send_until_readable(self) -> None:
-        """Send the rest until all is sent, or there is something to receive or the server has disconnected."""
+        """Send the unsent data. Return early if there is data to receive, or if the server has disconnected."""
         while self.unsent and not self._wait(POLLIN | POLLOUT) & _ANSWERED:
             try:
                 sent = self._socket.send(self.unsent[0], _DONTWAIT)
             except BlockingIOError:
                 continue
             except (BrokenPipeError, ConnectionResetError):
-                # What the server sent before it disconnected can still be read.
+                # The answer that the server sent before it disconnected can still be received.
                 return
             self.unsent = _rest(self.unsent, sent)
 
@@ -119,7 +119,7 @@ class Connection:
                 return Response(self, reader, reader.head, pieces)
 
     def receive(self, reader: ResponseReader) -> list[memoryview]:
-        """Receive once. Return what ``reader`` makes of it: pieces of the body, perhaps none.
+        """Receive once, and pass the data to ``reader``. Return the pieces of the body in it, perhaps none.
 
         Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout after the deadline.
         """
@@ -130,12 +130,12 @@ class Connection:
             reader.feed_eof()
             return []
         if size == _FIRST_RECEIVE_SIZE == len(view):
-            # There is probably more. What was received stays valid in the old buffer.
+            # The buffer is full, so there is probably more data. The received data stays valid in the old buffer.
             self._view = memoryview(bytearray(RECEIVE_SIZE))
         return reader.feed(view[:size])
 
     def receive_rest(self, start: bytearray, reader: ResponseReader) -> bytearray:
-        """Return the whole body of known length that begins with ``start``. The rest is received into its place."""
+        """Receive the rest of a body of known length that begins with ``start``, and return the whole body."""
         position = len(start)
         # Allocated in full size at once: growing a large buffer copies it and touches its pages twice.
         body = bytearray(position + reader.remaining)
@@ -151,7 +151,7 @@ class Connection:
         return body
 
     def is_usable(self, idle_timeout: float) -> bool:
-        """Return whether another exchange may begin: used less than ``idle_timeout`` seconds ago and still open.
+        """Return whether the connection was used less than ``idle_timeout`` seconds ago and is still open.
 
         The time counts from the last send, since the server may have been idle long before its response was read. Two
         clocks are used, since the monotonic one may stand still while an environment is frozen.
@@ -162,14 +162,14 @@ class Connection:
         return self.is_open()
 
     def is_open(self) -> bool:
-        """Return whether the server, while no response is due, has neither disconnected nor sent anything."""
-        # Readable is also a FIN or a reset. Asking poll costs a quarter of a peek, which raises if nothing came.
+        """Return False if the server has disconnected or sent anything. Only meaningful while no response is due."""
+        # A FIN or a reset also makes the socket readable. poll() takes a quarter of the time of a recv() with MSG_PEEK.
         return not self._poller.poll(0)
 
     def wait_for_response(self, wake_up: int, should_stop: Callable[[], bool]) -> bool:
-        """Wait until there is something to receive. Return False if there is not, and ``should_stop()``.
+        """Wait until data arrives, and return True. Return False if ``should_stop()`` returns True before that.
 
-        ``wake_up`` is a descriptor that becomes readable when ``should_stop`` must be called, the same in every call.
+        ``should_stop`` is called when the descriptor ``wake_up`` becomes readable. Pass the same descriptor every time.
         """
         if self._readable_or_woken is None:
             self._readable_or_woken = poll()
@@ -186,7 +186,7 @@ class Connection:
         if self.unsent:
             self._send_until_readable()
         if self.deadline is None:
-            # The read itself waits.
+            # The blocking read itself waits.
             run_signal_handlers()
             return
         self._wait(POLLIN)
@@ -199,7 +199,7 @@ class Connection:
         return occurred
 
     def _poll(self, events: int) -> int:
-        """Wait as ``_wait`` does. Return 0 after the deadline."""
+        """Wait for ``events`` of poll(), and return those that occurred. Return 0 after the deadline."""
         run_signal_handlers()
         timeout = None if self.deadline is None else max(0.0, self.deadline - monotonic()) * 1000
         self._poller.modify(self._socket, events)
@@ -209,9 +209,9 @@ class Connection:
 
 
 class Response:
-    """A response that is being received: its head, and the pieces of the body that came with it.
+    """A response that is being received: its head, and the pieces of the body that arrived with the head.
 
-    ``pieces`` are valid until the next ``receive``. ``complete`` is whether the whole body was received.
+    ``pieces`` are valid until the next ``receive``. ``complete`` is True if the whole body was received.
     """
 
     __slots__ = ("_reader", "complete", "connection", "head", "pieces")
@@ -243,7 +243,7 @@ class Response:
         return pieces
 
     def read(self, limit: int | None) -> bytearray | None:
-        """Return the whole body; None as soon as it is known to exceed ``limit``. Raises as ``receive`` does."""
+        """Return the whole body. Return None if it exceeds ``limit`` bytes. Raises as ``receive`` does."""
         reader = self._reader
         body = bytearray().join(self.pieces)
         try:
@@ -266,7 +266,7 @@ def _truncated(error: OSError) -> TruncatedResponse:
 
 
 def connect(address: Address, timeout: float, connect_socket: ConnectSocket = _connect_blocking) -> _socket.socket:
-    """Return a blocking socket that is connected to ``address``.
+    """Connect a new blocking socket to ``address`` and return it.
 
     ``connect_socket`` connects a socket within ``timeout`` seconds. Raises OSError.
     """
@@ -300,10 +300,10 @@ def _resolved(address: Address) -> Iterable[tuple[int, tuple[object, ...]]]:
 
 
 def _connected(family: int, address: SocketAddress, timeout: float, connect_socket: ConnectSocket) -> _socket.socket:
-    """Return a blocking socket that was connected to ``address`` within ``timeout`` seconds. Raises OSError."""
+    """Connect a new blocking socket to ``address`` within ``timeout`` seconds, and return it. Raises OSError."""
     connected = _socket.socket(family)
     try:
-        # Set before connecting: an error after it would leave behind what ``connect_socket`` keeps for the socket.
+        # Set before connecting: an error after that would leave behind the state that ``connect_socket`` keeps.
         if family != _socket.AF_UNIX:
             connected.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         connect_socket(connected, address, timeout)

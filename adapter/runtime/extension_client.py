@@ -1,4 +1,4 @@
-"""The client of Lambda's Extensions API (2020-01-01), as far as a runtime needs it."""
+"""The client of Lambda's Extensions API (2020-01-01), with only the calls that a runtime needs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _EXTENSION = "/2020-01-01/extension"
 def register_extension(address: Address, name: str) -> Connection:
     """Register as extension ``name`` for no events, so that Lambda sends SIGTERM before it ends the environment.
 
-    Lambda's init waits for the first ``/event/next`` of every extension. It is sent over the connection that is
-    returned, which must stay open; its response is never read. Raises RuntimeApiError.
+    Also send ``/event/next``, since Lambda's init waits for the first one of every extension. Return the connection of
+    this call, which must stay open; the response is never read. Raises RuntimeApiError.
     """
     try:
         connection = Connection(address)

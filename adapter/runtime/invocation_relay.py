@@ -1,7 +1,7 @@
 """One invocation: event → request → app → response → Lambda, as one buffered payload or as a stream.
 
-Every invocation ends exactly once. A failure before the first byte of the response ends it as an error; a failure
-after it ends the stream with error trailers, since what was sent cannot be taken back.
+Every invocation ends exactly once. If it fails before the first byte of the response, it ends as an error. If it fails
+later, its stream ends with error trailers, since sent bytes cannot be withdrawn.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from adapter.runtime.connection import Piece, Response
 
 _JSON = "application/json"
-# How much of an error response is read so that its connection can carry the next request, in bytes.
+# How many bytes of an error response are read at most, so that its connection can be reused.
 _ERROR_BODY_LIMIT = 64 * 1024
 _FORBIDDEN = b'{"message":"Forbidden"}'
 
@@ -66,24 +66,24 @@ class InvocationRelay:
                 "log_stream": config.log_stream,
             },
         )
-        # With several slots the environment outlives a timeout, so a request must not outlive its deadline.
+        # With several slots the environment stays after a timeout, so a request must end by its deadline.
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
         self.deadline_margin = margin
 
     def relay(self, invocation: Invocation) -> AdapterError | None:
-        """Relay one invocation and end it. Return why it, or the rest of its stream, failed.
+        """Relay one invocation and end it. Return the error if the invocation or its stream failed, else None.
 
-        Raises RuntimeApiError if its end cannot be reported to Lambda.
+        Raises RuntimeApiError if the end of the invocation cannot be reported to Lambda.
         """
         return _RelayedInvocation(self, invocation).run()
 
     def fail(self, invocation: Invocation, error: AdapterError) -> None:
-        """End an invocation that was not sent to the app. Raises RuntimeApiError as ``relay`` does."""
+        """End an invocation with ``error``, without sending it to the app. Raises RuntimeApiError as ``relay`` does."""
         _RelayedInvocation(self, invocation).fail(error)
 
 
 class _RelayedInvocation:
-    """One invocation on its way, and what is known of it for its line in the log."""
+    """The relay of one invocation, and the values for its log line."""
 
     __slots__ = ("_bytes", "_error", "_invocation", "_relay", "_request", "_start", "_status")
 
@@ -99,7 +99,7 @@ class _RelayedInvocation:
         self._error: AdapterError | None = None
 
     def run(self) -> AdapterError | None:
-        """Relay it, as ``InvocationRelay.relay`` does."""
+        """Relay the invocation, as ``InvocationRelay.relay`` does."""
         try:
             codec, request = app_request(self._invocation, self._relay.request_rules)
             self._request = request
@@ -111,12 +111,12 @@ class _RelayedInvocation:
         return self._error
 
     def fail(self, error: AdapterError) -> None:
-        """End it with ``error``."""
+        """End the invocation with ``error``, and log it."""
         self._error = error
         self._log(self._relay.api.send_error(self._invocation, error))
 
     def _relay_request(self, codec: Codec, request: Request) -> str:
-        """Send ``request`` to the app, and its response to Lambda. Return what Lambda says against it."""
+        """Send ``request`` to the app, and the response to Lambda. Return the refusal or an empty text."""
         relay = self._relay
         if relay.hooks and _plain_path(request.target) in relay.hooks:
             return self._refuse_hook(codec)
@@ -128,14 +128,14 @@ class _RelayedInvocation:
             self._status = response.head.status
             if self._status in relay.error_statuses:
                 _drain(response)
-                # The body may quote the request, and errors are logged.
-                raise AppErrorStatus(f"the app answered {self._status}, which AWS_LWA_ERROR_STATUS_CODES names")
+                # The message does not contain the body: it may quote the request, and errors are logged.
+                raise AppErrorStatus(f"the app answered {self._status}, which is in AWS_LWA_ERROR_STATUS_CODES")
             return self._relay_response(codec, request, response)
         finally:
             relay.app.release(response)
 
     def _refuse_hook(self, codec: Codec) -> str:
-        """Refuse a request for a SnapStart hook, which only Lambda may call."""
+        """Answer 403 to a request for a SnapStart hook, which only Lambda may call."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
         if not self._relay.is_streaming:
@@ -146,7 +146,7 @@ class _RelayedInvocation:
         return stream.finish([*opening, _FORBIDDEN])
 
     def _relay_response(self, codec: Codec, request: Request, response: Response) -> str:
-        """Send ``response`` to Lambda. Return what Lambda says against it."""
+        """Send ``response`` to Lambda. Return the refusal or an empty text."""
         head = ResponseHead(status=response.head.status, headers=forwardable(response.head.headers))
         body: Response | _CompressedBody = response
         if self._relay.codings and codec.has_prelude:
@@ -181,7 +181,7 @@ class _RelayedInvocation:
             pieces: Sequence[Piece] = [*opening, *body.pieces]
             while not body.complete:
                 if pieces and not stream.write(pieces):
-                    # Lambda takes no more. These pieces are counted as sent already.
+                    # Lambda does not accept more data. These pieces have already been counted as sent.
                     pieces = ()
                     break
                 pieces = body.receive()
@@ -196,7 +196,7 @@ class _RelayedInvocation:
         return problem
 
     def _log(self, problem: str) -> None:
-        """Write the line of the invocation, and one for ``problem``, which is what Lambda says against its answer."""
+        """Log the invocation. ``problem`` is Lambda's refusal of its response, and is logged unless it is empty."""
         log, request_id = self._relay.log, self._invocation.request_id
         if problem:
             is_late = "InvalidRequestID" in problem
@@ -217,7 +217,7 @@ class _RelayedInvocation:
 
 
 class _CompressedBody:
-    """The body of ``response``, compressed. It has those attributes and methods of Response that concern the body."""
+    """The body of ``response``, compressed. It has the attributes and methods of Response for the body."""
 
     def __init__(self, response: Response, compressor: Compressor) -> None:
         self._response = response
@@ -226,15 +226,15 @@ class _CompressedBody:
 
     @property
     def pieces(self) -> list[bytes]:
-        """The pieces that came with the head."""
+        """The pieces that arrived with the head, compressed. Read this only once, since each read compresses them."""
         return self._compress(self._response.pieces)
 
     def receive(self) -> list[bytes]:
-        """Return the next pieces as they arrive. Raises as ``Response.receive`` does."""
+        """Return the next pieces as they arrive, compressed. Raises as ``Response.receive`` does."""
         return self._compress(self._response.receive())
 
     def read(self, limit: int) -> bytes | bytearray | None:
-        """Return the whole body; None if it exceeds ``limit`` when compressed. Raises as ``receive`` does."""
+        """Return the whole body, compressed. Return None if it exceeds ``limit`` bytes before it is complete."""
         body = bytearray()
         pieces = self._response.pieces
         while True:
@@ -258,7 +258,7 @@ class _CompressedBody:
 
 
 def _plain_path(target: str) -> str:
-    """Return the path that an app sees in ``target``: percent-decoded."""
+    """Return the path of ``target`` as an app sees it: percent-decoded, without the query."""
     return percent_decode(target.partition("?")[0])
 
 
@@ -272,11 +272,11 @@ def _type_of(head: ResponseHead) -> str:
 
 
 def _drain(response: Response) -> None:
-    """Read a short body that is not used, so that its connection can carry the next request."""
+    """Read and discard a short body, so that its connection can be reused."""
     try:
         response.read(_ERROR_BODY_LIMIT)
     except InvocationError:
-        # The connection is closed then.
+        # The connection cannot be reused, and is closed later.
         return
 
 

@@ -1,14 +1,14 @@
-"""Imports httptools and orjson without modules that they import and the runtime does not use.
+"""Imports httptools and orjson without the slow modules that they import and the runtime does not use.
 
 httptools needs two names of ``typing`` for annotations. orjson looks up the types beyond JSON that it can encode:
 enumerations, UUIDs, dataclasses, dates. Their modules, with their own imports, would take a third of the CPU time of a
 cold start, and an event contains none of these types.
 
-So stand-ins replace those modules while httptools and orjson are imported. Any other attribute of a stand-in comes from
-the real module, which is imported then: a module may be imported later, but none is missing.
+So stand-ins replace these modules while httptools and orjson are imported. If code reads any other attribute of a
+stand-in, the real module is imported and its attribute is returned.
 
 orjson differs in such a process: it refuses enumerations and UUIDs, does not encode the fields of dataclasses with
-slots, and its JSONDecodeError is a ValueError but not that of ``json``.
+slots, and its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ def load_parsers() -> None:
     """Import httptools and orjson."""
     placed = [_place(name, known) for name, known in _STAND_INS.items() if name not in sys.modules]
     try:
-        import httptools  # noqa: F401  # loaded for its users
-        import orjson  # noqa: F401  # likewise
+        import httptools  # noqa: F401  # imported for other modules
+        import orjson  # noqa: F401  # imported for other modules
     finally:
         for stand_in in placed:
             _remove(stand_in)
 
 
 def _place(name: str, known: dict[str, object]) -> ModuleType:
-    """Put a stand-in in place of the module ``name``, and return it. It has the attributes ``known``."""
+    """Replace the module ``name`` by a stand-in with the attributes ``known``, and return the stand-in."""
     stand_in = ModuleType(name)
 
     def get_from_real_module(attribute: str) -> object:
-        # Each "from module import name" looks it up to see whether the module is a package.
+        # Each ``from module import name`` reads __path__, to check whether the module is a package.
         if attribute == "__path__":
             raise AttributeError(attribute)
         _remove(stand_in)

@@ -1,6 +1,6 @@
-"""The life of the runtime: init, invocations until the end is announced, shutdown.
+"""The life of the runtime: init, invocations until it has to end, shutdown.
 
-Each slot takes one invocation after the other, and has its own connections to the Runtime API and to the app. A single
+Each slot handles one invocation after another, and has its own connections to the Runtime API and to the app. A single
 slot blocks in the kernel while it waits; several slots (Managed Instances) share a thread instead (``slots.py``).
 """
 
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from adapter.payload.messages import Invocation
 
 # How long the app has to end after SIGTERM, in seconds. Lambda kills the runtime after about 0.3 s of the 2 s of the
-# shutdown phase; the rest is for the last answer and for the interpreter's own exit.
+# shutdown phase; the remaining time is for the last answer and for the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
-# How long after that slots have to report an invocation that the end of the app broke off, in seconds. Slots have it
-# once more if their app has not ended with its group, or is not ours to end.
+# The time after SHUTDOWN_GRACE in which slots report invocations that failed because the app ended, in seconds. Slots
+# get this time twice if the app did not end with its group, or if the adapter did not start it.
 _REPORT_GRACE = 0.03
-# How long to wait for the exit of an app that broke off a connection, in seconds.
+# How long to wait for the exit of an app that has closed a connection too early, in seconds.
 _EXIT_TIMEOUT = 0.05
-# With AWS_LWA_ASYNC_INIT: when to stop probing so that init ends within Lambda's 10 s, in seconds.
+# With AWS_LWA_ASYNC_INIT, how long init probes the app, in seconds. Lambda's limit is 10 s.
 ASYNC_INIT_LIMIT = 9.8
 # Initialization types whose init may take longer than 10 s.
 _UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-managed-instances"})
@@ -61,7 +61,7 @@ class Runtime:
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApiClient(_runtime_api_address(config), wake_up=self._signals.fileno())
         self._app = AppClient(config, port)
-        # How a single slot pauses and connects.
+        # How a slot pauses and connects. ``_take_invocations`` replaces them if there are several slots.
         self._pause: Callable[[float], None] = self._signals.wait
         self._connect_to_app: Callable[[Address], Connection] = Connection
         # Stays open, without being read, until the process ends.
@@ -95,7 +95,7 @@ class Runtime:
             self._log.warning(f"not registered as an extension, so SIGTERM will not announce the end: {error}")
 
     def _start(self) -> None:
-        """Run the init phase: return when the app is ready, restored (SnapStart), or allowed to be ready later."""
+        """Run the init phase. Return when the app is ready, and restored (SnapStart), or may become ready later."""
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
             self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}: its init may take longer")
@@ -127,7 +127,7 @@ class Runtime:
             self._log.warning(line)
 
     def _checkpoint_and_restore(self) -> None:
-        """Let SnapStart take its snapshot. It is taken during this method, which returns after a restore."""
+        """Let SnapStart take its snapshot, and return after a restore."""
         if self._config.before_checkpoint_path is not None:
             call_hook(self._app, self._config.before_checkpoint_path)
         # No connection may be open in the snapshot: the other end will not exist after a restore.
@@ -164,18 +164,18 @@ class Runtime:
         api = RuntimeApiClient(address, wake_up=self._signals.fileno(), connect=connect)
         app = AppClient(self._config, self._port, connect=self._connect_to_app)
         try:
-            # A slot must not remove a wake-up from the pipe: it is for all slots.
+            # A slot must not clear the wake-up, since it is for all slots.
             self._serve(api, app, self._is_over)
         except AdapterError as error:
             if self._failure is None:
                 self._fail(error)
                 self._signals.wake()
         finally:
-            # Many servers wait for open connections before they end.
+            # Many servers wait until their open connections are closed before they end.
             app.close()
 
     def _serve(self, api: RuntimeApiClient, app: AppClient, should_stop: Callable[[], bool]) -> None:
-        """Relay one invocation after the other until the end is announced."""
+        """Relay one invocation after another until the runtime has to end."""
         relay = InvocationRelay(self._config, api=api, app=app, log=self._log)
         while not self._is_over():
             invocation = api.next(should_stop=should_stop, pause=self._pause)
@@ -198,25 +198,25 @@ class Runtime:
                 self._report_fault(api, invocation)
 
     def _report_fault(self, api: RuntimeApiClient, invocation: Invocation) -> None:
-        """End an invocation that an unexpected exception broke off; the next one is not affected."""
-        from traceback import format_exc  # only a fault needs it
+        """Log an unexpected exception, and end its invocation with an error. The next invocation is not affected."""
+        from traceback import format_exc  # only an internal error needs it
 
-        self._log.error(f"a fault of the adapter: {format_exc()}", requestId=invocation.request_id)
+        self._log.error(f"an internal error of the adapter: {format_exc()}", requestId=invocation.request_id)
         # If a response has begun, Lambda refuses the error, and the closed connection ends the invocation.
         api.close()
-        api.send_error(invocation, AdapterError("a fault of the adapter; its log has the details"))
+        api.send_error(invocation, AdapterError("an internal error of the adapter; its log has the details"))
 
     def _should_stop(self) -> bool:
-        """Reset the wake-up, and return whether the runtime has to end."""
+        """Clear the wake-up signal. Return whether the runtime has to end."""
         self._signals.clear()
         return self._is_over()
 
     def _is_over(self) -> bool:
-        """Return whether the end was announced, something failed, or the app has ended."""
+        """Return whether an ending signal has arrived, the runtime has failed, or the app has ended."""
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
 
     def _has_ending_signal(self) -> bool:
-        """Return whether Lambda is about to kill this process. If only the app or /next failed, it is not."""
+        """Return whether an ending signal has arrived, after which Lambda soon kills this process."""
         return self._signals.received is not None
 
     def _exit_code(self) -> int | None:
@@ -240,7 +240,7 @@ class Runtime:
             raise AppNotReady("the runtime was ended before the app was ready")
 
     def _report_failed_init(self, error: StartError) -> None:
-        # The last lines of the app are in the log already, and in the init error.
+        # Without the app's last lines, which are already in the log and also in the init error.
         self._log.error(f"{error.name}: {str(error).partition(chr(10))[0]}")
         try:
             self._api.send_init_error(error)
@@ -255,7 +255,7 @@ class Runtime:
             self._log.error(f"ending: the app ended with exit code {self._process.exit_code()}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
-        # Many servers wait for open connections before they end.
+        # Many servers wait until their open connections are closed before they end.
         self._app.close()
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
         if self._failure is None:
@@ -264,7 +264,7 @@ class Runtime:
 
 
 def _runtime_api_address(config: Config) -> Address:
-    """Return the address for invocations. Extensions are not registered at a proxy of the Runtime API."""
+    """Return the address to get invocations from: a proxy of the Runtime API if one is set, else the Runtime API."""
     return config.runtime_api_proxy or _required(config.runtime_api)
 
 

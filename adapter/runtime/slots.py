@@ -1,9 +1,9 @@
 """Many invocation slots in one thread. Each slot is a greenlet that runs the blocking code of a single slot.
 
 Threads cost twice as much: every system call releases the interpreter's lock, and the threads compete for it. Here a
-slot runs until one of its connections has to wait, and the thread waits for all of them in one system call. Slots are
-not interrupted, so everything else that takes long delays the other slots: encoding megabytes, compressing, a line that
-stderr does not take (``logs.py`` limits that).
+slot runs until one of its connections has to wait, and the thread waits for all connections in one system call. A
+running slot is not interrupted, so all other long work delays the other slots: encoding megabytes, compressing, or
+waiting for a full stderr (``logs.py`` limits this wait).
 
 This module is imported only if there is more than one slot.
 """
@@ -22,8 +22,8 @@ from greenlet import getcurrent, greenlet
 from adapter.errors import AppTimeout
 from adapter.runtime.connection import Connection
 
-# The poller that waits for all connections, and the number of its timeout's units in a second. Both have the same
-# methods and the same numbers for events; epoll does not check the connections that are silent.
+# The poller that waits for all connections, and one second in the unit of its timeout. Both pollers have the same
+# methods and event numbers. epoll is faster, since it does not check silent connections.
 if sys.platform == "linux":
     _new_poller, _SECOND = select.epoll, 1
 else:
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from adapter.net.address import Address
     from adapter.runtime.connection import SocketAddress
 
-# How long to wait before connecting again to a Unix socket whose backlog is full, in seconds. There is no event for it.
+# How long to wait before connecting again to a Unix socket whose backlog is full, in seconds. poll() has no event
+# for this.
 _BACKLOG_PAUSE = 0.005
 # The codes of connect(2) for a connection that is being made, that exists, and that found a full backlog.
 _CONNECTING = (errno.EINPROGRESS, errno.EALREADY)
@@ -48,9 +49,9 @@ _FULL = errno.EAGAIN
 class Slots:
     """Runs slots concurrently.
 
-    When the descriptor ``wake_up`` becomes readable, ``should_stop()`` is called, which resets it, and then
-    ``is_urgent()``: whether slots with an invocation have little time left for it. The key of a wait is the descriptor
-    that the slot waits for, or the slot itself if it only pauses.
+    When the descriptor ``wake_up`` becomes readable, ``should_stop()`` and then ``is_urgent()`` are called.
+    ``should_stop`` must reset the descriptor. ``is_urgent`` returns True if slots have little time left for their
+    invocations. The key of a wait is the descriptor that a slot waits for, or the slot itself if it only pauses.
     """
 
     def __init__(self, *, wake_up: int, should_stop: Callable[[], bool], is_urgent: Callable[[], bool]) -> None:
@@ -66,10 +67,10 @@ class Slots:
         self._watched: dict[int, int] = {}
         self._waiting: dict[object, greenlet] = {}
         self._deadlines: dict[object, float] = {}
-        # The waits that a wake-up ends, and those that end when the app's time is over.
+        # The keys of the waits that a wake-up ends, and of the waits that end when the app's time has ended.
         self.wakeable: set[object] = set()
         self.waiting_for_app: set[object] = set()
-        # When to look for deadlines that have passed: not later than the first of them.
+        # When to check for deadlines that have passed. It is not later than the first deadline; None without deadlines.
         self._next_check: float | None = None
         # What ``should_stop()`` and ``is_urgent()`` returned last.
         self.is_ending = False
@@ -81,15 +82,15 @@ class Slots:
         return SlotConnection(address, self, to_app=False)
 
     def connect_to_app(self, address: Address) -> Connection:
-        """Return a connection to the app. Its waits also end when ``run`` has no more time for the app."""
+        """Return a connection to the app. Its waits also end when the app's time in ``run`` has ended."""
         return SlotConnection(address, self, to_app=True)
 
     def run(self, serve: Callable[[], None], *, count: int, app_grace: float, report_grace: float) -> None:
-        """Run ``serve`` in ``count`` slots. Return when all have returned, without a limit unless ``is_urgent()``.
+        """Run ``serve`` in ``count`` slots. Return when all slots have returned.
 
-        From then on the app has ``app_grace`` seconds for its answers, and slots without an answer have
-        ``report_grace`` seconds to report that. Slots that still run after it are ended by GreenletExit. Raises what a
-        slot raises.
+        There is no time limit until ``is_urgent()`` returns True. From then on, the app has ``app_grace`` seconds to
+        answer. After that, slots without an answer have ``report_grace`` seconds to report an error. Slots that still
+        run then are ended by GreenletExit. An exception in a slot is raised here.
         """
         slots = [greenlet(serve) for _ in range(count)]
         try:
@@ -115,9 +116,10 @@ class Slots:
             slot.switch(events)
 
     def wait(self, descriptor: int, events: int, deadline: float | None, group: set[object] | None) -> int:
-        """Let other slots run until one of ``events`` of poll() occurs. Return them.
+        """Let other slots run until ``events`` of poll() occur at ``descriptor``. Return the events that occurred.
 
-        Return 0 after the deadline, or at the end of ``group``: ``wakeable``, ``waiting_for_app``, or none.
+        Return 0 after the deadline, or when all waits of ``group`` are ended. ``group`` is ``wakeable``,
+        ``waiting_for_app``, or None.
         """
         watched = self._watched.get(descriptor)
         if watched != events:
@@ -138,7 +140,7 @@ class Slots:
             self._poller.unregister(descriptor)
 
     def _switch_away(self, key: object, deadline: float | None, group: set[object] | None) -> int:
-        """Let other slots run until the wait with ``key`` ends: by an event, the deadline, or the end of ``group``."""
+        """Let other slots run until the wait with ``key`` ends. Return its events, or 0 as ``wait`` does."""
         self._waiting[key] = getcurrent()
         if deadline is not None:
             self._deadlines[key] = deadline
@@ -149,7 +151,7 @@ class Slots:
         try:
             events: int = self._hub.switch()
         except BaseException:
-            # Ended while it waited. Another socket may have the descriptor's number next.
+            # The slot was ended while it waited. Another socket may get the descriptor's number next.
             self._waiting.pop(key, None)
             raise
         finally:
@@ -160,9 +162,9 @@ class Slots:
         return events
 
     def _wait_for_ready(self, give_up: float | None) -> list[tuple[greenlet, int]]:
-        """Wait until slots can go on. Return them with their events.
+        """Wait until slots can continue. Return these slots with their events.
 
-        No slot runs before all are known: it might close a descriptor and get the same number for another one.
+        No slot runs before all of them are found, since it might close a descriptor and reuse its number.
         """
         ready: list[tuple[greenlet, int]] = []
         woken = False
@@ -173,7 +175,7 @@ class Slots:
             elif descriptor == self._wake_up:
                 woken = True
             else:
-                # No slot waits for it now: it was disconnected, or sent more than its slot can take at the moment.
+                # No slot waits for this connection now: it was disconnected, or its slot does not read at the moment.
                 self.forget(descriptor)
         if woken:
             self.is_ending = self._should_stop()
@@ -188,11 +190,11 @@ class Slots:
         return max(0.0, min(ends) - monotonic()) * _SECOND if ends else None
 
     def _take_waiting(self, keys: set[object]) -> list[tuple[greenlet, int]]:
-        """Remove the waits with ``keys``. Return their slots, without events."""
+        """Remove the waits with ``keys``. Return their slots, each with 0 as its events."""
         return [(self._waiting.pop(key), 0) for key in keys if key in self._waiting]
 
     def _overdue(self) -> set[object]:
-        """Return the keys of the waits whose deadline has passed, and find the next deadline."""
+        """Return the keys of the waits whose deadline has passed, and set the time of the next check."""
         now = monotonic()
         overdue = {key for key, deadline in self._deadlines.items() if deadline <= now}
         # Finding the next deadline whenever one is removed would cost more than waking up early.
@@ -216,7 +218,7 @@ class SlotConnection(Connection):
         super().close()
 
     def wait_for_response(self, wake_up: int, should_stop: Callable[[], bool]) -> bool:
-        """Wait until there is something to receive. Return False if there is not, and ``should_stop()``."""
+        """Wait until data arrives, and return True. Return False if ``should_stop()`` returns True before that."""
         # The wake-up may have occurred while this slot did not wait for one.
         while self._slots.is_ending or not self._slots.wait(self.fileno(), POLLIN, None, self._slots.wakeable):
             if should_stop():
@@ -229,7 +231,7 @@ class SlotConnection(Connection):
             self._finish_connecting(connecting, address, monotonic() + timeout)
             connecting.setblocking(True)
         except BaseException:
-            # It will be closed, also if the slot was ended.
+            # The caller closes the socket now, also if the slot was ended.
             self._slots.forget(connecting.fileno())
             raise
 
@@ -251,7 +253,7 @@ class SlotConnection(Connection):
         self._wait(POLLIN)
 
     def _wait_for(self, descriptor: int, events: int, deadline: float | None) -> int:
-        """Return the events that occurred, 0 after the deadline or if the app's time is over."""
+        """Wait for ``events``, and return those that occurred. Return 0 after the deadline or the app's time."""
         if self._group is not None and self._slots.is_app_time_over:
             return 0
         return self._slots.wait(descriptor, events, deadline, self._group)

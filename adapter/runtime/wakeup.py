@@ -1,7 +1,7 @@
-"""How signals and the end of the app interrupt a blocked runtime.
+"""Signals, and the end of the app, wake up a blocked runtime.
 
-Python retries a blocking read after a signal. So the main thread waits with poll, for its socket and for a pipe into
-which the interpreter writes a byte for every signal, SIGCHLD included.
+Python retries a blocking read after a signal. So the main thread uses poll() to wait for both its socket and a pipe.
+The interpreter writes a byte into this pipe for every signal, including SIGCHLD.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ else:
 
 
 def run_signal_handlers() -> None:
-    """Run the handlers of signals that have arrived. The interpreter does so whenever it enters a function like this.
+    """Run the handlers of signals that have arrived. The interpreter does this whenever it enters a Python function.
 
-    Compiled code does not, so it calls this function before it waits in a system call, which is interrupted only by
-    signals that arrive while it waits.
+    Compiled code does not. It must call this function before it waits in a system call, since only signals that arrive
+    during the system call interrupt it.
     """
 
 
 class Signals:
-    """Handles signals; it is created once, in the main thread. ``received`` is the first ending signal, or None.
+    """Handles signals. Create it once, in the main thread. ``received`` is the first ending signal, or None.
 
     ``forward`` is called at once with every ending signal, also during an invocation. If this process still runs
-    ``grace`` seconds after the first one, ``forward`` is called with SIGKILL: the end of the app unblocks everything.
+    ``grace`` seconds after the first one, ``forward`` is called with SIGKILL. The end of the app unblocks all waits.
     """
 
     def __init__(self, forward: Callable[[int], None], *, grace: float) -> None:
@@ -53,17 +53,17 @@ class Signals:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when something has happened, for poll()."""
+        """Return a descriptor for poll() that becomes readable when a signal arrives or ``wake`` is called."""
         return self._read_end
 
     def clear(self) -> None:
-        """Forget everything that has happened so far."""
-        # This runs for every invocation, so it must not raise an exception inside when nothing has happened.
+        """Make ``fileno`` unreadable until the next signal or the next ``wake``."""
+        # This runs for every invocation. Reading an empty pipe would raise an exception, which is slow.
         while self._poller.poll(0):
             os.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
-        """Wait until something happens, or for ``seconds``, rounded down to whole milliseconds."""
+        """Wait until a signal arrives or ``wake`` is called, but at most ``seconds``, rounded down to milliseconds."""
         # poll() would round up, which would lose half a millisecond with every start of an app.
         self._poller.poll(None if seconds is None else int(seconds * 1000))
         self.clear()

@@ -183,7 +183,7 @@ def test_an_app_is_started_from_a_folder_that_may_not_be_searched(start: Starter
 def test_a_folder_that_may_not_be_entered_is_a_mistake_that_is_named(start: Starter, closed_folder: Path) -> None:
     with (
         as_somebody(closed_folder),
-        pytest.raises(ConfigurationError, match=f"^--app-dir: '{closed_folder}' may not be entered$"),
+        pytest.raises(ConfigurationError, match=f"^--app-dir: '{closed_folder}' cannot be entered: no permission$"),
     ):
         start.run(["/bin/sh", "-c", "exit 7"], directory=str(closed_folder))
 

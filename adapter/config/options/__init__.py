@@ -1,1 +1,1 @@
-"""The table of options. Each option is declared here, and nowhere else."""
+"""The tables of options. Every option is declared in one of these modules."""

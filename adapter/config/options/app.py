@@ -8,11 +8,12 @@ from adapter.config.option import Option, OptionTable, optional
 
 # The Rust adapter's default.
 DEFAULT_APP_PORT = 8080
-# How long the app may take until it is ready, in seconds. The Rust adapter has no limit; a limit shows the cause.
+# How long the app may take until it is ready, in seconds. The Rust adapter has no limit; with a limit, the cause is
+# reported.
 READINESS_TIMEOUT = 120.0
-# How long a connection to the app may have been idle and still be used again, in seconds. The Rust adapter's 4 is too
-# long: popular servers (gunicorn: 2 s, uvicorn: 5 s) close idle connections in that time, and a request that is sent
-# meanwhile is lost.
+# How long after its last request a connection to the app is used again, in seconds. The Rust adapter's 4 s are too
+# long: popular servers (gunicorn: 2 s, uvicorn: 5 s) close idle connections after a similar time, and a request that is
+# sent at that moment is lost.
 APP_IDLE_TIMEOUT = 0.5
 
 
@@ -22,7 +23,7 @@ class AppOptions(OptionTable):
     group = "app"
 
     app_host = Option(
-        "The host that the app listens on. (HOST counts on Lambda only.)",
+        "The host that the app listens on. (HOST is read on Lambda only.)",
         parse=parsers.host,
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),
@@ -38,7 +39,7 @@ class AppOptions(OptionTable):
     app_socket = optional("Connect to the app over this Unix socket instead of TCP.", parse=parsers.text("PATH"))
     app_dir = optional("Start CMD in this folder.", parse=parsers.text("DIR"), default_text="the current one")
     app_idle_timeout = Option(
-        "Use a connection to the app again if its last request is less than this many seconds old; 0: never.",
+        "Reuse a connection to the app for this many seconds after its last request; 0: never reuse it.",
         parse=parsers.seconds,
         default=APP_IDLE_TIMEOUT,
         env=("AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS",),
@@ -46,7 +47,7 @@ class AppOptions(OptionTable):
 
 
 class ReadinessOptions(OptionTable):
-    """When the app counts as ready."""
+    """Options of the readiness check."""
 
     group = "readiness"
 
@@ -85,7 +86,7 @@ class ReadinessOptions(OptionTable):
         env=("AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS",),
     )
     async_init = Option(
-        "Let a slow app finish starting within the first invocation, instead of failing Lambda's 10 s init.",
+        "If the app is not ready within Lambda's 10 s init, let the first invocation wait for it.",
         default=False,
         env=("AWS_LWA_ASYNC_INIT",),
         deprecated=("ASYNC_INIT",),
@@ -93,12 +94,12 @@ class ReadinessOptions(OptionTable):
 
 
 class RequestOptions(OptionTable):
-    """How requests are changed before the app gets them."""
+    """Options that change requests before the app gets them."""
 
     group = "requests"
 
     base_path = Option(
-        "Remove this leading path, once and on a segment boundary, before the app sees the request.",
+        "Remove this prefix from the path of requests, once, and only before a slash or the end of the path.",
         parse=parsers.base_path,
         default="",
         env=("AWS_LWA_REMOVE_BASE_PATH",),
@@ -119,7 +120,7 @@ class RequestOptions(OptionTable):
 
 
 class ResponseOptions(OptionTable):
-    """How responses of the app are relayed."""
+    """Options that change how responses of the app are relayed."""
 
     group = "responses"
 
@@ -135,20 +136,20 @@ class ResponseOptions(OptionTable):
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )
     error_statuses = Option[frozenset[int]](
-        "Statuses of the app that make the invocation fail.",
+        "Response statuses of the app that make the invocation fail.",
         parse=parsers.statuses,
         default=frozenset(),
         env=("AWS_LWA_ERROR_STATUS_CODES",),
     )
     binary_types = Option[tuple[str, ...]](
-        "Media types that a buffered response always carries as base64.",
+        "Media types that buffered responses always encode as base64.",
         parse=parsers.media_types,
         default=(),
-        default_text="by a table, then by content",
+        default_text="by a built-in table, then by content",
     )
     text_types = Option[tuple[str, ...]](
-        "Media types that a buffered response carries as text if they are valid UTF-8.",
+        "Media types that buffered responses send as text if the body is valid UTF-8.",
         parse=parsers.media_types,
         default=(),
-        default_text="by a table, then by content",
+        default_text="by a built-in table, then by content",
     )

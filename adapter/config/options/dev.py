@@ -6,11 +6,11 @@ from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable, optional
 
-# The port of the first front door; that of the Invoke APIs is the next one. ``sam local`` has the same two ports.
+# The port of the first front door. The Invoke APIs use the next port. ``sam local`` uses the same two ports.
 DEFAULT_DEV_PORT = 3000
 # The memory of the function, in MB.
 DEFAULT_MEMORY = 1024
-# The most execution environments at once.
+# The maximum number of execution environments.
 DEFAULT_ENVIRONMENTS = 10
 
 
@@ -20,7 +20,7 @@ class DevOptions(OptionTable):
     group = "dev"
 
     dev_host = Option(
-        "The address of the front doors and the Invoke APIs; 0.0.0.0 for dev containers.",
+        "The address that the front doors and the Invoke APIs listen on; use 0.0.0.0 in dev containers.",
         parse=parsers.host,
         default="127.0.0.1",
         flag="--host",
@@ -32,7 +32,7 @@ class DevOptions(OptionTable):
         flag="--port",
     )
     url_invoke_mode = optional(
-        "The mode of a front door that can stream, to test a mismatch with --invoke-mode.",
+        "The invoke mode of front doors that can stream, to test a mismatch with --invoke-mode.",
         parse=parsers.choice("buffered", "response_stream"),
         default_text="that of `--invoke-mode`",
     )
@@ -49,7 +49,7 @@ class DevOptions(OptionTable):
     )
 
     front_doors = Option[tuple[tuple[str, int | None], ...]](
-        "The front doors of the function, one or several; each has the next free port unless it has its own.",
+        "One or more front doors of the function. A front door without a port gets the next free one.",
         parse=parsers.front_doors,
         default=(),
         default_text="`function-url`",
@@ -76,12 +76,12 @@ class DevOptions(OptionTable):
         default="/{proxy+}",
     )
     rest_idle_timeout = Option(
-        "Break off a stream of a REST API that is silent for this many seconds; edge-optimised APIs have 30.",
+        "Cut off a REST API's stream that sends nothing for this many seconds; edge-optimised APIs: 30.",
         parse=parsers.positive_seconds,
         default=300.0,
     )
     retry_delay = Option(
-        "The delay before the first retry of an asynchronous invocation, in seconds; the second takes twice as long.",
+        "The delay before the first retry of an asynchronous invocation, in seconds; the second is twice as long.",
         parse=parsers.seconds,
         default=60.0,
     )
@@ -95,24 +95,24 @@ class DevOptions(OptionTable):
     )
     fault_seed = Option("The seed of the random numbers of faults, to repeat a run.", default=1)
     record = optional(
-        "Write every invocation to a file in this folder, secrets included; adapter invoke FILE repeats it.",
+        "Write every invocation, including secrets, to a file in this folder; adapter invoke FILE repeats it.",
         parse=parsers.text("DIR"),
         default_text="off",
     )
 
     # The execution environments.
     environments = Option(
-        "The most execution environments at once, each started when it is needed; 1 if CMD has no {port}.",
+        "The maximum number of execution environments, each started when it is needed; 1 if CMD has no {port}.",
         default=DEFAULT_ENVIRONMENTS,
     )
     concurrency = Option(
-        "Managed Instances: the most invocations of an environment at once.",
+        "Managed Instances: the maximum number of concurrent invocations of an environment.",
         default=1,
         env=("ADAPTER_MAX_CONCURRENCY",),
         flag="--max-concurrency",
     )
     provisioned = Option(
-        "Provisioned concurrency: the number of environments that start at once and stay.",
+        "Provisioned concurrency: the number of environments that start immediately and keep running.",
         parse=parsers.count,
         default=0,
     )
@@ -131,7 +131,7 @@ class DevOptions(OptionTable):
     )
     snapstart = Option("SnapStart: environments are initialised, then restored when they are needed.", default=False)
     memory = Option(
-        "The function's memory in MB, as its variables have it; a warning says if it uses more.",
+        "The function's memory in MB, for its variables; a warning is logged if it uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
     )
@@ -144,7 +144,7 @@ class DevOptions(OptionTable):
         parse=parsers.text("DIR"),
     )
     env_file = optional(
-        "A file with variables for the function, one KEY=VALUE per line; they override those of the shell.",
+        "A file with variables for the function, one KEY=VALUE per line; they override the shell's variables.",
         parse=parsers.text("FILE"),
     )
     reload = Option("Restart when a file in the app's folder changes; needs the extra `reload`.", default=False)

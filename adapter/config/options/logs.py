@@ -1,4 +1,4 @@
-"""Options of the log: format, level, and which lines."""
+"""Options of the log: its format, its level, and the access log."""
 
 from __future__ import annotations
 

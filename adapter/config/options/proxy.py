@@ -23,7 +23,7 @@ class StreamOptions(OptionTable):
         default_text="`lambda`",
     )
     stream_limit = optional(
-        "The most bytes of a streamed body: 20mb (until July 2025), 200mb, none, or any size.",
+        "The maximum size of a streamed body: 20mb (Lambda until July 2025), 200mb, none, or any size.",
         parse=parsers.stream_limit,
         default_text="`200mb` in dev, `none` in the proxy",
     )
@@ -55,9 +55,9 @@ class ProxyOptions(OptionTable):
         default=(),
     )
     max_connections = optional(
-        "The most connections. Beyond it, connections without a request are closed; if there are none, answer 503.",
+        "The maximum number of connections. Beyond it, the longest idle one is closed; if none is idle, answer 503.",
         parse=parsers.positive_integer,
-        default_text="what descriptors allow",
+        default_text="by the limit of open files",
     )
     request_timeout = optional(
         "Answer 504 if the app has not begun its response after this many seconds.",
@@ -65,16 +65,16 @@ class ProxyOptions(OptionTable):
         default_text="no limit",
     )
     idle_timeout = optional(
-        "Break off a response if the app sends nothing for this many seconds.",
+        "Cut off a response if the app sends nothing for this many seconds.",
         parse=parsers.positive_seconds,
         default_text="no limit",
     )
     client_timeout = Option(
-        "Break off if the proxy waits for a client that neither takes nor sends anything for this many seconds.",
+        "Disconnect a client that the proxy waits for, if it neither reads nor sends data for this many seconds.",
         parse=parsers.positive_seconds,
         default=60.0,
     )
-    grace = Option("How many seconds streams have to finish after SIGTERM.", parse=parsers.seconds, default=8.0)
+    grace = Option("The time for streams to finish after SIGTERM, in seconds.", parse=parsers.seconds, default=8.0)
     restart = Option(
         "Start the app again when it ends: never, on-failure or always.",
         parse=parsers.choice("never", "on-failure", "always"),

@@ -12,7 +12,7 @@ class RuntimeOptions(OptionTable):
     group = "lambda"
 
     way_in = Option(
-        "Take invocations from Lambda's Runtime API, or plain HTTP requests; auto: the Runtime API if there is one.",
+        "Serve invocations of Lambda's Runtime API, or plain HTTP requests; auto: depends on AWS_LAMBDA_RUNTIME_API.",
         parse=parsers.choice("auto", "runtime", "proxy"),
         default="auto",
         env=("ADAPTER_AS",),
@@ -34,12 +34,12 @@ class RuntimeOptions(OptionTable):
         env=("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH",),
     )
     extension_name = Option(
-        "Register as this extension, so that SIGTERM arrives. In /opt/extensions this must be the file's name.",
+        "Register as an extension with this name, so that SIGTERM arrives. In /opt/extensions: the file's name.",
         parse=parsers.text("NAME"),
         default="web-adapter",
     )
     runtime_api_proxy = optional(
-        "Take invocations from this address instead of AWS_LAMBDA_RUNTIME_API.",
+        "Receive invocations from this address instead of AWS_LAMBDA_RUNTIME_API.",
         parse=parsers.host_and_port,
         env=("AWS_LWA_LAMBDA_RUNTIME_API_PROXY",),
     )
@@ -53,7 +53,7 @@ class PlatformOptions(OptionTable):
     has_flags = False
 
     runtime_api = optional("The address of Lambda's Runtime API.", parse=parsers.host_and_port)
-    max_concurrency = Option("Managed Instances: the number of invocations at once.", default=1)
+    max_concurrency = Option("Managed Instances: the number of concurrent invocations.", default=1)
     initialization_type = Option(
         "Why this environment was created: on-demand, provisioned-concurrency, snap-start …",
         default="on-demand",
@@ -68,7 +68,7 @@ class PlatformOptions(OptionTable):
     log_group = Option("The log group of the function.", default="", env=("AWS_LAMBDA_LOG_GROUP_NAME",))
     log_stream = Option("The log stream of this environment.", default="", env=("AWS_LAMBDA_LOG_STREAM_NAME",))
     region = Option(
-        "The region of the function, whose prices count.",
+        "The region of the function, for its prices.",
         default="us-east-1",
         env=("AWS_REGION", "AWS_DEFAULT_REGION"),
     )
