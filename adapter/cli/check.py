@@ -185,15 +185,7 @@ def _taken_ports(config: Config, address: Address) -> Iterator[str]:
         try:
             listen(wanted.host, wanted.port).close()
         except OSError as error:
-<<<<<<< HEAD
             yield f"{flag}: {wanted} {listen_problem(error, wanted.port)}; give another address"
-=======
-            if error.errno == errno.EADDRINUSE:
-                owner = port_owner(wanted.port) or "another process"
-                yield f"{flag}: port {wanted.port} is taken by {owner}; free it or use another port"
-            else:
-                yield f"{flag}: {wanted} cannot be listened on: {error.strerror}"
->>>>>>> lang_front
 
 
 def _inspect_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:

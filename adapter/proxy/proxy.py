@@ -220,18 +220,3 @@ class _ShutdownSignals:
         if not self._begun.is_set():
             self.number = number
         self.on_next()
-<<<<<<< HEAD
-=======
-
-
-def _listen_problem(error: OSError, address: Address, given: frozenset[int]) -> tuple[str, Address]:
-    """Return why listening on ``address`` failed, and another address to suggest."""
-    if error.errno != errno.EADDRINUSE:
-        # The error's own text repeats the address. Errors of the name look-up have numbers unknown to os.strerror.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else str(error.strerror or error)
-        return f"cannot be listened on: {reason}", Address(host="127.0.0.1", port=address.port)
-    owner = port_owner(address.port)
-    reason = f"is taken by {owner}" if owner else "is taken"
-    return reason, Address(host=address.host, port=next_free_port(address, given))
->>>>>>> lang_front

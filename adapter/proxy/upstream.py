@@ -240,13 +240,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Close at once, and cancel an open exchange. Does nothing after ``finish``."""
         if self._transport is None or self._is_finishing:
             return
-<<<<<<< HEAD
-        # An idle connection has sent everything.
-        if not self._is_idle and unsent(self._transport):
-=======
         # An idle connection has no unsent data.
-        if self._reader is not None and unsent(self._transport):
->>>>>>> lang_front
+        if not self._is_idle and unsent(self._transport):
             # A FIN would queue behind data that a stuck app does not read; a reset overtakes the data.
             reset_on_close(self._transport)
         self._transport.abort()
