@@ -322,5 +322,5 @@ def bandwidth(value: str) -> Bandwidth | None:
             from adapter.aws.size_text import size_text  # only a mistake needs it
 
             bounds = f"{size_text(MIN_BANDWIDTH)} to {size_text(MAX_BANDWIDTH)}"
-            raise ValueError(f"is out of bounds; BURST and RATE can each be {bounds}")
+            raise ValueError(f"is out of bounds; BURST and RATE must each be from {bounds}")
     return parsed

@@ -65,9 +65,9 @@ def test_the_program_of_another_option_is_named_by_it() -> None:
     ("word", "way_out"),
     [
         pytest.param(
-            "uvicorn main:app --port {port}", "write the words of a command without quotes", id="all-in-quotes"
+            "uvicorn main:app --port {port}", "remove the quotes around the whole command", id="all-in-quotes"
         ),
-        pytest.param("cd app && ./run.sh", "or use sh -c '…' for a shell's", id="of-a-shell"),
+        pytest.param("cd app && ./run.sh", "or use sh -c '…' to run a shell command", id="of-a-shell"),
         pytest.param("DEBUG=1", "or use env: env NAME=VALUE CMD", id="a-variable"),
     ],
 )

@@ -113,7 +113,7 @@ BAD: list[tuple[Callable[[str], Any], str, list[str]]] = [
     (parsers.front_doors, "use a number from 1 to 65535", ["alb:", "alb:x", "alb:65536"]),
     (parsers.resource, "is not a resource", ["orders", "/orders?id", "/orders/{id"]),
     (parsers.bandwidth, "use lambda, unlimited or BURST+RATE", ["", "6MB", "6MB+", "+2MB", "fast", "6MB+2MB+1MB"]),
-    (parsers.bandwidth, "takes 32 KB to 64 MB", ["32767+2MB", "6MB+32767", "65MB+2MB", "6MB+67108865"]),
+    (parsers.bandwidth, "must each be from 32 KB to 64 MB", ["32767+2MB", "6MB+32767", "65MB+2MB", "6MB+67108865"]),
 ]
 
 

@@ -76,7 +76,7 @@ class DevOptions(OptionTable):
         default="/{proxy+}",
     )
     rest_idle_timeout = Option(
-        "Cut off a REST API's stream that sends nothing for this many seconds; edge-optimised APIs: 30.",
+        "Cut off a REST API's stream that sends nothing for this many seconds; 30 for edge-optimised APIs.",
         parse=parsers.positive_seconds,
         default=300.0,
     )

@@ -12,7 +12,7 @@ class RuntimeOptions(OptionTable):
     group = "lambda"
 
     way_in = Option(
-        "Serve invocations of Lambda's Runtime API, or plain HTTP requests; auto: depends on AWS_LAMBDA_RUNTIME_API.",
+        "Serve Runtime API invocations or plain HTTP; auto: invocations if AWS_LAMBDA_RUNTIME_API is set.",
         parse=parsers.choice("auto", "runtime", "proxy"),
         default="auto",
         env=("ADAPTER_AS",),
@@ -34,7 +34,7 @@ class RuntimeOptions(OptionTable):
         env=("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH",),
     )
     extension_name = Option(
-        "Register as an extension with this name, so that SIGTERM arrives. In /opt/extensions: the file's name.",
+        "Register as this extension, so that Lambda sends SIGTERM. In /opt/extensions it must be the file's name.",
         parse=parsers.text("NAME"),
         default="web-adapter",
     )
