@@ -192,7 +192,7 @@ class AppProcess:
     def reap_children(self) -> None:
         """Reap every child that has ended: the app, and orphans that this process has adopted.
 
-        It must not have other children.
+        This process must not have other children: their exit codes would be lost.
         """
         for pid, status in ended_children():
             if pid == self.pid:

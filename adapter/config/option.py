@@ -83,8 +83,8 @@ class Option(Generic[T]):
 class OptionTable:
     """A group of options, for ``--help`` and the docs. Each option is added to ``options``, which all groups share.
 
-    ``prefix`` is the prefix of variables that are derived from the names of attributes. ``has_flags`` is False if only
-    the platform sets the options. ``values`` maps option names to their values.
+    ``prefix`` begins the name of each variable that is derived from an attribute's name. ``has_flags`` is False if only
+    the platform sets the options. ``values``, set by each instance, maps option names to values.
     """
 
     group: ClassVar[str]

@@ -53,7 +53,8 @@ _EXCERPT = 40
 def all_spellings(names: Iterable[str]) -> frozenset[str]:
     """Return ``names`` with all variants that have ``_`` in place of one or more ``-``.
 
-    CGI and WSGI put ``x-a-b`` and ``x_a-b`` into the same variable, so a client could forge one by sending the other.
+    CGI and WSGI put ``x-a-b`` and ``x_a-b`` into the same variable, so a client could forge the first
+    by sending the second.
     """
     spellings = set()
     for name in names:

@@ -56,7 +56,7 @@ def join_query(pairs: Pairs) -> str:
 def query_pairs(single: Any, multi: Any = None) -> Pairs:
     """Return the pairs of the multi-value map if it is not empty, else the pairs of the single-value map.
 
-    Raises InvalidEvent if the map is not an object or a value is not a string.
+    Raises InvalidEvent if that map is not an object or a value is not a string.
     """
     source = multi or single or {}
     if not isinstance(source, dict):

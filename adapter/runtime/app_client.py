@@ -36,9 +36,9 @@ _HOOK_TIMEOUT = 10.0
 
 
 class AppClient:
-    """Sends requests to the app, over the Unix socket in ``config`` or else to ``port``. Each slot has a client.
+    """Sends requests to the app: over the Unix socket if ``config`` names one, else to ``port``.
 
-    ``connect`` creates its connections.
+    Each slot has an AppClient of its own. ``connect`` creates the client's connections.
     """
 
     def __init__(self, config: Config, port: int, *, connect: Callable[[Address], Connection] = Connection) -> None:

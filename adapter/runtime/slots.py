@@ -118,8 +118,8 @@ class Slots:
     def wait(self, descriptor: int, events: int, deadline: float | None, group: set[object] | None) -> int:
         """Let other slots run until ``events`` of poll() occur at ``descriptor``. Return the events that occurred.
 
-        Return 0 after the deadline, or when all waits of ``group`` are ended. ``group`` is ``wakeable``,
-        ``waiting_for_app``, or None.
+        Return 0 after the deadline, or if the waits of ``group`` are ended together: ``wakeable`` by a wake-up,
+        ``waiting_for_app`` when the app's time is over. None means no group.
         """
         watched = self._watched.get(descriptor)
         if watched != events:

@@ -38,8 +38,9 @@ _WAIT_SILENCE = 1.0
 
 
 def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], *, wait: bool) -> int:
-    """Serve until a signal arrives; with ``wait``, only wait for another ``adapter dev``. Return the exit code.
+    """Serve until a signal arrives. Return the exit code.
 
+    With ``wait``, start nothing, but wait until another ``adapter dev`` answers.
     Raises ConfigurationError with every mistake in the settings.
     """
     if wait:

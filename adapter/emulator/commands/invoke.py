@@ -122,7 +122,7 @@ def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) ->
         try:
             code = max(code, _invoke_one(event, options, only_body=only_body))
         except InvokeFailed as error:
-            left = f"; {len(files) - number} of {len(files)} events are not invoked" if len(files) > 1 else ""
+            left = f"; {len(files) - number} of {len(files)} events were not sent" if len(files) > 1 else ""
             raise InvokeFailed(f"{error}{left}") from error
     return code
 

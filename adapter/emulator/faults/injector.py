@@ -154,7 +154,7 @@ class FaultStream(Stream):
         return piece
 
     def fail(self, why: Failure) -> None:
-        """End the stream, even if the original has ended and only filler is left."""
+        """End the stream with a failure, also while it sends filler after the original response."""
         if not self._over:
             self._over = True
             self.failure = why

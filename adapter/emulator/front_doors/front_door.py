@@ -121,7 +121,9 @@ class FrontDoor:
             return answer
         has_prelude = False
         if isinstance(answer, Stream):
-            client.record.mismatch = f"the function streams, {self.door.rules.name} does not (--invoke-mode)"
+            client.record.mismatch = (
+                f"the function streams its response, but {self.door.rules.name} does not stream (--invoke-mode)"
+            )
             has_prelude = answer.content_type == WITH_PRELUDE
         payload = await collect(answer, self.door.rules.response_limit)
         if isinstance(payload, Failure):

@@ -153,7 +153,7 @@ class LocalFunction:
     # --- decisions -------------------------------------------------------------------------------------------------
 
     def dispatch(self) -> None:
-        """Hand queued invocations to free environments. Start or restore environments for those that are left."""
+        """Hand queued invocations to free environments. Start or restore environments for the rest of the queue."""
         if self._group is None:
             return
         while self._queue:

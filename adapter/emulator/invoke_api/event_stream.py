@@ -45,7 +45,9 @@ def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
     """Return an encoded message. Raises InvalidEventStreamError if a header or the payload is too long."""
     encoded = b"".join(_header(name, value) for name, value in headers.items())
     if len(encoded) > MAX_HEADERS or len(payload) > MAX_PAYLOAD:
-        raise InvalidEventStreamError(f"{len(encoded)} bytes of headers and {len(payload)} of payload are too much")
+        raise InvalidEventStreamError(
+            f"{len(encoded)} bytes of headers, {len(payload)} of payload; the limits: {MAX_HEADERS} and {MAX_PAYLOAD}"
+        )
     lengths = struct.pack(">II", _FRAMING + len(encoded) + len(payload), len(encoded))
     head = lengths + _CRC.pack(crc32(lengths)) + encoded
     # The checksum of head and payload is computed in two steps, to avoid a copy of the payload.

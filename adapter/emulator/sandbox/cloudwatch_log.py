@@ -139,7 +139,7 @@ class CloudWatchLog:
 
 
 def _status(failure: Failure | None) -> dict[str, str]:
-    """Return the ``status`` field of a record (success, error, failure or timeout), and ``errorType`` if it failed.
+    """Return the ``status`` field of a record (success, error, failure or timeout), and ``errorType`` after a failure.
 
     Lambda uses ``error`` for errors that the function reported, ``failure`` if the environment broke ("Telemetry API":
     Status).

@@ -206,7 +206,7 @@ async def test_where_nobody_answers_any_more_the_rest_is_not_tried_and_counted(t
     assert (done.code, done.out) == (1, b"answer")
     (line,) = done.err.splitlines()
     assert line.startswith(f"adapter: no answer from {endpoint} (nothing listens there)")
-    assert line.endswith("; 2 of 3 events are not invoked")
+    assert line.endswith("; 2 of 3 events were not sent")
 
 
 async def test_files_that_cannot_be_read_are_told_at_once_before_anything_is_invoked(tmp_path: Path) -> None:

@@ -410,4 +410,4 @@ async def test_a_buffered_url_collects_a_stream(script: Script, status: int, bod
         assert (response.status, response.body) == (status, body)
         assert response.header("content-length") == str(len(body))
         record = await local.visit()
-        assert record.mismatch == "the function streams, function-url does not (--invoke-mode)"
+        assert record.mismatch == "the function streams its response, but function-url does not stream (--invoke-mode)"
