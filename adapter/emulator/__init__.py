@@ -3,8 +3,8 @@
 The packages, in their order. Each imports only from those above it:
 
 environment    the state of one execution environment and its invocations
-platform_api   the APIs for its processes: Runtime, Extensions, Telemetry, Logs
-sandbox        its processes, their variables and output, and its shutdown
+platform_api   the APIs for the processes in it: Runtime, Extensions, Telemetry, Logs
+sandbox        the processes of an environment: their variables, output and shutdown
 function       the queue of invocations, and the start and end of execution environments
 faults         injected faults
 recording      invocations recorded as files

@@ -130,7 +130,7 @@ def decode_query(query: str) -> Pairs:
 
 
 def strip_base_path(target: str, base: str) -> str:
-    """Remove ``base`` from the start of ``target`` if a path segment ends there, and return the result.
+    """Return ``target`` without the prefix ``base``, which must end where a path segment of ``target`` ends.
 
     ``target`` may have a query. ``base`` begins with a slash and does not end with one; if empty, nothing is removed.
     """

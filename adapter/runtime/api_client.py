@@ -38,8 +38,8 @@ _NEXT_BACKOFF = (0.01, 0.05, 0.2, 0.5, 1.0)
 class RuntimeApiClient:
     """Calls the Runtime API at ``address`` over one connection. Each slot has a client.
 
-    ``wake_up`` is a descriptor or None. When it becomes readable, a wait for an invocation calls ``should_stop``.
-    ``connect`` creates the connection.
+    ``wake_up`` is a descriptor or None. If it becomes readable while the client waits for an invocation,
+    ``should_stop`` is called. ``connect`` creates the connection.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ class Terminal:
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
     """Return the fields of a request's JSON object, without empty ones. Times are in milliseconds.
 
-    Fields that the proxy's access log has as well have the same names.
+    A field that is also in the proxy's access log has the same name there.
     """
     billed = billed_bytes(record.streamed)
     fields: dict[str, object] = {
