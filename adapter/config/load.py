@@ -129,7 +129,7 @@ def environment() -> dict[str, str]:
 
 
 def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the flag or variable that sets the option, and its text. Return ``default`` and None if it is not set."""
+    """Return the flag or variable that sets the option, and its text. Return "default" and None if it is not set."""
     if option.name in flags:
         return str(option.flag), flags[option.name]
     for variable in option.env + option.deprecated:

@@ -223,7 +223,7 @@ def networks(value: str) -> tuple[str, ...]:
 def path(value: str) -> str:
     """Parse an absolute URL path, with or without a query."""
     if not value.startswith("/") or not value.isascii() or any(c in value for c in " \r\n\t#"):
-        raise ValueError("is not a path; it starts with a slash and is percent-encoded, for example /healthz")
+        raise ValueError("is not a path; a path starts with a slash and is percent-encoded, for example /healthz")
     return value
 
 

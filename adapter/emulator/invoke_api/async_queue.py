@@ -50,7 +50,7 @@ class AsyncQueue:
     def cancel(self) -> None:
         """Drop all events, including those whose invocation is in progress."""
         if self.tasks:
-            self.notice(f"asynchronous invocations that are lost: {len(self.tasks)}")
+            self.notice(f"asynchronous invocations lost: {len(self.tasks)}")
         for task in self.tasks:
             task.cancel()
 

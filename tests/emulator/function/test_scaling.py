@@ -106,14 +106,21 @@ async def test_without_a_queue_they_are_throttled_but_not_those_of_a_cold_start(
 async def test_one_client_after_its_own_answer_never_starts_a_second_environment() -> None:
     """The client is faster than the runtime, which has yet to ask for the next invocation."""
 
+    asks = asyncio.Semaphore(0)
+
     async def late(runtime: ScriptedRuntime) -> int:
         while True:
             await runtime.respond(await runtime.next(), b"{}")
-            await asyncio.sleep(0.02)
+            await asks.acquire()
 
-    async with local_lambda(late, environments="5") as local:
-        for _ in range(10):
-            assert (await local.request("GET", "/")).status == 200
+    async with local_lambda(late, environments="5") as local, asyncio.timeout(5):
+        assert (await local.request("GET", "/")).status == 200
+        for _ in range(9):
+            clients = await ask(local, "/")
+            while not local.status()["counts"]["waiting"]:
+                await asyncio.sleep(0)
+            asks.release()
+            assert await answers(clients) == [(200, b"{}")]
         assert local.starts == 1
         assert local.notices.empty()
 
@@ -177,11 +184,13 @@ async def test_slots_that_end_at_once_serve_all_waiting_requests_in_their_order(
             while True:
                 handed = await runtime.next()
                 arrived.append(handed.event["rawPath"])
-                if len(arrived) <= requests - requests % slots:
+                is_full_round = len(arrived) <= requests - requests % slots
+                if is_full_round:
                     await full.wait()
                 await runtime.respond(handed, b"{}")
-                # All are answered before one asks again.
-                await asyncio.sleep(0.05)
+                if is_full_round:
+                    # All are answered before one asks again.
+                    await full.wait()
 
         async with asyncio.TaskGroup() as group:
             for _ in range(slots):

@@ -127,4 +127,4 @@ async def test_events_that_wait_for_their_next_attempt_when_it_ends_are_counted(
         while "the next one is in 60 s" not in await local.notices.get():
             pass
     notices = [local.notices.get_nowait() for _ in range(local.notices.qsize())]
-    assert "asynchronous invocations that are lost: 1" in notices
+    assert "asynchronous invocations lost: 1" in notices
