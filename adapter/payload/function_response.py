@@ -110,7 +110,7 @@ def set_cookies_of(response: dict[str, Any]) -> Headers:
 
 
 def _with_text(values: Any) -> Any:
-    """Return the map with its numbers and booleans as text. Any other type is returned unchanged and rejected later."""
+    """Return the map with its numbers and booleans as text. A value that is not a map is returned unchanged."""
     if not isinstance(values, dict):
         return values
     return {name: [*map(_text, value)] if isinstance(value, list) else _text(value) for name, value in values.items()}

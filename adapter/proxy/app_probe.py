@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Readiness:
-    """Probes the app at ``port``, or at the option's readiness port. ``has_command`` is True if CMD starts the app."""
+    """Probes the app at the readiness port if that is set, else at ``port``. ``has_command``: CMD starts the app."""
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
         self._check = ReadinessCheck(config, port, has_command=has_command)

@@ -80,7 +80,8 @@ class RuntimeApiClient:
     def _get(self, request: bytes, should_stop: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
         """Send a GET whose answer may take hours, and return the answer.
 
-        Return None if ``should_stop()`` returns True after a wake-up. Raises RuntimeApiError if the status is not 200.
+        Whenever ``self._wake_up`` ends the wait, ``should_stop()`` is called; if it returns True, return None.
+        Raises RuntimeApiError if the status is not 200.
         """
         # To save time, this does not check whether the connection is open. If it is closed, ``next`` tries again.
         connection = self._connection or self.connect()

@@ -1,8 +1,8 @@
 """One HTTP/1.1 client connection over a blocking socket.
 
-Receiving blocks, since an execution environment does one thing at a time and a blocking read is the fastest. Sending
-does not block in the kernel: a server may answer early (413 while we still send) and stop reading, and its answer must
-be received. ``slots.py`` only overrides how a connection waits.
+A receive is a blocking call: an execution environment does one thing at a time, and a blocking read is the fastest.
+A send never blocks in the system call. A server may answer early (413 while we still send) and stop reading, and its
+answer must be received. ``slots.py`` only overrides how a connection waits.
 
 Every receive stores its bytes in the same buffer, so the pieces of a body are valid only until the next receive.
 """

@@ -157,7 +157,7 @@ class ApiState:
         self._note_disconnection()
 
     def restore_next(self) -> asyncio.Future[None] | None:
-        """Note that the runtime is ready for the snapshot; return a future that is done once the snapshot is restored.
+        """Record that the runtime is ready for the snapshot; return a future that is done once the snapshot is restored.
 
         Returns None, and changes nothing, if the request is illegal now.
         """
@@ -168,7 +168,7 @@ class ApiState:
         return self._restored
 
     def fail(self, event: RuntimeEvent, why: Failure) -> bool:
-        """Note that the runtime reported an init or restore error, and return True.
+        """Record that the runtime reported an init or restore error, and return True.
 
         Returns False, and changes nothing, if the report is illegal now.
         """
@@ -213,12 +213,12 @@ class ApiState:
         return extension.poll
 
     def disconnect_extension(self, extension: Extension) -> None:
-        """Note that the extension closed the connection on which it waited for an event."""
+        """Record that the extension closed the connection on which it waited for an event."""
         extension.disconnect()
         self._note_disconnection()
 
     def fail_extension(self, extension: Extension, event: ExtensionEvent, error_type: str) -> None:
-        """Note a report of the extension, INIT_ERROR or EXIT_ERROR. Raises RefusedExtension if it is illegal now."""
+        """Record a report of the extension, INIT_ERROR or EXIT_ERROR. Raises RefusedExtension if it is illegal now."""
         extension.request(event)
         # The name of the new state is also the error type that Lambda reports.
         self.break_off(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}")
@@ -226,13 +226,13 @@ class ApiState:
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
     def note_exit(self, exit_code: int) -> None:
-        """Note that the runtime's process has ended. Call it once all requests that the process had sent are served."""
+        """Record that the runtime's process has ended. Call it once all requests that the process had sent are served."""
         self.exit_code = exit_code
         self.has_ended = True
         self._changed()
 
     def break_off(self, error_type: str, message: str) -> None:
-        """Note that a process failed, ended or could not be started. Only the first of these failures is kept."""
+        """Record that a process failed, ended or could not be started. Only the first such failure is kept."""
         self.failure = self.failure or failure(error_type, message)
         self.has_ended = True
         self._changed()

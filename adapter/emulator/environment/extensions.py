@@ -72,7 +72,7 @@ class Extension:
             self.poll.set_result(event)
 
     def disconnect(self) -> None:
-        """Note that the extension closed its connection in ``/event/next``. It may ask again."""
+        """Record that the extension closed its connection in ``/event/next``. It may ask again."""
         if (self.state, ExtensionEvent.DISCONNECTED) in EXTENSION:
             self.state = EXTENSION[self.state, ExtensionEvent.DISCONNECTED]
 

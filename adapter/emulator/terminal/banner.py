@@ -79,7 +79,7 @@ def _mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         outcome = "the function is buffered, the front door streams: every request fails"
     else:
         outcome = "the function is buffered, the front door streams: clients get its JSON payload as it is"
-    return f"{outcome}; give both one mode (--invoke-mode, --url-invoke-mode)"
+    return f"{outcome}; set both to the same mode (--invoke-mode, --url-invoke-mode)"
 
 
 def local_url(host: str, port: int) -> str:

@@ -102,7 +102,7 @@ class RequestParser:
         return self.feed(self.take_kept())
 
     def take_kept(self) -> bytes:
-        """Return the kept bytes, clear them, and end the pause."""
+        """End the pause. Return the bytes that arrived during it and are not parsed yet."""
         kept, self.kept = self.kept, b""
         self.is_paused = False
         return kept

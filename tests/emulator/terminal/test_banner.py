@@ -71,7 +71,7 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
             {"url_invoke_mode": "buffered"},
             [
                 "the function streams, the front door is buffered: clients wait for the whole response; "
-                "give both one mode (--invoke-mode, --url-invoke-mode)"
+                "set both to the same mode (--invoke-mode, --url-invoke-mode)"
             ],
             id="the-url-is-buffered",
         ),
@@ -79,9 +79,9 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
             {"invoke_mode": "buffered", "url_invoke_mode": "response_stream", "front_doors": "function-url,rest-api"},
             [
                 "the function is buffered, the front door streams: clients get its JSON payload as it is; "
-                "give both one mode (--invoke-mode, --url-invoke-mode) (function-url)",
+                "set both to the same mode (--invoke-mode, --url-invoke-mode) (function-url)",
                 "the function is buffered, the front door streams: every request fails; "
-                "give both one mode (--invoke-mode, --url-invoke-mode) (rest-api)",
+                "set both to the same mode (--invoke-mode, --url-invoke-mode) (rest-api)",
             ],
             id="the-function-is-buffered",
         ),
