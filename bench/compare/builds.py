@@ -32,9 +32,11 @@ def adapter(*, compiled: bool = True) -> Path:
     """The adapter's launcher in a tree of its own, as ``deploy/install-tree`` makes it, with the code as it is now."""
     tree = CACHE / ("adapter" if compiled else "adapter-plain")
     stamp = tree / "installed"
-    install = REPOSITORY / "deploy" / "install-tree"
-    sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *(REPOSITORY / "deploy" / "launcher").iterdir()]
-    digest = _digest(REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml", install, *sources)
+    deploy = REPOSITORY / "deploy"
+    install = deploy / "install-tree"
+    sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *(deploy / "launcher").iterdir()]
+    scripts = [deploy / "build-wheel", install, deploy / "pack-start-modules"]
+    digest = _digest(REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml", *scripts, *sources)
     if not stamp.exists() or stamp.read_text() != digest:
         shutil.rmtree(tree, ignore_errors=True)
         environ = {"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON), "COMPILE": "yes" if compiled else "no"}
@@ -48,7 +50,7 @@ def adapter_without_bytecode() -> Path:
     """The launcher of a copy that has no bytecode and can get none."""
     original, tree = adapter().parent.parent, CACHE / "adapter-without-bytecode"
     shutil.rmtree(tree, ignore_errors=True)
-    shutil.copytree(original, tree, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(original, tree, ignore=shutil.ignore_patterns("__pycache__", "start-modules"))
     for folder in [path for path in (tree / "lib").rglob("*") if path.is_dir()]:
         # A file where the folder should be keeps bytecode from being written, as a read-only layer does, also for root.
         (folder / "__pycache__").touch()

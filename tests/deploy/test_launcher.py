@@ -57,6 +57,23 @@ def test_it_runs_the_command_line(opt: Path) -> None:
     assert result.stdout.startswith("adapter, version ")
 
 
+def test_packed_modules_are_imported_and_others_from_their_files(opt: Path, repository: Path) -> None:
+    libraries = opt / "adapter" / "lib" / BUILD
+    (libraries / "adapter").unlink()
+    package = Path(shutil.copytree(repository / "adapter", libraries / "adapter"))
+    subprocess.run([sys.executable, repository / "deploy" / "pack-start-modules", libraries], check=True)
+    (package / "errors.py").unlink()
+    shutil.rmtree(package / "__pycache__", ignore_errors=True)
+
+    assert run(opt / "adapter" / "bin" / "adapter", "--version").returncode == 0
+    # The command line is not packed.
+    shutil.rmtree(package / "cli")
+    failed = run(opt / "adapter" / "bin" / "adapter", "--version")
+    assert f'File "{package / "__main__.py"}", line ' in failed.stderr
+    assert "from adapter.cli.command_line import main" in failed.stderr
+    assert failed.stderr.endswith("No module named 'adapter.cli'\n")
+
+
 def test_a_link_to_it_finds_the_libraries(opt: Path) -> None:
     link = opt / "adapter-link"
     link.symlink_to(opt / "adapter" / "bin" / "adapter")
