@@ -127,13 +127,13 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
         why = reason or f"{name('environments')} allows {most}"
         yield f"{name('provisioned')}: '{config.provisioned}' is not possible: {why}"
     if config.freeze and config.concurrency > 1:
-        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one of the two options"
+        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one of them"
     if config.freeze and sys.platform != "linux":
         yield f"{name('freeze')}: is possible only on Linux, where all processes of an environment can be found"
     if config.snapstart and config.provisioned:
-        yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two options"
+        yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two"
     if config.snapstart and config.concurrency > 1:
-        yield f"{name('snapstart')} and {name('concurrency')}: Lambda cannot combine them; remove one of the two options"
+        yield f"{name('snapstart')} and {name('concurrency')}: Lambda cannot combine them; remove one of the two"
     if config.runtime is not None and command:
         yield f"{name('runtime')} and CMD: only one of them can receive the invocations; remove one of the two"
     if config.runtime is not None and not _words(config.runtime):

@@ -99,7 +99,7 @@ class RequestOptions(OptionTable):
     group = "requests"
 
     base_path = Option(
-        "Remove this prefix from the path of each request, at most once. A slash or the end of the path must follow it.",
+        "Remove this prefix from the path of each request, once. A slash or the end of the path must follow it.",
         parse=parsers.base_path,
         default="",
         env=("AWS_LWA_REMOVE_BASE_PATH",),

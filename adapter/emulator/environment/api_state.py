@@ -157,7 +157,7 @@ class ApiState:
         self._note_disconnection()
 
     def restore_next(self) -> asyncio.Future[None] | None:
-        """Record that the runtime is ready for the snapshot; return a future that is done once the snapshot is restored.
+        """Record that the runtime is ready for the snapshot. Return a future that is done after the restore.
 
         Returns None, and changes nothing, if the request is illegal now.
         """
@@ -226,7 +226,7 @@ class ApiState:
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
     def note_exit(self, exit_code: int) -> None:
-        """Record that the runtime's process has ended. Call it once all requests that the process had sent are served."""
+        """Record that the runtime's process has ended. Call this once all requests that it had sent are served."""
         self.exit_code = exit_code
         self.has_ended = True
         self._changed()

@@ -55,7 +55,7 @@ def load_prices(path: str | None) -> PriceTable:
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(
             [
-                f'--price-table: {path!r} is not a price table ({error}); expected, for example: {{"dated": "2023-04-07", '
-                '"currency": "USD", "per_gb": {"us-east-1": 0.008}}'
+                f"--price-table: {path!r} is not a price table ({error}); expected, for example: "
+                '{"dated": "2023-04-07", "currency": "USD", "per_gb": {"us-east-1": 0.008}}'
             ]
         ) from error
