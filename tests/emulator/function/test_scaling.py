@@ -117,7 +117,7 @@ async def test_one_client_after_its_own_answer_never_starts_a_second_environment
         assert (await local.request("GET", "/")).status == 200
         for _ in range(9):
             clients = await ask(local, "/")
-            while not local.status()["counts"]["waiting"]:
+            while not local.status()["counts"]["waiting"]:  # noqa: ASYNC110  # no event for it
                 await asyncio.sleep(0)
             asks.release()
             assert await answers(clients) == [(200, b"{}")]
