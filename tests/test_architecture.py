@@ -47,6 +47,7 @@ ORDER = [
     "emulator.invoke_api",
     "emulator.terminal",
     "emulator.service",
+    "emulator.template",
     "emulator.commands",
     "start",
     "cli",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from adapter.config.option import Option
 
 RUST_ADAPTER_PREFIX = "AWS_LWA_"
+# The source of options that a template sets.
+TEMPLATE = "--template"
 
 # Variables of the Rust adapter that no longer exist, each with a message about its replacement.
 _REMOVED = {
@@ -53,9 +55,9 @@ class Config(
 ):
     """The settings of one process, read once.
 
-    ``values``, ``sources`` and ``texts`` are keyed by option name. A source is a flag, a variable, or ``default``.
-    ``texts`` contains the unparsed texts of the options that are set, to pass them to another process. ``warnings`` are
-    lines for the log.
+    ``values``, ``sources`` and ``texts`` are keyed by option name. A source is a flag, a variable, ``--template`` or
+    ``default``. ``texts`` contains the unparsed texts of the options that are set, to pass them to another process.
+    ``warnings`` are lines for the log.
     """
 
     def __init__(
@@ -83,9 +85,17 @@ def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
     return config
 
 
-def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
-    """Return the settings and all mistakes. An option with an invalid value has its default."""
+def read(
+    environ: Mapping[str, str],
+    flags: Mapping[str, str] | None = None,
+    template: Mapping[str, tuple[str, str]] | None = None,
+) -> tuple[Config, list[str]]:
+    """Return the settings and all mistakes. An option with an invalid value has its default.
+
+    ``template`` has texts and their places in a template, by option name, for options without a flag or a variable.
+    """
     flags = flags or {}
+    template = template or {}
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     texts: dict[str, str] = {}
@@ -93,6 +103,10 @@ def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
     warnings = list(_unknown_rust_adapter_variables(environ))
     for name, option in Config.options.items():
         source, text = _source(option, environ, flags)
+        place = source
+        if text is None and name in template:
+            source = TEMPLATE
+            text, place = template[name]
         values[name] = option.default
         sources[name] = source
         if source in option.deprecated:
@@ -102,7 +116,7 @@ def read(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> 
             try:
                 values[name] = option.parse(text)
             except ValueError as error:
-                mistakes.append(f"{source}: {text!r} {error}")
+                mistakes.append(f"{place}: {text!r} {error}")
     config = Config(values=values, sources=sources, texts=texts, warnings=warnings)
     mistakes += _unknown_own_variables(environ)
     mistakes += [f"{name}: {hint}" for name, hint in _REMOVED.items() if name in environ]

@@ -147,6 +147,15 @@ class DevOptions(OptionTable):
         "A file with variables for the function, one KEY=VALUE per line; they override the shell's variables.",
         parse=parsers.text("FILE"),
     )
+    template = optional(
+        "Read the function from this SAM or CloudFormation template, or output of cdk synth; see docs/dev.md.",
+        parse=parsers.text("FILE"),
+    )
+    template_function = optional(
+        "The logical id or the name of the function in the template, if there are several.",
+        parse=parsers.text("NAME"),
+        default_text="the only one",
+    )
     reload = Option("Restart when a file in the app's folder changes; needs the extra `reload`.", default=False)
     invocation_log = Option(
         "Show one line per invocation, or the block that CloudWatch would show.",

@@ -23,6 +23,7 @@ from adapter.emulator.function_settings import function_settings
 from adapter.emulator.service.control_api import STATUS
 from adapter.emulator.service.emulator import executables_in, fault_plan, serve
 from adapter.emulator.service.reload import require_watchfiles
+from adapter.emulator.template.template import Template, load_template
 from adapter.emulator.terminal.prices import load_prices
 from adapter.errors import ConfigurationError
 from adapter.net.address import Address
@@ -45,18 +46,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     """
     if wait:
         return wait_for_dev(load(environ, flags))
-    config, mistakes = read(environ, flags)
-    if config.env_file is not None:
-        file = config.env_file
-        try:
-            variables = read_env_file(file)
-        except ConfigurationError as error:
-            mistakes += error.mistakes
-        else:
-            environ = {**environ, **variables}
-            config, mistakes = read(environ, flags)
-            config.warnings[:] = prefix_file_name(file, variables, config.warnings)
-            mistakes = prefix_file_name(file, variables, mistakes)
+    config, environ, command, mistakes = _read_settings(environ, flags, command)
     checks: list[Callable[[], object]] = [
         partial(fault_plan, config),
         partial(load_prices, config.price_table),
@@ -79,11 +69,43 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     return serve(config, environ, command)
 
 
+def _read_settings(
+    environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
+) -> tuple[Config, Mapping[str, str], list[str], list[str]]:
+    """Return the settings, the environment and the command, with those of the template and the env file; and mistakes.
+
+    Variables of the env file override the environment, which overrides the template's variables.
+    """
+    config, mistakes = read(environ, flags)
+    template = Template(command=command)
+    if config.template is not None:
+        try:
+            template = load_template(config.template, config.template_function, config.region, command)
+        except ConfigurationError as error:
+            return config, environ, command, mistakes + error.mistakes
+        environ = {**template.variables, **environ}
+        config, mistakes = read(environ, flags, template.options)
+    if config.env_file is not None:
+        file = config.env_file
+        try:
+            variables = read_env_file(file)
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+        else:
+            environ = {**environ, **variables}
+            config, mistakes = read(environ, flags, template.options)
+            config.warnings[:] = prefix_file_name(file, variables, config.warnings)
+            mistakes = prefix_file_name(file, variables, mistakes)
+    config.warnings.extend(template.notes)
+    return config, environ, template.command, mistakes
+
+
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
     """Yield a message for each mistake in CMD and the app's port, or in the command of ``--runtime``."""
     if config.runtime is None:
         if not command:
-            yield "CMD: is missing; name the command that starts the app: adapter dev -- CMD"
+            source = f"; {config.template!r} names none" if config.template is not None else ""
+            yield f"CMD: is missing{source}; name the command that starts the app: adapter dev -- CMD"
         yield from command_mistakes(command, environ, config.app_dir)
         if needs_port(config, command):
             port, _ = resolve_app_port(config, command)

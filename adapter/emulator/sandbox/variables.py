@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from adapter.aws.identity import FUNCTION_VERSION
-from adapter.config.load import Config
+from adapter.config.load import TEMPLATE, Config
 from adapter.emulator.function_settings import FUNCTION_NAME, HANDLER, ON_DEMAND
 
 #: The variable whose value is different in each environment.
@@ -27,6 +28,9 @@ def runtime_environ(
 ) -> dict[str, str]:
     """Return the environment variables of a runtime. ``runtime_api`` is the address of its Runtime API, ``HOST:PORT``.
 
+    ``_HANDLER`` of a runtime other than the adapter is the last word of its command, unless the user sets it (the
+    official emulator does the same).
+
     They switch off the access log, since ``dev`` writes its own line for each request, and Python's output buffering,
     which is on by default if the output is not a terminal.
     """
@@ -42,7 +46,7 @@ def runtime_environ(
         "AWS_REGION": config.region,
         "AWS_DEFAULT_REGION": config.region,
         "LAMBDA_TASK_ROOT": str(Path(config.app_dir or ".").resolve()),
-        "_HANDLER": environ.get("_HANDLER", HANDLER) if config.runtime is not None else HANDLER,
+        "_HANDLER": HANDLER if config.runtime is None else environ.get("_HANDLER") or shlex.split(config.runtime)[-1],
     }
     if config.concurrency > 1:
         lambda_variables["AWS_LAMBDA_MAX_CONCURRENCY"] = str(config.concurrency)
@@ -52,13 +56,13 @@ def runtime_environ(
         "AWS_LWA_INVOKE_MODE": invoke_mode,
     }
     user_variables = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
-    return {"PYTHONUNBUFFERED": "1"} | user_variables | _flags(config) | lambda_variables | fixed
+    return {"PYTHONUNBUFFERED": "1"} | user_variables | _set_options(config) | lambda_variables | fixed
 
 
-def _flags(config: Config) -> dict[str, str]:
-    """Return the variables of all options that were set by flags, with the flags' values."""
+def _set_options(config: Config) -> dict[str, str]:
+    """Return the variables of all options that flags or a template set, with their texts."""
     return {
         option.env[0]: config.texts[name]
         for name, option in config.options.items()
-        if option.flag is not None and config.sources[name] == option.flag
+        if option.flag is not None and config.sources[name] in (option.flag, TEMPLATE)
     }

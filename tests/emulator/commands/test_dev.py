@@ -342,6 +342,48 @@ def test_a_slip_in_an_env_file_that_is_no_mistake_is_warned_of_with_the_file(tmp
         assert running.line("AWS_LWA_INVOKEMODE").startswith(f"adapter dev: {file}: AWS_LWA_INVOKEMODE is not known")
 
 
+# Answers with the value of GREETING and the timeout's own variable.
+GREETER = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(" ".join(os.environ.get(name, "unset") for name in ("GREETING", "OTHER", "THIRD")).encode())
+HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_a_flag_beats_a_variable_beats_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text(
+        "Resources: {Web: {Type: AWS::Serverless::Function, Properties: {Timeout: 7, MemorySize: 512, "
+        "Environment: {Variables: {GREETING: hello, OTHER: template, THIRD: !Ref Table}}, "
+        "FunctionUrlConfig: {InvokeMode: BUFFERED}}}, Table: {Type: AWS::DynamoDB::Table}}"
+    )
+    monkeypatch.setenv("OTHER", "shell")
+    monkeypatch.setenv("ADAPTER_TIMEOUT", "8")
+    command = [sys.executable, "-c", GREETER, "{port}"]
+    with dev("--template", str(file), "--invocation-log", "cloudwatch", "--memory", "256", command=command) as running:
+        assert running.line("timeout").split() == ["timeout", "8", "s"]
+        assert "Variables.THIRD: Table is a resource" in running.line("left unset")
+        assert running.get("/") == (200, b"hello shell unset")
+        assert "Memory Size: 256 MB" in running.line("REPORT")
+
+
+def test_a_template_without_a_command_needs_one(tmp_path: Path) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text("Resources: {Web: {Type: AWS::Lambda::Function, Properties: {PackageType: Image}}}")
+    arguments = ["dev", "--template", str(file)]
+    result = subprocess.run([sys.executable, "-I", "-m", "adapter", *arguments], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"adapter: CMD: is missing; {str(file)!r} names none; name the command that starts the app: "
+        "adapter dev -- CMD\n"
+    )
+
+
 def test_a_slip_of_the_placeholder_is_warned_of_by_dev() -> None:
     with dev(command=[sys.executable, "-c", "", "{prot}"]) as running:
         assert running.line("did you mean {port}") == (

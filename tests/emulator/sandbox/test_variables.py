@@ -32,6 +32,14 @@ def test_the_variables_are_those_of_lambda() -> None:
 
 
 @pytest.mark.parametrize(
+    ("environ", "handler"),
+    [pytest.param({}, "index.handler", id="last-word"), pytest.param({"_HANDLER": "x.y"}, "x.y", id="of-the-user")],
+)
+def test_the_handler_of_another_runtime_is_the_last_word_of_its_command(environ: dict[str, str], handler: str) -> None:
+    assert variables(environ, {"runtime": "npx aws-lambda-ric index.handler"})["_HANDLER"] == handler
+
+
+@pytest.mark.parametrize(
     ("environ", "flags", "mode"),
     [
         pytest.param({}, {}, "response_stream", id="default-of-dev"),

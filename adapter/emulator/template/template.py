@@ -1,0 +1,316 @@
+"""The settings that ``adapter dev --template`` takes from a template: options, variables and the app's command.
+
+Function URLs and APIs of the template become front doors. What the emulator does not simulate is named in a note.
+Values that only a deployed stack knows are named and left unset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapter.config.parsers import nearest
+from adapter.emulator.template.app_command import app_command
+from adapter.emulator.template.document import Document, Path_, read_document
+from adapter.emulator.template.intrinsics import NO_VALUE, Intrinsics, Unresolved, function_name
+from adapter.errors import ConfigurationError
+
+_FUNCTION_TYPES = ("AWS::Serverless::Function", "AWS::Lambda::Function")
+# The seconds and MB of a function whose template sets neither (CloudFormation, AWS::Lambda::Function).
+_DEFAULT_TIMEOUT, _DEFAULT_MEMORY = "3", "128"
+# The front doors of SAM's event types.
+_EVENT_DOORS = {"Api": "rest-api", "HttpApi": "http-api"}
+# Properties that have no effect here, with what they are called in the note.
+_NOT_SIMULATED = {
+    "Layers": "layers",
+    "FileSystemConfigs": "file systems",
+    "DurableConfig": "durable functions",
+    "ReservedConcurrentExecutions": "reserved concurrency (use --environments)",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Template:
+    """What a template sets. ``options`` maps option names to texts and their places; ``variables`` are the function's.
+
+    ``command`` is empty if the template does not name the app's command. ``notes`` are lines for the user.
+    """
+
+    options: dict[str, tuple[str, str]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    command: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def load_template(file: str, function: str | None, region: str, command: list[str]) -> Template:
+    """Return the settings of ``function`` (logical id or name) in the template ``file``.
+
+    ``function`` can be None if the template has one function only. ``command`` overrides the template's.
+    Raises ConfigurationError with every mistake.
+    """
+    document = read_document(file)
+    return _Reader(document, Intrinsics(document.content, region), command).read(function)
+
+
+class _Reader:
+    def __init__(self, document: Document, intrinsics: Intrinsics, command: list[str]) -> None:
+        self._document = document
+        self._intrinsics = intrinsics
+        self._template = Template(command=command)
+        self._mistakes: list[str] = []
+        resources = document.content.get("Resources")
+        self._resources: dict[str, Any] = resources if isinstance(resources, dict) else {}
+
+    def read(self, function: str | None) -> Template:
+        name = self._choose(function)
+        path: Path_ = ("Resources", name, "Properties")
+        own = self._resources[name].get("Properties")
+        properties = self._with_globals(own if isinstance(own, dict) else {})
+        self._read_limits(path, properties)
+        self._read_variables(path, properties)
+        self._read_command(path, properties, self._resources[name].get("Metadata"))
+        self._read_concurrency(path, properties)
+        doors = [*self._doors_of_function(path, properties), *self._doors_of_resources(name)]
+        if doors:
+            self._set("front_doors", ",".join(dict.fromkeys(doors)), path)
+        else:
+            self._note(path, "the function has no URL and no API, so it gets a function URL here")
+        self._set("dev_function_name", self._text((*path, "FunctionName"), properties) or name, path)
+        # Without AWS_LWA_INVOKE_MODE, which overrides this, the adapter buffers on Lambda.
+        self._set("invoke_mode", "buffered", path)
+        if "url_invoke_mode" not in self._template.options:
+            self._set("url_invoke_mode", "buffered", path)
+        for key, words in _NOT_SIMULATED.items():
+            if key in properties:
+                self._note((*path, key), f"{words} are not simulated")
+        if self._mistakes:
+            raise ConfigurationError(self._mistakes)
+        return self._template
+
+    # --- the function ------------------------------------------------------------------------------------------------
+
+    def _choose(self, function: str | None) -> str:
+        """Return the logical id of the function. Raises ConfigurationError if it is not clear."""
+        found = [name for name, each in self._resources.items() if _type(each) in _FUNCTION_TYPES]
+        if not found:
+            raise ConfigurationError([f"--template: {self._document.file!r} has no function"])
+        if function is None:
+            if len(found) == 1:
+                return found[0]
+            raise ConfigurationError(
+                [f"--template-function: is missing; {self._document.file!r} has {', '.join(found)}"]
+            )
+        for name in found:
+            properties = self._resources[name].get("Properties")
+            if function == name or (isinstance(properties, dict) and properties.get("FunctionName") == function):
+                return name
+        hint = nearest(function, found) or f"; it has {', '.join(found)}"
+        raise ConfigurationError(
+            [f"--template-function: {function!r} is not a function of {self._document.file!r}{hint}"]
+        )
+
+    def _with_globals(self, properties: dict[str, Any]) -> dict[str, Any]:
+        """Return the function's properties and, beneath them, those of SAM's Globals."""
+        shared = self._document.content.get("Globals")
+        function = shared.get("Function") if isinstance(shared, dict) else None
+        if not isinstance(function, dict):
+            return properties
+        merged = {**function, **properties}
+        for key in ("Environment", "FunctionUrlConfig"):
+            if isinstance(function.get(key), dict) and isinstance(properties.get(key), dict):
+                merged[key] = {**function[key], **properties[key]}
+        if "Environment" in function and "Environment" in properties:
+            both = [each.get("Variables") for each in (function["Environment"], properties["Environment"])]
+            merged["Environment"] = {
+                "Variables": {k: v for each in both if isinstance(each, dict) for k, v in each.items()}
+            }
+        return merged
+
+    def _read_limits(self, path: Path_, properties: dict[str, Any]) -> None:
+        for option, key, default in (
+            ("timeout", "Timeout", _DEFAULT_TIMEOUT),
+            ("memory", "MemorySize", _DEFAULT_MEMORY),
+        ):
+            self._set(option, self._text((*path, key), properties) or default, (*path, key))
+
+    def _read_variables(self, path: Path_, properties: dict[str, Any]) -> None:
+        variables = self._map((*path, "Environment"), properties).get("Variables", {})
+        if function_name(variables) or not isinstance(variables, dict):
+            self._mistake((*path, "Environment", "Variables"), "is not a map of variables")
+            return
+        for name in variables:
+            text = self._text((*path, "Environment", "Variables", name), variables)
+            if text is not None:
+                self._template.variables[name] = text
+
+    def _read_command(self, path: Path_, properties: dict[str, Any], metadata: Any) -> None:
+        found = app_command(self._document, self._plain(properties), metadata)
+        # For a runtime other than the adapter; its bootstrap is not part of the emulator.
+        self._template.variables.pop("AWS_LAMBDA_EXEC_WRAPPER", None)
+        if handler := self._text((*path, "Handler"), properties):
+            self._template.variables["_HANDLER"] = handler
+        if not self._template.command:
+            self._template.command = found.words
+            if found.directory is not None:
+                self._set("app_dir", found.directory, path)
+
+    def _read_concurrency(self, path: Path_, properties: dict[str, Any]) -> None:
+        provisioned = self._map((*path, "ProvisionedConcurrencyConfig"), properties)
+        key = "ProvisionedConcurrentExecutions"
+        place: Path_ = (*path, "ProvisionedConcurrencyConfig", key)
+        if text := self._text(place, provisioned):
+            if not any("{port}" in word for word in self._template.command):
+                self._note(place, "one environment is started, since CMD has no {port}")
+                text = "1"
+            self._set("provisioned", text, place)
+        snapstart = self._map((*path, "SnapStart"), properties)
+        if self._text((*path, "SnapStart", "ApplyOn"), snapstart) == "PublishedVersions":
+            self._set("snapstart", "true", (*path, "SnapStart"))
+        provider = self._map((*path, "CapacityProviderConfig"), properties)
+        instances = self._map(
+            (*path, "CapacityProviderConfig", "LambdaManagedInstancesCapacityProviderConfig"), provider
+        )
+        key = "PerExecutionEnvironmentMaxConcurrency"
+        place = (*path, "CapacityProviderConfig", "LambdaManagedInstancesCapacityProviderConfig", key)
+        if text := self._text(place, instances or provider):
+            self._set("concurrency", text, place)
+
+    # --- front doors -------------------------------------------------------------------------------------------------
+
+    def _doors_of_function(self, path: Path_, properties: dict[str, Any]) -> Iterator[str]:
+        """Yield the front doors that SAM's properties of the function describe."""
+        if url := self._map((*path, "FunctionUrlConfig"), properties):
+            self._read_url((*path, "FunctionUrlConfig"), url)
+            yield "function-url"
+        events = self._map((*path, "Events"), properties)
+        for name, event in events.items():
+            place = (*path, "Events", name)
+            kind = _type(event)
+            if kind in _EVENT_DOORS:
+                self._read_api((*place, "Properties"), self._map((*place, "Properties"), event))
+                yield _EVENT_DOORS[kind]
+            elif kind:
+                self._note(
+                    place, f"{kind} events are not simulated; send one with: adapter event KIND | adapter invoke -"
+                )
+            else:
+                self._mistake(place, "is not an event with a Type")
+
+    def _read_url(self, path: Path_, url: dict[str, Any]) -> None:
+        mode = self._text((*path, "InvokeMode"), url) or "buffered"
+        self._set("url_invoke_mode", mode, (*path, "InvokeMode"))
+        if self._text((*path, "AuthType"), url) == "AWS_IAM":
+            self._note((*path, "AuthType"), "AWS_IAM is not simulated: every request is accepted")
+        if "Cors" in url:
+            self._note((*path, "Cors"), "CORS is not simulated")
+
+    def _read_api(self, path: Path_, event: dict[str, Any]) -> None:
+        if self._text((*path, "ResponseTransferMode"), event) == "STREAM":
+            self._set("url_invoke_mode", "response_stream", path)
+
+    def _doors_of_resources(self, function: str) -> Iterator[str]:
+        """Yield the front doors of the CloudFormation resources that refer to the function."""
+        for name, resource in self._resources.items():
+            properties = resource.get("Properties") if isinstance(resource, dict) else None
+            if not isinstance(properties, dict) or not _refers_to(properties, function):
+                continue
+            path: Path_ = ("Resources", name, "Properties")
+            match _type(resource):
+                case "AWS::Lambda::Url":
+                    self._read_url(path, properties)
+                    yield "function-url"
+                case "AWS::ApiGatewayV2::Integration" | "AWS::ApiGatewayV2::Api":
+                    yield "http-api"
+                case "AWS::ApiGateway::Method" | "AWS::ApiGateway::RestApi":
+                    self._read_api(path, self._map((*path, "Integration"), properties))
+                    yield "rest-api"
+                case "AWS::ElasticLoadBalancingV2::TargetGroup":
+                    yield "alb-multi-value" if _has_multi_value(properties) else "alb"
+                case "AWS::VpcLattice::TargetGroup":
+                    config = self._map((*path, "Config"), properties)
+                    is_v1 = self._text((*path, "Config", "LambdaEventStructureVersion"), config) == "V1"
+                    yield "lattice-v1" if is_v1 else "lattice"
+
+    # --- values ------------------------------------------------------------------------------------------------------
+
+    def _plain(self, properties: dict[str, Any]) -> dict[str, Any]:
+        """Return the properties that name the app's code and command, without those that cannot be resolved."""
+        found = {}
+        for key in ("PackageType", "ImageConfig", "ImageUri", "Handler", "CodeUri", "Code"):
+            try:
+                value = self._intrinsics.resolve(properties.get(key))
+            except Unresolved:
+                continue
+            if value is not None and value is not NO_VALUE:
+                found[key] = value
+        found["Variables"] = self._template.variables
+        return found
+
+    def _text(self, path: Path_, properties: dict[str, Any]) -> str | None:
+        """Return the text of the property that ``path`` ends with; None if it is absent or cannot be resolved."""
+        value = properties.get(path[-1])
+        try:
+            value = self._intrinsics.resolve(value)
+        except Unresolved as reason:
+            self._note(path, f"{reason}, so it is left unset")
+            return None
+        if value is None or value is NO_VALUE:
+            return None
+        if not isinstance(value, str):
+            self._mistake(path, "is not a text or a number")
+            return None
+        return value
+
+    def _map(self, path: Path_, properties: dict[str, Any]) -> dict[str, Any]:
+        """Return the map of the property that ``path`` ends with; empty if it is absent or cannot be resolved."""
+        value = properties.get(path[-1])
+        try:
+            value = self._intrinsics.resolve(value)
+        except Unresolved as reason:
+            self._note(path, f"{reason}, so it is left unset")
+            return {}
+        if value is None or value is NO_VALUE:
+            return {}
+        if not isinstance(value, dict):
+            self._mistake(path, "is not a map")
+            return {}
+        return value
+
+    def _set(self, option: str, text: str, path: Path_) -> None:
+        self._template.options[option] = (text, f"--template: {self._document.place(path)}")
+
+    def _note(self, path: Path_, text: str) -> None:
+        self._template.notes.append(f"{self._document.place(path)}: {text}")
+
+    def _mistake(self, path: Path_, text: str) -> None:
+        self._mistakes.append(f"--template: {self._document.place(path)}: {text}")
+
+
+def _type(resource: Any) -> str:
+    return str(resource.get("Type", "")) if isinstance(resource, dict) else ""
+
+
+def _refers_to(value: Any, function: str) -> bool:
+    """Return whether an intrinsic function in ``value`` names the logical id ``function``."""
+    if isinstance(value, list):
+        return any(_refers_to(each, function) for each in value)
+    if not isinstance(value, dict):
+        return False
+    if value.get("Ref") == function:
+        return True
+    attribute = value.get("Fn::GetAtt")
+    if isinstance(attribute, list) and attribute[:1] == [function]:
+        return True
+    text = value.get("Fn::Sub")
+    if isinstance(text, list):
+        text = text[0] if text else None
+    if isinstance(text, str) and (f"${{{function}}}" in text or f"${{{function}." in text):
+        return True
+    return any(_refers_to(each, function) for each in value.values())
+
+
+def _has_multi_value(properties: dict[str, Any]) -> bool:
+    attributes = properties.get("TargetGroupAttributes")
+    wanted = {"Key": "lambda.multi_value_headers.enabled", "Value": "true"}
+    return isinstance(attributes, list) and wanted in attributes

@@ -1,0 +1,255 @@
+"""Templates as users have them, written after AWS's documentation, and the settings that they mean."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapter.config.load import read
+from adapter.emulator.template.template import Template, load_template
+from adapter.errors import ConfigurationError
+
+TEMPLATES = Path(__file__).parent / "templates"
+DEFAULTS = {"timeout": "3", "memory": "128", "invoke_mode": "buffered", "url_invoke_mode": "buffered"}
+
+
+def loaded(name: str, function: str | None = None, command: list[str] | None = None) -> Template:
+    return load_template(str(TEMPLATES / name), function, "us-east-1", command or [])
+
+
+def options(template: Template) -> dict[str, str]:
+    return {name: text for name, (text, _) in template.options.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "expected"),
+    [
+        pytest.param(
+            "sam_image_streaming_url.yaml",
+            None,
+            {
+                "timeout": "300",
+                "memory": "512",
+                "url_invoke_mode": "RESPONSE_STREAM",
+                "front_doors": "function-url",
+                "dev_function_name": "FastAPIFunction",
+            },
+            id="image-with-streaming-url",
+        ),
+        pytest.param(
+            "sam_zip_layer_rest_api.yaml",
+            None,
+            {"timeout": "10", "memory": "256", "front_doors": "rest-api", "dev_function_name": "FlaskFunction"},
+            id="zip-with-layer-and-rest-api",
+        ),
+        pytest.param(
+            "sam_http_api_and_queue.yaml",
+            None,
+            {"timeout": "15", "memory": "1769", "front_doors": "http-api", "dev_function_name": "shop-dev"},
+            id="http-api-and-queue",
+        ),
+        pytest.param(
+            "sam_iam_url_with_cors.yaml",
+            None,
+            {"front_doors": "function-url", "dev_function_name": "Private"},
+            id="iam-and-cors",
+        ),
+        pytest.param(
+            "sam_snapstart_provisioned.yaml",
+            "Snap",
+            {"snapstart": "true", "front_doors": "function-url", "dev_function_name": "Snap"},
+            id="snapstart",
+        ),
+        pytest.param(
+            "sam_snapstart_provisioned.yaml",
+            "Warm",
+            {"provisioned": "1", "front_doors": "function-url", "dev_function_name": "Warm"},
+            id="provisioned-with-one-port",
+        ),
+        pytest.param(
+            "sam_managed_instances.yaml",
+            None,
+            {
+                "timeout": "900",
+                "memory": "4096",
+                "concurrency": "16",
+                "url_invoke_mode": "RESPONSE_STREAM",
+                "front_doors": "function-url",
+                "dev_function_name": "Busy",
+            },
+            id="managed-instances",
+        ),
+        pytest.param(
+            "cloudformation_load_balancer.yaml",
+            None,
+            {"timeout": "20", "front_doors": "alb-multi-value", "dev_function_name": "Web"},
+            id="load-balancer",
+        ),
+        pytest.param(
+            "cloudformation_lattice_url.yaml",
+            None,
+            {
+                "memory": "2048",
+                "url_invoke_mode": "RESPONSE_STREAM",
+                "front_doors": "function-url,lattice",
+                "dev_function_name": "Web",
+            },
+            id="url-and-lattice",
+        ),
+        pytest.param(
+            "cdk_rest_api_stream.json",
+            None,
+            {
+                "timeout": "60",
+                "memory": "1024",
+                "url_invoke_mode": "response_stream",
+                "front_doors": "rest-api",
+                "dev_function_name": "Handler886CB40B",
+            },
+            id="cdk-streaming-rest-api",
+        ),
+        pytest.param(
+            "cdk_http_api.json",
+            None,
+            {"front_doors": "http-api", "dev_function_name": "WebBE81E5A3"},
+            id="cdk-http-api",
+        ),
+    ],
+)
+def test_the_options_of_a_template(name: str, function: str | None, expected: dict[str, str]) -> None:
+    template = loaded(name, function)
+    assert options(template) == DEFAULTS | expected
+    # All of them are valid.
+    assert read({}, {}, template.options)[1] == []
+
+
+def test_variables_have_the_texts_of_cloudformation_and_what_only_a_stack_knows_is_left_unset() -> None:
+    template = loaded("sam_http_api_and_queue.yaml")
+    assert template.variables == {"TABLE_NAME": "orders-dev", "HOSTS": "a.example,dev.example"}
+    file = TEMPLATES / "sam_http_api_and_queue.yaml"
+    variables = f"{file}, line {{}}: Resources.Api.Properties.Environment.Variables"
+    assert template.notes == [
+        f"{variables.format(23)}.TABLE: Orders is a resource, known only to a deployed stack, so it is left unset",
+        f"{variables.format(26)}.PASSWORD: {{{{resolve:secretsmanager:shop:SecretString:password}}}} is a dynamic "
+        "reference, so it is left unset",
+        f"{file}, line 30: Resources.Api.Properties.Events.Jobs: SQS events are not simulated; send one with: "
+        "adapter event KIND | adapter invoke -",
+    ]
+    assert loaded("sam_zip_layer_rest_api.yaml").variables == {"PORT": "8000", "DEBUG": "true", "_HANDLER": "run.sh"}
+
+
+def test_what_is_not_simulated_is_named() -> None:
+    notes = "\n".join(loaded("sam_iam_url_with_cors.yaml").notes + loaded("sam_zip_layer_rest_api.yaml").notes)
+    assert "Properties.FunctionUrlConfig.AuthType: AWS_IAM is not simulated" in notes
+    assert "Properties.FunctionUrlConfig.Cors: CORS is not simulated" in notes
+    assert "Properties.Layers: layers are not simulated" in notes
+
+
+def test_the_command_given_is_used_and_may_have_several_ports() -> None:
+    template = loaded("sam_snapstart_provisioned.yaml", "Warm", ["node", "server.js", "{port}"])
+    assert template.command == ["node", "server.js", "{port}"]
+    assert options(template)["provisioned"] == "3"
+
+
+def test_the_command_of_an_image_is_that_of_its_configuration_or_its_dockerfile(tmp_path: Path) -> None:
+    assert loaded("sam_image_streaming_url.yaml").command == ["uvicorn", "main:app", "--port", "8080"]
+    shutil.copy(TEMPLATES / "sam_iam_url_with_cors.yaml", tmp_path)
+    file = str(tmp_path / "sam_iam_url_with_cors.yaml")
+    assert load_template(file, None, "us-east-1", []).command == []
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(
+        'FROM a\nCMD ["other"]\nFROM b\nENTRYPOINT ["/opt/adapter/bin/adapter", "run", "--"]\nCMD ["x", "1"]'
+    )
+    found = load_template(file, None, "us-east-1", [])
+    assert (found.command, options(found)["app_dir"]) == (["x", "1"], str(tmp_path))
+    dockerfile.write_text("FROM b\nCMD python main.py \\\n  --fast\n")
+    assert load_template(file, None, "us-east-1", []).command == ["sh", "-c", "python main.py    --fast"]
+
+
+def test_the_command_of_a_package_with_a_layer_is_its_handler_script(tmp_path: Path) -> None:
+    shutil.copy(TEMPLATES / "sam_zip_layer_rest_api.yaml", tmp_path)
+    script = tmp_path / "package" / "run.sh"
+    script.parent.mkdir()
+    script.touch()
+    found = load_template(str(tmp_path / "sam_zip_layer_rest_api.yaml"), None, "us-east-1", [])
+    assert (found.command, options(found)["app_dir"]) == ([str(script)], str(script.parent))
+
+
+@pytest.mark.parametrize(
+    ("text", "function", "mistake"),
+    [
+        ("a: [", None, "is not YAML or JSON: while parsing a flow node"),
+        ("- 1", None, "it is not a map with Resources"),
+        ("", None, "it is not a map with Resources"),
+        ("a: 1\na: 2", None, "line 2: the key 'a' occurs twice"),
+        ("? [a]\n: 1", None, "line 1: a key is not a text"),
+        ("Resources: {}", None, "has no function"),
+        ("Resources: 5", None, "has no function"),
+        ("Resources: {A: {Type: AWS::Lambda::Function}, B: {Type: AWS::Lambda::Function}}", None, "has A, B"),
+        ("Resources: {Web: {Type: AWS::Lambda::Function}}", "Wep", "did you mean Web?"),
+        (
+            "Resources: {Web: {Type: AWS::Lambda::Function, Properties: {Timeout: [1]}}}",
+            None,
+            "line 1: Resources.Web.Properties.Timeout: is not a text or a number",
+        ),
+        (
+            "Resources: {Web: {Type: AWS::Lambda::Function, Properties: {Environment: 1}}}",
+            None,
+            "Resources.Web.Properties.Environment: is not a map",
+        ),
+        ("a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n" + "".join(
+            f"c{i}: &c{i} [{','.join([f'*{previous}'] * 10)}]\n"
+            for i, previous in enumerate(["b", "c0", "c1", "c2", "c3"])
+        ), None, "it has more than 100000 values"),
+        ("a: &a [*a]", None, "levels"),
+        ("a: " + "[" * 200 + "]" * 200, None, "levels"),
+        ("a: !!python/object/apply:os.system ['true']", None, "has no function"),
+    ],
+)  # fmt: skip
+def test_a_bad_template_is_refused_with_its_place(
+    tmp_path: Path, text: str, function: str | None, mistake: str
+) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_template(str(file), function, "us-east-1", [])
+    assert mistake in str(caught.value)
+
+
+def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "Resources: {A: {Type: AWS::Lambda::Function, Properties: {Timeout: [], Environment: 1, Events: {E: 1}}}}"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load_template(str(file), None, "us-east-1", [])
+    assert len(caught.value.mistakes) == 3
+
+
+def test_without_the_extra_its_installation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if it were not installed.
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'web-adapter\[template\]'"):
+        loaded("cdk_http_api.json")
+
+
+def test_a_template_that_is_absent_or_too_large_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        load_template(str(tmp_path / "none.yaml"), None, "us-east-1", [])
+    (tmp_path / "large.yaml").write_text("#" * 1024 * 1024 + "#")
+    with pytest.raises(ConfigurationError, match="has more than 1048576 bytes"):
+        load_template(str(tmp_path / "large.yaml"), None, "us-east-1", [])
+
+
+def test_a_value_that_an_option_refuses_is_reported_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text("Resources:\n  A:\n    Type: AWS::Lambda::Function\n    Properties:\n      MemorySize: 64\n")
+    template = load_template(str(file), None, "us-east-1", [])
+    _, mistakes = read({}, {}, template.options)
+    assert mistakes == [
+        f"--template: {file}, line 5: Resources.A.Properties.MemorySize: '64' is not a function's memory; "
+        "use MB from 128 to 10240"
+    ]
