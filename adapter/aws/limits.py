@@ -20,8 +20,12 @@ STREAM_LIMIT_UNTIL_2025 = 20 * MIB
 # Streamed bytes beyond the first 6 MB of each response are billed (Lambda pricing, "Response streaming").
 FREE_STREAM_BYTES = 6 * MIB
 
-# Lambda quotas, "Function timeout" (in seconds) and "Memory allocation" (in MB).
-FUNCTION_TIMEOUT_LIMIT = 900.0
+# The service model of Lambda's API (botocore 1.44.8, November 2026): a function's timeout in seconds, longer on Managed
+# Instances, and the invocations that an environment of these can have at once.
+FUNCTION_TIMEOUT_LIMIT = 1800.0
+MANAGED_INSTANCES_TIMEOUT_LIMIT = 5400.0
+MAX_CONCURRENCY = 1600
+# Lambda quotas, "Memory allocation" (in MB).
 MIN_MEMORY, MAX_MEMORY = 128, 10240
 # The path for events that are not HTTP requests: the default of AWS Lambda Web Adapter.
 PASS_THROUGH_PATH = "/events"

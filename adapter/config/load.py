@@ -112,11 +112,17 @@ def read(
         if source in option.deprecated:
             warnings.append(f"{source} is deprecated; use {option.env[0]}")
         if text is not None:
-            texts[name] = text
             try:
                 values[name] = option.parse(text)
             except ValueError as error:
-                mistakes.append(f"{place}: {text!r} {error}")
+                mistake = f"{place}: {text!r} {error}"
+                repaired = _repair(option, source, text)
+                if repaired is None:
+                    mistakes.append(mistake)
+                else:
+                    warnings.append(f"{mistake}; it is read as {repaired!r}")
+                    text, values[name] = repaired, option.parse(repaired)
+            texts[name] = text
     config = Config(values=values, sources=sources, texts=texts, warnings=warnings)
     mistakes += _unknown_own_variables(environ)
     mistakes += [f"{name}: {hint}" for name, hint in _REMOVED.items() if name in environ]
@@ -153,6 +159,19 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
         if environ.get(variable):
             return variable, environ[variable]
     return "default", None
+
+
+def _repair(option: Option[Any], source: str, text: str) -> str | None:
+    """Return a usable form of a text that the Rust adapter accepts in the variable ``source``, or None."""
+    is_of_rust_adapter = source.startswith(RUST_ADAPTER_PREFIX) or source in option.deprecated
+    if option.parse.repair is None or not is_of_rust_adapter:
+        return None
+    repaired = option.parse.repair(text)
+    try:
+        option.parse(repaired)
+    except ValueError:
+        return None
+    return repaired
 
 
 def _contradictions(config: Config) -> Iterator[str]:

@@ -7,9 +7,10 @@ mistake shows the option, its text and valid values.
 from __future__ import annotations
 
 from adapter.aws.limits import (
-    FUNCTION_TIMEOUT_LIMIT,
     LAMBDA_BANDWIDTH,
+    MANAGED_INSTANCES_TIMEOUT_LIMIT,
     MAX_BANDWIDTH,
+    MAX_CONCURRENCY,
     MAX_MEMORY,
     MIN_BANDWIDTH,
     MIN_MEMORY,
@@ -52,20 +53,24 @@ _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT,
 
 
 class Parser(Generic[T_co]):
-    """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs."""
+    """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs.
 
-    def __init__(self, parse: Callable[[str], T_co], metavar: str) -> None:
+    ``repair`` returns a usable text for one that the Rust adapter accepts in its variables and this parser does not.
+    """
+
+    def __init__(self, parse: Callable[[str], T_co], metavar: str, repair: Callable[[str], str] | None = None) -> None:
         self._parse = parse
         self.metavar = metavar
+        self.repair = repair
 
     def __call__(self, text: str) -> T_co:
         """Return the value. Raises ValueError if the text is not usable."""
         return self._parse(text)
 
 
-def parser(metavar: str) -> Callable[[Callable[[str], T]], Parser[T]]:
-    """Return a decorator that turns a function into a parser with ``metavar``."""
-    return lambda parse: Parser(parse, metavar)
+def parser(metavar: str, repair: Callable[[str], str] | None = None) -> Callable[[Callable[[str], T]], Parser[T]]:
+    """Return a decorator that turns a function into a parser with ``metavar`` and ``repair``."""
+    return lambda parse: Parser(parse, metavar, repair)
 
 
 def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None = None) -> str:
@@ -125,6 +130,10 @@ positive_integer = _whole_number("NUMBER", 1, 999_999_999, _COUNT_REFUSAL)
 #: Parses a whole number of at least 0.
 count = _whole_number("NUMBER", 0, 999_999_999, _COUNT_REFUSAL)
 
+#: Parses the number of invocations that an environment can have at once, up to Lambda's maximum.
+concurrency = _whole_number(
+    "NUMBER", 1, MAX_CONCURRENCY, f"is not a concurrency; use a whole number from 1 to {MAX_CONCURRENCY}"
+)
 #: Parses a function's memory in MB, within Lambda's bounds.
 memory = _whole_number(
     "MB", MIN_MEMORY, MAX_MEMORY, f"is not a function's memory; use MB from {MIN_MEMORY} to {MAX_MEMORY}"
@@ -155,8 +164,9 @@ def _duration(*, above_zero: bool, limit: float = _MAX_SECONDS) -> Parser[float]
 seconds = _duration(above_zero=False)
 #: Parses a duration in seconds of more than 0.
 positive_seconds = _duration(above_zero=True)
-#: Parses a function's timeout in seconds, up to Lambda's maximum. Fractions, which Lambda does not have, are for tests.
-function_timeout = _duration(above_zero=True, limit=FUNCTION_TIMEOUT_LIMIT)
+#: Parses a function's timeout in seconds, up to the maximum of Managed Instances. Lambda has no fractions: they are for
+#: tests.
+function_timeout = _duration(above_zero=True, limit=MANAGED_INSTANCES_TIMEOUT_LIMIT)
 
 
 @parser("BOOL")
@@ -219,7 +229,7 @@ def networks(value: str) -> tuple[str, ...]:
     return found
 
 
-@parser("PATH")
+@parser("PATH", repair="/{}".format)
 def path(value: str) -> str:
     """Parse an absolute URL path, with or without a query."""
     if not value.startswith("/") or not value.isascii() or any(c in value for c in " \r\n\t#"):
@@ -227,7 +237,7 @@ def path(value: str) -> str:
     return value
 
 
-@parser("PATH")
+@parser("PATH", repair="/{}".format)
 def base_path(value: str) -> str:
     """Parse a leading path and remove its trailing slash; ``/`` means none."""
     return path(value).rstrip("/")
@@ -241,7 +251,19 @@ def header_name(value: str) -> str:
     return value.lower()
 
 
-@parser("LIST")
+def _without_bad_statuses(value: str) -> str:
+    """Return the parts of ``value`` that are statuses or ranges of them."""
+    found = []
+    for part in value.split(","):
+        try:
+            statuses(part)
+        except ValueError:
+            continue
+        found.append(part.strip())
+    return ",".join(found)
+
+
+@parser("LIST", repair=_without_bad_statuses)
 def statuses(value: str) -> frozenset[int]:
     """Parse HTTP statuses and ranges of them, for example ``500,502-504``."""
     found: set[int] = set()

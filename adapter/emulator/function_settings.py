@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from adapter.aws.identity import DEFAULT_REGION, function_arn
 from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
-from adapter.config.options.dev import DEFAULT_ENVIRONMENTS, DEFAULT_MEMORY
+from adapter.config.options.dev import DEFAULT_ENVIRONMENTS, DEFAULT_MEMORY, DEFAULT_TIMEOUT
 from adapter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class FunctionSettings:
     """
 
     name: str = FUNCTION_NAME
-    timeout: float = FUNCTION_TIMEOUT_LIMIT
+    timeout: float = DEFAULT_TIMEOUT
     region: str = DEFAULT_REGION
     memory: int = DEFAULT_MEMORY
     environments: int = DEFAULT_ENVIRONMENTS
@@ -126,6 +126,11 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
     if config.provisioned > most:
         why = reason or f"{name('environments')} allows {most}"
         yield f"{name('provisioned')}: '{config.provisioned}' is not possible: {why}"
+    if config.timeout > FUNCTION_TIMEOUT_LIMIT and config.concurrency == 1:
+        yield (
+            f"{name('timeout')}: '{config.timeout:g}' is not possible: Lambda allows {FUNCTION_TIMEOUT_LIMIT:g} s, and "
+            "more only on Managed Instances (--max-concurrency)"
+        )
     if config.freeze and config.concurrency > 1:
         yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one of them"
     if config.freeze and sys.platform != "linux":

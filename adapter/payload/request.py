@@ -133,6 +133,7 @@ def _lambda_context(invocation: Invocation, env_config: dict[str, str | int]) ->
         "xray_trace_id": invocation.trace_id or None,
         "client_context": _parse_json("client context", invocation.client_context),
         "identity": _parse_json("Cognito identity", invocation.cognito_identity),
+        "tenant_id": invocation.tenant_id or None,
         "env_config": env_config,
     }
 

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.runtime.connection import Response
 
-# How long a SnapStart hook may take, in seconds (Lambda, "SnapStart runtime hooks").
-_HOOK_TIMEOUT = 10.0
-
 
 class AppClient:
     """Sends requests to the app: over the Unix socket if ``config`` names one, else to ``port``.
@@ -157,11 +154,11 @@ def _probe(check: ReadinessCheck, timeout: float, connect: Callable[[Address], C
         connection.close()
 
 
-def call_hook(app: AppClient, path: str) -> None:
-    """POST to a SnapStart hook of the app. Raises HookFailed unless it answers 2xx in time."""
+def call_hook(app: AppClient, path: str, timeout: float) -> None:
+    """POST to a SnapStart hook of the app. Raises HookFailed unless it answers 2xx within ``timeout`` seconds."""
     request = Request(method="POST", target=path, headers=[("connection", "close")])
     try:
-        response = app.send(request, monotonic() + _HOOK_TIMEOUT)
+        response = app.send(request, monotonic() + timeout)
     except InvocationError as error:
         raise HookFailed(f"the app's SnapStart hook POST {path} failed: {error}") from error
     app.release(response)

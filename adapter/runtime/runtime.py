@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from adapter.net.address import Address
     from adapter.payload.messages import Invocation
 
+# How long the app's SnapStart hooks may take, in seconds. Before the checkpoint as in the Rust adapter; after it, as
+# long as the restore may take (Lambda, "SnapStart runtime hooks").
+CHECKPOINT_TIMEOUT = 60.0
+RESTORE_TIMEOUT = 10.0
 # How long the app has to end after SIGTERM, in seconds. Lambda kills the runtime after about 0.3 s of the 2 s of the
 # shutdown phase; the remaining time is for the last answer and for the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
@@ -129,7 +133,7 @@ class Runtime:
     def _checkpoint_and_restore(self) -> None:
         """Let SnapStart take its snapshot, and return after a restore."""
         if self._config.before_checkpoint_path is not None:
-            call_hook(self._app, self._config.before_checkpoint_path)
+            call_hook(self._app, self._config.before_checkpoint_path, CHECKPOINT_TIMEOUT)
         # No connection may be open in the snapshot: the other end will not exist after a restore.
         self._app.close()
         self._api.restore_next(self._should_stop)
@@ -137,7 +141,7 @@ class Runtime:
             return
         try:
             if self._config.after_restore_path is not None:
-                call_hook(self._app, self._config.after_restore_path)
+                call_hook(self._app, self._config.after_restore_path, RESTORE_TIMEOUT)
             self._wait_until_ready(self._config.readiness_timeout)
         except StartError as error:
             self._log.error(f"the restore failed: {error}")

@@ -34,5 +34,6 @@ def test_the_limits_are_those_of_aws_in_bytes(limit: int, bytes_: int) -> None:
 
 
 def test_the_limits_of_a_function_are_those_of_aws() -> None:
-    assert limits.FUNCTION_TIMEOUT_LIMIT == 900
+    assert (limits.FUNCTION_TIMEOUT_LIMIT, limits.MANAGED_INSTANCES_TIMEOUT_LIMIT) == (1800, 5400)
+    assert limits.MAX_CONCURRENCY == 1600
     assert (limits.MIN_MEMORY, limits.MAX_MEMORY) == (128, 10_240)

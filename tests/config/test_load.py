@@ -59,6 +59,16 @@ RUST_ADAPTER: list[tuple[str, str, Any, str, Any]] = [
     ("AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH", "before_checkpoint_path", None, "/before", "/before"),
     ("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH", "after_restore_path", None, "/after", "/after"),
 ]
+# The variable, the option, a text that the Rust adapter accepts, and how it is read.
+REPAIRED: list[tuple[str, str, str, Any]] = [
+    ("AWS_LWA_ERROR_STATUS_CODES", "error_statuses", "500,", frozenset({500})),
+    ("AWS_LWA_ERROR_STATUS_CODES", "error_statuses", "x, 502-503,1-", frozenset({502, 503})),
+    ("AWS_LWA_READINESS_CHECK_HEALTHY_STATUS", "readiness_status", ",200", frozenset({200})),
+    ("AWS_LWA_READINESS_CHECK_PATH", "readiness_path", "healthz", "/healthz"),
+    ("READINESS_CHECK_PATH", "readiness_path", "healthz", "/healthz"),
+    ("AWS_LWA_PASS_THROUGH_PATH", "pass_through_path", "queue", "/queue"),
+    ("AWS_LWA_REMOVE_BASE_PATH", "base_path", "api/", "/api"),
+]
 DEPRECATED: list[tuple[str, str, str, Any, str]] = [
     ("HOST", "app_host", "10.0.0.1", "10.0.0.1", "AWS_LWA_HOST"),
     ("READINESS_CHECK_PORT", "readiness_port", "3001", 3001, "AWS_LWA_READINESS_CHECK_PORT"),
@@ -109,6 +119,20 @@ def test_a_deprecated_variable_works_with_a_warning_until_its_successor_is_set(
     both = load(ON_LAMBDA | {variable: "!", successor: text})
     assert getattr(both, option) == value
     assert both.warnings == []
+
+
+@pytest.mark.parametrize(("variable", "option", "text", "value"), REPAIRED)
+def test_a_text_that_the_rust_adapter_accepts_is_accepted_with_a_warning_in_its_variables(
+    variable: str, option: str, text: str, value: Any
+) -> None:
+    config = load({variable: text})
+    assert getattr(config, option) == value
+    assert any(
+        line.startswith(f"{variable}: {text!r} is not a ") and "it is read as '" in line for line in config.warnings
+    )
+    # A flag is not one of its variables, and a text with nothing usable in it stays a mistake.
+    assert len(mistakes_of({}, {option: text})) == 1
+    assert len(mistakes_of({variable: "a b"})) == 1
 
 
 def test_the_removed_variable_is_a_mistake_with_its_successor() -> None:

@@ -24,6 +24,10 @@ def test_by_default_there_are_ten_on_demand_environments() -> None:
     assert found.arn == "arn:aws:lambda:us-east-1:123456789012:function:local"
 
 
+def test_managed_instances_have_a_longer_timeout() -> None:
+    assert settings({"timeout": "5400", "concurrency": "2"}).timeout == 5400
+
+
 @pytest.mark.parametrize(
     ("flags", "command", "reason"),
     [
@@ -57,6 +61,7 @@ def test_an_init_that_no_invocation_waits_for_may_take_longer(flags: dict[str, s
 @pytest.mark.parametrize(
     ("flags", "command", "mistake"),
     [
+        pytest.param({"timeout": "1801"}, APP, "--timeout: '1801' is not possible: Lambda allows 1800 s", id="timeout"),
         pytest.param({"environments": "2"}, ["serve"], "--environments: '2'", id="environments-without-port"),
         pytest.param({"provisioned": "1", "environments": "1"}, APP, "", id="fits"),
         pytest.param({"provisioned": "3", "environments": "2"}, APP, "--environments allows 2", id="provisioned"),

@@ -167,6 +167,7 @@ def test_an_invocation_with_little_metadata_has_nulls_and_no_tenant() -> None:
         "xray_trace_id": None,
         "client_context": None,
         "identity": None,
+        "tenant_id": None,
         "env_config": ENV_CONFIG,
     }
     assert headers == {"x-amzn-request-context": '{"stage":"prod"}'}
@@ -186,6 +187,7 @@ def test_all_metadata_of_an_invocation_is_in_the_headers() -> None:
     assert context["invoked_function_arn"].endswith(":function:f")
     assert context["client_context"] == {"client": {"app_title": "t"}, "custom": {"k": "v"}}
     assert context["identity"] == {"cognitoIdentityId": "i", "cognitoIdentityPoolId": "p"}
+    assert context["tenant_id"] == "tenant-7"
     assert headers == {"x-amz-tenant-id": "tenant-7", "x-amzn-trace-id": "Root=1-a;Sampled=1"}
 
 

@@ -470,7 +470,7 @@ def test_waiting_ends_at_once_when_the_app_ends() -> None:
 
 def test_a_hook_is_an_empty_post(app: ScriptedApp, app_of: AppOf) -> None:
     app.default = response(b"", status=204)
-    call_hook(app_of(app), "/before")
+    call_hook(app_of(app), "/before", PATIENCE)
     [received] = app.requests
     assert received.head == (
         b"POST /before HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % app.port
@@ -481,4 +481,10 @@ def test_a_hook_is_an_empty_post(app: ScriptedApp, app_of: AppOf) -> None:
 def test_a_hook_that_is_not_answered_2xx_has_failed(app: ScriptedApp, app_of: AppOf, status: int) -> None:
     app.default = response(b"", status=status)
     with pytest.raises(HookFailed, match="POST /before failed"):
-        call_hook(app_of(app), "/before")
+        call_hook(app_of(app), "/before", PATIENCE)
+
+
+def test_a_hook_that_is_not_answered_in_time_has_failed(app: ScriptedApp, app_of: AppOf) -> None:
+    app.default = lambda received: None
+    with pytest.raises(HookFailed, match="POST /before failed"):
+        call_hook(app_of(app), "/before", 0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable, optional
 
@@ -10,6 +9,8 @@ from adapter.config.option import Option, OptionTable, optional
 DEFAULT_DEV_PORT = 3000
 # The memory of the function, in MB.
 DEFAULT_MEMORY = 1024
+# The function's timeout, in seconds: as long as linters accept one.
+DEFAULT_TIMEOUT = 900.0
 # The maximum number of execution environments.
 DEFAULT_ENVIRONMENTS = 10
 
@@ -37,9 +38,9 @@ class DevOptions(OptionTable):
         default_text="that of `--invoke-mode`",
     )
     timeout = Option(
-        "The function's timeout in seconds.",
+        "The function's timeout in seconds, up to 1800; on Managed Instances up to 5400.",
         parse=parsers.function_timeout,
-        default=FUNCTION_TIMEOUT_LIMIT,
+        default=DEFAULT_TIMEOUT,
     )
     warm = Option("Start the app at once instead of with the first request.", default=False)
     price_table = optional(
@@ -106,7 +107,8 @@ class DevOptions(OptionTable):
         default=DEFAULT_ENVIRONMENTS,
     )
     concurrency = Option(
-        "Managed Instances: the maximum number of concurrent invocations of an environment.",
+        "Managed Instances: the maximum number of concurrent invocations of an environment, up to 1600.",
+        parse=parsers.concurrency,
         default=1,
         env=("ADAPTER_MAX_CONCURRENCY",),
         flag="--max-concurrency",

@@ -17,7 +17,13 @@ from adapter.emulator.environment.extensions import RefusedExtension
 from adapter.emulator.environment.state_tables import ExtensionEvent
 from adapter.emulator.function_settings import HANDLER
 from adapter.emulator.platform_api.api_server import JSON, Resources, accept, refuse
-from adapter.emulator.platform_api.subscription import LOGS, TELEMETRY, Api, parse_subscription
+from adapter.emulator.platform_api.subscription import (
+    LOGS,
+    MANAGED_INSTANCES_TELEMETRY,
+    TELEMETRY,
+    Api,
+    parse_subscription,
+)
 from adapter.net.bounded_body import read_body
 from adapter.payload.headers import first
 
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
 
 _EXTENSION = "/2020-01-01/extension"
+_TELEMETRY = "/2022-07-01/telemetry"
 
 
 class ExtensionsApi:
@@ -43,9 +50,12 @@ class ExtensionsApi:
             f"{_EXTENSION}/event/next": {"GET": self._next},
             f"{_EXTENSION}/init/error": {"POST": partial(self._fail, ExtensionEvent.INIT_ERROR)},
             f"{_EXTENSION}/exit/error": {"POST": partial(self._fail, ExtensionEvent.EXIT_ERROR)},
-            "/2022-07-01/telemetry": {"PUT": partial(self._subscribe, TELEMETRY)},
-            "/2020-08-15/logs": {"PUT": partial(self._subscribe, LOGS)},
         }
+        if settings.max_concurrency > 1:
+            self.resources[_TELEMETRY] = {"PUT": partial(self._subscribe, MANAGED_INSTANCES_TELEMETRY)}
+        else:
+            self.resources[_TELEMETRY] = {"PUT": partial(self._subscribe, TELEMETRY)}
+            self.resources["/2020-08-15/logs"] = {"PUT": partial(self._subscribe, LOGS)}
 
     async def _register(self, exchange: Exchange) -> None:
         name = first(exchange.headers, "lambda-extension-name")

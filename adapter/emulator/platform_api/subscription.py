@@ -7,7 +7,7 @@ bounds of buffering: this module uses those of the Logs API page, as the officia
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,6 +54,8 @@ TELEMETRY = Api(
     only=None,
     without=frozenset({"platform.end", "platform.fault", "platform.logsSubscription"}),
 )
+# Managed Instances have no Logs API, and the Telemetry API accepts one schema only (Lambda, "Telemetry API reference").
+MANAGED_INSTANCES_TELEMETRY = replace(TELEMETRY, versions=("2025-01-29",))
 LOGS = Api(
     name="logs",
     versions=("2020-08-15", "2021-03-18"),

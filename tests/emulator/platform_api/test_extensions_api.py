@@ -40,7 +40,7 @@ class Bench:
         self.apis = ApiState(slots=slots, external=["sidecar"])
         self.telemetry = Telemetry()
         self.telemetry.start(group)
-        extensions = ExtensionsApi(self.apis, self.telemetry, FunctionSettings(name="shop"))
+        extensions = ExtensionsApi(self.apis, self.telemetry, FunctionSettings(name="shop", max_concurrency=slots))
         self.server = ApiServer(RuntimeApi(self.apis).resources | extensions.resources, group)
         self.client = ScriptedRuntime(self.server.port)
 
@@ -267,6 +267,19 @@ async def test_a_subscription_is_taken_until_init_is_over(path: str, version: st
             assert (response.status, response.body) == (200, b'"OK"')
         b.telemetry.close()
         assert refusal(await b.client.call("PUT", path, body, {IDENTIFIER: identifier})) == (403, closed)
+
+
+async def test_managed_instances_have_no_logs_api_and_one_schema_of_telemetry() -> None:
+    async with bench(slots=2) as b:
+        headers = {IDENTIFIER: await b.register()}
+        for path, version, status in (
+            ("/2020-08-15/logs", "2020-08-15", 404),
+            ("/2022-07-01/telemetry", "2022-07-01", 400),
+            ("/2022-07-01/telemetry", "2022-12-13", 400),
+            ("/2022-07-01/telemetry", "2025-01-29", 200),
+        ):
+            body = json.dumps(SUBSCRIPTION | {"schemaVersion": version}).encode()
+            assert (await b.client.call("PUT", path, body, headers)).status == status
 
 
 async def test_a_subscription_that_is_wrong_is_refused_with_all_that_is_wrong() -> None:
