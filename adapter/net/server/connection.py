@@ -17,7 +17,7 @@ from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
 from adapter.net.server.exchange import Exchange, RequestBody, encode_head
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
 from adapter.net.server.server_limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
-from adapter.net.transports import reset_on_close, undelivered
+from adapter.net.transports import end_sending, reset_on_close, undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -122,6 +122,7 @@ class HttpConnection(asyncio.Protocol):
         self._disconnect_watcher: DisconnectWatcher | None = None
         self._bytes_received = 0
         self._bytes_written = 0
+        self._has_ended_sending = False
         # Done once data has arrived (_arrived), the client accepts more data (_writable), or it has closed its side
         # (disconnected).
         self._arrived: asyncio.Future[None] | None = None
@@ -180,6 +181,8 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._wake(self._writable)
         self._writable = None
+        if self._has_ended_sending:
+            self.write_eof()
 
     # --- the state -----------------------------------------------------------------------------------------------
 
@@ -266,7 +269,8 @@ class HttpConnection(asyncio.Protocol):
     # --- for the exchanges ---------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        # After an error asyncio logs further writes, until it reports that the connection is lost.
+        if self._transport is not None and not self._transport.is_closing():
             self._bytes_written += len(data)
             self._transport.write(data)
 
@@ -281,8 +285,9 @@ class HttpConnection(asyncio.Protocol):
             raise ConnectionResetError("the client has disconnected")
 
     def write_eof(self) -> None:
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        self._has_ended_sending = True
+        if self._transport is not None:
+            end_sending(self._transport)
 
     def cut(self, *, reset: bool = False) -> None:
         """Close the connection without completing the response. Written data is still sent, within ``flush_timeout``.
