@@ -88,7 +88,8 @@ class Proxy:
         )
         async with asyncio.TaskGroup() as group:
             self._server = HttpServer(self._relay.serve, group, limits=limits)
-            admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
+            # Its requests are short, so they need not be cancelled if a client has gone, or has only closed its side.
+            admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group, cancels=False)
             try:
                 self._signals.install(self._supervisor)
                 self._announce(listener, admin_listener)
@@ -103,7 +104,7 @@ class Proxy:
                 hold_signals()
                 for server in (self._server, admin_server):
                     server.close()
-                    server.abort()
+                    server.abort(cancel=True)
                 self._upstream.close()
 
     async def _shut_down(self, app: asyncio.Task[int]) -> int:

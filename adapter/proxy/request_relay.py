@@ -127,7 +127,11 @@ class ProxiedRequest:
         self._request = forwarded_request(
             exchange, relay.rules, first_values=self._headers, request_id=self._request_id
         )
+        if exchange.disconnected.done():
+            # A request that waited behind another one: its client may have gone, so the app does not get it.
+            raise ConnectionResetError("the client has closed its side")
         self._connection = await relay.upstream.acquire()
+        exchange.is_response_at_hand = self._connection.is_response_complete
         try:
             self._connection.begin(exchange.method, self._request.head)
             if self._request.has_body:

@@ -7,6 +7,7 @@ request is sent a second time. If too much of a response waits for the client, t
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 from collections import deque
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 READ_HIGH_WATER = 256 * 1024
 # How many bytes of a request may wait for the app before ``write`` waits.
 WRITE_HIGH_WATER = 256 * 1024
+# How many bytes of a response are read at once to find out whether it is complete.
+READ_AHEAD_LIMIT = 1024 * 1024
 # How long connecting may take, in seconds: the app is on this machine.
 CONNECT_TIMEOUT = 5.0
 
@@ -205,6 +208,25 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_paused = False
             self._transport.resume_reading()
         return pieces
+
+    def is_response_complete(self) -> bool:
+        """Return whether the whole response has arrived. Read what the socket has of it, at most READ_AHEAD_LIMIT."""
+        reader = self._reader
+        if reader is None:
+            return False
+        room = READ_AHEAD_LIMIT
+        while room and not reader.complete and self._failure is None and self._transport is not None:
+            try:
+                data = os.read(self._transport.get_extra_info("socket").fileno(), min(room, READ_HIGH_WATER))
+            except OSError:
+                # Nothing more has arrived. The event loop notices any other error.
+                break
+            if not data:
+                self._end_of_stream(None)
+                break
+            room -= len(data)
+            self.data_received(data)
+        return reader.complete
 
     @property
     def trailers(self) -> list[tuple[str, str]]:
