@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from select import POLLRDHUP, poll
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 PATIENCE = 20.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -126,7 +126,7 @@ class ScriptedApp:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def __enter__(self) -> ScriptedApp:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -222,7 +222,10 @@ class HttpConnection(asyncio.Protocol):
 
     def _is_worth_serving(self) -> bool:
         """Return whether the current request is to be served although its client may have gone."""
-        return not self._server.cancels or self._exchanges[0].is_response_at_hand()
+        exchange = self._exchanges[0]
+        if not self._server.cancels or exchange.ended:
+            return True
+        return exchange.is_response_at_hand is not None and exchange.is_response_at_hand()
 
     def _abandon(self) -> None:
         if self._exchanges:

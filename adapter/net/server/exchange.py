@@ -119,6 +119,7 @@ class Exchange:
     - ``keep_alive`` is whether the connection may be used again after this exchange.
     - ``is_response_at_hand`` returns whether nothing more is needed for the rest of the response. The server calls it
       when the client closes its sending side. If it returns True, the response is delivered, else serving is cancelled.
+      None means that it is at hand only once it has ended.
     """
 
     __slots__ = (
@@ -153,7 +154,7 @@ class Exchange:
         self.keep_alive = head.keep_alive
         self.begun = False
         self.ended = False
-        self.is_response_at_hand: Callable[[], bool] = self._has_ended
+        self.is_response_at_hand: Callable[[], bool] | None = None
         self._connection = connection
         self._expects_continue = head.expects_continue
         self._chunked = False
@@ -231,9 +232,6 @@ class Exchange:
         self.keep_alive = False
         self._connection.write(encode_head(101, headers))
         return tunnel
-
-    def _has_ended(self) -> bool:
-        return self.ended
 
     def _framed(self, pieces: Iterable[Piece]) -> list[Piece]:
         if self._bodiless:
