@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from select import POLLRDHUP, poll
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 PATIENCE = 20.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -70,6 +70,11 @@ class Received:
         """End the connection as soon as the reply returns."""
         self._socket.shutdown(socket.SHUT_RDWR)
 
+    def close(self) -> None:
+        """Close the socket at once, as a process that ends does: whatever comes after that is answered with a reset."""
+        self._stream.close()
+        self._socket.close()
+
     def reset_on_close(self) -> None:
         """Have the connection end with a reset once both ends of the test let go of it."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -121,7 +126,7 @@ class ScriptedApp:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def __enter__(self) -> ScriptedApp:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -187,7 +192,7 @@ class ScriptedApp:
             received.send(reply)
         else:
             reply(received)
-        return received.headers.get("connection") != "close"
+        return not stream.closed and received.headers.get("connection") != "close"
 
 
 def _shut(open_socket: socket.socket) -> None:

@@ -24,6 +24,7 @@ COMPILED = {
         "client_watch",
         "connection",
         "connection_state",
+        "deadline",
         "exchange",
         "server_limits",
         "request_parser",

@@ -1,4 +1,7 @@
-"""Socket functions that asyncio does not offer: the number of bytes in the send queue, and closing with a reset."""
+"""Socket functions that asyncio does not offer: the bytes in the send queue, and the ways to end a connection.
+
+The peer may disconnect at any moment, so no way to end a connection raises an error if the peer has gone already.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import fcntl
 import socket
 import struct
 import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,7 +22,20 @@ _SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
 
 def reset_on_close(transport: asyncio.Transport) -> None:
     """Make closing the connection send a reset, so that the peer does not mistake it for a regular end."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with suppress(OSError):  # macOS raises it if the peer has gone
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def end_sending(transport: asyncio.Transport) -> None:
+    """Close the sending side of the connection once all written data is sent.
+
+    The protocol must call this again in ``resume_writing``, which asyncio then calls when the last byte is sent.
+    ``write_eof`` of asyncio does not need that, but it raises or logs an OSError if the peer has gone.
+    """
+    transport.set_write_buffer_limits(high=0)
+    if not transport.get_write_buffer_size() and not transport.is_closing():
+        with suppress(OSError):
+            transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
 
 def undelivered(transport: asyncio.Transport) -> int:

@@ -1,4 +1,4 @@
-"""The readiness probe of the proxy, with asyncio: once for each /readyz, and repeatedly until the app has started."""
+"""The readiness probe of the proxy, with asyncio: repeatedly until the app is ready, then for /readyz once a second."""
 
 from __future__ import annotations
 
@@ -16,10 +16,20 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
 
 
+# How long the result of a probe is valid for /readyz, in seconds. Many load balancers thus cost the app as much as one.
+_VALIDITY = 1.0
+
+
 class Readiness:
-    """Probes the app at the readiness port if that is set, else at ``port``. ``has_command``: CMD starts the app."""
+    """Probes the app at the readiness port if that is set, else at ``port``. ``has_command``: CMD starts the app.
+
+    ``last_problem`` is what the last probe of ``wait`` or ``recent_problem`` has found; None if the app was ready.
+    """
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
+        self.last_problem: str | None = None
+        self._valid_until = 0.0
+        self._probing = asyncio.Lock()
         self._check = ReadinessCheck(config, port, has_command=has_command)
         self._upstream = Upstream(config, self._check.address.port, self._check.address.path)
 
@@ -30,6 +40,18 @@ class Readiness:
                 return await self._probe()
         except TimeoutError:
             return self._check.no_answer(seconds)
+
+    async def recent_problem(self) -> str | None:
+        """Return None if the app is ready, else the problem, as it was at most a second ago.
+
+        All callers share one probe. Call this only after ``wait`` has found the app ready.
+        """
+        now = asyncio.get_running_loop().time
+        async with self._probing:
+            if now() >= self._valid_until:
+                self.last_problem = await self.problem()
+                self._valid_until = now() + _VALIDITY
+        return self.last_problem
 
     async def wait(
         self, limit: float | None, pause: Callable[[float], Awaitable[None]], warn: Callable[[str], None]
@@ -42,10 +64,12 @@ class Readiness:
         now = asyncio.get_running_loop().time
         wait = ReadinessWait(self._check, limit, now())
         while (problem := await self.problem(wait.begin_probe(now()))) is not None:
+            self.last_problem = problem
             seconds = wait.end_probe(problem, now())
             if wait.warning:
                 warn(wait.warning)
             await pause(seconds)
+        self.last_problem = None
 
     async def _probe(self) -> str | None:
         check = self._check

@@ -1,9 +1,10 @@
 """The proxy's life: listen, keep the app running, drain on a signal, and exit with the app's exit code.
 
 The app is started before this module is imported. Requests are answered with 503 until the app is ready. After the
-first SIGTERM or SIGINT, the proxy drains: it accepts no new connections, open streams may finish within the grace, then
-the app gets the signal. A second signal cuts off the streams at once, or kills the app if it has already got its
-signal. If the app ends by itself, the responses that it has sent are still delivered. Orphans are reaped even if this
+first SIGTERM or SIGINT, /readyz answers 503, and for the drain delay everything else goes on. Then the proxy drains: it
+accepts no new connections, open streams may finish within the grace, then the app gets the signal. Another signal ends
+the present step: the delay, or the grace, which cuts off the streams; if the app has already got its signal, it is
+killed. If the app ends by itself, the responses that it has sent are still delivered. Orphans are reaped even if this
 process is not PID 1.
 """
 
@@ -59,7 +60,7 @@ class Proxy:
         self._port = port
         self._log = log
         self._signals = _ShutdownSignals()
-        self._is_draining = False
+        self._is_ending = False
         self._metrics = Metrics()
         self._upstream = Upstream(config, port, config.app_socket)
         self._readiness = Readiness(config, port, has_command=process is not None)
@@ -88,7 +89,8 @@ class Proxy:
         )
         async with asyncio.TaskGroup() as group:
             self._server = HttpServer(self._relay.serve, group, limits=limits)
-            admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
+            # Its requests are short, so they need not be cancelled if a client has gone, or has only closed its side.
+            admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group, cancels=False)
             try:
                 self._signals.install(self._supervisor)
                 self._announce(listener, admin_listener)
@@ -103,11 +105,14 @@ class Proxy:
                 hold_signals()
                 for server in (self._server, admin_server):
                     server.close()
-                    server.abort()
+                    server.abort(cancel=True)
                 self._upstream.close()
 
     async def _shut_down(self, app: asyncio.Task[int]) -> int:
-        """Drain, then end the app within the remaining time. Return the exit code."""
+        """Wait for the drain delay, drain, then end the app within the remaining time. Return the exit code."""
+        self._is_ending = True
+        if not app.done():
+            await self._delay_drain(app)
         if app.done():
             await self._drain("the app has ended")
             return app.result()
@@ -120,10 +125,23 @@ class Proxy:
         # After Ctrl-C a shell expects a failure, even if the app has exited with 0.
         return EXIT_INTERRUPTED if code == 0 and number == signal.SIGINT else code
 
+    async def _delay_drain(self, app: asyncio.Task[int]) -> None:
+        """Return after the drain delay, or earlier if another signal arrives or ``app`` is done."""
+        delay = self._config.drain_delay
+        if not delay:
+            return
+        ended = asyncio.Event()
+        self._signals.on_next = ended.set
+        app.add_done_callback(lambda _: ended.set())
+        name = signal.Signals(self._signals.number).name
+        self._log.info(f"{name}: requests are taken for {delay:g} s more (--drain-delay)")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await ended.wait()
+
     async def _drain(self, reason: str) -> bool:
         """Let open requests finish within the grace, then cut them off. Return whether a second signal cut them off."""
         self._signals.on_next = self._cut_off
-        self._is_draining = True
         self._server.close()
         in_flight = self._metrics.in_flight
         left = f"; requests under way: {in_flight}, with {self._config.grace:g} s to finish (--grace)"
@@ -141,8 +159,12 @@ class Proxy:
         self._server.abort()
 
     async def _check_readiness(self) -> str | None:
-        """Probe the app. Return None if this proxy can serve requests, else the reason."""
-        return "the proxy is ending" if self._is_draining else await self._readiness.problem()
+        """Return None if this proxy serves requests and the app is healthy, else the reason."""
+        if self._is_ending:
+            return "the proxy is ending"
+        # Before the gate opens, only the supervisor probes the app, so there is no 200 while requests get 503.
+        problem = await self._readiness.recent_problem() if self._supervisor.ready else self._readiness.last_problem
+        return problem if problem or self._supervisor.ready else "the app is not ready"
 
     def _open_listeners(self) -> tuple[socket, socket | None]:
         """Open the listeners for requests and for the admin (None if it is off). Raises ConfigurationError."""

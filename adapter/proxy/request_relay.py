@@ -127,7 +127,11 @@ class ProxiedRequest:
         self._request = forwarded_request(
             exchange, relay.rules, first_values=self._headers, request_id=self._request_id
         )
+        if exchange.disconnected.done():
+            # A request that waited behind another one: its client may have gone, so the app does not get it.
+            raise ConnectionResetError("the client has closed its side")
         self._connection = await relay.upstream.acquire()
+        exchange.is_response_at_hand = self._is_response_at_hand
         try:
             self._connection.begin(exchange.method, self._request.head)
             if self._request.has_body:
@@ -136,7 +140,12 @@ class ProxiedRequest:
                 self._connection.end_request()
                 await self._answer()
         finally:
+            # The two objects would otherwise keep each other alive until the garbage collector finds them.
+            exchange.is_response_at_hand = None
             relay.upstream.release(self._connection)
+
+    def _is_response_at_hand(self) -> bool:
+        return self._connection.is_response_complete()
 
     async def _answer_during_upload(self) -> None:
         """Send the body while waiting for the response, which may arrive before the app has read the whole body.

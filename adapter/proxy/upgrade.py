@@ -31,7 +31,7 @@ async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: Ups
             group.create_task(relay.copy_to_app())
             group.create_task(relay.copy_to_client())
         connection.finish(HALF_CLOSED_TIMEOUT)
-    except* (TruncatedResponse, ConnectionError, TimeoutError):
+    except* (TruncatedResponse, OSError):
         # One side broke off or sent nothing for too long. The other side's connection is closed as well.
         exchange.cut()
 
@@ -65,5 +65,6 @@ class _TunnelRelay:
         self._extend_timeout()
 
     def _extend_timeout(self) -> None:
-        if self._is_half_closed:
+        # A deadline that has passed cannot be moved, even if its error has not been raised yet.
+        if self._is_half_closed and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time() + HALF_CLOSED_TIMEOUT)

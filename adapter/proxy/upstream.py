@@ -7,6 +7,7 @@ request is sent a second time. If too much of a response waits for the client, t
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 from collections import deque
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
-from adapter.net.transports import reset_on_close, unsent
+from adapter.net.transports import end_sending, reset_on_close, unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 READ_HIGH_WATER = 256 * 1024
 # How many bytes of a request may wait for the app before ``write`` waits.
 WRITE_HIGH_WATER = 256 * 1024
+# How many bytes of a response are read at once to find out whether it is complete.
+READ_AHEAD_LIMIT = 1024 * 1024
 # How long connecting may take, in seconds: the app is on this machine.
 CONNECT_TIMEOUT = 5.0
 
@@ -99,6 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_sent = True
         self._is_idle = True
         self._is_finishing = False
+        self._has_ended_sending = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
 
@@ -141,6 +145,8 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._wake(self._writable)
         self._writable = None
+        if self._has_ended_sending:
+            self.write_eof()
 
     # --- one exchange --------------------------------------------------------------------------------------------
 
@@ -203,6 +209,25 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.resume_reading()
         return pieces
 
+    def is_response_complete(self) -> bool:
+        """Return whether the whole response has arrived. Read what the socket has of it, at most READ_AHEAD_LIMIT."""
+        reader = self._reader
+        if reader is None:
+            return False
+        room = READ_AHEAD_LIMIT
+        while room and not reader.complete and self._failure is None and self._transport is not None:
+            try:
+                data = os.read(self._transport.get_extra_info("socket").fileno(), min(room, READ_HIGH_WATER))
+            except OSError:
+                # Nothing more has arrived. The event loop notices any other error.
+                break
+            if not data:
+                self._end_of_stream(None)
+                break
+            room -= len(data)
+            self.data_received(data)
+        return reader.complete
+
     @property
     def trailers(self) -> list[tuple[str, str]]:
         """The trailers of the response, once it is complete."""
@@ -210,8 +235,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def write_eof(self) -> None:
         """End the sending direction of the connection."""
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        self._has_ended_sending = True
+        if self._transport is not None:
+            end_sending(self._transport)
 
     def end_exchange(self) -> bool:
         """End the exchange. Return whether the connection can be reused."""

@@ -131,6 +131,35 @@ async def test_the_clients_side_ends_when_the_app_disconnects(app: ScriptedApp, 
         assert await client.rest() == b""
 
 
+@pytest.mark.parametrize("first", ["client", "app"])
+async def test_no_end_of_a_tunnel_is_an_error(app: ScriptedApp, first: str) -> None:
+    def reply(received: Received) -> None:
+        """Say goodbye, and close: at once, or as the answer to the client's goodbye."""
+        received.send(SWITCHED)
+        if first == "client":
+            while received.receive():
+                pass
+        received.send(b"goodbye")
+        received.close()
+
+    app.replies["/tunnel"] = reply
+    ends = 30
+    with ProxyProcess("--bandwidth", "unlimited", app_port=app.port) as proxy:
+        for number in range(ends):
+            async with raw_client(proxy.port) as client:
+                await client.send(OFFER.replace(b"Host", b"X-Request-Id: end-%d.\r\nHost" % number))
+                await client.head()
+                if first == "app":
+                    assert await client.rest() == b"goodbye"
+                await client.send(b"goodbye")
+                await client.close()
+            await asyncio.to_thread(proxy.wait_for_line, f"requestId=end-{number}.", "status=101")
+        proxy.terminate()
+        lines = proxy.stderr()
+    assert lines.count("status=101") == ends
+    assert [line for line in lines.splitlines() if "rror" in line or "Traceback" in line] == []
+
+
 async def test_an_upgrade_that_the_app_declines_is_an_ordinary_request(app: ScriptedApp, proxy: int) -> None:
     async with raw_client(proxy) as client:
         for _ in range(3):

@@ -16,6 +16,7 @@ from tests.supervision.supervised import (
     shell,
     status_of,
 )
+from tests.unused_port import unused_port
 
 
 @pytest.mark.parametrize(
@@ -140,3 +141,21 @@ def test_every_life_gets_as_many_descriptors_as_the_first_although_the_proxy_all
     command = shell("echo descriptors: $(ulimit -S -n) >&2; exit 1")
     with Supervisor("--restart", "always", command=command, begin="ulimit -S -n 123;") as supervisor:
         supervisor.wait_for_line("descriptors: 123", count=2)
+
+
+def test_readyz_follows_the_gate_and_not_the_last_probe(reports: Reports, app: CommandFor) -> None:
+    admin = unused_port()
+    with Supervisor("--restart", "always", "--admin", f"127.0.0.1:{admin}", command=app("--waits")) as supervisor:
+        running = reports.app()
+        running.tell("listen")
+        supervisor.wait_until_ready()
+        assert status_of(admin, "/readyz") == 200
+
+        running.tell("exit 3")
+        running = reports.app()
+
+        assert status_of(admin, "/readyz") == 503
+        running.tell("listen")
+        while status_of(admin, "/readyz") != 200:
+            assert status_of(admin, "/healthz") == 200
+        assert status_of(supervisor.port()) == 200

@@ -74,6 +74,11 @@ class ProxyOptions(OptionTable):
         parse=parsers.positive_seconds,
         default=60.0,
     )
+    drain_delay = Option(
+        "After SIGTERM, take requests for this many seconds with /readyz at 503, until load balancers have noticed it.",
+        parse=parsers.seconds,
+        default=0.0,
+    )
     grace = Option("The time for streams to finish after SIGTERM, in seconds.", parse=parsers.seconds, default=8.0)
     restart = Option(
         "Start the app again when it ends: never, on-failure or always.",

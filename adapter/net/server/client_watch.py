@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 # The interval at which an unread socket is checked, in seconds. A disconnect must be noticed within one second.
 DISCONNECT_INTERVAL = 0.25
-# POLLRDHUP (Linux only) reports that the client has closed its side, even if bytes are unread. Elsewhere POLLHUP does.
-_DISCONNECTED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+# POLLRDHUP (Linux only) reports that the client has closed its sending side, even if bytes are unread.
+_HALF_CLOSED = getattr(select, "POLLRDHUP", 0)
+_GONE = select.POLLHUP | select.POLLERR
 
 
 async def wait_for_progress(waiter: asyncio.Future[None], progress: Callable[[], int], limit: float) -> None:
@@ -31,13 +32,20 @@ async def wait_for_progress(waiter: asyncio.Future[None], progress: Callable[[],
 
 
 class DisconnectWatcher:
-    """Calls ``on_disconnect`` if a client disconnects while its socket is not read. The event loop would not notice."""
+    """Notices that a client disconnects while its socket is not read. The event loop would not notice.
 
-    def __init__(self, transport: asyncio.Transport, on_disconnect: Callable[[], None]) -> None:
+    Calls ``on_half_close`` at each check while the client has only closed its sending side, and ``on_disconnect`` once
+    the connection is gone.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, on_half_close: Callable[[], None], on_disconnect: Callable[[], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._on_half_close = on_half_close
         self._on_disconnect = on_disconnect
         self._poll = select.poll()
-        self._poll.register(transport.get_extra_info("socket"), _DISCONNECTED)
+        self._poll.register(transport.get_extra_info("socket"), _HALF_CLOSED | _GONE)
         self._timer = self._loop.call_later(DISCONNECT_INTERVAL, self._check)
 
     def stop(self) -> None:
@@ -45,7 +53,11 @@ class DisconnectWatcher:
         self._timer.cancel()
 
     def _check(self) -> None:
-        if self._poll.poll(0):
+        found = self._poll.poll(0)
+        if found and found[0][1] & _GONE:
             self._on_disconnect()
-        else:
-            self._timer = self._loop.call_later(DISCONNECT_INTERVAL, self._check)
+            return
+        self._timer = self._loop.call_later(DISCONNECT_INTERVAL, self._check)
+        if found:
+            # This may stop the watch.
+            self._on_half_close()

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 from adapter.net.server import connection_state as states
 from adapter.net.server.client_watch import DisconnectWatcher, wait_for_progress
 from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
+from adapter.net.server.deadline import Deadline
 from adapter.net.server.exchange import Exchange, RequestBody, encode_head
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
 from adapter.net.server.server_limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
-from adapter.net.transports import reset_on_close, undelivered
+from adapter.net.transports import end_sending, reset_on_close, undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,51 +46,6 @@ class ConnectionOwner(Protocol):
 
     def forget(self, connection: HttpConnection) -> None:
         """Remove a connection that is lost."""
-
-
-class Deadline:
-    """Calls ``on_timeout`` once when the deadline is reached.
-
-    Every request sets deadlines, and almost none is ever reached. So setting a later deadline does not restart the
-    timer. When the timer fires, it checks whether the deadline has been moved.
-    """
-
-    __slots__ = ("_loop", "_on_timeout", "_timer", "_when")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_timeout: Callable[[], None]) -> None:
-        self._loop = loop
-        self._on_timeout = on_timeout
-        self._when: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def set(self, seconds: float | None) -> None:
-        """Set the deadline to ``seconds`` from now, or remove it if None."""
-        if seconds is None:
-            self._when = None
-            return
-        self._when = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() > self._when:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._when, self._check)
-
-    def stop(self) -> None:
-        """Remove the deadline and cancel the timer."""
-        self._when = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _check(self) -> None:
-        self._timer = None
-        if self._when is None:
-            return
-        if self._when <= self._loop.time():
-            self._when = None
-            self._on_timeout()
-        else:
-            self._timer = self._loop.call_at(self._when, self._check)
 
 
 class HttpConnection(asyncio.Protocol):
@@ -122,6 +78,7 @@ class HttpConnection(asyncio.Protocol):
         self._disconnect_watcher: DisconnectWatcher | None = None
         self._bytes_received = 0
         self._bytes_written = 0
+        self._has_ended_sending = False
         # Done once data has arrived (_arrived), the client accepts more data (_writable), or it has closed its side
         # (disconnected).
         self._arrived: asyncio.Future[None] | None = None
@@ -180,6 +137,8 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._wake(self._writable)
         self._writable = None
+        if self._has_ended_sending:
+            self.write_eof()
 
     # --- the state -----------------------------------------------------------------------------------------------
 
@@ -251,14 +210,24 @@ class HttpConnection(asyncio.Protocol):
     def _end_input(self) -> None:
         """Handle that the client has closed its side.
 
-        A tunnel continues, and so do requests if the server does not cancel them. In all other cases, cancel the
-        requests and close the connection.
+        A tunnel continues, and so do requests that need not be cancelled. In all other cases, cancel the requests and
+        close the connection.
         """
         self._end_body(truncated=True)
         self.stop_waiting()
-        if self._exchanges and (self._state is states.TUNNEL or not self._server.cancels):
+        if self._exchanges and (self._state is states.TUNNEL or self._is_worth_serving()):
             self._advance(states.EOF)
-            return
+        else:
+            self._abandon()
+
+    def _is_worth_serving(self) -> bool:
+        """Return whether the current request is to be served although its client may have gone."""
+        exchange = self._exchanges[0]
+        if not self._server.cancels or exchange.ended:
+            return True
+        return exchange.is_response_at_hand is not None and exchange.is_response_at_hand()
+
+    def _abandon(self) -> None:
         if self._exchanges:
             self._cancel()
         self.cut()
@@ -266,7 +235,8 @@ class HttpConnection(asyncio.Protocol):
     # --- for the exchanges ---------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        # After an error asyncio logs further writes, until it reports that the connection is lost.
+        if self._transport is not None and not self._transport.is_closing():
             self._bytes_written += len(data)
             self._transport.write(data)
 
@@ -281,8 +251,9 @@ class HttpConnection(asyncio.Protocol):
             raise ConnectionResetError("the client has disconnected")
 
     def write_eof(self) -> None:
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        self._has_ended_sending = True
+        if self._transport is not None:
+            end_sending(self._transport)
 
     def cut(self, *, reset: bool = False) -> None:
         """Close the connection without completing the response. Written data is still sent, within ``flush_timeout``.
@@ -333,7 +304,11 @@ class HttpConnection(asyncio.Protocol):
         self.is_reading = False
         self._transport.pause_reading()
         if self._server.cancels and self._state is not states.TUNNEL and self._disconnect_watcher is None:
-            self._disconnect_watcher = DisconnectWatcher(self._transport, self.abort)
+            self._disconnect_watcher = DisconnectWatcher(self._transport, self._end_unread_input, self.abort)
+
+    def _end_unread_input(self) -> None:
+        if not self._exchanges or not self._is_worth_serving():
+            self._abandon()
 
     def _resume_reading(self) -> None:
         self.is_reading = True

@@ -10,7 +10,7 @@ from adapter.net.server.errors import BodyTruncatedError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from adapter.net.server.request_parser import RequestHead
 
@@ -117,6 +117,9 @@ class Exchange:
     - ``client`` is the client's address without the port, or empty for a Unix socket.
     - ``disconnected`` is done once the client has closed its sending side or has disconnected.
     - ``keep_alive`` is whether the connection may be used again after this exchange.
+    - ``is_response_at_hand`` returns whether nothing more is needed for the rest of the response. The server calls it
+      when the client closes its sending side. If it returns True, the response is delivered, else serving is cancelled.
+      None means that it is at hand only once it has ended.
     """
 
     __slots__ = (
@@ -131,6 +134,7 @@ class Exchange:
         "disconnected",
         "ended",
         "headers",
+        "is_response_at_hand",
         "keep_alive",
         "method",
         "target",
@@ -150,6 +154,7 @@ class Exchange:
         self.keep_alive = head.keep_alive
         self.begun = False
         self.ended = False
+        self.is_response_at_hand: Callable[[], bool] | None = None
         self._connection = connection
         self._expects_continue = head.expects_continue
         self._chunked = False

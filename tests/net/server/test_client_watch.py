@@ -142,3 +142,29 @@ async def test_a_disconnect_is_noticed_while_the_body_is_left_unread(how: str) -
         else:
             client.half_close()
         await asyncio.wait_for(cancelled.wait(), 1.0)
+
+
+async def test_a_response_that_is_at_hand_is_sent_although_the_end_of_the_body_is_left_unread() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    checks = 0
+
+    def is_at_hand() -> bool:
+        nonlocal checks
+        checks += 1
+        if checks == 2:
+            go_on.set()
+        return True
+
+    async def serve(exchange: Exchange) -> None:
+        exchange.is_response_at_hand = is_at_hand
+        asked.set()
+        await go_on.wait()
+        exchange.respond(200, [], b"early")
+
+    async with serving(serve) as running, raw_client(running.port) as client:
+        await client.send(UPLOAD)
+        await happened(asked)
+        client.writer.write(b"x" * 300_000)
+        client.half_close()
+        answer = await client.answer()
+    assert (answer.status, answer.body) == (200, b"early")

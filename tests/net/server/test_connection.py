@@ -398,6 +398,32 @@ async def test_a_client_that_only_half_closes_is_answered_if_the_server_does_not
 
 
 @pytest.mark.parametrize(
+    ("more", "statuses"),
+    [
+        pytest.param(b"", [200], id="alone"),
+        pytest.param(GET, [200, 200], id="pipelined"),
+        pytest.param(b"GET / HTT", [200], id="part-of-a-head"),
+        pytest.param(b"nonsense\r\n\r\n", [200, 400], id="refused"),
+        pytest.param(UPGRADE, [200, 200], id="upgrade-offered"),
+    ],
+)
+async def test_a_client_that_half_closes_gets_a_response_that_is_at_hand(more: bytes, statuses: list[int]) -> None:
+    async def serve(exchange: Exchange) -> None:
+        exchange.is_response_at_hand = lambda: True
+        await exchange.disconnected
+        exchange.respond(200, [], b"ok")
+
+    async with serving(serve) as running, raw_client(running.port) as client:
+        if more == UPGRADE:
+            more = b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n"
+        await client.send(GET + more)
+        client.half_close()
+        for status in statuses:
+            assert (await client.answer()).status == status
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize(
     "cut",
     [
         pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel", id="length"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 
 import pytest
 
@@ -67,3 +69,19 @@ async def test_the_rest_of_an_unwanted_body_is_thrown_away() -> None:
         assert await client.rest() == b""
         await asyncio.wait_for(server.server.wait_until_drained(), 1.0)
     assert exchanges[0].body.unread_bytes == 0
+
+
+async def test_nothing_is_logged_about_the_answers_to_a_client_that_has_gone(caplog: pytest.LogCaptureFixture) -> None:
+    asked = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        asked.set()
+        exchange.respond(200, [], b"ok")
+
+    async with serving(answer) as running:
+        with socket.create_connection(("127.0.0.1", running.port)) as client, caplog.at_level(logging.WARNING):
+            client.sendall(GET * 30)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        await happened(asked)
+        await asyncio.wait_for(running.server.wait_until_drained(), 1.0)
+    assert caplog.records == []
