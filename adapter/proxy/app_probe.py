@@ -21,7 +21,7 @@ class Readiness:
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
         self._check = ReadinessCheck(config, port, has_command=has_command)
-        self._upstream = Upstream(config, self._check.address.port, self._check.address.path)
+        self._upstream = Upstream(config, self._check.address)
 
     async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
         """Probe the app once, for at most ``seconds``. Return None if it is ready, else the problem."""
