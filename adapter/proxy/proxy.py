@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapter.app.process import ENDING, PASSED_ON, hold_signals, kill_children, release_signals
+from adapter.app.process import ENDING, HANDLED, hold_signals, kill_children, release_signals
 from adapter.aws.size_text import size_text
 from adapter.config.parsers import NO_LIMIT
 from adapter.config.ports import app_address
@@ -204,10 +204,9 @@ class _ShutdownSignals:
     def install(self, supervisor: AppSupervisor) -> None:
         """Install the signal handlers. Then deliver held signals, and reap children that have already ended."""
         loop = asyncio.get_running_loop()
-        for number in ENDING:
-            loop.add_signal_handler(number, self._handle, int(number))
-        for number in PASSED_ON:
-            loop.add_signal_handler(number, supervisor.signal, int(number))
+        for number in HANDLED:
+            handle = self._handle if number in ENDING else supervisor.signal
+            loop.add_signal_handler(number, handle, int(number))
         loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
         supervisor.reap()
         release_signals()
