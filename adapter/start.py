@@ -36,13 +36,18 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         descriptors = None if listen is None else _prepare_for_proxy()
 
         def start_app() -> AppProcess:
-            return AppProcess(
+            process = AppProcess(
                 app_command,
                 environ={**environ, "PORT": str(port)},
                 lifeline=lifeline,
                 directory=config.app_dir,
                 descriptors=descriptors,
             )
+            if config.foreground and listen is not None:
+                from adapter.app.job_control import give_terminal  # only this option needs it so early
+
+                give_terminal(process.pid)
+            return process
 
         lifeline = Lifeline()
         process = start_app() if command else None

@@ -33,16 +33,10 @@ class JobControl:
 
     def lend(self, process: AppProcess) -> bool:
         """Make the app the foreground job. Return False if this process is not in the foreground itself."""
-        foreground = _foreground_group()
-        if foreground is not None and foreground in (os.getpgrp(), process.pid):
-            try:
-                os.tcsetpgrp(_STDIN, process.pid)
-            except OSError:
-                # The app has ended, or the terminal has.
-                return False
-            self.is_lent = True
-            return True
-        return False
+        if not give_terminal(process.pid):
+            return False
+        self.is_lent = True
+        return True
 
     def take_back(self, process: AppProcess) -> None:
         """Make this process's group the foreground job again, if the terminal is lent."""
@@ -85,24 +79,42 @@ class JobControl:
         was_lent = self.is_lent
         if process is not None:
             self.take_back(process)
-            process.signal(signal.SIGTSTP)
         # Ctrl-Z has reached only the app, but it is meant for the whole job, for example a pipeline.
-        _stop_self(signal.SIGTSTP, with_group=was_lent)
+        _stop_self(signal.SIGTSTP, process, with_group=was_lent)
         if process is not None:
             if was_lent:
                 self.lend(process)
             process.signal(signal.SIGCONT)
 
 
-def _stop_self(number: int, *, with_group: bool = False) -> bool:
-    """Let the signal ``number`` stop this process, or its whole group, until SIGCONT. Return whether it was stopped.
+def give_terminal(group: int) -> bool:
+    """Make ``group`` the foreground job. Return False if this process is not in the foreground, so that it cannot."""
+    foreground = _foreground_group()
+    if foreground is None or foreground not in (os.getpgrp(), group):
+        return False
+    try:
+        os.tcsetpgrp(_STDIN, group)
+    except OSError:
+        # The group has ended, or the terminal has.
+        return False
+    return True
+
+
+def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bool = False) -> bool:
+    """Let the signal ``number`` stop the app, then this process or its whole group. Return after SIGCONT.
+
+    Return False if the signal has not stopped this process.
 
     The kernel discards the signal if no process in the session could continue this group (setpgid(2), "orphaned").
     """
     handler = signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
     try:
-        os.kill(0 if with_group else os.getpid(), number)
+        if process is not None:
+            process.signal(number)
+        # The shell that saw the app stop may already have continued this process.
+        if signal.SIGCONT not in signal.sigpending():
+            os.kill(0 if with_group else os.getpid(), number)
         return signal.SIGCONT in signal.sigpending()
     finally:
         signal.signal(number, handler)

@@ -67,6 +67,8 @@ class AppSupervisor:
         self._has_foreground = config.foreground
         # Whether the app ended by Ctrl-C or Ctrl-\ while it had the terminal.
         self._was_interrupted = False
+        if config.foreground and process is not None:
+            self._job_control.lend(process)
         self._child_ended = asyncio.Event()
         self._stderr_ended = asyncio.Event()
 
@@ -96,8 +98,6 @@ class AppSupervisor:
     async def _run_once(self, process: AppProcess) -> int:
         """Wait until the app is ready, then until it ends. Return its exit code, EXIT_FAILURE if it was not ready."""
         self._metrics.app_starts += 1
-        if self._has_foreground:
-            self._job_control.lend(process)
         self._stderr_ended = asyncio.Event()
         os.set_blocking(process.stderr, False)
         self._read_stderr(process, self._stderr_ended)
@@ -149,6 +149,8 @@ class AppSupervisor:
                 reason = error.strerror if isinstance(error, OSError) else error
                 self._log.error(f"the app cannot be started: {reason}; the next attempt is in {backoff:g} s")
             else:
+                if self._has_foreground:
+                    self._job_control.lend(self._process)
                 return backoff
 
     async def stop(self, number: int, grace: float) -> int:

@@ -75,7 +75,5 @@ def test_no_request_fails_while_gunicorn_reloads(command: list[str]) -> None:
                 supervisor.wait_for_line("Hang up", count)
                 supervisor.wait_for_line("Booting worker", WORKERS * (count + 1))
                 supervisor.wait_for_line("Worker exiting", WORKERS * count)
-        supervisor.signal(signal.SIGTERM)
-        assert supervisor.exit_code() == 0
     assert len(running.answers) > CLIENTS * RELOADS
     assert [answer for answer in running.answers if answer != 200] == []
