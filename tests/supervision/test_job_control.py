@@ -14,7 +14,7 @@ from tests.events import function_url
 from tests.logging_process import LoggingProcess
 from tests.scripted_runtime_api import ScriptedRuntimeApi
 from tests.supervision.conftest import CommandFor
-from tests.supervision.supervised import Reports, Supervisor, status_of
+from tests.supervision.supervised import Reporter, Reports, Supervisor, status_of
 from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal
 
 
@@ -188,6 +188,12 @@ def test_sigtstp_stops_app_and_adapter_until_sigcont(terminal: Terminal) -> None
         assert status_of(port) == 200
 
 
+def check_continued(app: Reporter) -> None:
+    """Check that SIGCONT is the last signal that the app gets. It discards a SIGTSTP that was not delivered yet."""
+    line = app.line()
+    assert (app.line() if line == "SIGTSTP" else line) == "SIGCONT"
+
+
 @pytest.mark.parametrize("begin", ["", 'set -- setsid "$@";'], ids=["PID 1", "own session"])
 def test_an_adapter_that_cannot_be_stopped_continues_its_app(
     request: pytest.FixtureRequest, reports: Reports, app: CommandFor, begin: str
@@ -199,7 +205,7 @@ def test_an_adapter_that_cannot_be_stopped_continues_its_app(
         running = reports.app()
         supervisor.wait_until_ready()
         supervisor.signal(signal.SIGTSTP)
-        assert [running.line(), running.line()] == ["SIGTSTP", "SIGCONT"]
+        check_continued(running)
         assert status_of(supervisor.port()) == 200
 
 
@@ -210,6 +216,6 @@ def test_nor_does_a_runtime_leave_its_app_stopped(reports: Reports, app: Command
             running = reports.app()
             api.wait_until_waiting()
             runtime.process.send_signal(signal.SIGTSTP)
-            assert [running.line(), running.line()] == ["SIGTSTP", "SIGCONT"]
+            check_continued(running)
             assert api.invoke(function_url()).answer().json()["statusCode"] == 200
             runtime.process.kill()
