@@ -8,12 +8,18 @@ import re
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import TracebackType
 
 from tests.supervision.supervised import PATIENCE, ROOT
 
 CTRL_C, CTRL_Z = "\x03", "\x1a"
 _PROMPT = "ready> "
+
+
+def state_of(pid: int) -> str:
+    """The state of a process as one letter: T if it is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Terminal:

@@ -15,18 +15,13 @@ from tests.logging_process import LoggingProcess
 from tests.scripted_runtime_api import ScriptedRuntimeApi
 from tests.supervision.conftest import CommandFor
 from tests.supervision.supervised import Reporter, Reports, Supervisor, status_of
-from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal
+from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal, state_of
 
 
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
     with Terminal() as opened:
         yield opened
-
-
-def state_of(pid: int) -> str:
-    """The state of a process as one letter: T if it is stopped."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def group_of(terminal: Terminal) -> list[int]:
