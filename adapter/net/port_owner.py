@@ -60,7 +60,7 @@ def listening_hosts(port: int) -> list[str]:
 
 
 def _address_of(words: str) -> str:
-    """Return the address of a socket in /proc/net/tcp, where it consists of 32-bit words in the machine's byte order."""
+    """Return the address of a socket in /proc/net/tcp: 32-bit words in the machine's byte order, in hexadecimal."""
     packed = b"".join(int(words[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(words), 8))
     return socket.inet_ntop(socket.AF_INET if len(packed) == _IPV4_SIZE else socket.AF_INET6, packed)
 
