@@ -96,7 +96,7 @@ Reply = bytes | Callable[[Received], None]
 
 
 class ScriptedApp:
-    """Serves on a port of ``host``, or on a Unix socket at ``path``. ``replies`` are by path, ``default`` is for others.
+    """Serves on a port of ``host``, or on a Unix socket at ``path``. ``replies`` are by path; ``default`` is the other.
 
     A reply that is a function reads the body itself if it wants it. ``requests`` has all requests but readiness probes.
     """

@@ -25,9 +25,9 @@ PROBE_TIMEOUT, _SHORTEST_TIMEOUT = 10.0, 0.01
 _PAUSE_PART, _SHORTEST_PAUSE, _LONGEST_PAUSE = 1 / 200, 0.002, 0.05
 # Each unhealthy answer costs the app CPU time. The pause after it is this many times as long as the answer took.
 _PAUSE_PER_ANSWER = 20
-# Every fourth probe of the runtime tries both loopback addresses, the others only one: each refused connection takes
+# Every eighth probe of the runtime tries both loopback addresses, the others only one: each refused connection takes
 # CPU time from the starting app.
-_OTHER_EVERY = 4
+_OTHER_EVERY = 8
 # How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
 
