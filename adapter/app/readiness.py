@@ -96,9 +96,11 @@ class ReadinessCheck:
 
         tried = {each.host for each in (address, self.address.other) if each is not None}
         for host in listening_hosts(address.port):
-            if host not in tried:
-                listener = Address(host=host, port=address.port)
-                return f"A process listens on {listener}: if it is the app, set --app-host {host} (AWS_LWA_HOST)"
+            listener = Address(host=host, port=address.port).local
+            if listener.host not in tried:
+                return (
+                    f"A process listens on {listener}: if it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
+                )
         return ""
 
     @property

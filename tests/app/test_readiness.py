@@ -155,3 +155,10 @@ def test_a_listener_at_another_address_is_named_with_the_option_for_it(flags: di
     text = text.removeprefix(f"no connection to {check.address} (refused). ")
     address = Address(host=host, port=port)
     assert text == f"A process listens on {address}: if it is the app, set --app-host {host} (AWS_LWA_HOST)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="listeners are found in /proc")
+def test_a_listener_that_began_after_the_probe_is_not_elsewhere() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        check = ReadinessCheck(load({}), listener.getsockname()[1], has_command=False)
+        assert "The app must listen on 127.0.0.1:" in check.unready_text(check.no_connection("refused"))
