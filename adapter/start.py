@@ -7,7 +7,7 @@ import posix  # instead of `os`; app/process.py has the reason
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 from adapter.config.load import environment, load
-from adapter.config.ports import needs_port, placeholder_warnings, resolve_app_port, resolve_listen
+from adapter.config.ports import app_address, needs_port, placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.errors import EXIT_FAILURE, EXIT_USAGE, ConfigurationError, StartError
 
 TYPE_CHECKING = False
@@ -36,13 +36,18 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         descriptors = None if listen is None else _prepare_for_proxy()
 
         def start_app() -> AppProcess:
-            return AppProcess(
+            process = AppProcess(
                 app_command,
                 environ={**environ, "PORT": str(port)},
                 lifeline=lifeline,
                 directory=config.app_dir,
                 descriptors=descriptors,
             )
+            if config.foreground and listen is not None:
+                from adapter.app.job_control import give_terminal  # only this option needs it so early
+
+                give_terminal(process.pid)
+            return process
 
         lifeline = Lifeline()
         process = start_app() if command else None
@@ -101,7 +106,7 @@ def _check_command(command: list[str], environ: Mapping[str, str], config: Confi
     from adapter.app.command import command_mistakes, port_mistake
 
     mistakes = list(command_mistakes(command, environ, config.app_dir))
-    if port is not None and (taken := port_mistake(config.app_host, port)):
+    if port is not None and (taken := port_mistake(app_address(config, port))):
         mistakes.append(taken)
     if mistakes:
         raise ConfigurationError(mistakes)

@@ -101,13 +101,19 @@ Reply = bytes | Callable[[Received], None]
 
 
 class ScriptedApp:
-    """Serves on a loopback port, or on a Unix socket at ``path``. ``replies`` are by path; ``default`` is the others'.
+    """Serves on a port of ``host``, or on a Unix socket at ``path``. ``replies`` are by path; ``default`` is the other.
 
     A reply that is a function reads the body itself if it wants it. ``requests`` has all requests but readiness probes.
     """
 
     def __init__(
-        self, *, port: int = 0, path: str | None = None, default: Reply = OK, records_probes: bool = False
+        self,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        path: str | None = None,
+        default: Reply = OK,
+        records_probes: bool = False,
     ) -> None:
         self.replies: dict[str, Reply] = {}
         self.default = default
@@ -116,7 +122,8 @@ class ScriptedApp:
         self._changed = threading.Condition()
         self._sockets: list[socket.socket] = []
         if path is None:
-            self._listener = socket.create_server(("127.0.0.1", port))
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._listener = socket.create_server((host, port), family=family)
             self.port: int = self._listener.getsockname()[1]
         else:
             self._listener = socket.socket(socket.AF_UNIX)

@@ -7,12 +7,13 @@ import socket
 from os.path import exists, isdir, isfile, join
 
 from adapter.config.ports import PLACEHOLDER
-from adapter.net.address import Address
 from adapter.net.port_owner import port_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from adapter.net.address import Address, AppAddress
 
 # How long connecting to the app's port may take, in seconds. The app is on this machine.
 _CONNECT_TIMEOUT = 1.0
@@ -65,11 +66,21 @@ def _reason(path: str) -> str:
     return "it is not executable" if exists(path) else "it does not exist"
 
 
-def port_mistake(host: str, port: int) -> str | None:
-    """Connect to the port. Return an error message if a process listens there already, and None if the port is free."""
+def port_mistake(app: AppAddress) -> str | None:
+    """Connect to the app's addresses. Return an error message if a process listens there already, else None."""
+    for address in (app.current, app.other):
+        if address is not None and _has_listener(address):
+            taken = f"{address}: is taken by {port_owner(address.port) or 'another process'}"
+            cause = "so CMD cannot listen there"
+            if address is app.other:
+                cause = f"which could be mistaken for the app; --app-host {app.current.host} excludes this address"
+            return f"{taken}, {cause}; {PLACEHOLDER} in CMD stands for a free port"
+    return None
+
+
+def _has_listener(address: Address) -> bool:
     try:
-        socket.create_connection((host, port), _CONNECT_TIMEOUT).close()
+        socket.create_connection((address.host, address.port), _CONNECT_TIMEOUT).close()
     except OSError:
-        return None
-    taken = f"{Address(host=host, port=port)}: is taken by {port_owner(port) or 'another process'}"
-    return f"{taken}, so CMD cannot listen there; {PLACEHOLDER} in CMD stands for a free port"
+        return False
+    return True

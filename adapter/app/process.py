@@ -43,14 +43,52 @@ _STDERR_TIMEOUT = 0.2
 # Errors that mean that no descriptor, process or memory is left. The command is not their cause.
 _EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
-# Signals that end the adapter and the app.
-ENDING = (_signal.SIGTERM, _signal.SIGINT)
-# Signals that the adapter only passes on to the app.
-PASSED_ON = (_signal.SIGHUP, _signal.SIGQUIT, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGWINCH)
-# Signals that are reset to their default action in the app. Python ignores the first two. A shell without job control
-# makes background commands ignore the last two, but the adapter handles these. Other signals that were ignored when the
-# adapter started stay ignored in the app, for example SIGHUP under nohup.
-_NOT_IGNORED = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGQUIT)
+# What the adapter does with a signal, as an init process should (tini and dumb-init are the models). ``FIRST`` is for
+# every signal that is not in the table, real-time signals included: signals to reload (SIGHUP, SIGUSR1, SIGUSR2), to
+# stop workers (SIGWINCH), and those with a meaning to one program only. The workers of a server would die of them.
+END = "end"  # end the adapter; the app's whole group gets the signal, in the proxy after the requests under way
+GROUP = "group"  # pass on to the app's whole group
+FIRST = "first"  # pass on to the app's first process (``first_process.py``)
+STOP = "stop"  # stop the app and the adapter until SIGCONT (``job_control.py``)
+IGNORE = "ignore"
+OWN = "own"  # the signal concerns the adapter's own process and has its usual effect there
+ACTIONS: dict[int, str] = {
+    _signal.SIGTERM: END,
+    _signal.SIGINT: END,
+    _signal.SIGQUIT: GROUP,
+    _signal.SIGCONT: GROUP,
+    _signal.SIGTSTP: STOP,
+    # For a background job that writes to the terminal or sets it. With a handler, the write would be repeated forever.
+    _signal.SIGTTIN: IGNORE,
+    _signal.SIGTTOU: IGNORE,
+    # The system sends these because of something that this process has done, or its children or sockets.
+    _signal.SIGCHLD: OWN,
+    _signal.SIGPIPE: OWN,
+    _signal.SIGURG: OWN,
+    _signal.SIGXCPU: OWN,
+    _signal.SIGXFSZ: OWN,
+    _signal.SIGABRT: OWN,
+    _signal.SIGBUS: OWN,
+    _signal.SIGFPE: OWN,
+    _signal.SIGILL: OWN,
+    _signal.SIGSEGV: OWN,
+    _signal.SIGSYS: OWN,
+    _signal.SIGTRAP: OWN,
+    # No process can handle these.
+    _signal.SIGKILL: OWN,
+    _signal.SIGSTOP: OWN,
+}
+ENDING = tuple(number for number in ACTIONS if ACTIONS[number] == END)
+# Signals that need a handler.
+HANDLED = tuple(n for n in _signal.valid_signals() if ACTIONS.get(n, FIRST) not in (IGNORE, OWN))
+# Signals that are reset to their default action in the app. Python ignores the first two, and the adapter the next two.
+# A shell without job control makes background commands ignore the last two, but the adapter handles these. Other
+# signals that were ignored when the adapter started stay ignored in the app, for example SIGHUP under nohup.
+_NOT_IGNORED = (
+    *(_signal.SIGPIPE, _signal.SIGXFSZ),
+    *(_signal.SIGTTIN, _signal.SIGTTOU),
+    *(_signal.SIGINT, _signal.SIGQUIT),
+)
 # Linux, prctl(2).
 _PR_SET_CHILD_SUBREAPER = 36
 # Opens a folder even if this process may enter it but not read it.
@@ -60,13 +98,19 @@ _KILL_ROUNDS = 10
 
 
 def hold_signals() -> None:
-    """Block ENDING and PASSED_ON. They stay pending until ``release_signals``; install their handlers before that."""
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, ENDING + PASSED_ON)
+    """Block HANDLED, which stay pending until ``release_signals``: install their handlers before that.
+
+    Ignore the signals that ACTIONS ignores.
+    """
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, HANDLED)
+    for number, action in ACTIONS.items():
+        if action == IGNORE:
+            _signal.signal(number, _signal.SIG_IGN)
 
 
 def release_signals() -> None:
-    """Unblock ENDING and PASSED_ON, which delivers the pending signals."""
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, ENDING + PASSED_ON)
+    """Unblock HANDLED, which delivers the pending signals."""
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, HANDLED)
 
 
 class Lifeline:
@@ -104,6 +148,8 @@ class AppProcess:
     means the adapter's limit. Raises ConfigurationError if the command cannot be started, OSError if no descriptor,
     process or memory is left.
     """
+
+    _has_warned_of_shell = False
 
     def __init__(
         self,
@@ -198,6 +244,17 @@ class AppProcess:
             if pid == self.pid:
                 self._note_exit(status)
 
+    def stop_signal(self) -> int | None:
+        """Return the signal that has stopped the app since the last call, or None. Reaps the app if it has ended."""
+        if self._exit_code is not None:
+            return None
+        pid, status = posix.waitpid(self.pid, posix.WNOHANG | posix.WUNTRACED)
+        if pid and posix.WIFSTOPPED(status):
+            return posix.WSTOPSIG(status)
+        if pid:
+            self._note_exit(status)
+        return None
+
     def _note_exit(self, status: int) -> None:
         code = posix.waitstatus_to_exitcode(status)
         self._exit_code = code if code >= 0 else 128 - code
@@ -207,6 +264,20 @@ class AppProcess:
         # After the end of the group, its id may belong to another group.
         if not self._group_is_gone:
             _ignore_os_error(lambda: posix.killpg(self.pid, number))
+
+    def pass_on(self, number: int, warn: Callable[[str], None]) -> None:
+        """Send a signal to the processes that ACTIONS names. ``warn`` logs a line, once in this process's life."""
+        if ACTIONS.get(number, FIRST) == FIRST and self._exit_code is None:
+            from adapter.app.first_process import first_process, shell_warning  # only such a signal needs it
+
+            pid = first_process(self.pid, number)
+            if pid is not None:
+                _ignore_os_error(lambda: posix.kill(pid, number))
+                return
+            if not AppProcess._has_warned_of_shell:
+                AppProcess._has_warned_of_shell = True
+                warn(shell_warning(number))
+        self.signal(number)
 
     def terminate(self) -> None:
         """Send SIGTERM to the app's whole group."""
@@ -293,7 +364,7 @@ def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> in
         environ,
         file_actions=[(posix.POSIX_SPAWN_DUP2, stderr, 2)],
         setpgroup=0,
-        setsigmask=held_back - {*ENDING, *PASSED_ON},
+        setsigmask=held_back - {*HANDLED},
         setsigdef=_NOT_IGNORED,
     )
 

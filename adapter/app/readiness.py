@@ -5,7 +5,7 @@ The runtime probes with blocking sockets (``runtime/app_client.py``), the proxy 
 
 from __future__ import annotations
 
-from adapter.config.ports import PLACEHOLDER
+from adapter.config.ports import PLACEHOLDER, app_address
 from adapter.errors import AppNotReady
 from adapter.net.address import Address
 from adapter.payload.messages import Request
@@ -25,8 +25,13 @@ PROBE_TIMEOUT, _SHORTEST_TIMEOUT = 10.0, 0.01
 _PAUSE_PART, _SHORTEST_PAUSE, _LONGEST_PAUSE = 1 / 200, 0.002, 0.05
 # Each unhealthy answer costs the app CPU time. The pause after it is this many times as long as the answer took.
 _PAUSE_PER_ANSWER = 20
+# Every eighth probe of the runtime tries both loopback addresses, the others only one: each refused connection takes
+# CPU time from the starting app.
+_OTHER_EVERY = 8
 # How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
+
+_NO_CONNECTION = "no connection"
 
 
 class ReadinessCheck:
@@ -42,7 +47,7 @@ class ReadinessCheck:
         path = config.app_socket
         if config.readiness_port is not None:
             port, path = config.readiness_port, None
-        self.address: Final = Address(host=config.app_host, port=port, path=path)
+        self.address: Final = app_address(config, port, path)
         self.request: Final = (
             Request(method="GET", target=config.readiness_path, headers=[("connection", "close")])
             if config.readiness_protocol == "http"
@@ -57,28 +62,46 @@ class ReadinessCheck:
 
     def no_connection(self, error: object) -> str:
         """Return the problem to report if a probe cannot connect."""
-        return f"no connection to {self.address} ({error})"
+        return f"{_NO_CONNECTION} to {self.address} ({error})"
 
     def no_response(self, error: object) -> str:
         """Return the problem to report if the answer to a probe is not an HTTP response."""
-        return f"{self.address} did not answer as HTTP ({error})"
+        return f"{self.address.current} did not answer as HTTP ({error})"
 
     def no_answer(self, seconds: float) -> str:
         """Return the problem to report if a probe gets no answer within ``seconds``."""
-        return f"{self.address} did not answer within {seconds:g} s"
+        return f"{self.address.current} did not answer within {seconds:g} s"
 
     def unready_text(self, problem: str) -> str:
         """Return ``problem`` with a remedy for the user."""
         if self.request is not None and problem.startswith(self._question):
             return (
-                f"{problem}. The server on {self.address} must answer this request with a healthy status: "
+                f"{problem}. The server on {self.address.current} must answer this request with a healthy status: "
                 "--readiness-path and --readiness-status (AWS_LWA_READINESS_CHECK_PATH, "
                 "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
             )
+        if elsewhere := self._hint_of_listener(problem):
+            return f"{problem}. {elsewhere}"
         hint = f"write {PLACEHOLDER} in CMD in place of its port" if self._has_command else "start it there"
         return (
             f"{problem}. The app must listen on {self.address}: {hint}, or set its port with --app-port (AWS_LWA_PORT)"
         )
+
+    def _hint_of_listener(self, problem: str) -> str:
+        """Return what to do if a process listens on the port, but at another address; empty if none does."""
+        address = self.address.current
+        if address.path is not None or not problem.startswith(_NO_CONNECTION):
+            return ""
+        from adapter.net.port_owner import listening_hosts  # only a failure needs it
+
+        tried = {each.host for each in (address, self.address.other) if each is not None}
+        for host in listening_hosts(address.port):
+            listener = Address(host=host, port=address.port).local
+            if listener.host not in tried:
+                return (
+                    f"A process listens on {listener}: if it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
+                )
+        return ""
 
     @property
     def _question(self) -> str:
@@ -90,10 +113,20 @@ class ReadinessWait:
 
     Call ``begin_probe`` before each probe, and ``end_probe`` after each probe that finds a problem. Times are seconds
     of a monotonic clock. ``limit`` is the longest wait; None means no limit. After ``end_probe``, ``warning`` is a line
-    to log, or empty.
+    to log, or empty. After ``begin_probe``, ``tries_other`` is whether this probe tries both of the app's addresses.
     """
 
-    __slots__ = ("_begun", "_check", "_has_warned", "_limit", "_probed", "_problem", "warning")
+    __slots__ = (
+        "_begun",
+        "_check",
+        "_has_warned",
+        "_limit",
+        "_probed",
+        "_probes",
+        "_problem",
+        "tries_other",
+        "warning",
+    )
 
     def __init__(self, check: ReadinessCheck, limit: float | None, now: float) -> None:
         self._check = check
@@ -101,11 +134,15 @@ class ReadinessWait:
         self._begun = self._probed = now
         self._problem = ""
         self._has_warned = False
+        self._probes = 0
+        self.tries_other = True
         self.warning = ""
 
     def begin_probe(self, now: float) -> float:
         """Record the begin of a probe. Return its timeout in seconds."""
         self._probed = now
+        self.tries_other = self._probes % _OTHER_EVERY == 0
+        self._probes += 1
         if self._limit is None:
             return PROBE_TIMEOUT
         return min(PROBE_TIMEOUT, max(_SHORTEST_TIMEOUT, self._begun + self._limit - now))

@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING
 from adapter.app.command import command_mistakes, port_mistake
 from adapter.app.readiness import ReadinessCheck
 from adapter.config.load import Config, read
-from adapter.config.ports import PLACEHOLDER, has_placeholder, placeholder_warnings, resolve_app_port, resolve_listen
+from adapter.config.ports import (
+    PLACEHOLDER,
+    app_address,
+    has_placeholder,
+    placeholder_warnings,
+    resolve_app_port,
+    resolve_listen,
+)
 from adapter.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, AppNotReady, ConfigurationError
-from adapter.net.address import Address, listen
+from adapter.net.address import Address, AppAddress, listen
 from adapter.net.port_owner import listen_problem
 from adapter.runtime.app_client import wait_until_ready
 from adapter.runtime.connection import connect
@@ -145,8 +152,8 @@ def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tu
     """
     port, _ = resolve_app_port(config, command)
     is_any_port = config.app_port is None and has_placeholder(command)
-    app = Address(host=config.app_host, port=port, path=config.app_socket)
-    app_text = "a free port" if is_any_port and config.app_socket is None else str(app)
+    app = app_address(config, port, config.app_socket)
+    app_text = "a free port" if is_any_port and config.app_socket is None else str(app.current)
     derived = {"app_port": _derived_app_port(config, port, is_any_port=is_any_port)}
     if config.on_lambda:
         mode = config.invoke_mode or "buffered"
@@ -188,23 +195,23 @@ def _taken_ports(config: Config, address: Address) -> Iterator[str]:
             yield f"{flag}: {wanted} {listen_problem(error, wanted.port)}; give another address"
 
 
-def _inspect_app(report: Report, config: Config, app: Address, *, has_command: bool) -> None:
+def _inspect_app(report: Report, config: Config, app: AppAddress, *, has_command: bool) -> None:
     try:
-        connect(app, PROBE_SECONDS).close()
+        app.connect(lambda address: connect(address, PROBE_SECONDS)).close()
     except OSError:
         report.app = f"Nothing listens on {app} yet{'; CMD must listen there' if has_command else ''}."
         return
     if has_command:
-        problem = None if app.path is not None else port_mistake(app.host, app.port)
+        problem = None if app.current.path is not None else port_mistake(app)
         report.problems.append(problem or f"{app}: is taken by another process, so CMD cannot listen there")
         return
-    check = ReadinessCheck(config, app.port, has_command=has_command)
+    check = ReadinessCheck(config, app.current.port, has_command=has_command)
     try:
         wait_until_ready(check, PROBE_SECONDS, pause=sleep, warn=report.warnings.append)
     except AppNotReady as error:
         report.problems.append(str(error))
     else:
-        report.app = f"The app on {app} is ready."
+        report.app = f"The app on {app.current} is ready."
 
 
 def _settings(config: Config, groups: tuple[str, ...], derived: Mapping[str, tuple[str, str]]) -> Iterator[Setting]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapter.config.options.app import DEFAULT_APP_PORT
 from adapter.config.options.proxy import DEFAULT_LISTEN
 from adapter.errors import ConfigurationError
-from adapter.net.address import Address, free_port
+from adapter.net.address import Address, AppAddress, free_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Stands for a free port in CMD.
 PLACEHOLDER = "{port}"
+# Where the app may listen as well if its host is not set.
+_OTHER_LOOPBACK = "::1"
 # A word in braces is reported as a typo of the placeholder if their similarity is at least this; 1 means equal. The
 # value is the default of difflib.get_close_matches.
 _MIN_SIMILARITY = 0.6
@@ -28,10 +30,24 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
     if config.app_port is not None:
         port = config.app_port
     elif has_placeholder(command):
-        port = free_port(config.app_host)
+        port = free_port(*_app_hosts(config))
     else:
         port = config.container_port or DEFAULT_APP_PORT
     return port, [argument.replace(PLACEHOLDER, str(port)) for argument in command]
+
+
+def app_address(config: Config, port: int, path: str | None = None) -> AppAddress:
+    """Return where to reach the app: at the Unix socket ``path``, or if that is None, at ``port``."""
+    if path is not None:
+        return AppAddress(Address(path=path))
+    return AppAddress(*(Address(host=host, port=port) for host in _app_hosts(config)))
+
+
+def _app_hosts(config: Config) -> tuple[str, ...]:
+    """Return the hosts that the app may listen on: the option's if it is set, else both loopback addresses."""
+    if config.sources["app_host"] != "default":
+        return (config.app_host,)
+    return config.app_host, _OTHER_LOOPBACK
 
 
 def needs_port(config: Config, command: list[str]) -> bool:
@@ -79,6 +95,10 @@ def resolve_listen(config: Config, app_port: int) -> Address:
     elif address is None:
         source, address = "--listen", DEFAULT_LISTEN
     admin_port = None if config.admin is None else config.admin.port
+    if admin_port and admin_port == app_port and config.app_socket is None:
+        raise ConfigurationError(
+            [f"{config.sources['admin']}: {config.admin} is also the port of the app; use two different ports"]
+        )
     for name, taken in (("the app", None if config.app_socket else app_port), ("--admin", admin_port)):
         if address.port and address.port == taken:
             raise ConfigurationError([f"{source}: {address} is also the port of {name}; use two different ports"])

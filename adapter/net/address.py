@@ -6,10 +6,15 @@ This module is imported before the app is started. To save time, only the functi
 
 from __future__ import annotations
 
+import errno
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from socket import socket
-    from typing import Final
+    from typing import Final, TypeVar
+
+    T = TypeVar("T")
 
 LAST_PORT = 65535
 # The number of connections that may wait to be accepted. The kernel has a limit of its own (net.core.somaxconn).
@@ -72,6 +77,60 @@ class Address:
         return f"http://{self}"
 
 
+class AppAddress:
+    """Where to reach the app: at ``current``, or at ``other`` if ``current`` refuses a connection.
+
+    By default an app may listen on either loopback address, since some servers bind only the first address of
+    ``localhost``. ``current`` is the address that accepted the last connection, so only the first one costs a second
+    attempt. ``other`` is None if there is only one address.
+    """
+
+    __slots__ = ("current", "other")
+
+    def __init__(self, current: Address, other: Address | None = None) -> None:
+        self.current = current
+        self.other = other
+
+    def __str__(self) -> str:
+        return str(self.current) if self.other is None else f"{self.current} or {self.other}"
+
+    @property
+    def host_header(self) -> str:
+        """The Host header for requests to the current address."""
+        return self.current.host_header
+
+    def connect(self, connect: Callable[[Address], T]) -> T:
+        """Return ``connect(address)`` for the first address that accepts a connection. Raises OSError."""
+        current, other = self.current, self.other
+        try:
+            return connect(current)
+        except ConnectionRefusedError as refusal:
+            if other is None:
+                raise
+            try:
+                connection = connect(other)
+            except OSError:
+                # The machine may have no IPv6, so the first error says more.
+                raise refusal from None
+        self.current, self.other = other, current
+        return connection
+
+    async def connect_async(self, connect: Callable[[Address], Awaitable[T]]) -> T:
+        """Do the same as ``connect`` with a coroutine function."""
+        current, other = self.current, self.other
+        try:
+            return await connect(current)
+        except ConnectionRefusedError as refusal:
+            if other is None:
+                raise
+            try:
+                connection = await connect(other)
+            except OSError:
+                raise refusal from None
+        self.current, self.other = other, current
+        return connection
+
+
 def listen(host: str, port: int) -> socket:
     """Return a socket that listens on ``host`` and ``port``; port 0 selects any free port. Raises OSError."""
     import socket
@@ -86,16 +145,30 @@ def address_of(listener: socket) -> Address:
     return Address(host=host, port=port)
 
 
-def free_port(host: str) -> int:
-    """Return a port that is currently free on ``host``. Raises OSError."""
-    with listen(host, 0) as listener:
-        return address_of(listener).port
+def free_port(*hosts: str) -> int:
+    """Return a port that is currently free on all ``hosts``. Raises OSError.
+
+    A host that this machine does not have is ignored, unless it is the first.
+    """
+    while True:
+        with listen(hosts[0], 0) as listener:
+            port = address_of(listener).port
+            if not any(_is_taken(host, port) for host in hosts[1:]):
+                return port
 
 
 def next_free_port(address: Address, taken: frozenset[int]) -> int:
     """Return the first free port above ``address.port`` that is not in ``taken``, or 0 if no port is left."""
     ports = range(address.port + 1, LAST_PORT + 1)
     return next((port for port in ports if port not in taken and _is_free(address.host, port)), 0)
+
+
+def _is_taken(host: str, port: int) -> bool:
+    try:
+        listen(host, port).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _is_free(host: str, port: int) -> bool:

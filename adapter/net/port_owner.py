@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from pathlib import Path
 _SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
+# The size of an IPv4 address in bytes.
+_IPV4_SIZE = 4
 
 
 def listen_problem(error: OSError, port: int) -> str:
@@ -38,7 +42,7 @@ def port_owner(port: int) -> str | None:
 
 def listening_process(port: int) -> tuple[int, str] | None:
     """Return the pid and the command of the process that listens on ``port``, or None if it is not found."""
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    sockets = {f"socket:[{inode}]" for inode in (fields[9] for fields in _listeners(port))}
     if not sockets:
         return None
     for process in Path("/proc").glob("[0-9]*"):
@@ -50,10 +54,22 @@ def listening_process(port: int) -> tuple[int, str] | None:
     return None
 
 
-def _listening_inodes(port: int) -> Iterator[str]:
+def listening_hosts(port: int) -> list[str]:
+    """Return the addresses of this machine that a process listens on at ``port``; ``0.0.0.0`` or ``::`` means all."""
+    return [_address_of(fields[1].partition(":")[0]) for fields in _listeners(port)]
+
+
+def _address_of(words: str) -> str:
+    """Return the address of a socket in /proc/net/tcp: 32-bit words in the machine's byte order, in hexadecimal."""
+    packed = b"".join(int(words[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(words), 8))
+    return socket.inet_ntop(socket.AF_INET if len(packed) == _IPV4_SIZE else socket.AF_INET6, packed)
+
+
+def _listeners(port: int) -> Iterator[list[str]]:
+    """Yield the fields of each listening socket in the kernel's tables."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield fields[9]
+                    yield fields

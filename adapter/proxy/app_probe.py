@@ -31,7 +31,7 @@ class Readiness:
         self._valid_until = 0.0
         self._probing = asyncio.Lock()
         self._check = ReadinessCheck(config, port, has_command=has_command)
-        self._upstream = Upstream(config, self._check.address.port, self._check.address.path)
+        self._upstream = Upstream(config, self._check.address)
 
     async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
         """Probe the app once, for at most ``seconds``. Return None if it is ready, else the problem."""

@@ -10,6 +10,7 @@ from select import PIPE_BUF
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
 from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
 from adapter.logs import stderr_is_free, write_stderr
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 10.0
 # How long the app may take to end after its signal, in seconds; then its group is killed.
 APP_GRACE = 1.5
+# The exit codes of an app that Ctrl-C or Ctrl-\ has ended.
+_INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGQUIT)
 # How many pieces of PIPE_BUF bytes of the app's stderr are copied at once: the size of a pipe (pipe(7)).
 _STDERR_PIECES = 16
 # How long to wait before a full stderr is tried again, in seconds.
@@ -60,6 +63,12 @@ class AppSupervisor:
         self._readiness = readiness
         self._metrics = metrics
         self._log = log
+        self._job_control = JobControl(log.warning)
+        self._has_foreground = config.foreground
+        # Whether the app ended by Ctrl-C or Ctrl-\ while it had the terminal.
+        self._was_interrupted = False
+        if config.foreground and process is not None:
+            self._job_control.lend(process)
         self._child_ended = asyncio.Event()
         self._stderr_ended = asyncio.Event()
 
@@ -75,7 +84,11 @@ class AppSupervisor:
         while True:
             started_at = monotonic()
             code = await self._run_once(self._process)
-            if self._restart_policy == "never" or (self._restart_policy == "on-failure" and code == 0):
+            if (
+                self._was_interrupted
+                or self._restart_policy == "never"
+                or (self._restart_policy == "on-failure" and code == 0)
+            ):
                 return code
             if monotonic() - started_at > _LAST_BACKOFF:
                 backoff = _FIRST_BACKOFF
@@ -101,10 +114,14 @@ class AppSupervisor:
             await self.stop(signal.SIGTERM, APP_GRACE)
             return EXIT_FAILURE
         self.ready = False
+        self._note_end(process)
         # Another process of the app's group may still be running and listening on the app's port.
         process.kill()
         await self._wait_for_stderr()
-        self._log.error(exit_message)
+        if self._was_interrupted:
+            self._log.info(f"{exit_message}, on a key of the terminal")
+        else:
+            self._log.error(exit_message)
         return code
 
     def _open_gate(self) -> None:
@@ -132,6 +149,8 @@ class AppSupervisor:
                 reason = error.strerror if isinstance(error, OSError) else error
                 self._log.error(f"the app cannot be started: {reason}; the next attempt is in {backoff:g} s")
             else:
+                if self._has_foreground:
+                    self._job_control.lend(self._process)
                 return backoff
 
     async def stop(self, number: int, grace: float) -> int:
@@ -155,26 +174,38 @@ class AppSupervisor:
         return code
 
     def signal(self, number: int) -> None:
-        """Pass the signal ``number`` on to the app."""
-        if self._process is not None:
-            self._process.signal(number)
+        """Do what ACTIONS says for the signal ``number``, which does not end the proxy."""
+        if number == signal.SIGTSTP:
+            self._job_control.suspend(self._process)
+        elif self._process is not None:
+            self._process.pass_on(number, self._log.warning)
 
     def kill(self) -> None:
         """Kill the app and its group at once."""
         if self._process is not None:
             self._process.kill()
+            self._job_control.take_back(self._process)
 
     # --- children ------------------------------------------------------------------------------------------------
 
     def reap(self) -> None:
         """Reap the children that have ended: the app, or orphans that this process has adopted."""
         if self._process is not None:
+            stopped_by = self._process.stop_signal()
+            if stopped_by is not None:
+                self._job_control.handle_stop(self._process, stopped_by)
             self._process.reap_children()
+            if self._process.exit_code() is not None:
+                self._note_end(self._process)
         else:
             # Every orphan in the container becomes a child of PID 1.
             for _ in ended_children():
                 pass
         self._child_ended.set()
+
+    def _note_end(self, process: AppProcess) -> None:
+        self._was_interrupted |= self._job_control.is_lent and process.exit_code() in _INTERRUPTED
+        self._job_control.take_back(process)
 
     async def _wait_for_exit(self, process: AppProcess) -> int:
         while (code := process.exit_code()) is None:

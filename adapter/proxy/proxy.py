@@ -18,9 +18,10 @@ from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapter.app.process import ENDING, PASSED_ON, hold_signals, kill_children, release_signals
+from adapter.app.process import ENDING, HANDLED, hold_signals, kill_children, release_signals
 from adapter.aws.size_text import size_text
 from adapter.config.parsers import NO_LIMIT
+from adapter.config.ports import app_address
 from adapter.errors import EXIT_INTERRUPTED, ConfigurationError
 from adapter.net.address import Address, address_of, listen, next_free_port
 from adapter.net.descriptor_limits import connection_cap, raise_limit
@@ -62,7 +63,7 @@ class Proxy:
         self._signals = _ShutdownSignals()
         self._is_ending = False
         self._metrics = Metrics()
-        self._upstream = Upstream(config, port, config.app_socket)
+        self._upstream = Upstream(config, app_address(config, port, config.app_socket))
         self._readiness = Readiness(config, port, has_command=process is not None)
         self._supervisor = AppSupervisor(
             config, process, start=start, readiness=self._readiness, metrics=self._metrics, log=log
@@ -195,7 +196,7 @@ class Proxy:
         """Log the addresses, the limits on responses, and the options that change these limits."""
         everywhere = " (all addresses of this machine)" if self._listen.is_everywhere else ""
         url = f"{address_of(listener).url}{everywhere}"
-        self._log.info(f"proxy on {url} to the app at {self._upstream.address}: {self._response_mode()}")
+        self._log.info(f"proxy on {url} to the app at {self._upstream.address.current}: {self._response_mode()}")
         if admin_listener is not None:
             hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"
             self._log.info(f"/healthz, /readyz and /metrics on {address_of(admin_listener).url}{hint}")
@@ -225,10 +226,9 @@ class _ShutdownSignals:
     def install(self, supervisor: AppSupervisor) -> None:
         """Install the signal handlers. Then deliver held signals, and reap children that have already ended."""
         loop = asyncio.get_running_loop()
-        for number in ENDING:
-            loop.add_signal_handler(number, self._handle, int(number))
-        for number in PASSED_ON:
-            loop.add_signal_handler(number, supervisor.signal, int(number))
+        for number in HANDLED:
+            handle = self._handle if number in ENDING else supervisor.signal
+            loop.add_signal_handler(number, handle, int(number))
         loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
         supervisor.reap()
         release_signals()

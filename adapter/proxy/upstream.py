@@ -13,12 +13,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
-from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
 from adapter.net.transports import end_sending, reset_on_close, unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
+    from adapter.net.address import Address, AppAddress
     from adapter.payload.messages import ResponseHead
 
 # How many bytes of a response may wait for the client before reading from the app pauses.
@@ -32,10 +32,10 @@ CONNECT_TIMEOUT = 5.0
 
 
 class Upstream:
-    """The app at the Unix socket ``path``. If ``path`` is None, the app at ``port`` of the host in ``config``."""
+    """The app at ``address``."""
 
-    def __init__(self, config: Config, port: int, path: str | None) -> None:
-        self.address = Address(host=config.app_host, port=port, path=path)
+    def __init__(self, config: Config, address: AppAddress) -> None:
+        self.address = address
         self._idle_timeout = config.app_idle_timeout
         # The idle connections in the order of their last use, the oldest first.
         self._idle: deque[UpstreamConnection] = deque()
@@ -51,13 +51,9 @@ class Upstream:
             connection.close()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                if self.address.path is not None:
-                    _, made = await loop.create_unix_connection(UpstreamConnection, self.address.path)
-                else:
-                    _, made = await loop.create_connection(UpstreamConnection, self.address.host, self.address.port)
+                return await self.address.connect_async(_connect)
         except (OSError, TimeoutError) as error:
             raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
-        return made
 
     def release(self, connection: UpstreamConnection) -> None:
         """Keep ``connection`` for another exchange if it can be reused, else close it."""
@@ -82,6 +78,15 @@ class Upstream:
         for connection in self._idle:
             connection.close()
         self._idle.clear()
+
+
+async def _connect(address: Address) -> UpstreamConnection:
+    loop = asyncio.get_running_loop()
+    if address.path is not None:
+        _, made = await loop.create_unix_connection(UpstreamConnection, address.path)
+    else:
+        _, made = await loop.create_connection(UpstreamConnection, address.host, address.port)
+    return made
 
 
 class UpstreamConnection(asyncio.Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from time import monotonic
 
 from adapter.app.readiness import ReadinessWait
+from adapter.config.ports import app_address
 from adapter.errors import (
     AppTimeout,
     AppUnreachable,
@@ -18,7 +19,6 @@ from adapter.errors import (
     InvocationError,
     TruncatedResponse,
 )
-from adapter.net.address import Address
 from adapter.net.http1 import encode_request_head
 from adapter.payload.messages import Request
 from adapter.runtime.connection import Connection
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from adapter.app.readiness import ReadinessCheck
     from adapter.config.load import Config
+    from adapter.net.address import Address
     from adapter.runtime.connection import Response
 
 
@@ -39,7 +40,7 @@ class AppClient:
     """
 
     def __init__(self, config: Config, port: int, *, connect: Callable[[Address], Connection] = Connection) -> None:
-        self.address = Address(host=config.app_host, port=port, path=config.app_socket)
+        self.address = app_address(config, port, config.app_socket)
         self._host_header = self.address.host_header
         self._connect = connect
         self._idle_timeout = config.app_idle_timeout
@@ -57,7 +58,8 @@ class AppClient:
             response = connection.receive_response(request.method)
         except (OSError, TruncatedResponse) as error:
             connection.close()
-            raise AppUnreachable(f"the app at {self.address} closed the connection before it answered") from error
+            address = self.address.current
+            raise AppUnreachable(f"the app at {address} closed the connection before it answered") from error
         except Exception:
             connection.close()
             raise
@@ -93,7 +95,7 @@ class AppClient:
             else:
                 idle.close()
         try:
-            return _send_over(self._connect(self.address), parts, deadline)
+            return _send_over(self.address.connect(self._connect), parts, deadline)
         except OSError as error:
             raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
 
@@ -125,7 +127,7 @@ def wait_until_ready(
     ``check_process`` is called after each failed probe, and raises an error if the app has ended.
     """
     wait = ReadinessWait(check, limit, monotonic())
-    while (problem := _probe(check, wait.begin_probe(monotonic()), connect)) is not None:
+    while (problem := _probe(check, wait, connect)) is not None:
         if check_process is not None:
             check_process()
         seconds = wait.end_probe(problem, monotonic())
@@ -134,10 +136,11 @@ def wait_until_ready(
         pause(seconds)
 
 
-def _probe(check: ReadinessCheck, timeout: float, connect: Callable[[Address], Connection]) -> str | None:
+def _probe(check: ReadinessCheck, wait: ReadinessWait, connect: Callable[[Address], Connection]) -> str | None:
     """Probe the app once. Return None if it is ready, else the problem."""
+    timeout = wait.begin_probe(monotonic())
     try:
-        connection = connect(check.address)
+        connection = check.address.connect(connect) if wait.tries_other else connect(check.address.current)
     except OSError as error:
         return check.no_connection(error)
     try:

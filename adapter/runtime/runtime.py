@@ -6,6 +6,7 @@ slot blocks in the kernel while it waits; several slots (Managed Instances) shar
 
 from __future__ import annotations
 
+from adapter.app.process import ACTIONS, STOP
 from adapter.app.readiness import ReadinessCheck
 from adapter.errors import (
     EXIT_FAILURE,
@@ -227,8 +228,12 @@ class Runtime:
         return None if self._process is None else self._process.exit_code()
 
     def _forward_signal(self, number: int) -> None:
-        if self._process is not None:
-            self._process.signal(number)
+        if ACTIONS.get(number) == STOP:
+            from adapter.app.job_control import JobControl  # only this signal needs it
+
+            JobControl(self._log.warning).suspend(self._process)
+        elif self._process is not None:
+            self._process.pass_on(number, self._log.warning)
 
     def _check_process(self) -> None:
         """Raise AppExited if the app has ended, AppNotReady if this process has to end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from select import POLLIN, poll
 
-from adapter.app.process import ENDING
+from adapter.app.process import ENDING, HANDLED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def run_signal_handlers() -> None:
 class Signals:
     """Handles signals. Create it once, in the main thread. ``received`` is the first ending signal, or None.
 
-    ``forward`` is called at once with every ending signal, also during an invocation. If this process still runs
-    ``grace`` seconds after the first one, ``forward`` is called with SIGKILL. The end of the app unblocks all waits.
+    ``forward`` is called at once with every signal, also during an invocation. If this process still runs ``grace``
+    seconds after the first ending one, ``forward`` is called with SIGKILL. The end of the app unblocks all waits.
     """
 
     def __init__(self, forward: Callable[[int], None], *, grace: float) -> None:
@@ -46,9 +46,11 @@ class Signals:
         for descriptor in (self._read_end, self._write_end):
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        for number in ENDING:
-            signal.signal(number, self._note_ending)
-        signal.signal(signal.SIGALRM, lambda number, frame: forward(signal.SIGKILL))
+        for number in HANDLED:
+            signal.signal(number, lambda number, frame: forward(number))
+        for ending in ENDING:
+            signal.signal(ending, self._note_ending)
+        signal.signal(signal.SIGALRM, self._note_alarm)
         # Without a handler, the interpreter does not write a byte when a child ends.
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
 
@@ -75,6 +77,9 @@ class Signals:
         except BlockingIOError:
             # A full pipe is readable as well.
             return
+
+    def _note_alarm(self, number: int, frame: FrameType | None) -> None:
+        self._forward(number if self.received is None else signal.SIGKILL)
 
     def _note_ending(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+
 import pytest
 
 from adapter.app.readiness import PROBE_TIMEOUT, WARN_AFTER, ReadinessCheck, ReadinessWait
 from adapter.config.load import load
 from adapter.errors import AppNotReady
+from adapter.net.address import Address
 
 # A time of a monotonic clock.
 BEGUN = 1000.0
@@ -23,10 +27,13 @@ def probe(wait: ReadinessWait, problem: str, *, at: float, took: float = 0.0) ->
 
 
 ADDRESSES = [
-    pytest.param({}, "127.0.0.1:8080", id="the-apps-port"),
-    pytest.param({"readiness_port": "9090"}, "127.0.0.1:9090", id="own-port"),
+    pytest.param({}, "127.0.0.1:8080 or [::1]:8080", id="the-apps-port"),
+    pytest.param({"app_host": "127.0.0.1"}, "127.0.0.1:8080", id="own-host"),
+    pytest.param({"readiness_port": "9090"}, "127.0.0.1:9090 or [::1]:9090", id="own-port"),
     pytest.param({"app_socket": "/s"}, "unix:/s", id="socket"),
-    pytest.param({"app_socket": "/s", "readiness_port": "9090"}, "127.0.0.1:9090", id="own-port-beside-a-socket"),
+    pytest.param(
+        {"app_socket": "/s", "readiness_port": "9090"}, "127.0.0.1:9090 or [::1]:9090", id="own-port-beside-a-socket"
+    ),
 ]
 
 
@@ -55,7 +62,12 @@ def test_the_status_of_the_answer_decides(status: int, problem: str | None) -> N
 WAYS_OUT = [
     pytest.param(True, "GET / answered 500", "must answer this request with a healthy status", id="unhealthy"),
     pytest.param(True, "no connection", "write {port} in CMD in place of its port, or set", id="cmd"),
-    pytest.param(False, "no connection", "The app must listen on 127.0.0.1:8080: start it there, or set", id="no-cmd"),
+    pytest.param(
+        False,
+        "no connection",
+        "The app must listen on 127.0.0.1:8080 or [::1]:8080: start it there, or set",
+        id="no-cmd",
+    ),
 ]
 
 
@@ -121,3 +133,32 @@ def test_a_long_wait_has_one_warning(limit: float | None, note: str) -> None:
         warnings.append(wait.warning)
     assert warnings[::2] == ["", ""]
     assert warnings[1].startswith(f"the app is not ready after 4 s{note}: no connection. ")
+
+
+def test_the_other_address_is_tried_in_the_first_probe_and_in_every_eighth() -> None:
+    wait = ReadinessWait(check_of(), None, BEGUN)
+    tried = []
+    for _ in range(17):
+        probe(wait, "no connection", at=0.1)
+        tried.append(wait.tries_other)
+    assert [index for index, tries_other in enumerate(tried) if tries_other] == [0, 8, 16]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="listeners are found in /proc")
+@pytest.mark.parametrize(("flags", "host"), [({}, "127.0.0.2"), ({"app_host": "127.0.0.1"}, "::1")])
+def test_a_listener_at_another_address_is_named_with_the_option_for_it(flags: dict[str, str], host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        check = ReadinessCheck(load({}, flags), port, has_command=True)
+        text = check.unready_text(check.no_connection("refused"))
+    text = text.removeprefix(f"no connection to {check.address} (refused). ")
+    address = Address(host=host, port=port)
+    assert text == f"A process listens on {address}: if it is the app, set --app-host {host} (AWS_LWA_HOST)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="listeners are found in /proc")
+def test_a_listener_that_began_after_the_probe_is_not_elsewhere() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        check = ReadinessCheck(load({}), listener.getsockname()[1], has_command=False)
+        assert "The app must listen on 127.0.0.1:" in check.unready_text(check.no_connection("refused"))

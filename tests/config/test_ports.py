@@ -82,6 +82,12 @@ CLASHES = [
         "ADAPTER_LISTEN: 127.0.0.1:5000 is also the port of --admin",
         id="admin",
     ),
+    pytest.param(
+        {"ADAPTER_ADMIN": "[::1]:8080"},
+        8080,
+        "ADAPTER_ADMIN: [::1]:8080 is also the port of the app; use two different ports",
+        id="admin-where-the-app-is",
+    ),
 ]
 
 

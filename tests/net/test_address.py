@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from typing import Any
 
 import pytest
 
-from adapter.net.address import Address, address_of, listen, next_free_port
+from adapter.net.address import Address, AppAddress, address_of, free_port, listen, next_free_port
 
 ADDRESSES = [
     pytest.param(Address(host="127.0.0.1", port=80), "127.0.0.1:80", "127.0.0.1:80", id="ipv4"),
@@ -54,3 +56,72 @@ def test_the_next_free_port_is_one_that_can_be_had_and_was_not_given() -> None:
         assert free > taken
         assert next_free_port(Address(host="127.0.0.1", port=taken - 1), frozenset({free})) > free
     assert next_free_port(Address(host="127.0.0.1", port=65535), frozenset()) == 0
+
+
+def test_a_free_port_is_free_on_all_hosts_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert free_port("127.0.0.1", "::1", "192.0.2.1") > 0
+    with listen("::1", 0) as taken:
+        # The kernel offers the taken port first.
+        offered = [address_of(taken).port, 0]
+        real = socket.create_server
+
+        def create_server(address: tuple[str, int], **options: Any) -> socket.socket:
+            host, port = address
+            return real((host, port or offered.pop(0)), **options)
+
+        monkeypatch.setattr(socket, "create_server", create_server)
+        assert free_port("127.0.0.1", "::1") != address_of(taken).port
+        assert not offered
+
+
+IPV4, IPV6 = Address(host="127.0.0.1", port=80), Address(host="::1", port=80)
+
+
+class Server:
+    """Accepts connections at ``listens`` only, and records the attempts."""
+
+    def __init__(self, listens: Address | None) -> None:
+        self.listens = listens
+        self.attempts: list[Address] = []
+
+    def connect(self, address: Address) -> str:
+        self.attempts.append(address)
+        if address == self.listens:
+            return "connected"
+        raise ConnectionRefusedError(f"refused by {address}")
+
+    async def connect_async(self, address: Address) -> str:
+        # All attempts begin before the first of them is refused.
+        await asyncio.sleep(0)
+        return self.connect(address)
+
+
+def test_the_address_that_answered_is_the_first_one_next_time() -> None:
+    app, server = AppAddress(IPV4, IPV6), Server(IPV6)
+    assert (str(app), app.host_header) == ("127.0.0.1:80 or [::1]:80", "127.0.0.1:80")
+    for _ in range(2):
+        assert app.connect(server.connect) == "connected"
+    assert server.attempts == [IPV4, IPV6, IPV6]
+    assert (str(app), app.host_header) == ("[::1]:80 or 127.0.0.1:80", "[::1]:80")
+    server.listens = IPV4
+    assert app.connect(server.connect) == "connected"
+    assert app.current == IPV4
+
+
+def test_connections_at_the_same_time_all_find_the_app() -> None:
+    async def main() -> list[str]:
+        return await asyncio.gather(*(app.connect_async(server.connect_async) for _ in range(4)))
+
+    app, server = AppAddress(IPV4, IPV6), Server(IPV6)
+    assert asyncio.run(main()) == ["connected"] * 4
+    assert app.current == IPV6
+
+
+@pytest.mark.parametrize("other", [None, IPV6])
+def test_if_no_address_answers_the_error_is_that_of_the_first(other: Address | None) -> None:
+    app, server = AppAddress(IPV4, other), Server(None)
+    with pytest.raises(ConnectionRefusedError, match=r"refused by 127\.0\.0\.1:80"):
+        app.connect(server.connect)
+    with pytest.raises(ConnectionRefusedError, match=r"refused by 127\.0\.0\.1:80"):
+        asyncio.run(app.connect_async(server.connect_async))
+    assert app.current == IPV4

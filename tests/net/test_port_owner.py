@@ -10,7 +10,9 @@ import sys
 import pytest
 
 from adapter.app.command import port_mistake
-from adapter.net.port_owner import listening_process, port_owner
+from adapter.config.load import load
+from adapter.config.ports import app_address
+from adapter.net.port_owner import listening_hosts, listening_process, port_owner
 from tests.unused_port import unused_port
 
 
@@ -54,11 +56,35 @@ def test_a_client_of_a_port_is_not_its_owner() -> None:
         assert port_owner(client.getsockname()[1]) is None
 
 
-def test_an_apps_port_may_not_be_taken() -> None:
-    assert port_mistake("127.0.0.1", unused_port()) is None
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+@pytest.mark.parametrize(
+    ("host", "text", "remedy"),
+    [
+        pytest.param("127.0.0.1", "127.0.0.1", "so CMD cannot listen there", id="first"),
+        pytest.param(
+            "::1",
+            "[::1]",
+            "which could be mistaken for the app; --app-host 127.0.0.1 excludes this address",
+            id="other",
+        ),
+    ],
+)
+def test_an_apps_port_may_not_be_taken(host: str, text: str, remedy: str) -> None:
+    assert port_mistake(app_address(load({}), unused_port())) is None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
         port = listener.getsockname()[1]
-        mistake = port_mistake("127.0.0.1", port)
+        mistake = port_mistake(app_address(load({}), port))
+        if host == "::1":
+            assert port_mistake(app_address(load({"AWS_LWA_HOST": "127.0.0.1"}), port)) is None
     assert mistake is not None
-    assert mistake.startswith(f"127.0.0.1:{port}: is taken by pid {os.getpid()} (")
-    assert mistake.endswith("so CMD cannot listen there; {port} in CMD stands for a free port")
+    assert mistake.startswith(f"{text}:{port}: is taken by pid {os.getpid()} (")
+    assert mistake.endswith(f"{remedy}; {{port}} in CMD stands for a free port")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="listeners are found in /proc")
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "::"])
+def test_the_address_of_a_listener_is_found(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        assert listening_hosts(listener.getsockname()[1]) == [host]
+    assert listening_hosts(unused_port()) == []

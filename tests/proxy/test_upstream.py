@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from adapter.config.load import load
+from adapter.config.ports import app_address
 from adapter.errors import AppUnreachable, TruncatedResponse
 from adapter.proxy.upstream import READ_HIGH_WATER, Upstream, UpstreamConnection
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
@@ -16,7 +17,8 @@ REQUEST = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def upstream(app: ScriptedApp, **settings: str) -> Upstream:
-    return Upstream(load({}, settings), app.port, None)
+    config = load({}, settings)
+    return Upstream(config, app_address(config, app.port))
 
 
 async def fetch(connection: UpstreamConnection) -> bytes:
@@ -210,7 +212,7 @@ async def test_a_request_on_a_closed_connection_fails() -> None:
 async def test_a_refused_connection_is_an_error_with_the_address() -> None:
     with ScriptedApp() as app:
         pool = upstream(app)
-    with pytest.raises(AppUnreachable, match=rf"127\.0\.0\.1:{app.port} cannot be reached"):
+    with pytest.raises(AppUnreachable, match=rf"127\.0\.0\.1:{app.port} or \[::1\]:{app.port} cannot be reached"):
         await pool.acquire()
 
 
@@ -225,5 +227,6 @@ async def test_a_refused_connection_is_an_error_with_the_address() -> None:
 def test_the_address_is_shown_and_sent_as_a_host_header(
     host: str, path: str | None, text: str, host_header: str
 ) -> None:
-    made = Upstream(load({}, {"app_host": host}), 8080, path)
+    config = load({}, {"app_host": host})
+    made = Upstream(config, app_address(config, 8080, path))
     assert (str(made.address), made.address.host_header) == (text, host_header)

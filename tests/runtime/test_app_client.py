@@ -308,7 +308,7 @@ def test_an_app_that_is_not_there_is_unreachable(app_of: AppOf) -> None:
     gone = ScriptedApp()
     with gone:
         client = app_of(gone)
-    with pytest.raises(AppUnreachable, match=f"127.0.0.1:{gone.port} cannot be reached"):
+    with pytest.raises(AppUnreachable, match=rf"127\.0\.0\.1:{gone.port} or \[::1\]:{gone.port} cannot be reached"):
         client.send(GET)
 
 
@@ -432,7 +432,7 @@ def test_an_app_that_never_becomes_ready_is_an_error_that_names_the_way_out(prot
     with pytest.raises(AppNotReady) as caught:
         wait_for(1, 0.05, AWS_LWA_READINESS_CHECK_PROTOCOL=protocol)
     message = str(caught.value)
-    assert message.startswith("the app was not ready after 0.05 s: no connection to 127.0.0.1:1 (")
+    assert message.startswith("the app was not ready after 0.05 s: no connection to 127.0.0.1:1 or [::1]:1 (")
     assert "refused" in message
     assert "The app must listen on 127.0.0.1:1" in message
     assert "AWS_LWA_PORT" in message

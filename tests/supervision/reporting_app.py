@@ -17,19 +17,21 @@ from typing import NoReturn
 
 from tests.scripted_app import Received, ScriptedApp
 
-REPORTED = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGWINCH,
-)
+# What no process can handle, and what the system sends for a process's own faults and children.
+_NOT_REPORTED = {
+    *(signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD),
+    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP),
+}
+REPORTED = tuple(sorted(signal.valid_signals() - _NOT_REPORTED))
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 FIRST_PIECE, LAST_PIECE = b"first\n", b"last\n"
 # More than the proxy and the kernel hold for a client that does not read.
 FAREWELL = bytes(range(251)) * 2000
+
+
+def name_of(number: int) -> str:
+    """The name of a signal; most real-time signals have only a number."""
+    return signal.Signals(number).name if number in set(signal.Signals) else str(number)
 
 
 class Report:
@@ -55,11 +57,11 @@ class Report:
             # The test has not even looked at this process.
             return "end"
 
-    def say_signals(self, numbers: tuple[signal.Signals, ...]) -> None:
+    def say_signals(self, numbers: tuple[int, ...]) -> None:
         """Report these signals, and do nothing else about them."""
 
         def say(number: int, frame: FrameType | None) -> None:
-            self.say(signal.Signals(number).name)
+            self.say(name_of(number))
 
         for number in numbers:
             signal.signal(number, say)

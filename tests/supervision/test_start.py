@@ -43,7 +43,7 @@ def test_an_app_that_ends_before_it_is_ready_ends_the_proxy(script: str, code: i
 def test_an_app_that_is_not_there_is_reported_after_some_seconds() -> None:
     with Supervisor("--app-port", "1", command=[]) as supervisor:
         line = supervisor.wait_for_line("the app is not ready after 4 s")
-        assert "The app must listen on 127.0.0.1:1: start it there, or set its port with --app-port" in line
+        assert "The app must listen on 127.0.0.1:1 or [::1]:1: start it there, or set its port with --app-port" in line
         supervisor.signal(signal.SIGTERM)
         assert supervisor.exit_code() == 0
 

@@ -23,7 +23,8 @@ class AppOptions(OptionTable):
     group = "app"
 
     app_host = Option(
-        "The host that the app listens on. (HOST is read on Lambda only.)",
+        "The host that the app listens on. If it is not set, ::1 is tried if 127.0.0.1 refuses a connection. (HOST is "
+        "read on Lambda only.)",
         parse=parsers.host,
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),

@@ -80,6 +80,10 @@ class ProxyOptions(OptionTable):
         default=0.0,
     )
     grace = Option("The time for streams to finish after SIGTERM, in seconds.", parse=parsers.seconds, default=8.0)
+    foreground = Option(
+        "Lend the terminal to the app from its start, and not only once the app reads or sets it.",
+        default=False,
+    )
     restart = Option(
         "Start the app again when it ends: never, on-failure or always.",
         parse=parsers.choice("never", "on-failure", "always"),

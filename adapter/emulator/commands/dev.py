@@ -16,7 +16,7 @@ import click
 
 from adapter.app.command import command_mistakes, port_mistake
 from adapter.config.load import load, read
-from adapter.config.ports import needs_port, placeholder_warnings, resolve_app_port
+from adapter.config.ports import app_address, needs_port, placeholder_warnings, resolve_app_port
 from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import function_settings
@@ -109,7 +109,7 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
         yield from command_mistakes(command, environ, config.app_dir)
         if needs_port(config, command):
             port, _ = resolve_app_port(config, command)
-            if mistake := port_mistake(config.app_host, port):
+            if mistake := port_mistake(app_address(config, port)):
                 yield mistake
         return
     try:

@@ -15,8 +15,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from adapter.app.process import adopt_orphans
+from adapter.app.job_control import JobControl
+from adapter.app.process import ACTIONS, ENDING, HANDLED, IGNORE, adopt_orphans
 from adapter.emulator.faults.injector import FaultInjector
 from adapter.emulator.faults.plan import FaultPlan, parse_faults
 from adapter.emulator.front_doors.door_settings import UrlSettings
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.requests.client_request import RequestRecord
 
+# The signals that end this process: those of ``adapter run``, Ctrl-\\, and the end of the terminal.
+_ENDING = (*ENDING, signal.SIGQUIT, signal.SIGHUP)
 # The program that replaces the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
     runtime=(sys.executable, "-I", "-c", "raise SystemExit(1)"),
@@ -77,17 +81,36 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int
     # A second plan for init phases. It draws as the first would, because each fault has its own random numbers.
     plan = fault_plan(config)
 
+    trees: WeakSet[ProcessTree] = WeakSet()
+
     def launch(tell: OnLine, initialization_type: str) -> ProcessTree:
-        return ProcessTree(_FAILING_PROGRAMS if plan.fails_init() else programs, tell, initialization_type)
+        tree = ProcessTree(_FAILING_PROGRAMS if plan.fails_init() else programs, tell, initialization_type)
+        trees.add(tree)
+        return tree
+
+    def suspend() -> None:
+        """Stop the processes of all environments and this process until SIGCONT, for Ctrl-Z."""
+        running = [tree for tree in trees if not tree.is_frozen]
+        for tree in running:
+            tree.freeze()
+        JobControl(terminal.notice).suspend(None)
+        for tree in running:
+            tree.thaw()
 
     adopt_orphans()
     with asyncio.Runner() as runner:
-        return runner.run(_serve(settings, function_settings(config, command), launch, terminal))
+        return runner.run(_serve(settings, function_settings(config, command), launch, terminal, suspend))
 
 
-async def _serve(settings: UrlSettings, function_settings: FunctionSettings, launch: Launch, terminal: Terminal) -> int:
+async def _serve(
+    settings: UrlSettings,
+    function_settings: FunctionSettings,
+    launch: Launch,
+    terminal: Terminal,
+    suspend: Callable[[], None],
+) -> int:
     config = settings.config
-    stop_signal = _stop_signal()
+    stop_signal = _handle_signals(suspend)
     function = LocalFunction(launch, function_settings, terminal.notice, terminal.log_cloudwatch_line)
     async with (
         open_endpoints(settings, function, terminal.notice, terminal.log_request),
@@ -136,17 +159,28 @@ async def open_endpoints(
                     injector.stop()
 
 
-def _stop_signal() -> asyncio.Future[int]:
-    """Handle SIGINT and SIGTERM; return a future for the number of the first. Later signals are ignored."""
+def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
+    """Handle all signals. Return a future for the number of the first that ends this process; later ones are ignored.
+
+    SIGTSTP calls ``suspend``. The other signals that ACTIONS passes on have no effect, since there may be any number of
+    apps here, and Lambda sends no such signals.
+    """
     loop = asyncio.get_running_loop()
     received: asyncio.Future[int] = loop.create_future()
 
     def on_signal(number: int) -> None:
-        if not received.done():
+        if number == signal.SIGTSTP:
+            suspend()
+        elif number in _ENDING and not received.done():
             received.set_result(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, int(number))
+    for number in HANDLED:
+        # nohup starts programs with SIGHUP ignored.
+        if signal.getsignal(number) != signal.SIG_IGN or number in ENDING:
+            loop.add_signal_handler(number, on_signal, int(number))
+    for ignored in ACTIONS:
+        if ACTIONS[ignored] == IGNORE:
+            signal.signal(ignored, signal.SIG_IGN)
     return received
 
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,7 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from adapter.app.process import ACTIONS, HANDLED
 from tests.apps import app_command, app_dir
+from tests.supervision.supervised import not_ignored, status_of
+from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal, state_of
 
 MIB = 1024 * 1024
 
@@ -135,10 +139,12 @@ def test_it_says_what_it_serves_and_then_one_line_per_invocation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["interrupted", "terminated"]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGQUIT, 131), (signal.SIGHUP, 129)],
+    ids=["interrupted", "terminated", "quit", "terminal closed"],
 )
 def test_a_signal_ends_everything_it_started_without_a_word(number: signal.Signals, code: int) -> None:
-    with serving("--warm") as running:
+    with not_ignored(signal.SIGHUP), serving("--warm") as running:
         running.line("warm")
         started = descendants(running.process.pid)
         assert len(started) >= 2, "the runtime and the app"
@@ -146,6 +152,45 @@ def test_a_signal_ends_everything_it_started_without_a_word(number: signal.Signa
         assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
         with pytest.raises(ConnectionRefusedError):
             running.get("/")
+
+
+def test_signals_that_mean_something_to_an_app_only_have_no_effect() -> None:
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+    with serving() as running:
+        for number in HANDLED + tuple(n for n in ACTIONS if ACTIONS[n] == "ignore"):
+            if number not in (*ending, signal.SIGTSTP):
+                running.process.send_signal(number)
+        assert running.get("/status/201")[0] == 201
+
+
+def test_under_nohup_dev_survives_the_end_of_the_terminal() -> None:
+    with not_ignored(signal.SIGHUP):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with serving() as running:
+            running.process.send_signal(signal.SIGHUP)
+            assert running.get("/status/201")[0] == 201
+
+
+def test_ctrl_z_stops_dev_with_its_environments_and_fg_continues_them() -> None:
+    port = free_port()
+    app = shlex.join([*app_command("fastapi"), "--log-level", "warning"])
+    with Terminal() as terminal:
+        options = f"--port {port} --invoke-port 0 --warm --app-dir {app_dir('fastapi')}"
+        terminal.type(f"{sys.executable} -I -m adapter dev {options} -- {app}\n")
+        terminal.wait_for("warm")
+        terminal.type(CTRL_Z)
+        terminal.wait_for("Stopped")
+        terminal.type("jobs -p\n")
+        job = int(terminal.wait_for(r"(\d+)\r\n")[1])
+        tree = [job, *descendants(job)]
+        assert len(tree) >= 3, "dev, the runtime and the app"
+        assert {state_of(pid) for pid in tree} == {"T"}
+        terminal.type("fg\n")
+        terminal.wait_for("adapter dev")
+        assert status_of(port, "/status/201") == 201
+        terminal.type(CTRL_C)
+        terminal.type("echo code=$?\n")
+        terminal.wait_for("code=130")
 
 
 def test_a_signal_within_a_stream_cuts_it_and_says_so() -> None:
