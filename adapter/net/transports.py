@@ -1,4 +1,4 @@
-"""Socket functions that asyncio does not offer: the number of bytes in the send queue, and closing with a reset."""
+"""Socket functions that asyncio lacks: the number of bytes in the send queue, closing with a reset, a safe EOF."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ _SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
 def reset_on_close(transport: asyncio.Transport) -> None:
     """Make closing the connection send a reset, so that the peer does not mistake it for a regular end."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def end_sending(transport: asyncio.Transport) -> None:
+    """Close the sending direction of the connection, if the peer has not reset the connection."""
+    if not transport.can_write_eof():
+        return
+    try:
+        transport.write_eof()
+    except OSError:
+        # asyncio calls ``connection_lost`` later.
+        return
 
 
 def undelivered(transport: asyncio.Transport) -> int:

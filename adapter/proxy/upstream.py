@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
-from adapter.net.transports import reset_on_close, unsent
+from adapter.net.transports import end_sending, reset_on_close, unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -210,8 +210,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def write_eof(self) -> None:
         """End the sending direction of the connection."""
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        if self._transport is not None:
+            end_sending(self._transport)
 
     def end_exchange(self) -> bool:
         """End the exchange. Return whether the connection can be reused."""

@@ -29,6 +29,7 @@ from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, Decoder, Inva
 from adapter.emulator.recording.recordings import REPLAY_HEADER, InvokeInput, event_files, read_input
 from adapter.emulator.terminal.banner import local_url
 from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, InvokeFailed
+from adapter.logs import visible, write_error
 
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
@@ -102,7 +103,7 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.reader_gone:
             return EXIT_READER_GONE
-        click.echo(f"adapter: {error}", err=True)
+        write_error(str(error))
         return EXIT_FAILURE
 
 
@@ -116,7 +117,7 @@ def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) ->
         try:
             event = read_input(file)
         except ConfigurationError as error:
-            click.echo(f"adapter: {error}", err=True)
+            write_error(str(error))
             code = 1
             continue
         try:
@@ -150,8 +151,10 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
     lines = list(_result_lines(event, outcome, difference, options))
     if lines and not on_terminal and lacks_newline and _is_one_place():
         click.echo(err=True)
-    for line in lines:
-        click.echo(line, err=True)
+    for text in lines:
+        # The function's log has several lines.
+        for line in text.split("\n"):
+            click.echo("\t".join(map(visible, line.split("\t"))), err=True)
     return 1 if outcome.failure or outcome.error or difference else 0
 
 

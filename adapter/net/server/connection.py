@@ -17,7 +17,7 @@ from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
 from adapter.net.server.exchange import Exchange, RequestBody, encode_head
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
 from adapter.net.server.server_limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
-from adapter.net.transports import reset_on_close, undelivered
+from adapter.net.transports import end_sending, reset_on_close, undelivered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -266,7 +266,8 @@ class HttpConnection(asyncio.Protocol):
     # --- for the exchanges ---------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        # asyncio would log a warning about data for a connection that is lost.
+        if self._transport is not None and not self._transport.is_closing():
             self._bytes_written += len(data)
             self._transport.write(data)
 
@@ -281,8 +282,8 @@ class HttpConnection(asyncio.Protocol):
             raise ConnectionResetError("the client has disconnected")
 
     def write_eof(self) -> None:
-        if self._transport is not None and self._transport.can_write_eof():
-            self._transport.write_eof()
+        if self._transport is not None:
+            end_sending(self._transport)
 
     def cut(self, *, reset: bool = False) -> None:
         """Close the connection without completing the response. Written data is still sent, within ``flush_timeout``.

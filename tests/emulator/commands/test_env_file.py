@@ -46,12 +46,12 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
         variables(tmp_path, "A=1\nnothing\n2B=x\nC=\"open\nD='open\nE='a' b\n=x\n")
     reported = [mistake.partition(", line ")[2] for mistake in error.value.mistakes]
     assert reported == [
-        "2: 'nothing' is not KEY=VALUE",
-        "3: '2B=x' does not begin with the name of a variable (letters, digits and _)",
-        "4: 'C=\"open' has a quote without an end",
-        '5: "D=\'open" has a quote without an end',
-        "6: \"E='a' b\" has text after the closing quote: 'b'",
-        "7: '=x' does not begin with the name of a variable (letters, digits and _)",
+        "2: is not KEY=VALUE",
+        "3: does not begin with the name of a variable (letters, digits and _)",
+        "4: C has a quote without an end",
+        "5: D has a quote without an end",
+        "6: E has text after the closing quote",
+        "7: does not begin with the name of a variable (letters, digits and _)",
     ]
 
 

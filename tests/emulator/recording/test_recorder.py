@@ -34,6 +34,10 @@ def recordings(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
 
 
+def ignore(text: str, *, level: str = "info") -> None:
+    """A notice that no test looks at."""
+
+
 def inputs(path: Path) -> list[InvokeInput]:
     return [read_input(file) for file in event_files((str(path),))]
 
@@ -105,7 +109,7 @@ async def test_what_the_invoke_api_was_told_is_recorded_and_numbers_keep_their_d
 def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot be created"):
-        Recorder(str(tmp_path / "file"), lambda _line: None)
+        Recorder(str(tmp_path / "file"), ignore)
 
 
 def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:
     ("fields", "level"),
     [
         pytest.param({"status": 404}, "INFO", id="the-apps-own-answer"),
-        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "INFO", id="refused"),
+        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "WARN", id="refused"),
         pytest.param({"status": 503}, "ERROR", id="the-apps-own-failure"),
         pytest.param({"status": 200, "error_type": "Function.X"}, "ERROR", id="function-error"),
         pytest.param({"status": 200, "broken_off": True}, "ERROR", id="broken-off"),
