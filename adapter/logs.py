@@ -35,6 +35,8 @@ _stderr_poller.register(_STDERR, POLLOUT)
 _stderr_lock = allocate_lock()
 # The file that is stderr (device, inode), if the last byte in it does not end a line, else None. Guarded by the lock.
 _file_within_line: tuple[int, int] | None = None
+# True if we have ended a line that the app had begun, and the app has written nothing since. Guarded by the lock.
+_has_ended_line_for_app = False
 
 
 class Log:
@@ -97,8 +99,7 @@ class Log:
             self._lost += 1
             return
         try:
-            if _is_within_line():
-                line = b"\n" + line
+            line = line_break().encode() + line
             for start in range(0, len(line), PIPE_BUF):
                 if not stderr_is_free(timeout):
                     self._lost += 1
@@ -158,29 +159,43 @@ def stderr_is_free(seconds: float = 0.0) -> bool:
 
 
 def write_stderr(data: bytes) -> None:
-    """Write ``data`` unchanged to stderr. If that fails, it is lost."""
+    """Write ``data`` of the app to stderr. If that fails, it is lost.
+
+    It is written unchanged, except for a newline at its start that ends a line which we have already ended.
+    """
     with _stderr_lock:
-        _write_locked(data)
+        _write_locked(without_written_newline(_STDERR, data))
+
+
+def without_written_newline(descriptor: int, data: bytes) -> bytes:
+    """Return the part of ``data`` that must be written: without a newline that ends a line which we have ended."""
+    global _has_ended_line_for_app
+    if not _has_ended_line_for_app or not data or not _is_stderr(descriptor):
+        return data
+    _has_ended_line_for_app = False
+    return data[1:] if data.startswith(b"\n") else data
 
 
 def note_output(descriptor: int, data: bytes) -> None:
     """Record that ``data`` was written to ``descriptor``, so that our next line on stderr begins on a new line."""
     global _file_within_line
-    if data and (descriptor == _STDERR or _file(descriptor) == _file(_STDERR)):
+    if data and _is_stderr(descriptor):
         _file_within_line = None if data.endswith(b"\n") else _file(_STDERR)
 
 
 def line_break() -> str:
     """Return what must be written to stderr before a line: a newline if the last output does not end with one."""
-    global _file_within_line
-    found = "\n" if _is_within_line() else ""
-    _file_within_line = None
-    return found
-
-
-def _is_within_line() -> bool:
+    global _file_within_line, _has_ended_line_for_app
     # Stderr can have become another file meanwhile.
-    return _file_within_line is not None and _file_within_line == _file(_STDERR)
+    is_within_line = _file_within_line is not None and _file_within_line == _file(_STDERR)
+    _file_within_line = None
+    if is_within_line:
+        _has_ended_line_for_app = True
+    return "\n" if is_within_line else ""
+
+
+def _is_stderr(descriptor: int) -> bool:
+    return descriptor == _STDERR or _file(descriptor) == _file(_STDERR)
 
 
 def _file(descriptor: int) -> tuple[int, int] | None:
@@ -193,8 +208,9 @@ def _file(descriptor: int) -> tuple[int, int] | None:
 
 def _write_locked(data: bytes) -> None:
     global _file_within_line
-    if data:
-        _file_within_line = None if data.endswith(b"\n") else _file(_STDERR)
+    if not data:
+        return
+    _file_within_line = None if data.endswith(b"\n") else _file(_STDERR)
     try:
         os.write(_STDERR, data)
     except OSError:

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from adapter.logs import note_output
+from adapter.logs import note_output, without_written_newline
 
 # The maximum size of one read, in bytes.
 _PIECE = 65536
@@ -73,6 +73,7 @@ class OutputPipe:
 def _write_all(target: int, piece: bytes) -> None:
     # Our own output may be closed. That must not end the function.
     with contextlib.suppress(OSError):
+        piece = without_written_newline(target, piece)
         while piece:
             written = os.write(target, piece)
             note_output(target, piece[:written])
