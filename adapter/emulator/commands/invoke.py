@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,11 @@ class InvokeOptions:
     client_context: str = ""
     tenant_id: str = ""
     log: bool = False
+
+    @property
+    def shown_endpoint(self) -> str:
+        """The endpoint for messages, without the user name and the password that a URL can contain."""
+        return re.sub(r"//[^/]*@", "//", self.endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +206,7 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
     except aiohttp.ClientConnectorError as error:
         why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nothing listens there"
         raise InvokeFailed(
-            f"no answer from {options.endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {options.shown_endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
         return Outcome(failure=f"the answer broke off: {error}")
@@ -217,7 +223,7 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             # An Invoke API sends this header with every error.
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
-                    f"{options.endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs have a "
+                    f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs have a "
                     "port of their own, separate from the front door's; adapter dev shows it at its start"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
@@ -242,7 +248,7 @@ def _url(event: InvokeInput, options: InvokeOptions) -> URL:
         return URL(f"{endpoint.origin()}{path}{query}", encoded=True)
     except ValueError:
         raise ConfigurationError(
-            [f"--endpoint: {options.endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"]
+            [f"--endpoint: {options.shown_endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"]
         ) from None
 
 
