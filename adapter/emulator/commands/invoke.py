@@ -205,8 +205,9 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
         return asyncio.run(_invoke(url, event, options, write))
     except aiohttp.ClientConnectorError as error:
         why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nothing listens there"
+        endpoint = options.shown_endpoint
         raise InvokeFailed(
-            f"no answer from {options.shown_endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
         return Outcome(failure=f"the answer broke off: {error}")
@@ -223,8 +224,8 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             # An Invoke API sends this header with every error.
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
-                    f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs have a "
-                    "port of their own, separate from the front door's; adapter dev shows it at its start"
+                    f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs "
+                    "have a port of their own, separate from the front door's; adapter dev shows it at its start"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
@@ -248,7 +249,9 @@ def _url(event: InvokeInput, options: InvokeOptions) -> URL:
         return URL(f"{endpoint.origin()}{path}{query}", encoded=True)
     except ValueError:
         raise ConfigurationError(
-            [f"--endpoint: {options.shown_endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"]
+            [
+                f"--endpoint: {options.shown_endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"
+            ]
         ) from None
 
 

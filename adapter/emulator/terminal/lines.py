@@ -89,7 +89,9 @@ class Terminal:
             is_error = level == "error"
             # The lines of a traceback are separate lines here, too.
             lines = "\n    ".join(visible(line) for line in bounded(text).rstrip("\n").split("\n"))
-            self._write(click.style(f"adapter dev: {lines}", dim=not is_error, fg="red" if is_error else None))
+            self._write(
+                click.style(f"adapter dev: {lines}", dim=None if is_error else True, fg="red" if is_error else None)
+            )
 
     def report_error(self, text: str) -> None:
         """Write a line about an internal error."""

@@ -74,3 +74,25 @@ def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"A=\xff")
     with pytest.raises(ConfigurationError, match="is not UTF-8"):
         read_env_file(str(tmp_path / "bytes"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "secret",
+        "se cret=",
+        "A='secret",
+        'A="secret',
+        "A='secret' secret",
+        "A='x' secret",
+        "7secret=x",
+        "-----BEGIN secret KEY-----",
+        "sécret=1",
+        "secret+/x=",
+    ],
+)
+def test_a_mistake_shows_no_part_of_the_line(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        variables(tmp_path, f"B=1\n{line}\n")
+    assert ", line 2: " in str(error.value)
+    assert not [part for part in ("secret", "cret", "KEY-----") if part in str(error.value)]

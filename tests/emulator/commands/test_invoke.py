@@ -468,3 +468,20 @@ async def test_an_event_is_written_for_a_pipe(tmp_path: Path) -> None:
 async def test_without_a_kind_the_kinds_are_listed() -> None:
     done = await adapter("event")
     assert {b"function-url", b"sqs", b"kinesis"} <= set(done.out.split())
+
+
+async def test_a_message_has_no_password_of_the_endpoint_and_no_escapes() -> None:
+    for url in ("http://me:secret@127.0.0.1:1", "ftp://me:secret@x"):
+        done = await adapter("invoke", "-", "--endpoint", url, given=b"{}")
+        assert done.code in (1, 2)
+        assert done.err.startswith("adapter: ")
+        assert "secret" not in done.err
+
+    async def script(runtime: ScriptedRuntime) -> int:
+        while True:
+            await runtime.fail(await runtime.next(), "Function.X\x9b31m", "it broke")
+
+    async with local_lambda(script) as local:
+        done = await invoke(local, "-", "--stream", given=b"{}")
+        assert "function error: Function.X" in done.err
+        assert "\x9b" not in done.err
