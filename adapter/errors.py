@@ -29,14 +29,30 @@ word, since Lambda replaces anything else with ``Runtime.Unknown``. ``status`` i
 # shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout has ended).
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 EXIT_INTERRUPTED, EXIT_READER_GONE = 130, 141
+# The longest text of an error or of a log line, in characters: a long traceback, or the last lines of an app, fit.
+TEXT_LIMIT = 8192
+
+
+def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return ``text``. If it is longer than ``limit`` characters, return its beginning, a note, and its end instead."""
+    if len(text) <= limit:
+        return text
+    end = limit // 4
+    return f"{text[: limit - end]}...({len(text) - limit} characters left out)...{text[-end:]}"
 
 
 class AdapterError(Exception):
-    """The base class. ``str(error)`` states the cause, the value and a remedy. Its first line is a complete message."""
+    """The base class. ``str(error)`` states the cause, the value and a remedy. Its first line is a complete message.
+
+    Callers of the function and clients can influence the text, so its length is bounded.
+    """
 
     name = "Adapter.Error"
     lambda_type = "Runtime.Unknown"
     status = 500
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(bounded(message))
 
 
 class ConfigurationError(AdapterError):

@@ -31,6 +31,7 @@ ORDER = [
     "net",
     "net.server",
     "logs",
+    "library_lines",
     "config",
     "app",
     "runtime",

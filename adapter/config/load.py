@@ -131,6 +131,16 @@ def read(
     return config, mistakes
 
 
+def log_format(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str:
+    """Return the format of log lines, also if other settings have mistakes: ``text`` or ``json``."""
+    option = Config.options["log_format"]
+    _, text = _source(option, environ, flags or {})
+    try:
+        return str(option.default if text is None else option.parse(text))
+    except ValueError:
+        return str(option.default)
+
+
 def is_on_lambda(environ: Mapping[str, str]) -> bool:
     """Return whether invocations come from the Runtime API, according to the environment alone."""
     way_in = environ.get("ADAPTER_AS", "auto").lower()

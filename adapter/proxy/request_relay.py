@@ -98,6 +98,7 @@ class ProxiedRequest:
         self._error_bytes = 0
         self._error = ""
         self._reason = ""
+        self._is_clients_fault = False
 
     async def serve(self) -> None:
         """Answer the request, log it, and count it in the metrics. Raises no exception except CancelledError."""
@@ -108,7 +109,7 @@ class ProxiedRequest:
         except (AdapterError, ConnectionError) as error:
             self._fail(error)
         except asyncio.CancelledError:
-            self._error = self._disconnect_reason()
+            self._note_disconnect()
             raise
         except Exception:
             from traceback import format_exc  # only an internal error needs it
@@ -118,7 +119,7 @@ class ProxiedRequest:
         finally:
             metrics.in_flight -= 1
             metrics.count_request(self._exchange.method, self._status, self._app_bytes, self._first_byte_seconds)
-            self._relay.log.log_request(self._log_fields())
+            self._relay.log.log_request(self._log_fields(), self._level())
 
     async def _forward(self) -> None:
         relay, exchange = self._relay, self._exchange
@@ -294,12 +295,14 @@ class ProxiedRequest:
         exchange = self._exchange
         if isinstance(error, AdapterError):
             self._error, self._reason = error.name, str(error)
+            self._is_clients_fault = isinstance(error, RefusedRequest)
             if not isinstance(error, RefusedRequest | AppNotServing):
                 self._relay.metrics.upstream_errors[error.name] += 1
         elif isinstance(error, ClientStalledError):
             self._error, self._reason = "client stalled", str(error)
+            self._is_clients_fault = True
         else:
-            self._error = self._disconnect_reason()
+            self._note_disconnect()
         if exchange.begun or not isinstance(error, AdapterError):
             exchange.cut()
             return
@@ -312,8 +315,16 @@ class ProxiedRequest:
         self._error_bytes = 0 if exchange.method == "HEAD" else len(body)
         exchange.respond(error.status, headers, body)
 
-    def _disconnect_reason(self) -> str:
-        return "cut off, the proxy ends" if self._relay.is_cutting_off else "client left"
+    def _note_disconnect(self) -> None:
+        is_ours = self._relay.is_cutting_off
+        self._error = "cut off, the proxy ends" if is_ours else "client left"
+        self._is_clients_fault = not is_ours
+
+    def _level(self) -> str:
+        """Return the level of the log line. An app that answers with 5xx has failed, too."""
+        if self._is_clients_fault:
+            return "warn"
+        return "error" if self._error or self._status >= 500 else "info"
 
     def _log_fields(self) -> dict[str, object]:
         """Return the fields of the log line, without the query, which may contain secrets."""

@@ -9,7 +9,15 @@ from __future__ import annotations
 from time import monotonic, time
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
+from adapter.errors import (
+    AppErrorStatus,
+    AppTimeout,
+    AppUnreachable,
+    InvocationError,
+    ResponseTooLarge,
+    StartError,
+    TruncatedResponse,
+)
 from adapter.payload.body import BodyRules
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
@@ -35,6 +43,8 @@ _JSON = "application/json"
 # How many bytes of an error response are read at most, so that its connection can be reused.
 _ERROR_BODY_LIMIT = 64 * 1024
 _FORBIDDEN = b'{"message":"Forbidden"}'
+# The errors that Lambda's timeout causes: it ends the processes, and the app closes its connections.
+_CAUSED_BY_TIMEOUT = (AppTimeout, AppUnreachable, TruncatedResponse, StartError)
 
 
 class InvocationRelay:
@@ -85,7 +95,7 @@ class InvocationRelay:
 class _RelayedInvocation:
     """The relay of one invocation, and the values for its log line."""
 
-    __slots__ = ("_bytes", "_error", "_invocation", "_relay", "_request", "_start", "_status")
+    __slots__ = ("_bytes", "_error", "_invocation", "_is_refused", "_relay", "_request", "_start", "_status")
 
     def __init__(self, relay: InvocationRelay, invocation: Invocation) -> None:
         self._start = monotonic()
@@ -95,6 +105,8 @@ class _RelayedInvocation:
         self._request: Request | None = None
         self._status = 0
         self._bytes = 0
+        # True if the adapter refused the client's request.
+        self._is_refused = False
         # Why the invocation, or the rest of its stream, failed.
         self._error: AdapterError | None = None
 
@@ -112,7 +124,7 @@ class _RelayedInvocation:
 
     def fail(self, error: AdapterError) -> None:
         """End the invocation with ``error``, and log it."""
-        self._error = error
+        self._error = error = _or_timeout(error, self._invocation)
         self._log(self._relay.api.send_error(self._invocation, error))
 
     def _relay_request(self, codec: Codec, request: Request) -> str:
@@ -138,6 +150,7 @@ class _RelayedInvocation:
         """Answer 403 to a request for a SnapStart hook, which only Lambda may call."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
+        self._is_refused = True
         if not self._relay.is_streaming:
             return self._send_whole(codec, head, _FORBIDDEN)
         opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
@@ -188,8 +201,8 @@ class _RelayedInvocation:
         except InvocationError as error:
             if not stream.begun:
                 raise
-            self._error = error
-            problem = stream.fail(error)
+            self._error = failure = _or_timeout(error, self._invocation)
+            problem = stream.fail(failure)
         else:
             problem = stream.finish(pieces)
         self._bytes = stream.bytes - sum(map(len, opening))
@@ -201,8 +214,13 @@ class _RelayedInvocation:
         if problem:
             is_late = "InvalidRequestID" in problem
             what = "the answer came too late" if is_late else "Lambda refused the response"
+            if is_late and has_timed_out(self._invocation):
+                what = "the invocation timed out, and its answer came too late"
             log.error(f"{what}: {problem}", requestId=request_id)
-        if not log.has_access_log:
+        level = "warn" if self._is_refused else "info"
+        if self._error is not None or self._status >= 500:
+            level = "error"
+        if level == "info" and not log.has_access_log:
             return
         fields: dict[str, object] = {"requestId": request_id}
         if self._request is not None:
@@ -213,7 +231,22 @@ class _RelayedInvocation:
         fields["ms"] = round((monotonic() - self._start) * 1000, 1)
         if self._error is not None:
             fields |= {"error": self._error.name, "reason": str(self._error)}
-        log.log_invocation(fields)
+        log.log_invocation(fields, level)
+
+
+def has_timed_out(invocation: Invocation) -> bool:
+    """Return whether Lambda's deadline of ``invocation`` has passed. False if the deadline is unknown."""
+    return 0 < invocation.deadline_ms <= time() * 1000
+
+
+def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
+    """Return ``error``, or a timeout if Lambda's deadline has passed and explains it."""
+    if not isinstance(error, _CAUSED_BY_TIMEOUT) or not has_timed_out(invocation):
+        return error
+    return AppTimeout(
+        "the invocation timed out: its deadline passed before the app's response was complete; "
+        "raise the function's timeout, or make the app answer sooner"
+    )
 
 
 class _CompressedBody:

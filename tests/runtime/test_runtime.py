@@ -384,7 +384,7 @@ def test_with_async_init_an_app_that_ends_fails_the_invocation_and_then_the_runt
         error = invoked.error().json()
         assert error["errorType"] == "Adapter.AppExited"
         assert "out of money" in error["errorMessage"]
-        assert "error=Adapter.AppExited" in runtime.wait_for_line("INFO invocation requestId=")
+        assert "error=Adapter.AppExited" in runtime.wait_for_line("ERROR invocation requestId=")
         assert runtime.exit_code() == 1
 
 

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, Decoder, Inva
 from adapter.emulator.recording.recordings import REPLAY_HEADER, InvokeInput, event_files, read_input
 from adapter.emulator.terminal.banner import local_url
 from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, InvokeFailed
+from adapter.logs import visible, write_error
 
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
@@ -46,6 +48,11 @@ class InvokeOptions:
     client_context: str = ""
     tenant_id: str = ""
     log: bool = False
+
+    @property
+    def shown_endpoint(self) -> str:
+        """The endpoint for messages, without the user name and the password that a URL can contain."""
+        return re.sub(r"//[^/]*@", "//", self.endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +109,7 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.reader_gone:
             return EXIT_READER_GONE
-        click.echo(f"adapter: {error}", err=True)
+        write_error(str(error))
         return EXIT_FAILURE
 
 
@@ -116,7 +123,7 @@ def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) ->
         try:
             event = read_input(file)
         except ConfigurationError as error:
-            click.echo(f"adapter: {error}", err=True)
+            write_error(str(error))
             code = 1
             continue
         try:
@@ -150,8 +157,10 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
     lines = list(_result_lines(event, outcome, difference, options))
     if lines and not on_terminal and lacks_newline and _is_one_place():
         click.echo(err=True)
-    for line in lines:
-        click.echo(line, err=True)
+    for text in lines:
+        # The function's log has several lines.
+        for line in text.split("\n"):
+            click.echo("\t".join(map(visible, line.split("\t"))), err=True)
     return 1 if outcome.failure or outcome.error or difference else 0
 
 
@@ -196,8 +205,9 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
         return asyncio.run(_invoke(url, event, options, write))
     except aiohttp.ClientConnectorError as error:
         why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nothing listens there"
+        endpoint = options.shown_endpoint
         raise InvokeFailed(
-            f"no answer from {options.endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
         return Outcome(failure=f"the answer broke off: {error}")
@@ -214,8 +224,8 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             # An Invoke API sends this header with every error.
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
-                    f"{options.endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs have a "
-                    "port of their own, separate from the front door's; adapter dev shows it at its start"
+                    f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs "
+                    "have a port of their own, separate from the front door's; adapter dev shows it at its start"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
@@ -239,7 +249,9 @@ def _url(event: InvokeInput, options: InvokeOptions) -> URL:
         return URL(f"{endpoint.origin()}{path}{query}", encoded=True)
     except ValueError:
         raise ConfigurationError(
-            [f"--endpoint: {options.endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"]
+            [
+                f"--endpoint: {options.shown_endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"
+            ]
         ) from None
 
 

@@ -95,7 +95,7 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
             f"the longest has {longest}",
         )
     if exchange.upgrade and rules.refuses_upgrades:
-        raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade to {exchange.upgrade!r}")
+        raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade the connection")
 
 
 def _domain(exchange: Exchange) -> str:

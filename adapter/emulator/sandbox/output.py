@@ -11,6 +11,8 @@ import contextlib
 import os
 from collections.abc import Callable
 
+from adapter.logs import note_output, without_written_newline
+
 # The maximum size of one read, in bytes.
 _PIECE = 65536
 # A longer line is logged in parts. In bytes (CloudWatch, "quotas": the maximum size of a log event).
@@ -71,5 +73,8 @@ class OutputPipe:
 def _write_all(target: int, piece: bytes) -> None:
     # Our own output may be closed. That must not end the function.
     with contextlib.suppress(OSError):
+        piece = without_written_newline(target, piece)
         while piece:
-            piece = piece[os.write(target, piece) :]
+            written = os.write(target, piece)
+            note_output(target, piece[:written])
+            piece = piece[written:]

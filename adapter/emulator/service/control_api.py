@@ -20,6 +20,7 @@ import orjson
 from adapter.config.parsers import seconds
 from adapter.emulator.page_guard import page_refusal
 from adapter.emulator.platform_api.api_server import JSON, refuse
+from adapter.payload.headers import excerpt
 
 if TYPE_CHECKING:
     from adapter.emulator.function.scheduler import LocalFunction
@@ -64,7 +65,7 @@ class Control:
         try:
             self._function.age(seconds(text))
         except ValueError as error:
-            _refuse(exchange, 400, f"seconds: {text!r} {error}")
+            _refuse(exchange, 400, f"seconds: {excerpt(text)} {error}")
         else:
             exchange.respond(200, [JSON], orjson.dumps(self._function.status()))
 

@@ -218,7 +218,7 @@ def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:
     ("fields", "level"),
     [
         pytest.param({"status": 404}, "INFO", id="the-apps-own-answer"),
-        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "INFO", id="refused"),
+        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "WARN", id="refused"),
         pytest.param({"status": 503}, "ERROR", id="the-apps-own-failure"),
         pytest.param({"status": 200, "error_type": "Function.X"}, "ERROR", id="function-error"),
         pytest.param({"status": 200, "broken_off": True}, "ERROR", id="broken-off"),
@@ -248,3 +248,51 @@ def test_cloudwatchs_block_replaces_the_lines_of_invocations(
     terminal.log_request(RequestRecord(method="", target="served", status=200))
     terminal.log_request(RequestRecord(method="", target="refused", status=429, refused=True))
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == expected
+
+
+# --- foreign text -----------------------------------------------------------------------------------------------------
+
+ESCAPES = "\x1b[2J\x9b31m\x07\r\u202e"
+
+
+def lines_about(terminal: Terminal, text: str) -> None:
+    """Write every kind of line with ``text`` in it."""
+    record = RequestRecord(method=text, target=text, status=200, door="alb", request_id="r-1", mismatch=text)
+    record.error_type, record.error_message = text, text
+    terminal.log_request(record)
+    terminal.notice(text)
+    terminal.notice(text, level="error")
+    terminal.report_error(text)
+    terminal.log_cloudwatch_line(f"REPORT\t{text}")
+    terminal.log_start(UrlSettings(load({}, {"record": text})))
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_no_line_has_a_character_that_a_terminal_obeys(color: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    lines_about(Terminal(PRICES, "us-east-1", color=color, cloudwatch_block=True, names_doors=True), ESCAPES)
+    shown = capsys.readouterr().err
+    for style in ("\x1b[0m", "\x1b[2m", "\x1b[31m", "\x1b[32m"):
+        shown = shown.replace(style, "")
+    assert all(each.isprintable() or each in "\n\t" for each in shown)
+    assert shown.count("\\x1b[2J\\x9b31m\\x07\\r\\u202e") >= 9
+
+
+def test_every_line_has_a_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    lines_about(Terminal(PRICES, "us-east-1", color=False, cloudwatch_block=True, names_doors=True), "x" * 1024 * 1024)
+    assert max(map(len, capsys.readouterr().err.splitlines())) < 10_000
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_without_the_access_log_only_failures_have_lines(format: str, capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(format="json", access_log=False) if format == "json" else None
+    terminal = Terminal(PRICES, "us-east-1", color=False, log=log, shows_requests=False)
+    for fields in (
+        {"target": "/ok", "status": 200},
+        {"target": "/refused", "status": 413, "error_type": "x", "refused": True},
+        {"target": "/left", "status": 200, "client_left": True},
+        {"target": "/failed", "status": 200, "error_type": "Function.X"},
+        {"target": "/left-and-failed", "status": 200, "error_type": "Function.X", "client_left": True},
+    ):
+        terminal.log_request(RequestRecord(method="GET", **fields))  # type: ignore[arg-type]
+    written = capfd.readouterr().err.splitlines()
+    assert ["/failed" in line or "/left-and-failed" in line for line in written] == [True, True]
