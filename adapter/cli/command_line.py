@@ -128,6 +128,11 @@ def health(**given: str | None) -> int:
 @click.option("--tenant-id", default="", metavar="ID", help="The tenant of the invocation.")
 @click.option("--body", is_flag=True, help="Write only the decoded body of a payload that is an HTTP response.")
 @click.option("--log", is_flag=True, help="Show the last 4 KB of the invocation's log on stderr.")
+@click.option(
+    "--fail-on-status",
+    is_flag=True,
+    help="Exit with 1 also if the app's status is 400 or higher; 300 or higher for events that are not HTTP requests.",
+)
 def invoke(events: tuple[str, ...], **options: Any) -> int:
     """Invoke the function in adapter dev, and write the response payload to stdout.
 

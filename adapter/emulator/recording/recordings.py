@@ -226,6 +226,13 @@ class InvokeInput:
         return "; ".join(_differences(self.recorded, payload))
 
 
+def answer_status(payload: bytes) -> int | None:
+    """Return the status of a payload that is an HTTP response; None for any other payload."""
+    status = _parts(payload)[0]
+    text = str(status)
+    return int(text) if isinstance(status, int | str) and text.isascii() and text.isdecimal() else None
+
+
 def _parts(payload: bytes) -> tuple[object, set[str], bytes]:
     """Return the status, header names and body of a payload that is an HTTP response.
 

@@ -20,6 +20,7 @@ from adapter.payload.request_target import path_alone
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -36,7 +37,8 @@ class RequestRecord:
     there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
     ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
     ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` describes
-    how the invoke modes of the function and the front door differ.
+    how the invoke modes of the function and the front door differ. ``app_status`` and ``app_path`` are those of the
+    invocation.
     """
 
     method: str
@@ -57,6 +59,13 @@ class RequestRecord:
     refused: bool = False
     broken_off: bool = False
     mismatch: str = ""
+    app_status: int = 0
+    app_path: str = ""
+
+    def add_invocation(self, invocation: LocalInvocation) -> None:
+        """Add what is known of an invocation that was answered."""
+        self.init, self.restore = invocation.init_seconds, invocation.restore_seconds
+        self.app_status, self.app_path = invocation.app_status, invocation.app_path
 
     def add_failure(self, failure: Failure) -> None:
         """Add the type and the message of the invocation's failure."""

@@ -123,7 +123,7 @@ def request_level(record: RequestRecord) -> str:
         return "error"
     if record.error_type and not record.refused:
         return "error"
-    return "warn" if record.refused or record.client_left else "info"
+    return "warn" if record.refused or record.client_left or record.app_status >= 300 else "info"
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
@@ -146,6 +146,8 @@ def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> di
         "heldMs": _milliseconds(record.held or None),
         "billedBytes": billed or None,
         "cost": prices.cost(record.streamed, region) if billed else None,
+        "appPath": record.app_path,
+        "appStatus": record.app_status or None,
         "error": record.error_type,
         "reason": record.error_message,
         "brokenOff": record.broken_off or None,
@@ -170,6 +172,8 @@ def details(record: RequestRecord) -> list[str]:
     }
     parts = [size_text(record.sent)]
     parts += [f"{name} {duration_text(seconds)}" for name, seconds in durations.items() if seconds is not None]
+    if record.app_status:
+        parts.append(f"POST {record.app_path} {record.app_status}")
     if record.client_left:
         parts.append("client left")
     if record.mismatch:

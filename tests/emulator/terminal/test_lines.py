@@ -39,6 +39,7 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
         pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the cap 1.98 s"], id="held"),
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
         pytest.param({"mismatch": "a, b"}, ["0 B", "total 0 ms", "mismatch: a, b"], id="mismatch"),
+        pytest.param({"app_status": 404, "app_path": "/events"}, ["0 B", "total 0 ms", "POST /events 404"], id="event"),
         pytest.param(
             {"error_type": "Runtime.ExitError", "error_message": "why"},
             ["0 B", "total 0 ms", "Runtime.ExitError: why"],
