@@ -43,13 +43,14 @@ class UrlSettings:
 
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
     ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` has the order of the
-    ``--front-door`` options.
+    ``--front-door`` options. ``template`` has the settings of the ``--template`` alone, without flags and variables.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, template: Config | None = None) -> None:
         self.host = config.dev_host
         self.port = config.dev_port
         self.config = config
+        self.template = None if template is None else UrlSettings(template)
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
         # If no front door can stream, the function is deployed in buffered mode.

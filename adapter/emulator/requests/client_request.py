@@ -36,8 +36,8 @@ class RequestRecord:
     body bytes in a streamed response; they are billed even if the client has left. ``init`` and ``restore`` are None if
     there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
     ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
-    ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` describes
-    how the invoke modes of the function and the front door differ. ``app_status`` and ``app_path`` are those of the
+    ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` is True
+    if the invoke modes of the function and the front door differ. ``app_status`` and ``app_path`` are those of the
     invocation.
     """
 
@@ -58,7 +58,7 @@ class RequestRecord:
     request_id: str = ""
     refused: bool = False
     broken_off: bool = False
-    mismatch: str = ""
+    mismatch: bool = False
     app_status: int = 0
     app_path: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from adapter.aws.limits import LAMBDA_BANDWIDTH
+from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT, LAMBDA_BANDWIDTH
 from adapter.aws.size_text import size_text
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
 from adapter.net.address import Address
@@ -29,6 +29,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
     rows.append(("timeout", f"{settings.config.timeout:g} s"))
+    rows += [("differs", text) for text in _differences(settings)]
     if settings.config.faults:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
@@ -58,6 +59,8 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
         "deployAs": _deployment(settings),
         "mismatches": mismatches(settings),
         "timeoutSeconds": settings.config.timeout,
+        "memoryMb": settings.config.memory,
+        "differences": _differences(settings),
         "faults": settings.config.faults or None,
         "record": settings.config.record,
     }
@@ -65,14 +68,18 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
 
 def mismatches(settings: UrlSettings) -> list[str]:
     """Return a text for each mismatch of the function's invoke mode and a front door: its effect, and what to do."""
-    return _by_doors(settings, lambda door: _mismatch_text(settings.invoke_mode, door))
+    return _by_doors(settings, lambda door: mismatch_text(settings.invoke_mode, door))
 
 
-def _mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
+def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
+    """Return what happens if the function runs in ``invoke_mode`` behind ``door``; empty if the two match."""
     if (invoke_mode == "response_stream") is door.streaming:
         return ""
     if not door.rules.streams:
-        return "the function streams, the front door cannot: deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+        return (
+            "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
+            "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+        )
     if not door.streaming:
         outcome = "the function streams, the front door is buffered: clients wait for the whole response"
     elif door.rules.needs_prelude:
@@ -80,6 +87,29 @@ def _mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
     else:
         outcome = "the function is buffered, the front door streams: clients get its JSON payload as it is"
     return f"{outcome}; set both to the same mode (--invoke-mode, --url-invoke-mode)"
+
+
+def _differences(settings: UrlSettings) -> list[str]:
+    """Return one text if mode, timeout or memory differ from those of the template, or else from Lambda's defaults."""
+    config, template = settings.config, settings.template
+    modes: list[tuple[str, str, str]] = []
+    if template is None:
+        source = "Lambda's defaults"
+        timeout, memory = DEFAULT_FUNCTION_TIMEOUT, DEFAULT_FUNCTION_MEMORY
+        modes = [("mode", settings.invoke_mode, "buffered")]
+    else:
+        source = "the template"
+        timeout, memory = template.config.timeout, template.config.memory
+        modes = [("mode", settings.invoke_mode, template.invoke_mode)]
+        if any(door.rules.streams for door in settings.doors):
+            modes.append(("URL mode", settings.url_invoke_mode, template.url_invoke_mode))
+    rows = [
+        *modes,
+        ("timeout", f"{config.timeout:g} s", f"{timeout:g} s"),
+        ("memory", f"{config.memory} MB", f"{memory} MB"),
+    ]
+    found = [f"{name} {here} ({there})" for name, here, there in rows if here != there]
+    return [f"from {source}: {', '.join(found)}"] if found else []
 
 
 def local_url(host: str, port: int) -> str:
