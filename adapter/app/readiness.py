@@ -32,6 +32,23 @@ _OTHER_EVERY = 8
 WARN_AFTER = 4.0
 
 _NO_CONNECTION = "no connection"
+# The message of Node for a file that was written for AWS's Node runtime.
+_NEEDS_NODE_RUNTIME = "awslambda is not defined"
+
+
+def exit_hint(code: int, stderr: str, *, was_ready: bool = False) -> str:
+    """Return what may be wrong with a CMD that has ended with ``code``, or an empty text.
+
+    ``stderr`` has the last lines that it has written.
+    """
+    if _NEEDS_NODE_RUNTIME in stderr:
+        return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
+    if code or was_ready:
+        return ""
+    return (
+        " (a command that starts a server in the background is not supported; docs/plain-handlers.md is about handlers "
+        "without a server)"
+    )
 
 
 class ReadinessCheck:

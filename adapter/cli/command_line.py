@@ -62,7 +62,7 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     \b
     adapter dev -- uvicorn main:app --port {port}
     adapter dev --invoke-mode buffered -- gunicorn main:app --bind 127.0.0.1:{port}
-    adapter dev --runtime 'python -m awslambdaric main.handler'
+    adapter dev --invoke-mode buffered --runtime 'python -m awslambdaric main.handler'
     adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"

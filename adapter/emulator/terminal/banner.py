@@ -24,7 +24,9 @@ def start_lines(settings: UrlSettings) -> list[str]:
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
     lines += [f"  and        {door.rules.title} at {local_url(settings.host, door.port)}" for door in others]
-    rows = [("mode", settings.invoke_mode), ("deploy as", _deployment(settings))]
+    rows = [("mode", settings.invoke_mode)]
+    if deployment := _deployment(settings):
+        rows.append(("deploy as", deployment))
     rows += [("mismatch", text) for text in mismatches(settings)]
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
@@ -119,7 +121,8 @@ def local_url(host: str, port: int) -> str:
 
 def _deployment(settings: UrlSettings) -> str:
     """Return the settings to deploy the function with, so that it behaves as it does here."""
-    parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"]
+    # Only the adapter reads this variable.
+    parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
         if door.rules.name == "function-url":
             parts.append(f"function URL with InvokeMode: {settings.url_invoke_mode.upper()}")

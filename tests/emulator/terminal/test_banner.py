@@ -36,6 +36,12 @@ def test_the_start_of_a_buffered_function_names_the_limit_and_no_bandwidth() -> 
     assert "bandwidth" not in lines
 
 
+def test_the_adapters_variable_is_not_for_another_runtime() -> None:
+    lines = "\n".join(start_lines(settings(runtime="node index.js")))
+    assert "  deploy as  function URL with InvokeMode: RESPONSE_STREAM\n" in lines
+    assert "deploy as" not in "\n".join(start_lines(settings(runtime="node index.js", front_doors="alb")))
+
+
 def test_where_there_are_several_front_doors_each_row_says_which_it_is_about() -> None:
     lines = start_lines(settings(front_doors="function-url,rest-api,alb:8080,alb-multi-value,lattice"))
     assert lines[:5] == [
