@@ -23,6 +23,7 @@ from adapter.config.parsers import NO_LIMIT
 from adapter.errors import EXIT_INTERRUPTED, ConfigurationError
 from adapter.net.address import Address, address_of, listen, next_free_port
 from adapter.net.descriptor_limits import connection_cap, raise_limit
+from adapter.net.http1 import lossless_text
 from adapter.net.port_owner import listen_problem
 from adapter.net.server import HttpServer, Limits
 from adapter.proxy.admin import Admin
@@ -87,7 +88,7 @@ class Proxy:
             client_timeout=self._config.client_timeout,
         )
         async with asyncio.TaskGroup() as group:
-            self._server = HttpServer(self._relay.serve, group, limits=limits)
+            self._server = HttpServer(self._relay.serve, group, limits=limits, decode=lossless_text)
             admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group)
             try:
                 self._signals.install(self._supervisor)
