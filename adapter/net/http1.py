@@ -58,7 +58,7 @@ def lossless_text(value: bytes) -> str:
 
 def encode_text(text: str) -> bytes:
     """Encode a head or trailers, whose values may come from `lossless_text`."""
-    return text.encode(errors="surrogateescape")
+    return text.encode() if text.isascii() else text.encode(errors="surrogateescape")
 
 
 def encode_request_head(request: Request, default_host: str) -> bytes:
@@ -74,7 +74,7 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
         if name.lower() == "host":
             hosts += 1
             if not is_host(value.strip(" \t")):
-                raise InvalidEvent(f"the event's Host is {excerpt(value)}, which is not a host with an optional port")
+                raise InvalidEvent("the event's Host is not a host with an optional port")
         lines.append(f"{name}: {value}")
     if hosts > 1:
         raise InvalidEvent(f"the event has {hosts} Host headers, one is expected")
@@ -331,7 +331,7 @@ class _Head:
 
     def __init__(self, decode: Callable[[bytes], str]) -> None:
         self._decode: Final = decode
-        self._reason = ""
+        self._reason = b""
         self.headers: list[tuple[str, str]] = []
         self._connection: list[str] = []
         self._content_length: str | None = None
@@ -342,7 +342,7 @@ class _Head:
 
     def on_status(self, reason: bytes) -> None:
         """Set the reason phrase. llhttp calls this only if there is one, and checks only its line end."""
-        self._reason = self._decode(reason)
+        self._reason = reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header. llhttp strips the white space before a value, but not after it."""
@@ -368,14 +368,24 @@ class _Head:
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
         if status < 100:
             raise InvalidAppResponse(f"the response head is not HTTP/1: {status:03} is not a status")
-        if not is_value(self._reason):
-            raise InvalidAppResponse("the response head is not HTTP/1: its reason phrase has a control character")
         if version == "1.0" and self._transfer_encoding is not None:
             raise InvalidAppResponse("the response is HTTP/1.0 with Transfer-Encoding, which only HTTP/1.1 has")
         self.status = status
-        self.message = ResponseHead(status=status, headers=self.headers, reason=self._reason)
+        self.message = ResponseHead(status=status, headers=self.headers, reason=self._reason_text())
         persistent = version == "1.1" or "keep-alive" in self._connection
         self.keep_alive = persistent and "close" not in self._connection
+
+    def _reason_text(self) -> str:
+        """Return the reason phrase. Raises InvalidAppResponse if it has a control character."""
+        if self._reason.isascii():
+            text = self._reason.decode()
+            # True for nearly all: printable ASCII.
+            if text.isprintable():
+                return text
+        text = self._decode(self._reason)
+        if not is_value(text):
+            raise InvalidAppResponse("the response head is not HTTP/1: its reason phrase has a control character")
+        return text
 
     @property
     def names_body(self) -> bool:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Headers: TypeAlias = list[tuple[str, str]]
 
 
+# A Host of this many characters is not remembered for the next request. Names in the DNS are shorter.
+_LONG_HOST = 256
+
+
 class Refusal(Exception):
     """The reason (``str(refusal)``) and ``status`` of the response to a request that is not served."""
 
@@ -77,6 +81,8 @@ class RequestParser:
         self.kept = b""
         self._head_bytes: Final = head_bytes
         self._decode: Final = decode
+        # The Host of the last request, which is checked already. Nearly all requests of a client have the same.
+        self._host = ""
         self._parser = HttpRequestParser(self)
         self._received: list[Received]
         self._is_refused = False
@@ -186,7 +192,8 @@ class RequestParser:
             # The bytes after CONNECT are meant for a tunnel, which this server never opens. They are not a request.
             keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
-        framing = _check_head(head)
+        framing, host = _check_head(head, self._host)
+        self._host = host if len(host) < _LONG_HOST else ""
         if self._parser.should_upgrade():
             if framing:
                 self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
@@ -209,10 +216,11 @@ class RequestParser:
         self._received.append(EndOfMessage(self._fields))
 
 
-def _check_head(head: RequestHead) -> str:
-    """Check ``head`` and set its ``expects_continue``. Return the header line that frames the body, or an empty string.
+def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
+    """Check ``head`` and set its ``expects_continue``.
 
-    Raises Refusal if llhttp accepts the request but a proxy must not.
+    Return the header line that frames the body, or an empty string, and the Host. ``legal_host`` is a Host that needs
+    no check. Raises Refusal if llhttp accepts the request but a proxy must not.
     """
     hosts = 0
     host = framing = ""
@@ -237,13 +245,13 @@ def _check_head(head: RequestHead) -> str:
         raise Refusal(400, "a request target must not have a fragment")
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):
         raise Refusal(400, f"the request has {hosts} Host headers, one is expected")
-    if not is_host(host):
+    if host != legal_host and not is_host(host):
         raise Refusal(400, "the Host header is not a host with an optional port")
     if not head.target.startswith("/"):
         _use_authority(head)
     if head.version not in ("1.0", "1.1"):
         raise Refusal(505, f"HTTP/{head.version} is not supported: use HTTP/1.1")
-    return framing
+    return framing, host
 
 
 def _use_authority(head: RequestHead) -> None:
