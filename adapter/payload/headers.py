@@ -49,6 +49,8 @@ _VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _HEX = b"0123456789abcdefABCDEF"
 #: ``reg-name`` of RFC 3986 section 3.2.2: unreserved characters, sub-delims, and the "%" of an encoded byte.
 _REG_NAME = b"-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: A name in the DNS has at most 253 characters, and RFC 3986 section 3.2.2 names 255. A colon and a port may follow.
+_LONGEST_HOST = 255 + len(":65535")
 
 #: The maximum number of characters of a value in `excerpt`.
 _EXCERPT = 40
@@ -142,6 +144,8 @@ def is_value(text: str) -> bool:
 
 def is_host(text: str) -> bool:
     """Return whether ``text`` is a Host value: empty, or a host with an optional port (RFC 9110 section 7.2)."""
+    if len(text) > _LONGEST_HOST:
+        return False
     if text.startswith("["):
         host, bracket, after = text[1:].partition("]")
         colon, port = after[:1], after[1:]

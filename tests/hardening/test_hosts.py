@@ -19,7 +19,7 @@ INVALID = [
     *(b"a b", b"a\tb", b"a/b", b"/a", b"a?b", b"a#b", b"a\\b", b"user@a", b"user:secret@a", b"@a", b"http://a", b"a//"),
     *(b"a:b", b"a:80:80", b"a:-1", b"a:+1", b"a: 80", b"a:8 0", b"a:65536", b"a:99999", b"a:0x50", b":80"),
     *(b"[::1", b"::1", b"[::1]80", b"[::1]:x", b"[]", b"[a]", b"[127.0.0.1]", b"[::1%25eth0]", b"[::1%eth0]", b"a]"),
-    *(b'"a"', b"<a>", b"a|b", b"a^b", b"a`b", b"{a}", b"%", b"a%2", b"a%zz", b"a%2g.example"),
+    *(b"a" * 300, b"%41" * 100, b'"a"', b"<a>", b"a|b", b"a^b", b"a`b", b"{a}", b"%", b"a%2", b"a%zz", b"a%2g.example"),
     *(b"caf\xe9", b"caf\xc3\xa9", b"a\xa0", b"\xef\xbb\xbfa", b"a:\xd9\xa3", b"a\xff"),
 ]
 VALID = [

@@ -51,7 +51,7 @@ LENIENT = [
 async def test_a_request_that_is_refused_ends_its_connection(
     app: Recorder, proxy: ProxyProcess, admin: int, dev: DevProcess, payload: bytes, status: int
 ) -> None:
-    paths = {port: b"/x" for port in (proxy.port, *dev.ports.values())} | {admin: b"/healthz", dev.invoke_port: INVOKE}
+    paths = dict.fromkeys((proxy.port, *dev.ports.values()), b"/x") | {admin: b"/healthz", dev.invoke_port: INVOKE}
     for port, path in paths.items():
         async with raw_client(port) as client:
             await client.send(payload.replace(b"/x", path))

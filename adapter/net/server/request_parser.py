@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     Headers: TypeAlias = list[tuple[str, str]]
 
 
-# A Host of this many characters is not remembered for the next request. Names in the DNS are shorter.
-_LONG_HOST = 256
-
-
 class Refusal(Exception):
     """The reason (``str(refusal)``) and ``status`` of the response to a request that is not served."""
 
@@ -192,8 +188,7 @@ class RequestParser:
             # The bytes after CONNECT are meant for a tunnel, which this server never opens. They are not a request.
             keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
-        framing, host = _check_head(head, self._host)
-        self._host = host if len(host) < _LONG_HOST else ""
+        framing, self._host = _check_head(head, self._host)
         if self._parser.should_upgrade():
             if framing:
                 self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
