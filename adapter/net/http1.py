@@ -10,11 +10,12 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapter.errors import InvalidAppResponse, InvalidEvent, TruncatedResponse
-from adapter.payload.headers import excerpt, is_token, is_value
+from adapter.payload.headers import excerpt, is_host, is_token, is_value
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
     from adapter.payload.messages import Request
@@ -42,17 +43,38 @@ _LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
+def header_text(value: bytes) -> str:
+    """Decode a header value for JSON: as UTF-8 if it is valid UTF-8, else as Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def lossless_text(value: bytes) -> str:
+    """Decode a header value so that `encode_text` returns the same bytes: what is not UTF-8 becomes surrogates."""
+    return value.decode(errors="surrogateescape")
+
+
+def encode_text(text: str) -> bytes:
+    """Encode a head or trailers, whose values may come from `lossless_text`."""
+    return text.encode() if text.isascii() else text.encode(errors="surrogateescape")
+
+
 def encode_request_head(request: Request, default_host: str) -> bytes:
     """Return the request line and headers of ``request``, including the final empty line.
 
     Adds Content-Length if needed, and ``default_host`` if the request has no Host. The caller must have checked names
-    and values. Raises InvalidEvent if there are several Host headers, because servers differ in which one they use
-    (RFC 9112, section 3.2).
+    and values. Raises InvalidEvent if a Host is not valid or there are several, because servers differ in which one
+    they use and what they read in it (RFC 9112, section 3.2).
     """
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     hosts = 0
     for name, value in request.headers:
-        hosts += name.lower() == "host"
+        if name.lower() == "host":
+            hosts += 1
+            if not is_host(value.strip(" \t")):
+                raise InvalidEvent("the event's Host is not a host with an optional port")
         lines.append(f"{name}: {value}")
     if hosts > 1:
         raise InvalidEvent(f"the event has {hosts} Host headers, one is expected")
@@ -72,11 +94,14 @@ class ResponseReader:
     - ``complete`` is True once the response has ended.
     - ``reusable`` is True if the connection may carry another request after the complete response.
     - ``trailers`` contains the trailers of a chunked body.
+
+    ``decode`` decodes header values: `header_text` or `lossless_text`.
     """
 
     __slots__ = (
         "_bodiless_request",
         "_chunk_state",
+        "_decode",
         "_framing",
         "_interim_bytes",
         "_pending",
@@ -89,8 +114,9 @@ class ResponseReader:
         "trailers",
     )
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, decode: Callable[[bytes], str] = header_text) -> None:
         self._bodiless_request: Final = method == "HEAD"
+        self._decode: Final = decode
         self._framing = _LENGTH
         self._chunk_state = _SIZE
         self._remaining = 0
@@ -162,7 +188,7 @@ class ResponseReader:
                 self._pending = pending[start:]
                 _check_unfinished_head(self._pending)
                 return None
-            head = _parse_head(pending[start:end])
+            head = _parse_head(pending[start:end], self._decode)
             if head.status >= 200 or head.status == 101:
                 break
             self._keep_interim(head, end - start)
@@ -279,7 +305,7 @@ class ResponseReader:
             if self._trailer_bytes > HEAD_LIMIT:
                 raise InvalidAppResponse(f"the trailers exceed {HEAD_LIMIT} bytes")
             name, colon, value = line.partition(b":")
-            trailer = (header_text(name), header_text(value.strip(b" \t")))
+            trailer = (self._decode(name), self._decode(value.strip(b" \t")))
             # Trailers are forwarded to a client, and llhttp has not checked them.
             if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
                 raise InvalidAppResponse("a trailer is not a header line")
@@ -291,9 +317,21 @@ class ResponseReader:
 class _Head:
     """One response head: collects what llhttp reports through its callbacks."""
 
-    __slots__ = ("_connection", "_content_length", "_transfer_encoding", "headers", "keep_alive", "message", "status")
+    __slots__ = (
+        "_connection",
+        "_content_length",
+        "_decode",
+        "_reason",
+        "_transfer_encoding",
+        "headers",
+        "keep_alive",
+        "message",
+        "status",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Callable[[bytes], str]) -> None:
+        self._decode: Final = decode
+        self._reason = b""
         self.headers: list[tuple[str, str]] = []
         self._connection: list[str] = []
         self._content_length: str | None = None
@@ -302,11 +340,15 @@ class _Head:
         self.keep_alive = False
         self.message: ResponseHead
 
+    def on_status(self, reason: bytes) -> None:
+        """Set the reason phrase. llhttp calls this only if there is one, and checks only its line end."""
+        self._reason = reason
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header. llhttp strips the white space before a value, but not after it."""
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
-        text = value.decode() if value.isascii() else header_text(value)
+        text = value.decode() if value.isascii() else self._decode(value)
         self.headers.append((text_name, text))
         lower = text_name.lower()
         if lower == "content-length":
@@ -319,16 +361,31 @@ class _Head:
     def begin(self, status: int, version: str) -> None:
         """Set the status and compute ``keep_alive`` (RFC 9112, section 9.3), which llhttp gets wrong for empty bodies.
 
-        Raises InvalidAppResponse if the version or the status is not valid in HTTP/1.
+        Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1, or if the
+        framing is faulty: HTTP/1.0 has no transfer codings (RFC 9112, section 6.1).
         """
         if version not in ("1.0", "1.1"):
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
         if status < 100:
             raise InvalidAppResponse(f"the response head is not HTTP/1: {status:03} is not a status")
+        if version == "1.0" and self._transfer_encoding is not None:
+            raise InvalidAppResponse("the response is HTTP/1.0 with Transfer-Encoding, which only HTTP/1.1 has")
         self.status = status
-        self.message = ResponseHead(status=status, headers=self.headers)
+        self.message = ResponseHead(status=status, headers=self.headers, reason=self._reason_text())
         persistent = version == "1.1" or "keep-alive" in self._connection
         self.keep_alive = persistent and "close" not in self._connection
+
+    def _reason_text(self) -> str:
+        """Return the reason phrase. Raises InvalidAppResponse if it has a control character."""
+        if self._reason.isascii():
+            text = self._reason.decode()
+            # True for nearly all: printable ASCII.
+            if text.isprintable():
+                return text
+        text = self._decode(self._reason)
+        if not is_value(text):
+            raise InvalidAppResponse("the response head is not HTTP/1: its reason phrase has a control character")
+        return text
 
     @property
     def names_body(self) -> bool:
@@ -351,8 +408,8 @@ class _Head:
         return _UNTIL_EOF, 0
 
 
-def _parse_head(data: bytes) -> _Head:
-    head = _Head()
+def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
+    head = _Head(decode)
     parser = HttpResponseParser(head)
     try:
         parser.feed_data(data)
@@ -378,11 +435,3 @@ def _chunk_size(line: bytes) -> int:
     if not size or len(size) > 16 or size.strip(_HEX_DIGITS):
         raise InvalidAppResponse(f"not a chunk size: {line[:_GLIMPSE]!r}")
     return int(size, 16)
-
-
-def header_text(value: bytes) -> str:
-    """Decode a header name or value: as UTF-8 if it is valid UTF-8, else as Latin-1."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

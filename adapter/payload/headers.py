@@ -46,6 +46,12 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR
 #: The legal bytes of a field value in UTF-8: all bytes except DEL and the control bytes other than HTAB.
 _VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
+_HEX = b"0123456789abcdefABCDEF"
+#: ``reg-name`` of RFC 3986 section 3.2.2: unreserved characters, sub-delims, and the "%" of an encoded byte.
+_REG_NAME = b"-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: A name in the DNS has at most 253 characters, and RFC 3986 section 3.2.2 names 255. A colon and a port may follow.
+_LONGEST_HOST = 255 + len(":65535")
+
 #: The maximum number of characters of a value in `excerpt`.
 _EXCERPT = 40
 
@@ -134,6 +140,34 @@ def is_token(text: object) -> bool:
 def is_value(text: str) -> bool:
     """Return whether ``text`` is a legal field value, without any byte that could end the field."""
     return not text.encode(errors="replace").translate(None, _VALUE)
+
+
+def is_host(text: str) -> bool:
+    """Return whether ``text`` is a Host value: empty, or a host with an optional port (RFC 9110 section 7.2)."""
+    if len(text) > _LONGEST_HOST:
+        return False
+    if text.startswith("["):
+        host, bracket, after = text[1:].partition("]")
+        colon, port = after[:1], after[1:]
+        is_legal = bracket != "" and colon in ("", ":") and _is_ipv6(host)
+    else:
+        host, colon, port = text.partition(":")
+        is_legal = not host.encode(errors="replace").translate(None, _REG_NAME) and (host != "" or colon == "")
+        for part in host.split("%")[1:] if "%" in host else ():
+            is_legal = is_legal and len(part) > 1 and not part[:2].encode(errors="replace").translate(None, _HEX)
+    if port:
+        is_legal = is_legal and port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 65535
+    return is_legal
+
+
+def _is_ipv6(text: str) -> bool:
+    from ipaddress import AddressValueError, IPv6Address  # hosts of functions are never addresses of IPv6
+
+    try:
+        # The address must be in ASCII. "%" would begin a zone, which is meaningful on one machine only.
+        return "%" not in text and text.isascii() and bool(IPv6Address(text).packed)
+    except AddressValueError:
+        return False
 
 
 def excerpt(value: object) -> str:

@@ -7,7 +7,8 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from adapter.errors import RefusedRequest
-from adapter.payload.headers import NOT_FOR_APP, all_spellings, forwardable, with_authorization
+from adapter.net.http1 import encode_text
+from adapter.payload.headers import NOT_FOR_APP, all_spellings, forwardable, is_token, with_authorization
 from adapter.payload.request_target import origin_form, strip_base_path
 
 if TYPE_CHECKING:
@@ -28,8 +29,21 @@ ORIGIN_HEADERS = all_spellings(
 )
 # Headers that the proxy writes itself.
 _REPLACED = NOT_FOR_APP | all_spellings(["host", REQUEST_ID])
-# These must not be trailers, since servers merge trailers into headers.
-_NOT_IN_TRAILERS = _REPLACED | ORIGIN_HEADERS
+# These must not be trailers, since servers merge trailers into headers: what the proxy writes or removes itself, and
+# what must be known before the content is read (routing, authentication, caching: RFC 9110 section 6.5.1).
+_NOT_IN_TRAILERS = (
+    _REPLACED
+    | ORIGIN_HEADERS
+    | all_spellings(
+        [
+            *("age", "authorization", "cache-control", "content-disposition", "content-encoding", "content-language"),
+            *("content-location", "content-range", "content-type", "cookie", "date", "expires", "if", "if-match"),
+            *("if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "location", "max-forwards"),
+            *("pragma", "range", "realm", "retry-after", "set-cookie", "set-cookie2", "vary", "warning"),
+            "www-authenticate",
+        ]
+    )
+)
 # Cleartext HTTP/2 is never offered to the app: after the switch the client's next requests would bypass all rules here.
 _NEVER_OFFERED = "h2c"
 
@@ -95,9 +109,9 @@ def forwarded_request(
     ``first_values`` has the first value of each header of the client's request, by the name in lower case.
     Raises RefusedRequest for a request that cannot be forwarded.
     """
-    target, authority = _target_of(exchange)
-    target = strip_base_path(target, rules.base_path)
-    host = authority or first_values.get("host") or rules.default_host
+    target = strip_base_path(_target_of(exchange), rules.base_path)
+    # An empty Host is a value. Only HTTP/1.0 permits a request without one.
+    host = first_values.get("host", rules.default_host)
     client = exchange.client
     headers = forwardable(exchange.headers, _REPLACED)
     headers = forwarded_headers(headers, client=client, host=host, trusted=client in rules.trusted)
@@ -109,13 +123,20 @@ def forwarded_request(
     lines += [f"{name}: {value}" for name, value in headers]
     if chunked:
         lines.append("transfer-encoding: chunked")
+        if announced := announced_trailers(exchange.headers):
+            lines.append(f"trailer: {announced}")
     elif length:
         lines.append(f"content-length: {length}")
+    takes_trailers = "te" in first_values and _takes_trailers(exchange.headers)
     upgrade = _offered(exchange.upgrade) if exchange.upgrade else ""
     if upgrade:
-        lines += ["connection: upgrade", f"upgrade: {upgrade}"]
+        lines += [f"connection: {'te, ' if takes_trailers else ''}upgrade", f"upgrade: {upgrade}"]
+    elif takes_trailers:
+        lines.append("connection: te")
+    if takes_trailers:
+        lines.append("te: trailers")
     return ForwardedRequest(
-        head=("\r\n".join(lines) + "\r\n\r\n").encode(),
+        head=encode_text("\r\n".join(lines) + "\r\n\r\n"),
         has_body=chunked or length not in ("", "0"),
         chunked=chunked,
         offers_upgrade=bool(upgrade),
@@ -145,9 +166,26 @@ def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool
     return kept
 
 
-def forwarded_trailers(trailers: Headers) -> Headers:
-    """Return those of ``trailers`` that may be forwarded to the app."""
-    return forwardable(trailers, _NOT_IN_TRAILERS)
+def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
+    """Return those of ``trailers`` that may be forwarded, in either direction. ``headers`` are of the same message."""
+    if not trailers:
+        return trailers
+    # What the Connection header of the message nominates is not forwarded as a trailer either.
+    nominations = [header for header in headers if header[0].lower() == "connection"]
+    return forwardable([*nominations, *trailers], _NOT_IN_TRAILERS)
+
+
+def announced_trailers(headers: Headers) -> str:
+    """Return the names in the Trailer headers of a message that may be forwarded as trailers, or an empty text."""
+    names = [name.strip() for field, value in headers if field.lower() == "trailer" for name in value.split(",")]
+    kept = forwarded_trailers([(name, "") for name in names if is_token(name)], headers)
+    return ", ".join([name for name, _ in kept])
+
+
+def _takes_trailers(headers: Headers) -> bool:
+    """Return whether a TE header says that the client takes trailers (RFC 9110 section 10.1.4)."""
+    codings = [coding.strip().lower() for name, value in headers if name.lower() == "te" for coding in value.split(",")]
+    return "trailers" in codings
 
 
 def _forwarded_element(client: str, host: str) -> str:
@@ -163,16 +201,16 @@ def _offered(upgrade: str) -> str:
     return ", ".join([protocol for protocol in protocols if protocol and protocol != _NEVER_OFFERED])
 
 
-def _target_of(exchange: Exchange) -> tuple[str, str]:
-    """Return the target's path with its query, and its authority or an empty text. Raises RefusedRequest."""
+def _target_of(exchange: Exchange) -> str:
+    """Return the target's path with its query. Raises RefusedRequest."""
     target = exchange.target
     if exchange.method == "CONNECT":
         raise RefusedRequest(
             "CONNECT is not possible: this proxy has one app behind it and opens no tunnels", status=405
         )
     if target == "*" and exchange.method == "OPTIONS":
-        return target, ""
+        return target
     found = origin_form(target)
     if found is None:
         raise RefusedRequest("the request target must be a path or an http URL without a user name", status=400)
-    return found
+    return found[0]

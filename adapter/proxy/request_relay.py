@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import AdapterError, AppNotServing, InvalidAppResponse, RefusedRequest, ResponseTooLarge
 from adapter.net.compression import available_codings, negotiate_compression
+from adapter.net.http1 import encode_text
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError, ClientStalledError
 from adapter.net.token_bucket import TokenBucket
@@ -24,6 +25,7 @@ from adapter.proxy.forwarded_request import (
     REQUEST_ID,
     ForwardedRequest,
     ForwardingRules,
+    announced_trailers,
     choose_request_id,
     forwarded_request,
     forwarded_trailers,
@@ -86,6 +88,7 @@ class ProxiedRequest:
         self._request_id = choose_request_id(self._headers.get(REQUEST_ID, ""))
         self._request: ForwardedRequest
         self._connection: UpstreamConnection
+        self._app_head: ResponseHead
         # The headers and the body length of the response to the client. The length is None if it is unknown.
         self._response_headers: list[tuple[str, str]] = []
         self._length: int | None = None
@@ -178,15 +181,16 @@ class ProxiedRequest:
                 self._relay.metrics.request_bytes += len(piece)
                 if not await connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece):
                     return None
-        except BodyTruncatedError:
+        except BodyTruncatedError as error:
             connection.close()
-            return RefusedRequest("the request body is not complete", status=400)
+            return RefusedRequest(str(error), status=400 if error.refusal is None else error.refusal.status)
         except ClientStalledError as error:
             connection.close()
             return RefusedRequest(f"the request body is not complete: {error}", status=408)
         if chunked:
-            lines = "".join(f"{name}: {value}\r\n" for name, value in forwarded_trailers(body.trailers))
-            await connection.write(f"0\r\n{lines}\r\n".encode())
+            trailers = forwarded_trailers(body.trailers, self._exchange.headers)
+            lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+            await connection.write(encode_text(f"0\r\n{lines}\r\n"))
         connection.end_request()
         return None
 
@@ -211,7 +215,7 @@ class ProxiedRequest:
         while (head := await self._connection.next_head(timeout)).status < 200 and head.status != 101:
             # The proxy sends 100 itself, since it needs the body in any case.
             if head.status != 100:
-                exchange.send_interim(head.status, forwardable(head.headers))
+                exchange.send_interim(head.status, forwardable(head.headers), head.reason)
                 await exchange.write(())
         return head
 
@@ -229,8 +233,13 @@ class ProxiedRequest:
             headers = outgoing.headers
         # The length of a compressed body is not known before its end.
         self._length = int(length) if length and self._compressor is None else None
+        # Only a chunked response can have trailers.
+        is_chunked = self._length is None and self._relay.streams and self._exchange.version == "1.1"
+        if is_chunked and (announced := announced_trailers(head.headers)):
+            headers.append(("trailer", announced))
         if not first(headers, REQUEST_ID):
             headers.append((REQUEST_ID, self._request_id))
+        self._app_head = head
         self._response_headers = headers
 
     async def _stream(self) -> None:
@@ -252,10 +261,11 @@ class ProxiedRequest:
             self._app_bytes, self._held_seconds = writer.sent, writer.held_seconds
         if not fits:
             raise ResponseTooLarge(f"the response exceeds the stream limit of {relay.stream_limit} bytes")
-        self._exchange.end(forwardable(connection.trailers))
+        self._exchange.end(forwarded_trailers(connection.trailers, self._app_head.headers))
 
     def _begin(self, piece: Piece) -> None:
-        self._exchange.begin(self._status, self._response_headers, length=self._length, pieces=(piece,))
+        headers, reason = self._response_headers, self._app_head.reason
+        self._exchange.begin(self._status, headers, length=self._length, pieces=(piece,), reason=reason)
 
     def _write(self, piece: Piece) -> Awaitable[None]:
         return self._exchange.write((piece,))
@@ -286,7 +296,7 @@ class ProxiedRequest:
                 )
         if compressor is not None:
             body += compressor.finish()
-        exchange.respond(self._status, self._response_headers, bytes(body))
+        exchange.respond(self._status, self._response_headers, bytes(body), reason=self._app_head.reason)
         self._app_bytes = len(body)
         await exchange.write(())
 

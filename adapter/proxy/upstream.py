@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
-from adapter.net.http1 import ResponseReader
+from adapter.net.http1 import ResponseReader, lossless_text
 from adapter.net.transports import end_sending, reset_on_close, unsent
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def begin(self, method: str, request_head: bytes) -> None:
         """Send a request head. ``write`` sends the body; ``end_request`` marks the request as complete."""
-        self._reader = ResponseReader(method)
+        self._reader = ResponseReader(method, lossless_text)
         self._is_sent = False
         self._is_idle = False
         self._began_at = self._loop.time()

@@ -194,3 +194,50 @@ def test_without_the_authorization_source_headers_are_unchanged() -> None:
     headers = [("Authorization", "client")]
     assert rules.with_authorization(headers, "x-auth") == headers
     assert rules.with_authorization(headers, "authorization") == [("authorization", "client")]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "",
+            "a",
+            "a:80",
+            "a:",
+            "A_b.example:65535",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:80",
+            "[::1]:",
+            "a%41b",
+            "%c3%a9",
+        ),
+        *("!$&'()*+,;=~", "[::ffff:127.0.0.1]", "a" * 255 + ":65535"),
+    ],
+)
+def test_a_host_may_have_a_port(host: str) -> None:
+    assert rules.is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("a b", "a/b", "a@b", "u:p@h", "a:b", "a:80:80", "a:65536", "a:123456", "a:-1", "a:\u0663", "a:\u00b2", ":80"),
+        *("a?x", "a#x", '"a"', "a\\b", "\u00e9", "\udcff", "%", "a%4", "%zz", "%4\udcff", "a]", "a\t", "a\0"),
+        *(
+            "a" * 262,
+            "%41" * 90,
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1]:x",
+            "[1.2.3.4]",
+            "[]",
+            "[a]",
+            "[fe80::1%eth0]",
+            "[\u00e9]",
+        ),
+    ],
+)
+def test_anything_else_is_no_host(host: str) -> None:
+    assert not rules.is_host(host)

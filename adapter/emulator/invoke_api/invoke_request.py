@@ -20,6 +20,7 @@ from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
 from adapter.aws.limits import MIB, REQUEST_LIMIT
 from adapter.errors import bounded
 from adapter.net.bounded_body import read_body
+from adapter.net.server import BodyTruncatedError
 from adapter.payload.headers import first_values
 
 if TYPE_CHECKING:
@@ -132,7 +133,12 @@ def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
 
 
 async def _event(exchange: Exchange, invocation_type: str) -> bytes:
-    body = await read_body(exchange, REQUEST_LIMIT)
+    try:
+        body = await read_body(exchange, REQUEST_LIMIT)
+    except BodyTruncatedError as error:
+        if error.refusal is None:
+            raise
+        raise RefusedInvokeError(error.refusal.status, "InvalidRequestContentException", str(error)) from error
     if body is None:
         raise _too_large(f"Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation")
     if invocation_type == "Event" and len(body) > EVENT_LIMIT:

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 class ConnectionOwner(Protocol):
     """The part of the server that a connection uses.
 
-    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``waiting`` contains the
-    connections on which no request is being served, the one that has waited longest first.
+    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``decode`` decodes header
+    values. ``waiting`` contains the connections on which no request is being served, the one that has waited longest
+    first.
     """
 
     cancels: bool
+    decode: Callable[[bytes], str]
     limits: Limits
     serve: Serve
     waiting: dict[HttpConnection, None]
@@ -69,7 +71,7 @@ class HttpConnection(asyncio.Protocol):
             states.CLOSING: limits.flush_timeout,
         }
         self._deadline = Deadline(self._loop, self._time_out)
-        self._parser = RequestParser(limits.head_bytes)
+        self._parser = RequestParser(limits.head_bytes, server.decode)
         # The requests that are not answered yet. The first one is being served.
         self._exchanges: deque[Exchange] = deque()
         # The incomplete body of the last request, or the bytes that arrive through the tunnel.
@@ -196,6 +198,8 @@ class HttpConnection(asyncio.Protocol):
     def refuse(self, refusal: Refusal) -> None:
         """Read no more requests. Send ``refusal`` after the responses to the requests that have already arrived."""
         self._refusal = refusal
+        if self._arriving is not None:
+            self._arriving.refusal = refusal
         self._end_body(truncated=True)
         self._advance(states.REFUSE)
         if not self._exchanges:

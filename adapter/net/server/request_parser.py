@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from adapter.net.http1 import header_text
-from adapter.payload.headers import excerpt
+from adapter.payload.headers import excerpt, is_host
+from adapter.payload.request_target import origin_form
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     Headers: TypeAlias = list[tuple[str, str]]
@@ -69,11 +71,14 @@ class RequestParser:
     called. After a refusal, all further bytes are ignored.
     """
 
-    def __init__(self, head_bytes: int) -> None:
+    def __init__(self, head_bytes: int, decode: Callable[[bytes], str] = header_text) -> None:
         self.in_head = False
         self.is_paused = False
         self.kept = b""
         self._head_bytes: Final = head_bytes
+        self._decode: Final = decode
+        # The Host of the last request, which is checked already. Nearly all requests of a client have the same.
+        self._host = ""
         self._parser = HttpRequestParser(self)
         self._received: list[Received]
         self._is_refused = False
@@ -165,7 +170,7 @@ class RequestParser:
         if self._body_head:
             return
         value = value.rstrip(b" \t")
-        text = value.decode() if value.isascii() else header_text(value)
+        text = value.decode() if value.isascii() else self._decode(value)
         self._fields.append((name.decode("latin-1"), text))
         self._field_bytes += len(name) + len(value)
         if self._field_bytes > self._head_bytes:
@@ -183,7 +188,7 @@ class RequestParser:
             # The bytes after CONNECT are meant for a tunnel, which this server never opens. They are not a request.
             keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
-        framing = _check_head(head)
+        framing, self._host = _check_head(head, self._host)
         if self._parser.should_upgrade():
             if framing:
                 self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
@@ -206,17 +211,19 @@ class RequestParser:
         self._received.append(EndOfMessage(self._fields))
 
 
-def _check_head(head: RequestHead) -> str:
-    """Check ``head`` and set its ``expects_continue``. Return the header line that frames the body, or an empty string.
+def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
+    """Check ``head`` and set its ``expects_continue``.
 
-    Raises Refusal if llhttp accepts the request but a proxy must not.
+    Return the header line that frames the body, or an empty string, and the Host. ``legal_host`` is a Host that needs
+    no check. Raises Refusal if llhttp accepts the request but a proxy must not.
     """
     hosts = 0
-    framing = ""
+    host = framing = ""
     for name, value in head.headers:
         lower = name.lower()
         if lower == "host":
             hosts += 1
+            host = value
         elif lower == "transfer-encoding":
             if value.lower() != "chunked" or head.version == "1.0":
                 raise Refusal(
@@ -233,6 +240,18 @@ def _check_head(head: RequestHead) -> str:
         raise Refusal(400, "a request target must not have a fragment")
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):
         raise Refusal(400, f"the request has {hosts} Host headers, one is expected")
+    if host != legal_host and not is_host(host):
+        raise Refusal(400, "the Host header is not a host with an optional port")
+    if not head.target.startswith("/"):
+        _use_authority(head)
     if head.version not in ("1.0", "1.1"):
         raise Refusal(505, f"HTTP/{head.version} is not supported: use HTTP/1.1")
-    return framing
+    return framing, host
+
+
+def _use_authority(head: RequestHead) -> None:
+    """Replace Host by the authority of the target if the target is a URL, as RFC 9112 section 3.2.2 requires."""
+    _, authority = origin_form(head.target) or ("", "")
+    if authority:
+        others = [header for header in head.headers if header[0].lower() != "host"]
+        head.headers[:] = [("Host", authority), *others]

@@ -6,11 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from adapter.net.address import BACKLOG
+from adapter.net.http1 import header_text
 from adapter.net.server.connection import HttpConnection
 from adapter.net.server.request_parser import Refusal
 from adapter.net.server.server_limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
     from adapter.net.server.connection import Serve
@@ -26,14 +28,21 @@ class HttpServer:
     """Serves every request with ``serve``. The tasks of the connections run in ``group``.
 
     ``cancels`` is True if the disconnect of a client cancels the serving of its requests. An exception of ``serve``
-    ends the connection and is passed to the loop's exception handler.
+    ends the connection and is passed to the loop's exception handler. ``decode`` decodes header values.
     """
 
     def __init__(
-        self, serve: Serve, group: asyncio.TaskGroup, *, limits: Limits | None = None, cancels: bool = True
+        self,
+        serve: Serve,
+        group: asyncio.TaskGroup,
+        *,
+        limits: Limits | None = None,
+        cancels: bool = True,
+        decode: Callable[[bytes], str] = header_text,
     ) -> None:
         self.serve = serve
         self.cancels = cancels
+        self.decode = decode
         self.limits = limits or Limits()
         # The connections on which no request is being served. The first one has waited longest.
         self.waiting: dict[HttpConnection, None] = {}
