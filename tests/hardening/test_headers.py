@@ -176,7 +176,18 @@ async def everything(client: RawClient) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "trailer", ["X-Amzn-Request-Context", "x_amz_tenant_id", "X-Forwarded-For", "Host", "Content-Length"]
+    "trailer",
+    [
+        *(
+            "X-Amzn-Request-Context",
+            "x_amz_tenant_id",
+            "X-Forwarded-For",
+            "X-Forwarded-Prefix",
+            "Host",
+            "Content-Length",
+        ),
+        *("SCRIPT_NAME", "Remote-User", "Authorization", "Cookie"),
+    ],
 )
 async def test_trailers_of_the_client_cannot_add_what_the_proxy_says(
     app: Recorder, proxy: ProxyProcess, trailer: str
