@@ -115,6 +115,10 @@ class RequestOptions(OptionTable):
         "Answer 403 to clients that request the path of events that are not HTTP, in any spelling.",
         default=False,
     )
+    strip_forwarded = Option(
+        "On Lambda: remove X-Forwarded-*, Forwarded, X-Real-IP and similar headers; see docs/security.md.",
+        default=False,
+    )
     authorization_source = Option(
         "Move the value of this header to Authorization.",
         parse=parsers.header_name,

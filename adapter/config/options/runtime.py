@@ -23,10 +23,6 @@ class RuntimeOptions(OptionTable):
         parse=parsers.seconds,
         default_text="Lambda's own timeout",
     )
-    strip_forwarded = Option(
-        "Remove X-Forwarded-*, Forwarded, X-Real-IP and other headers about the origin of a request.",
-        default=False,
-    )
     before_checkpoint_path = optional(
         "SnapStart: POST to this path of the app before the snapshot is taken.",
         parse=parsers.path,

@@ -68,8 +68,8 @@ class DoorRules:
     ``add_resource`` adds the front door's resource to an event, like ``rest_api.add_resource``. It is None if the front
     door has no resources and stages.
     ``default_type`` is the content type of responses for which the function sets none.
-    ``forwarded`` are the request headers, in lower case, that the front door sets; a client's own do not reach the event.
-    If ``extends_forwarded_for`` is True, the client's address is added to the X-Forwarded-For that it has sent.
+    ``forwarded`` are the request headers, in lower case, that the front door sets; a client's own do not reach the
+    event. If ``extends_forwarded_for`` is True, the client's address is added to the X-Forwarded-For that it has sent.
     ``request_id_headers`` are the response headers that contain the request id.
     ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``.
     ``errors`` are the statuses and messages that differ from the common ones. ``error_body`` returns the headers and
