@@ -145,6 +145,6 @@ INTERNAL = frozenset(
     }
 )
 
-#: Headers that a client may send, or that a front door adds, of which only the twins are removed (`headers.py`).
+#: Headers that clients may send or front doors add. Only their twins are removed (`headers.py`).
 TWINS_ONLY_PREFIXES = ("x-amzn-", "x-amz-", "cloudfront-", "x-apigateway-")
 TWINS_ONLY = frozenset({"content-type"})
