@@ -63,6 +63,7 @@ def test_a_spelling_that_a_router_may_accept_is_recognized(target: str) -> None:
         "/?/internal/before",
         "/a%20b",
         "/internal/bef%ffore",
+        "/internal/bef%2525252525256fore",
         "/q?" + "a" * 20_000,
     ],
 )
