@@ -162,7 +162,7 @@ class RefusedRequest(AdapterError):
     name = "Adapter.RefusedRequest"
     status = 400
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 

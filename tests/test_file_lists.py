@@ -36,8 +36,10 @@ COMPILED = {
         "function_response",
         "headers",
         "messages",
+        "proxy_claims",
         "request",
         "request_target",
+        "reserved_paths",
         "status_line",
     },
     "payload.formats": {

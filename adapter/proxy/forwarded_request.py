@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from adapter.errors import RefusedRequest
 from adapter.net.http1 import encode_text
-from adapter.payload.headers import NOT_FOR_APP, all_spellings, forwardable, is_token, with_authorization
+from adapter.payload.headers import app_filter, forwardable, is_token, with_authorization
 from adapter.payload.request_target import origin_form, strip_base_path
+from adapter.payload.reserved_paths import ReservedPaths
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -22,34 +23,32 @@ if TYPE_CHECKING:
 REQUEST_ID = "x-request-id"
 # The longest request id that is accepted from a client, in characters; a trace id has 35, three UUIDs have 110.
 MAX_REQUEST_ID = 128
-# Headers with the origin of a request, in every spelling: WSGI and CGI do not distinguish "_" from "-". They are
-# accepted from trusted clients only.
-ORIGIN_HEADERS = all_spellings(
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"]
-)
 # Headers that the proxy writes itself.
-_REPLACED = NOT_FOR_APP | all_spellings(["host", REQUEST_ID])
-# These must not be trailers, since servers merge trailers into headers: what the proxy writes or removes itself, and
-# what must be known before the content is read (routing, authentication, caching: RFC 9110 section 6.5.1).
-_NOT_IN_TRAILERS = (
-    _REPLACED
-    | ORIGIN_HEADERS
-    | all_spellings(
-        [
-            *("age", "authorization", "cache-control", "content-disposition", "content-encoding", "content-language"),
-            *("content-location", "content-range", "content-type", "cookie", "date", "expires", "if", "if-match"),
-            *("if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "location", "max-forwards"),
-            *("pragma", "range", "realm", "retry-after", "set-cookie", "set-cookie2", "vary", "warning"),
-            "www-authenticate",
-        ]
-    )
+_REPLACED = frozenset({"host", REQUEST_ID})
+# Those of a trusted client are moved to the end, where the proxy adds its own part.
+_EXTENDED = frozenset(
+    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"}
+)
+# Some servers merge trailers into headers, after all checks of the headers. So no trailer may be about the origin or
+# the user, nor be what must be known before the content is read (routing, authentication, caching: RFC 9110, 6.5.1).
+_TRAILERS = app_filter(
+    origin=False,
+    identity=False,
+    dropped=_REPLACED
+    | {
+        *("age", "authorization", "cache-control", "content-disposition", "content-encoding", "content-language"),
+        *("content-location", "content-range", "content-type", "cookie", "date", "expires", "if", "if-match"),
+        *("if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "location", "max-forwards"),
+        *("pragma", "range", "realm", "retry-after", "set-cookie", "set-cookie2", "vary", "warning"),
+        "www-authenticate",
+    },
 )
 # Cleartext HTTP/2 is never offered to the app: after the switch the client's next requests would bypass all rules here.
 _NEVER_OFFERED = "h2c"
 
 
 class TrustedProxies:
-    """The addresses and networks whose X-Forwarded-* and Forwarded headers are trusted; ``*`` means all."""
+    """The addresses and networks whose headers about the origin and the user are trusted; ``*`` means all."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
         self._all = "*" in networks
@@ -75,8 +74,15 @@ class ForwardingRules:
 
     def __init__(self, config: Config, *, default_host: str) -> None:
         self.base_path = config.base_path
-        self.authorization_source = config.authorization_source
+        self.authorization_source = source = config.authorization_source
+        self.from_clients = app_filter(
+            origin=False, identity=False, dropped=_REPLACED, kept=source, failure=RefusedRequest
+        )
+        self.from_trusted = app_filter(
+            origin=True, identity=True, dropped=_REPLACED, kept=source, failure=RefusedRequest
+        )
         self.trusted = TrustedProxies(config.trusted_proxies)
+        self.reserved = ReservedPaths(config.reserved_paths)
         self.default_host = default_host
 
 
@@ -110,11 +116,14 @@ def forwarded_request(
     Raises RefusedRequest for a request that cannot be forwarded.
     """
     target = strip_base_path(_target_of(exchange), rules.base_path)
+    if rules.reserved and target in rules.reserved:
+        raise RefusedRequest("the path is one of those that only Lambda may request", status=403)
     # An empty Host is a value. Only HTTP/1.0 permits a request without one.
     host = first_values.get("host", rules.default_host)
     client = exchange.client
-    headers = forwardable(exchange.headers, _REPLACED)
-    headers = forwarded_headers(headers, client=client, host=host, trusted=client in rules.trusted)
+    trusted = client in rules.trusted
+    headers = forwardable(exchange.headers, rules.from_trusted if trusted else rules.from_clients)
+    headers = with_origin(headers, client=client, host=host, trusted=trusted)
     if rules.authorization_source:
         headers = with_authorization(headers, rules.authorization_source)
     length = first_values.get("content-length", "")
@@ -143,19 +152,21 @@ def forwarded_request(
     )
 
 
-def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
-    """Return ``headers`` with X-Forwarded-* and Forwarded for a client at the address ``client``.
+def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
+    """Return ``headers``, which are filtered, with X-Forwarded-* and Forwarded for a client at the address ``client``.
 
-    Values from a ``trusted`` client are kept and extended; those from any other client are replaced.
+    Values from a ``trusted`` client are kept and extended; those from any other client have been removed.
     """
     stated: dict[str, list[str]] = {}
-    kept: Headers = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower not in ORIGIN_HEADERS:
-            kept.append((name, value))
-        elif trusted:
-            stated.setdefault(lower, []).append(value)
+    kept = headers
+    if trusted:
+        kept = []
+        for name, value in headers:
+            lower = name.lower()
+            if lower in _EXTENDED:
+                stated.setdefault(lower, []).append(value)
+            else:
+                kept.append((name, value))
     kept += [
         ("x-forwarded-for", ", ".join([*stated.get("x-forwarded-for", []), client])),
         ("x-forwarded-proto", ", ".join(stated.get("x-forwarded-proto", ["http"]))),
@@ -172,7 +183,7 @@ def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
         return trailers
     # What the Connection header of the message nominates is not forwarded as a trailer either.
     nominations = [header for header in headers if header[0].lower() == "connection"]
-    return forwardable([*nominations, *trailers], _NOT_IN_TRAILERS)
+    return forwardable([*nominations, *trailers], _TRAILERS)
 
 
 def announced_trailers(headers: Headers) -> str:

@@ -19,11 +19,12 @@ from adapter.errors import (
     TruncatedResponse,
 )
 from adapter.payload.body import BodyRules
+from adapter.payload.event import PASS_THROUGH
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
 from adapter.payload.request import RequestRules, app_request
-from adapter.payload.request_target import percent_decode
+from adapter.payload.reserved_paths import ReservedPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,12 +63,12 @@ class InvocationRelay:
 
             self.codings = available_codings()
         self.body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
-        hooks = (config.before_checkpoint_path, config.after_restore_path)
-        self.hooks = {_plain_path(hook) for hook in hooks if hook is not None}
+        self.reserved = ReservedPaths(config.reserved_paths)
         self.request_rules = RequestRules(
             base_path=config.base_path,
             pass_through_path=config.pass_through_path,
             authorization_source=config.authorization_source,
+            strip_forwarded=config.strip_forwarded,
             env_config={
                 "function_name": config.function_name,
                 "memory": int(config.function_memory) if config.function_memory.isdigit() else 0,
@@ -130,8 +131,8 @@ class _RelayedInvocation:
     def _relay_request(self, codec: Codec, request: Request) -> str:
         """Send ``request`` to the app, and the response to Lambda. Return the refusal or an empty text."""
         relay = self._relay
-        if relay.hooks and _plain_path(request.target) in relay.hooks:
-            return self._refuse_hook(codec)
+        if relay.reserved and codec is not PASS_THROUGH and request.target in relay.reserved:
+            return self._refuse_reserved(codec)
         deadline = None
         if relay.deadline_margin is not None and self._invocation.deadline_ms:
             deadline = monotonic() + self._invocation.deadline_ms / 1000 - time() - relay.deadline_margin
@@ -146,17 +147,16 @@ class _RelayedInvocation:
         finally:
             relay.app.release(response)
 
-    def _refuse_hook(self, codec: Codec) -> str:
-        """Answer 403 to a request for a SnapStart hook, which only Lambda may call."""
+    def _refuse_reserved(self, codec: Codec) -> str:
+        """Answer 403 to a request for a path that only the adapter may request. ``codec`` is that of an HTTP event."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
         self._is_refused = True
         if not self._relay.is_streaming:
             return self._send_whole(codec, head, _FORBIDDEN)
-        opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
         self._bytes = len(_FORBIDDEN)
-        stream = self._relay.api.open_stream(self._invocation, _streamed_type(codec, head))
-        return stream.finish([*opening, _FORBIDDEN])
+        stream = self._relay.api.open_stream(self._invocation, CONTENT_TYPE)
+        return stream.finish([encode_prelude(head), _FORBIDDEN])
 
     def _relay_response(self, codec: Codec, request: Request, response: Response) -> str:
         """Send ``response`` to Lambda. Return the refusal or an empty text."""
@@ -288,11 +288,6 @@ class _CompressedBody:
             # The client must be able to decode everything that has arrived.
             encoded.append(self._compressor.flush())
         return encoded
-
-
-def _plain_path(target: str) -> str:
-    """Return the path of ``target`` as an app sees it: percent-decoded, without the query."""
-    return percent_decode(target.partition("?")[0])
 
 
 def _streamed_type(codec: Codec, head: ResponseHead) -> str:

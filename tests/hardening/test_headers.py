@@ -196,11 +196,8 @@ async def everything(client: RawClient) -> bytes:
 @pytest.mark.parametrize(
     "trailer",
     [
-        "X-Amzn-Request-Context",
-        "x_amz_tenant_id",
-        "X-Forwarded-For",
-        "X-Request-Id",
-        "X-Nominated",
+        *("X-Amzn-Request-Context", "x_amz_tenant_id", "X-Forwarded-For", "X-Forwarded-Prefix", "X-Request-Id"),
+        *("SCRIPT_NAME", "Remote-User", "X-Nominated"),
         *NOT_TRAILERS,
     ],
 )

@@ -506,15 +506,57 @@ HOOKS = {"AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH": "/before", "AWS_LWA_SNAPSTA
 
 
 @pytest.mark.parametrize("environ", MODES)
-@pytest.mark.parametrize("path", ["/before", "/after", "/%62efore"])
+@pytest.mark.parametrize(
+    "path", ["/before", "/after", "/%62efore", "/Before/", "//before", "/x/../after", "/after;x", "/api/before"]
+)
 def test_outside_requests_to_the_hooks_are_refused(bench: Bench, environ: dict[str, str], path: str) -> None:
-    call = bench.relay(function_url(path, method="POST", query="x=1"), environ | HOOKS)
+    settings = environ | HOOKS | {"AWS_LWA_REMOVE_BASE_PATH": "/api"}
+    call = bench.relay(function_url(path, method="POST", query="x=1"), settings)
     assert answered(call)[0] == 403
     assert bench.app.requests == []
 
 
 def test_other_paths_are_not_taken_for_hooks(bench: Bench) -> None:
     assert answered(bench.relay(function_url("/before/x"), HOOKS))[0] == 200
+
+
+# --- the path of events that are not HTTP ---------------------------------------------------------------------------
+
+GUARDED = {"ADAPTER_GUARD_PASS_THROUGH": "true"}
+
+
+def test_only_a_real_event_has_the_mark(bench: Bench) -> None:
+    forged = {"X-Amzn-Lambda-Event": "pass-through", "x_amzn_lambda_event": "pass-through"}
+    bench.relay(function_url("/events", method="POST", headers=forged))
+    bench.relay(SQS)
+    outside, real = bench.app.requests
+    assert (outside.target, real.target) == ("/events", "/events")
+    assert not [name for name, _ in outside.pairs if "event" in name]
+    assert real.headers["x-amzn-lambda-event"] == "pass-through"
+
+
+@pytest.mark.parametrize("environ", MODES)
+@pytest.mark.parametrize("path", ["/events", "/Events/", "/x/..//events;a", "/%65vents"])
+def test_the_path_of_events_can_be_closed_to_clients(bench: Bench, environ: dict[str, str], path: str) -> None:
+    assert answered(bench.relay(function_url(path, method="POST"), environ | GUARDED))[0] == 403
+    assert bench.app.requests == []
+    assert bench.relay(SQS, environ | GUARDED).path.endswith("/response")
+    assert [request.target for request in bench.app.requests] == ["/events"]
+
+
+def test_headers_about_the_origin_are_removed_on_request(bench: Bench) -> None:
+    sent = {
+        "x-forwarded-for": "1.1.1.1",
+        "x-real-ip": "1.1.1.1",
+        "script_name": "/x",
+        "remote-user": "root",
+        "x-own": "1",
+    }
+    bench.relay(function_url("/", headers=sent))
+    bench.relay(function_url("/", headers=sent), {"ADAPTER_STRIP_FORWARDED": "true"})
+    default, stripped = [{name for name, _ in request.pairs} & set(sent) for request in bench.app.requests]
+    assert default == {"x-forwarded-for", "x-real-ip", "x-own"}
+    assert stripped == {"x-own"}
 
 
 # --- compression --------------------------------------------------------------------------------------------------
