@@ -1,7 +1,8 @@
 """The app as the upstream of concurrent requests: a pool of connections that stream responses.
 
-An idle connection is reused only for a short time after its last request, since the app may close it at any moment. No
-request is sent a second time. If too much of a response waits for the client, the app's socket is not read meanwhile.
+An idle connection is reused only for a short time after its last request, since the app may close it at any moment. If
+it closes before the first byte of a response, ``was_lost_unanswered`` is True; the request may then be sent once more.
+If too much of a response waits for the client, the app's socket is not read meanwhile.
 """
 
 from __future__ import annotations
@@ -38,14 +39,22 @@ class Upstream:
         self._idle: deque[UpstreamConnection] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def acquire(self) -> UpstreamConnection:
-        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable."""
+    async def acquire(self, *, reuse: bool = True) -> UpstreamConnection:
+        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable.
+
+        If not ``reuse``, the connection is a new one.
+        """
         loop = asyncio.get_running_loop()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable(loop.time() - self._idle_timeout):
+            if reuse and connection.is_usable(loop.time() - self._idle_timeout):
+                connection.is_reused = True
                 return connection
+            # The new connection takes its place in the pool. A server that serves one connection at a time would not
+            # accept another one before that.
             connection.close()
+            if not reuse:
+                break
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 if self.address.path is not None:
@@ -99,6 +108,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_sent = True
         self._is_idle = True
         self._is_finishing = False
+        self.is_reused = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
 
@@ -168,14 +178,15 @@ class UpstreamConnection(asyncio.Protocol):
         """Mark the request as completely sent."""
         self._is_sent = True
 
-    async def next_head(self, within: float | None = None) -> ResponseHead:
+    async def next_head(self, within: float | None = None, since: float = 0.0) -> ResponseHead:
         """Return the next response head, interim or final.
 
-        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``begin``.
+        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``since``,
+        a time of the monotonic clock.
         """
         reader = self._current
         while not reader.interim and reader.head is None:
-            await self._wait_for_data(self._began_at, within, "begin to answer")
+            await self._wait_for_data(since, within, "begin to answer")
         if reader.interim:
             return reader.interim.pop(0)
         assert reader.head is not None
@@ -202,6 +213,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_paused = False
             self._transport.resume_reading()
         return pieces
+
+    @property
+    def was_lost_unanswered(self) -> bool:
+        """Whether this reused connection was closed before any byte of a response arrived."""
+        return self.is_reused and isinstance(self._failure, AppUnreachable) and not self._current.has_begun
 
     @property
     def trailers(self) -> list[tuple[str, str]]:

@@ -108,11 +108,11 @@ class Connection:
             self.unsent = _rest(self.unsent, sent)
 
     def receive_response(self, method: str) -> Response:
-        """Receive the head of the response to a request with ``method``.
+        """Receive the head of the response to a request with ``method``. Raises as ``receive`` does."""
+        return self.receive_head(ResponseReader(method))
 
-        Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout after the deadline.
-        """
-        reader = ResponseReader(method)
+    def receive_head(self, reader: ResponseReader) -> Response:
+        """Receive the head of a response, and pass the data to ``reader``, a new one. Raises as ``receive`` does."""
         while True:
             pieces = self.receive(reader)
             if reader.head is not None:
