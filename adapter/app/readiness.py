@@ -38,8 +38,7 @@ _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
 
 def is_refused(error: BaseException | None) -> bool:
     """Return whether ``error``, raised by an attempt to connect, means that the app does not listen."""
-    # asyncio joins the errors of several addresses into the text of one error without a code.
-    return isinstance(error, OSError) and (error.errno in _REFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error))
+    return isinstance(error, OSError) and error.errno in _REFUSED
 
 
 class ReadinessCheck:

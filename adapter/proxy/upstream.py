@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.address import Address
 from adapter.net.http1 import ResponseReader
-from adapter.net.transports import reset_on_close, unsent
+from adapter.net.transports import connect, reset_on_close, resolve_number, unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
+    from adapter.net.transports import Resolved
     from adapter.payload.messages import ResponseHead
 
 # How many bytes of a response may wait for the client before reading from the app pauses.
@@ -34,6 +36,8 @@ class Upstream:
 
     def __init__(self, config: Config, port: int, path: str | None) -> None:
         self.address = Address(host=config.app_host, port=port, path=path)
+        # Empty if the host is a name, which is looked up for each connection.
+        self._resolved: Resolved = [] if path is not None else resolve_number(config.app_host, port)
         self._idle_timeout = config.app_idle_timeout
         # The idle connections in the order of their last use, the oldest first.
         self._idle: deque[UpstreamConnection] = deque()
@@ -60,7 +64,11 @@ class Upstream:
                 if self.address.path is not None:
                     _, made = await loop.create_unix_connection(UpstreamConnection, self.address.path)
                 else:
-                    _, made = await loop.create_connection(UpstreamConnection, self.address.host, self.address.port)
+                    host, port = self.address.host, self.address.port
+                    resolved: Resolved = self._resolved
+                    if not resolved:
+                        resolved = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                    _, made = await loop.create_connection(UpstreamConnection, sock=await connect(resolved))
         except (OSError, TimeoutError) as error:
             raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
         return made
