@@ -240,10 +240,10 @@ def test_a_request_is_repeated_only_once_and_only_after_a_reused_connection(app:
     client = app_of(app)
     exchange(client)
     closing(app, times=3)
-    for count in (3, 4):
+    for sent in (3, 4):
         with pytest.raises(AppUnreachable, match="closed the connection before it answered"):
             client.send(GET)
-        assert len(app.requests) == count
+        assert len(app.requests) == sent
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,12 @@ def test_the_wait_is_limited_and_the_error_names_it(
     pauses: list[float] = []
     begun = monotonic()
     monkeypatch.setattr("adapter.runtime.app_client.monotonic", lambda: begun + sum(pauses))
-    client = refusing(wait_for_restart=lambda seconds: not pauses.append(seconds))
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    client = refusing(wait_for_restart=wait)
     with pytest.raises(AppUnreachable) as caught:
         client.send(GET, restart_limit=None if limit is None else begun + limit)
     assert sum(pauses) == pytest.approx(waited)
