@@ -114,10 +114,17 @@ class InvalidEvent(InvocationError):
 
 
 class AppUnreachable(InvocationError):
-    """Connecting to the app failed, or the app closed the connection before the response head."""
+    """Connecting to the app failed, or the app closed the connection before the response head.
+
+    ``waited`` is how long the adapter waited for a restart of the app, in seconds.
+    """
 
     name = "Adapter.AppUnreachable"
     lambda_type = "Function.AppUnreachable"
+
+    def __init__(self, message: str, *, waited: float = 0.0) -> None:
+        super().__init__(message)
+        self.waited = waited
 
 
 class AppTimeout(InvocationError):

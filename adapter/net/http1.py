@@ -37,6 +37,11 @@ _HEX_DIGITS = b"0123456789abcdefABCDEF"
 # A request with one of these methods has "Content-Length: 0" if it has no body (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
+# Executing such a request twice has the effect of executing it once (RFC 9110, section 9.2.2).
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+# In bytes. Longer bodies are not kept to be sent again.
+_REPEATABLE_BODY = 64 * 1024
+
 # How the end of a body is determined (RFC 9112, section 6.3).
 _LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
 # The part of a chunked body that is expected next.
@@ -86,13 +91,23 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
+def is_repeatable(method: str, body_size: int) -> bool:
+    """Return whether a request may be sent again if a reused connection closes before the response begins.
+
+    Only such requests use a connection again. A server may close a connection at any time after a response, for example
+    when a background task of the app fails. A request that is just on the way is then lost.
+    """
+    return method in _IDEMPOTENT and body_size <= _REPEATABLE_BODY
+
+
 class ResponseReader:
     """Parses one response, which is fed in pieces of any size.
 
     - ``head`` is the final response head, or None until it is complete.
     - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final, and all bytes after it as body.
     - ``complete`` is True once the response has ended.
-    - ``reusable`` is True if the connection may carry another request after the complete response.
+    - ``reusable`` is True if the connection may carry another request after the complete response. It is False after a
+      5xx status, since many servers then close the connection without announcing it.
     - ``trailers`` contains the trailers of a chunked body.
 
     ``decode`` decodes header values: `header_text` or `lossless_text`.
@@ -129,6 +144,11 @@ class ResponseReader:
         self.trailers: list[tuple[str, str]] = []
         self.complete = False
         self.reusable = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any byte of a response has arrived, also of an interim one."""
+        return self.head is not None or self._interim_bytes > 0 or len(self._pending) > 0
 
     @property
     def remaining(self) -> int:
@@ -209,12 +229,12 @@ class ResponseReader:
         if self._bodiless_request or head.status in (204, 304):
             self.complete = True
             # Some apps send the announced body anyway. It would be mistaken for the next response.
-            self.reusable = head.keep_alive and not head.names_body
+            self.reusable = head.keep_alive and not head.names_body and not 500 <= head.status < 600
             return
         # The bytes after a 101 belong to another protocol, even if its headers announce a body.
         self._framing, self._remaining = (_UNTIL_EOF, 0) if head.status == 101 else head.framing()
         self.complete = self._framing == _LENGTH and self._remaining == 0
-        self.reusable = head.keep_alive and self._framing != _UNTIL_EOF
+        self.reusable = head.keep_alive and self._framing != _UNTIL_EOF and not 500 <= head.status < 600
 
     def _feed_length(self, data: memoryview) -> list[memoryview]:
         size = len(data)

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from adapter.errors import RefusedRequest
-from adapter.net.http1 import encode_text
+from adapter.net.http1 import encode_text, is_repeatable
 from adapter.payload.headers import app_filter, forwardable, is_token, with_authorization
 from adapter.payload.request_target import origin_form, strip_base_path
 from adapter.payload.reserved_paths import ReservedPaths
@@ -90,12 +90,14 @@ class ForwardedRequest:
     """A request for the app: the bytes of its head, and the properties of its body.
 
     ``chunked`` is True if the body is sent in chunks. ``offers_upgrade`` is True if the head offers an upgrade.
+    ``repeatable`` is True if the request may be sent again, as ``is_repeatable`` says.
     """
 
-    __slots__ = ("chunked", "has_body", "head", "offers_upgrade")
+    __slots__ = ("chunked", "has_body", "head", "offers_upgrade", "repeatable")
 
-    def __init__(self, *, head: bytes, has_body: bool, chunked: bool, offers_upgrade: bool) -> None:
+    def __init__(self, *, head: bytes, has_body: bool, chunked: bool, offers_upgrade: bool, repeatable: bool) -> None:
         self.head = head
+        self.repeatable = repeatable
         self.has_body = has_body
         self.chunked = chunked
         self.offers_upgrade = offers_upgrade
@@ -149,6 +151,7 @@ def forwarded_request(
         has_body=chunked or length not in ("", "0"),
         chunked=chunked,
         offers_upgrade=bool(upgrade),
+        repeatable=not chunked and is_repeatable(exchange.method, int(length or 0)),
     )
 
 

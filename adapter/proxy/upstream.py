@@ -1,7 +1,8 @@
 """The app as the upstream of concurrent requests: a pool of connections that stream responses.
 
-An idle connection is reused only for a short time after its last request, since the app may close it at any moment. No
-request is sent a second time. If too much of a response waits for the client, the app's socket is not read meanwhile.
+An idle connection is reused only for a short time after its last request, since the app may close it at any moment. If
+it closes before the first byte of a response, ``was_lost_unanswered`` is True; the request may then be sent once more.
+If too much of a response waits for the client, the app's socket is not read meanwhile.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.http1 import ResponseReader, lossless_text
-from adapter.net.transports import end_sending, reset_on_close, unsent
+from adapter.net.transports import connect, end_sending, reset_on_close, resolve_number, unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -41,14 +43,22 @@ class Upstream:
         self._idle: deque[UpstreamConnection] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def acquire(self) -> UpstreamConnection:
-        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable."""
+    async def acquire(self, *, reuse: bool = True) -> UpstreamConnection:
+        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable.
+
+        If not ``reuse``, the connection is a new one.
+        """
         loop = asyncio.get_running_loop()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable(loop.time() - self._idle_timeout):
+            if reuse and connection.is_usable(loop.time() - self._idle_timeout):
+                connection.is_reused = True
                 return connection
+            # The new connection takes its place in the pool. A server that serves one connection at a time would not
+            # accept another one before that.
             connection.close()
+            if not reuse:
+                break
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await self.address.connect_async(_connect)
@@ -85,7 +95,9 @@ async def _connect(address: Address) -> UpstreamConnection:
     if address.path is not None:
         _, made = await loop.create_unix_connection(UpstreamConnection, address.path)
     else:
-        _, made = await loop.create_connection(UpstreamConnection, address.host, address.port)
+        host, port = address.host, address.port
+        resolved = resolve_number(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        _, made = await loop.create_connection(UpstreamConnection, sock=await connect(resolved))
     return made
 
 
@@ -108,6 +120,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_idle = True
         self._is_finishing = False
         self._has_ended_sending = False
+        self.is_reused = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
 
@@ -179,14 +192,15 @@ class UpstreamConnection(asyncio.Protocol):
         """Mark the request as completely sent."""
         self._is_sent = True
 
-    async def next_head(self, within: float | None = None) -> ResponseHead:
+    async def next_head(self, within: float | None = None, since: float = 0.0) -> ResponseHead:
         """Return the next response head, interim or final.
 
-        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``begin``.
+        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``since``,
+        a time of the monotonic clock.
         """
         reader = self._current
         while not reader.interim and reader.head is None:
-            await self._wait_for_data(self._began_at, within, "begin to answer")
+            await self._wait_for_data(since, within, "begin to answer")
         if reader.interim:
             return reader.interim.pop(0)
         assert reader.head is not None
@@ -232,6 +246,11 @@ class UpstreamConnection(asyncio.Protocol):
             room -= len(data)
             self.data_received(data)
         return reader.complete
+
+    @property
+    def was_lost_unanswered(self) -> bool:
+        """Whether this reused connection was closed before any byte of a response arrived."""
+        return self.is_reused and isinstance(self._failure, AppUnreachable) and not self._current.has_begun
 
     @property
     def trailers(self) -> list[tuple[str, str]]:

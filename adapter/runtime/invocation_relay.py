@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 # How many bytes of an error response are read at most, so that its connection can be reused.
 _ERROR_BODY_LIMIT = 64 * 1024
+# The wait for an app that restarts ends this long before the invocation's deadline, in seconds, so that its end can be
+# reported.
+_RESTART_MARGIN = 0.1
 _FORBIDDEN = b'{"message":"Forbidden"}'
 # The errors that Lambda's timeout causes: it ends the processes, and the app closes its connections.
 _CAUSED_BY_TIMEOUT = (AppTimeout, AppUnreachable, TruncatedResponse, StartError)
@@ -133,10 +136,13 @@ class _RelayedInvocation:
         relay = self._relay
         if relay.reserved and codec is not PASS_THROUGH and request.target in relay.reserved:
             return self._refuse_reserved(codec)
-        deadline = None
-        if relay.deadline_margin is not None and self._invocation.deadline_ms:
-            deadline = monotonic() + self._invocation.deadline_ms / 1000 - time() - relay.deadline_margin
-        response = relay.app.send(request, deadline)
+        deadline = restart_limit = None
+        if self._invocation.deadline_ms:
+            end = monotonic() + self._invocation.deadline_ms / 1000 - time()
+            if relay.deadline_margin is not None:
+                deadline = end - relay.deadline_margin
+            restart_limit = end - max(relay.deadline_margin or 0.0, _RESTART_MARGIN)
+        response = relay.app.send(request, deadline, restart_limit=restart_limit)
         try:
             self._status = response.head.status
             if self._status in relay.error_statuses:
