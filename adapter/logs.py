@@ -1,7 +1,8 @@
 """Log lines on stderr, as text or as JSON in the format of Lambda's own lines (timestamp, level, message, requestId).
 
-A line of up to PIPE_BUF bytes is written in one call, so that lines of several processes never mix. The standard
-library's logging is not used, since importing it takes as long as the interpreter's start.
+A line of up to PIPE_BUF bytes is written in one call, so that lines of several processes never mix. What cannot be
+written is lost, and requests are still served (``output.py``). The standard library's logging is not used, since
+importing it takes as long as the interpreter's start.
 """
 
 from __future__ import annotations
@@ -10,17 +11,12 @@ import os
 
 # Importing `json` instead would make the start take a third longer.
 from _json import encode_basestring_ascii
-from select import PIPE_BUF, POLLOUT, poll
 from time import gmtime, strftime, time
+
+from adapter.output import STDERR
 
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
 _STDERR = 2
-# How long a line may wait until stderr accepts it, in seconds. If nothing reads stderr, lines are lost, but requests
-# are still served.
-_WRITE_TIMEOUT = 0.1
-
-_stderr_poller = poll()
-_stderr_poller.register(_STDERR, POLLOUT)
 
 
 class Log:
@@ -29,7 +25,7 @@ class Log:
     ``has_access_log`` is True if requests and invocations are logged. If it is False, callers need not collect fields.
     """
 
-    __slots__ = ("_is_within_line", "_json", "_lost", "_threshold", "has_access_log")
+    __slots__ = ("_json", "_threshold", "has_access_log")
 
     def __init__(self, *, format: str = "text", level: str = "info", access_log: bool = True) -> None:
         self._json = format == "json"
@@ -37,9 +33,7 @@ class Log:
             # Imported now, while the app starts. Otherwise this slow import would delay the first invocation.
             import json  # noqa: F401
         self._threshold = _LEVELS[level]
-        self._lost = 0
-        # True if only a part of the last line was written.
-        self._is_within_line = False
+        STDERR.loss_line = self._loss_line
         self.has_access_log = access_log and self._threshold <= _LEVELS["info"]
 
     def info(self, message: str, **fields: object) -> None:
@@ -67,22 +61,14 @@ class Log:
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
         if _LEVELS[level] < self._threshold:
             return
-        if self._lost and stderr_is_free():
-            lost, self._lost = self._lost, 0
-            self.warning(f"lines lost because stderr was not read: {lost}")
-        line = self._as_json(level, message, fields) if self._json else self._as_text(level, message, fields)
-        self._send(line.encode("utf-8", "backslashreplace"))
+        STDERR.write(self._line(level, message, fields))
 
-    def _send(self, line: bytes) -> None:
-        if self._is_within_line:
-            line = b"\n" + line
-        for start in range(0, len(line), PIPE_BUF):
-            # Only the first lost line waits. The next lines are lost at once, until stderr is read again.
-            if not stderr_is_free(0.0 if self._lost else _WRITE_TIMEOUT):
-                self._lost += 1
-                return
-            write_stderr(line[start : start + PIPE_BUF])
-            self._is_within_line = start + PIPE_BUF < len(line)
+    def _line(self, level: str, message: str, fields: dict[str, object]) -> bytes:
+        line = self._as_json(level, message, fields) if self._json else self._as_text(level, message, fields)
+        return line.encode("utf-8", "backslashreplace")
+
+    def _loss_line(self, name: str, lost: int) -> bytes:
+        return self._line("warn", f"lines lost because {name} could not be written: {lost}", {})
 
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
@@ -107,8 +93,7 @@ def utc_timestamp(now: float) -> str:
 
 def stderr_is_free(seconds: float = 0.0) -> bool:
     """Wait up to ``seconds`` for stderr. Return whether it accepts PIPE_BUF bytes without blocking."""
-    # The result is also True if stderr is closed: writing to it does not block.
-    return bool(_stderr_poller.poll(seconds * 1000))
+    return STDERR.is_free(seconds)
 
 
 def write_stderr(line: bytes) -> None:

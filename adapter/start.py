@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import posix  # instead of `os`; app/process.py has the reason
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 from adapter.config.load import environment, load
@@ -17,14 +16,11 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.logs import Log
 
-_STDERR = 2
-
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     """Start ``command`` as the app and serve it. If it is empty, serve a running app. Return the exit code."""
     gc.disable()  # the command line has enabled it
     hold_signals()
-    _open_standard_streams()
     environ = environment()
     try:
         config = load(environ, flags)
@@ -113,26 +109,19 @@ def _begin_to_collect_garbage() -> None:
     gc.enable()
 
 
-def _open_standard_streams() -> None:
-    """Open /dev/null for standard streams that are closed. Otherwise a pipe to the app would get their numbers."""
-    while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
-        posix.set_inheritable(descriptor, True)
-    posix.close(descriptor)
-
-
 def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) -> int:
     """Write ``error`` to stderr, report it to the Runtime API if its address is set, and return the exit code."""
     from adapter.errors import RuntimeApiError
-    from adapter.logs import write_stderr
     from adapter.net.address import Address
+    from adapter.output import STDERR
     from adapter.runtime.api_client import RuntimeApiClient
 
     for line in error.mistakes if isinstance(error, ConfigurationError) else [str(error)]:
-        write_stderr(f"adapter: {line}\n".encode())
+        STDERR.write(f"adapter: {line}\n".encode("utf-8", "backslashreplace"))
     address = environ.get("AWS_LWA_LAMBDA_RUNTIME_API_PROXY") or environ.get("AWS_LAMBDA_RUNTIME_API")
     if address:
         try:
             RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
-            write_stderr(f"adapter: could not report this to the Runtime API: {failure}\n".encode())
+            STDERR.write(f"adapter: could not report this to the Runtime API: {failure}\n".encode())
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

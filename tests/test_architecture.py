@@ -30,6 +30,7 @@ ORDER = [
     "payload",
     "net",
     "net.server",
+    "output",
     "logs",
     "config",
     "app",

@@ -6,8 +6,18 @@ import click
 
 from adapter import __version__
 from adapter.cli.grouped_command import GROUPS, GroupedCommand, with_options
+from adapter.cli.streams import discard_stdout
 from adapter.config.load import environment
-from adapter.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, AdapterError, ConfigurationError
+from adapter.errors import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_READER_GONE,
+    EXIT_USAGE,
+    AdapterError,
+    ConfigurationError,
+    OutputFailed,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -183,6 +193,12 @@ def main(arguments: list[str]) -> int:
         for mistake in error.mistakes:
             click.echo(f"adapter: {mistake}", err=True)
         return EXIT_USAGE
+    except OutputFailed as error:
+        discard_stdout()
+        if error.reader_gone:
+            return EXIT_READER_GONE
+        click.echo(f"adapter: {error}", err=True)
+        return EXIT_FAILURE
     except AdapterError as error:
         click.echo(f"adapter: {error}", err=True)
         return EXIT_FAILURE

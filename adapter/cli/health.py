@@ -33,9 +33,9 @@ def run(flags: Mapping[str, str] | None = None) -> int:
     problem = find_problem(environment(), flags)
     if problem is None:
         return EXIT_OK
-    from adapter.logs import write_stderr
+    from adapter.output import STDERR
 
-    write_stderr(f"adapter: unhealthy: {problem}\n".encode())
+    STDERR.write(f"adapter: unhealthy: {problem}\n".encode())
     return EXIT_FAILURE
 
 

@@ -80,7 +80,9 @@ def run(
     _refuse_unused(kind, {*texts, *(["headers"] if headers else []), *([] if body is None else ["body"])})
     path = texts.get("path", "/")
     if not path.startswith("/"):
-        raise ConfigurationError([f"--path: {path!r} is not a path; a path starts with a slash, for example /orders?id=7"])
+        raise ConfigurationError(
+            [f"--path: {path!r} is not a path; a path starts with a slash, for example /orders?id=7"]
+        )
     # Only the region is used, so mistakes in other variables are not reported.
     region = read(environ)[0].region
     options = EventOptions(headers=[_header(text) for text in headers], body=_body(body), region=region, **texts)

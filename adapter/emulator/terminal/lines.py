@@ -6,7 +6,7 @@ The functions return texts and fields; ``Terminal`` writes them, as text or as o
 from __future__ import annotations
 
 import math
-import sys
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,14 @@ from adapter.aws.limits import FREE_STREAM_BYTES
 from adapter.aws.size_text import size_text
 from adapter.emulator.terminal.banner import start_fields, start_lines
 from adapter.emulator.terminal.prices import PriceTable, billed_bytes
+from adapter.output import STDERR
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
+_STDERR = 2
 # The colour of a status, by its first digit.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
@@ -45,8 +47,9 @@ class Terminal:
 
     def __post_init__(self) -> None:
         if self.color is None:
-            # Checked once, because click.echo would check it for every line.
-            self.color = sys.stderr.isatty()
+            self.color = os.isatty(_STDERR)
+        if self.log is None:
+            STDERR.loss_line = _loss_line
 
     def log_start(self, settings: UrlSettings) -> None:
         """Write the start message. If there are several front doors, later lines of requests name their front door."""
@@ -93,7 +96,12 @@ class Terminal:
             self._write(line)
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(f"{text if self.color else click.unstyle(text)}\n")
+        line = f"{text if self.color else click.unstyle(text)}\n"
+        STDERR.write(line.encode("utf-8", "backslashreplace"))
+
+
+def _loss_line(name: str, lost: int) -> bytes:
+    return f"adapter dev: lines lost because {name} could not be written: {lost}\n".encode()
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
