@@ -6,6 +6,8 @@ This module is imported before the app is started. To save time, only the functi
 
 from __future__ import annotations
 
+from adapter.numbers import whole_number
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from socket import socket
@@ -32,8 +34,8 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Parse ``HOST:PORT``, with an IPv6 host in brackets. Raises ValueError if the port is not from 0 to 65535."""
         host, _, port = text.rpartition(":")
-        number = int(port)
-        if not 0 <= number <= LAST_PORT:
+        number = whole_number(port, LAST_PORT)
+        if number is None:
             raise ValueError(f"{text!r} has no port from 0 to {LAST_PORT}")
         return cls(host=host.strip("[]"), port=number)
 

@@ -10,6 +10,7 @@ from time import monotonic, time
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
+from adapter.numbers import LARGEST_IN_JSON, LONGEST_WAIT, whole_number
 from adapter.payload.body import BodyRules
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
@@ -60,7 +61,7 @@ class InvocationRelay:
             authorization_source=config.authorization_source,
             env_config={
                 "function_name": config.function_name,
-                "memory": int(config.function_memory) if config.function_memory.isdigit() else 0,
+                "memory": whole_number(config.function_memory, LARGEST_IN_JSON) or 0,
                 "version": config.function_version,
                 "log_group": config.log_group,
                 "log_stream": config.log_stream,
@@ -122,7 +123,8 @@ class _RelayedInvocation:
             return self._refuse_hook(codec)
         deadline = None
         if relay.deadline_margin is not None and self._invocation.deadline_ms:
-            deadline = monotonic() + self._invocation.deadline_ms / 1000 - time() - relay.deadline_margin
+            left = self._invocation.deadline_ms / 1000 - time() - relay.deadline_margin
+            deadline = monotonic() + min(left, LONGEST_WAIT)
         response = relay.app.send(request, deadline)
         try:
             self._status = response.head.status

@@ -107,6 +107,7 @@ class DevOptions(OptionTable):
     )
     concurrency = Option(
         "Managed Instances: the maximum number of concurrent invocations of an environment.",
+        parse=parsers.slots,
         default=1,
         env=("ADAPTER_MAX_CONCURRENCY",),
         flag="--max-concurrency",
