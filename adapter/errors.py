@@ -18,6 +18,7 @@
     ├── AppNotServing           the app is starting, or has exited (proxy)
     ├── InvalidFunctionResponse a front door cannot turn the function's response into HTTP (emulator)
     ├── InvokeFailed            the Invoke API cannot be reached (adapter invoke)
+    ├── OutputFailed            stdout cannot be written to (command line)
     └── RuntimeApiError         the Runtime API cannot be reached, or refused a request
 
 Code that calls a library translates the library's exceptions into these errors. ``name`` never changes; logs and
@@ -193,6 +194,16 @@ class InvokeFailed(AdapterError):
     """The Invoke API cannot be reached, or another server listens at its address."""
 
     name = "Adapter.InvokeFailed"
+
+
+class OutputFailed(AdapterError):
+    """Stdout cannot be written to. ``reader_gone`` is True if the reader of the pipe has closed it."""
+
+    name = "Adapter.OutputFailed"
+
+    def __init__(self, message: str, *, reader_gone: bool) -> None:
+        super().__init__(message)
+        self.reader_gone = reader_gone
 
 
 class RuntimeApiError(AdapterError):

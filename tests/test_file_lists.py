@@ -19,6 +19,7 @@ MAKEFILE = (REPOSITORY / "Makefile").read_text()
 # The hot path: what an invocation or a proxied request runs through.
 COMPILED = {
     "logs": {""},
+    "output": {""},
     "net": {"http1", "paced_writer", "token_bucket", "transports"},
     "net.server": {
         "client_watch",

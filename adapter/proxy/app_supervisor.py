@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
 from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
-from adapter.logs import stderr_is_free, write_stderr
+from adapter.output import STDERR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,12 +241,12 @@ class AppSupervisor:
         loop = asyncio.get_running_loop()
         descriptor = process.stderr
         for _ in range(_STDERR_PIECES):
-            if not stderr_is_free():
+            if not STDERR.is_free():
                 loop.remove_reader(descriptor)
                 loop.call_later(_STDERR_PAUSE, self._read_stderr, process, ended)
                 return
             try:
-                more = process.read_stderr(write_stderr, PIPE_BUF)
+                more = process.read_stderr(STDERR.copy_whole, PIPE_BUF)
             except BlockingIOError:
                 return
             if not more:

@@ -246,14 +246,14 @@ class Response:
         self.complete = self._reader.complete
         return pieces
 
-    def read(self, limit: int | None) -> bytearray | None:
+    def read(self, limit: int) -> bytearray | None:
         """Return the whole body. Return None if it exceeds ``limit`` bytes. Raises as ``receive`` does."""
         reader = self._reader
         body = bytearray().join(self.pieces)
         try:
             while not reader.complete:
                 expected = len(body) + reader.remaining
-                if limit is not None and expected > limit:
+                if expected > limit:
                     return None
                 if reader.remaining > _FIRST_RECEIVE_SIZE:
                     body = self.connection.receive_rest(body, reader)
@@ -262,7 +262,7 @@ class Response:
         except OSError as error:
             raise _truncated(error) from error
         self.complete = True
-        return None if limit is not None and len(body) > limit else body
+        return None if len(body) > limit else body
 
 
 def _truncated(error: OSError) -> TruncatedResponse:

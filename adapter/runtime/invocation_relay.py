@@ -18,6 +18,7 @@ from adapter.errors import (
     StartError,
     TruncatedResponse,
 )
+from adapter.numbers import LARGEST_IN_JSON, LONGEST_WAIT, whole_number
 from adapter.payload.body import BodyRules
 from adapter.payload.event import PASS_THROUGH
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
@@ -74,7 +75,7 @@ class InvocationRelay:
             strip_forwarded=config.strip_forwarded,
             env_config={
                 "function_name": config.function_name,
-                "memory": int(config.function_memory) if config.function_memory.isdigit() else 0,
+                "memory": whole_number(config.function_memory, LARGEST_IN_JSON) or 0,
                 "version": config.function_version,
                 "log_group": config.log_group,
                 "log_stream": config.log_stream,
@@ -138,7 +139,7 @@ class _RelayedInvocation:
             return self._refuse_reserved(codec)
         deadline = restart_limit = None
         if self._invocation.deadline_ms:
-            end = monotonic() + self._invocation.deadline_ms / 1000 - time()
+            end = monotonic() + min(self._invocation.deadline_ms / 1000 - time(), LONGEST_WAIT)
             if relay.deadline_margin is not None:
                 deadline = end - relay.deadline_margin
             restart_limit = end - max(relay.deadline_margin or 0.0, _RESTART_MARGIN)

@@ -494,6 +494,22 @@ def test_without_a_margin_deadlines_are_lambdas_to_enforce(bench: Bench) -> None
     assert answered(bench.relay(function_url(), deadline_ms=1))[0] == 200
 
 
+@pytest.mark.parametrize("days", [25, 365, 100_000])
+@pytest.mark.parametrize("slots", ["1", "8"])
+def test_a_far_deadline_is_no_deadline(bench: Bench, days: int, slots: str) -> None:
+    environ = {"AWS_LAMBDA_MAX_CONCURRENCY": slots, "ADAPTER_DEADLINE_MARGIN": "1"}
+    bench.app.default = response(b"x" * 7_000_000, TEXT)
+    call = bench.relay(function_url(), environ | STREAMED, deadline_ms=int(time() * 1000) + days * 86_400_000)
+    assert len(streamed(call)[1]) == 7_000_000
+
+
+@pytest.mark.parametrize(("text", "memory"), [("1024", 1024), ("²", 0), ("\u0661", 0), ("9" * 5000, 0), ("-1", 0)])
+def test_a_memory_size_that_is_not_usable_is_0(bench: Bench, text: str, memory: int) -> None:
+    bench.relay(function_url(), {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": text})
+    context = json.loads(bench.app.requests[0].headers["x-amzn-lambda-context"])
+    assert context["env_config"]["memory"] == memory
+
+
 def test_among_several_slots_a_deadline_ends_the_request(bench: Bench) -> None:
     bench.app.default = stay_silent
     call = bench.relay(function_url(), {"AWS_LAMBDA_MAX_CONCURRENCY": "8"}, deadline_ms=1)

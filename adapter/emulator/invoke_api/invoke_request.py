@@ -37,6 +37,8 @@ _FUNCTION = re.compile(
 )
 # The most characters of a message: clients determine a part of some messages.
 _MESSAGE_LIMIT = 1024
+_QUALIFIER = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
+_QUALIFIER_TEXT = "a qualifier is $LATEST, a version, or an alias of up to 128 letters, digits, hyphens and underscores"
 _NAME_TEXT = "a function name has up to 64 letters, digits, hyphens and underscores, or is an ARN"
 
 
@@ -116,7 +118,7 @@ def _invalid_parameter(message: str, *, rule: str = "") -> RefusedInvokeError:
 def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     """Return the function's name, qualifier and ARN.
 
-    Raises RefusedInvokeError if the name is not valid, or contains another qualifier than the query.
+    Raises RefusedInvokeError if name or qualifier are not valid, or if the name has another qualifier than the query.
     """
     parts = _FUNCTION.fullmatch(unquote(path_name))
     if parts is None:
@@ -128,6 +130,8 @@ def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     if in_query and in_name and in_query != in_name:
         raise _invalid_parameter("The derived qualifier from the function name does not match the specified qualifier.")
     qualifier = in_query or in_name
+    if qualifier and not _QUALIFIER.fullmatch(qualifier):
+        raise RefusedInvokeError(400, "ValidationException", f"{qualifier!r}: {_QUALIFIER_TEXT}", key="message")
     arn = f"arn:aws:lambda:{parts['region'] or region}:{parts['account'] or ACCOUNT_ID}:function:{parts['name']}"
     return parts["name"], qualifier, f"{arn}:{qualifier}" if qualifier else arn
 
@@ -183,7 +187,7 @@ def _client_context(encoded: str) -> str:
         if len(encoded) > _CONTEXT_LIMIT:
             raise ValueError
         return json.dumps(json.loads(pybase64.b64decode(encoded, validate=True)), separators=(",", ":"))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise RefusedInvokeError(
             400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
         ) from error
