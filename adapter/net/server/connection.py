@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING, Protocol
 from adapter.net.server import connection_state as states
 from adapter.net.server.client_watch import DisconnectWatcher, wait_for_progress
 from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
+from adapter.net.server.deadline import Deadline
 from adapter.net.server.exchange import Exchange, RequestBody, encode_head
+from adapter.net.server.held_bytes import FREE_BYTES, HeldBytes
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
-from adapter.net.server.server_limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
+from adapter.net.server.server_limits import (
+    BODY_HIGH_WATER,
+    MAX_PIPELINED,
+    RECEIVE_HEAD,
+    WRITE_HIGH_WATER,
+    Limits,
+)
 from adapter.net.transports import reset_on_close, undelivered
 
 if TYPE_CHECKING:
@@ -36,7 +44,9 @@ class ConnectionOwner(Protocol):
     """
 
     cancels: bool
+    held_bytes: HeldBytes
     limits: Limits
+    receive_buffer: memoryview
     serve: Serve
     waiting: dict[HttpConnection, None]
 
@@ -47,52 +57,7 @@ class ConnectionOwner(Protocol):
         """Remove a connection that is lost."""
 
 
-class Deadline:
-    """Calls ``on_timeout`` once when the deadline is reached.
-
-    Every request sets deadlines, and almost none is ever reached. So setting a later deadline does not restart the
-    timer. When the timer fires, it checks whether the deadline has been moved.
-    """
-
-    __slots__ = ("_loop", "_on_timeout", "_timer", "_when")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_timeout: Callable[[], None]) -> None:
-        self._loop = loop
-        self._on_timeout = on_timeout
-        self._when: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def set(self, seconds: float | None) -> None:
-        """Set the deadline to ``seconds`` from now, or remove it if None."""
-        if seconds is None:
-            self._when = None
-            return
-        self._when = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() > self._when:
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._when, self._check)
-
-    def stop(self) -> None:
-        """Remove the deadline and cancel the timer."""
-        self._when = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _check(self) -> None:
-        self._timer = None
-        if self._when is None:
-            return
-        if self._when <= self._loop.time():
-            self._when = None
-            self._on_timeout()
-        else:
-            self._timer = self._loop.call_at(self._when, self._check)
-
-
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """One client's connection. It implements ``exchange.ClientConnection`` for its exchanges."""
 
     def __init__(self, server: ConnectionOwner) -> None:
@@ -120,6 +85,7 @@ class HttpConnection(asyncio.Protocol):
         self._arriving: RequestBody | None = None
         self._refusal: Refusal | None = None
         self._disconnect_watcher: DisconnectWatcher | None = None
+        self._is_charged = False
         self._bytes_received = 0
         self._bytes_written = 0
         # Done once data has arrived (_arrived), the client accepts more data (_writable), or it has closed its side
@@ -142,6 +108,13 @@ class HttpConnection(asyncio.Protocol):
         self._deadline.set(self._limits.head_timeout)
         self._server.accept(self)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        buffer = self._server.receive_buffer
+        return buffer if self._arriving is not None or self._state is states.DRAINING else buffer[:RECEIVE_HEAD]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._server.receive_buffer[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         self._bytes_received += len(data)
         if self._state is states.TUNNEL:
@@ -151,10 +124,10 @@ class HttpConnection(asyncio.Protocol):
             self.adjust_flow()
         elif self._state is states.DRAINING:
             # Either the end of the body or a refusal.
-            if not all(isinstance(item, bytes) for item in self._parser.feed(data)):
+            if not all(isinstance(item, bytes) for item in self._parser.feed(data, 0)):
                 self._advance(states.BODY_COMPLETE)
         elif self._state not in states.DISCARDING:
-            self._take(self._parser.feed(data))
+            self._take(self._parser.feed(data, self._room()))
 
     def eof_received(self) -> bool:
         self._wake(self.disconnected)
@@ -168,6 +141,8 @@ class HttpConnection(asyncio.Protocol):
         self._advance(states.LOST)
         self._deadline.stop()
         self._stop_watcher()
+        self._parser.ignore()
+        self._charge(0)
         for waiter in (self.disconnected, self._writable, self._arrived):
             self._wake(waiter)
         if self._exchanges and self._server.cancels:
@@ -231,12 +206,33 @@ class HttpConnection(asyncio.Protocol):
                 self._advance(states.HEAD_BEGUN)
         elif self._parser.is_paused and self._state is not states.UPGRADE_OFFERED:
             self._advance(states.OFFER)
+        self._charge(self._parser.held_bytes)
         self.stop_waiting()
         self.adjust_flow()
+
+    def _room(self) -> int:
+        """Return how many more requests may wait."""
+        return MAX_PIPELINED + 1 - len(self._exchanges)
+
+    def _charge(self, held: int) -> None:
+        """Count the bytes that the parser holds towards the budget of all connections."""
+        if self._is_charged or held > FREE_BYTES:
+            self._is_charged = held > FREE_BYTES
+            self._server.held_bytes.update(self, held)
+
+    def release_held(self) -> None:
+        """Refuse the unfinished request to free its memory. Called by ``HeldBytes``."""
+        self._is_charged = False
+        if states.REFUSE in TRANSITIONS[self._state]:
+            self.refuse(Refusal(431, "the server has no memory left for request heads that arrive slowly"))
+        else:
+            self.cut()
 
     def refuse(self, refusal: Refusal) -> None:
         """Read no more requests. Send ``refusal`` after the responses to the requests that have already arrived."""
         self._refusal = refusal
+        self._parser.ignore()
+        self._charge(0)
         self._end_body(truncated=True)
         self._advance(states.REFUSE)
         if not self._exchanges:
@@ -321,8 +317,9 @@ class HttpConnection(asyncio.Protocol):
 
     def adjust_flow(self) -> None:
         # Reading continues as long as possible, because the event loop notices a disconnect only while it reads.
-        unread = len(self._parser.kept) + (0 if self._arriving is None else self._arriving.unread_bytes)
-        if unread > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED:
+        unread = 0 if self._arriving is None else self._arriving.unread_bytes
+        most_kept = RECEIVE_HEAD if self._parser.is_paused else 0
+        if unread > BODY_HIGH_WATER or len(self._parser.kept) > most_kept or len(self._exchanges) > MAX_PIPELINED:
             self._pause_reading()
         elif not self.is_reading:
             self._resume_reading()
@@ -405,6 +402,8 @@ class HttpConnection(asyncio.Protocol):
             self._exchanges.popleft()
             if not self._exchanges:
                 self._all_answered()
+            if self._parser.kept and (self._state is states.IDLE or self._state is states.DONE):
+                self._take(self._parser.feed(b"", self._room()))
         else:
             self._exchanges.clear()
             self._advance(states.LAST_ANSWERED)
@@ -423,7 +422,7 @@ class HttpConnection(asyncio.Protocol):
         self._advance(states.ALL_ANSWERED)
         if before is states.UPGRADE_OFFERED:
             # The upgrade is declined, so the bytes after the head are HTTP.
-            self._take(self._parser.resume())
+            self._take(self._parser.resume(self._room()))
         if self.disconnected.done():
             self._end_input()
 

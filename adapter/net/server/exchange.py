@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Headers = list[tuple[str, str]]
     Piece = bytes | bytearray | memoryview
 
+# Unread pieces that are smaller than this are joined, in bytes: an object for each byte would take 40 times its memory.
+_SMALL_PIECE = 4096
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -99,9 +102,13 @@ class RequestBody:
 
     def feed(self, piece: bytes) -> None:
         """Add a piece. Called by the connection."""
-        if not self._discarded:
+        if self._discarded:
+            return
+        self.unread_bytes += len(piece)
+        if self._pieces and len(piece) < _SMALL_PIECE and len(self._pieces[-1]) < _SMALL_PIECE:
+            self._pieces[-1] += piece
+        else:
             self._pieces.append(piece)
-            self.unread_bytes += len(piece)
 
     def end(self, *, truncated: bool) -> None:
         """Mark the body as ended. Called by the connection."""

@@ -1,8 +1,15 @@
 """A parser that turns the bytes of one client into heads, body pieces, ends of messages, or a refusal. No I/O.
 
 llhttp (httptools) parses and rejects most input that is not HTTP/1. This module refuses requests that llhttp accepts
-but a proxy must not (RFC 9112, sections 3.2 and 6.1). The size of heads and trailers is limited twice: the bytes read
-since the last complete item, so that an endless head is not buffered, and the total size of the fields.
+but a proxy must not (RFC 9112, sections 3.2 and 6.1).
+
+A client decides how many bytes arrive at once, but not how much memory they take:
+
+- A head is parsed when all of it has arrived. Until then its bytes are kept as they are, since parsed fields take up to
+  60 times as much. A second llhttp parser without callbacks checks these bytes, so a mistake is reported immediately.
+- No more requests are parsed than the caller has room for. The bytes after them are kept.
+- The pieces of a body that arrive at once are joined, even if each is a chunk of one byte.
+- The number of fields and the size of heads and trailers are limited.
 """
 
 from __future__ import annotations
@@ -12,12 +19,21 @@ from typing import TYPE_CHECKING, Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from adapter.net.http1 import header_text
-from adapter.payload.headers import excerpt
+from adapter.net.server.server_limits import MAX_PIPELINED, MAX_TRAILER_BYTES
+from adapter.payload.headers import MAX_FIELDS, excerpt
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     Headers: TypeAlias = list[tuple[str, str]]
+
+# The end of a head, and of a chunked body with its trailers.
+_END = b"\r\n\r\n"
+# The memory that a parsed field takes besides its text, in bytes: a tuple, two strings, a place in a list.
+_FIELD_COST = 160
+_LENGTH_PREFIX = "content-length: "
+# Headers that servers split at every comma.
+_LISTS = frozenset({"accept-encoding", "connection", "te", "upgrade"})
 
 
 class Refusal(Exception):
@@ -61,12 +77,17 @@ if TYPE_CHECKING:
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
 
 
+class _NoCallbacks:
+    """The target of a parser that only checks. httptools collects nothing for it."""
+
+
 class RequestParser:
     """Parses the bytes of one client, fed in pieces of any size. httptools calls the methods named ``on_…``.
 
     ``in_head`` is True while a head has begun but is not complete. After a request that offers an upgrade,
     ``is_paused`` is True: the bytes after it may not be HTTP, so they are ``kept`` until ``resume`` or ``take_kept`` is
-    called. After a refusal, all further bytes are ignored.
+    called. Bytes are also ``kept`` if there is no room for their request; the next ``feed`` parses them. After a
+    refusal, all further bytes are ignored.
     """
 
     def __init__(self, head_bytes: int) -> None:
@@ -77,6 +98,16 @@ class RequestParser:
         self._parser = HttpRequestParser(self)
         self._received: list[Received]
         self._is_refused = False
+        # The bytes of an incomplete head, the number of its lines, and the parser that checks them.
+        self._pending = bytearray()
+        self._lines = 0
+        self._checker: HttpRequestParser | None = None
+        # True from the end of a head until the end of its message. If the body has a Content-Length, ``_remaining`` is
+        # the number of missing bytes, else it is -1. ``_tail`` contains the last bytes of a chunked body.
+        self._in_message = False
+        self._remaining = -1
+        self._tail = b""
+        self._pieces: list[bytes] = []
         # A head that only frames the body. It is set after a head with both an upgrade and a body, until a second
         # parser has read it. The callbacks do nothing meanwhile.
         self._body_head = b""
@@ -87,19 +118,28 @@ class RequestParser:
         self._target = b""
         self._fields: Headers = []
 
-    def feed(self, data: bytes) -> list[Received]:
-        """Parse ``data`` and return the items that are complete, in order. No items follow a refusal."""
+    @property
+    def held_bytes(self) -> int:
+        """The memory that unfinished input takes: an incomplete head or trailers, and kept requests."""
+        size = len(self._pending) + len(self.kept)
+        return size + len(self._fields) * _FIELD_COST + self._field_bytes if self._fields else size
+
+    def feed(self, data: bytes, room: int = MAX_PIPELINED + 1) -> list[Received]:
+        """Parse ``data`` and return the items that are complete, in order. No items follow a refusal.
+
+        At most ``room`` requests are begun.
+        """
         received: list[Received] = []
         self._received = received
         if self.is_paused:
             self.kept += data
-        elif not self._is_refused:
-            self._parse(data)
+        else:
+            self._parse_requests(self.take_kept() + data if self.kept else data, room)
         return received
 
-    def resume(self) -> list[Received]:
+    def resume(self, room: int = MAX_PIPELINED + 1) -> list[Received]:
         """Parse the kept bytes as HTTP. Call this when the upgrade is declined."""
-        return self.feed(self.take_kept())
+        return self.feed(self.take_kept(), room)
 
     def take_kept(self) -> bytes:
         """Return the kept bytes, clear them, and end the pause."""
@@ -107,12 +147,109 @@ class RequestParser:
         self.is_paused = False
         return kept
 
+    def ignore(self) -> None:
+        """Forget the unfinished input, and ignore all further bytes."""
+        self._is_refused = True
+        self.in_head = False
+        self.kept = b""
+        self._pending = bytearray()
+        self._checker = None
+        self._fields = []
+
+    def _parse_requests(self, data: bytes, room: int) -> None:
+        position, end = 0, len(data)
+        while position < end and not self._is_refused:
+            if self._in_message:
+                position = self._feed_body(data, position)
+            elif self.is_paused or room <= 0:
+                self.kept += data[position:]
+                break
+            else:
+                position = self._feed_head(data, position)
+                room -= 1
+        self._flush()
+
+    def _feed_head(self, data: bytes, position: int) -> int:
+        """Parse a head, or keep a part of one. Return the position after the bytes that were used."""
+        pending = self._pending
+        if not pending:
+            if data[position] in b"\r\n":
+                # Empty lines before a request line are ignored (RFC 9112, section 2.2).
+                position = len(data) - len(data[position:].lstrip(b"\r\n"))
+            found = data.find(_END, position)
+            if found >= 0:
+                self._parse_head(data[position : found + len(_END)])
+                return found + len(_END)
+        before = len(pending)
+        fragment = data[position:]
+        pending += fragment
+        found = pending.find(_END, max(0, before - len(_END) + 1))
+        if found < 0:
+            if fragment:
+                self._check_incomplete_head(fragment)
+            return len(data)
+        end = found + len(_END)
+        self._pending = bytearray()
+        self._lines = 0
+        self._checker = None
+        self._parse_head(bytes(memoryview(pending)[:end]))
+        return position + end - before
+
+    def _check_incomplete_head(self, fragment: bytes) -> None:
+        """Refuse the incomplete head, which ends with ``fragment``, if it cannot become a valid one."""
+        self.in_head = True
+        self._lines += fragment.count(b"\n")
+        if self._checker is None:
+            self._checker = HttpRequestParser(_NoCallbacks())
+        try:
+            self._checker.feed_data(fragment)
+        except HttpParserError as error:
+            self._refuse(Refusal(400, f"not HTTP/1.1: {error}"))
+            return
+        if len(self._pending) > self._head_bytes:
+            self._refuse(self._head_too_large(self._head_bytes))
+        elif self._lines > MAX_FIELDS + 1:
+            self._refuse(_too_many_fields())
+
+    def _parse_head(self, head: bytes) -> None:
+        if len(head) > self._head_bytes:
+            self._refuse(self._head_too_large(self._head_bytes))
+        else:
+            self._parse(head)
+
+    def _feed_body(self, data: bytes, position: int) -> int:
+        """Parse the bytes until the body may end. Return the position after them."""
+        if self._remaining > 0:
+            end = min(len(data), position + self._remaining)
+            self._parse(data[position:end])
+            return end
+        end = len(data)
+        tail = self._tail
+        straddling = (tail + data[position : position + len(_END) - 1]).find(_END)
+        if straddling >= 0:
+            end = position + straddling + len(_END) - len(tail)
+        else:
+            found = data.find(_END, position)
+            if found >= 0:
+                end = found + len(_END)
+        self._tail = (tail + data[max(position, end - len(_END) + 1) : end])[1 - len(_END) :]
+        self._parse(data[position:end])
+        if self._unfinished > MAX_TRAILER_BYTES:
+            self._refuse(self._head_too_large(MAX_TRAILER_BYTES))
+        return end
+
+    def _flush(self) -> None:
+        """Return the pieces of the body that have arrived as one item."""
+        if self._pieces:
+            self._received.append(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
+            self._pieces = []
+
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
             if self._unfinished > self._head_bytes:
-                raise self._head_too_large()
+                raise self._head_too_large(self._head_bytes)
         except HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0] :]
             if self._body_head:
@@ -140,12 +277,13 @@ class RequestParser:
         self._parse(data)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._is_refused = True
-        self.in_head = False
-        self._received.append(refusal)
+        if not self._is_refused:
+            self._flush()
+            self.ignore()
+            self._received.append(refusal)
 
-    def _head_too_large(self) -> Refusal:
-        return Refusal(431, f"the request line and headers exceed {self._head_bytes} bytes")
+    def _head_too_large(self, limit: int) -> Refusal:
+        return Refusal(431, f"the request line and headers exceed {limit} bytes")
 
     def on_message_begin(self) -> None:
         if self._body_head:
@@ -164,12 +302,14 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._body_head:
             return
+        if len(self._fields) >= MAX_FIELDS:
+            raise _too_many_fields()
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else header_text(value)
         self._fields.append((name.decode("latin-1"), text))
         self._field_bytes += len(name) + len(value)
         if self._field_bytes > self._head_bytes:
-            raise self._head_too_large()
+            raise self._head_too_large(self._head_bytes)
 
     def on_headers_complete(self) -> None:
         if self._body_head:
@@ -190,6 +330,9 @@ class RequestParser:
             elif head.version == "1.1":
                 head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
         self.in_head = False
+        self._in_message = True
+        self._remaining = int(framing.removeprefix(_LENGTH_PREFIX)) if framing.startswith(_LENGTH_PREFIX) else -1
+        self._tail = b""
         self._unfinished = self._field_bytes = 0
         # Further fields are trailers.
         self._fields = []
@@ -197,13 +340,22 @@ class RequestParser:
 
     def on_body(self, piece: bytes) -> None:
         self._unfinished = 0
-        self._received.append(piece)
+        if self._remaining > 0:
+            self._remaining -= len(piece)
+        self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         if self._body_head:
             return
-        self._unfinished = 0
+        self._in_message = False
+        self._unfinished = self._field_bytes = 0
+        self._flush()
         self._received.append(EndOfMessage(self._fields))
+        self._fields = []
+
+
+def _too_many_fields() -> Refusal:
+    return Refusal(431, f"the request has more than {MAX_FIELDS} header fields")
 
 
 def _check_head(head: RequestHead) -> str:
@@ -224,11 +376,13 @@ def _check_head(head: RequestHead) -> str:
                 )
             framing = "transfer-encoding: chunked"
         elif lower == "content-length" and value.strip("0"):
-            framing = f"content-length: {value}"
+            framing = f"{_LENGTH_PREFIX}{value}"
         elif lower == "expect":
             if value.lower() != "100-continue":
                 raise Refusal(417, f"Expect {excerpt(value)} is not supported: only 100-continue is")
             head.expects_continue = head.version == "1.1"
+        if len(value) > MAX_FIELDS and lower in _LISTS and value.count(",") >= MAX_FIELDS:
+            raise Refusal(431, f"the {lower} header has more than {MAX_FIELDS} elements")
     if "#" in head.target:
         raise Refusal(400, "a request target must not have a fragment")
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from adapter.net.address import BACKLOG
 from adapter.net.server.connection import HttpConnection
+from adapter.net.server.held_bytes import PROCESS_HELD_BYTES, HeldBytes
 from adapter.net.server.request_parser import Refusal
-from adapter.net.server.server_limits import Limits
+from adapter.net.server.server_limits import RECEIVE_BODY, Limits
 
 if TYPE_CHECKING:
     from socket import socket
@@ -25,16 +26,26 @@ MAX_REJECTED = 16
 class HttpServer:
     """Serves every request with ``serve``. The tasks of the connections run in ``group``.
 
+    ``held_bytes`` is the budget for unfinished requests.
     ``cancels`` is True if the disconnect of a client cancels the serving of its requests. An exception of ``serve``
     ends the connection and is passed to the loop's exception handler.
     """
 
     def __init__(
-        self, serve: Serve, group: asyncio.TaskGroup, *, limits: Limits | None = None, cancels: bool = True
+        self,
+        serve: Serve,
+        group: asyncio.TaskGroup,
+        *,
+        limits: Limits | None = None,
+        cancels: bool = True,
+        held_bytes: HeldBytes = PROCESS_HELD_BYTES,
     ) -> None:
         self.serve = serve
         self.cancels = cancels
         self.limits = limits or Limits()
+        self.held_bytes = held_bytes
+        # One buffer is enough for all connections: each copies what it has received before the next one receives.
+        self.receive_buffer = memoryview(bytearray(RECEIVE_BODY))
         # The connections on which no request is being served. The first one has waited longest.
         self.waiting: dict[HttpConnection, None] = {}
         self._group = group

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from adapter.net.server.connection import Deadline
+from adapter.net.server.deadline import Deadline
 
 
 class Timer:
