@@ -12,7 +12,7 @@ from itertools import product
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from typing import Any, TypeAlias
+    from typing import Any, Final, TypeAlias
 
     from adapter.errors import AdapterError
 
@@ -39,7 +39,7 @@ NOT_FORWARDED = frozenset(
 #: The maximum number of fields in a head or in trailers, of elements in a list header, of cookies, and of query
 #: parameters. It applies to HTTP messages, never to Lambda's events. Peers allow 100 (Apache) to 20,000 fields. Parsed
 #: fields take up to 60 times as much memory as their bytes.
-MAX_FIELDS = 1000
+MAX_FIELDS: Final = 1000
 
 #: Headers that only the adapter may set. A client's own are removed, so an app can trust them.
 REQUEST_CONTEXT = "x-amzn-request-context"

@@ -28,12 +28,19 @@ if TYPE_CHECKING:
     Headers: TypeAlias = list[tuple[str, str]]
 
 # The end of a head, and of a chunked body with its trailers.
-_END = b"\r\n\r\n"
+_END: Final = b"\r\n\r\n"
+# A head of this many bytes cannot have too many fields: the shortest has a name of one byte, a colon, and the line end.
+_SMALL_HEAD: Final = 4 * MAX_FIELDS
 # The memory that a parsed field takes besides its text, in bytes: a tuple, two strings, a place in a list.
-_FIELD_COST = 160
-_LENGTH_PREFIX = "content-length: "
+_FIELD_COST: Final = 160
+# In a chunked body the lengths of this many chunks are read in one call of ``feed``. The rest of the data is searched.
+_MAX_CHUNK_LINES: Final = 64
+# The maximum length of a line with such a length. Nearly all are shorter.
+_CHUNK_LINE: Final = 32
+_SPACE: Final = 0x20
+_LENGTH_PREFIX: Final = "content-length: "
 # Headers that servers split at every comma.
-_LISTS = frozenset({"accept-encoding", "connection", "te", "upgrade"})
+_LISTS: Final = frozenset({"accept-encoding", "connection", "te", "upgrade"})
 
 
 class Refusal(Exception):
@@ -95,6 +102,7 @@ class RequestParser:
         self.is_paused = False
         self.kept = b""
         self._head_bytes: Final = head_bytes
+        self._trailer_bytes: Final = min(head_bytes, MAX_TRAILER_BYTES)
         self._parser = HttpRequestParser(self)
         self._received: list[Received]
         self._is_refused = False
@@ -102,10 +110,14 @@ class RequestParser:
         self._pending = bytearray()
         self._lines = 0
         self._checker: HttpRequestParser | None = None
-        # True from the end of a head until the end of its message. If the body has a Content-Length, ``_remaining`` is
-        # the number of missing bytes, else it is -1. ``_tail`` contains the last bytes of a chunked body.
-        self._in_message = False
-        self._remaining = -1
+        # True from the end of a head until the end of its body. If the body has a Content-Length, ``_remaining`` is the
+        # number of missing bytes, else it is 0.
+        self._in_body = False
+        self._remaining = 0
+        # In a chunked body, ``_skip`` is the number of bytes before the next line with a length, or -1 if unknown, and
+        # ``_line`` the beginning of that line. ``_tail`` contains the last bytes.
+        self._skip = 0
+        self._line = b""
         self._tail = b""
         self._pieces: list[bytes] = []
         # A head that only frames the body. It is set after a head with both an upgrade and a body, until a second
@@ -113,16 +125,15 @@ class RequestParser:
         self._body_head = b""
         # The number of bytes read since the last complete head, body piece or message. llhttp may be buffering them.
         self._unfinished = 0
-        # The total size of the fields of the current head or trailers.
-        self._field_bytes = 0
+        # The number of fields that may still follow in the current head or trailers.
+        self._field_room = MAX_FIELDS
         self._target = b""
         self._fields: Headers = []
 
     @property
     def held_bytes(self) -> int:
         """The memory that unfinished input takes: an incomplete head or trailers, and kept requests."""
-        size = len(self._pending) + len(self.kept)
-        return size + len(self._fields) * _FIELD_COST + self._field_bytes if self._fields else size
+        return len(self._pending) + len(self.kept) + self._unfinished + len(self._fields) * _FIELD_COST
 
     def feed(self, data: bytes, room: int = MAX_PIPELINED + 1) -> list[Received]:
         """Parse ``data`` and return the items that are complete, in order. No items follow a refusal.
@@ -133,8 +144,18 @@ class RequestParser:
         self._received = received
         if self.is_paused:
             self.kept += data
+        elif self._remaining > len(data) or (
+            len(data) <= _SMALL_HEAD
+            and room > 0
+            and not (self._in_body or self._pending or self.kept or self._is_refused)
+            and data.find(_END) == len(data) - len(_END)
+        ):
+            # Nearly everything that arrives: a part of a body, or one small request without a body.
+            self._parse(data)
         else:
             self._parse_requests(self.take_kept() + data if self.kept else data, room)
+        if self._pieces:
+            self._flush()
         return received
 
     def resume(self, room: int = MAX_PIPELINED + 1) -> list[Received]:
@@ -159,36 +180,39 @@ class RequestParser:
     def _parse_requests(self, data: bytes, room: int) -> None:
         position, end = 0, len(data)
         while position < end and not self._is_refused:
-            if self._in_message:
-                position = self._feed_body(data, position)
+            if self._remaining:
+                last = min(end, position + self._remaining)
+                self._parse(_part(data, position, last))
+                position = last
+            elif self._in_body:
+                last = self._possible_end(data, position)
+                self._parse(_part(data, position, last))
+                position = last
             elif self.is_paused or room <= 0:
                 self.kept += data[position:]
-                break
+                return
             else:
                 position = self._feed_head(data, position)
                 room -= 1
-        self._flush()
 
     def _feed_head(self, data: bytes, position: int) -> int:
         """Parse a head, or keep a part of one. Return the position after the bytes that were used."""
         pending = self._pending
         if not pending:
-            if data[position] in b"\r\n":
+            if data[position] <= 13:
                 # Empty lines before a request line are ignored (RFC 9112, section 2.2).
                 position = len(data) - len(data[position:].lstrip(b"\r\n"))
-            found = data.find(_END, position)
-            if found >= 0:
-                self._parse_head(data[position : found + len(_END)])
-                return found + len(_END)
+            end = data.find(_END, position) + len(_END)
+            if end >= len(_END):
+                self._parse_head(_part(data, position, end))
+                return end
         before = len(pending)
-        fragment = data[position:]
-        pending += fragment
-        found = pending.find(_END, max(0, before - len(_END) + 1))
-        if found < 0:
-            if fragment:
-                self._check_incomplete_head(fragment)
+        pending += data[position:]
+        end = pending.find(_END, max(0, before - len(_END) + 1)) + len(_END)
+        if end < len(_END):
+            if position < len(data):
+                self._check_incomplete_head(data[position:])
             return len(data)
-        end = found + len(_END)
         self._pending = bytearray()
         self._lines = 0
         self._checker = None
@@ -214,42 +238,68 @@ class RequestParser:
     def _parse_head(self, head: bytes) -> None:
         if len(head) > self._head_bytes:
             self._refuse(self._head_too_large(self._head_bytes))
+        elif len(head) > _SMALL_HEAD and head.count(b"\n") > MAX_FIELDS + 2:
+            self._refuse(_too_many_fields())
         else:
             self._parse(head)
 
-    def _feed_body(self, data: bytes, position: int) -> int:
-        """Parse the bytes until the body may end. Return the position after them."""
-        if self._remaining > 0:
-            end = min(len(data), position + self._remaining)
-            self._parse(data[position:end])
-            return end
+    def _possible_end(self, data: bytes, position: int) -> int:
+        """Return a position in the chunked body at ``position`` beyond which another request may begin.
+
+        A wrong position is harmless: it only divides ``data`` in a different way.
+        """
+        start = self._skip_chunks(data, position) if self._skip >= 0 else position
         end = len(data)
         tail = self._tail
-        straddling = (tail + data[position : position + len(_END) - 1]).find(_END)
+        straddling = (tail + data[position : position + len(_END) - 1]).find(_END) if tail else -1
         if straddling >= 0:
             end = position + straddling + len(_END) - len(tail)
-        else:
-            found = data.find(_END, position)
+        elif start < end:
+            found = data.find(_END, start)
             if found >= 0:
                 end = found + len(_END)
         self._tail = (tail + data[max(position, end - len(_END) + 1) : end])[1 - len(_END) :]
-        self._parse(data[position:end])
-        if self._unfinished > MAX_TRAILER_BYTES:
-            self._refuse(self._head_too_large(MAX_TRAILER_BYTES))
         return end
+
+    def _skip_chunks(self, data: bytes, position: int) -> int:
+        """Return the position after the chunks that begin at ``position``, as far as their lengths are easy to read."""
+        end = len(data)
+        line = self._line
+        position += self._skip
+        for _ in range(_MAX_CHUNK_LINES):
+            if position >= end:
+                self._skip, self._line = position - end, line
+                return end
+            newline = data.find(b"\n", position, position + _CHUNK_LINE)
+            if newline < 0:
+                line += data[position : position + _CHUNK_LINE]
+                if len(line) > _CHUNK_LINE:
+                    break
+                position = end
+                continue
+            try:
+                size = int((line + data[position:newline]).partition(b";")[0], 16)
+            except ValueError:
+                break
+            if size <= 0:
+                break
+            line = b""
+            # The chunk's own line end follows its data.
+            position = newline + 1 + size + 2
+        self._skip, self._line = -1, b""
+        return min(position, end - 1)
 
     def _flush(self) -> None:
         """Return the pieces of the body that have arrived as one item."""
-        if self._pieces:
-            self._received.append(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
-            self._pieces = []
+        pieces, self._pieces = self._pieces, []
+        self._received.append(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
-            if self._unfinished > self._head_bytes:
-                raise self._head_too_large(self._head_bytes)
+            if self._unfinished > self._trailer_bytes:
+                raise self._head_too_large(self._trailer_bytes)
         except HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0] :]
             if self._body_head:
@@ -278,7 +328,8 @@ class RequestParser:
 
     def _refuse(self, refusal: Refusal) -> None:
         if not self._is_refused:
-            self._flush()
+            if self._pieces:
+                self._flush()
             self.ignore()
             self._received.append(refusal)
 
@@ -291,25 +342,23 @@ class RequestParser:
         self.in_head = True
         self._target = b""
         self._fields = []
-        self._field_bytes = 0
+        self._field_room = MAX_FIELDS
 
     def on_url(self, url: bytes) -> None:
         if self._body_head:
             return
         self._target += url
-        self._field_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._body_head:
             return
-        if len(self._fields) >= MAX_FIELDS:
+        self._field_room -= 1
+        if self._field_room < 0:
             raise _too_many_fields()
-        value = value.rstrip(b" \t")
+        if value and value[-1] <= _SPACE:
+            value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else header_text(value)
         self._fields.append((name.decode("latin-1"), text))
-        self._field_bytes += len(name) + len(value)
-        if self._field_bytes > self._head_bytes:
-            raise self._head_too_large(self._head_bytes)
 
     def on_headers_complete(self) -> None:
         if self._body_head:
@@ -330,28 +379,37 @@ class RequestParser:
             elif head.version == "1.1":
                 head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
         self.in_head = False
-        self._in_message = True
-        self._remaining = int(framing.removeprefix(_LENGTH_PREFIX)) if framing.startswith(_LENGTH_PREFIX) else -1
-        self._tail = b""
-        self._unfinished = self._field_bytes = 0
+        self._unfinished = 0
+        if framing:
+            self._in_body = True
+            self._remaining = int(framing.removeprefix(_LENGTH_PREFIX)) if framing.startswith(_LENGTH_PREFIX) else 0
+            self._skip = 0
+            self._line = self._tail = b""
         # Further fields are trailers.
         self._fields = []
+        self._field_room = MAX_FIELDS
         self._received.append(head)
 
     def on_body(self, piece: bytes) -> None:
         self._unfinished = 0
-        if self._remaining > 0:
+        if self._remaining:
             self._remaining -= len(piece)
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         if self._body_head:
             return
-        self._in_message = False
-        self._unfinished = self._field_bytes = 0
-        self._flush()
+        self._in_body = False
+        self._unfinished = self._remaining = 0
+        if self._pieces:
+            self._flush()
         self._received.append(EndOfMessage(self._fields))
         self._fields = []
+
+
+def _part(data: bytes, start: int, end: int) -> bytes:
+    """Return ``data[start:end]``. A compiled slice would copy ``data`` even if it is the whole."""
+    return data if start == 0 and end == len(data) else data[start:end]
 
 
 def _too_many_fields() -> Refusal:
