@@ -21,6 +21,7 @@ COMPILED = {
     "logs": {""},
     "net": {"http1", "paced_writer", "token_bucket", "transports"},
     "net.server": {
+        "chunk_scanner",
         "client_watch",
         "connection",
         "connection_state",

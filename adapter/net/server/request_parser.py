@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from adapter.net.http1 import header_text
+from adapter.net.server.chunk_scanner import MESSAGE_END as _END
+from adapter.net.server.chunk_scanner import ChunkScanner
 from adapter.net.server.server_limits import MAX_PIPELINED, MAX_TRAILER_BYTES
 from adapter.payload.headers import MAX_FIELDS, excerpt
 
@@ -27,16 +29,10 @@ if TYPE_CHECKING:
 
     Headers: TypeAlias = list[tuple[str, str]]
 
-# The end of a head, and of a chunked body with its trailers.
-_END: Final = b"\r\n\r\n"
 # A head of this many bytes cannot have too many fields: the shortest has a name of one byte, a colon, and the line end.
 _SMALL_HEAD: Final = 4 * MAX_FIELDS
 # The memory that a parsed field takes besides its text, in bytes: a tuple, two strings, a place in a list.
 _FIELD_COST: Final = 160
-# In a chunked body the lengths of this many chunks are read in one call of ``feed``. The rest of the data is searched.
-_MAX_CHUNK_LINES: Final = 64
-# The maximum length of a line with such a length. Nearly all are shorter.
-_CHUNK_LINE: Final = 32
 _SPACE: Final = 0x20
 _LENGTH_PREFIX: Final = "content-length: "
 # Headers that servers split at every comma.
@@ -114,11 +110,10 @@ class RequestParser:
         # number of missing bytes, else it is 0.
         self._in_body = False
         self._remaining = 0
-        # In a chunked body, ``_skip`` is the number of bytes before the next line with a length, or -1 if unknown, and
-        # ``_line`` the beginning of that line. ``_tail`` contains the last bytes.
-        self._skip = 0
-        self._line = b""
-        self._tail = b""
+        # The end of the last head in the data, and the Content-Length of its body.
+        self._head_end = 0
+        self._length = 0
+        self._scanner: ChunkScanner
         self._pieces: list[bytes] = []
         # A head that only frames the body. It is set after a head with both an upgrade and a body, until a second
         # parser has read it. The callbacks do nothing meanwhile.
@@ -144,14 +139,10 @@ class RequestParser:
         self._received = received
         if self.is_paused:
             self.kept += data
-        elif self._remaining > len(data) or (
-            len(data) <= _SMALL_HEAD
-            and room > 0
-            and not (self._in_body or self._pending or self.kept or self._is_refused)
-            and data.find(_END) == len(data) - len(_END)
-        ):
-            # Nearly everything that arrives: a part of a body, or one small request without a body.
+        elif self._remaining > len(data) or (room > 0 and self._is_one_request(data)):
             self._parse(data)
+            if self.in_head:
+                self._restart(data)
         else:
             self._parse_requests(self.take_kept() + data if self.kept else data, room)
         if self._pieces:
@@ -177,6 +168,22 @@ class RequestParser:
         self._checker = None
         self._fields = []
 
+    def _is_one_request(self, data: bytes) -> bool:
+        """Return whether ``data`` has one small head and the beginning or the whole of its body, as nearly always."""
+        if self._in_body or self._pending or self.kept or self._is_refused or not 0 < len(data) <= _SMALL_HEAD:
+            return False
+        found = data.find(_END)
+        end = self._head_end = found + len(_END)
+        if found <= 0 or end == len(data):
+            return found > 0
+        # Looking for a single byte is much faster, and few bodies have it.
+        return data[0] > _SPACE and (data.find(b"\r", end) < 0 or data.find(_END, end) < 0)
+
+    def _restart(self, data: bytes) -> None:
+        """Keep the incomplete head at the end of ``data``, which follows one request and its body, as bytes."""
+        self._parser = HttpRequestParser(self)
+        self._feed_head(data, self._head_end + self._length)
+
     def _parse_requests(self, data: bytes, room: int) -> None:
         position, end = 0, len(data)
         while position < end and not self._is_refused:
@@ -185,7 +192,7 @@ class RequestParser:
                 self._parse(_part(data, position, last))
                 position = last
             elif self._in_body:
-                last = self._possible_end(data, position)
+                last = self._scanner.possible_end(data, position)
                 self._parse(_part(data, position, last))
                 position = last
             elif self.is_paused or room <= 0:
@@ -243,56 +250,14 @@ class RequestParser:
         else:
             self._parse(head)
 
-    def _possible_end(self, data: bytes, position: int) -> int:
-        """Return a position in the chunked body at ``position`` beyond which another request may begin.
-
-        A wrong position is harmless: it only divides ``data`` in a different way.
-        """
-        start = self._skip_chunks(data, position) if self._skip >= 0 else position
-        end = len(data)
-        tail = self._tail
-        straddling = (tail + data[position : position + len(_END) - 1]).find(_END) if tail else -1
-        if straddling >= 0:
-            end = position + straddling + len(_END) - len(tail)
-        elif start < end:
-            found = data.find(_END, start)
-            if found >= 0:
-                end = found + len(_END)
-        self._tail = (tail + data[max(position, end - len(_END) + 1) : end])[1 - len(_END) :]
-        return end
-
-    def _skip_chunks(self, data: bytes, position: int) -> int:
-        """Return the position after the chunks that begin at ``position``, as far as their lengths are easy to read."""
-        end = len(data)
-        line = self._line
-        position += self._skip
-        for _ in range(_MAX_CHUNK_LINES):
-            if position >= end:
-                self._skip, self._line = position - end, line
-                return end
-            newline = data.find(b"\n", position, position + _CHUNK_LINE)
-            if newline < 0:
-                line += data[position : position + _CHUNK_LINE]
-                if len(line) > _CHUNK_LINE:
-                    break
-                position = end
-                continue
-            try:
-                size = int((line + data[position:newline]).partition(b";")[0], 16)
-            except ValueError:
-                break
-            if size <= 0:
-                break
-            line = b""
-            # The chunk's own line end follows its data.
-            position = newline + 1 + size + 2
-        self._skip, self._line = -1, b""
-        return min(position, end - 1)
-
     def _flush(self) -> None:
         """Return the pieces of the body that have arrived as one item."""
-        pieces, self._pieces = self._pieces, []
-        self._received.append(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        pieces = self._pieces
+        if len(pieces) == 1:
+            self._received.append(pieces.pop())
+        else:
+            self._received.append(b"".join(pieces))
+            self._pieces = []
 
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)
@@ -380,11 +345,13 @@ class RequestParser:
                 head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
         self.in_head = False
         self._unfinished = 0
+        self._length = 0
         if framing:
             self._in_body = True
-            self._remaining = int(framing.removeprefix(_LENGTH_PREFIX)) if framing.startswith(_LENGTH_PREFIX) else 0
-            self._skip = 0
-            self._line = self._tail = b""
+            if framing.startswith(_LENGTH_PREFIX):
+                self._length = self._remaining = int(framing[len(_LENGTH_PREFIX) :])
+            else:
+                self._scanner = ChunkScanner()
         # Further fields are trailers.
         self._fields = []
         self._field_room = MAX_FIELDS
