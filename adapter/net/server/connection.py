@@ -50,6 +50,9 @@ class ConnectionOwner(Protocol):
     serve: Serve
     waiting: dict[HttpConnection, None]
 
+    def postpone(self, connection: HttpConnection) -> None:
+        """Call ``end_postponement`` of ``connection`` when it is its turn to receive again."""
+
     def accept(self, connection: HttpConnection) -> None:
         """Start the task of a new connection, or refuse the connection."""
 
@@ -86,6 +89,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._refusal: Refusal | None = None
         self._disconnect_watcher: DisconnectWatcher | None = None
         self._is_charged = False
+        self._is_postponed = False
         self._bytes_received = 0
         self._bytes_written = 0
         # Done once data has arrived (_arrived), the client accepts more data (_writable), or it has closed its side
@@ -110,10 +114,16 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         buffer = self._server.receive_buffer
-        return buffer if self._arriving is not None or self._state is states.DRAINING else buffer[:RECEIVE_HEAD]
+        has_body = self._arriving is not None or self._state is states.DRAINING
+        return buffer if has_body and not self._parser.is_costly else buffer[:RECEIVE_HEAD]
 
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(bytes(self._server.receive_buffer[:nbytes]))
+        if self._parser.is_costly and self.is_reading and self._transport is not None:
+            # Let all others receive first.
+            self._is_postponed = True
+            self._pause_reading()
+            self._server.postpone(self)
 
     def data_received(self, data: bytes) -> None:
         self._bytes_received += len(data)
@@ -323,6 +333,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._pause_reading()
         elif not self.is_reading:
             self._resume_reading()
+
+    def end_postponement(self) -> None:
+        """Receive again, unless there is another reason to wait. Called by the server."""
+        self._is_postponed = False
+        self.adjust_flow()
 
     def _pause_reading(self) -> None:
         if self._transport is None:

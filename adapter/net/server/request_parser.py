@@ -21,7 +21,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from adapter.net.http1 import header_text
 from adapter.net.server.chunk_scanner import MESSAGE_END as _END
 from adapter.net.server.chunk_scanner import ChunkScanner
-from adapter.net.server.server_limits import MAX_PIPELINED, MAX_TRAILER_BYTES
+from adapter.net.server.server_limits import COSTLY_PIECES, MAX_PIPELINED, MAX_TRAILER_BYTES
 from adapter.payload.headers import MAX_FIELDS, excerpt
 
 if TYPE_CHECKING:
@@ -90,12 +90,13 @@ class RequestParser:
     ``in_head`` is True while a head has begun but is not complete. After a request that offers an upgrade,
     ``is_paused`` is True: the bytes after it may not be HTTP, so they are ``kept`` until ``resume`` or ``take_kept`` is
     called. Bytes are also ``kept`` if there is no room for their request; the next ``feed`` parses them. After a
-    refusal, all further bytes are ignored.
+    refusal, all further bytes are ignored. ``is_costly`` is True if the last pieces of a body were tiny.
     """
 
     def __init__(self, head_bytes: int) -> None:
         self.in_head = False
         self.is_paused = False
+        self.is_costly = False
         self.kept = b""
         self._head_bytes: Final = head_bytes
         self._trailer_bytes: Final = min(head_bytes, MAX_TRAILER_BYTES)
@@ -258,6 +259,7 @@ class RequestParser:
         else:
             self._received.append(b"".join(pieces))
             self._pieces = []
+            self.is_costly = len(pieces) > COSTLY_PIECES
 
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.net.address import BACKLOG
@@ -54,6 +55,8 @@ class HttpServer:
         # Includes tasks of clients that have disconnected.
         self._tasks: set[asyncio.Task[None]] = set()
         self._rejected: dict[HttpConnection, None] = {}
+        # Connections whose input is costly to parse. One of them receives in each turn of the loop.
+        self._postponed: deque[HttpConnection] = deque()
         self._server: asyncio.Server | None = None
         self._drained = asyncio.Event()
 
@@ -105,6 +108,17 @@ class HttpServer:
         self._rejected.pop(connection, None)
         if not self._connections:
             self._drained.set()
+
+    def postpone(self, connection: HttpConnection) -> None:
+        """Let ``connection`` receive again after those that were postponed before. Called by the connection."""
+        if not self._postponed:
+            asyncio.get_running_loop().call_soon(self._end_postponement)
+        self._postponed.append(connection)
+
+    def _end_postponement(self) -> None:
+        self._postponed.popleft().end_postponement()
+        if self._postponed:
+            asyncio.get_running_loop().call_soon(self._end_postponement)
 
     def _has_room(self) -> bool:
         """Return whether one more connection fits. At the limit, close the one that has waited longest to make room."""

@@ -13,7 +13,9 @@ MAX_PIPELINED: Final = 8
 # How many bytes are received at once: while the body of a request arrives, and otherwise. The latter may all be
 # pipelined requests, which are kept until the requests before them are answered.
 RECEIVE_BODY: Final = 256 * 1024
-RECEIVE_HEAD: Final = 16 * 1024
+RECEIVE_HEAD: Final = 8 * 1024
+# If more pieces of a body than this arrive at once, it is costly, and received slowly so that it delays no others.
+COSTLY_PIECES: Final = 64
 # The maximum size of trailers, and of the extensions of one chunk, in bytes. (A head has a limit of its own.)
 MAX_TRAILER_BYTES: Final = 64 * 1024
 
