@@ -194,3 +194,10 @@ def test_without_the_authorization_source_headers_are_unchanged() -> None:
     headers = [("Authorization", "client")]
     assert rules.with_authorization(headers, "x-auth") == headers
     assert rules.with_authorization(headers, "authorization") == [("authorization", "client")]
+
+
+def test_many_equal_headers_are_joined_in_proportion_to_their_number() -> None:
+    # Joining value by value would copy 200 GB.
+    single, cookies = rules.join_repeats([("A", "b"), ("C", "d"), *[("a", "e" * 10)] * 200_000])
+    assert single == {"a": "b, " + ", ".join(["e" * 10] * 200_000), "c": "d"}
+    assert cookies == []
