@@ -15,12 +15,13 @@ from adapter.net.server import connection_state as states
 from adapter.net.server.client_watch import DisconnectWatcher, wait_for_progress
 from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
 from adapter.net.server.deadline import Deadline
-from adapter.net.server.exchange import Exchange, RequestBody, encode_head
+from adapter.net.server.exchange import Exchange, RequestBody, encode_refusal
 from adapter.net.server.held_bytes import FREE_BYTES, HeldBytes
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
 from adapter.net.server.server_limits import (
     BODY_HIGH_WATER,
     MAX_PIPELINED,
+    RECEIVE_BUSY,
     RECEIVE_HEAD,
     WRITE_HIGH_WATER,
     Limits,
@@ -40,12 +41,14 @@ class ConnectionOwner(Protocol):
     """The part of the server that a connection uses.
 
     ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``waiting`` contains the
-    connections on which no request is being served, the one that has waited longest first.
+    connections on which no request is being served, the one that has waited longest first. ``postponed`` are those that
+    wait for their turn to receive.
     """
 
     cancels: bool
     held_bytes: HeldBytes
     limits: Limits
+    postponed: deque[HttpConnection]
     receive_buffer: memoryview
     serve: Serve
     waiting: dict[HttpConnection, None]
@@ -114,8 +117,12 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         buffer = self._server.receive_buffer
-        has_body = self._arriving is not None or self._state is states.DRAINING
-        return buffer if has_body and not self._parser.is_costly else buffer[:RECEIVE_HEAD]
+        if self._parser.is_costly:
+            return buffer[:RECEIVE_HEAD]
+        if self._arriving is not None or self._state is states.DRAINING:
+            return buffer
+        # While costly bodies wait for their turn, this may be the beginning of another one.
+        return buffer[: RECEIVE_BUSY if self._server.postponed else RECEIVE_HEAD]
 
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(bytes(self._server.receive_buffer[:nbytes]))
@@ -137,7 +144,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             if not all(isinstance(item, bytes) for item in self._parser.feed(data, 0)):
                 self._advance(states.BODY_COMPLETE)
         elif self._state not in states.DISCARDING:
-            self._take(self._parser.feed(data, self._room()))
+            self._take(self._parser.feed(data, MAX_PIPELINED + 1 - len(self._exchanges)))
 
     def eof_received(self) -> bool:
         self._wake(self.disconnected)
@@ -219,10 +226,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._charge(self._parser.held_bytes)
         self.stop_waiting()
         self.adjust_flow()
-
-    def _room(self) -> int:
-        """Return how many more requests may wait."""
-        return MAX_PIPELINED + 1 - len(self._exchanges)
 
     def _charge(self, held: int) -> None:
         """Count the bytes that the parser holds towards the budget of all connections."""
@@ -329,7 +332,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         # Reading continues as long as possible, because the event loop notices a disconnect only while it reads.
         unread = 0 if self._arriving is None else self._arriving.unread_bytes
         most_kept = RECEIVE_HEAD if self._parser.is_paused else 0
-        if unread > BODY_HIGH_WATER or len(self._parser.kept) > most_kept or len(self._exchanges) > MAX_PIPELINED:
+        is_full = unread > BODY_HIGH_WATER or len(self._parser.kept) > most_kept
+        if is_full or self._is_postponed or len(self._exchanges) > MAX_PIPELINED:
             self._pause_reading()
         elif not self.is_reading:
             self._resume_reading()
@@ -418,7 +422,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             if not self._exchanges:
                 self._all_answered()
             if self._parser.kept and (self._state is states.IDLE or self._state is states.DONE):
-                self._take(self._parser.feed(b"", self._room()))
+                self._take(self._parser.feed(b"", MAX_PIPELINED + 1 - len(self._exchanges)))
         else:
             self._exchanges.clear()
             self._advance(states.LAST_ANSWERED)
@@ -433,11 +437,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         before = self._state
         if before is states.REFUSED:
             assert self._refusal is not None
-            self.write(_encode_refusal(self._refusal))
+            self.write(encode_refusal(self._refusal))
         self._advance(states.ALL_ANSWERED)
         if before is states.UPGRADE_OFFERED:
             # The upgrade is declined, so the bytes after the head are HTTP.
-            self._take(self._parser.resume(self._room()))
+            self._take(self._parser.resume(MAX_PIPELINED + 1 - len(self._exchanges)))
         if self.disconnected.done():
             self._end_input()
 
@@ -449,11 +453,3 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _wake(waiter: asyncio.Future[None] | None) -> None:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-
-def _encode_refusal(refusal: Refusal) -> bytes:
-    body = f"{refusal}\n".encode()
-    lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
-    if refusal.status == 503:
-        lines.append(("retry-after", "1"))
-    return encode_head(refusal.status, lines) + body

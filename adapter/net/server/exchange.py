@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
 
-    from adapter.net.server.request_parser import RequestHead
+    from adapter.net.server.request_parser import Refusal, RequestHead
 
     Headers = list[tuple[str, str]]
     Piece = bytes | bytearray | memoryview
@@ -27,6 +27,15 @@ def encode_head(status: int, headers: Headers) -> bytes:
     """Return a response head, including the final empty line."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
+
+
+def encode_refusal(refusal: Refusal) -> bytes:
+    """Return the whole response to a request that is not served."""
+    body = f"{refusal}\n".encode()
+    lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
+    if refusal.status == 503:
+        lines.append(("retry-after", "1"))
+    return encode_head(refusal.status, lines) + body
 
 
 class ClientConnection(Protocol):

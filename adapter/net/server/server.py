@@ -56,7 +56,7 @@ class HttpServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._rejected: dict[HttpConnection, None] = {}
         # Connections whose input is costly to parse. One of them receives in each turn of the loop.
-        self._postponed: deque[HttpConnection] = deque()
+        self.postponed: deque[HttpConnection] = deque()
         self._server: asyncio.Server | None = None
         self._drained = asyncio.Event()
 
@@ -111,13 +111,13 @@ class HttpServer:
 
     def postpone(self, connection: HttpConnection) -> None:
         """Let ``connection`` receive again after those that were postponed before. Called by the connection."""
-        if not self._postponed:
+        if not self.postponed:
             asyncio.get_running_loop().call_soon(self._end_postponement)
-        self._postponed.append(connection)
+        self.postponed.append(connection)
 
     def _end_postponement(self) -> None:
-        self._postponed.popleft().end_postponement()
-        if self._postponed:
+        self.postponed.popleft().end_postponement()
+        if self.postponed:
             asyncio.get_running_loop().call_soon(self._end_postponement)
 
     def _has_room(self) -> bool:

@@ -14,6 +14,8 @@ MAX_PIPELINED: Final = 8
 # pipelined requests, which are kept until the requests before them are answered.
 RECEIVE_BODY: Final = 256 * 1024
 RECEIVE_HEAD: Final = 8 * 1024
+# The latter while clients that send tiny chunks wait for their turn, since another one may begin.
+RECEIVE_BUSY: Final = 1024
 # If more pieces of a body than this arrive at once, it is costly, and received slowly so that it delays no others.
 COSTLY_PIECES: Final = 64
 # The maximum size of trailers, and of the extensions of one chunk, in bytes. (A head has a limit of its own.)

@@ -14,7 +14,7 @@ from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead
 from adapter.net.server.server_limits import MAX_PIPELINED
 from adapter.payload.headers import MAX_FIELDS
 from tests.net.server.serving import Recorder, serving
-from tests.raw_client import raw_client
+from tests.raw_client import RawClient, raw_client
 
 MIB = 1024 * 1024
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -175,3 +175,23 @@ async def test_pipelined_requests_beyond_the_bound_stay_bytes_and_are_all_answer
     assert max(parsed) == MAX_PIPELINED + 1
     assert 0 < max(kept) <= 16 * 1024
     assert len(recorder.exchanges) == 2000
+
+
+async def test_bodies_in_tiny_chunks_are_received_in_turn() -> None:
+    recorder = Recorder()
+    async with serving(recorder) as running:
+        clients = [await RawClient.connect(running.port) for _ in range(30)]
+        for client in clients:
+            client.writer.write(CHUNKED + b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n")
+        most = 0
+        for client in clients:
+            assert (await client.answer()).status == 200
+            most = max(most, len(running.server.postponed))
+            # Those that wait for their turn do not delay this one.
+            async with raw_client(running.port) as honest:
+                await honest.send(GET)
+                assert (await honest.answer()).status == 200
+        for client in clients:
+            await client.close()
+    assert most > 10
+    assert [body for body in recorder.bodies if body] == [b"x" * 10_000] * 30
