@@ -22,11 +22,13 @@ COMPILED = {
     "output": {""},
     "net": {"http1", "paced_writer", "token_bucket", "transports"},
     "net.server": {
+        "chunk_scanner",
         "client_watch",
         "connection",
         "connection_state",
         "deadline",
         "exchange",
+        "held_bytes",
         "server_limits",
         "request_parser",
         "server",

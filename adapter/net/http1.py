@@ -10,7 +10,7 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapter.errors import InvalidAppResponse, InvalidEvent, TruncatedResponse
-from adapter.payload.headers import excerpt, is_host, is_token, is_value
+from adapter.payload.headers import MAX_FIELDS, excerpt, is_host, is_token, is_value
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ _MAX_INTERIM = 16
 # How many bytes of an app's response a message quotes: enough to recognize a protocol, too few to leak a secret.
 _GLIMPSE = 8
 
+_HEAD_END = b"\r\n\r\n"
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 # A request with one of these methods has "Content-Length: 0" if it has no body (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -118,6 +119,7 @@ class ResponseReader:
         "_chunk_state",
         "_decode",
         "_framing",
+        "_incomplete_head",
         "_interim_bytes",
         "_pending",
         "_remaining",
@@ -135,7 +137,8 @@ class ResponseReader:
         self._framing = _LENGTH
         self._chunk_state = _SIZE
         self._remaining = 0
-        # The bytes of an incomplete head or line.
+        self._incomplete_head = bytearray()
+        # The bytes of an incomplete line.
         self._pending = b""
         self._interim_bytes = 0
         self._trailer_bytes = 0
@@ -148,7 +151,7 @@ class ResponseReader:
     @property
     def has_begun(self) -> bool:
         """Whether any byte of a response has arrived, also of an interim one."""
-        return self.head is not None or self._interim_bytes > 0 or len(self._pending) > 0
+        return self.head is not None or self._interim_bytes > 0 or len(self._pending) > 0 or len(self._incomplete_head) > 0
 
     @property
     def remaining(self) -> int:
@@ -197,23 +200,30 @@ class ResponseReader:
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
         """Parse head bytes. Return the bytes that follow the final head, or None if that head is incomplete."""
-        pending = self._pending + bytes(data)
+        pending = bytes(data)
+        if self._incomplete_head:
+            before = len(self._incomplete_head)
+            self._incomplete_head += pending
+            if self._incomplete_head.find(_HEAD_END, max(0, before - len(_HEAD_END) + 1)) < 0:
+                _check_unfinished_head(self._incomplete_head, before)
+                return None
+            pending = bytes(self._incomplete_head)
         start = 0
         while True:
             if not b"HTTP/".startswith(pending[start : start + 5]):
                 beginning = pending[start : start + _GLIMPSE]
                 raise InvalidAppResponse(f"not an HTTP response: it starts with {beginning!r}")
-            end = pending.find(b"\r\n\r\n", start, start + HEAD_LIMIT) + 4
-            if end < 4:
-                self._pending = pending[start:]
-                _check_unfinished_head(self._pending)
+            end = pending.find(_HEAD_END, start, start + HEAD_LIMIT) + len(_HEAD_END)
+            if end < len(_HEAD_END):
+                self._incomplete_head = bytearray(pending[start:])
+                _check_unfinished_head(self._incomplete_head, 0)
                 return None
             head = _parse_head(pending[start:end], self._decode)
             if head.status >= 200 or head.status == 101:
                 break
             self._keep_interim(head, end - start)
             start = end
-        self._pending = b""
+        self._incomplete_head = bytearray()
         self._begin_body(head)
         self.head = head.message
         return data[len(data) - (len(pending) - end) :]
@@ -324,6 +334,8 @@ class ResponseReader:
             self._trailer_bytes += len(line)
             if self._trailer_bytes > HEAD_LIMIT:
                 raise InvalidAppResponse(f"the trailers exceed {HEAD_LIMIT} bytes")
+            if len(self.trailers) >= MAX_FIELDS:
+                raise InvalidAppResponse(f"the response has more than {MAX_FIELDS} trailers")
             name, colon, value = line.partition(b":")
             trailer = (self._decode(name), self._decode(value.strip(b" \t")))
             # Trailers are forwarded to a client, and llhttp has not checked them.
@@ -374,7 +386,7 @@ class _Head:
         if lower == "content-length":
             self._content_length = text
         elif lower == "connection":
-            self._connection += [option.strip() for option in text.lower().split(",")]
+            self._connection.append(text.lower())
         elif lower == "transfer-encoding":
             self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
 
@@ -392,8 +404,12 @@ class _Head:
             raise InvalidAppResponse("the response is HTTP/1.0 with Transfer-Encoding, which only HTTP/1.1 has")
         self.status = status
         self.message = ResponseHead(status=status, headers=self.headers, reason=self._reason_text())
-        persistent = version == "1.1" or "keep-alive" in self._connection
-        self.keep_alive = persistent and "close" not in self._connection
+        connection = ",".join(self._connection)
+        if connection.count(",") >= MAX_FIELDS:
+            raise InvalidAppResponse(f"the response's Connection header has more than {MAX_FIELDS} elements")
+        options = [option.strip() for option in connection.split(",")]
+        persistent = version == "1.1" or "keep-alive" in options
+        self.keep_alive = persistent and "close" not in options
 
     def _reason_text(self) -> str:
         """Return the reason phrase. Raises InvalidAppResponse if it has a control character."""
@@ -429,6 +445,8 @@ class _Head:
 
 
 def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
+    if data.count(b"\n") > MAX_FIELDS + 2:
+        raise InvalidAppResponse(f"the response has more than {MAX_FIELDS} header fields")
     head = _Head(decode)
     parser = HttpResponseParser(head)
     try:
@@ -441,11 +459,14 @@ def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
     return head
 
 
-def _check_unfinished_head(pending: bytes) -> None:
-    """Raise InvalidAppResponse if ``pending`` cannot become a valid head, however many bytes follow."""
-    if len(pending) >= HEAD_LIMIT:
+def _check_unfinished_head(head: bytearray, checked: int) -> None:
+    """Raise InvalidAppResponse if ``head`` cannot become a valid head, however many bytes follow.
+
+    Its first ``checked`` bytes have been checked before.
+    """
+    if len(head) >= HEAD_LIMIT:
         raise InvalidAppResponse(f"the response head exceeds {HEAD_LIMIT} bytes")
-    if pending.count(b"\n") != pending.count(b"\r\n"):
+    if head.count(b"\n", checked) != head.count(b"\r\n", max(0, checked - 1)):
         raise InvalidAppResponse("a line of the response head does not end with CRLF")
 
 

@@ -44,6 +44,11 @@ NOT_FORWARDED = frozenset(
     }
 )
 
+#: The maximum number of fields in a head or in trailers, of elements in a list header, of cookies, and of query
+#: parameters. It applies to HTTP messages, never to Lambda's events. Peers allow 100 (Apache) to 20,000 fields. Parsed
+#: fields take up to 60 times as much memory as their bytes.
+MAX_FIELDS: Final = 1000
+
 #: Headers that only the adapter may set. A client's own are removed, so an app can trust them.
 REQUEST_CONTEXT = "x-amzn-request-context"
 LAMBDA_CONTEXT = "x-amzn-lambda-context"
@@ -392,14 +397,18 @@ def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
     """
     single: dict[str, str] = {}
     cookies: list[str] = []
+    # The values of repeated headers, joined only once: joining value by value would copy the first ones every time.
+    repeated: dict[str, list[str]] = {}
     for name, value in headers:
         lower = name.lower()
         if lower in single:
-            single[lower] = f"{single[lower]}, {value}"
+            repeated.setdefault(lower, [single[lower]]).append(value)
         elif lower == "set-cookie":
             cookies.append(value)
         else:
             single[lower] = value
+    for name, values in repeated.items():
+        single[name] = ", ".join(values)
     return single, cookies
 
 

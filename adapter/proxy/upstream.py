@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # How many bytes of a response may wait for the client before reading from the app pauses.
 READ_HIGH_WATER = 256 * 1024
+# How many pieces may wait: an object for a single byte takes 200 bytes of memory.
+MAX_WAITING_PIECES = 1024
+# How many pieces that arrive at once are kept apart. More are joined.
+MAX_PIECES = 8
 # How many bytes of a request may wait for the app before ``write`` waits.
 WRITE_HIGH_WATER = 256 * 1024
 # How many bytes of a response are read at once to find out whether it is complete.
@@ -139,10 +143,14 @@ class UpstreamConnection(asyncio.Protocol):
         except InvalidAppResponse as error:
             self._fail(error)
             return
+        if len(pieces) > MAX_PIECES:
+            # Many small chunks. A write for each of them would delay all other requests.
+            pieces = [memoryview(b"".join(pieces))]
         for piece in pieces:
             self._pieces.append(piece)
             self._waiting_bytes += len(piece)
-        if self._waiting_bytes > READ_HIGH_WATER and self._transport is not None:
+        is_full = self._waiting_bytes > READ_HIGH_WATER or len(self._pieces) > MAX_WAITING_PIECES
+        if is_full and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
         self._wake(self._arrived)

@@ -484,3 +484,28 @@ def test_a_request_with_two_hosts_is_refused() -> None:
     request_ = Request(method="GET", target="/", headers=[("Host", "a"), ("HOST", "b")])
     with pytest.raises(InvalidEvent, match="2 Host headers"):
         encode_request_head(request_, "app:8080")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 1001 + b"\r\n", "more than 1000 header fields", id="fields"),
+        pytest.param(CHUNKED + b"0\r\n" + b"a: b\r\n" * 1001 + b"\r\n", "more than 1000 trailers", id="trailers"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nConnection: " + b"a," * 1000 + b"a\r\n\r\n", "more than 1000 elements", id="options"
+        ),
+    ],
+)
+def test_what_a_response_may_have_of_each_is_bounded(raw: bytes, message: str) -> None:
+    for size in (len(raw), 1000):
+        with pytest.raises(InvalidAppResponse, match=message):
+            feed_all(ResponseReader("GET"), [raw[start : start + size] for start in range(0, len(raw), size)])
+
+
+def test_a_head_byte_by_byte_takes_time_in_proportion_to_its_size() -> None:
+    # Copying what has arrived with every byte would take a minute.
+    raw = b"HTTP/1.1 200 OK\r\nX: " + b"x" * (HEAD_LIMIT - 100) + b"\r\nContent-Length: 0\r\n\r\n"
+    reader = ResponseReader("GET")
+    for start in range(0, len(raw), 4):
+        reader.feed(memoryview(raw)[start : start + 4])
+    assert reader.complete

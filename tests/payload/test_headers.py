@@ -363,3 +363,10 @@ def test_many_lines_take_linear_time() -> None:
     headers = [("cookie", f"c{number}=1") for number in range(200_000)]
     ((name, value),) = rules.forwardable(headers, rules.NOT_FOR_APP)
     assert (name, value.count("; ")) == ("cookie", 199_999)
+
+
+def test_many_equal_headers_are_joined_in_proportion_to_their_number() -> None:
+    # Joining value by value would copy 200 GB.
+    single, cookies = rules.join_repeats([("A", "b"), ("C", "d"), *[("a", "e" * 10)] * 200_000])
+    assert single == {"a": "b, " + ", ".join(["e" * 10] * 200_000), "c": "d"}
+    assert cookies == []

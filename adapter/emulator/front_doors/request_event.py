@@ -11,7 +11,7 @@ import orjson
 from adapter.aws.limits import REQUEST_LIMIT
 from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.net.bounded_body import read_body
-from adapter.payload.headers import first
+from adapter.payload.headers import MAX_FIELDS, first
 from adapter.payload.messages import Arrival, Request
 from adapter.payload.request_target import origin_form
 
@@ -93,6 +93,12 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
             f"{rules.title} accepts {rules.line_limit} bytes for the request line and for each header; "
             f"the longest has {longest}",
         )
+    parameters = exchange.target.partition("?")[2].count("&") + 1
+    cookies = sum(value.count(";") + 1 for name, value in exchange.headers if name.lower() == "cookie")
+    for count, what in ((parameters, "query parameters"), (cookies, "cookies")):
+        if count > MAX_FIELDS:
+            # The event has an entry for each, in up to three maps.
+            raise RefusedError(Reason.HEAD_TOO_LARGE, f"the limit is {MAX_FIELDS} {what}, the request has {count}")
     if exchange.upgrade and rules.refuses_upgrades:
         raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade the connection")
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Headers = list[tuple[str, str]]
     Piece = bytes | bytearray | memoryview
 
+# Unread pieces that are smaller than this are joined, in bytes: an object for each byte would take 40 times its memory.
+_SMALL_PIECE = 4096
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -26,6 +29,15 @@ def encode_head(status: int, headers: Headers, reason: str | None = None) -> byt
     phrase = _REASONS.get(status, "") if reason is None else reason
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return encode_text(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n")
+
+
+def encode_refusal(refusal: Refusal) -> bytes:
+    """Return the whole response to a request that is not served."""
+    body = f"{refusal}\n".encode()
+    lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
+    if refusal.status == 503:
+        lines.append(("retry-after", "1"))
+    return encode_head(refusal.status, lines) + body
 
 
 class ClientConnection(Protocol):
@@ -105,9 +117,13 @@ class RequestBody:
 
     def feed(self, piece: bytes) -> None:
         """Add a piece. Called by the connection."""
-        if not self._discarded:
+        if self._discarded:
+            return
+        self.unread_bytes += len(piece)
+        if self._pieces and len(piece) < _SMALL_PIECE and len(self._pieces[-1]) < _SMALL_PIECE:
+            self._pieces[-1] += piece
+        else:
             self._pieces.append(piece)
-            self.unread_bytes += len(piece)
 
     def end(self, *, truncated: bool) -> None:
         """Mark the body as ended. Called by the connection."""
