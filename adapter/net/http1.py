@@ -151,7 +151,7 @@ class ResponseReader:
     @property
     def has_begun(self) -> bool:
         """Whether any byte of a response has arrived, also of an interim one."""
-        return self.head is not None or self._interim_bytes > 0 or len(self._pending) > 0 or len(self._incomplete_head) > 0
+        return self.head is not None or self._interim_bytes > 0 or bool(self._pending or self._incomplete_head)
 
     @property
     def remaining(self) -> int:
