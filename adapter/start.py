@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import posix  # instead of `os`; app/process.py has the reason
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 from adapter.config.load import environment, load, log_format
@@ -17,14 +16,11 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.logs import Log
 
-_STDERR = 2
-
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     """Start ``command`` as the app and serve it. If it is empty, serve a running app. Return the exit code."""
     gc.disable()  # the command line has enabled it
     hold_signals()
-    _open_standard_streams()
     environ = environment()
     try:
         config = load(environ, flags)
@@ -80,14 +76,14 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
     """Run as the function's runtime, and return the exit code."""
-    from adapter.logs import write_stderr
+    from adapter.output import STDERR
     from adapter.runtime.lean_imports import load_parsers
 
     load_parsers()
     from adapter.runtime.runtime import Runtime
 
     if process is not None:
-        process.forward_stderr(write_stderr)
+        process.forward_stderr(STDERR.copy_whole)
     runtime = Runtime(config, port=port, process=process, log=log)
     _begin_to_collect_garbage()
     release_signals()
@@ -122,13 +118,6 @@ def _begin_to_collect_garbage() -> None:
     """Enable garbage collection, but exclude all objects that exist now."""
     gc.freeze()
     gc.enable()
-
-
-def _open_standard_streams() -> None:
-    """Open /dev/null for standard streams that are closed. Otherwise a pipe to the app would get their numbers."""
-    while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
-        posix.set_inheritable(descriptor, True)
-    posix.close(descriptor)
 
 
 def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], format: str) -> int:

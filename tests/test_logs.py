@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from adapter.errors import TEXT_LIMIT, AdapterError
-from adapter.logs import LINE_LIMIT, Log, note_output, write_stderr
+from adapter.logs import LINE_LIMIT, Log
+from adapter.output import STDERR, Output
 from adapter.payload.messages import Invocation
 
 INVOCATION = Invocation(request_id="r-1", event=b"{}")
@@ -83,7 +84,7 @@ def test_the_access_line_can_be_left_out(capfd: pytest.CaptureFixture[str], log:
 
 
 def test_bytes_go_out_as_they_are(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    write_stderr(b"\xff\0raw\n")
+    STDERR.copy_whole(b"\xff\0raw\n")
     assert capfdbinary.readouterr().err == b"\xff\0raw\n"
 
 
@@ -124,7 +125,7 @@ def test_a_line_that_was_broken_off_does_not_take_the_next_one_into_it() -> None
         written += process.stderr.read()
     first, told, second = written.splitlines()
     assert first.startswith(b"adapter ERROR xxx")
-    assert told == b"adapter WARN lines lost because stderr was not read: 1"
+    assert told == b"adapter WARN lines lost because stderr could not be written: 1"
     assert second == b"adapter ERROR the next one"
 
 
@@ -191,11 +192,11 @@ def test_a_failure_is_written_without_the_access_log_too(
 
 def test_a_line_begins_on_a_new_line_after_the_apps_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     for data in (b"half", b" a line"):
-        write_stderr(data)
+        STDERR.copy_whole(data)
     Log().info("ours")
     Log().info("again")
     for data in (b"\n", b"\n", b"whole\n"):
-        write_stderr(data)
+        STDERR.copy_whole(data)
     Log().info("the last")
     # Without our lines, these are the bytes of the app.
     assert capfdbinary.readouterr().err == (
@@ -205,11 +206,11 @@ def test_a_line_begins_on_a_new_line_after_the_apps_output(capfdbinary: pytest.C
 
 def test_output_to_another_file_breaks_no_line(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     read_end, write_end = os.pipe()
-    note_output(write_end, b"half")
+    other = Output(write_end, "other")
+    other.copy(b"half")
     Log().info("ours")
     os.dup2(2, write_end)
-    os.write(write_end, b"half")
-    note_output(write_end, b"half")
+    other.copy(b"half")
     Log().info("ours")
     os.close(read_end)
     os.close(write_end)

@@ -6,8 +6,18 @@ import click
 
 from adapter import __version__
 from adapter.cli.grouped_command import GROUPS, GroupedCommand, with_options
+from adapter.cli.streams import discard_stdout
 from adapter.config.load import Config, environment, log_format
-from adapter.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, AdapterError, ConfigurationError
+from adapter.errors import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_READER_GONE,
+    EXIT_USAGE,
+    AdapterError,
+    ConfigurationError,
+    OutputFailed,
+)
 from adapter.logs import write_error
 
 TYPE_CHECKING = False
@@ -192,6 +202,12 @@ def main(arguments: list[str]) -> int:
         for mistake in error.mistakes:
             write_error(mistake, format=_format(arguments))
         return EXIT_USAGE
+    except OutputFailed as error:
+        discard_stdout()
+        if error.reader_gone:
+            return EXIT_READER_GONE
+        write_error(str(error), format=_format(arguments))
+        return EXIT_FAILURE
     except AdapterError as error:
         write_error(str(error), format=_format(arguments))
         return EXIT_FAILURE

@@ -73,6 +73,12 @@ class Config(
         """Whether invocations come from the Runtime API."""
         return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
 
+    @property
+    def reserved_paths(self) -> tuple[str | None, ...]:
+        """The paths of the app that no client may request; None for an option that is not set."""
+        guarded = self.pass_through_path if self.guard_pass_through else None
+        return self.before_checkpoint_path, self.after_restore_path, guarded
+
 
 def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
     """Return the settings from ``flags`` (texts by option name) and ``environ``. A flag overrides its variables.

@@ -18,6 +18,7 @@ from adapter.errors import (
     StartError,
     TruncatedResponse,
 )
+from adapter.numbers import LARGEST_IN_JSON, LONGEST_WAIT, whole_number
 from adapter.payload.body import BodyRules
 from adapter.payload.event import PASS_THROUGH
 from adapter.payload.formats.pass_through import APP_STATUS
@@ -25,7 +26,8 @@ from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
 from adapter.payload.request import RequestRules, app_request
-from adapter.payload.request_target import path_alone, percent_decode
+from adapter.payload.request_target import path_alone
+from adapter.payload.reserved_paths import ReservedPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 # How many bytes of an error response are read at most, so that its connection can be reused.
 _ERROR_BODY_LIMIT = 64 * 1024
+# The wait for an app that restarts ends this long before the invocation's deadline, in seconds, so that its end can be
+# reported.
+_RESTART_MARGIN = 0.1
 _FORBIDDEN = b'{"message":"Forbidden"}'
 # The errors that Lambda's timeout causes: it ends the processes, and the app closes its connections.
 _CAUSED_BY_TIMEOUT = (AppTimeout, AppUnreachable, TruncatedResponse, StartError)
@@ -65,15 +70,15 @@ class InvocationRelay:
 
             self.codings = available_codings()
         self.body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
-        hooks = (config.before_checkpoint_path, config.after_restore_path)
-        self.hooks = {_plain_path(hook) for hook in hooks if hook is not None}
+        self.reserved = ReservedPaths(config.reserved_paths)
         self.request_rules = RequestRules(
             base_path=config.base_path,
             pass_through_path=config.pass_through_path,
             authorization_source=config.authorization_source,
+            strip_forwarded=config.strip_forwarded,
             env_config={
                 "function_name": config.function_name,
-                "memory": int(config.function_memory) if config.function_memory.isdigit() else 0,
+                "memory": whole_number(config.function_memory, LARGEST_IN_JSON) or 0,
                 "version": config.function_version,
                 "log_group": config.log_group,
                 "log_stream": config.log_stream,
@@ -145,12 +150,15 @@ class _RelayedInvocation:
     def _relay_request(self, codec: Codec, request: Request) -> str:
         """Send ``request`` to the app, and the response to Lambda. Return the refusal or an empty text."""
         relay = self._relay
-        if relay.hooks and _plain_path(request.target) in relay.hooks:
-            return self._refuse_hook(codec)
-        deadline = None
-        if relay.deadline_margin is not None and self._invocation.deadline_ms:
-            deadline = monotonic() + self._invocation.deadline_ms / 1000 - time() - relay.deadline_margin
-        response = relay.app.send(request, deadline)
+        if relay.reserved and codec is not PASS_THROUGH and request.target in relay.reserved:
+            return self._refuse_reserved(codec)
+        deadline = restart_limit = None
+        if self._invocation.deadline_ms:
+            end = monotonic() + min(self._invocation.deadline_ms / 1000 - time(), LONGEST_WAIT)
+            if relay.deadline_margin is not None:
+                deadline = end - relay.deadline_margin
+            restart_limit = end - max(relay.deadline_margin or 0.0, _RESTART_MARGIN)
+        response = relay.app.send(request, deadline, restart_limit=restart_limit)
         try:
             self._status = response.head.status
             if self._status in relay.error_statuses:
@@ -172,17 +180,16 @@ class _RelayedInvocation:
         if relay.sends_app_status:
             self._extra_line = f"{APP_STATUS}: {self._status} {path}\r\n"
 
-    def _refuse_hook(self, codec: Codec) -> str:
-        """Answer 403 to a request for a SnapStart hook, which only Lambda may call."""
+    def _refuse_reserved(self, codec: Codec) -> str:
+        """Answer 403 to a request for a path that only the adapter may request. ``codec`` is that of an HTTP event."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
         self._is_refused = True
         if not self._relay.is_streaming:
             return self._send_whole(codec, head, _FORBIDDEN)
-        opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
         self._bytes = len(_FORBIDDEN)
-        stream = self._relay.api.open_stream(self._invocation, _streamed_type(codec, head))
-        return stream.finish([*opening, _FORBIDDEN])
+        stream = self._relay.api.open_stream(self._invocation, CONTENT_TYPE)
+        return stream.finish([encode_prelude(head), _FORBIDDEN])
 
     def _relay_response(self, codec: Codec, request: Request, response: Response) -> str:
         """Send ``response`` to Lambda. Return the refusal or an empty text."""
@@ -314,11 +321,6 @@ class _CompressedBody:
             # The client must be able to decode everything that has arrived.
             encoded.append(self._compressor.flush())
         return encoded
-
-
-def _plain_path(target: str) -> str:
-    """Return the path of ``target`` as an app sees it: percent-decoded, without the query."""
-    return percent_decode(target.partition("?")[0])
 
 
 def _streamed_type(codec: Codec, head: ResponseHead) -> str:

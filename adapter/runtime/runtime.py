@@ -65,7 +65,7 @@ class Runtime:
         self._log = log
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApiClient(_runtime_api_address(config), wake_up=self._signals.fileno())
-        self._app = AppClient(config, port)
+        self._app = AppClient(config, port, wait_for_restart=self._wait_for_restart)
         # How a slot pauses and connects. ``_take_invocations`` replaces them if there are several slots.
         self._pause: Callable[[float], None] = self._signals.wait
         self._connect_to_app: Callable[[Address], Connection] = Connection
@@ -169,7 +169,7 @@ class Runtime:
     def _serve_slot(self, connect: Callable[[Address], Connection]) -> None:
         address = _runtime_api_address(self._config)
         api = RuntimeApiClient(address, wake_up=self._signals.fileno(), connect=connect)
-        app = AppClient(self._config, self._port, connect=self._connect_to_app)
+        app = AppClient(self._config, self._port, connect=self._connect_to_app, wait_for_restart=self._wait_for_restart)
         try:
             # A slot must not clear the wake-up, since it is for all slots.
             self._serve(api, app, self._is_over)
@@ -224,6 +224,11 @@ class Runtime:
     def _is_over(self) -> bool:
         """Return whether an ending signal has arrived, the runtime has failed, or the app has ended."""
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
+
+    def _wait_for_restart(self, seconds: float) -> bool:
+        """Pause for ``seconds``. Return False if the app has ended or this process has to end."""
+        self._pause(seconds)
+        return not self._is_over()
 
     def _has_ending_signal(self) -> bool:
         """Return whether an ending signal has arrived, after which Lambda soon kills this process."""

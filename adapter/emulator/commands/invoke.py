@@ -29,10 +29,10 @@ from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, Decoder, InvalidEventStreamError
 from adapter.emulator.recording.recordings import REPLAY_HEADER, InvokeInput, answer_status, event_files, read_input
 from adapter.emulator.terminal.banner import local_url
-from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, InvokeFailed
+from adapter.errors import ConfigurationError, InvokeFailed
 from adapter.logs import visible, write_error
 from adapter.payload.event import PASS_THROUGH
-from adapter.payload.formats.pass_through import APP_STATUS
+from adapter.payload.formats.pass_through import APP_STATUS, read_app_status
 
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
@@ -77,16 +77,7 @@ class Outcome:
     @property
     def lost_event(self) -> str:
         """A warning if the app did not handle an event that is not an HTTP request; else an empty text."""
-        status, _, path = self.app_status.partition(" ")
-        return PASS_THROUGH.lost_event_text(int(status), path) if status.isdecimal() else ""
-
-
-class _OutputError(Exception):
-    """Writing to stdout failed. ``reader_gone`` is True if the reader of the pipe has closed it."""
-
-    def __init__(self, cause: OSError) -> None:
-        super().__init__(f"stdout cannot be written to: {cause.strerror}")
-        self.reader_gone = isinstance(cause, BrokenPipeError)
+        return PASS_THROUGH.lost_event_text(*read_app_status(self.app_status))
 
 
 def run(
@@ -114,15 +105,7 @@ def run(
         function=function or settings.config.dev_function_name or FUNCTION_NAME,
         **options,
     )
-    try:
-        return _invoke_all(event_files(events), invoke_options, only_body=body)
-    except _OutputError as error:
-        # At exit Python would try again to write the buffered rest, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.reader_gone:
-            return EXIT_READER_GONE
-        write_error(str(error))
-        return EXIT_FAILURE
+    return _invoke_all(event_files(events), invoke_options, only_body=body)
 
 
 def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) -> int:
@@ -192,11 +175,8 @@ def _is_one_place() -> bool:
 
 
 def _write(piece: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        raise _OutputError(error) from error
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def _result_lines(

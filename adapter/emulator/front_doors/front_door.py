@@ -75,8 +75,13 @@ class FrontDoor:
         except RefusedError as refusal:
             client.record.error_type, client.record.refused = str(refusal), True
             await client.respond(*rules.error_response(refusal.reason))
-        except BodyTruncatedError:
-            client.record.add_truncated_request()
+        except BodyTruncatedError as error:
+            if error.refusal is None:
+                client.record.add_truncated_request()
+            else:
+                reason = Reason.HEAD_TOO_LARGE if error.refusal.status == 431 else Reason.BAD_REQUEST
+                client.record.error_type, client.record.refused = str(error), True
+                await client.respond(*rules.error_response(reason))
         else:
             await self._invoke(client, event)
         self.report(client.record)

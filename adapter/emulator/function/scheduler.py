@@ -86,6 +86,8 @@ class LocalFunction:
         """End each environment once its running invocations have ended. Later invocations get new environments."""
         for environment in self._environments:
             environment.retire()
+        # Slots for which invocations wait may not come any more.
+        self.dispatch()
 
     def age(self, seconds: float) -> None:
         """Act as if every idle environment had been idle for ``seconds`` longer."""

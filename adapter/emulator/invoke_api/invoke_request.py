@@ -20,6 +20,7 @@ from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
 from adapter.aws.limits import MIB, REQUEST_LIMIT
 from adapter.errors import bounded
 from adapter.net.bounded_body import read_body
+from adapter.net.server import BodyTruncatedError
 from adapter.payload.headers import first_values
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _FUNCTION = re.compile(
 )
 # The most characters of a message: clients determine a part of some messages.
 _MESSAGE_LIMIT = 1024
+_QUALIFIER = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
+_QUALIFIER_TEXT = "a qualifier is $LATEST, a version, or an alias of up to 128 letters, digits, hyphens and underscores"
 _NAME_TEXT = "a function name has up to 64 letters, digits, hyphens and underscores, or is an ARN"
 
 
@@ -115,7 +118,7 @@ def _invalid_parameter(message: str, *, rule: str = "") -> RefusedInvokeError:
 def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     """Return the function's name, qualifier and ARN.
 
-    Raises RefusedInvokeError if the name is not valid, or contains another qualifier than the query.
+    Raises RefusedInvokeError if name or qualifier are not valid, or if the name has another qualifier than the query.
     """
     parts = _FUNCTION.fullmatch(unquote(path_name))
     if parts is None:
@@ -127,12 +130,19 @@ def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     if in_query and in_name and in_query != in_name:
         raise _invalid_parameter("The derived qualifier from the function name does not match the specified qualifier.")
     qualifier = in_query or in_name
+    if qualifier and not _QUALIFIER.fullmatch(qualifier):
+        raise RefusedInvokeError(400, "ValidationException", f"{qualifier!r}: {_QUALIFIER_TEXT}", key="message")
     arn = f"arn:aws:lambda:{parts['region'] or region}:{parts['account'] or ACCOUNT_ID}:function:{parts['name']}"
     return parts["name"], qualifier, f"{arn}:{qualifier}" if qualifier else arn
 
 
 async def _event(exchange: Exchange, invocation_type: str) -> bytes:
-    body = await read_body(exchange, REQUEST_LIMIT)
+    try:
+        body = await read_body(exchange, REQUEST_LIMIT)
+    except BodyTruncatedError as error:
+        if error.refusal is None:
+            raise
+        raise RefusedInvokeError(error.refusal.status, "InvalidRequestContentException", str(error)) from error
     if body is None:
         raise _too_large(f"Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation")
     if invocation_type == "Event" and len(body) > EVENT_LIMIT:
@@ -177,7 +187,7 @@ def _client_context(encoded: str) -> str:
         if len(encoded) > _CONTEXT_LIMIT:
             raise ValueError
         return json.dumps(json.loads(pybase64.b64decode(encoded, validate=True)), separators=(",", ":"))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise RefusedInvokeError(
             400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
         ) from error

@@ -49,7 +49,9 @@ class Control:
             await self._serve_others(exchange)
             return
         path, _, query = exchange.target.partition("?")
-        if not _is_local(exchange):
+        if exchange.body.refusal is not None:
+            _refuse(exchange, exchange.body.refusal.status, str(exchange.body.refusal))
+        elif not _is_local(exchange):
             _refuse(exchange, 403, "the Host is not a loopback name; use localhost")
         elif path not in _METHODS:
             _refuse(exchange, 404, f"{path} is not a path of adapter dev; use {' or '.join(_METHODS)}")

@@ -7,7 +7,7 @@ characters visible that a terminal would obey, since the texts come from clients
 from __future__ import annotations
 
 import math
-import sys
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,15 @@ from adapter.aws.size_text import size_text
 from adapter.emulator.terminal.banner import mismatch_text, start_fields, start_lines
 from adapter.emulator.terminal.prices import PriceTable, billed_bytes
 from adapter.errors import bounded
-from adapter.logs import FIELD_LIMIT, line_break, visible
+from adapter.logs import FIELD_LIMIT, visible
+from adapter.output import STDERR
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
     from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
+_STDERR = 2
 # The colour of a status, by its first digit.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
@@ -51,8 +53,9 @@ class Terminal:
 
     def __post_init__(self) -> None:
         if self.color is None:
-            # Checked once, because click.echo would check it for every line.
-            self.color = sys.stderr.isatty()
+            self.color = os.isatty(_STDERR)
+        if self.log is None:
+            STDERR.loss_line = _loss_line
 
     def log_start(self, settings: UrlSettings) -> None:
         """Write the start message. If there are several front doors, later lines of requests name their front door."""
@@ -122,14 +125,17 @@ class Terminal:
             self._write("\t".join(map(_shown, text.split("\t"))))
 
     def _write(self, text: str) -> None:
-        # In tests ``sys.stderr`` may be another file than the one that the app writes to.
-        start = line_break() if sys.stderr is sys.__stderr__ else ""
-        sys.stderr.write(f"{start}{text if self.color else click.unstyle(text)}\n")
+        line = f"{text if self.color else click.unstyle(text)}\n"
+        STDERR.write(line.encode("utf-8", "backslashreplace"))
 
 
 def _shown(text: str) -> str:
     """Return a part of a line with bounds and without characters that a terminal would obey."""
     return visible(bounded(text, FIELD_LIMIT))
+
+
+def _loss_line(name: str, lost: int) -> bytes:
+    return f"adapter dev: lines lost because {name} could not be written: {lost}\n".encode()
 
 
 def request_level(record: RequestRecord) -> str:

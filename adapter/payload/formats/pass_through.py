@@ -10,6 +10,7 @@ import orjson
 
 from adapter.aws.limits import PASS_THROUGH_PATH
 from adapter.errors import InvalidEvent
+from adapter.numbers import whole_number
 from adapter.payload.formats.codec import Codec
 from adapter.payload.messages import Request, ResponseHead
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 #: The header in which the runtime sends the status and the path of the app's response to ``adapter dev``: 404 /events.
 APP_STATUS = "Adapter-App-Status"
 _JSON = [("content-type", "application/json")]
+
+
+def read_app_status(value: str) -> tuple[int, str]:
+    """Return the status and the path in ``value``, a header APP_STATUS; 0 and an empty path if it is none."""
+    status, _, path = value.partition(" ")
+    number = whole_number(status, 999)
+    return (number, path) if number is not None else (0, "")
 
 
 class PassThrough(Codec):
