@@ -16,7 +16,10 @@ _PERIOD = 1.0
 
 
 class QueueNotices:
-    """Announces queued invocations. ``announced`` also contains those without a line of their own, beyond the limit."""
+    """Shows lines about queued invocations.
+
+    ``announced`` contains the queued invocations that have had a line, or were only counted because of the limit.
+    """
 
     def __init__(self, settings: FunctionSettings, notice: Notice) -> None:
         self.announced: set[LocalInvocation] = set()
@@ -28,7 +31,7 @@ class QueueNotices:
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
-        """Announce that ``invocation`` waits behind ``ahead`` others; beyond the limit, only count it."""
+        """Show a line that ``invocation`` waits behind ``ahead`` others. If the limit is reached, only count it."""
         self.announced.add(invocation)
         now = asyncio.get_running_loop().time()
         if now - self._period_began >= _PERIOD:

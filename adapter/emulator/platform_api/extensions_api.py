@@ -1,4 +1,4 @@
-"""Lambda's Extensions API (2020-01-01), and subscribing to its Telemetry API (2022-07-01) and Logs API (2020-08-15).
+"""Lambda's Extensions API (2020-01-01), and how extensions subscribe to the Telemetry API and the Logs API.
 
 ``ApiState`` decides which requests are legal. This module handles the paths, the bodies and the responses.
 """
