@@ -46,9 +46,9 @@ class QueueNotices:
 
     def _text(self, invocation: LocalInvocation, ahead: int) -> str:
         most = self._settings.environments
-        where = "the one environment" if most == 1 else f"one of {most} environments"
-        text = f"{invocation.label} waits for {where}, {ahead} ahead"
+        where = "the only environment" if most == 1 else f"one of {most} environments"
+        text = f"{invocation.label} waits for {where}; invocations ahead of it: {ahead}"
         if self._settings.only_one_because and not self._reason_is_given:
             self._reason_is_given = True
-            text += f" (there cannot be more: {self._settings.only_one_because})"
+            text += f" (more environments are not possible: {self._settings.only_one_because})"
         return text
