@@ -13,5 +13,6 @@ front_doors    function URL, HTTP API, REST API, ALB, VPC Lattice
 invoke_api     Invoke, InvokeWithResponseStream, asynchronous invocations
 terminal       the log lines and the banner
 service        the listeners, and the start and stop of the emulator
-commands       the commands adapter dev, invoke and event
+template       the settings in SAM and CloudFormation templates
+commands       the commands ``adapter dev``, ``adapter invoke`` and ``adapter event``
 """

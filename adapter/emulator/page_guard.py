@@ -21,7 +21,7 @@ _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def page_refusal(headers: Headers) -> str:
-    """Return why a request with ``headers`` must be refused as one of a web page. Return "" if it may be answered."""
+    """Return the reason to refuse a request with ``headers``, if a web page may have sent it. Else return ""."""
     fields = first_values(headers)
     # Sec-Fetch-Site is "none" if the user typed the URL. Clients other than browsers do not send this header.
     if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in ("", "none"):

@@ -76,8 +76,8 @@ def _read_settings(
 ) -> tuple[Config, Mapping[str, str], list[str], list[str]]:
     """Return the settings, the environment variables, the command, and all mistakes in them.
 
-    They include those from the template and the env file. Variables in the env file override the environment, which
-    overrides the template's variables.
+    The template and the env file are applied. Variables in the env file override the environment, which overrides the
+    template's variables.
     """
     config, mistakes = read(environ, flags)
     template = Template(command=command)

@@ -7,7 +7,7 @@
     export KEY=value   the same as KEY=value, for files that a shell reads as well
 
 Variables in values are not expanded, as on Lambda. Values are often secrets, and a line that cannot be read may be a
-part of a secret. So a message about a mistake contains only the number of the line and the name of the variable.
+part of a secret. So a message about a mistake contains at most the number of the line and the name of the variable.
 """
 
 from __future__ import annotations

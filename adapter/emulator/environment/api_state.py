@@ -110,7 +110,7 @@ class ApiState:
             self.unanswered -= 1
 
     def restore(self) -> None:
-        """Answer the runtime's request to ``/restore/next``, so that it resumes. Requires that it sent this request."""
+        """Answer the runtime's request to ``/restore/next``. Call this only if the runtime has sent this request."""
         assert self._restored is not None, "there is a snapshot"
         self.advance(RuntimeEvent.RESTORE)
         if not self._restored.done():

@@ -1,4 +1,4 @@
-"""Wait in an event loop until a condition becomes true."""
+"""Lets the tasks of an event loop wait until a condition becomes true."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class LocalInvocation:
         self._finished.set()
 
     async def finished(self) -> None:
-        """Wait until the invocation is finished: its environment has concluded it, or it failed before it had one."""
+        """Wait until the invocation is finished: an environment has concluded it, or it failed without one."""
         await self._finished.wait()
 
 

@@ -55,7 +55,10 @@ class Table(dict[tuple[State, Event], State], Generic[State, Event]):
 
 
 class EnvironmentState(_Word):
-    """The state of an execution environment. ``/_adapter/status`` returns these values, but busy for RETIRING."""
+    """The state of an execution environment.
+
+    ``/_adapter/status`` returns these values, except that it returns ``busy`` for RETIRING.
+    """
 
     #: The processes start; the runtime and the extensions initialize.
     STARTING = "starting"

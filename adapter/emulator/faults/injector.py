@@ -68,7 +68,7 @@ class FaultInjector:
             stream.fail(failure(STOPPED, "adapter dev was stopped"))
 
     def watch(self, stream: FaultStream) -> Stream:
-        """Register ``stream``, so that ``stop`` ends it, and return it."""
+        """Register ``stream`` and return it. ``stop`` ends all registered streams."""
         self._streams.add(stream)
         return stream
 
@@ -158,7 +158,7 @@ class FaultStream(Stream):
         return piece
 
     def fail(self, why: Failure) -> None:
-        """End the stream with a failure, also while it sends filler after the original response."""
+        """End the stream with a failure, even while it sends filler after the end of the original stream."""
         if not self._over:
             self._over = True
             self.failure = why

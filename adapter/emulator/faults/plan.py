@@ -54,7 +54,7 @@ class Fault:
     value: str | None = None
 
     def applies_to(self, headers: Headers) -> bool:
-        """Return True if ``headers`` contain the header that the fault requires, whatever its rate is."""
+        """Return True if ``headers`` contain the header that the fault requires. The rate is not considered."""
         if not self.header:
             return True
         values = [value for name, value in headers if name.lower() == self.header]
@@ -76,7 +76,7 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
 
 
 def _parse_fault(text: str) -> Fault:
-    """Return the fault in ``text``. Raises ValueError; its message is a predicate to put after ``text``."""
+    """Return the fault in ``text``. Raises ValueError with the rest of a sentence that begins with ``text``."""
     what, at, condition = text.partition("@")
     what, _, rate = what.partition(":")
     name, equals, amount = what.partition("=")

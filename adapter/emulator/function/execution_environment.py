@@ -110,7 +110,7 @@ class ExecutionEnvironment:
         # The timer that ends an idle environment, and the event loop's time at which the timer fires.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_until = math.inf
-        # The peak memory so far, in bytes; None if unknown.
+        # The peak memory of all processes so far, in bytes; None if unknown.
         self._memory: int | None = None
         self._memory_measured_at = -_MEMORY_PERIOD
         self._is_warned_of_memory = False
@@ -219,7 +219,7 @@ class ExecutionEnvironment:
         self._apis.invoke(invocation)
 
     def break_off(self, fault: IllegalTransitionError) -> None:
-        """End the environment because of ``fault``, an internal error of the emulator. ``live`` raises it."""
+        """End the environment because of ``fault``, an internal error of the emulator. ``live`` then raises it."""
         if not self._closing.done():
             self._closing.set_exception(fault)
 
@@ -394,7 +394,7 @@ class ExecutionEnvironment:
         return began
 
     def _measure_memory(self, now: float) -> None:
-        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn the user once if it exceeds the limit."""
+        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn once if it exceeds ``--memory``."""
         if now - self._memory_measured_at < _MEMORY_PERIOD:
             return
         self._memory_measured_at = now

@@ -87,7 +87,7 @@ class LocalFunction:
         """End each environment once its running invocations have ended. Later invocations get new environments."""
         for environment in self._environments:
             environment.retire()
-        # Queued invocations may have waited for slots of these environments, and now need new environments.
+        # Queued invocations that waited for slots of these environments may now need new environments.
         self.dispatch()
 
     def age(self, seconds: float) -> None:
@@ -222,7 +222,7 @@ class LocalFunction:
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:
-        """Announce that the last ``missing`` invocations of the queue wait. Throttle them if waiting is turned off."""
+        """Announce that the last ``missing`` invocations of the queue wait, or throttle them if ``--queue`` is off."""
         new = []
         # From the end of the queue: the invocations that are not yet announced are the newest.
         for invocation in itertools.islice(reversed(self._queue), max(0, missing)):

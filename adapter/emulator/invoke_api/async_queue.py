@@ -1,8 +1,8 @@
 """Asynchronous invocations: a queue in memory, two retries, and a notice instead of an on-failure destination.
 
 If an invocation fails, its event is retried after a delay, and again after twice the delay (one and two minutes on
-Lambda). A throttled invocation does not count as an attempt; it is repeated after a backoff. Events that are still in
-the queue when the emulator stops are lost.
+Lambda). A throttled invocation does not count as an attempt; it is repeated after a pause. Events that are still in the
+queue when the emulator stops are lost.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.payload.headers import Headers
 
-# The most attempts for an event: the first one and two retries (Lambda, "Asynchronous invocation").
+# The maximum number of attempts for an event: the first and two retries (Lambda, "Asynchronous invocation").
 ATTEMPTS = 3
-# The first and the longest backoff of a throttled event, in seconds (the same page).
+# The first and the longest pause before a throttled event is repeated, in seconds (the same page).
 _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 300.0
 
 

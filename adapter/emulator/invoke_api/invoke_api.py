@@ -63,7 +63,7 @@ class InvokeApi:
     report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request, and report its record."""
+        """Answer one request, and pass the request's record to ``report``."""
         client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
         record = client.record
         try:

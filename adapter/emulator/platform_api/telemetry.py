@@ -79,13 +79,13 @@ class Telemetry:
         self.emit_platform(kind, name=name, state="Subscribed", types=list(subscription.types))
 
     def close(self) -> None:
-        """Accept no more subscriptions, and discard the records kept for them. Call it at the end of the init phase."""
+        """Accept no more subscriptions, and discard the records kept for them. Call this at the end of init."""
         self.is_closed = True
         self.is_wanted = bool(self._subscribers)
         self._early.clear()
 
     async def flush(self) -> None:
-        """Wait until every record is delivered or dropped."""
+        """Send all buffered records without further delay, and wait until they are delivered or dropped."""
         for subscriber in self._subscribers.values():
             await subscriber.flush()
 

@@ -1,4 +1,4 @@
-"""Find, stop and kill all processes of one environment.
+"""Finds, stops and kills all processes of one environment.
 
 They are found by their parents in /proc, and by an environment variable (the marker) whose value is unique to the
 environment. Every process of the environment inherits the marker, so processes that have lost their parent are found

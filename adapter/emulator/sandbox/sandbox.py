@@ -87,7 +87,7 @@ class Sandbox:
                 await _uninterrupted(group.create_task(self._close(runtime_server, extensions_server)))
 
     def close_registration(self) -> None:
-        """Refuse new internal extensions and new subscriptions. Call it at the end of the init phase."""
+        """Refuse new internal extensions and new subscriptions. Call this at the end of the init phase."""
         self.apis.extensions.is_closed = True
         self._telemetry.close()
 

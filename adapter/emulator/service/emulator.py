@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from adapter.emulator.notice import Notice
     from adapter.emulator.requests.client_request import RequestRecord
 
-# The signals that end this process: the same as for ``adapter run``, and those of Ctrl-\\ and of a closed terminal.
+# The signals that end this process: the same as for ``adapter run``, and those of Ctrl-\ and of a closed terminal.
 _ENDING = (*ENDING, signal.SIGQUIT, signal.SIGHUP)
 # The program that replaces the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
@@ -169,8 +169,8 @@ async def open_endpoints(
 def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
     """Handle all signals. Return a future of the number of the first signal that must end this process.
 
-    SIGTSTP calls ``suspend``. All other signals have no effect. They are not forwarded to the apps, since there may be
-    any number of them, and Lambda sends no such signals.
+    SIGTSTP calls ``suspend``. All other signals have no effect: there may be any number of apps to which they could be
+    forwarded, and Lambda sends no such signals.
     """
     loop = asyncio.get_running_loop()
     received: asyncio.Future[int] = loop.create_future()
@@ -214,7 +214,7 @@ def fault_plan(config: Config) -> FaultPlan:
 
 
 def executables_in(folder: str | None) -> dict[str, Path]:
-    """Return the extensions in ``folder``, which are its executable files, by name. None means no extensions.
+    """Return the extensions, which are the executable files in ``folder``, by name. If it is None, there are none.
 
     Raises ConfigurationError if the folder cannot be read.
     """

@@ -29,7 +29,10 @@ class AppCommand:
 
 
 def app_command(document: Document, properties: dict[str, Any], metadata: Any) -> AppCommand:
-    """Return the command of the app of the function with ``properties``, whose paths are relative to the template."""
+    """Return the command that starts the app of the function with ``properties``.
+
+    Paths in ``properties`` are relative to the template's folder.
+    """
     folder = Path(document.file).parent
     if properties.get("PackageType") == "Image" or "ImageUri" in properties:
         return _of_image(folder, properties, metadata if isinstance(metadata, dict) else {})

@@ -253,7 +253,7 @@ class _Reader:
         return found
 
     def _text(self, path: Path_, properties: dict[str, Any]) -> str | None:
-        """Return the text of the property that ``path`` ends with; None if it is absent or cannot be resolved."""
+        """Return the text of the property that ``path`` ends with, or None if it is absent or cannot be resolved."""
         value = properties.get(path[-1])
         try:
             value = self._intrinsics.resolve(value)
@@ -268,7 +268,7 @@ class _Reader:
         return value
 
     def _map(self, path: Path_, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the map of the property that ``path`` ends with; empty if it is absent or cannot be resolved."""
+        """Return the map in the property that ``path`` ends with; empty if it is absent or cannot be resolved."""
         value = properties.get(path[-1])
         try:
             value = self._intrinsics.resolve(value)

@@ -189,7 +189,10 @@ def details(record: RequestRecord) -> list[str]:
 
 
 def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
-    """Return a list with one text: the billed bytes of a streamed response and their cost; an empty list if free."""
+    """Return a list with one text: the billed bytes of a streamed response and their cost.
+
+    The list is empty if all bytes are free.
+    """
     if streamed <= FREE_STREAM_BYTES:
         return []
     billed = size_text(billed_bytes(streamed))
