@@ -222,7 +222,7 @@ class LocalFunction:
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:
-        """Announce that the last ``missing`` invocations of the queue wait, or throttle them if ``--queue`` is off."""
+        """Announce that the last ``missing`` invocations of the queue wait, or (``--no-queue``) throttle them."""
         new = []
         # From the end of the queue: the invocations that are not yet announced are the newest.
         for invocation in itertools.islice(reversed(self._queue), max(0, missing)):

@@ -118,7 +118,7 @@ def _events(body: bytes) -> list[Any]:
         raise RefusedExtension("InvalidRequestFormat", str(error)) from None
     events = registration.get("events") or [] if isinstance(registration, dict) else None
     if not isinstance(events, list):
-        raise RefusedExtension("InvalidRequestFormat", "the body is not an object whose events are a list")
+        raise RefusedExtension("InvalidRequestFormat", "the body is not a JSON object, or its events are not a list")
     if registration.get("configurationKeys"):
         raise RefusedExtension(
             "InvalidRequestFormat", "configurationKeys are deprecated; use environment variables instead"

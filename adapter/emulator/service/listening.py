@@ -46,7 +46,7 @@ def open_listeners(settings: UrlSettings) -> list[socket]:
     if config.dev_port == LAST_PORT and config.invoke_port is None:
         conflicts.append(
             f"{_source(config, '--port')}: '{LAST_PORT}' is the last port, so the Invoke APIs cannot use the next one; "
-            "name one with --invoke-port"
+            "name their port with --invoke-port"
         )
     if conflicts:
         raise ConfigurationError(conflicts)
