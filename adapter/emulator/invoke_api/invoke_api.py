@@ -105,7 +105,7 @@ class InvokeApi:
             self.queue.accept(lambda: _invocation(client, request), exchange.headers)
             await client.respond(202, [], b"")
         else:
-            invocation = _invocation(client, request)
+            invocation = _invocation(client, request, is_streaming=streams)
             answer = await self.pipeline.invoke(invocation, exchange.headers, source=action, client=client)
             await (self._stream if streams else self._respond)(client, request, invocation, _accepted(answer))
             record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
@@ -161,7 +161,7 @@ class InvokeApi:
         client.end()
 
 
-def _invocation(client: ClientRequest, request: InvokeRequest) -> LocalInvocation:
+def _invocation(client: ClientRequest, request: InvokeRequest, *, is_streaming: bool = False) -> LocalInvocation:
     return LocalInvocation(
         label=f"{client.record.method} {request.function}",
         event=request.event,
@@ -170,6 +170,7 @@ def _invocation(client: ClientRequest, request: InvokeRequest) -> LocalInvocatio
         invoked_function_arn=request.arn,
         client_context=request.client_context,
         tenant_id=request.tenant_id,
+        is_streaming=is_streaming,
     )
 
 

@@ -36,7 +36,8 @@ class RequestRecord:
     there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
     ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
     ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` describes
-    how the invoke modes of the function and the front door differ.
+    how the invoke modes of the function and the front door differ. ``decoded`` is the Content-Encoding that the front
+    door has undone. ``warning`` is a problem of the response that does not make the invocation fail.
     """
 
     method: str
@@ -57,6 +58,8 @@ class RequestRecord:
     refused: bool = False
     broken_off: bool = False
     mismatch: str = ""
+    decoded: str = ""
+    warning: str = ""
 
     def add_failure(self, failure: Failure) -> None:
         """Add the type and the message of the invocation's failure."""

@@ -39,6 +39,8 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
         pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the cap 1.98 s"], id="held"),
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
         pytest.param({"mismatch": "a, b"}, ["0 B", "total 0 ms", "mismatch: a, b"], id="mismatch"),
+        pytest.param({"decoded": "gzip"}, ["0 B", "total 0 ms", "gzip undone (field report)"], id="decoded"),
+        pytest.param({"warning": "a, b"}, ["0 B", "total 0 ms", "warning: a, b"], id="warning"),
         pytest.param(
             {"error_type": "Runtime.ExitError", "error_message": "why"},
             ["0 B", "total 0 ms", "Runtime.ExitError: why"],
@@ -158,6 +160,7 @@ def test_for_machines_an_invocation_has_fields() -> None:
     )
     record.request_id, record.init, record.held, record.restore = "r-1", 0.25, 0.1, 0.05
     record.error_type, record.error_message, record.broken_off, record.mismatch = "E", "why", True, "m"
+    record.decoded, record.warning = "br", "w"
     assert request_fields(record, PRICES, "us-east-1") == {
         "requestId": "r-1",
         "door": "alb",
@@ -176,6 +179,8 @@ def test_for_machines_an_invocation_has_fields() -> None:
         "reason": "why",
         "brokenOff": True,
         "mismatch": "m",
+        "decoded": "br",
+        "warning": "w",
     }
 
 
