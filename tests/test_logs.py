@@ -124,3 +124,12 @@ def test_a_line_that_was_broken_off_does_not_take_the_next_one_into_it() -> None
     assert first.startswith(b"adapter ERROR xxx")
     assert told == b"adapter WARN lines lost because stderr was not read: 1"
     assert second == b"adapter ERROR the next one"
+
+
+def test_the_same_warning_is_logged_once_if_that_is_wanted(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(level="warn")
+    for message in ("one", "two", "one"):
+        log.warning_once(message)
+    first, second = capfd.readouterr().err.splitlines()
+    assert "one" in first
+    assert "two" in second
