@@ -131,7 +131,7 @@ class ResponseOptions(OptionTable):
         env=("AWS_LWA_INVOKE_MODE",),
     )
     compression = Option(
-        "Compress responses (gzip; br and zstd if installed), streamed ones piece by piece.",
+        "Compress responses (gzip; br, zstd if installed), streams piece by piece; function URLs undo it in streams.",
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )

@@ -140,11 +140,9 @@ class InvokeApi:
         too_large = failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
         headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", request.executed_version)]
         await client.begin(200, headers)
-        why: Failure | None = None
+        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
         if isinstance(answer, Failure):
-            why = answer
-        elif isinstance(answer, Payload):
-            why = None if await writer.send(answer.body) else too_large
+            why: Failure | None = answer
         else:
             while piece := await answer.read():
                 if not await writer.send(piece):
