@@ -135,6 +135,11 @@ class ResponseOptions(OptionTable):
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )
+    alb_cookies = Option(
+        "Load balancer without multi-value headers: send the last cookie, or all, as set-cookie, Set-cookie …",
+        parse=parsers.choice("last", "all"),
+        default="last",
+    )
     error_statuses = Option[frozenset[int]](
         "Response statuses of the app that make the invocation fail.",
         parse=parsers.statuses,

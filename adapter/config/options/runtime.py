@@ -23,11 +23,6 @@ class RuntimeOptions(OptionTable):
         parse=parsers.seconds,
         default_text="Lambda's own timeout",
     )
-    alb_cookies = Option(
-        "Load balancer without multi-value headers: send the last cookie, or all, as set-cookie, Set-cookie …",
-        parse=parsers.choice("last", "all"),
-        default="last",
-    )
     before_checkpoint_path = optional(
         "SnapStart: POST to this path of the app before the snapshot is taken.",
         parse=parsers.path,

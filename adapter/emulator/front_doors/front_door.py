@@ -177,10 +177,10 @@ class FrontDoor:
             await self._fail(client, stream.failure)
             return
         _check_status(head)
-        write = self._decoding_write(client, head) if door.decodes else client.write
+        decoding = self._decoding_write(client, head) if door.decodes else None
         await client.begin(head.status, self._headers(head, is_stream=not stream.is_buffered))
         writer = PacedWriter(
-            write,
+            decoding or client.write,
             bandwidth=door.bandwidth,
             clock=asyncio.get_running_loop().time,
             sleep=asyncio.sleep,
@@ -193,8 +193,8 @@ class FrontDoor:
                     message = f"the streamed response exceeded the limit of {door.stream_limit} bytes"
                     stream.fail(failure(RESPONSE_TOO_LARGE, message))
                 piece = b""
-            if stream.failure is None:
-                await write(b"")
+            if decoding is not None and stream.failure is None:
+                await decoding(b"")
         except TimeoutError:
             stream.fail(failure(IDLE_TIMEOUT, f"nothing was sent for {door.idle_timeout:g} s"))
         except InvalidFunctionResponse as error:
@@ -208,25 +208,24 @@ class FrontDoor:
             client.record.add_failure(why)
             client.break_off()
 
-    def _decoding_write(self, client: ClientRequest, head: ResponseHead) -> Callable[[Piece], Awaitable[None]]:
+    def _decoding_write(self, client: ClientRequest, head: ResponseHead) -> Callable[[Piece], Awaitable[None]] | None:
         """Return a ``write`` that undoes the Content-Encoding of ``head``, and remove that from ``head``.
 
-        Raises InvalidFunctionResponse when the body does not have the coding. Returns the client's own ``write`` if
-        there is nothing to undo, or if that is not possible.
+        An empty piece is the end of the body. The ``write`` raises InvalidFunctionResponse if the body does not have
+        the coding. Return None if there is nothing to undo, or if that is not possible.
         """
         codings = codings_of(head.headers)
         if not codings:
-            return client.write
+            return None
         try:
             decoder = BodyDecoder(codings)
         except UnknownCodingError as error:
             client.record.warning = f"Content-Encoding is passed on: {error}"
-            return client.write
+            return None
         head.headers[:] = [header for header in head.headers if header[0].lower() != "content-encoding"]
         client.record.decoded = ", ".join(codings)
 
         async def write(piece: Piece) -> None:
-            # A write of nothing marks the end.
             if not piece:
                 decoder.check_end()
             for plain in decoder.decode(bytes(piece)):

@@ -63,7 +63,7 @@ class Terminal:
             return
         if self.log is not None:
             is_error = record.status >= 500 or record.broken_off or (record.error_type and not record.refused)
-            write = self.log.error if is_error else self.log.info
+            write = self.log.error if is_error else self.log.warning if record.warning else self.log.info
             write("invocation", **request_fields(record, self.prices, self.region))
             return
         parts = [self._first_part(record), *details(record)]

@@ -227,6 +227,7 @@ def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param({"status": 503}, "ERROR", id="the-apps-own-failure"),
         pytest.param({"status": 200, "error_type": "Function.X"}, "ERROR", id="function-error"),
         pytest.param({"status": 200, "broken_off": True}, "ERROR", id="broken-off"),
+        pytest.param({"status": 200, "warning": "w"}, "WARN", id="warning"),
     ],
 )
 def test_for_machines_a_failed_invocation_is_an_error(
