@@ -7,10 +7,10 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test lint types unit compiled bench bench-quick fuzz model soak docs lock clean
+.PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak docs lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -38,12 +38,17 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 # The core, whose branches are all covered, in one process; the rest, most of it waiting for processes, in two.
+# Those that need compilers for other languages are a group of their own.
+TOOLCHAIN_TESTS := tests/toolchains
 CORE_TESTS := tests/payload tests/aws/test_limits.py tests/net/test_http1.py tests/net/test_token_bucket.py
 
 unit: $(INSTALLED)
 	$(BIN)/coverage run -m pytest $(CORE_TESTS)
 	$(BIN)/coverage report
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(CORE_TESTS))
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(CORE_TESTS) $(TOOLCHAIN_TESTS))
+
+test-deploy: $(INSTALLED) ## Test with AWS's runtimes for Go and Rust (needs go and cargo; the first build takes minutes)
+	$(BIN)/pytest $(TOOLCHAIN_TESTS)
 
 # An environment that has the compiled adapter, and everything else from .venv.
 COMPILED := .cache/compiled

@@ -30,7 +30,7 @@ class Log:
     collect their fields.
     """
 
-    __slots__ = ("_access_log", "_json", "_threshold", "has_access_log")
+    __slots__ = ("_access_log", "_json", "_once", "_threshold", "has_access_log")
 
     def __init__(self, *, format: str = "text", level: str = "info", access_log: bool = True) -> None:
         self._json = format == "json"
@@ -39,6 +39,7 @@ class Log:
             import json  # noqa: F401
         self._threshold = _LEVELS[level]
         STDERR.loss_line = self._loss_line
+        self._once: set[str] = set()
         self._access_log = access_log
         self.has_access_log = access_log and self._threshold <= _LEVELS["info"]
 
@@ -49,6 +50,12 @@ class Log:
     def warning(self, message: str, **fields: object) -> None:
         """Log a problem that does not make an invocation or the process fail."""
         self._write("warn", message, fields)
+
+    def warning_once(self, message: str) -> None:
+        """Log a warning, unless this process has logged the same one."""
+        if message not in self._once:
+            self._once.add(message)
+            self.warning(message)
 
     def error(self, message: str, **fields: object) -> None:
         """Log a failure of an invocation or of the process."""

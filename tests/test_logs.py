@@ -215,3 +215,12 @@ def test_output_to_another_file_breaks_no_line(capfdbinary: pytest.CaptureFixtur
     os.close(read_end)
     os.close(write_end)
     assert capfdbinary.readouterr().err == b"adapter INFO ours\nhalf\nadapter INFO ours\n"
+
+
+def test_the_same_warning_is_logged_once_if_that_is_wanted(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(level="warn")
+    for message in ("one", "two", "one"):
+        log.warning_once(message)
+    first, second = capfd.readouterr().err.splitlines()
+    assert "one" in first
+    assert "two" in second

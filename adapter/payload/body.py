@@ -61,15 +61,19 @@ _FRONT_DOOR_TEXT = frozenset({"application/json", "application/javascript", "app
 
 
 class BodyRules:
-    """The media types that the user declares to be binary or text.
+    """What the user wants of encoded responses: binary and text media types, and all cookies.
 
-    Both are patterns such as ``application/pdf``, ``image/*`` or ``*+json``. A match takes precedence over the built-in
-    rules, and binary takes precedence over text. Text that is not valid UTF-8 still becomes base64.
+    The types are patterns such as ``application/pdf``, ``image/*`` or ``*+json``. A match takes precedence over the
+    built-in rules, and binary takes precedence over text. Text that is not valid UTF-8 still becomes base64.
+    ``all_cookies`` is True if formats with one cookie send all of them, by varying the name's case.
     """
 
-    __slots__ = ("_binary", "_text")
+    __slots__ = ("_binary", "_text", "all_cookies")
 
-    def __init__(self, *, binary_types: Iterable[str] = (), text_types: Iterable[str] = ()) -> None:
+    def __init__(
+        self, *, binary_types: Iterable[str] = (), text_types: Iterable[str] = (), all_cookies: bool = False
+    ) -> None:
+        self.all_cookies: Final = all_cookies
         self._binary: Final = _pattern(tuple(binary_types))
         self._text: Final = _pattern(tuple(text_types))
 

@@ -5,7 +5,7 @@ selects the fields that its front door allows; this module parses them. `Invalid
 
 A metadata prelude is a JSON head and 8 NUL bytes; the body follows. Preludes have the same shape for all front doors
 that stream (function URLs and API Gateway REST APIs): ``headers`` with repeats joined, and ``cookies``.
-``multiValueHeaders`` are accepted but never written, since a REST API would merge the two maps. The first NUL ends the
+``multiValueHeaders`` are accepted but never written, since front doors merge the two maps. The first NUL ends the
 head, because JSON text cannot contain a NUL (RFC 8259 sections 2 and 7).
 """
 
@@ -16,7 +16,7 @@ import orjson
 from adapter.aws.limits import MIB
 from adapter.errors import InvalidFunctionResponse
 from adapter.payload.body import decode_body
-from adapter.payload.headers import MAX_FIELDS, from_both, join_repeats
+from adapter.payload.headers import MAX_FIELDS, from_lists, from_map, join_repeats
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
@@ -94,10 +94,16 @@ def status_of(response: dict[str, Any]) -> int:
 def headers_of(single: Any, multi: Any) -> Headers:
     """Return the headers of both maps. Numbers and booleans are converted to their JSON text, as AWS does.
 
-    Raises InvalidFunctionResponse for values of other types, for names or values that HTTP does not allow, and for more
-    than ``MAX_FIELDS`` headers.
+    A header of both maps has the values of both, whatever its case; a value that both maps have counts once (API
+    Gateway, "Output format of a Lambda function for proxy integration"). Raises InvalidFunctionResponse for values of
+    other types, for names or values that HTTP does not allow, and for more than ``MAX_FIELDS`` headers.
     """
-    headers = from_both(_with_text(single), _with_text(multi), InvalidFunctionResponse)
+    headers = from_lists(_with_text(multi), InvalidFunctionResponse)
+    others = from_map(_with_text(single), InvalidFunctionResponse)
+    if headers and others:
+        known = {(name.lower(), value) for name, value in headers}
+        others = [(name, value) for name, value in others if (name.lower(), value) not in known]
+    headers += others
     if len(headers) > MAX_FIELDS:
         raise InvalidFunctionResponse(
             f"the function's response has {len(headers)} headers or cookies, the limit is {MAX_FIELDS}"

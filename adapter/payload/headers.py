@@ -65,6 +65,8 @@ _HEX = b"0123456789abcdefABCDEF"
 _REG_NAME = b"-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: A name in the DNS has at most 253 characters, and RFC 3986 section 3.2.2 names 255. A colon and a port may follow.
 _LONGEST_HOST = 255 + len(":65535")
+#: How many names differ from ``set-cookie`` only in the case of its 9 letters, itself included.
+_SET_COOKIE_CASES = 2**9
 
 #: The maximum number of characters of a value in `excerpt`.
 _EXCERPT = 40
@@ -443,9 +445,23 @@ def group_by_name(headers: Headers) -> dict[str, list[str]]:
     return lists
 
 
-def last_values(headers: Headers) -> dict[str, str]:
-    """Return a response's headers as a single-value map with lower-case names, with only the last cookie."""
+def single_values(headers: Headers, *, all_cookies: bool) -> dict[str, str]:
+    """Return a response's headers as a single-value map with lower-case names, with only the last cookie.
+
+    If ``all_cookies`` is True, the map has every cookie, under names that differ in case: ``set-cookie``,
+    ``Set-cookie``, ``sEt-cookie`` … Only the last 512 have a name.
+    """
     single, cookies = join_repeats(headers)
-    if cookies:
-        single["set-cookie"] = cookies[-1]
+    if not all_cookies:
+        cookies = cookies[-1:]
+    for number, cookie in enumerate(cookies[-_SET_COOKIE_CASES:]):
+        single[_set_cookie_in_case(number)] = cookie
     return single
+
+
+def _set_cookie_in_case(number: int) -> str:
+    """Return ``set-cookie`` in the case with this number: letter ``n`` is upper case if bit ``n`` is set."""
+    if number == 0:
+        return "set-cookie"
+    letters = [letter.upper() if number >> bit & 1 else letter for bit, letter in enumerate("setcookie")]
+    return f"{''.join(letters[:3])}-{''.join(letters[3:])}"

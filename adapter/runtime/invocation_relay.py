@@ -69,7 +69,11 @@ class InvocationRelay:
             from adapter.net.compression import available_codings  # few functions compress
 
             self.codings = available_codings()
-        self.body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
+        self.body_rules = BodyRules(
+            binary_types=config.binary_types,
+            text_types=config.text_types,
+            all_cookies=config.alb_cookies == "all",
+        )
         self.reserved = ReservedPaths(config.reserved_paths)
         self.request_rules = RequestRules(
             base_path=config.base_path,
@@ -94,6 +98,16 @@ class InvocationRelay:
         Raises RuntimeApiError if the end of the invocation cannot be reported to Lambda.
         """
         return _RelayedInvocation(self, invocation).run()
+
+    def check_cookies(self, format_name: str, head: ResponseHead) -> None:
+        """Log a warning, once, if ``head`` has cookies that a response of the format ``format_name`` cannot have."""
+        if self.body_rules.all_cookies:
+            return
+        if len([name for name, _ in head.headers if name.lower() == "set-cookie"]) > 1:
+            self.log.warning_once(
+                f"cookies are lost: a response has several, and {format_name} sends only the last; turn on multi-value "
+                "headers of the target group, or set ADAPTER_ALB_COOKIES=all"
+            )
 
     def fail(self, invocation: Invocation, error: AdapterError) -> None:
         """End an invocation with ``error``, without sending it to the app. Raises RuntimeApiError as ``relay`` does."""
@@ -213,6 +227,8 @@ class _RelayedInvocation:
 
     def _send_whole(self, codec: Codec, head: ResponseHead, body: bytes | bytearray) -> str:
         self._bytes = len(body)
+        if codec.sends_one_cookie:
+            self._relay.check_cookies(codec.name, head)
         parts = codec.encode_response(head, body, self._relay.body_rules)
         size = sum(map(len, parts))
         if size > BUFFERED_RESPONSE_LIMIT:

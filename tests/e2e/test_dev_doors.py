@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -85,3 +86,31 @@ def test_a_recorded_request_can_be_made_again(tmp_path: Path) -> None:
         assert again.returncode == 0
         assert again.stdout.endswith(PATTERN)
         assert b"the answer is the recorded one" in again.stderr
+
+
+def test_a_compressed_stream_is_plain_from_a_function_url_and_compressed_from_a_rest_api() -> None:
+    flags = ("--front-door", "function-url", "--front-door", "rest-api", "--compression", "--environments", "1")
+    with local_lambda(*app_command("fastapi"), directory=app_dir("fastapi"), flags=flags) as running:
+        bodies = {}
+        for port, coding in zip(ports(running), (None, "gzip"), strict=True):
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+                connection.request("GET", "/stream?chunks=3&interval=0.01", headers={"Accept-Encoding": "gzip"})
+                answer = read_answer(connection.getresponse())
+            assert answer.header("content-encoding") == coding
+            bodies[coding] = answer.body
+        assert gzip.decompress(bodies["gzip"]) == bodies[None]
+        assert "gzip undone (field report)" in running.output.wait_for("function-url GET /stream 200")
+        assert "undone" not in running.output.wait_for("rest-api GET /stream 200")
+
+
+def test_a_load_balancer_has_all_cookies_if_that_is_wanted() -> None:
+    for flags, count in ((("--alb-cookies", "all"), 2), ((), 1)):
+        options = ("--front-door", "function-url", "--front-door", "alb", *flags)
+        with local_lambda(
+            *app_command("fastapi"), directory=app_dir("fastapi"), flags=(*options, "--invoke-mode", "buffered")
+        ) as running:
+            url, alb = ports(running)
+            for _ in range(2):
+                assert len(ask(alb, "/cookies").all("set-cookie")) == count
+            assert len(ask(url, "/cookies").all("set-cookie")) == 2
+    assert running.output.join().count("cookies are lost") == 1

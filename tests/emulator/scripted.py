@@ -105,6 +105,15 @@ class ScriptedRuntime:
         await client.send(head("POST", path, STREAMING | {"Transfer-Encoding": "chunked"} | dict(headers or {})))
         return Upload(client)
 
+    async def stream_as_go(self, handed: Handed, content_type: str = PRELUDE_TYPE) -> Upload:
+        """Respond as aws-lambda-go does: chunked, with declared trailers, and without a response mode."""
+        client = await self.connect()
+        path = f"{RUNTIME}/invocation/{handed.request_id}/response"
+        trailer = "Lambda-Runtime-Function-Error-Body,Lambda-Runtime-Function-Error-Type"
+        fields = {"Transfer-Encoding": "chunked", "Trailer": trailer, "Content-Type": content_type}
+        await client.send(head("POST", path, fields))
+        return Upload(client)
+
     async def close(self) -> None:
         for client in self._clients:
             await client.close()

@@ -160,8 +160,29 @@ def test_repeats_are_joined_but_set_cookie_never_is() -> None:
 
 def test_a_single_value_map_keeps_the_last_cookie() -> None:
     headers = [("Set-Cookie", "x=1"), ("a", "b"), ("set-cookie", "z=2")]
-    assert rules.last_values(headers) == {"a": "b", "set-cookie": "z=2"}
-    assert rules.last_values([("a", "b")]) == {"a": "b"}
+    assert rules.single_values(headers, all_cookies=False) == {"a": "b", "set-cookie": "z=2"}
+    assert rules.single_values([("a", "b")], all_cookies=False) == {"a": "b"}
+
+
+def test_a_single_value_map_has_all_cookies_in_names_of_different_case() -> None:
+    headers = [("a", "b"), *(("Set-Cookie", f"c={number}") for number in range(5))]
+    assert rules.single_values(headers, all_cookies=True) == {
+        "a": "b",
+        "set-cookie": "c=0",
+        "Set-cookie": "c=1",
+        "sEt-cookie": "c=2",
+        "SEt-cookie": "c=3",
+        "seT-cookie": "c=4",
+    }
+    assert rules.single_values([("a", "b")], all_cookies=True) == {"a": "b"}
+
+
+def test_the_last_512_cookies_have_a_name() -> None:
+    headers = [("set-cookie", f"c={number}") for number in range(513)]
+    single = rules.single_values(headers, all_cookies=True)
+    assert list(single.values()) == [f"c={number}" for number in range(1, 513)]
+    assert {name.lower() for name in single} == {"set-cookie"}
+    assert list(single)[-1] == "SET-COOKIE"
 
 
 def test_a_request_map_joins_values_with_commas_and_cookies_with_semicolons() -> None:

@@ -783,3 +783,43 @@ def test_an_answer_that_came_too_late_is_called_so(bench: Bench, capfd: pytest.C
     bench.relay(function_url(), JSON_LOG)
     refusal, _ = lines(capfd)
     assert refusal["message"].startswith("the answer came too late: status 400")
+
+
+# --- cookies that a load balancer loses ---------------------------------------------------------------------------
+
+ALB_EVENT = {"httpMethod": "GET", "path": "/", "headers": {}, "requestContext": {"elb": {}}}
+TWO_COOKIES = response(b"", TEXT, "Set-Cookie: a=1", "Set-Cookie: b=2")
+LOST = (
+    "cookies are lost: a response has several, and alb sends only the last; turn on multi-value headers of the target "
+    "group, or set ADAPTER_ALB_COOKIES=all"
+)
+
+
+def test_a_lost_cookie_is_a_warning(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    bench.app.default = TWO_COOKIES
+    assert bench.relay(ALB_EVENT).json()["headers"] == {"content-type": "text/plain", "set-cookie": "b=2"}
+    assert LOST in capfd.readouterr().err
+
+
+def test_all_cookies_are_sent_under_names_that_differ_in_case(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    """Source: Mangum, which does the same."""
+    bench.app.default = TWO_COOKIES
+    call = bench.relay(ALB_EVENT, {"ADAPTER_ALB_COOKIES": "all"})
+    assert call.json()["headers"] == {"content-type": "text/plain", "set-cookie": "a=1", "Set-cookie": "b=2"}
+    assert "cookies are lost" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("event", "cookies"),
+    [
+        pytest.param(ALB_EVENT, ["Set-Cookie: a=1"], id="one"),
+        pytest.param(ALB_EVENT | {"multiValueHeaders": {}}, ["Set-Cookie: a=1", "Set-Cookie: b=2"], id="multi-value"),
+        pytest.param(function_url(), ["Set-Cookie: a=1", "Set-Cookie: b=2"], id="function-url"),
+    ],
+)
+def test_without_a_lost_cookie_nothing_is_logged(
+    bench: Bench, event: Any, cookies: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench.app.default = response(b"", TEXT, *cookies)
+    bench.relay(event)
+    assert "cookies are lost" not in capfd.readouterr().err

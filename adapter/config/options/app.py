@@ -140,9 +140,14 @@ class ResponseOptions(OptionTable):
         env=("AWS_LWA_INVOKE_MODE",),
     )
     compression = Option(
-        "Compress responses (gzip; br and zstd if installed), streamed ones piece by piece.",
+        "Compress responses (gzip; br, zstd if installed), streams piece by piece; function URLs undo it in streams.",
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
+    )
+    alb_cookies = Option(
+        "Load balancer without multi-value headers: send the last cookie, or all, as set-cookie, Set-cookie …",
+        parse=parsers.choice("last", "all"),
+        default="last",
     )
     error_statuses = Option[frozenset[int]](
         "Response statuses of the app that make the invocation fail.",

@@ -37,6 +37,10 @@ class DevOptions(OptionTable):
         parse=parsers.choice("buffered", "response_stream"),
         default_text="that of `--invoke-mode`",
     )
+    decode_streams = Option(
+        "Undo the Content-Encoding of a function URL's streams, as field reports say that Lambda does.",
+        default=True,
+    )
     timeout = Option(
         "The function's timeout in seconds, up to 1800; on Managed Instances up to 5400.",
         parse=parsers.function_timeout,

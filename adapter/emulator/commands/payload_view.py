@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from adapter.errors import InvalidFunctionResponse
 from adapter.logs import visible
 from adapter.payload.event import FORMATS
-from adapter.payload.function_response import PreludeDecoder
+from adapter.payload.function_response import PreludeDecoder, parse_object
 from adapter.payload.status_line import status_line
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ class PayloadView:
         if self.decodes_whole:
             # A payload that cannot be decoded is not an HTTP response, and is written unchanged.
             with suppress(InvalidFunctionResponse):
-                _, body = FORMATS["http-api"].decode_response(bytes(self._held))
-                self._held = bytearray(body)
+                if "statusCode" in parse_object(self._held):
+                    _, body = FORMATS["http-api"].decode_response(bytes(self._held))
+                    self._held = bytearray(body)
         self._release()
 
     def _release(self) -> None:

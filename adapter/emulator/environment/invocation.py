@@ -57,6 +57,8 @@ class LocalInvocation:
     when an environment starts the invocation. ``init_seconds`` is the duration of the init phase for which this
     invocation waited, or None if it did not wait for one. ``restore_seconds`` is the same for a snapshot's restore.
 
+    ``is_streaming`` is the mode of the invocation: True if its caller reads the response as a stream.
+
     ``log`` is the end of the invocation's log: Lambda's own lines and the output of the processes during the
     invocation. The log is complete only once ``finished`` has returned, which is later than the answer.
 
@@ -78,6 +80,7 @@ class LocalInvocation:
         client_context: str = "",
         cognito_identity: str = "",
         tenant_id: str = "",
+        is_streaming: bool = False,
     ) -> None:
         self.label = label
         self.event = event
@@ -87,6 +90,7 @@ class LocalInvocation:
         self.client_context = client_context
         self.cognito_identity = cognito_identity
         self.tenant_id = tenant_id
+        self.is_streaming = is_streaming
         self.deadline_ms = 0
         self.state = InvocationState.QUEUED
         self.reply = Reply()

@@ -20,6 +20,9 @@ from adapter.payload.headers import first
 if TYPE_CHECKING:
     from adapter.net.server import Exchange
 
+#: The header with which a runtime announces a stream. It is optional: aws-lambda-go never sends it.
+RESPONSE_MODE = "lambda-runtime-function-response-mode"
+_JSON = "application/json"
 _ERROR_TYPE_TRAILER = "lambda-runtime-function-error-type"
 _ERROR_BODY_TRAILER = "lambda-runtime-function-error-body"
 
@@ -76,20 +79,30 @@ def truncated() -> Failure:
 
 
 class Payload:
-    """A buffered response. ``body`` contains exactly the bytes that the runtime sent."""
+    """A buffered response. ``body`` contains exactly the bytes that the runtime sent.
 
-    def __init__(self, body: bytes) -> None:
+    ``content_type`` is empty if the runtime sent none.
+    """
+
+    def __init__(self, body: bytes, content_type: str = "") -> None:
         self.body = body
+        self.content_type = content_type
 
 
 class Stream:
     """A streamed response. ``ended`` is done when it has ended.
 
     ``failure`` is the reason if the stream ended early. It is None if the stream is complete or has not ended.
+    ``is_buffered`` is True if a runtime that does not stream has sent it. Lambda does not distinguish the two: the mode
+    of the invocation decides. It is for messages, and for JSON without a content type.
     """
 
+    is_buffered = False
+
     def __init__(self, upload: Exchange) -> None:
-        self.content_type = first(upload.headers, "content-type") or "application/octet-stream"
+        content_type = first(upload.headers, "content-type")
+        self.content_type = content_type or "application/octet-stream"
+        self.is_buffered = content_type in ("", _JSON) and not first(upload.headers, RESPONSE_MODE)
         self.failure: Failure | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._upload = upload
@@ -104,7 +117,7 @@ class Stream:
             self.fail(truncated())
             return b""
         if not piece and not self.ended.done():
-            self._end(_reported_in_trailers(self._upload))
+            self._end(reported_in_trailers(self._upload))
         return piece
 
     def fail(self, why: Failure) -> None:
@@ -141,7 +154,7 @@ async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT
     return answer.failure or (too_large(limit) if size > limit else bytes(collected))
 
 
-def _reported_in_trailers(upload: Exchange) -> Failure | None:
+def reported_in_trailers(upload: Exchange) -> Failure | None:
     """Return the failure that the runtime reports in trailers, or None if it reports none.
 
     Trailers that the head of the request does not declare are ignored.

@@ -141,6 +141,7 @@ class FaultStream(Stream):
 
     def __init__(self, original: Stream, pieces: Pieces) -> None:
         self.content_type = original.content_type
+        self.is_buffered = original.is_buffered
         self.failure: Failure | None = None
         self.ended = original.ended
         self._original = original

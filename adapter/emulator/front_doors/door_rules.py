@@ -67,11 +67,14 @@ class DoorRules:
     without a prelude is an error.
     ``add_resource`` adds the front door's resource to an event, like ``rest_api.add_resource``. It is None if the front
     door has no resources and stages.
-    ``default_type`` is the content type of responses for which the function sets none.
+    ``default_type`` is the content type of responses for which the function sets none, ``stream_type`` that of streams
+    with such a prelude; empty means the same.
     ``forwarded`` are the request headers, in lower case, that the front door sets; a client's own do not reach the
     event. If ``extends_forwarded_for`` is True, the client's address is added to the X-Forwarded-For that it has sent.
     ``request_id_headers`` are the response headers that contain the request id.
-    ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``.
+    ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``;
+    ``stream_remapped`` are those of streams.
+    ``undoes_encoding`` is True if streams lose their Content-Encoding.
     ``errors`` are the statuses and messages that differ from the common ones. ``error_body`` returns the headers and
     the body of the error response for a status and a message.
     """
@@ -95,8 +98,11 @@ class DoorRules:
     default_type: str = ""
     forwarded: frozenset[str] = FORWARDED
     extends_forwarded_for: bool = False
+    stream_type: str = ""
     request_id_headers: tuple[str, ...] = ()
     remapped: frozenset[str] = frozenset()
+    stream_remapped: frozenset[str] = frozenset()
+    undoes_encoding: bool = False
 
     def error_response(self, reason: Reason) -> tuple[int, Headers, bytes]:
         """Return the status, headers and body of the error response for ``reason``."""

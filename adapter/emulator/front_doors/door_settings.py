@@ -21,7 +21,8 @@ class DoorSettings:
     """The settings of one front door.
 
     ``port`` is the port to listen on; 0 means any free port, and is replaced by the actual port once it is open.
-    ``streaming`` is True if the front door streams responses. ``idle_timeout`` is the longest pause within a streamed
+    ``streaming`` is True if the front door streams responses, ``decodes`` if these lose their Content-Encoding.
+    ``idle_timeout`` is the longest pause within a streamed
     response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region
     in the ARNs of events.
     """
@@ -32,6 +33,7 @@ class DoorSettings:
     bandwidth: Bandwidth | None
     stream_limit: int | None
     idle_timeout: float | None
+    decodes: bool = False
     # The stage in the events of function URLs, and of HTTP APIs without stages.
     stage: str = "$default"
     resource: str = ""
@@ -75,6 +77,7 @@ class UrlSettings:
             bandwidth=rules.bandwidth if is_default and rules.bandwidth is not None else self.bandwidth,
             stream_limit=self.stream_limit,
             idle_timeout=None,
+            decodes=rules.undoes_encoding and config.decode_streams,
             region=config.region,
         )
         if rules.add_resource is not None:

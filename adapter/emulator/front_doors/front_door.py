@@ -4,8 +4,12 @@
 because Lambda does not inform the function.
 
 A front door that streams sends the metadata prelude as the head, and each piece of the body when it arrives, at the
-pace of the bandwidth cap. A front door that does not stream collects the whole payload and decodes it. If the function
-has streamed a metadata prelude nevertheless, the prelude is decoded too [unsure: AWS does not document this case].
+pace of the bandwidth cap. What decides is the mode of the invocation, not what the runtime announces: a whole payload
+arrives as a stream too, and a function URL sends it undecoded. A front door that does not stream collects the whole
+payload and decodes it. If the function has streamed a metadata prelude nevertheless, the prelude is decoded too
+[unsure: AWS does not document this case].
+
+If a stream loses its Content-Encoding, it does so after the cap and the limit have counted its bytes.
 
 AWS does not document how a streamed response ends if it fails after its head. Here every failure (truncation, timeout,
 size, idle timeout, error trailers) closes the connection without a last chunk, so that clients never mistake a partial
@@ -15,7 +19,7 @@ body for a complete one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,6 +38,7 @@ from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.emulator.front_doors.request_event import RefusedError, request_event
 from adapter.emulator.requests.client_request import ClientRequest, RequestRecord
 from adapter.errors import InvalidFunctionResponse
+from adapter.net.decompression import BodyDecoder, UnknownCodingError, codings_of
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.function_response import CONTENT_TYPE as WITH_PRELUDE
@@ -53,6 +58,8 @@ IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 
 #: The head and the body of a complete response.
 Response: TypeAlias = tuple[ResponseHead, bytes]
+#: A piece of a body.
+Piece: TypeAlias = bytes | memoryview
 
 # The failures that are not errors of the function, and the reason to report for each.
 _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
@@ -90,7 +97,13 @@ class FrontDoor:
         """Invoke the function with ``event`` and send its answer to the client."""
         record, source = client.record, self.door.rules.name
         label = f"{record.method} {record.target}"
-        invocation = LocalInvocation(label=label, event=event, request_id=client.request_id, trace_id=client.trace_id)
+        invocation = LocalInvocation(
+            label=label,
+            event=event,
+            request_id=client.request_id,
+            trace_id=client.trace_id,
+            is_streaming=self.door.streaming,
+        )
         pending = self.pipeline.invoke(invocation, client.exchange.headers, source=source, client=client)
         if self.door.streaming:
             await self._stream(client, await pending)
@@ -124,10 +137,9 @@ class FrontDoor:
         answer = await pending
         if isinstance(answer, Failure):
             return answer
-        has_prelude = False
-        if isinstance(answer, Stream):
+        has_prelude = answer.content_type == WITH_PRELUDE
+        if isinstance(answer, Stream) or has_prelude:
             client.record.mismatch = True
-            has_prelude = answer.content_type == WITH_PRELUDE
         payload = await collect(answer, self.door.rules.response_limit)
         if isinstance(payload, Failure):
             return payload
@@ -147,24 +159,17 @@ class FrontDoor:
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send an answer, piece by piece if it is a stream. Send an error if it is not valid."""
-        if isinstance(answer, Payload):
+        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
+        if isinstance(answer, Failure):
+            await self._fail(client, answer)
+            return
+        if answer.is_buffered:
             client.record.mismatch = True
         try:
-            if isinstance(answer, Failure):
-                await self._fail(client, answer)
-            elif isinstance(answer, Stream):
-                await self._relay(client, answer)
-            elif self.door.rules.needs_prelude:
-                raise InvalidFunctionResponse("the function's response is not a stream with a metadata prelude")
-            else:
-                # A streaming function URL sends the payload of a buffered function to the client without decoding it.
-                await self._send_whole(client, (ResponseHead(status=200, headers=[]), answer.body))
+            await self._relay(client, answer)
         except InvalidFunctionResponse as error:
             await self._fail(client, failure(error.name, str(error)))
-            if isinstance(answer, Stream):
-                # Read the rest, because the invocation ends only with its response.
-                while await answer.read():
-                    pass
+            await _read_rest(answer)
 
     async def _relay(self, client: ClientRequest, stream: Stream) -> None:
         """Send the head and the pieces of a stream. Raises InvalidFunctionResponse if the head is not valid."""
@@ -175,41 +180,76 @@ class FrontDoor:
             await self._fail(client, stream.failure)
             return
         _check_status(head)
-        await client.begin(head.status, self._headers(head))
+        decoding = self._decoding_write(client, head) if door.decodes else None
+        await client.begin(head.status, self._headers(head, is_stream=not stream.is_buffered))
         writer = PacedWriter(
-            client.write,
+            decoding or client.write,
             bandwidth=door.bandwidth,
             clock=asyncio.get_running_loop().time,
             sleep=asyncio.sleep,
             limit=door.stream_limit,
         )
+        why: Failure | None = None
         try:
             while piece or (piece := await self._next_piece(stream)):
                 if not await writer.send(piece):
                     message = f"the streamed response exceeded the limit of {door.stream_limit} bytes"
                     stream.fail(failure(RESPONSE_TOO_LARGE, message))
                 piece = b""
+            if decoding is not None and stream.failure is None:
+                await decoding(b"")
         except TimeoutError:
             stream.fail(failure(IDLE_TIMEOUT, f"nothing was sent for {door.idle_timeout:g} s"))
+        except InvalidFunctionResponse as error:
+            why = failure(error.name, str(error))
+            await _read_rest(stream)
         client.record.streamed, client.record.held = writer.sent, writer.held_seconds
-        if stream.failure is None:
+        why = stream.failure or why
+        if why is None:
             client.end()
         else:
-            client.record.add_failure(stream.failure)
+            client.record.add_failure(why)
             client.break_off()
+
+    def _decoding_write(self, client: ClientRequest, head: ResponseHead) -> Callable[[Piece], Awaitable[None]] | None:
+        """Return a ``write`` that undoes the Content-Encoding of ``head``, and remove that from ``head``.
+
+        An empty piece is the end of the body. The ``write`` raises InvalidFunctionResponse if the body does not have
+        the coding. Return None if there is nothing to undo, or if that is not possible.
+        """
+        codings = codings_of(head.headers)
+        if not codings:
+            return None
+        try:
+            decoder = BodyDecoder(codings)
+        except UnknownCodingError as error:
+            client.record.warning = f"Content-Encoding is passed on: {error}"
+            return None
+        head.headers[:] = [header for header in head.headers if header[0].lower() != "content-encoding"]
+        client.record.decoded = ", ".join(codings)
+
+        async def write(piece: Piece) -> None:
+            if not piece:
+                decoder.check_end()
+            for plain in decoder.decode(bytes(piece)):
+                await client.write(plain)
+
+        return write
 
     async def _next_piece(self, stream: Stream) -> bytes:
         async with asyncio.timeout(self.door.idle_timeout):
             return await stream.read()
 
-    def _headers(self, head: ResponseHead) -> Headers:
+    def _headers(self, head: ResponseHead, *, is_stream: bool = False) -> Headers:
         """Return the response headers to send: remapped if the front door does so, and with a content type."""
+        rules = self.door.rules
+        remapped = rules.stream_remapped if is_stream else rules.remapped
         headers = [
-            (f"x-amzn-Remapped-{name}" if name.lower() in self.door.rules.remapped else name, value)
-            for name, value in head.headers
+            (f"x-amzn-Remapped-{name}" if name.lower() in remapped else name, value) for name, value in head.headers
         ]
-        if self.door.rules.default_type and not first(headers, "content-type"):
-            headers.append(("content-type", self.door.rules.default_type))
+        content_type = (is_stream and rules.stream_type) or rules.default_type
+        if content_type and not first(headers, "content-type"):
+            headers.append(("content-type", content_type))
         return headers
 
     async def _fail(self, client: ClientRequest, why: Failure) -> None:
@@ -227,17 +267,26 @@ def _split(payload: bytes) -> Response:
     return head, body
 
 
+async def _read_rest(stream: Stream) -> None:
+    """Read the stream to its end, because the invocation ends only with its response."""
+    while await stream.read():
+        pass
+
+
 async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | None, bytes]:
     """Read the head; return it and the body bytes that arrived with it. The head is None if the stream fails before it.
 
     A stream without a prelude has a head with status 200, unless the front door needs a prelude. Raises
     InvalidFunctionResponse if the prelude is missing, too large or not valid.
     """
+    if stream.is_buffered and rules.needs_prelude:
+        raise InvalidFunctionResponse("the function's response is not a stream with a metadata prelude")
     if stream.content_type != WITH_PRELUDE and not rules.needs_prelude:
         piece = await stream.read()
         if not piece and stream.failure is not None:
             return None, b""
-        return ResponseHead(status=200, headers=[("content-type", stream.content_type)]), piece
+        headers = [] if stream.is_buffered else [("content-type", stream.content_type)]
+        return ResponseHead(status=200, headers=headers), piece
     decoder = PreludeDecoder()
     received = 0
     while piece := await stream.read():

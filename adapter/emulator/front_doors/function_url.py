@@ -24,6 +24,10 @@ FUNCTION_URL = DoorRules(
     codec=FORMATS["http-api"],
     streams=True,
     default_type="application/json",
+    # What happens to the headers and the coding of a stream is a field report [seen].
+    stream_type="application/octet-stream",
+    stream_remapped=frozenset({"content-length"}),
+    undoes_encoding=True,
     request_id_headers=("x-amzn-RequestId",),
     error_body=error_body,
     # AWS documents the statuses, but neither the texts nor the answer to a throttled invocation [unsure].

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # "The first 10 MB uncapped, then 2 MB/s" (API Gateway, response payload streaming).
 REST_BANDWIDTH = Bandwidth(burst=10 * MIB, rate=2 * MIB)
+# API Gateway's table of header restrictions lists more headers [unsure: which apply to proxy responses].
+_REMAPPED = frozenset({"authorization", "date", "server", "user-agent", "www-authenticate"})
 _PARAMETER = re.compile(r"\{(\w+)(\+?)\}")
 
 
@@ -67,8 +69,8 @@ REST_API = DoorRules(
     default_type="application/json",
     extends_forwarded_for=True,
     request_id_headers=("x-amzn-RequestId", "x-amz-apigw-id"),
-    # API Gateway's table of header restrictions lists more headers [unsure: which apply to proxy responses].
-    remapped=frozenset({"authorization", "date", "server", "user-agent", "www-authenticate"}),
+    remapped=_REMAPPED,
+    stream_remapped=_REMAPPED,
     error_body=error_body,
     # "If the Lambda API rejects the invocation request, API Gateway returns 500; if the function returns an error, or a
     # response in the wrong format, 502" (Lambda, "Handling errors with API Gateway"). 431 is [unsure].

@@ -107,7 +107,7 @@ class InvokeApi:
             self.queue.accept(lambda: _invocation(client, request), exchange.headers)
             await client.respond(202, [], b"")
         else:
-            invocation = _invocation(client, request)
+            invocation = _invocation(client, request, is_streaming=streams)
             answer = await self.pipeline.invoke(invocation, exchange.headers, source=action, client=client)
             await (self._stream if streams else self._respond)(client, request, invocation, _accepted(answer))
             record.add_invocation(invocation)
@@ -144,11 +144,9 @@ class InvokeApi:
         headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", request.executed_version)]
         headers += _app_status(invocation)
         await client.begin(200, headers)
-        why: Failure | None = None
+        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
         if isinstance(answer, Failure):
-            why = answer
-        elif isinstance(answer, Payload):
-            why = None if await writer.send(answer.body) else too_large
+            why: Failure | None = answer
         else:
             while piece := await answer.read():
                 if not await writer.send(piece):
@@ -165,7 +163,7 @@ class InvokeApi:
         client.end()
 
 
-def _invocation(client: ClientRequest, request: InvokeRequest) -> LocalInvocation:
+def _invocation(client: ClientRequest, request: InvokeRequest, *, is_streaming: bool = False) -> LocalInvocation:
     return LocalInvocation(
         label=f"{client.record.method} {request.function}",
         event=request.event,
@@ -174,6 +172,7 @@ def _invocation(client: ClientRequest, request: InvokeRequest) -> LocalInvocatio
         invoked_function_arn=request.arn,
         client_context=request.client_context,
         tenant_id=request.tenant_id,
+        is_streaming=is_streaming,
     )
 
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.result import (
     INVALID_MODE,
+    RESPONSE_MODE,
     RESPONSE_TOO_LARGE,
     UNKNOWN_ERROR,
     Failure,
     Payload,
     Stream,
     failure,
+    reported_in_trailers,
     too_large,
     truncated,
 )
@@ -186,13 +188,14 @@ def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
 async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
     """Receive a response and settle the invocation's reply. Return a refusal, or None if the response is accepted."""
     invocation.app_status, invocation.app_path = read_app_status(first(exchange.headers, APP_STATUS.lower()))
-    mode = first(exchange.headers, "lambda-runtime-function-response-mode")
-    if mode == "streaming":
-        return await _receive_stream(exchange, invocation)
-    if mode:
+    mode = first(exchange.headers, RESPONSE_MODE)
+    if mode not in ("", "streaming"):
         message = "Lambda-Runtime-Function-Response-Mode has a value other than streaming"
         invocation.reply.settle(failure(INVALID_MODE, message))
         return UNKNOWN_MODE
+    # A buffered invocation takes a stream too: its caller collects it, and knows from it that the modes differ.
+    if mode or invocation.is_streaming:
+        return await _receive_stream(exchange, invocation)
     return await _receive_payload(exchange, invocation)
 
 
@@ -225,7 +228,8 @@ async def _receive_payload(exchange: Exchange, invocation: LocalInvocation) -> R
     if payload is None:
         invocation.reply.settle(too_large())
         return TOO_LARGE
-    invocation.reply.settle(Payload(payload))
+    reported = reported_in_trailers(exchange)
+    invocation.reply.settle(reported or Payload(payload, first(exchange.headers, "content-type")))
     return None
 
 

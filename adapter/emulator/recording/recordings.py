@@ -156,6 +156,7 @@ class RecordedStream(Stream):
 
     def __init__(self, original: Stream, write: Callable[[dict[str, Any], bytes], None]) -> None:
         self.content_type = original.content_type
+        self.is_buffered = original.is_buffered
         self.failure: Failure | None = None
         self.ended = original.ended
         self._original = original

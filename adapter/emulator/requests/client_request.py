@@ -37,8 +37,9 @@ class RequestRecord:
     there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
     ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
     ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` is True
-    if the invoke modes of the function and the front door differ. ``app_status`` and ``app_path`` are those of the
-    invocation.
+    if the invoke modes of the function and the front door differ. ``decoded`` is the Content-Encoding that the front
+    door has undone. ``warning`` is a problem of the response that does not make the invocation fail. ``app_status`` and
+    ``app_path`` are those of the invocation.
     """
 
     method: str
@@ -59,6 +60,8 @@ class RequestRecord:
     refused: bool = False
     broken_off: bool = False
     mismatch: bool = False
+    decoded: str = ""
+    warning: str = ""
     app_status: int = 0
     app_path: str = ""
 

@@ -177,6 +177,8 @@ def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> di
         "brokenOff": record.broken_off or None,
         "clientLeft": record.client_left or None,
         "mismatch": record.mismatch or None,
+        "decoded": record.decoded,
+        "warning": record.warning,
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
@@ -202,6 +204,10 @@ def details(record: RequestRecord) -> list[str]:
         parts.append("client left")
     if record.mismatch:
         parts.append("mismatch")
+    if record.decoded:
+        parts.append(f"{record.decoded} undone (field report)")
+    if record.warning:
+        parts.append(f"warning: {record.warning}")
     if record.error_type:
         parts.append(f"{record.error_type}: {record.error_message}" if record.error_message else record.error_type)
     return parts

@@ -2,7 +2,7 @@
 
 The setting of the target group decides which maps an event has, and which map of a response the load balancer reads. So
 a response has the same kind of map as its event. Query parameters are still encoded. With multi-value headers off,
-repeated headers are joined, and only the last of several cookies is sent.
+repeated headers are joined, and only the last of several cookies is sent, unless the user wants all of them.
 """
 
 from __future__ import annotations

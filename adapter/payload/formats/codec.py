@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 
 from adapter.payload.body import response_parts
 from adapter.payload.function_response import body_of, head_of, parse_object
-from adapter.payload.headers import last_values
+from adapter.payload.headers import single_values
 from adapter.payload.status_line import status_line
 
 TYPE_CHECKING = False
@@ -33,6 +33,9 @@ class Codec(ABC):
     has_prelude: bool = True
     #: The key of the flag in an event that is true if the body is base64.
     base64_key: str = "isBase64Encoded"
+
+    #: Whether a response can have only one Set-Cookie header.
+    sends_one_cookie: bool = False
 
     @abstractmethod
     def matches(self, event: Any) -> bool:
@@ -67,14 +70,17 @@ class Codec(ABC):
 class SingleValueResponseCodec(Codec):
     """A format whose responses have a status description and one value for each header.
 
-    Repeated headers are joined with a comma. Of several cookies, only the last is sent.
+    Repeated headers are joined with a comma. Of several cookies, only the last is sent, unless the rules want all of
+    them: then their names differ in case. Load balancers send such cookies [seen: Mangum]; VPC Lattice [unsure].
     """
+
+    sends_one_cookie = True
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
         response = {
             "statusCode": head.status,
             "statusDescription": status_line(head.status),
-            "headers": last_values(head.headers),
+            "headers": single_values(head.headers, all_cookies=rules.all_cookies),
         }
         return response_parts(response, head.headers, body, rules)
 

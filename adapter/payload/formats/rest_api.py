@@ -13,7 +13,7 @@ from adapter.errors import InvalidEvent, InvalidFunctionResponse
 from adapter.payload.body import decode_body, event_body, response_parts
 from adapter.payload.formats.codec import PROTOCOL, Codec
 from adapter.payload.function_response import body_of, head_of, parse_object
-from adapter.payload.headers import first, from_both, group_by_name
+from adapter.payload.headers import excerpt, first, from_both, group_by_name
 from adapter.payload.messages import Request
 from adapter.payload.request_target import (
     decode_query,
@@ -105,12 +105,24 @@ class RestApi(Codec):
         }
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the response. As on API Gateway, a missing status is an error, and so is an unknown key."""
+        """Return the response.
+
+        As on API Gateway, a missing status is 200. An unknown key is an error, and so is a string in place of a list in
+        ``multiValueHeaders``.
+        """
         response = parse_object(payload)
         if unknown := sorted(response.keys() - _RESPONSE_KEYS):
             allowed = ", ".join(sorted(_RESPONSE_KEYS))
             raise InvalidFunctionResponse(f"the response has the key {unknown[0]!r}; a REST API accepts {allowed}")
-        return head_of(response, response.get("headers"), response.get("multiValueHeaders")), body_of(response)
+        multi = response.get("multiValueHeaders")
+        for name, values in multi.items() if isinstance(multi, dict) else ():
+            if not isinstance(values, list):
+                raise InvalidFunctionResponse(
+                    f"multiValueHeaders has a value of type {type(values).__name__} for {excerpt(name)}, not a list"
+                )
+        if response.get("statusCode") is None:
+            response["statusCode"] = 200
+        return head_of(response, response.get("headers"), multi), body_of(response)
 
 
 def _request_context(request: Request, arrival: Arrival, path: str) -> dict[str, Any]:

@@ -290,6 +290,12 @@ async def test_a_rest_api_renames_headers_that_are_its_own() -> None:
         pytest.param("alb-multi-value", SINGLE, [], id="multi-value-reads-no-map"),
         pytest.param("http-api", PAYLOADS["http-api"] | {"cookies": ["a=1", "b=2"]}, ["a=1", "b=2"], id="cookies-list"),
         pytest.param("lattice", SINGLE, ["a=1"], id="lattice-has-one"),
+        pytest.param(
+            "alb",
+            {"statusCode": 200, "headers": {"set-cookie": "a=1", "Set-cookie": "b=2", "sEt-cookie": "c=3"}},
+            ["a=1", "b=2", "c=3"],
+            id="names-in-different-case",
+        ),
     ],
 )
 async def test_cookies_are_read_where_the_front_door_reads_them(

@@ -40,6 +40,8 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
         pytest.param({"mismatch": True}, ["0 B", "total 0 ms", "mismatch"], id="mismatch"),
         pytest.param({"app_status": 404, "app_path": "/events"}, ["0 B", "total 0 ms", "POST /events 404"], id="event"),
+        pytest.param({"decoded": "gzip"}, ["0 B", "total 0 ms", "gzip undone (field report)"], id="decoded"),
+        pytest.param({"warning": "a, b"}, ["0 B", "total 0 ms", "warning: a, b"], id="warning"),
         pytest.param(
             {"error_type": "Runtime.ExitError", "error_message": "why"},
             ["0 B", "total 0 ms", "Runtime.ExitError: why"],
@@ -201,6 +203,7 @@ def test_for_machines_an_invocation_has_fields() -> None:
     record.request_id, record.init, record.held, record.restore = "r-1", 0.25, 0.1, 0.05
     record.error_type, record.error_message, record.broken_off, record.mismatch = "E", "why", True, True
     record.app_path, record.app_status = "/events", 404
+    record.decoded, record.warning = "br", "w"
     assert request_fields(record, PRICES, "us-east-1") == {
         "requestId": "r-1",
         "door": "alb",
@@ -219,6 +222,8 @@ def test_for_machines_an_invocation_has_fields() -> None:
         "reason": "why",
         "brokenOff": True,
         "mismatch": True,
+        "decoded": "br",
+        "warning": "w",
         "appPath": "/events",
         "appStatus": 404,
     }
@@ -267,6 +272,7 @@ def test_notices_name_their_author(capfd: pytest.CaptureFixture[str]) -> None:
         pytest.param({"status": 503}, "ERROR", id="the-apps-own-failure"),
         pytest.param({"status": 200, "error_type": "Function.X"}, "ERROR", id="function-error"),
         pytest.param({"status": 200, "broken_off": True}, "ERROR", id="broken-off"),
+        pytest.param({"status": 200, "warning": "w"}, "WARN", id="warning"),
     ],
 )
 def test_for_machines_a_failed_invocation_is_an_error(

@@ -118,10 +118,25 @@ def test_a_response_joins_headers_and_lists_cookies() -> None:
     }
 
 
-@pytest.mark.parametrize("payload", [b'"text"', b'{"message": 1}', b"[1, 2]", b"null", b"7"])
-def test_json_without_a_status_code_is_the_body_of_a_200(payload: bytes) -> None:
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        pytest.param(b'"hello"', b"hello", id="a-string-as-it-is"),
+        pytest.param(b'"\\u00e9 \\"q\\""', 'é "q"'.encode(), id="a-string-unescaped"),
+        pytest.param(b'{"hello": "world"}', b'{"hello":"world"}', id="compact"),
+        pytest.param(b'["hello", 3, true]', b'["hello",3,true]', id="a-list"),
+        pytest.param(
+            b' {"a": "x,  \\"y\\\\ : \\\\",\n "b" : [ ]}', b'{"a":"x,  \\"y\\\\ : \\\\","b":[]}', id="not-in-strings"
+        ),
+        pytest.param(b"[1.50, 12345678901234567890123]", b"[1.50,12345678901234567890123]", id="numbers-as-they-are"),
+        pytest.param(b"null", b"null", id="null"),
+        pytest.param(b"3.1", b"3.1", id="a-number"),
+    ],
+)
+def test_json_without_a_status_code_is_the_body_of_a_200(payload: bytes, expected: bytes) -> None:
+    """Source: LocalStack's AWS-validated snapshots of function URLs; the string also AWS's documentation."""
     head, body = CODEC.decode_response(payload)
-    assert (head.status, head.headers, body) == (200, [("content-type", "application/json")], payload)
+    assert (head.status, head.headers, body) == (200, [("content-type", "application/json")], expected)
 
 
 def test_a_response_may_use_every_map() -> None:

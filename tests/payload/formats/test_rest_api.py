@@ -109,10 +109,31 @@ def test_a_response_has_one_map_only() -> None:
     }
 
 
-def test_the_multi_value_map_wins_in_a_response() -> None:
-    payload = b'{"statusCode":200,"headers":{"A":"1","b":2},"multiValueHeaders":{"a":["3","4"]},"body":"x"}'
+@pytest.mark.parametrize(
+    ("single", "multi", "expected"),
+    [
+        pytest.param({"a": "solo"}, {"a": ["multi"]}, [("a", "multi"), ("a", "solo")], id="one-name"),
+        pytest.param({"a-b": "solo"}, {"A-b": ["multi"]}, [("A-b", "multi"), ("a-b", "solo")], id="in-other-case"),
+        pytest.param({"A": "1"}, {"a": ["1", "2"]}, [("a", "1"), ("a", "2")], id="one-value-of-both-counts-once"),
+        pytest.param({"b": 2}, {"a": ["3"]}, [("a", "3"), ("b", "2")], id="different-names"),
+        pytest.param(None, {"a": []}, [], id="nothing"),
+    ],
+)
+def test_a_response_has_the_values_of_both_maps(single: object, multi: object, expected: list[tuple[str, str]]) -> None:
+    """Source: LocalStack's AWS-validated snapshots; that equal values count once, API Gateway's documentation."""
+    payload = json.dumps({"statusCode": 200, "headers": single, "multiValueHeaders": multi, "body": "x"}).encode()
     head, body = CODEC.decode_response(payload)
-    assert (head.headers, body) == ([("a", "3"), ("a", "4"), ("b", "2")], b"x")
+    assert (head.headers, body) == (expected, b"x")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [{}, {"headers": {"a": "1"}}, {"body": "x"}, {"statusCode": None}],
+    ids=["empty", "headers", "body", "null"],
+)
+def test_a_response_without_a_status_is_a_200(payload: dict[str, object]) -> None:
+    """Source: LocalStack's AWS-validated snapshots; of null, nothing is known."""
+    assert CODEC.decode_response(json.dumps(payload).encode())[0].status == 200
 
 
 @pytest.mark.parametrize(
@@ -120,7 +141,12 @@ def test_the_multi_value_map_wins_in_a_response() -> None:
     [
         pytest.param(b'"text"', "is of type str, not a JSON object", id="text"),
         pytest.param(b"", "not JSON", id="nothing"),
-        pytest.param(b"{}", "statusCode is None", id="no-status"),
+        pytest.param(b'{"statusCode":"test"}', "statusCode is 'test'", id="status"),
+        pytest.param(
+            b'{"statusCode":200,"multiValueHeaders":{"a":"1"}}',
+            "of type str for 'a', not a list",
+            id="string-for-a-list",
+        ),
         pytest.param(b'{"statusCode":200,"cookies":[]}', "has the key 'cookies'", id="unknown-key"),
         pytest.param(b'{"statusCode":200,"body":7}', "body is of type int", id="body"),
         pytest.param(b'{"statusCode":200,"headers":[]}', "not an object", id="headers-are-an-empty-list"),

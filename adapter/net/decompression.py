@@ -1,0 +1,197 @@
+"""Undoes the Content-Encoding of a response body, piece by piece. No I/O.
+
+gzip and deflate are always available, br and zstd if their packages are installed. A small body can become a huge one,
+so the output is produced in pieces of at most 64 KB, each only when the one before it has been taken. zstandard cannot
+limit its output, so it gets its input in such small parts that few of zstd's blocks (128 KB at most) fit into one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from adapter.errors import InvalidFunctionResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adapter.payload.headers import Headers
+
+#: The most bytes in one piece of output.
+MAX_PIECE = 64 * 1024
+# brotli's buffer grows in steps of 32 KB, 64 KB and more until it has this limit.
+_BR_OUTPUT = 32_000
+# In bytes. The smallest block of zstd has 4 bytes.
+_ZSTD_INPUT = 4
+# In bytes. A decoder for HTTP need not accept larger windows (RFC 9659).
+_ZSTD_WINDOW = 8 * 1024 * 1024
+# zlib's wbits for a gzip stream, and for a stream with or without zlib's frame.
+_GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
+_GZIP_MAGIC = b"\x1f"
+
+
+class Decoder(Protocol):
+    """The decoder of one coding. ``is_complete`` is True at the end of the coded data."""
+
+    @property
+    def is_complete(self) -> bool: ...
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        """Yield the output for the next part of the body. Raises an error of the decoder's library."""
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_GZIP)
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stream.eof
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._stream.eof:
+                if not data.startswith(_GZIP_MAGIC):
+                    return  # clients ignore what follows the end
+                self._stream = zlib.decompressobj(_GZIP)
+            yield from _inflate(self._stream, data)
+            data = self._stream.unused_data
+
+
+class _Deflate:
+    """Many servers send deflate without zlib's frame, and clients accept it. Two bytes tell which it is."""
+
+    def __init__(self) -> None:
+        self._start = b""
+        self._stream: zlib._Decompress | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stream is not None and self._stream.eof
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        if self._stream is None:
+            data = self._start = self._start + data
+            if len(data) < 2:
+                return
+            # RFC 1950 section 2.2: the method is 8, and both bytes are a multiple of 31.
+            is_framed = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+            self._stream = zlib.decompressobj(_ZLIB if is_framed else _RAW_DEFLATE)
+        if not self._stream.eof:
+            yield from _inflate(self._stream, data)
+
+
+def _inflate(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """Yield the output for ``data``, up to the end of the coded data."""
+    while piece := stream.decompress(data, MAX_PIECE):
+        yield piece
+        # What is left may be in the decoder, too.
+        data = stream.unconsumed_tail
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        import brotli  # an optional package
+
+        self._stream: Any = brotli.Decompressor()
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self._stream.is_finished())
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        if self.is_complete:
+            return
+        piece = self._stream.process(data, output_buffer_limit=_BR_OUTPUT)
+        while piece or not self._stream.can_accept_more_data():
+            if piece:
+                yield piece
+            piece = self._stream.process(b"", output_buffer_limit=_BR_OUTPUT)
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        import zstandard  # an optional package
+
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        self._stream = self._decompressor.decompressobj()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stream.eof
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        for position in range(0, len(data), _ZSTD_INPUT):
+            part = data[position : position + _ZSTD_INPUT]
+            while part:
+                if self._stream.eof:
+                    self._stream = self._decompressor.decompressobj()
+                output = self._stream.decompress(part)
+                for start in range(0, len(output), MAX_PIECE):
+                    yield output[start : start + MAX_PIECE]
+                part = self._stream.unused_data
+
+
+_DECODERS: dict[str, Callable[[], Decoder]] = {
+    "gzip": _Gzip,
+    "x-gzip": _Gzip,
+    "deflate": _Deflate,
+    "br": _Brotli,
+    "zstd": _Zstd,
+}
+
+
+class UnknownCodingError(Exception):
+    """A coding cannot be undone; the text says why."""
+
+
+def codings_of(headers: Headers) -> list[str]:
+    """Return the codings of Content-Encoding in their order, in lower case, without ``identity``."""
+    values = [value for name, value in headers if name.lower() == "content-encoding"]
+    codings = [coding.strip().lower() for value in values for coding in value.split(",")]
+    return [coding for coding in codings if coding not in ("", "identity")]
+
+
+class BodyDecoder:
+    """Undoes ``codings``, which are the codings of Content-Encoding in their order, in lower case.
+
+    Raises UnknownCodingError if one of them cannot be undone.
+    """
+
+    def __init__(self, codings: list[str]) -> None:
+        self._decoders = [_decoder(coding) for coding in reversed(codings)]
+        self._is_empty = True
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        """Yield the plain bytes for the next part of the body, in pieces of at most 64 KB.
+
+        Raises InvalidFunctionResponse if the body does not have these codings.
+        """
+        self._is_empty = self._is_empty and not data
+        try:
+            yield from self._decode(data, self._decoders)
+        except Exception as error:  # each library has an error class of its own
+            raise InvalidFunctionResponse(f"the body does not have its Content-Encoding: {error}") from error
+
+    def check_end(self) -> None:
+        """Raise InvalidFunctionResponse if the body has ended within its coded data. An empty body is accepted."""
+        if not self._is_empty and not all(decoder.is_complete for decoder in self._decoders):
+            raise InvalidFunctionResponse("the body ended before the end of its Content-Encoding")
+
+    def _decode(self, data: bytes, decoders: list[Decoder]) -> Iterator[bytes]:
+        if not decoders:
+            yield data
+            return
+        for piece in decoders[0].decode(data):
+            yield from self._decode(piece, decoders[1:])
+
+
+def _decoder(coding: str) -> Decoder:
+    make = _DECODERS.get(coding)
+    if make is None:
+        raise UnknownCodingError(f"{coding!r} is not a coding that adapter dev knows")
+    try:
+        return make()
+    except ImportError:
+        raise UnknownCodingError(f"{coding!r} needs the extra {coding!r}") from None

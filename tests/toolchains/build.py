@@ -1,0 +1,45 @@
+"""Builds the functions of this folder into ``.cache``. Go and Cargo build again only what has changed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parents[1] / ".cache"
+#: How long the first build may take, in seconds: it compiles Go's standard library, or all crates.
+FIRST_BUILD = 900
+
+
+@cache
+def go_function() -> Path:
+    """The program of ``go_function``."""
+    program = CACHE / "go-function"
+    _build("go", "golang-go", "build", "-tags", "lambda.norpc", "-o", str(program), ".", folder="go_function")
+    return program
+
+
+@cache
+def rust_function() -> Path:
+    """The program of ``rust_function``."""
+    target = CACHE / "rust-function"
+    # Debian's older cargo cannot build these crates; cargo-web is the newer one.
+    _build("cargo", "cargo-web", "build", "--locked", "--quiet", folder="rust_function", CARGO_TARGET_DIR=str(target))
+    return target / "debug/function"
+
+
+def _build(tool: str, package: str, *arguments: str, folder: str, **environ: str) -> None:
+    program = shutil.which(tool)
+    if program is None:
+        raise RuntimeError(f"these tests need {tool}; on Debian: apt-get install {package}")
+    CACHE.mkdir(exist_ok=True)
+    command = [program, *arguments]
+    done = subprocess.run(
+        command, cwd=HERE / folder, env=os.environ | environ, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{shlex.join(command)}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
