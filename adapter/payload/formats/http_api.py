@@ -13,7 +13,15 @@ from adapter.errors import InvalidEvent, RefusedRequest
 from adapter.payload.body import decode_body, event_body, response_parts
 from adapter.payload.formats.codec import PROTOCOL, Codec
 from adapter.payload.function_response import body_of, format_2_head, parse_json
-from adapter.payload.headers import check_headers, cookies_of, first, from_map, join_repeats, request_map
+from adapter.payload.headers import (
+    check_headers,
+    cookies_of,
+    first,
+    from_map,
+    join_repeats,
+    request_map,
+    without_connection,
+)
 from adapter.payload.messages import Request, ResponseHead
 from adapter.payload.request_target import (
     decode_query,
@@ -89,9 +97,13 @@ class FunctionUrl(HttpApi):
     name = "function-url"
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event, which omits empty fields. The function URL needs no authentication."""
+        """Return the event, which omits empty fields. The function URL needs no authentication.
+
+        Connection is not in events [capture], so headers that it lists are not either: the runtime would forward them.
+        """
+        headers = without_connection(request.headers)
+        request = Request(method=request.method, target=request.target, headers=headers, body=request.body)
         event = _event(request, arrival, percent_decode(split_target(request.target)[0]))
-        event["headers"].pop("connection", None)
         event["requestContext"]["accountId"] = "anonymous"
         return event
 

@@ -13,7 +13,7 @@ from adapter.errors import InvalidEvent, InvalidFunctionResponse
 from adapter.payload.body import decode_body, event_body, response_parts
 from adapter.payload.formats.codec import PROTOCOL, Codec
 from adapter.payload.function_response import body_of, head_of, parse_object
-from adapter.payload.headers import first, from_both, group_by_name
+from adapter.payload.headers import first, from_both, group_by_name, without_connection
 from adapter.payload.messages import Request
 from adapter.payload.request_target import (
     decode_query,
@@ -44,8 +44,8 @@ _SPELLINGS = {
     "x-forwarded-port": "X-Forwarded-Port",
     "x-forwarded-proto": "X-Forwarded-Proto",
 }
-#: The headers that events do not have: the first two are from captures, the others frame a body as well [unsure].
-_NOT_IN_EVENT = frozenset({"connection", "content-length", "transfer-encoding", "trailer"})
+#: Headers that events do not have: the first is from captures, the others frame a body as well [unsure].
+_NOT_IN_EVENT = frozenset({"content-length", "transfer-encoding", "trailer"})
 #: A made-up id for the resource ``/{proxy+}``.
 _RESOURCE_ID = "proxy1"
 #: The fields of ``identity`` that are null if the API uses no IAM, Cognito or client certificate.
@@ -96,10 +96,11 @@ class RestApi(Codec):
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
         """Return the event of the resource ``/{proxy+}``. Binary types are the same as for other front doors.
 
-        Slashes at the start of the path become one. The path parameter also has none at its end [capture].
+        Slashes at the start of ``path`` become one, but not in ``requestContext.path``. The path parameter has none at
+        its end either [capture].
         """
-        path, query = split_target(request.target)
-        path = "/" + path.lstrip("/")
+        requested_path, query = split_target(request.target)
+        path = "/" + requested_path.lstrip("/")
         proxy = path.strip("/")
         pairs = decode_query(query)
         headers = _event_headers(request.headers)
@@ -115,7 +116,7 @@ class RestApi(Codec):
             "multiValueQueryStringParameters": query_lists(pairs) or None,
             "pathParameters": {"proxy": proxy} if proxy else None,
             "stageVariables": None,
-            "requestContext": _request_context(request, arrival, path) | {"resourcePath": resource},
+            "requestContext": _request_context(request, arrival, requested_path) | {"resourcePath": resource},
             "body": body or None,
             "isBase64Encoded": is_base64,
         }
@@ -130,10 +131,13 @@ class RestApi(Codec):
 
 
 def _event_headers(headers: Headers) -> dict[str, list[str]]:
-    """Return the multi-value map of an event. A name in two spellings has the first one [unsure]."""
+    """Return the multi-value map of an event. A name in two spellings has the first one [unsure].
+
+    Connection is not in events [capture], so headers that it lists are not either: the runtime would forward them.
+    """
     spellings = dict(_SPELLINGS)
     lists: dict[str, list[str]] = {}
-    for name, value in headers:
+    for name, value in without_connection(headers):
         lower = name.lower()
         if lower not in _NOT_IN_EVENT:
             lists.setdefault(spellings.setdefault(lower, name), []).append(value)

@@ -49,6 +49,7 @@ def test_a_path_that_an_http_api_has_decoded_becomes_a_legal_target() -> None:
 def test_slashes_at_the_start_of_a_path_become_one() -> None:
     built = CODEC.encode_event(Request(method="GET", target="///x//y", headers=[]), ARRIVAL)
     assert (built["path"], built["pathParameters"]) == ("/x//y", {"proxy": "x//y"})
+    assert built["requestContext"]["path"] == "/prod///x//y"
 
 
 def test_the_event_has_awss_shape_field_by_field() -> None:
