@@ -22,6 +22,7 @@ _LEGAL_IN_QUERY = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _LEGAL_IN_PATH = _LEGAL_IN_QUERY.replace(b"?", b"")
 #: The unreserved characters of RFC 3986 section 2.3.
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_HEX = "0123456789abcdefABCDEF"
 _ABSOLUTE_FORM = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
 
 
@@ -171,8 +172,9 @@ def encode_lone_percents(text: str) -> str:
     """Return ``text`` with each "%" that two hexadecimal digits do not follow as ``%25``."""
     parts = text.split("%")
     for index in range(1, len(parts)):
-        if _byte_of(parts[index][:2].encode()) is None:
-            parts[index] = "25" + parts[index]
+        part = parts[index]
+        if len(part) < 2 or part[0] not in _HEX or part[1] not in _HEX:
+            parts[index] = "25" + part
     return "%".join(parts)
 
 
