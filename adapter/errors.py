@@ -14,7 +14,7 @@
     │   ├── TruncatedResponse   the app ended its response before the body was complete
     │   ├── AppErrorStatus      the app responded with a status in AWS_LWA_ERROR_STATUS_CODES
     │   └── ResponseTooLarge    the response exceeds the limit of its kind
-    ├── RefusedRequest          a client's request is not forwarded (proxy)
+    ├── RefusedRequest          a client's request is not forwarded (proxy, emulator)
     ├── AppNotServing           the app is starting, or has exited (proxy)
     ├── InvalidFunctionResponse a front door cannot turn the function's response into HTTP (emulator)
     ├── InvokeFailed            the Invoke API cannot be reached (adapter invoke)

@@ -212,11 +212,23 @@ def forwardable(headers: Headers, rules: HeaderFilter = _CONNECTION_ONLY) -> Hea
             repeated |= seen & code
             seen |= code
     if connection:
-        nominated = {option.strip().lower() for value in connection for option in value.split(",")} - {"host"}
-        kept = [header for header in kept if header[0].lower() not in nominated]
+        kept = _without_nominated(kept, connection)
     if seen & _TWIN:
         kept = _without_twins(kept)
     return _without_repeats(kept, repeated & ~_TWIN, rules.failure) if repeated & ~_TWIN else kept
+
+
+def without_connection(headers: Headers) -> Headers:
+    """Return ``headers`` without Connection headers and without those listed in one, except Host."""
+    connection = [value for name, value in headers if name.lower() == "connection"]
+    others = [header for header in headers if header[0].lower() != "connection"]
+    return _without_nominated(others, connection)
+
+
+def _without_nominated(headers: Headers, connection: list[str]) -> Headers:
+    """Return ``headers`` without those listed in the values of ``connection``, except Host."""
+    nominated = {option.strip().lower() for value in connection for option in value.split(",")} - {"host"}
+    return [header for header in headers if header[0].lower() not in nominated]
 
 
 def _without_twins(headers: Headers) -> Headers:

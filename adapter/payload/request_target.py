@@ -1,7 +1,8 @@
 """Conversion of method, path and query between the request line and the events of the front doors.
 
-A target is in origin form, with the encoding that the client used. Only bytes that are illegal in a request line are
-encoded here. Paths are not normalized, because that would break signatures and ``%2F``.
+A target is in origin form, with the encoding that the client used if the event has it. Some front doors decode paths,
+so a path can contain anything: what is illegal in a request line, or would begin a query, is encoded here. Paths are
+not normalized, because that would break signatures and ``%2F``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _LEGAL_IN_QUERY = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _LEGAL_IN_PATH = _LEGAL_IN_QUERY.replace(b"?", b"")
 #: The unreserved characters of RFC 3986 section 2.3.
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_HEX = "0123456789abcdefABCDEF"
 _ABSOLUTE_FORM = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
 
 
@@ -31,12 +33,16 @@ def method_of(method: Any) -> str:
     raise InvalidEvent(f"the event's method is {excerpt(method)}, which is not an HTTP method that an app can receive")
 
 
-def request_target(path: Any, query: Any = "") -> str:
+def request_target(path: Any, query: Any = "", *, is_encoded: bool = False) -> str:
     """Return the origin form of ``path`` (without a query) and ``query`` (still encoded). None counts as empty.
 
-    Two slashes at the start of ``path`` are kept. Raises InvalidEvent if either value is not text.
+    If ``is_encoded`` is True, ``path`` is as the client sent it. Otherwise a front door may have decoded it, so a "%"
+    is encoded unless two hexadecimal digits follow. Two slashes at the start of ``path`` are kept. Raises InvalidEvent
+    if either value is not text.
     """
     encoded = percent_encode(_text("path", path), _LEGAL_IN_PATH)
+    if "%" in encoded and not is_encoded:
+        encoded = encode_lone_percents(encoded)
     if not encoded.startswith("/"):
         encoded = "/" + encoded
     query = _text("query string", query)
@@ -160,6 +166,16 @@ def percent_encode(text: str, legal: bytes = _UNRESERVED) -> str:
     if not encoded.translate(None, legal):
         return text
     return "".join([chr(byte) if byte in legal else f"%{byte:02X}" for byte in encoded])
+
+
+def encode_lone_percents(text: str) -> str:
+    """Return ``text`` with each "%" that two hexadecimal digits do not follow as ``%25``."""
+    parts = text.split("%")
+    for index in range(1, len(parts)):
+        part = parts[index]
+        if len(part) < 2 or part[0] not in _HEX or part[1] not in _HEX:
+            parts[index] = "25" + part
+    return "%".join(parts)
 
 
 def percent_decode(text: str) -> str:

@@ -44,7 +44,9 @@ def test_every_front_door_at_once_shows_the_app_the_same_request(invoke_mode: st
         assert len(found) == len(DOORS)
         for door, port in zip(DOORS, found, strict=True):
             seen = json.loads(ask(port, "/echo/a%2Fb?x=1", method="POST", body=b"hi").body)
-            assert (seen["method"], seen["path"], seen["query"]) == ("POST", "/echo/a%2Fb", "x=1"), door
+            # An HTTP API decodes paths.
+            path = "/echo/a/b" if door == "http-api" else "/echo/a%2Fb"
+            assert (seen["method"], seen["path"], seen["query"]) == ("POST", path, "x=1"), door
             assert seen["body"] == "aGk="
             assert ask(port, "/status/404").status == 404
             assert f"{door} GET /status/404 404" in running.output.wait_for(f"{door} GET /status/404")

@@ -51,7 +51,7 @@ def test_a_get_reaches_the_app_with_its_query_and_every_header(function: Running
     answer = ask(function, door, GET_REQUEST)
     assert answer.status == 200
     seen = json.loads(answer.body)
-    assert (seen["method"], seen["path"], seen["query"]) == ("GET", "/echo/a%2Fb", door.query)
+    assert (seen["method"], seen["path"], seen["query"]) == ("GET", door.path, door.query)
     assert b64decode(seen["body"]) == b""
     # WSGI has one value for each name, whatever came.
     repeats = door.repeats if function.framework == "fastapi" else [",".join(door.repeats)]

@@ -78,7 +78,9 @@ async def test_a_script_name_does_not_lead_around_a_closed_path(
 async def test_all_cookies_arrive(proxy: ProxyProcess, dev: DevProcess, door: str | None) -> None:
     port = proxy.port if door is None else dev.ports[door]
     answer = await ask(port, get("/", "Cookie: a=1; b=2", "Cookie: c=3"))
-    assert json.loads(answer.body)["cookies"] == {"a": "1", "b": "2", "c": "3"}
+    # A load balancer without multi-value headers sends the last line.
+    expected = {"c": "3"} if door == "alb" else {"a": "1", "b": "2", "c": "3"}
+    assert json.loads(answer.body)["cookies"] == expected
 
 
 async def test_headers_about_the_origin_can_be_removed_on_lambda(app_port: int, proxy: ProxyProcess) -> None:

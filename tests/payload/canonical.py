@@ -7,7 +7,8 @@ test.
 
 from __future__ import annotations
 
-from urllib.parse import quote, unquote_plus
+import re
+from urllib.parse import quote, unquote, unquote_plus
 
 from adapter.payload.messages import Request, ResponseHead
 
@@ -15,14 +16,21 @@ Pairs = list[tuple[str, str]]
 Canonical = tuple[str, str, Pairs, bytes | bytearray]
 
 #: Requests: repeated headers are joined with a comma, cookies into one header.
-JOINED_REQUESTS = {"http-api", "alb", "lattice-v1"}
+JOINED_REQUESTS = {"http-api", "function-url", "lattice-v1"}
+#: Requests: only the last line of each header arrives.
+LAST_REQUESTS = {"alb"}
+#: Requests: headers about the connection that do not arrive.
+NOT_IN_EVENTS = {
+    "rest-api": {"connection", "content-length", "transfer-encoding", "trailer"},
+    "function-url": {"connection"},
+}
 #: Requests: queries become maps of decoded values, in which repeats stand together.
 DECODED_QUERIES = {"rest-api", "lattice-v2"}
 #: Requests: queries become a map of one encoded value for each name, the last; or of all its values.
 SINGLE_QUERIES = {"alb"}
 LISTED_QUERIES = {"alb-multi-value"}
 #: Responses: repeated headers are joined, and of the cookies all survive or only the last.
-JOINED_RESPONSES = {"http-api", "alb", "lattice-v1", "lattice-v2", "prelude"}
+JOINED_RESPONSES = {"http-api", "function-url", "alb", "lattice-v1", "lattice-v2", "prelude"}
 LAST_COOKIE_ONLY = {"alb", "lattice-v1", "lattice-v2"}
 
 
@@ -34,7 +42,10 @@ def grouped(pairs: Pairs) -> dict[str, list[str]]:
 
 
 def kept_of_request(name: str, request: Request) -> Canonical:
-    headers = grouped([(field.lower(), value) for field, value in request.headers])
+    dropped = NOT_IN_EVENTS.get(name, set())
+    headers = grouped([(field.lower(), value) for field, value in request.headers if field.lower() not in dropped])
+    if name in LAST_REQUESTS:
+        headers = {field: values[-1:] for field, values in headers.items()}
     if name in JOINED_REQUESTS:
         cookies = [part.strip() for value in headers.pop("cookie", []) for part in value.split(";") if part.strip()]
         headers = {field: [",".join(values)] for field, values in headers.items()}
@@ -55,6 +66,7 @@ def kept_of_response(name: str, head: ResponseHead, body: bytes) -> tuple[int, P
 
 def _kept_of_target(name: str, target: str) -> str:
     path, _, query = target.partition("?")
+    path = _kept_of_path(name, path)
     pairs = [(part.partition("=")[0], part.partition("=")[2]) for part in query.split("&") if part]
     if name in DECODED_QUERIES:
         groups = grouped([(unquote_plus(key), unquote_plus(value)) for key, value in pairs])
@@ -64,6 +76,27 @@ def _kept_of_target(name: str, target: str) -> str:
     elif name in LISTED_QUERIES:
         query = "&".join(f"{key}={value}" for key, value in _in_order(grouped(pairs)))
     return f"{path}?{query}" if query else path
+
+
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+_LEGAL = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "#?")
+
+
+def _kept_of_path(name: str, path: str) -> str:
+    if name == "rest-api":
+        return "/" + path.lstrip("/")
+    if name == "http-api":
+        path = quote(unquote(_decoded_once(path)), safe=_LEGAL)
+    return _LONE_PERCENT.sub("%25", path) if name in ("http-api", "function-url") else path
+
+
+def _decoded_once(path: str) -> str:
+    return unquote(path).partition("?")[0]
+
+
+def is_refused(name: str, target: str) -> bool:
+    """Whether the front door of this format refuses the path of ``target``."""
+    return name == "http-api" and bool(_LONE_PERCENT.search(_decoded_once(target.partition("?")[0])))
 
 
 def _in_order(groups: dict[str, list[str]]) -> Pairs:

@@ -30,6 +30,7 @@ def test_anything_else_is_not_a_method(method: Any) -> None:
         pytest.param("/a%2Fb%20c", "x=%26", "/a%2Fb%20c?x=%26", id="encoded-stays"),
         pytest.param("/a%2fb", "", "/a%2fb", id="case-of-encoding-stays"),
         pytest.param("/a b\r\n", "", "/a%20b%0D%0A", id="space-and-line-break"),
+        pytest.param("/100%", "y=100%", "/100%25?y=100%", id="percent-alone"),
         pytest.param("/é/\U0001f600", "q=é", "/%C3%A9/%F0%9F%98%80?q=%C3%A9", id="utf-8"),
         pytest.param("/a#b", "c#d", "/a%23b?c%23d", id="no-fragment"),
         pytest.param("/a?b", "c?d", "/a%3Fb?c?d", id="question-mark-only-in-query"),
@@ -46,6 +47,10 @@ def test_anything_else_is_not_a_method(method: Any) -> None:
 )
 def test_a_target_changes_only_where_a_request_line_would_be_illegal(path: str, query: str, target: str) -> None:
     assert request_line.request_target(path, query) == target
+
+
+def test_a_path_that_the_client_encoded_keeps_a_percent_alone() -> None:
+    assert request_line.request_target("/100%?é", is_encoded=True) == "/100%%3F%C3%A9"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from adapter.aws.identity import ACCOUNT_ID, DEFAULT_REGION
 from adapter.config.load import read
 from adapter.config.parsers import nearest
 from adapter.emulator.front_doors.registry import DOORS
-from adapter.errors import ConfigurationError
+from adapter.errors import ConfigurationError, RefusedRequest
 from adapter.payload.headers import is_token
 from adapter.payload.messages import Arrival, Request
 
@@ -148,8 +148,11 @@ def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
     )
     stage = options.stage if rules.add_resource else "$default"
     arrival = Arrival(request_id=_REQUEST_ID, time_ms=_TIME_MS, stage=stage, region=options.region)
-    event = rules.codec.encode_event(request, arrival)
-    if rules.add_resource and not rules.add_resource(event, request, options.resource):
+    try:
+        event = rules.codec.encode_event(request, arrival)
+    except RefusedRequest as error:
+        raise ConfigurationError([f"--path: {options.path!r} is not possible: {error}"]) from error
+    if rules.add_resource and not rules.add_resource(event, options.resource):
         raise ConfigurationError([f"--path: {options.path!r} is not covered by the resource {options.resource}"])
     return event
 

@@ -18,7 +18,6 @@ from adapter.payload.function_response import MAX_PRELUDE_BYTES
 if TYPE_CHECKING:
     from adapter.payload.formats.codec import Codec
     from adapter.payload.headers import Headers
-    from adapter.payload.messages import Request
 
 # API Gateway's quota for the request line and the headers together, in bytes.
 GATEWAY_HEAD_LIMIT = 10 * KIB
@@ -94,7 +93,7 @@ class DoorRules:
     needs_prelude: bool = False
     prelude_limit: int = MAX_PRELUDE_BYTES
     refuses_upgrades: bool = False
-    add_resource: Callable[[dict[str, Any], Request, str], bool] | None = None
+    add_resource: Callable[[dict[str, Any], str], bool] | None = None
     default_type: str = ""
     forwarded: frozenset[str] = FORWARDED
     extends_forwarded_for: bool = False

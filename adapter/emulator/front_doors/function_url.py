@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from adapter.emulator.front_doors.door_rules import JSON, DoorRules, Reason
-from adapter.payload.event import FORMATS
+from adapter.payload.formats.http_api import FunctionUrl
 
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
@@ -21,7 +21,7 @@ def error_body(status: int, message: str) -> tuple[Headers, bytes]:
 FUNCTION_URL = DoorRules(
     name="function-url",
     title="a function URL",
-    codec=FORMATS["http-api"],
+    codec=FunctionUrl(),
     streams=True,
     default_type="application/json",
     # What happens to the headers and the coding of a stream is a field report [seen].

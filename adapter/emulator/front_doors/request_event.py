@@ -10,6 +10,7 @@ import orjson
 
 from adapter.aws.limits import REQUEST_LIMIT
 from adapter.emulator.front_doors.door_rules import DoorRules, Reason
+from adapter.errors import RefusedRequest
 from adapter.net.bounded_body import read_body
 from adapter.payload.headers import MAX_FIELDS, first
 from adapter.payload.messages import Arrival, Request
@@ -59,8 +60,11 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
     if body is None:
         raise RefusedError(Reason.BODY_TOO_LARGE, f"the limit is {rules.body_limit} bytes, the body is larger")
     message = Request(method=exchange.method, target=target[0], headers=headers, body=body)
-    event = rules.codec.encode_event(message, arrival)
-    if rules.add_resource is not None and not rules.add_resource(event, message, door.resource):
+    try:
+        event = rules.codec.encode_event(message, arrival)
+    except RefusedRequest as error:
+        raise RefusedError(Reason.BAD_REQUEST, str(error)) from error
+    if rules.add_resource is not None and not rules.add_resource(event, door.resource):
         raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not cover this path")
     # Lambda's limit applies to the event, in which a binary body is base64; so the largest binary body has 4.5 MB. The
     # other fields of the event are not counted here, so the largest text body has 6 MB [unsure: what AWS counts].

@@ -10,11 +10,9 @@ import orjson
 from adapter.aws.limits import KIB, MIB, Bandwidth
 from adapter.emulator.front_doors.door_rules import GATEWAY_BODY_LIMIT, GATEWAY_HEAD_LIMIT, JSON, DoorRules, Reason
 from adapter.payload.event import FORMATS
-from adapter.payload.request_target import percent_decode
 
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
-    from adapter.payload.messages import Request
 
 # "The first 10 MB uncapped, then 2 MB/s" (API Gateway, response payload streaming).
 REST_BANDWIDTH = Bandwidth(burst=10 * MIB, rate=2 * MIB)
@@ -27,20 +25,21 @@ def error_body(_status: int, message: str) -> tuple[Headers, bytes]:
     return [JSON], b'{"message": ' + orjson.dumps(message) + b"}"
 
 
-def add_resource(event: dict[str, Any], request: Request, resource: str) -> bool:
-    """Write ``resource`` and its path parameters into ``event``; return False if the request's path does not match.
+def add_resource(event: dict[str, Any], resource: str) -> bool:
+    """Write ``resource`` and its path parameters into ``event``; return False if the event's path does not match.
 
     ``{name}`` matches one segment of the path; ``{name+}`` at the end matches one or more. ``/{proxy+}`` also matches
-    the path ``/``, because templates with this resource always add the resource ``/`` as well.
+    the path ``/``, because templates with this resource always add the resource ``/`` as well. The parameters are
+    encoded like the path, and slashes at its end do not count [capture].
     """
-    path = request.target.partition("?")[0]
+    path = event["path"].rstrip("/") or "/"
     if path == "/" and resource == "/{proxy+}":
         resource = "/"
     matched = _pattern(resource).fullmatch(path)
     if matched is None:
         return False
     event["resource"] = event["requestContext"]["resourcePath"] = resource
-    event["pathParameters"] = {name: percent_decode(value) for name, value in matched.groupdict().items()} or None
+    event["pathParameters"] = matched.groupdict() or None
     return True
 
 

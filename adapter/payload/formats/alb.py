@@ -1,8 +1,9 @@
 """Application Load Balancer targets, with multi-value headers off (the default) or on.
 
 The setting of the target group decides which maps an event has, and which map of a response the load balancer reads. So
-a response has the same kind of map as its event. Query parameters are still encoded. With multi-value headers off,
-repeated headers are joined, and only the last of several cookies is sent, unless the user wants all of them.
+a response has the same kind of map as its event. Query parameters are still encoded. With multi-value headers off, an
+event has the last value of each header and of each query parameter (Elastic Load Balancing, "Lambda functions as
+targets"), and only the last of several cookies in a response is sent, unless the user wants all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from adapter.errors import InvalidEvent
 from adapter.payload.body import decode_body, event_body, response_parts
 from adapter.payload.formats.codec import Codec, SingleValueResponseCodec
 from adapter.payload.function_response import body_of, head_of, parse_object
-from adapter.payload.headers import from_lists, from_map, group_by_name, request_map
+from adapter.payload.headers import from_lists, from_map, group_by_name
 from adapter.payload.messages import Request
 from adapter.payload.request_target import (
     join_query,
@@ -44,7 +45,7 @@ def _is_alb(event: Any) -> bool:
 def _request(event: Any, headers: Headers, query: Pairs) -> Request:
     return Request(
         method=method_of(event["httpMethod"]),
-        target=request_target(event.get("path"), join_query(query)),
+        target=request_target(event.get("path"), join_query(query), is_encoded=True),
         headers=headers,
         body=decode_body(event.get("body"), event.get("isBase64Encoded"), InvalidEvent),
     )
@@ -77,7 +78,8 @@ class AlbSingleValue(SingleValueResponseCodec):
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
         query = split_query(split_target(request.target)[1])
-        return _event(request, arrival, {"queryStringParameters": dict(query), "headers": request_map(request.headers)})
+        headers = {name.lower(): value for name, value in request.headers}
+        return _event(request, arrival, {"queryStringParameters": dict(query), "headers": headers})
 
 
 class AlbMultiValue(Codec):

@@ -57,7 +57,7 @@ class Codec(ABC):
 
     @abstractmethod
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event that the front door builds from ``request``."""
+        """Return the event that the front door builds from ``request``. Raises RefusedRequest if it would refuse it."""
 
     @abstractmethod
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:

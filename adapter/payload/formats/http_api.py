@@ -1,20 +1,37 @@
 """API Gateway HTTP API (payload format 2.0) and Lambda function URLs, which share one format.
 
 Header names are lower case. Repeated headers and query parameters are joined with a comma. Cookies have a separate list
-in events and responses. ``rawQueryString`` is encoded as the client sent it. HTTP APIs decode ``rawPath`` once, but
-function URLs leave it encoded. An event does not show its origin, so ``rawPath`` is used unchanged. ``rawPath`` begins
-with the stage unless that is ``$default``; the base path option removes the stage.
+in events and responses. ``rawQueryString`` is encoded as the client sent it. HTTP APIs decode ``rawPath``, but function
+URLs leave it encoded. The runtime reads both in one way: ``request_target`` encodes what a path must not contain, and
+leaves an encoded path as it is. ``rawPath`` begins with the stage unless that is ``$default``; the base path option
+removes the stage.
 """
 
 from __future__ import annotations
 
-from adapter.errors import InvalidEvent
+from adapter.errors import InvalidEvent, RefusedRequest
 from adapter.payload.body import decode_body, event_body, response_parts
 from adapter.payload.formats.codec import PROTOCOL, Codec
 from adapter.payload.function_response import body_of, format_2_head, parse_json
-from adapter.payload.headers import check_headers, cookies_of, first, from_map, join_repeats, request_map
+from adapter.payload.headers import (
+    check_headers,
+    cookies_of,
+    first,
+    from_map,
+    join_repeats,
+    request_map,
+    without_connection,
+)
 from adapter.payload.messages import Request, ResponseHead
-from adapter.payload.request_target import decode_query, method_of, query_lists, request_target, split_target
+from adapter.payload.request_target import (
+    decode_query,
+    encode_lone_percents,
+    method_of,
+    percent_decode,
+    query_lists,
+    request_target,
+    split_target,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +45,7 @@ _ROUTE = "$default"
 
 
 class HttpApi(Codec):
-    """Payload format 2.0."""
+    """Payload format 2.0. The events are those of an HTTP API."""
 
     name = "http-api"
 
@@ -56,25 +73,14 @@ class HttpApi(Codec):
         return response_parts(response, head.headers, body, rules)
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event of a function URL, which omits empty fields."""
-        path, query = split_target(request.target)
-        parameters = query_lists(decode_query(query))
-        headers, cookies = request_map(request.headers), cookies_of(request.headers)
-        event: dict[str, Any] = {
-            "version": "2.0",
-            "routeKey": _ROUTE,
-            "rawPath": path,
-            "rawQueryString": query,
-            "headers": headers,
-            "requestContext": _request_context(request, arrival, path),
-        }
-        if cookies:
-            event["cookies"] = cookies
-        if parameters:
-            event["queryStringParameters"] = {name: ",".join(values) for name, values in parameters.items()}
-        body, event["isBase64Encoded"] = event_body(request.headers, request.body)
-        if body:
-            event["body"] = body
+        """Return the event, which omits empty fields. Its cookies are in ``cookies`` only [capture].
+
+        Raises RefusedRequest if an HTTP API would refuse the path.
+        """
+        path = _gateway_path(split_target(request.target)[0])
+        event = _event(request, arrival, path)
+        event["rawPath"] = path
+        event["headers"].pop("cookie", None)
         return event
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
@@ -87,6 +93,56 @@ class HttpApi(Codec):
             body = response.encode() if isinstance(response, str) else _compact(payload)
             return ResponseHead(status=200, headers=[("content-type", "application/json")]), body
         return format_2_head(response), body_of(response)
+
+
+class FunctionUrl(HttpApi):
+    """Payload format 2.0 with the events of a function URL. Their differences are from captures."""
+
+    name = "function-url"
+
+    def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
+        """Return the event, which omits empty fields. The function URL needs no authentication.
+
+        Connection is not in events [capture], so headers that it lists are not either: the runtime would forward them.
+        """
+        headers = without_connection(request.headers)
+        request = Request(method=request.method, target=request.target, headers=headers, body=request.body)
+        event = _event(request, arrival, percent_decode(split_target(request.target)[0]))
+        event["requestContext"]["accountId"] = "anonymous"
+        return event
+
+
+def _gateway_path(path: str) -> str:
+    """Return ``path`` as an HTTP API writes it into events: it decodes twice, and cuts the path at a "?" in between.
+
+    Raises RefusedRequest if an escape is malformed. All of this is from captures. Not known is what an HTTP API does
+    with a malformed escape before the first decoding, and with bytes that are not UTF-8 [unsure].
+    """
+    once = percent_decode(path).partition("?")[0]
+    if encode_lone_percents(once) != once:
+        raise RefusedRequest("an HTTP API decodes paths twice, and the path is malformed after the first time")
+    return percent_decode(once)
+
+
+def _event(request: Request, arrival: Arrival, decoded_path: str) -> dict[str, Any]:
+    """Return what the events of HTTP APIs and function URLs have in common, with the path still encoded."""
+    path, query = split_target(request.target)
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": _ROUTE,
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": request_map(request.headers),
+        "requestContext": _request_context(request, arrival, decoded_path),
+    }
+    if cookies := cookies_of(request.headers):
+        event["cookies"] = cookies
+    if parameters := query_lists(decode_query(query)):
+        event["queryStringParameters"] = {name: ",".join(values) for name, values in parameters.items()}
+    body, event["isBase64Encoded"] = event_body(request.headers, request.body)
+    if body:
+        event["body"] = body
+    return event
 
 
 def _compact(payload: bytes) -> bytes:

@@ -38,8 +38,8 @@ _MICROSECONDS_PER_MS = 1000
 
 def _target(path: Any, parameters: Any, query_of: Callable[[Pairs], str]) -> str:
     if isinstance(path, str) and "?" in path:
-        return request_target(*split_target(path))
-    return request_target(path, query_of(query_pairs(parameters)))
+        return request_target(*split_target(path), is_encoded=True)
+    return request_target(path, query_of(query_pairs(parameters)), is_encoded=True)
 
 
 class LatticeV1(SingleValueResponseCodec):

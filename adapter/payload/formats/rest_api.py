@@ -3,8 +3,8 @@
 Events have every header and every query parameter twice, in a single-value and in a multi-value map; the parameters
 are decoded. Responses use only ``multiValueHeaders``, since API Gateway merges both maps and would send headers twice.
 
-``path`` does not contain the stage; ``requestContext.path`` does. AWS does not document whether ``path`` is decoded
-[unsure]. So its percent-encoded bytes are kept, and only bytes that are illegal in a request line are encoded.
+``path`` does not contain the stage; ``requestContext.path`` does. A REST API leaves ``path`` and the path parameters
+encoded [capture]; an HTTP API, whose events have a version, decodes them [field].
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from adapter.errors import InvalidEvent, InvalidFunctionResponse
 from adapter.payload.body import decode_body, event_body, response_parts
 from adapter.payload.formats.codec import PROTOCOL, Codec
 from adapter.payload.function_response import body_of, head_of, parse_object
-from adapter.payload.headers import excerpt, first, from_both, group_by_name
+from adapter.payload.headers import excerpt, first, from_both, group_by_name, without_connection
 from adapter.payload.messages import Request
 from adapter.payload.request_target import (
     decode_query,
     encode_query,
     method_of,
-    percent_decode,
     query_lists,
     query_pairs,
     request_target,
@@ -31,10 +30,22 @@ if TYPE_CHECKING:
     from typing import Any
 
     from adapter.payload.body import BodyRules
+    from adapter.payload.headers import Headers
     from adapter.payload.messages import Arrival, ResponseHead
 
 #: The keys that API Gateway accepts in a response. It answers 502 if a response has any other key.
 _RESPONSE_KEYS = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"})
+#: The names of headers that API Gateway writes in its own way. All others keep the client's case [capture].
+_SPELLINGS = {
+    "host": "Host",
+    "user-agent": "User-Agent",
+    "x-amzn-trace-id": "X-Amzn-Trace-Id",
+    "x-forwarded-for": "X-Forwarded-For",
+    "x-forwarded-port": "X-Forwarded-Port",
+    "x-forwarded-proto": "X-Forwarded-Proto",
+}
+#: Headers that events do not have: the first is from captures, the others frame a body as well [unsure].
+_NOT_IN_EVENT = frozenset({"content-length", "transfer-encoding", "trailer"})
 #: A made-up id for the resource ``/{proxy+}``.
 _RESOURCE_ID = "proxy1"
 #: The fields of ``identity`` that are null if the API uses no IAM, Cognito or client certificate.
@@ -73,7 +84,7 @@ class RestApi(Codec):
         query = query_pairs(event.get("queryStringParameters"), event.get("multiValueQueryStringParameters"))
         return Request(
             method=method_of(event["httpMethod"]),
-            target=request_target(event.get("path"), encode_query(query)),
+            target=request_target(event.get("path"), encode_query(query), is_encoded=event.get("version") != "1.0"),
             headers=from_both(event.get("headers"), event.get("multiValueHeaders"), InvalidEvent),
             body=decode_body(event.get("body"), event.get("isBase64Encoded"), InvalidEvent),
         )
@@ -83,11 +94,17 @@ class RestApi(Codec):
         return response_parts(response, head.headers, body, rules)
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event of the resource ``/{proxy+}``. Binary types are the same as for other front doors."""
-        path, query = split_target(request.target)
+        """Return the event of the resource ``/{proxy+}``. Binary types are the same as for other front doors.
+
+        Slashes at the start of ``path`` become one, but not in ``requestContext.path``. The path parameter has none at
+        its end either [capture].
+        """
+        requested_path, query = split_target(request.target)
+        path = "/" + requested_path.lstrip("/")
+        proxy = path.strip("/")
         pairs = decode_query(query)
-        headers = group_by_name(request.headers)
-        resource = "/" if path == "/" else "/{proxy+}"
+        headers = _event_headers(request.headers)
+        resource = "/{proxy+}" if proxy else "/"
         body, is_base64 = event_body(request.headers, request.body)
         return {
             "resource": resource,
@@ -97,9 +114,9 @@ class RestApi(Codec):
             "multiValueHeaders": headers,
             "queryStringParameters": dict(pairs) or None,
             "multiValueQueryStringParameters": query_lists(pairs) or None,
-            "pathParameters": None if path == "/" else {"proxy": percent_decode(path[1:])},
+            "pathParameters": {"proxy": proxy} if proxy else None,
             "stageVariables": None,
-            "requestContext": _request_context(request, arrival, path) | {"resourcePath": resource},
+            "requestContext": _request_context(request, arrival, requested_path) | {"resourcePath": resource},
             "body": body or None,
             "isBase64Encoded": is_base64,
         }
@@ -123,6 +140,20 @@ class RestApi(Codec):
         if response.get("statusCode") is None:
             response["statusCode"] = 200
         return head_of(response, response.get("headers"), multi), body_of(response)
+
+
+def _event_headers(headers: Headers) -> dict[str, list[str]]:
+    """Return the multi-value map of an event. A name in two spellings has the first one [unsure].
+
+    Connection is not in events [capture], so headers that it lists are not either: the runtime would forward them.
+    """
+    spellings = dict(_SPELLINGS)
+    lists: dict[str, list[str]] = {}
+    for name, value in without_connection(headers):
+        lower = name.lower()
+        if lower not in _NOT_IN_EVENT:
+            lists.setdefault(spellings.setdefault(lower, name), []).append(value)
+    return lists
 
 
 def _request_context(request: Request, arrival: Arrival, path: str) -> dict[str, Any]:

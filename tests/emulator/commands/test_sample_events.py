@@ -53,9 +53,17 @@ def test_an_http_event_has_the_request_that_was_wished_for() -> None:
     )
     request = detect(event := make_event("rest-api", options)).decode_request(event)
     assert (request.method, request.target, request.body) == ("PUT", "/a%2Fb?x=1&x=2", b"\xff")
-    assert ("x-a", "1") in request.headers
-    assert ("host", "api.test") in request.headers
+    assert ("X-A", "1") in request.headers
+    assert ("Host", "api.test") in request.headers
     assert event["requestContext"]["stage"] == "prod"
+
+
+def test_a_rest_api_writes_names_of_headers_in_its_own_way_and_leaves_parameters_encoded() -> None:
+    options = EventOptions(path="//a%2Fb/", headers=[("tEsT", "1"), ("content-length", "0")])
+    event = make_event("rest-api", options)
+    own = {"Host", "User-Agent", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"}
+    assert event["headers"].keys() == event["multiValueHeaders"].keys() == {"tEsT", *own}
+    assert (event["path"], event["pathParameters"]) == ("/a%2Fb/", {"proxy": "a%2Fb"})
 
 
 def carried(event: dict[str, Any]) -> str:
@@ -110,6 +118,7 @@ def test_the_outline_is_that_of_awss_own_sample(kind: str, sample: str) -> None:
     ("kind", "options", "why"),
     [
         pytest.param("sqs", EventOptions(body=b"\xff"), "--body: is not UTF-8", id="bytes-for-a-text"),
+        pytest.param("http-api", EventOptions(path="/100%"), "--path: '/100%' is not possible", id="path"),
         pytest.param(
             "rest-api", EventOptions(path="/x", resource="/y"), "not covered by the resource /y", id="resource"
         ),

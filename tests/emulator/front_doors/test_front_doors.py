@@ -38,14 +38,14 @@ def test_the_option_and_the_table_name_the_same_front_doors() -> None:
         pytest.param(
             "function-url", {"version": "2.0", "rawPath": "/a%2Fb", "rawQueryString": "x=1&x=2"}, id="function-url"
         ),
-        pytest.param("http-api", {"version": "2.0", "rawPath": "/a%2Fb", "routeKey": "$default"}, id="http-api"),
+        pytest.param("http-api", {"version": "2.0", "rawPath": "/a/b", "routeKey": "$default"}, id="http-api"),
         pytest.param(
             "rest-api",
             {
                 "resource": "/{proxy+}",
                 "path": "/a%2Fb",
                 "httpMethod": "PUT",
-                "pathParameters": {"proxy": "a/b"},
+                "pathParameters": {"proxy": "a%2Fb"},
                 "multiValueQueryStringParameters": {"x": ["1", "2"]},
                 "isBase64Encoded": False,
             },
@@ -149,7 +149,7 @@ async def test_a_rest_api_has_a_stage_and_a_resource() -> None:
         await local.request("GET", "/orders/7%208/a/b")
         event = await seen.get()
         assert event["resource"] == event["requestContext"]["resourcePath"] == "/orders/{id}/{rest+}"
-        assert event["pathParameters"] == {"id": "7 8", "rest": "a/b"}
+        assert event["pathParameters"] == {"id": "7%208", "rest": "a/b"}
         assert event["requestContext"]["stage"] == "beta"
         assert event["requestContext"]["path"] == "/beta/orders/7%208/a/b"
         refused = await local.request("GET", "/orders/7")

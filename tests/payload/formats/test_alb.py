@@ -38,10 +38,20 @@ def test_a_single_value_event_has_awss_shape_field_by_field() -> None:
         "httpMethod": "GET",
         "path": "/a",
         "queryStringParameters": {"p": "2", "q": ""},
-        "headers": {"host": "h", "x": "1,2"},
+        "headers": {"host": "h", "x": "2"},
         "body": "",
         "isBase64Encoded": False,
     }
+
+
+def test_a_single_value_event_has_the_last_line_of_cookies() -> None:
+    headers = [("Cookie", "a=1; b=2"), ("cookie", "c=3"), ("X-Forwarded-For", "203.0.113.7, 127.0.0.1")]
+    built = SINGLE.encode_event(Request(method="GET", target="/", headers=headers), ARRIVAL)
+    assert built["headers"] == {"cookie": "c=3", "x-forwarded-for": "203.0.113.7, 127.0.0.1"}
+
+
+def test_a_path_is_encoded_and_stays_as_it_is() -> None:
+    assert SINGLE.decode_request(event(path="/100%/a%2Fb")).target == "/100%/a%2Fb"
 
 
 def test_a_multi_value_event_has_awss_shape_field_by_field() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from adapter.errors import InvalidEvent, InvalidFunctionResponse
+from adapter.errors import InvalidEvent, InvalidFunctionResponse, RefusedRequest
 from adapter.payload.body import BodyRules
 from adapter.payload.event import FORMATS
+from adapter.payload.formats.http_api import FunctionUrl
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 CODEC = FORMATS["http-api"]
@@ -17,8 +18,7 @@ ARRIVAL = Arrival(
     request_id="r-1",
     time_ms=1584039838390,
     source_ip="203.0.113.7",
-    domain_name="abc.lambda-url.eu-west-1.on.aws",
-    account_id="anonymous",
+    domain_name="abc.execute-api.eu-west-1.amazonaws.com",
     api_id="abc",
 )
 
@@ -67,7 +67,7 @@ def test_the_event_has_awss_shape_field_by_field() -> None:
     assert CODEC.encode_event(request, ARRIVAL) == {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": "/a%20b",
+        "rawPath": "/a b",
         "rawQueryString": "p=1&p=%C3%A9&q",
         "cookies": ["a=1", "b=2"],
         "headers": {
@@ -75,17 +75,16 @@ def test_the_event_has_awss_shape_field_by_field() -> None:
             "user-agent": "curl",
             "x-a": "1,2",
             "content-type": "text/plain",
-            "cookie": "a=1; b=2",
         },
         "queryStringParameters": {"p": "1,é", "q": ""},
         "requestContext": {
-            "accountId": "anonymous",
+            "accountId": "123456789012",
             "apiId": "abc",
-            "domainName": "abc.lambda-url.eu-west-1.on.aws",
+            "domainName": "abc.execute-api.eu-west-1.amazonaws.com",
             "domainPrefix": "abc",
             "http": {
                 "method": "POST",
-                "path": "/a%20b",
+                "path": "/a b",
                 "protocol": "HTTP/1.1",
                 "sourceIp": "203.0.113.7",
                 "userAgent": "curl",
@@ -99,6 +98,39 @@ def test_the_event_has_awss_shape_field_by_field() -> None:
         "body": "text",
         "isBase64Encoded": False,
     }
+
+
+def test_the_event_of_a_function_url_has_the_path_in_both_forms_and_cookies_twice() -> None:
+    headers = [("Cookie", "a=1; b=2"), ("Connection", "keep-alive")]
+    built = FunctionUrl().encode_event(Request(method="GET", target="/a%2Fb?x", headers=headers), ARRIVAL)
+    assert (built["rawPath"], built["requestContext"]["http"]["path"]) == ("/a%2Fb", "/a/b")
+    assert (built["headers"], built["cookies"]) == ({"cookie": "a=1; b=2"}, ["a=1", "b=2"])
+    assert built["requestContext"]["accountId"] == "anonymous"
+
+
+def test_an_http_api_refuses_a_path_that_it_cannot_decode_twice() -> None:
+    with pytest.raises(RefusedRequest, match="decodes paths twice"):
+        CODEC.encode_event(Request(method="GET", target="/100%25", headers=[]), ARRIVAL)
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        pytest.param("/a?b", "/a%3Fb", id="question-mark"),
+        pytest.param("/a#b", "/a%23b", id="hash"),
+        pytest.param("/a\r\nX: y\r\n\r\nGET /b", "/a%0D%0AX:%20y%0D%0A%0D%0AGET%20/b", id="line-break"),
+        pytest.param("/a\0\x7f\x85", "/a%00%7F%C2%85", id="controls"),
+        pytest.param("/é λ", "/%C3%A9%20%CE%BB", id="beyond-ascii"),
+        pytest.param("//evil.example/x", "//evil.example/x", id="two-slashes"),
+        pytest.param("/100%", "/100%25", id="percent-at-the-end"),
+        pytest.param("/%zz%4", "/%25zz%254", id="percent-before-no-digits"),
+        pytest.param("/%é%4é", "/%25%C3%A9%254%C3%A9", id="percent-before-an-encoded-byte"),
+        pytest.param("/%\u0661\u0661", "/%25%D9%A1%D9%A1", id="percent-before-other-digits"),
+        pytest.param("/a%2Fb%252F", "/a%2Fb%252F", id="an-encoded-path-stays"),
+    ],
+)
+def test_a_decoded_path_becomes_a_legal_target(path: str, target: str) -> None:
+    assert CODEC.decode_request(event(rawPath=path, rawQueryString="x=%3F")).target == target + "?x=%3F"
 
 
 def test_empty_fields_are_absent() -> None:

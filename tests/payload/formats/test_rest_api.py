@@ -39,21 +39,31 @@ def test_single_value_maps_are_read_if_the_others_are_null() -> None:
 
 
 def test_a_path_keeps_its_encoding_and_illegal_bytes_are_encoded() -> None:
-    assert CODEC.decode_request(event(path="/a%2Fb c")).target == "/a%2Fb%20c"
+    assert CODEC.decode_request(event(path="/a%2Fb c%")).target == "/a%2Fb%20c%"
+
+
+def test_a_path_that_an_http_api_has_decoded_becomes_a_legal_target() -> None:
+    assert CODEC.decode_request(event(version="1.0", path="/a%2Fb?c#%")).target == "/a%2Fb%3Fc%23%25"
+
+
+def test_slashes_at_the_start_of_a_path_become_one() -> None:
+    built = CODEC.encode_event(Request(method="GET", target="///x//y", headers=[]), ARRIVAL)
+    assert (built["path"], built["pathParameters"]) == ("/x//y", {"proxy": "x//y"})
+    assert built["requestContext"]["path"] == "/prod///x//y"
 
 
 def test_the_event_has_awss_shape_field_by_field() -> None:
-    headers = [("Host", "h"), ("X-A", "1"), ("x-a", "2")]
-    request = Request(method="PUT", target="/a/b%20c?p=1&p=2%26", headers=headers, body=b"\xff")
+    headers = [("host", "h"), ("X-A", "1"), ("x-a", "2"), ("x-forwarded-for", "127.0.0.1"), ("Content-Length", "1")]
+    request = Request(method="PUT", target="/a/b%20c/?p=1&p=2%26", headers=headers, body=b"\xff")
     assert CODEC.encode_event(request, ARRIVAL) == {
         "resource": "/{proxy+}",
-        "path": "/a/b%20c",
+        "path": "/a/b%20c/",
         "httpMethod": "PUT",
-        "headers": {"host": "h", "x-a": "2"},
-        "multiValueHeaders": {"host": ["h"], "x-a": ["1", "2"]},
+        "headers": {"Host": "h", "X-A": "2", "X-Forwarded-For": "127.0.0.1"},
+        "multiValueHeaders": {"Host": ["h"], "X-A": ["1", "2"], "X-Forwarded-For": ["127.0.0.1"]},
         "queryStringParameters": {"p": "2&"},
         "multiValueQueryStringParameters": {"p": ["1", "2&"]},
-        "pathParameters": {"proxy": "a/b c"},
+        "pathParameters": {"proxy": "a/b%20c"},
         "stageVariables": None,
         "requestContext": {
             "accountId": "123456789012",
@@ -76,7 +86,7 @@ def test_the_event_has_awss_shape_field_by_field() -> None:
                 "userAgent": None,
                 "userArn": None,
             },
-            "path": "/prod/a/b%20c",
+            "path": "/prod/a/b%20c/",
             "protocol": "HTTP/1.1",
             "requestId": "r-1",
             "requestTime": "09/Apr/2015:12:34:56 +0000",
