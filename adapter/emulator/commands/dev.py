@@ -57,6 +57,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     if not mistakes:
         # Only without mistakes: a wrong setting is replaced by its default, which may contradict another setting.
         checks.append(partial(function_settings, config, command))
+        checks.append(partial(UrlSettings, config))
     mistakes += _command_mistakes(config, environ, command)
     for check in checks:
         try:

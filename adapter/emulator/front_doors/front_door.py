@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from adapter.emulator.environment.invocation import LocalInvocation
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 GATEWAY_TIMEOUT = "FrontDoor.ResponseTimeout"
 IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 
+# The most paths of a front door that a line explains WebSockets for.
+_MOST_WEBSOCKET_PATHS = 100
+
 #: The head and the body of a complete response.
 Response: TypeAlias = tuple[ResponseHead, bytes]
 
@@ -60,26 +63,55 @@ _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 
 @dataclass(slots=True)
 class FrontDoor:
-    """Serves one front door. ``report`` is called with the record of each request when the request has ended."""
+    """Serves one front door. ``report`` is called with the record of each request when the request has ended.
+
+    ``notice`` is called with a line about something unusual.
+    """
 
     pipeline: InvocationPipeline
     door: DoorSettings
     report: Callable[[RequestRecord], None]
+    notice: Callable[[str], None]
+    # The paths that have asked for a WebSocket: each is named once.
+    _websocket_paths: set[str] = field(default_factory=set)
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request, and report its record."""
         rules = self.door.rules
         client = ClientRequest(exchange, door=rules.name, id_headers=rules.request_id_headers)
+        if "websocket" in exchange.upgrade:
+            self._explain_websocket(client.record.target)
+        if self.door.cors is not None and (answer := self.door.cors.preflight(exchange.method, exchange.headers)):
+            # AWS answers before it checks a signature: browsers do not sign preflights.
+            client.record.answered_by = f"{rules.title} (CORS)"
+            await client.respond(*answer)
+            self.report(client.record)
+            return
         try:
             event = await request_event(client, self.door)
         except RefusedError as refusal:
             client.record.error_type, client.record.refused = str(refusal), True
-            await client.respond(*rules.error_response(refusal.reason))
+            await client.respond(*(refusal.response or rules.error_response(refusal.reason)))
         except BodyTruncatedError:
             client.record.add_truncated_request()
         else:
             await self._invoke(client, event)
         self.report(client.record)
+
+    def _explain_websocket(self, path: str) -> None:
+        if path in self._websocket_paths or len(self._websocket_paths) >= _MOST_WEBSOCKET_PATHS:
+            return
+        self._websocket_paths.add(path)
+        rules = self.door.rules
+        outcome = (
+            "it is answered with 400"
+            if rules.refuses_upgrades
+            else "here it is a plain GET; AWS's own answer is not known"
+        )
+        self.notice(
+            f"{path}: a WebSocket was asked for, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
+            '(docs/lambda.md, "Traps")'
+        )
 
     async def _invoke(self, client: ClientRequest, event: bytes) -> None:
         """Invoke the function with ``event`` and send its answer to the client."""
@@ -140,7 +172,7 @@ class FrontDoor:
             await self._fail(client, response)
         else:
             head, body = response
-            await client.respond(head.status, self._headers(head), body)
+            await client.respond(head.status, self._headers(client, head), body)
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send an answer, piece by piece if it is a stream. Send an error if it is not valid."""
@@ -172,7 +204,7 @@ class FrontDoor:
             await self._fail(client, stream.failure)
             return
         _check_status(head)
-        await client.begin(head.status, self._headers(head))
+        await client.begin(head.status, self._headers(client, head))
         writer = PacedWriter(
             client.write,
             bandwidth=door.bandwidth,
@@ -199,14 +231,16 @@ class FrontDoor:
         async with asyncio.timeout(self.door.idle_timeout):
             return await stream.read()
 
-    def _headers(self, head: ResponseHead) -> Headers:
-        """Return the response headers to send: remapped if the front door does so, and with a content type."""
+    def _headers(self, client: ClientRequest, head: ResponseHead) -> Headers:
+        """Return the response headers to send: remapped if the front door does so, with a content type and CORS."""
         headers = [
             (f"x-amzn-Remapped-{name}" if name.lower() in self.door.rules.remapped else name, value)
             for name, value in head.headers
         ]
         if self.door.rules.default_type and not first(headers, "content-type"):
             headers.append(("content-type", self.door.rules.default_type))
+        if self.door.cors is not None:
+            headers = self.door.cors.replace(client.exchange.headers, headers)
         return headers
 
     async def _fail(self, client: ClientRequest, why: Failure) -> None:

@@ -36,7 +36,8 @@ class RequestRecord:
     there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
     ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
     ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` describes
-    how the invoke modes of the function and the front door differ.
+    how the invoke modes of the function and the front door differ. ``answered_by`` names what has answered instead of
+    the function; it is empty if the function was invoked or the request refused.
     """
 
     method: str
@@ -57,6 +58,7 @@ class RequestRecord:
     refused: bool = False
     broken_off: bool = False
     mismatch: str = ""
+    answered_by: str = ""
 
     def add_failure(self, failure: Failure) -> None:
         """Add the type and the message of the invocation's failure."""

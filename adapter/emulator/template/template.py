@@ -10,8 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from adapter.config.parsers import nearest
+from adapter.emulator.access.access_settings import AWS_IAM
+from adapter.emulator.access.cors import read_cors
 from adapter.emulator.template.app_command import app_command
+from adapter.emulator.template.cors_property import cors_fields
 from adapter.emulator.template.document import Document, Path_, read_document
 from adapter.emulator.template.intrinsics import NO_VALUE, Intrinsics, Unresolved, function_name
 from adapter.errors import ConfigurationError
@@ -59,6 +64,7 @@ class _Reader:
         self._intrinsics = intrinsics
         self._template = Template(command=command)
         self._mistakes: list[str] = []
+        self._cors: dict[str, Any] = {}
         resources = document.content.get("Resources")
         self._resources: dict[str, Any] = resources if isinstance(resources, dict) else {}
 
@@ -188,7 +194,10 @@ class _Reader:
             place = (*path, "Events", name)
             kind = _type(event)
             if kind in _EVENT_DOORS:
-                self._read_api((*place, "Properties"), self._map((*place, "Properties"), event))
+                own = self._map((*place, "Properties"), event)
+                self._read_api((*place, "Properties"), own)
+                if kind == "HttpApi":
+                    self._read_http_api((*place, "Properties"), own)
                 yield _EVENT_DOORS[kind]
             elif kind:
                 self._note(
@@ -201,9 +210,39 @@ class _Reader:
         mode = self._text((*path, "InvokeMode"), url) or "buffered"
         self._set("url_invoke_mode", mode, (*path, "InvokeMode"))
         if self._text((*path, "AuthType"), url) == "AWS_IAM":
-            self._note((*path, "AuthType"), "AWS_IAM is not simulated: every request is accepted")
-        if "Cors" in url:
-            self._note((*path, "Cors"), "CORS is not simulated")
+            self._set("auth", AWS_IAM, (*path, "AuthType"))
+        self._read_cors("function-url", (*path, "Cors"), url)
+
+    def _read_http_api(self, path: Path_, properties: dict[str, Any]) -> None:
+        """Read the API that ``properties`` refer to, or SAM's implicit one: its CORS configuration."""
+        reference = properties.get("ApiId")
+        api = reference.get("Ref") if isinstance(reference, dict) else None
+        resource = self._resources.get(api) if isinstance(api, str) else None
+        shared = self._document.content.get("Globals")
+        candidates: list[tuple[Path_, Any]] = [
+            (("Resources", str(api), "Properties"), resource.get("Properties") if isinstance(resource, dict) else None),
+            (("Globals", "HttpApi"), shared.get("HttpApi") if isinstance(shared, dict) else None),
+        ]
+        for place, found in candidates:
+            if isinstance(found, dict) and "CorsConfiguration" in found:
+                self._read_cors("http-api", (*place, "CorsConfiguration"), found)
+                break
+        if "Auth" in properties:
+            self._note((*path, "Auth"), "authorizers are not simulated; their result: --authorizer-context")
+
+    def _read_cors(self, door: str, path: Path_, properties: dict[str, Any]) -> None:
+        """Read the CORS configuration that ``path`` ends with."""
+        fields = cors_fields(properties.get(path[-1]), path, self._intrinsics, self._note)
+        if fields is None:
+            return
+        text = orjson.dumps({door: fields}).decode()
+        try:
+            read_cors(text, f"--template: {self._document.place(path)}", [door])
+        except ConfigurationError as error:
+            self._mistakes += error.mistakes
+            return
+        self._cors[door] = fields
+        self._set("cors", orjson.dumps(self._cors).decode(), path)
 
     def _read_api(self, path: Path_, event: dict[str, Any]) -> None:
         if self._text((*path, "ResponseTransferMode"), event) == "STREAM":
@@ -220,7 +259,11 @@ class _Reader:
                 case "AWS::Lambda::Url":
                     self._read_url(path, properties)
                     yield "function-url"
-                case "AWS::ApiGatewayV2::Integration" | "AWS::ApiGatewayV2::Api":
+                case "AWS::ApiGatewayV2::Integration":
+                    self._read_http_api(path, properties)
+                    yield "http-api"
+                case "AWS::ApiGatewayV2::Api":
+                    self._read_cors("http-api", (*path, "CorsConfiguration"), properties)
                     yield "http-api"
                 case "AWS::ApiGateway::Method" | "AWS::ApiGateway::RestApi":
                     self._read_api(path, self._map((*path, "Integration"), properties))

@@ -29,6 +29,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
     rows.append(("timeout", f"{settings.config.timeout:g} s"))
+    rows += _access_rows(settings)
     if settings.config.faults:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
@@ -57,10 +58,30 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
         "invokeMode": settings.invoke_mode,
         "deployAs": _deployment(settings),
         "mismatches": mismatches(settings),
+        "domain": settings.config.domain,
+        "cors": sorted(settings.access.cors) or None,
+        "accessKeyId": settings.access.key.access_key_id if settings.access.key is not None else None,
         "timeoutSeconds": settings.config.timeout,
         "faults": settings.config.faults or None,
         "record": settings.config.record,
     }
+
+
+def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
+    """Return the rows about who may send requests, and as what Host the app gets them."""
+    rows = []
+    if settings.config.domain is not None:
+        rows.append(("domain", f"{settings.config.domain}, the Host that the app gets"))
+    if settings.access.cors:
+        rows.append(("CORS", f"answered and set by {' and '.join(settings.access.cors)}, not by the app"))
+    if (key := settings.access.key) is not None:
+        # Only a secret that was made for this run alone is shown.
+        secret = "$AWS_SECRET_ACCESS_KEY" if key.file else key.secret_access_key
+        region = settings.config.region
+        url = next(local_url(settings.host, door.port) for door in settings.doors if door.key is not None)
+        rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} of {key.file or 'this run'}"))
+        rows.append(("signed", f"curl --aws-sigv4 aws:amz:{region}:lambda --user {key.access_key_id}:{secret} {url}"))
+    return rows
 
 
 def mismatches(settings: UrlSettings) -> list[str]:

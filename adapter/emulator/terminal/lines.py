@@ -59,7 +59,7 @@ class Terminal:
     def log_request(self, record: RequestRecord) -> None:
         """Write the line of a request that has ended, unless such lines are turned off."""
         # An invocation is shown by its CloudWatch block. A refused request has no block, so its line is still written.
-        if not self.shows_requests or (self.cloudwatch_block and not record.refused):
+        if not self.shows_requests or (self.cloudwatch_block and not (record.refused or record.answered_by)):
             return
         if self.log is not None:
             is_error = record.status >= 500 or record.broken_off or (record.error_type and not record.refused)
@@ -121,6 +121,7 @@ def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> di
         "brokenOff": record.broken_off or None,
         "clientLeft": record.client_left or None,
         "mismatch": record.mismatch,
+        "answeredBy": record.answered_by,
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
@@ -142,6 +143,8 @@ def details(record: RequestRecord) -> list[str]:
     parts += [f"{name} {duration_text(seconds)}" for name, seconds in durations.items() if seconds is not None]
     if record.client_left:
         parts.append("client left")
+    if record.answered_by:
+        parts.append(f"answered by {record.answered_by}, not by the function")
     if record.mismatch:
         parts.append(f"mismatch: {record.mismatch}")
     if record.error_type:
