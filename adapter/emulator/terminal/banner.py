@@ -34,10 +34,9 @@ def start_lines(settings: UrlSettings) -> list[str]:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
         rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
-    rows += [
-        ("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"),
-        ("try", f"curl -N {url}"),
-    ]
+    rows.append(("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"))
+    tried = [first, *(door for door in others if door.key is not None)]
+    rows += [("try", f"curl -N{_signing(door)} {local_url(settings.host, door.port)}") for door in tried]
     return [*lines, *(f"  {name:10} {text}" for name, text in rows)]
 
 
@@ -75,13 +74,17 @@ def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
     if settings.access.cors:
         rows.append(("CORS", f"answered and set by {' and '.join(settings.access.cors)}, not by the app"))
     if (key := settings.access.key) is not None:
-        # Only a secret that was made for this run alone is shown.
-        secret = "$AWS_SECRET_ACCESS_KEY" if key.file else key.secret_access_key
-        region = settings.config.region
-        url = next(local_url(settings.host, door.port) for door in settings.doors if door.key is not None)
         rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} of {key.file or 'this run'}"))
-        rows.append(("signed", f"curl --aws-sigv4 aws:amz:{region}:lambda --user {key.access_key_id}:{secret} {url}"))
     return rows
+
+
+def _signing(door: DoorSettings) -> str:
+    """Return the flags with which curl signs a request to the front door; empty if it needs no signature."""
+    if door.key is None:
+        return ""
+    # Only a secret that was made for this run alone is shown.
+    secret = "$AWS_SECRET_ACCESS_KEY" if door.key.file else door.key.secret_access_key
+    return f" --aws-sigv4 aws:amz:{door.region}:lambda --user {door.key.access_key_id}:{secret}"
 
 
 def mismatches(settings: UrlSettings) -> list[str]:

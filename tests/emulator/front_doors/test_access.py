@@ -12,6 +12,8 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from adapter.emulator.access.key_pair import KeyPair, make_key_pair, read_key_pair
 from tests.answer import Answer
@@ -315,6 +317,14 @@ async def test_a_websocket_is_explained_once_for_each_path_and_is_a_plain_get_or
         explained = [line for line in notices if "WebSocket" in line]
         assert [line.partition(":")[0] for line in explained] == ["/ws", "/chat"]
         assert all("no front door of Lambda can upgrade" in line and outcome in line for line in explained)
+
+
+@pytest.mark.parametrize(("door", "status"), [("function-url", 201), ("rest-api", 201), ("alb", 400)])
+async def test_a_real_websocket_client_is_not_upgraded(door: str, status: int) -> None:
+    async with local_lambda(buffered(PAYLOADS[door]), front_doors=door, url_invoke_mode="buffered") as local:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"ws://127.0.0.1:{local.port}/ws", proxy=None)
+        assert caught.value.response.status_code == status
 
 
 async def test_other_upgrades_are_not_explained() -> None:

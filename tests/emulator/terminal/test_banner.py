@@ -160,11 +160,11 @@ def test_the_start_shows_a_key_pair_that_was_made_for_this_run_and_how_to_use_it
     key = chosen.access.key
     assert key is not None
     user = f"{key.access_key_id}:{key.secret_access_key}"
-    assert [line for line in start_lines(chosen) if line.startswith(("  domain", "  CORS", "  auth", "  signed"))] == [
+    assert [line for line in start_lines(chosen) if line.startswith(("  domain", "  CORS", "  auth", "  try"))] == [
         "  domain     shop.example, the Host that the app gets",
         "  CORS       answered and set by function-url, not by the app",
         f"  auth       AWS_IAM with the key pair {key.access_key_id} of this run",
-        f"  signed     curl --aws-sigv4 aws:amz:us-east-1:lambda --user {user} http://127.0.0.1:3000/",
+        f"  try        curl -N --aws-sigv4 aws:amz:us-east-1:lambda --user {user} http://127.0.0.1:3000/",
     ]
 
 
