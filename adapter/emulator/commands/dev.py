@@ -127,7 +127,7 @@ def wait_for_dev(config: Config) -> int:
     If it waits longer than a second, log what it waits for; if it gives up, log why. Raises ConfigurationError if the
     options do not contain the port.
     """
-    settings = UrlSettings(config)
+    settings = UrlSettings(config, with_access=False)
     if not settings.invoke_port:
         raise ConfigurationError(
             ["--wait: needs the port of the other adapter dev; name it with --port or --invoke-port"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.aws.identity import DEFAULT_REGION
 from adapter.aws.limits import STREAM_LIMIT
 from adapter.config.parsers import NO_LIMIT
-from adapter.emulator.access.access_settings import access_settings
+from adapter.emulator.access.access_settings import AccessSettings, access_settings
 from adapter.emulator.access.cors import FUNCTION_URL
 from adapter.emulator.front_doors.registry import DOORS
 
@@ -53,10 +53,11 @@ class UrlSettings:
 
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
     ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` has the order of the
-    ``--front-door`` options. Raises ConfigurationError if the options or files of access are not usable.
+    ``--front-door`` options. With ``with_access``, its options and files are read as well; raises ConfigurationError if
+    they are not usable.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, with_access: bool = True) -> None:
         self.host = config.dev_host
         self.port = config.dev_port
         self.config = config
@@ -72,7 +73,8 @@ class UrlSettings:
         # The port after --port, so that a second adapter dev with another --port finds both of its ports free.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
-        self.access = access_settings(config, [name for name, _ in chosen])
+        names = [name for name, _ in chosen]
+        self.access = access_settings(config, names) if with_access else AccessSettings()
         self.doors = [self._door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
     def _door(self, rules: DoorRules, port: int) -> DoorSettings:

@@ -10,6 +10,7 @@ import pytest
 from adapter.config.load import load
 from adapter.emulator.access.access_settings import AccessSettings, access_settings
 from adapter.emulator.access.key_pair import make_key_pair
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.errors import ConfigurationError
 
 ALL = ["function-url", "http-api", "rest-api", "alb"]
@@ -193,3 +194,11 @@ def test_a_domain_is_a_name(name: str) -> None:
 def test_other_texts_are_not_domains(name: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a domain name"):
         load({}, {"domain": name})
+
+
+def test_only_adapter_dev_reads_the_files() -> None:
+    """``adapter invoke`` and ``adapter dev --wait`` need the ports alone."""
+    config = load({"ADAPTER_CORS": "none.json", "ADAPTER_AUTH_KEY_FILE": "none.json"})
+    assert UrlSettings(config, with_access=False).invoke_port == 3001
+    with pytest.raises(ConfigurationError):
+        UrlSettings(config)
