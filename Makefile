@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test lint types unit compiled bench bench-quick fuzz soak docs lock clean
+.PHONY: help install run run-flask test lint types unit compiled bench bench-quick fuzz model soak docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ bench-quick: $(INSTALLED) ## Warn where the adapter has become slower than bench
 fuzz: $(INSTALLED) ## Fuzz each parser for FUZZ_SECONDS (60); what is found stays in .cache/fuzz
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	for target in events responses connections; do $(BIN)/python -m fuzz.run $$target $(FUZZ_SECONDS) || exit 1; done
+
+model: $(INSTALLED) ## Explore more states of adapter dev's scheduler than the tests do (about 10 minutes)
+	MODEL_DEPTH=6 MODEL_WALKS=1000 $(BIN)/pytest -q -s --timeout 600 tests/emulator/function/test_scheduler_model.py
 
 soak: $(INSTALLED) ## SOAK_SECONDS (600) of mixed traffic for proxy and dev each, with an app that is killed at random
 	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import posix  # instead of `os`; app/process.py has the reason
 import sys
+
+_STDERR = 2
 
 
 def main() -> int:
     """Run the command of this process's arguments, and return its exit code."""
     # Modules that the start loads are never freed. Searching them for garbage would take a tenth of the start time.
     gc.disable()
+    _open_standard_streams()
     arguments = sys.argv[1:]
     if arguments == ["health"]:
         from adapter.cli.health import run as run_health
@@ -24,8 +28,10 @@ def main() -> int:
 
             return run(command)
     from adapter.cli.command_line import main as command_line
+    from adapter.cli.streams import guard_streams
 
     gc.enable()
+    guard_streams()
     return command_line(arguments)
 
 
@@ -37,6 +43,13 @@ def _command_of_run(arguments: list[str]) -> list[str] | None:
     if command[:1] == ["--"]:
         return command[1:]
     return None if command and command[0].startswith("-") else command
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null for standard streams that are closed. Otherwise a pipe or a connection would get their numbers."""
+    while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
+        posix.set_inheritable(descriptor, True)
+    posix.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@
     ├── AppNotServing           the app is starting, or has exited (proxy)
     ├── InvalidFunctionResponse a front door cannot turn the function's response into HTTP (emulator)
     ├── InvokeFailed            the Invoke API cannot be reached (adapter invoke)
+    ├── OutputFailed            stdout cannot be written to (command line)
     └── RuntimeApiError         the Runtime API cannot be reached, or refused a request
 
 Code that calls a library translates the library's exceptions into these errors. ``name`` never changes; logs and
@@ -29,14 +30,30 @@ word, since Lambda replaces anything else with ``Runtime.Unknown``. ``status`` i
 # shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout has ended).
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 EXIT_INTERRUPTED, EXIT_READER_GONE = 130, 141
+# The longest text of an error or of a log line, in characters: a long traceback, or the last lines of an app, fit.
+TEXT_LIMIT = 8192
+
+
+def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return ``text``. If it is longer than ``limit`` characters, return its beginning, a note, and its end instead."""
+    if len(text) <= limit:
+        return text
+    end = limit // 4
+    return f"{text[: limit - end]}...({len(text) - limit} characters left out)...{text[-end:]}"
 
 
 class AdapterError(Exception):
-    """The base class. ``str(error)`` states the cause, the value and a remedy. Its first line is a complete message."""
+    """The base class. ``str(error)`` states the cause, the value and a remedy. Its first line is a complete message.
+
+    Callers of the function and clients can influence the text, so its length is bounded.
+    """
 
     name = "Adapter.Error"
     lambda_type = "Runtime.Unknown"
     status = 500
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(bounded(message))
 
 
 class ConfigurationError(AdapterError):
@@ -98,10 +115,17 @@ class InvalidEvent(InvocationError):
 
 
 class AppUnreachable(InvocationError):
-    """Connecting to the app failed, or the app closed the connection before the response head."""
+    """Connecting to the app failed, or the app closed the connection before the response head.
+
+    ``waited`` is how long the adapter waited for a restart of the app, in seconds.
+    """
 
     name = "Adapter.AppUnreachable"
     lambda_type = "Function.AppUnreachable"
+
+    def __init__(self, message: str, *, waited: float = 0.0) -> None:
+        super().__init__(message)
+        self.waited = waited
 
 
 class AppTimeout(InvocationError):
@@ -146,7 +170,7 @@ class RefusedRequest(AdapterError):
     name = "Adapter.RefusedRequest"
     status = 400
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 
@@ -170,6 +194,16 @@ class InvokeFailed(AdapterError):
     """The Invoke API cannot be reached, or another server listens at its address."""
 
     name = "Adapter.InvokeFailed"
+
+
+class OutputFailed(AdapterError):
+    """Stdout cannot be written to. ``reader_gone`` is True if the reader of the pipe has closed it."""
+
+    name = "Adapter.OutputFailed"
+
+    def __init__(self, message: str, *, reader_gone: bool) -> None:
+        super().__init__(message)
+        self.reader_gone = reader_gone
 
 
 class RuntimeApiError(AdapterError):

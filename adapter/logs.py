@@ -1,35 +1,36 @@
 """Log lines on stderr, as text or as JSON in the format of Lambda's own lines (timestamp, level, message, requestId).
 
-A line of up to PIPE_BUF bytes is written in one call, so that lines of several processes never mix. The standard
-library's logging is not used, since importing it takes as long as the interpreter's start.
+A line of up to PIPE_BUF bytes is written in one call, so that lines of several processes never mix. What cannot be
+written is lost, and requests are still served (``output.py``). The standard library's logging is not used, since
+importing it takes as long as the interpreter's start.
+
+Messages and values contain text of clients, of the app and of the runtime. Here, and nowhere else, such text gets its
+bounds (``bounded``), and characters that a terminal would obey are made visible (``visible``).
 """
 
 from __future__ import annotations
 
-import os
-
 # Importing `json` instead would make the start take a third longer.
 from _json import encode_basestring_ascii
-from select import PIPE_BUF, POLLOUT, poll
 from time import gmtime, strftime, time
 
-_LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
-_STDERR = 2
-# How long a line may wait until stderr accepts it, in seconds. If nothing reads stderr, lines are lost, but requests
-# are still served.
-_WRITE_TIMEOUT = 0.1
+from adapter.errors import TEXT_LIMIT, bounded
+from adapter.output import STDERR
 
-_stderr_poller = poll()
-_stderr_poller.register(_STDERR, POLLOUT)
+_LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
+# The longest value of a field, and the longest line, in characters. Escapes can make a line longer than its parts.
+FIELD_LIMIT = 1024
+LINE_LIMIT = 2 * TEXT_LIMIT
 
 
 class Log:
     """Writes log lines of ``level`` and above. ``format`` is ``text`` or ``json``.
 
-    ``has_access_log`` is True if requests and invocations are logged. If it is False, callers need not collect fields.
+    ``has_access_log`` is True if successful requests and invocations are logged. If it is False, callers need not
+    collect their fields.
     """
 
-    __slots__ = ("_is_within_line", "_json", "_lost", "_threshold", "has_access_log")
+    __slots__ = ("_access_log", "_json", "_threshold", "has_access_log")
 
     def __init__(self, *, format: str = "text", level: str = "info", access_log: bool = True) -> None:
         self._json = format == "json"
@@ -37,9 +38,8 @@ class Log:
             # Imported now, while the app starts. Otherwise this slow import would delay the first invocation.
             import json  # noqa: F401
         self._threshold = _LEVELS[level]
-        self._lost = 0
-        # True if only a part of the last line was written.
-        self._is_within_line = False
+        STDERR.loss_line = self._loss_line
+        self._access_log = access_log
         self.has_access_log = access_log and self._threshold <= _LEVELS["info"]
 
     def info(self, message: str, **fields: object) -> None:
@@ -54,50 +54,68 @@ class Log:
         """Log a failure of an invocation or of the process."""
         self._write("error", message, fields)
 
-    def log_invocation(self, fields: dict[str, object]) -> None:
-        """Log an invocation, if the access log is on."""
-        if self.has_access_log:
-            self._write("info", "invocation", fields)
+    def log_invocation(self, fields: dict[str, object], level: str = "info") -> None:
+        """Log an invocation: as an ``error`` always, as a ``warn`` or ``info`` only if the access log is on.
 
-    def log_request(self, fields: dict[str, object]) -> None:
-        """Log a request to the proxy, if the access log is on."""
-        if self.has_access_log:
-            self._write("info", "request", fields)
+        Use ``error`` if the app, the adapter or the function failed, ``warn`` if the client did something wrong.
+        """
+        if level == "error" or self._access_log:
+            self._write(level, "invocation", fields)
+
+    def log_request(self, fields: dict[str, object], level: str = "info") -> None:
+        """Log a request to the proxy. ``level`` has the same meaning as in ``log_invocation``."""
+        if level == "error" or self._access_log:
+            self._write(level, "request", fields)
 
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
         if _LEVELS[level] < self._threshold:
             return
-        if self._lost and stderr_is_free():
-            lost, self._lost = self._lost, 0
-            self.warning(f"lines lost because stderr was not read: {lost}")
-        line = self._as_json(level, message, fields) if self._json else self._as_text(level, message, fields)
-        self._send(line.encode("utf-8", "backslashreplace"))
+        STDERR.write(self._line(level, message, fields))
 
-    def _send(self, line: bytes) -> None:
-        if self._is_within_line:
-            line = b"\n" + line
-        for start in range(0, len(line), PIPE_BUF):
-            # Only the first lost line waits. The next lines are lost at once, until stderr is read again.
-            if not stderr_is_free(0.0 if self._lost else _WRITE_TIMEOUT):
-                self._lost += 1
-                return
-            write_stderr(line[start : start + PIPE_BUF])
-            self._is_within_line = start + PIPE_BUF < len(line)
+    def _line(self, level: str, message: str, fields: dict[str, object]) -> bytes:
+        line = self._as_json(level, message, fields) if self._json else self._as_text(level, message, fields)
+        return line.encode("utf-8", "backslashreplace")
+
+    def _loss_line(self, name: str, lost: int) -> bytes:
+        return self._line("warn", f"lines lost because {name} could not be written: {lost}", {})
 
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
-        pairs = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
-        first, *more = message.replace("\r", "\\r").rstrip("\n").split("\n")
-        line = f"adapter {level.upper()} {first}{pairs}".replace("\r", "\\r").replace("\n", "\\n")
+        pairs = "".join([f" {name}={_quoted(value)}" for name, value in fields.items()])
+        first, *more = bounded(message).rstrip("\n").split("\n")
+        line = f"adapter {level.upper()} {visible(first)}{pairs}"
         # Further lines, for example of a traceback, are indented, so that they do not look like new log lines.
-        return "\n    ".join((line, *more)) + "\n"
+        text = line if not more else "\n    ".join([line] + [visible(each) for each in more])
+        return bounded(text, LINE_LIMIT) + "\n"
 
     @staticmethod
     def _as_json(level: str, message: str, fields: dict[str, object]) -> str:
         import json  # loaded in __init__
 
-        record = {"timestamp": utc_timestamp(time()), "level": level.upper(), "message": message, **fields}
-        return json.dumps(record) + "\n"
+        about: dict[str, object] = {"timestamp": utc_timestamp(time()), "level": level.upper()}
+        line = json.dumps(about | _bounded_values(message, fields, 1))
+        if len(line) > LINE_LIMIT:
+            # One character can have an escape of 12 characters.
+            line = json.dumps(about | _bounded_values(message, fields, 12))
+        return line + "\n"
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with an escape (for example ``\\x1b``) for every character that is not printable.
+
+    This includes newlines, and characters that change the direction of the text.
+    """
+    if text.isprintable():
+        return text
+    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])
+
+
+def write_error(text: str, *, format: str = "text") -> None:
+    """Write the error that ends a command to stderr: as ``adapter: TEXT``, or as a JSON object."""
+    if format == "json":
+        Log(format=format).error(text)
+    else:
+        STDERR.write(f"adapter: {visible(bounded(text))}\n".encode("utf-8", "backslashreplace"))
 
 
 def utc_timestamp(now: float) -> str:
@@ -105,21 +123,14 @@ def utc_timestamp(now: float) -> str:
     return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"
 
 
-def stderr_is_free(seconds: float = 0.0) -> bool:
-    """Wait up to ``seconds`` for stderr. Return whether it accepts PIPE_BUF bytes without blocking."""
-    # The result is also True if stderr is closed: writing to it does not block.
-    return bool(_stderr_poller.poll(seconds * 1000))
-
-
-def write_stderr(line: bytes) -> None:
-    """Write ``line`` unchanged to stderr. If that fails, the line is lost."""
-    try:
-        os.write(_STDERR, line)
-    except OSError:
-        # This cannot be reported anywhere, and a request must not fail because of its log line.
-        return
+def _bounded_values(message: str, fields: dict[str, object], share: int) -> dict[str, object]:
+    """Return the message and the fields of a JSON line. Each text has at most its limit divided by ``share``."""
+    values: dict[str, object] = {"message": bounded(message, TEXT_LIMIT // share)}
+    for name, value in fields.items():
+        values[name] = bounded(value, FIELD_LIMIT // share) if isinstance(value, str) else value
+    return values
 
 
 def _quoted(value: object) -> str:
-    text = str(value)
-    return encode_basestring_ascii(text) if not text or " " in text or '"' in text or "=" in text else text
+    text = bounded(str(value), FIELD_LIMIT)
+    return encode_basestring_ascii(text) if not text or " " in text or '"' in text or "=" in text else visible(text)

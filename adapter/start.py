@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-import posix  # instead of `os`; app/process.py has the reason
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
-from adapter.config.load import environment, load
+from adapter.config.load import environment, load, log_format
 from adapter.config.ports import app_address, needs_port, placeholder_warnings, resolve_app_port, resolve_listen
 from adapter.errors import EXIT_FAILURE, EXIT_USAGE, ConfigurationError, StartError
 
@@ -17,14 +16,11 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.logs import Log
 
-_STDERR = 2
-
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     """Start ``command`` as the app and serve it. If it is empty, serve a running app. Return the exit code."""
     gc.disable()  # the command line has enabled it
     hold_signals()
-    _open_standard_streams()
     environ = environment()
     try:
         config = load(environ, flags)
@@ -52,13 +48,19 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         lifeline = Lifeline()
         process = start_app() if command else None
     except ConfigurationError as error:
-        return _refuse(error, environ)
+        return _refuse(error, environ, log_format(environ, flags))
     except OSError as error:
-        return _refuse(StartError(f"the app cannot be started: {error.strerror}"), environ)
+        reason = StartError(f"the app cannot be started: {error.strerror}")
+        return _refuse(reason, environ, log_format(environ, flags))
 
     from adapter.logs import Log
 
     log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
+    if config.log_format == "json":
+        from adapter.library_lines import log_stderr_as_json, report_errors
+
+        report_errors(log.error)
+        log_stderr_as_json(log)
     for warning in config.warnings:
         log.warning(warning)
     if listen is None:
@@ -69,19 +71,19 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     try:
         return Proxy(config, listen=listen, port=port, process=process, start=start_app, log=log).run()
     except ConfigurationError as error:
-        return _refuse(error, environ)
+        return _refuse(error, environ, config.log_format)
 
 
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
     """Run as the function's runtime, and return the exit code."""
-    from adapter.logs import write_stderr
+    from adapter.output import STDERR
     from adapter.runtime.lean_imports import load_parsers
 
     load_parsers()
     from adapter.runtime.runtime import Runtime
 
     if process is not None:
-        process.forward_stderr(write_stderr)
+        process.forward_stderr(STDERR.copy_whole)
     runtime = Runtime(config, port=port, process=process, log=log)
     _begin_to_collect_garbage()
     release_signals()
@@ -118,26 +120,22 @@ def _begin_to_collect_garbage() -> None:
     gc.enable()
 
 
-def _open_standard_streams() -> None:
-    """Open /dev/null for standard streams that are closed. Otherwise a pipe to the app would get their numbers."""
-    while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
-        posix.set_inheritable(descriptor, True)
-    posix.close(descriptor)
+def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], format: str) -> int:
+    """Write ``error`` to stderr, report it to the Runtime API if its address is set, and return the exit code.
 
-
-def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str]) -> int:
-    """Write ``error`` to stderr, report it to the Runtime API if its address is set, and return the exit code."""
+    ``format`` is the format of log lines.
+    """
     from adapter.errors import RuntimeApiError
-    from adapter.logs import write_stderr
+    from adapter.logs import write_error
     from adapter.net.address import Address
     from adapter.runtime.api_client import RuntimeApiClient
 
     for line in error.mistakes if isinstance(error, ConfigurationError) else [str(error)]:
-        write_stderr(f"adapter: {line}\n".encode())
+        write_error(line, format=format)
     address = environ.get("AWS_LWA_LAMBDA_RUNTIME_API_PROXY") or environ.get("AWS_LAMBDA_RUNTIME_API")
     if address:
         try:
             RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
-            write_stderr(f"adapter: could not report this to the Runtime API: {failure}\n".encode())
+            write_error(f"could not report this to the Runtime API: {failure}", format=format)
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

@@ -4,8 +4,9 @@
 
 One process keeps the listening socket, starts a worker, kills it by SIGKILL after a random time, and starts the next.
 A path is ``/KIND/ID``, and every answer begins with the ID. ``small`` answers at once, ``stream`` in pieces, ``large``
-with a body of a known length, ``upload`` with the length of what it got. RECORD gets the ID of every POST before it is
-answered, and ``killed`` after every death.
+with a body of a known length, ``upload`` with the length of what it got. ``fail`` is answered with 500, and every other
+time the connection is closed without notice, as uvicorn does after an unhandled exception. RECORD gets the ID of every
+POST before it is answered, and ``killed`` after every death.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Worker:
 
     def __init__(self, record: int) -> None:
         self._record = record
+        self._failures = 0
 
     async def run(self, listener: socket.socket) -> None:
         server = await asyncio.start_server(self._serve, sock=listener, limit=2**20)
@@ -53,13 +55,20 @@ class Worker:
         elif kind == "upload":
             os.write(self._record, answer)
             self._respond(writer, answer + b"%d" % len(body))
+        elif kind == "fail":
+            self._respond(writer, answer, b"500 Internal Server Error")
+            await writer.drain()
+            self._failures += 1
+            if self._failures % 2:
+                raise ConnectionError("the connection is closed")
         else:
             self._respond(writer, answer + LARGE if kind == "large" else answer)
         await writer.drain()
 
     @staticmethod
-    def _respond(writer: asyncio.StreamWriter, body: bytes) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    def _respond(writer: asyncio.StreamWriter, body: bytes, status: bytes = b"200 OK") -> None:
+        headers = b"Content-Type: text/plain\r\nContent-Length: %d" % len(body)
+        writer.write(b"HTTP/1.1 %b\r\n%b\r\n\r\n%b" % (status, headers, body))
 
     @staticmethod
     async def _stream(writer: asyncio.StreamWriter, first: bytes) -> None:

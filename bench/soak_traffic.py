@@ -11,7 +11,7 @@ from time import monotonic
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ClientTimeout, TCPConnector
 
 # The share of each kind.
-MIX = {"small": 0.65, "stream": 0.12, "upload": 0.12, "large": 0.06, "leave": 0.05}
+MIX = {"small": 0.62, "stream": 0.12, "upload": 0.12, "large": 0.06, "leave": 0.05, "fail": 0.03}
 UPLOAD = b"u" * 64 * 1024
 # After so many seconds a request counts as lost.
 PATIENCE = 30.0
@@ -76,7 +76,7 @@ class Traffic:
         path = "stream" if kind == "leave" else kind
         method, body = ("POST", UPLOAD) if kind == "upload" else ("GET", None)
         async with session.request(method, f"{self._url}/{path}/{identifier}", data=body) as response:
-            if response.status != 200:
+            if response.status != (500 if kind == "fail" else 200):
                 await response.read()
                 return "error"
             if kind == "leave":

@@ -250,4 +250,4 @@ def check_exchange(exchange: Exchange) -> None:
         return
     assert request.head.count(b"\r\n\r\n") == 1
     parsed_head(request.head[:-4])
-    check_legal(forwarded_trailers(exchange.body.trailers))
+    check_legal(forwarded_trailers(exchange.body.trailers, exchange.headers))

@@ -17,9 +17,9 @@ class RawAnswer(Answer):
     """``raw_head`` is the head as it came, ``chunks`` are the pieces of a chunked body."""
 
     def __init__(self, raw_head: bytes) -> None:
-        status_line, *lines = raw_head.decode().removesuffix("\r\n\r\n").split("\r\n")
+        status_line, *lines = raw_head.decode(errors="surrogateescape").removesuffix("\r\n\r\n").split("\r\n")
         fields = [line.partition(":") for line in lines]
-        super().__init__(int(status_line.split(" ")[1]), [(name, value.strip()) for name, _, value in fields])
+        super().__init__(int(status_line.split(" ")[1]), [(name, value.strip(" \t")) for name, _, value in fields])
         self.raw_head = raw_head
         self.chunks: list[bytes] = []
         self.trailers: Pairs = []
@@ -69,8 +69,8 @@ class RawClient:
         pairs: Pairs = []
         async with asyncio.timeout(PATIENCE):
             while (line := await self.reader.readuntil(b"\r\n")) != b"\r\n":
-                name, _, value = line.decode().partition(":")
-                pairs.append((name, value.strip()))
+                name, _, value = line.decode(errors="surrogateescape").partition(":")
+                pairs.append((name, value.strip(" \t\r\n")))
         return pairs
 
     async def answer(self, *, method: str = "GET") -> RawAnswer:

@@ -26,11 +26,14 @@ MOST_MODULES = 13
 # is part of the nearest package above it in the tree. Imports for the type checker alone count like all others.
 ORDER = [
     "errors",
+    "numbers",
     "aws",
     "payload",
     "net",
     "net.server",
+    "output",
     "logs",
+    "library_lines",
     "config",
     "app",
     "runtime",
@@ -75,7 +78,7 @@ LATER = [
 ]
 IO = {"asyncio", "io", "os", "random", "selectors", "select", "signal", "socket", "subprocess", "threading"}
 CLOCKS = {"time.time", "time.monotonic", "time.perf_counter", "time.sleep", "datetime.datetime"}
-WITHOUT_IO = ("errors", "aws", "payload", "net.http1", "net.token_bucket", "net.compression")
+WITHOUT_IO = ("errors", "numbers", "aws", "payload", "net.http1", "net.token_bucket", "net.compression")
 
 
 def name_of(module: Path) -> str:

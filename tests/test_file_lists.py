@@ -19,13 +19,16 @@ MAKEFILE = (REPOSITORY / "Makefile").read_text()
 # The hot path: what an invocation or a proxied request runs through.
 COMPILED = {
     "logs": {""},
+    "output": {""},
     "net": {"http1", "paced_writer", "token_bucket", "transports"},
     "net.server": {
+        "chunk_scanner",
         "client_watch",
         "connection",
         "connection_state",
         "deadline",
         "exchange",
+        "held_bytes",
         "server_limits",
         "request_parser",
         "server",
@@ -36,8 +39,10 @@ COMPILED = {
         "function_response",
         "headers",
         "messages",
+        "proxy_claims",
         "request",
         "request_target",
+        "reserved_paths",
         "status_line",
     },
     "payload.formats": {

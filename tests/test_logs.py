@@ -7,10 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
-from adapter.logs import Log, write_stderr
+from adapter.errors import TEXT_LIMIT, AdapterError
+from adapter.logs import LINE_LIMIT, Log
+from adapter.output import STDERR, Output
 from adapter.payload.messages import Invocation
 
 INVOCATION = Invocation(request_id="r-1", event=b"{}")
@@ -81,7 +84,7 @@ def test_the_access_line_can_be_left_out(capfd: pytest.CaptureFixture[str], log:
 
 
 def test_bytes_go_out_as_they_are(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    write_stderr(b"\xff\0raw\n")
+    STDERR.copy_whole(b"\xff\0raw\n")
     assert capfdbinary.readouterr().err == b"\xff\0raw\n"
 
 
@@ -122,5 +125,93 @@ def test_a_line_that_was_broken_off_does_not_take_the_next_one_into_it() -> None
         written += process.stderr.read()
     first, told, second = written.splitlines()
     assert first.startswith(b"adapter ERROR xxx")
-    assert told == b"adapter WARN lines lost because stderr was not read: 1"
+    assert told == b"adapter WARN lines lost because stderr could not be written: 1"
     assert second == b"adapter ERROR the next one"
+
+
+# --- bounds and escapes ---------------------------------------------------------------------------------------------
+
+LONG = "a" * 1024 * 1024
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("text", [LONG, "\x1b" * 1024 * 1024, "\U000e0001" * 1024 * 1024, '"' * 1024 * 1024])
+def test_a_line_has_a_bound_whatever_it_quotes(capfd: pytest.CaptureFixture[str], text: str, format: str) -> None:
+    Log(format=format).error(f"{text}\nthe end", path=text, reason=f"{text}\nthe end", error=text)
+    written = capfd.readouterr().err
+    assert len(written) < LINE_LIMIT + 100
+    assert "characters left out)" in written
+    assert "the end" in written
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m", "\x9b31m", "\x07", "\x7f", "\u202e", "\r", "\x00", "\u2028"])
+def test_a_text_line_has_no_character_that_a_terminal_obeys(capfd: pytest.CaptureFixture[str], text: str) -> None:
+    Log().error(f"a{text}b\nc{text}d", path=f"/e{text}f", reason=f"g {text}h")
+    shown = capfd.readouterr().err
+    assert all(each.isprintable() for each in shown.split("\n"))
+    assert [part in shown for part in ("ERROR a\\", "    c\\", "/e\\", '"g \\')] == [True] * 4
+
+
+def test_what_is_printable_stays_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    Log().info("für 你好 🎉", path="/é\\x")
+    assert written(capfd) == ["adapter INFO für 你好 🎉 path=/é\\x"]
+
+
+def test_the_text_of_an_error_has_a_bound() -> None:
+    shown = str(AdapterError(f"{LONG}; give another one"))
+    assert len(shown) < TEXT_LIMIT + 100
+    assert shown.endswith("; give another one")
+    assert str(AdapterError("short")) == "short"
+
+
+# --- levels ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "levels"),
+    [
+        pytest.param({}, ["INFO", "WARN", "ERROR"], id="default"),
+        pytest.param({"access_log": False}, ["ERROR"], id="no-access-log"),
+        pytest.param({"level": "warn"}, ["WARN", "ERROR"], id="warn"),
+        pytest.param({"level": "error"}, ["ERROR"], id="error"),
+        pytest.param({"level": "error", "access_log": False}, ["ERROR"], id="both"),
+    ],
+)
+def test_a_failure_is_written_without_the_access_log_too(
+    capfd: pytest.CaptureFixture[str], options: dict[str, Any], levels: list[str]
+) -> None:
+    log = Log(**options)
+    for write in (log.log_request, log.log_invocation):
+        for level in ("info", "warn", "error"):
+            write({"status": 200}, level)
+        assert [line.split()[1] for line in written(capfd)] == levels
+
+
+# --- the app's output -----------------------------------------------------------------------------------------------
+
+
+def test_a_line_begins_on_a_new_line_after_the_apps_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    for data in (b"half", b" a line"):
+        STDERR.copy_whole(data)
+    Log().info("ours")
+    Log().info("again")
+    for data in (b"\n", b"\n", b"whole\n"):
+        STDERR.copy_whole(data)
+    Log().info("the last")
+    # Without our lines, these are the bytes of the app.
+    assert capfdbinary.readouterr().err == (
+        b"half a line\nadapter INFO ours\nadapter INFO again\n\nwhole\nadapter INFO the last\n"
+    )
+
+
+def test_output_to_another_file_breaks_no_line(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    read_end, write_end = os.pipe()
+    other = Output(write_end, "other")
+    other.copy(b"half")
+    Log().info("ours")
+    os.dup2(2, write_end)
+    other.copy(b"half")
+    Log().info("ours")
+    os.close(read_end)
+    os.close(write_end)
+    assert capfdbinary.readouterr().err == b"adapter INFO ours\nhalf\nadapter INFO ours\n"

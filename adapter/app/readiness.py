@@ -5,6 +5,8 @@ The runtime probes with blocking sockets (``runtime/app_client.py``), the proxy 
 
 from __future__ import annotations
 
+import errno
+
 from adapter.config.ports import PLACEHOLDER, app_address
 from adapter.errors import AppNotReady
 from adapter.net.address import Address
@@ -30,8 +32,17 @@ _PAUSE_PER_ANSWER = 20
 _OTHER_EVERY = 8
 # How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
-
 _NO_CONNECTION = "no connection"
+# How long a request waits at most for an app that refuses connections, which it does while it restarts, and the
+# interval of the attempts to connect. In seconds.
+RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
+# The port is closed, or the Unix socket does not exist.
+_REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Return whether ``error``, raised by an attempt to connect, means that the app does not listen."""
+    return isinstance(error, OSError) and error.errno in _REFUSED
 
 
 class ReadinessCheck:

@@ -23,6 +23,7 @@ from adapter.config.ports import (
     resolve_listen,
 )
 from adapter.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, AppNotReady, ConfigurationError
+from adapter.logs import visible
 from adapter.net.address import Address, AppAddress, listen
 from adapter.net.port_owner import listen_problem
 from adapter.runtime.app_client import wait_until_ready
@@ -115,7 +116,8 @@ class Report:
         if self.app:
             lines += ["", self.app]
         lines += ["", self.verdict]
-        return "\n".join(lines).lstrip("\n")
+        # Settings and answers of the app may contain characters that a terminal would obey.
+        return "\n".join(visible(line) for line in lines).lstrip("\n")
 
     def _rows(self, rows: list[Setting]) -> Iterator[str]:
         label = max(len(row.label) for row in self.settings)

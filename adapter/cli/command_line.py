@@ -6,8 +6,19 @@ import click
 
 from adapter import __version__
 from adapter.cli.grouped_command import GROUPS, GroupedCommand, with_options
-from adapter.config.load import environment
-from adapter.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, AdapterError, ConfigurationError
+from adapter.cli.streams import discard_stdout
+from adapter.config.load import Config, environment, log_format
+from adapter.errors import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_READER_GONE,
+    EXIT_USAGE,
+    AdapterError,
+    ConfigurationError,
+    OutputFailed,
+)
+from adapter.logs import write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,12 +188,35 @@ def main(arguments: list[str]) -> int:
     except click.Abort:
         return EXIT_INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        if _format(arguments) == "text":
+            error.show()
+        else:
+            write_error(error.format_message(), format="json")
         return EXIT_USAGE
     except ConfigurationError as error:
         for mistake in error.mistakes:
-            click.echo(f"adapter: {mistake}", err=True)
+            write_error(mistake, format=_format(arguments))
         return EXIT_USAGE
-    except AdapterError as error:
-        click.echo(f"adapter: {error}", err=True)
+    except OutputFailed as error:
+        discard_stdout()
+        if error.reader_gone:
+            return EXIT_READER_GONE
+        write_error(str(error), format=_format(arguments))
         return EXIT_FAILURE
+    except AdapterError as error:
+        write_error(str(error), format=_format(arguments))
+        return EXIT_FAILURE
+
+
+def _format(arguments: list[str]) -> str:
+    """Return the format of log lines, also if click cannot parse ``arguments``."""
+    flag = str(Config.options["log_format"].flag)
+    flags: dict[str, str] = {}
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            break
+        if name == flag:
+            flags["log_format"] = value if equals else next(words, "")
+    return log_format(environment(), flags)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from adapter.config.load import environment, load
+from adapter.config.load import environment, load, log_format
 from adapter.config.ports import resolve_listen
 from adapter.errors import EXIT_FAILURE, EXIT_OK, AdapterError, AppTimeout, ConfigurationError, InvocationError
 
@@ -30,12 +30,13 @@ def run(flags: Mapping[str, str] | None = None) -> int:
 
     A mistake in the settings also returns 1, since Docker reserves 2.
     """
-    problem = find_problem(environment(), flags)
+    environ = environment()
+    problem = find_problem(environ, flags)
     if problem is None:
         return EXIT_OK
-    from adapter.logs import write_stderr
+    from adapter.logs import write_error
 
-    write_stderr(f"adapter: unhealthy: {problem}\n".encode())
+    write_error(f"unhealthy: {problem}", format=log_format(environ))
     return EXIT_FAILURE
 
 

@@ -73,6 +73,12 @@ class Config(
         """Whether invocations come from the Runtime API."""
         return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
 
+    @property
+    def reserved_paths(self) -> tuple[str | None, ...]:
+        """The paths of the app that no client may request; None for an option that is not set."""
+        guarded = self.pass_through_path if self.guard_pass_through else None
+        return self.before_checkpoint_path, self.after_restore_path, guarded
+
 
 def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
     """Return the settings from ``flags`` (texts by option name) and ``environ``. A flag overrides its variables.
@@ -129,6 +135,16 @@ def read(
     if not mistakes:
         mistakes += _contradictions(config)
     return config, mistakes
+
+
+def log_format(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str:
+    """Return the format of log lines, also if other settings have mistakes: ``text`` or ``json``."""
+    option = Config.options["log_format"]
+    _, text = _source(option, environ, flags or {})
+    try:
+        return str(option.default if text is None else option.parse(text))
+    except ValueError:
+        return str(option.default)
 
 
 def is_on_lambda(environ: Mapping[str, str]) -> bool:

@@ -19,6 +19,7 @@ from adapter.aws.limits import (
     Bandwidth,
 )
 from adapter.net.address import LAST_PORT, Address
+from adapter.numbers import LONGEST_WAIT, decimal, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 _SIZE_UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmg", 1):
     _SIZE_UNITS |= dict.fromkeys((_letter, f"{_letter}b", f"{_letter}ib"), 1024**_power)
-# The longest duration, in seconds. poll(2) accepts at most about twice as much.
-_MAX_SECONDS = 1_000_000
+# The largest size, in the unit of the option.
+_MAX_SIZE = 10**12
 #: The value of the stream limit ``none``.
 NO_LIMIT = 0
 #: The front doors of the local Lambda.
@@ -104,11 +105,11 @@ def _whole_number(metavar: str, low: int, high: int, refusal: str) -> Parser[int
     """Return a parser of whole numbers from ``low`` to ``high``. ``refusal`` is the message for any other text."""
 
     def parse(value: str) -> int:
-        is_number = value.isascii() and value.isdigit() and len(value) < 10
+        number = whole_number(value, high)
         # Zero must be written as a single digit.
-        if not is_number or not low <= int(value) <= high or (int(value) == 0 and value != "0"):
+        if number is None or number < low or (number == 0 and value != "0"):
             raise ValueError(refusal)
-        return int(value)
+        return number
 
     return Parser(parse, metavar)
 
@@ -127,6 +128,8 @@ listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for an
 _COUNT_REFUSAL = "is not a count; use a whole number of at least 1"
 #: Parses a whole number of at least 1.
 positive_integer = _whole_number("NUMBER", 1, 999_999_999, _COUNT_REFUSAL)
+#: Parses a number of slots. Lambda allows 1,600; each slot takes memory from the start.
+slots = _whole_number("NUMBER", 1, 10_000, "is not a number of slots; use a whole number from 1 to 10000")
 #: Parses a whole number of at least 0.
 count = _whole_number("NUMBER", 0, 999_999_999, _COUNT_REFUSAL)
 
@@ -140,16 +143,12 @@ memory = _whole_number(
 )
 
 
-def _duration(*, above_zero: bool, limit: float = _MAX_SECONDS) -> Parser[float]:
+def _duration(*, above_zero: bool, limit: float = LONGEST_WAIT) -> Parser[float]:
     """Return a parser of seconds, with or without a fraction, up to ``limit``."""
 
     def parse(value: str) -> float:
-        try:
-            duration = float(value)
-        except ValueError:
-            duration = -1.0
-        # The upper bound also excludes "inf"; a NaN fails every comparison.
-        if not 0 <= duration <= _MAX_SECONDS:
+        duration = decimal(value)
+        if duration is None or duration > LONGEST_WAIT:
             raise ValueError("is not a duration; use seconds, for example 2 or 0.5")
         if duration == 0 and above_zero:
             raise ValueError("is not a duration above 0; use seconds, for example 2 or 0.5")
@@ -270,9 +269,10 @@ def statuses(value: str) -> frozenset[int]:
     for part in value.split(","):
         low, dash, high = (piece.strip() for piece in part.partition("-"))
         high = high if dash else low
-        if not ((low + high).isascii() and low.isdigit() and high.isdigit() and 100 <= int(low) <= int(high) <= 999):
+        first, last = whole_number(low, 999), whole_number(high, 999)
+        if first is None or last is None or not 100 <= first <= last:
             raise ValueError("is not a list of statuses; use numbers and ranges, for example 200-399,404")
-        found.update(range(int(low), int(high) + 1))
+        found.update(range(first, last + 1))
     return frozenset(found)
 
 
@@ -288,11 +288,12 @@ def media_types(value: str) -> tuple[str, ...]:
 @parser("SIZE")
 def size(value: str) -> int:
     """Parse a number of bytes: ``1048576``, ``1MB``, ``512KiB``. As in AWS's limits, 1 MB is 1,024 KiB."""
-    number = value.rstrip("BKMGIbkmgi")
-    unit = value[len(number) :].lower()
-    if not (number.isascii() and number.isdigit() and unit in _SIZE_UNITS):
+    digits = value.rstrip("BKMGIbkmgi")
+    unit = value[len(digits) :].lower()
+    number = whole_number(digits, _MAX_SIZE)
+    if number is None or unit not in _SIZE_UNITS:
         raise ValueError("is not a size; use bytes or a unit, for example 6291456, 512KB or 6MB")
-    return int(number) * _SIZE_UNITS[unit]
+    return number * _SIZE_UNITS[unit]
 
 
 @parser("SIZE")

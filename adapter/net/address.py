@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 
+from adapter.numbers import whole_number
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,8 +39,8 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Parse ``HOST:PORT``, with an IPv6 host in brackets. Raises ValueError if the port is not from 0 to 65535."""
         host, _, port = text.rpartition(":")
-        number = int(port)
-        if not 0 <= number <= LAST_PORT:
+        number = whole_number(port, LAST_PORT)
+        if number is None:
             raise ValueError(f"{text!r} has no port from 0 to {LAST_PORT}")
         return cls(host=host.strip("[]"), port=number)
 

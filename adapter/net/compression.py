@@ -6,6 +6,7 @@ compressed. gzip is always available; br and zstd are available if their package
 
 from __future__ import annotations
 
+from adapter.numbers import decimal
 from adapter.payload.headers import join_repeats
 from adapter.payload.messages import ResponseHead
 
@@ -158,10 +159,9 @@ def choose_coding(accept_encoding: str, codings: Iterable[str]) -> str | None:
 def _weight(parameters: list[str]) -> float:
     for parameter in parameters:
         if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
+            weight = decimal(parameter[2:])
+            # RFC 9110 section 12.4.2 allows 0 to 1.
+            return weight if weight is not None and weight <= 1 else 0.0
     return 1.0
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from adapter.errors import InvalidAppResponse, InvalidEvent, TruncatedResponse
-from adapter.payload.headers import excerpt, is_token, is_value
+from adapter.payload.headers import MAX_FIELDS, excerpt, is_host, is_token, is_value
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
     from adapter.payload.messages import Request
@@ -32,9 +33,15 @@ _MAX_INTERIM = 16
 # How many bytes of an app's response a message quotes: enough to recognize a protocol, too few to leak a secret.
 _GLIMPSE = 8
 
+_HEAD_END = b"\r\n\r\n"
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
 # A request with one of these methods has "Content-Length: 0" if it has no body (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+# Executing such a request twice has the effect of executing it once (RFC 9110, section 9.2.2).
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+# In bytes. Longer bodies are not kept to be sent again.
+_REPEATABLE_BODY = 64 * 1024
 
 # How the end of a body is determined (RFC 9112, section 6.3).
 _LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
@@ -42,17 +49,38 @@ _LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 
+def header_text(value: bytes) -> str:
+    """Decode a header value for JSON: as UTF-8 if it is valid UTF-8, else as Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def lossless_text(value: bytes) -> str:
+    """Decode a header value so that `encode_text` returns the same bytes: what is not UTF-8 becomes surrogates."""
+    return value.decode(errors="surrogateescape")
+
+
+def encode_text(text: str) -> bytes:
+    """Encode a head or trailers, whose values may come from `lossless_text`."""
+    return text.encode() if text.isascii() else text.encode(errors="surrogateescape")
+
+
 def encode_request_head(request: Request, default_host: str) -> bytes:
     """Return the request line and headers of ``request``, including the final empty line.
 
     Adds Content-Length if needed, and ``default_host`` if the request has no Host. The caller must have checked names
-    and values. Raises InvalidEvent if there are several Host headers, because servers differ in which one they use
-    (RFC 9112, section 3.2).
+    and values. Raises InvalidEvent if a Host is not valid or there are several, because servers differ in which one
+    they use and what they read in it (RFC 9112, section 3.2).
     """
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     hosts = 0
     for name, value in request.headers:
-        hosts += name.lower() == "host"
+        if name.lower() == "host":
+            hosts += 1
+            if not is_host(value.strip(" \t")):
+                raise InvalidEvent("the event's Host is not a host with an optional port")
         lines.append(f"{name}: {value}")
     if hosts > 1:
         raise InvalidEvent(f"the event has {hosts} Host headers, one is expected")
@@ -64,20 +92,34 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
+def is_repeatable(method: str, body_size: int) -> bool:
+    """Return whether a request may be sent again if a reused connection closes before the response begins.
+
+    Only such requests use a connection again. A server may close a connection at any time after a response, for example
+    when a background task of the app fails. A request that is just on the way is then lost.
+    """
+    return method in _IDEMPOTENT and body_size <= _REPEATABLE_BODY
+
+
 class ResponseReader:
     """Parses one response, which is fed in pieces of any size.
 
     - ``head`` is the final response head, or None until it is complete.
     - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final, and all bytes after it as body.
     - ``complete`` is True once the response has ended.
-    - ``reusable`` is True if the connection may carry another request after the complete response.
+    - ``reusable`` is True if the connection may carry another request after the complete response. It is False after a
+      5xx status, since many servers then close the connection without announcing it.
     - ``trailers`` contains the trailers of a chunked body.
+
+    ``decode`` decodes header values: `header_text` or `lossless_text`.
     """
 
     __slots__ = (
         "_bodiless_request",
         "_chunk_state",
+        "_decode",
         "_framing",
+        "_incomplete_head",
         "_interim_bytes",
         "_pending",
         "_remaining",
@@ -89,12 +131,14 @@ class ResponseReader:
         "trailers",
     )
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, decode: Callable[[bytes], str] = header_text) -> None:
         self._bodiless_request: Final = method == "HEAD"
+        self._decode: Final = decode
         self._framing = _LENGTH
         self._chunk_state = _SIZE
         self._remaining = 0
-        # The bytes of an incomplete head or line.
+        self._incomplete_head = bytearray()
+        # The bytes of an incomplete line.
         self._pending = b""
         self._interim_bytes = 0
         self._trailer_bytes = 0
@@ -103,6 +147,11 @@ class ResponseReader:
         self.trailers: list[tuple[str, str]] = []
         self.complete = False
         self.reusable = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any byte of a response has arrived, also of an interim one."""
+        return self.head is not None or self._interim_bytes > 0 or bool(self._pending or self._incomplete_head)
 
     @property
     def remaining(self) -> int:
@@ -151,23 +200,30 @@ class ResponseReader:
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
         """Parse head bytes. Return the bytes that follow the final head, or None if that head is incomplete."""
-        pending = self._pending + bytes(data)
+        pending = bytes(data)
+        if self._incomplete_head:
+            before = len(self._incomplete_head)
+            self._incomplete_head += pending
+            if self._incomplete_head.find(_HEAD_END, max(0, before - len(_HEAD_END) + 1)) < 0:
+                _check_unfinished_head(self._incomplete_head, before)
+                return None
+            pending = bytes(self._incomplete_head)
         start = 0
         while True:
             if not b"HTTP/".startswith(pending[start : start + 5]):
                 beginning = pending[start : start + _GLIMPSE]
                 raise InvalidAppResponse(f"not an HTTP response: it starts with {beginning!r}")
-            end = pending.find(b"\r\n\r\n", start, start + HEAD_LIMIT) + 4
-            if end < 4:
-                self._pending = pending[start:]
-                _check_unfinished_head(self._pending)
+            end = pending.find(_HEAD_END, start, start + HEAD_LIMIT) + len(_HEAD_END)
+            if end < len(_HEAD_END):
+                self._incomplete_head = bytearray(pending[start:])
+                _check_unfinished_head(self._incomplete_head, 0)
                 return None
-            head = _parse_head(pending[start:end])
+            head = _parse_head(pending[start:end], self._decode)
             if head.status >= 200 or head.status == 101:
                 break
             self._keep_interim(head, end - start)
             start = end
-        self._pending = b""
+        self._incomplete_head = bytearray()
         self._begin_body(head)
         self.head = head.message
         return data[len(data) - (len(pending) - end) :]
@@ -183,12 +239,12 @@ class ResponseReader:
         if self._bodiless_request or head.status in (204, 304):
             self.complete = True
             # Some apps send the announced body anyway. It would be mistaken for the next response.
-            self.reusable = head.keep_alive and not head.names_body
+            self.reusable = head.keep_alive and not head.names_body and not 500 <= head.status < 600
             return
         # The bytes after a 101 belong to another protocol, even if its headers announce a body.
         self._framing, self._remaining = (_UNTIL_EOF, 0) if head.status == 101 else head.framing()
         self.complete = self._framing == _LENGTH and self._remaining == 0
-        self.reusable = head.keep_alive and self._framing != _UNTIL_EOF
+        self.reusable = head.keep_alive and self._framing != _UNTIL_EOF and not 500 <= head.status < 600
 
     def _feed_length(self, data: memoryview) -> list[memoryview]:
         size = len(data)
@@ -278,8 +334,10 @@ class ResponseReader:
             self._trailer_bytes += len(line)
             if self._trailer_bytes > HEAD_LIMIT:
                 raise InvalidAppResponse(f"the trailers exceed {HEAD_LIMIT} bytes")
+            if len(self.trailers) >= MAX_FIELDS:
+                raise InvalidAppResponse(f"the response has more than {MAX_FIELDS} trailers")
             name, colon, value = line.partition(b":")
-            trailer = (header_text(name), header_text(value.strip(b" \t")))
+            trailer = (self._decode(name), self._decode(value.strip(b" \t")))
             # Trailers are forwarded to a client, and llhttp has not checked them.
             if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
                 raise InvalidAppResponse("a trailer is not a header line")
@@ -291,9 +349,21 @@ class ResponseReader:
 class _Head:
     """One response head: collects what llhttp reports through its callbacks."""
 
-    __slots__ = ("_connection", "_content_length", "_transfer_encoding", "headers", "keep_alive", "message", "status")
+    __slots__ = (
+        "_connection",
+        "_content_length",
+        "_decode",
+        "_reason",
+        "_transfer_encoding",
+        "headers",
+        "keep_alive",
+        "message",
+        "status",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, decode: Callable[[bytes], str]) -> None:
+        self._decode: Final = decode
+        self._reason = b""
         self.headers: list[tuple[str, str]] = []
         self._connection: list[str] = []
         self._content_length: str | None = None
@@ -302,33 +372,56 @@ class _Head:
         self.keep_alive = False
         self.message: ResponseHead
 
+    def on_status(self, reason: bytes) -> None:
+        """Set the reason phrase. llhttp calls this only if there is one, and checks only its line end."""
+        self._reason = reason
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header. llhttp strips the white space before a value, but not after it."""
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
-        text = value.decode() if value.isascii() else header_text(value)
+        text = value.decode() if value.isascii() else self._decode(value)
         self.headers.append((text_name, text))
         lower = text_name.lower()
         if lower == "content-length":
             self._content_length = text
         elif lower == "connection":
-            self._connection += [option.strip() for option in text.lower().split(",")]
+            self._connection.append(text.lower())
         elif lower == "transfer-encoding":
             self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
 
     def begin(self, status: int, version: str) -> None:
         """Set the status and compute ``keep_alive`` (RFC 9112, section 9.3), which llhttp gets wrong for empty bodies.
 
-        Raises InvalidAppResponse if the version or the status is not valid in HTTP/1.
+        Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1, or if the
+        framing is faulty: HTTP/1.0 has no transfer codings (RFC 9112, section 6.1).
         """
         if version not in ("1.0", "1.1"):
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
         if status < 100:
             raise InvalidAppResponse(f"the response head is not HTTP/1: {status:03} is not a status")
+        if version == "1.0" and self._transfer_encoding is not None:
+            raise InvalidAppResponse("the response is HTTP/1.0 with Transfer-Encoding, which only HTTP/1.1 has")
         self.status = status
-        self.message = ResponseHead(status=status, headers=self.headers)
-        persistent = version == "1.1" or "keep-alive" in self._connection
-        self.keep_alive = persistent and "close" not in self._connection
+        self.message = ResponseHead(status=status, headers=self.headers, reason=self._reason_text())
+        connection = ",".join(self._connection)
+        if connection.count(",") >= MAX_FIELDS:
+            raise InvalidAppResponse(f"the response's Connection header has more than {MAX_FIELDS} elements")
+        options = [option.strip() for option in connection.split(",")]
+        persistent = version == "1.1" or "keep-alive" in options
+        self.keep_alive = persistent and "close" not in options
+
+    def _reason_text(self) -> str:
+        """Return the reason phrase. Raises InvalidAppResponse if it has a control character."""
+        if self._reason.isascii():
+            text = self._reason.decode()
+            # True for nearly all: printable ASCII.
+            if text.isprintable():
+                return text
+        text = self._decode(self._reason)
+        if not is_value(text):
+            raise InvalidAppResponse("the response head is not HTTP/1: its reason phrase has a control character")
+        return text
 
     @property
     def names_body(self) -> bool:
@@ -351,8 +444,10 @@ class _Head:
         return _UNTIL_EOF, 0
 
 
-def _parse_head(data: bytes) -> _Head:
-    head = _Head()
+def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
+    if data.count(b"\n") > MAX_FIELDS + 2:
+        raise InvalidAppResponse(f"the response has more than {MAX_FIELDS} header fields")
+    head = _Head(decode)
     parser = HttpResponseParser(head)
     try:
         parser.feed_data(data)
@@ -364,11 +459,14 @@ def _parse_head(data: bytes) -> _Head:
     return head
 
 
-def _check_unfinished_head(pending: bytes) -> None:
-    """Raise InvalidAppResponse if ``pending`` cannot become a valid head, however many bytes follow."""
-    if len(pending) >= HEAD_LIMIT:
+def _check_unfinished_head(head: bytearray, checked: int) -> None:
+    """Raise InvalidAppResponse if ``head`` cannot become a valid head, however many bytes follow.
+
+    Its first ``checked`` bytes have been checked before.
+    """
+    if len(head) >= HEAD_LIMIT:
         raise InvalidAppResponse(f"the response head exceeds {HEAD_LIMIT} bytes")
-    if pending.count(b"\n") != pending.count(b"\r\n"):
+    if head.count(b"\n", checked) != head.count(b"\r\n", max(0, checked - 1)):
         raise InvalidAppResponse("a line of the response head does not end with CRLF")
 
 
@@ -378,11 +476,3 @@ def _chunk_size(line: bytes) -> int:
     if not size or len(size) > 16 or size.strip(_HEX_DIGITS):
         raise InvalidAppResponse(f"not a chunk size: {line[:_GLIMPSE]!r}")
     return int(size, 16)
-
-
-def header_text(value: bytes) -> str:
-    """Decode a header name or value: as UTF-8 if it is valid UTF-8, else as Latin-1."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")

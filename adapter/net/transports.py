@@ -1,23 +1,70 @@
-"""Socket functions that asyncio does not offer: the bytes in the send queue, and the ways to end a connection.
+"""Socket functions that asyncio does not offer: options set before connecting, the send queue, and ends of connections.
 
 The peer may disconnect at any moment, so no way to end a connection raises an error if the peer has gone already.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import socket
 import struct
 import termios
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Sequence
 
+    # What ``socket.getaddrinfo`` returns.
+    Resolved = Sequence[tuple[int, int, int, str, tuple[object, ...]]]
+
+# Set before connecting, it makes the kernel send the last packet of the handshake together with the first data. So a
+# server never sees a connection without a request: some close such a connection at once (hypercorn --keep-alive 0).
+# Linux only.
+_DEFER_ACCEPT = getattr(socket, "TCP_DEFER_ACCEPT", None)
 # ioctl requests for the number of bytes in a socket's send queue: all unacknowledged bytes (tcp(7)), and only the
 # unsent ones (linux/sockios.h).
 _SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
+
+
+@lru_cache(maxsize=8)
+def resolve_number(host: str, port: int) -> Resolved:
+    """Return the socket address for ``host`` if it is an IP address, else nothing. Does not block."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return []
+
+
+async def connect(addresses: Resolved) -> socket.socket:
+    """Return a socket that is connected to the first of ``addresses`` that accepts. Raises OSError.
+
+    The server accepts the connection once bytes arrive, so send them at once.
+    """
+    loop = asyncio.get_running_loop()
+    failure = OSError("the host has no address")
+    for family, kind, protocol, _, address in addresses:
+        connecting = socket.socket(family, kind, protocol)
+        try:
+            connecting.setblocking(False)
+            if _DEFER_ACCEPT is not None:
+                connecting.setsockopt(socket.IPPROTO_TCP, _DEFER_ACCEPT, 1)
+            await loop.sock_connect(connecting, address)
+        except OSError as error:
+            connecting.close()
+            failure = error
+        except BaseException:
+            connecting.close()
+            raise
+        else:
+            return connecting
+    try:
+        raise failure
+    finally:
+        # The error's traceback refers to this frame, and the frame to the error: break the cycle.
+        del failure
 
 
 def reset_on_close(transport: asyncio.Transport) -> None:

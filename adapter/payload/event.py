@@ -175,9 +175,11 @@ def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
 def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise InvalidEvent(f"the event has the key {excerpt(repeated)} twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise InvalidEvent(f"the event has the key {excerpt(name)} twice in one object")
+            seen.add(name)
     return unique
 
 

@@ -16,7 +16,7 @@ import orjson
 from adapter.aws.limits import MIB
 from adapter.errors import InvalidFunctionResponse
 from adapter.payload.body import decode_body
-from adapter.payload.headers import from_both, join_repeats
+from adapter.payload.headers import MAX_FIELDS, from_both, join_repeats
 from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
@@ -94,9 +94,15 @@ def status_of(response: dict[str, Any]) -> int:
 def headers_of(single: Any, multi: Any) -> Headers:
     """Return the headers of both maps. Numbers and booleans are converted to their JSON text, as AWS does.
 
-    Raises InvalidFunctionResponse for values of other types, and for names or values that HTTP does not allow.
+    Raises InvalidFunctionResponse for values of other types, for names or values that HTTP does not allow, and for more
+    than ``MAX_FIELDS`` headers.
     """
-    return from_both(_with_text(single), _with_text(multi), InvalidFunctionResponse)
+    headers = from_both(_with_text(single), _with_text(multi), InvalidFunctionResponse)
+    if len(headers) > MAX_FIELDS:
+        raise InvalidFunctionResponse(
+            f"the function's response has {len(headers)} headers or cookies, the limit is {MAX_FIELDS}"
+        )
+    return headers
 
 
 def set_cookies_of(response: dict[str, Any]) -> Headers:

@@ -7,12 +7,20 @@ another one all values. Only if a check fails is the illegal header searched.
 
 from __future__ import annotations
 
-from itertools import product
+from adapter.payload.proxy_claims import (
+    IDENTITY_PREFIXES,
+    INTERNAL,
+    INTERNAL_PREFIXES,
+    ORIGIN,
+    ORIGIN_PREFIXES,
+    TWINS_ONLY,
+    TWINS_ONLY_PREFIXES,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from typing import Any, TypeAlias
+    from typing import Any, Final, TypeAlias
 
     from adapter.errors import AdapterError
 
@@ -36,9 +44,15 @@ NOT_FORWARDED = frozenset(
     }
 )
 
+#: The maximum number of fields in a head or in trailers, of elements in a list header, of cookies, and of query
+#: parameters. It applies to HTTP messages, never to Lambda's events. Peers allow 100 (Apache) to 20,000 fields. Parsed
+#: fields take up to 60 times as much memory as their bytes.
+MAX_FIELDS: Final = 1000
+
 #: Headers that only the adapter may set. A client's own are removed, so an app can trust them.
 REQUEST_CONTEXT = "x-amzn-request-context"
 LAMBDA_CONTEXT = "x-amzn-lambda-context"
+LAMBDA_EVENT = "x-amzn-lambda-event"
 TENANT_ID = "x-amz-tenant-id"
 
 #: ``tchar`` of RFC 9110 section 5.6.2.
@@ -46,46 +60,199 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR
 #: The legal bytes of a field value in UTF-8: all bytes except DEL and the control bytes other than HTAB.
 _VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
+_HEX = b"0123456789abcdefABCDEF"
+#: ``reg-name`` of RFC 3986 section 3.2.2: unreserved characters, sub-delims, and the "%" of an encoded byte.
+_REG_NAME = b"-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: A name in the DNS has at most 253 characters, and RFC 3986 section 3.2.2 names 255. A colon and a port may follow.
+_LONGEST_HOST = 255 + len(":65535")
+
 #: The maximum number of characters of a value in `excerpt`.
 _EXCERPT = 40
 
 
-def all_spellings(names: Iterable[str]) -> frozenset[str]:
-    """Return ``names`` with all variants that have ``_`` in place of one or more ``-``.
+# What is done with a header: it is kept or dropped, it nominates others, or it may be the twin of another one.
+_KEEP, _DROP, _CONNECTION, _TWIN = 0, 1, 2, 4
+# Every further code stands for one name that a request should have once. Servers treat a second line differently: they
+# take the first or the last one, join the two, or drop them (Node.js and Starlette, Flask, waitress, for example).
+# All other names stay as the lines that were received (RFC 9110 section 5.3): if a name is not known, a comma in its
+# value may be a part of the value.
+_JOINED = {
+    # RFC 9113 section 8.2.3, RFC 6265 section 5.4.
+    "cookie": (8, "; "),
+    # Lists, by their de-facto syntax and by RFC 7239 section 4.
+    "x-forwarded-for": (16, ", "),
+    "forwarded": (32, ", "),
+}
+# RFC 9110 sections 8.3 and 11.6.2: not lists, so two lines have no common meaning. A check in front of the adapter may
+# have used the other one (nginx refuses a second Authorization, gunicorn a second Content-Type). A second Host is
+# refused where requests are written (`http1.py`), and a second Content-Length where they are parsed.
+_ONLY_ONCE = {"authorization": 64, "content-type": 128}
+_CODES = {name: code for name, (code, _) in _JOINED.items()} | _ONLY_ONCE
+# Characters of a token that CGI, WSGI and other servers do not distinguish: all that are neither letter nor digit.
+_FOLD = str.maketrans("!#$%&'*+.^_`|~", "-" * 14)
+# How many names a filter remembers, and the longest one, in characters.
+_MAX_KNOWN_NAMES = 1024
+_MAX_KNOWN_LENGTH = 64
 
-    CGI and WSGI put ``x-a-b`` and ``x_a-b`` into the same variable, so a client could forge the first
-    by sending the second.
+
+class HeaderFilter:
+    """Decides by its name what is done with a header, for `forwardable`. Each name is examined only once.
+
+    A filter for requests to the app also drops the twins of all headers that an app may believe: CGI, WSGI and others
+    put ``x-a-b``, ``x_a-b`` and ``x.a.b`` into the same variable, so that a client could forge the first by sending one
+    of the others.
+
+    - ``known`` has the codes of names, as they were received.
+    - ``failure`` is raised if a header that has one value occurs twice, with different values.
     """
-    spellings = set()
-    for name in names:
-        first, *rest = name.split("-")
-        for separators in product("-_", repeat=len(rest)):
-            spellings.add(first + "".join(map("".join, zip(separators, rest, strict=True))))
-    return frozenset(spellings)
 
+    __slots__ = ("_claims", "_kept", "_names", "_prefixes", "failure", "is_for_app", "known")
 
-#: Headers that are never forwarded to the app. ``expect`` asks for an interim response, which could not reach the
-#: client. A CGI program would use the value of ``proxy`` as its own HTTP proxy (CVE-2016-5385).
-NOT_FOR_APP = all_spellings([*NOT_FORWARDED, REQUEST_CONTEXT, LAMBDA_CONTEXT, TENANT_ID, "expect", "proxy"])
+    def __init__(
+        self,
+        names: frozenset[str],
+        prefixes: tuple[str, ...] = (),
+        *,
+        is_for_app: bool = True,
+        kept: str = "",
+        failure: type[AdapterError] | None = None,
+    ) -> None:
+        """Drop ``names`` and all names that begin with one of ``prefixes`` (lower case), except the name ``kept``."""
+        self._names: Final = names
+        self._prefixes: Final = prefixes
+        self._kept: Final = kept
+        self._claims: Final = names | ORIGIN | INTERNAL | TWINS_ONLY
+        self.is_for_app: Final = is_for_app
+        self.failure: Final = failure
+        self.known: Final[dict[str, int]] = {}
 
+    def code_of(self, name: str) -> int:
+        """Return the code of ``name`` and remember it."""
+        code = self._examine(name.lower())
+        if len(name) <= _MAX_KNOWN_LENGTH:
+            # Clients choose the names, so their number needs a limit.
+            if len(self.known) >= _MAX_KNOWN_NAMES:
+                self.known.clear()
+            self.known[name] = code
+        return code
 
-def forwardable(headers: Headers, dropped: frozenset[str] = NOT_FORWARDED) -> Headers:
-    """Return ``headers`` without those in ``dropped`` (lower case) and without those listed in a Connection header.
-
-    Host is kept even if it is listed there, because the server needs it to select the site.
-    """
-    kept: Headers = []
-    nominated: set[str] = set()
-    for header in headers:
-        name = header[0].lower()
-        if name not in dropped:
-            kept.append(header)
+    def _examine(self, name: str) -> int:
         if name == "connection":
-            nominated.update([option.strip().lower() for option in header[1].split(",")])
-    nominated.discard("host")
-    if nominated:
-        return [header for header in kept if header[0].lower() not in nominated]
-    return kept
+            return _CONNECTION
+        if not self.is_for_app:
+            return _DROP if name in self._names else _KEEP
+        if name == self._kept:
+            return _CODES.get(name, _KEEP)
+        folded = name.translate(_FOLD)
+        if folded in self._names or folded.startswith(self._prefixes):
+            return _DROP
+        if folded == name:
+            return _CODES.get(name, _KEEP)
+        return _DROP if folded in self._claims or folded.startswith(_CLAIM_PREFIXES) else _TWIN
+
+
+_CLAIM_PREFIXES = ORIGIN_PREFIXES + IDENTITY_PREFIXES + INTERNAL_PREFIXES + TWINS_ONLY_PREFIXES
+_CONNECTION_ONLY = HeaderFilter(NOT_FORWARDED, is_for_app=False)
+
+#: The names that are never forwarded to the app: ``expect`` asks for an interim response, which could not reach the
+#: client.
+NEVER_FOR_APP = NOT_FORWARDED | INTERNAL | {REQUEST_CONTEXT, LAMBDA_CONTEXT, LAMBDA_EVENT, TENANT_ID, "expect"}
+
+
+def app_filter(
+    *,
+    origin: bool,
+    identity: bool,
+    dropped: frozenset[str] = frozenset(),
+    kept: str = "",
+    failure: type[AdapterError] | None = None,
+) -> HeaderFilter:
+    """Return a filter for requests to the app, which also drops ``dropped``. `proxy_claims.py` has the tables.
+
+    If ``origin`` is True, headers about the origin of a request are forwarded; if ``identity`` is True, headers about
+    the user. The header ``kept`` is forwarded in any case: a setting names it.
+    """
+    names = NEVER_FOR_APP | dropped
+    prefixes: tuple[str, ...] = INTERNAL_PREFIXES
+    if not origin:
+        names |= ORIGIN
+        prefixes += ORIGIN_PREFIXES
+    if not identity:
+        prefixes += IDENTITY_PREFIXES
+    return HeaderFilter(names, prefixes, kept=kept, failure=failure)
+
+
+#: The filter for the headers of an event: front doors need headers about the origin, and send none about the user.
+NOT_FOR_APP = app_filter(origin=True, identity=False)
+
+
+def forwardable(headers: Headers, rules: HeaderFilter = _CONNECTION_ONLY) -> Headers:
+    """Return ``headers`` without those that ``rules`` drops and without those listed in a Connection header.
+
+    Host is kept even if it is listed there, because the server needs it to select the site. In a request to the app,
+    several cookies are joined in one line, and so are lists about the origin. Raises the failure of ``rules`` if a
+    header that has one value occurs twice, with different values.
+    """
+    known = rules.known
+    kept: Headers = []
+    connection: list[str] = []
+    seen = repeated = 0
+    for header in headers:
+        code = known.get(header[0], -1)
+        if code < 0:
+            code = rules.code_of(header[0])
+        if code == _KEEP:
+            kept.append(header)
+        elif code == _CONNECTION:
+            connection.append(header[1])
+        elif code != _DROP:
+            kept.append(header)
+            repeated |= seen & code
+            seen |= code
+    if connection:
+        nominated = {option.strip().lower() for value in connection for option in value.split(",")} - {"host"}
+        kept = [header for header in kept if header[0].lower() not in nominated]
+    if seen & _TWIN:
+        kept = _without_twins(kept)
+    return _without_repeats(kept, repeated & ~_TWIN, rules.failure) if repeated & ~_TWIN else kept
+
+
+def _without_twins(headers: Headers) -> Headers:
+    """Return ``headers`` without those whose name differs from another one's in nothing but the separators."""
+    names = {name.lower() for name, _ in headers}
+    return [header for header in headers if not _has_twin(header[0].lower(), names)]
+
+
+def _has_twin(name: str, names: set[str]) -> bool:
+    folded = name.translate(_FOLD)
+    return folded != name and folded in names
+
+
+def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError] | None) -> Headers:
+    """Return ``headers`` with the lines of each name in ``repeated`` joined, at the place of its first line."""
+    lines: dict[str, list[str]] = {}
+    once: Headers = []
+    for name, value in headers:
+        lower = name.lower()
+        if not _CODES.get(lower, 0) & repeated:
+            once.append((name, value))
+        elif lower in lines:
+            lines[lower].append(value)
+        else:
+            lines[lower] = [value]
+            once.append((lower, ""))
+    for lower, values in lines.items():
+        if lower in _ONLY_ONCE and failure is not None and len(set(values)) > 1:
+            raise failure(f"the request has {len(values)} different {lower} headers, one is expected")
+    return [(name, _joined(name, lines[name]) if name in lines else value) for name, value in once]
+
+
+def _joined(name: str, values: list[str]) -> str:
+    """Return the one value of the header ``name`` (lower case) that has the meaning of all ``values``."""
+    if name not in _JOINED:
+        return values[0]
+    separator = _JOINED[name][1]
+    return separator.join(filter(None, [value.strip(separator + "\t") for value in values]))
 
 
 def with_authorization(headers: Headers, source: str) -> Headers:
@@ -134,6 +301,34 @@ def is_token(text: object) -> bool:
 def is_value(text: str) -> bool:
     """Return whether ``text`` is a legal field value, without any byte that could end the field."""
     return not text.encode(errors="replace").translate(None, _VALUE)
+
+
+def is_host(text: str) -> bool:
+    """Return whether ``text`` is a Host value: empty, or a host with an optional port (RFC 9110 section 7.2)."""
+    if len(text) > _LONGEST_HOST:
+        return False
+    if text.startswith("["):
+        host, bracket, after = text[1:].partition("]")
+        colon, port = after[:1], after[1:]
+        is_legal = bracket != "" and colon in ("", ":") and _is_ipv6(host)
+    else:
+        host, colon, port = text.partition(":")
+        is_legal = not host.encode(errors="replace").translate(None, _REG_NAME) and (host != "" or colon == "")
+        for part in host.split("%")[1:] if "%" in host else ():
+            is_legal = is_legal and len(part) > 1 and not part[:2].encode(errors="replace").translate(None, _HEX)
+    if port:
+        is_legal = is_legal and port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 65535
+    return is_legal
+
+
+def _is_ipv6(text: str) -> bool:
+    from ipaddress import AddressValueError, IPv6Address  # hosts of functions are never addresses of IPv6
+
+    try:
+        # The address must be in ASCII. "%" would begin a zone, which is meaningful on one machine only.
+        return "%" not in text and text.isascii() and bool(IPv6Address(text).packed)
+    except AddressValueError:
+        return False
 
 
 def excerpt(value: object) -> str:
@@ -202,14 +397,18 @@ def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
     """
     single: dict[str, str] = {}
     cookies: list[str] = []
+    # The values of repeated headers, joined only once: joining value by value would copy the first ones every time.
+    repeated: dict[str, list[str]] = {}
     for name, value in headers:
         lower = name.lower()
         if lower in single:
-            single[lower] = f"{single[lower]}, {value}"
+            repeated.setdefault(lower, [single[lower]]).append(value)
         elif lower == "set-cookie":
             cookies.append(value)
         else:
             single[lower] = value
+    for name, values in repeated.items():
+        single[name] = ", ".join(values)
     return single, cookies
 
 

@@ -3,7 +3,8 @@
 They are plain slotted classes with ``Final`` attributes, which the type checker protects. Frozen dataclasses would cost
 three times as much per message, and 0.8 ms per class at the start.
 
-Header names and values are ``str``. On the wire they are UTF-8. Bytes that are not UTF-8 are decoded as Latin-1.
+Header names and values are ``str``. On the wire they are UTF-8. Other bytes become Latin-1 characters if the values go
+into JSON; the proxy, which forwards every byte unchanged, keeps them as lone surrogates (``net/http1.py``).
 """
 
 from __future__ import annotations
@@ -81,13 +82,17 @@ class Request:
 
 
 class ResponseHead:
-    """The status and headers of an HTTP response. ``headers`` keep their order and repeats."""
+    """The status and headers of an HTTP response. ``headers`` keep their order and repeats.
 
-    __slots__ = ("headers", "status")
+    ``reason`` is the reason phrase that the app sent, perhaps empty; None stands for the standard phrase.
+    """
 
-    def __init__(self, *, status: int, headers: list[tuple[str, str]]) -> None:
+    __slots__ = ("headers", "reason", "status")
+
+    def __init__(self, *, status: int, headers: list[tuple[str, str]], reason: str | None = None) -> None:
         self.status: Final = status
         self.headers: Final = headers
+        self.reason: Final = reason
 
     def __repr__(self) -> str:
         return f"ResponseHead({self.status}, {len(self.headers)} headers)"

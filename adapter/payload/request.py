@@ -16,10 +16,10 @@ from adapter.errors import InvalidEvent
 from adapter.payload.event import PASS_THROUGH, read_event
 from adapter.payload.headers import (
     LAMBDA_CONTEXT,
-    NOT_FOR_APP,
+    LAMBDA_EVENT,
     REQUEST_CONTEXT,
     TENANT_ID,
-    all_spellings,
+    app_filter,
     forwardable,
     with_authorization,
 )
@@ -31,12 +31,10 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from adapter.payload.formats.codec import Codec
-    from adapter.payload.headers import Headers
+    from adapter.payload.headers import HeaderFilter, Headers
     from adapter.payload.messages import Invocation
 
 _TRACE_ID = "x-amzn-trace-id"
-#: If Lambda sends a trace id, the client's trace id header is removed in every spelling.
-_NOT_FOR_APP_WHEN_TRACED = NOT_FOR_APP | all_spellings([_TRACE_ID])
 
 
 class RequestRules:
@@ -45,13 +43,14 @@ class RequestRules:
     - ``base_path`` is removed from the start of paths.
     - ``pass_through_path`` is the path for events that are not HTTP requests.
     - ``authorization_source`` is the name of a header that is sent to the app as Authorization.
+    - ``strip_forwarded`` is True if headers about the origin of a request (X-Forwarded-For …) are removed.
     - ``env_config`` describes the function in the Lambda context: function_name, memory (MiB), version, log_group and
       log_stream.
 
     An empty ``base_path`` or ``authorization_source`` has no effect.
     """
 
-    __slots__ = ("authorization_source", "base_path", "env_config", "pass_through_path")
+    __slots__ = ("authorization_source", "base_path", "env_config", "pass_through_path", "traced", "untraced")
 
     def __init__(
         self,
@@ -59,12 +58,25 @@ class RequestRules:
         base_path: str = "",
         pass_through_path: str = PASS_THROUGH_PATH,
         authorization_source: str = "",
+        strip_forwarded: bool = False,
         env_config: dict[str, str | int] | None = None,
     ) -> None:
         self.base_path: Final = normalize_base_path(base_path)
         self.pass_through_path: Final = request_target(*split_target(pass_through_path))
         self.authorization_source: Final = authorization_source.lower()
         self.env_config: Final = env_config or {}
+        # The filters of headers. If Lambda sends a trace id, the client's own is removed.
+        self.untraced: Final = self._filter(frozenset(), strip_forwarded)
+        self.traced: Final = self._filter(frozenset({_TRACE_ID}), strip_forwarded)
+
+    def _filter(self, dropped: frozenset[str], strip_forwarded: bool) -> HeaderFilter:
+        return app_filter(
+            origin=not strip_forwarded,
+            identity=False,
+            dropped=dropped,
+            kept=self.authorization_source,
+            failure=InvalidEvent,
+        )
 
 
 def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Request]:
@@ -75,10 +87,11 @@ def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Req
     codec, event = read_event(invocation.event)
     if codec is PASS_THROUGH:
         request = PASS_THROUGH.request_of(invocation.event, rules.pass_through_path)
+        request.headers.append((LAMBDA_EVENT, codec.name))
         request.headers.extend(context_headers(None, invocation, rules.env_config))
         return codec, request
     decoded = codec.decode_request(event)
-    headers = forwardable(decoded.headers, _NOT_FOR_APP_WHEN_TRACED if invocation.trace_id else NOT_FOR_APP)
+    headers = forwardable(decoded.headers, rules.traced if invocation.trace_id else rules.untraced)
     if rules.authorization_source:
         headers = with_authorization(headers, rules.authorization_source)
     headers += context_headers(event.get("requestContext"), invocation, rules.env_config)

@@ -7,7 +7,7 @@ encoded here. Paths are not normalized, because that would break signatures and 
 from __future__ import annotations
 
 from adapter.errors import InvalidEvent
-from adapter.payload.headers import excerpt, is_token
+from adapter.payload.headers import excerpt, is_host, is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,14 +89,14 @@ def origin_form(target: str) -> tuple[str, str] | None:
     """Return the path of ``target`` with its query, and the authority of a URL (RFC 9112 section 3.2).
 
     The authority is "" if ``target`` is a path. Returns None if ``target`` is neither a path nor an http or https URL,
-    or if the URL has no host or has credentials.
+    or if the URL has no valid host or has credentials.
     """
     if target.startswith("/"):
         return target, ""
     import re  # imported here, since the runtime never needs it, and it would slow down every cold start
 
     matched = re.fullmatch(_ABSOLUTE_FORM, target, re.IGNORECASE)
-    if matched is None:
+    if matched is None or not is_host(matched["authority"]):
         return None
     path = matched["path"]
     return path if path.startswith("/") else "/" + path, matched["authority"]

@@ -26,7 +26,9 @@ class Admin:
         """Answer one request."""
         resource = exchange.target.partition("?")[0]
         status, content_type, body = 200, _TEXT, b"ok\n"
-        if resource not in ("/healthz", "/readyz", "/metrics"):
+        if exchange.body.refusal is not None:
+            status, body = exchange.body.refusal.status, f"{exchange.body.refusal}\n".encode()
+        elif resource not in ("/healthz", "/readyz", "/metrics"):
             status, body = 404, b"not found; there are /healthz, /readyz and /metrics\n"
         elif exchange.method not in ("GET", "HEAD"):
             status, body = 405, b"method not allowed; use GET\n"

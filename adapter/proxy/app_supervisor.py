@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
 from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
-from adapter.logs import stderr_is_free, write_stderr
+from adapter.output import STDERR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,8 @@ _STDERR_END_TIMEOUT = 0.2
 class AppSupervisor:
     """Runs the app. ``process`` is None if the adapter did not start it. ``start`` starts it again.
 
-    ``ready`` is True while the app can serve requests.
+    ``ready`` is True while the app can serve requests. ``is_restarting`` is True while it is started again after it has
+    ended.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class AppSupervisor:
         log: Log,
     ) -> None:
         self.ready = False
+        self.is_restarting = False
         self._process = process
         self._start = start
         self._restart_policy = config.restart
@@ -80,20 +82,30 @@ class AppSupervisor:
             self._open_gate()
             forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             return await forever
+        try:
+            return await self._run_again_and_again(self._process)
+        finally:
+            self.is_restarting = False
+
+    async def _run_again_and_again(self, process: AppProcess) -> int:
+        """Run the app, and start it again as the policy says. Return its last exit code."""
         backoff = _FIRST_BACKOFF
         while True:
             started_at = monotonic()
-            code = await self._run_once(self._process)
-            if (
-                self._was_interrupted
-                or self._restart_policy == "never"
-                or (self._restart_policy == "on-failure" and code == 0)
-            ):
+            code = await self._run_once(process)
+            if not self._note_exit(code):
                 return code
             if monotonic() - started_at > _LAST_BACKOFF:
                 backoff = _FIRST_BACKOFF
             self._log.warning(f"the app ended with exit code {code}; it is started again in {backoff:g} s")
-            backoff = await self._start_again(backoff)
+            process, backoff = await self._start_again(backoff)
+
+    def _note_exit(self, code: int) -> bool:
+        """Close the gate after the app has ended with ``code``. Return whether the app is started again."""
+        self.ready = False
+        is_due = self._restart_policy == "always" or (self._restart_policy == "on-failure" and code != 0)
+        self.is_restarting = is_due and not self._was_interrupted
+        return self.is_restarting
 
     async def _run_once(self, process: AppProcess) -> int:
         """Wait until the app is ready, then until it ends. Return its exit code, EXIT_FAILURE if it was not ready."""
@@ -113,8 +125,8 @@ class AppSupervisor:
             self._log.error(f"{error.name}: {error}")
             await self.stop(signal.SIGTERM, APP_GRACE)
             return EXIT_FAILURE
-        self.ready = False
         self._note_end(process)
+        self._note_exit(code)
         # Another process of the app's group may still be running and listening on the app's port.
         process.kill()
         await self._wait_for_stderr()
@@ -125,7 +137,7 @@ class AppSupervisor:
         return code
 
     def _open_gate(self) -> None:
-        self.ready = True
+        self.ready, self.is_restarting = True, False
         self._log.info("the app is ready")
 
     async def _pause_probing(self, seconds: float) -> None:
@@ -138,20 +150,20 @@ class AppSupervisor:
         if code is not None:
             raise AppExited(f"the app ended with exit code {code} before it was ready", exit_code=code)
 
-    async def _start_again(self, backoff: float) -> float:
-        """Start the app after ``backoff`` seconds. If that fails, try again later. Return the next backoff."""
+    async def _start_again(self, backoff: float) -> tuple[AppProcess, float]:
+        """Start the app after ``backoff`` seconds. If that fails, try again later. Return it and the next backoff."""
         while True:
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LAST_BACKOFF)
             try:
-                self._process = self._start()
+                self._process = process = self._start()
             except (OSError, ConfigurationError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 self._log.error(f"the app cannot be started: {reason}; the next attempt is in {backoff:g} s")
             else:
                 if self._has_foreground:
-                    self._job_control.lend(self._process)
-                return backoff
+                    self._job_control.lend(process)
+                return process, backoff
 
     async def stop(self, number: int, grace: float) -> int:
         """Send signal ``number`` to the app, and kill it after ``grace`` seconds. Return its exit code."""
@@ -229,12 +241,12 @@ class AppSupervisor:
         loop = asyncio.get_running_loop()
         descriptor = process.stderr
         for _ in range(_STDERR_PIECES):
-            if not stderr_is_free():
+            if not STDERR.is_free():
                 loop.remove_reader(descriptor)
                 loop.call_later(_STDERR_PAUSE, self._read_stderr, process, ended)
                 return
             try:
-                more = process.read_stderr(write_stderr, PIPE_BUF)
+                more = process.read_stderr(STDERR.copy_whole, PIPE_BUF)
             except BlockingIOError:
                 return
             if not more:

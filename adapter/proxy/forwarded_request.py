@@ -7,8 +7,10 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from adapter.errors import RefusedRequest
-from adapter.payload.headers import NOT_FOR_APP, all_spellings, forwardable, with_authorization
+from adapter.net.http1 import encode_text, is_repeatable
+from adapter.payload.headers import app_filter, forwardable, is_token, with_authorization
 from adapter.payload.request_target import origin_form, strip_base_path
+from adapter.payload.reserved_paths import ReservedPaths
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -21,21 +23,32 @@ if TYPE_CHECKING:
 REQUEST_ID = "x-request-id"
 # The longest request id that is accepted from a client, in characters; a trace id has 35, three UUIDs have 110.
 MAX_REQUEST_ID = 128
-# Headers with the origin of a request, in every spelling: WSGI and CGI do not distinguish "_" from "-". They are
-# accepted from trusted clients only.
-ORIGIN_HEADERS = all_spellings(
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"]
-)
 # Headers that the proxy writes itself.
-_REPLACED = NOT_FOR_APP | all_spellings(["host", REQUEST_ID])
-# These must not be trailers, since servers merge trailers into headers.
-_NOT_IN_TRAILERS = _REPLACED | ORIGIN_HEADERS
+_REPLACED = frozenset({"host", REQUEST_ID})
+# Those of a trusted client are moved to the end, where the proxy adds its own part.
+_EXTENDED = frozenset(
+    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"}
+)
+# Some servers merge trailers into headers, after all checks of the headers. So no trailer may be about the origin or
+# the user, nor be what must be known before the content is read (routing, authentication, caching: RFC 9110, 6.5.1).
+_TRAILERS = app_filter(
+    origin=False,
+    identity=False,
+    dropped=_REPLACED
+    | {
+        *("age", "authorization", "cache-control", "content-disposition", "content-encoding", "content-language"),
+        *("content-location", "content-range", "content-type", "cookie", "date", "expires", "if", "if-match"),
+        *("if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "location", "max-forwards"),
+        *("pragma", "range", "realm", "retry-after", "set-cookie", "set-cookie2", "vary", "warning"),
+        "www-authenticate",
+    },
+)
 # Cleartext HTTP/2 is never offered to the app: after the switch the client's next requests would bypass all rules here.
 _NEVER_OFFERED = "h2c"
 
 
 class TrustedProxies:
-    """The addresses and networks whose X-Forwarded-* and Forwarded headers are trusted; ``*`` means all."""
+    """The addresses and networks whose headers about the origin and the user are trusted; ``*`` means all."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
         self._all = "*" in networks
@@ -61,8 +74,15 @@ class ForwardingRules:
 
     def __init__(self, config: Config, *, default_host: str) -> None:
         self.base_path = config.base_path
-        self.authorization_source = config.authorization_source
+        self.authorization_source = source = config.authorization_source
+        self.from_clients = app_filter(
+            origin=False, identity=False, dropped=_REPLACED, kept=source, failure=RefusedRequest
+        )
+        self.from_trusted = app_filter(
+            origin=True, identity=True, dropped=_REPLACED, kept=source, failure=RefusedRequest
+        )
         self.trusted = TrustedProxies(config.trusted_proxies)
+        self.reserved = ReservedPaths(config.reserved_paths)
         self.default_host = default_host
 
 
@@ -70,12 +90,14 @@ class ForwardedRequest:
     """A request for the app: the bytes of its head, and the properties of its body.
 
     ``chunked`` is True if the body is sent in chunks. ``offers_upgrade`` is True if the head offers an upgrade.
+    ``repeatable`` is True if the request may be sent again, as ``is_repeatable`` says.
     """
 
-    __slots__ = ("chunked", "has_body", "head", "offers_upgrade")
+    __slots__ = ("chunked", "has_body", "head", "offers_upgrade", "repeatable")
 
-    def __init__(self, *, head: bytes, has_body: bool, chunked: bool, offers_upgrade: bool) -> None:
+    def __init__(self, *, head: bytes, has_body: bool, chunked: bool, offers_upgrade: bool, repeatable: bool) -> None:
         self.head = head
+        self.repeatable = repeatable
         self.has_body = has_body
         self.chunked = chunked
         self.offers_upgrade = offers_upgrade
@@ -95,12 +117,15 @@ def forwarded_request(
     ``first_values`` has the first value of each header of the client's request, by the name in lower case.
     Raises RefusedRequest for a request that cannot be forwarded.
     """
-    target, authority = _target_of(exchange)
-    target = strip_base_path(target, rules.base_path)
-    host = authority or first_values.get("host") or rules.default_host
+    target = strip_base_path(_target_of(exchange), rules.base_path)
+    if rules.reserved and target in rules.reserved:
+        raise RefusedRequest("the path is one of those that only Lambda may request", status=403)
+    # An empty Host is a value. Only HTTP/1.0 permits a request without one.
+    host = first_values.get("host", rules.default_host)
     client = exchange.client
-    headers = forwardable(exchange.headers, _REPLACED)
-    headers = forwarded_headers(headers, client=client, host=host, trusted=client in rules.trusted)
+    trusted = client in rules.trusted
+    headers = forwardable(exchange.headers, rules.from_trusted if trusted else rules.from_clients)
+    headers = with_origin(headers, client=client, host=host, trusted=trusted)
     if rules.authorization_source:
         headers = with_authorization(headers, rules.authorization_source)
     length = first_values.get("content-length", "")
@@ -109,32 +134,42 @@ def forwarded_request(
     lines += [f"{name}: {value}" for name, value in headers]
     if chunked:
         lines.append("transfer-encoding: chunked")
+        if announced := announced_trailers(exchange.headers):
+            lines.append(f"trailer: {announced}")
     elif length:
         lines.append(f"content-length: {length}")
+    takes_trailers = "te" in first_values and _takes_trailers(exchange.headers)
     upgrade = _offered(exchange.upgrade) if exchange.upgrade else ""
     if upgrade:
-        lines += ["connection: upgrade", f"upgrade: {upgrade}"]
+        lines += [f"connection: {'te, ' if takes_trailers else ''}upgrade", f"upgrade: {upgrade}"]
+    elif takes_trailers:
+        lines.append("connection: te")
+    if takes_trailers:
+        lines.append("te: trailers")
     return ForwardedRequest(
-        head=("\r\n".join(lines) + "\r\n\r\n").encode(),
+        head=encode_text("\r\n".join(lines) + "\r\n\r\n"),
         has_body=chunked or length not in ("", "0"),
         chunked=chunked,
         offers_upgrade=bool(upgrade),
+        repeatable=not chunked and is_repeatable(exchange.method, int(length or 0)),
     )
 
 
-def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
-    """Return ``headers`` with X-Forwarded-* and Forwarded for a client at the address ``client``.
+def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
+    """Return ``headers``, which are filtered, with X-Forwarded-* and Forwarded for a client at the address ``client``.
 
-    Values from a ``trusted`` client are kept and extended; those from any other client are replaced.
+    Values from a ``trusted`` client are kept and extended; those from any other client have been removed.
     """
     stated: dict[str, list[str]] = {}
-    kept: Headers = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower not in ORIGIN_HEADERS:
-            kept.append((name, value))
-        elif trusted:
-            stated.setdefault(lower, []).append(value)
+    kept = headers
+    if trusted:
+        kept = []
+        for name, value in headers:
+            lower = name.lower()
+            if lower in _EXTENDED:
+                stated.setdefault(lower, []).append(value)
+            else:
+                kept.append((name, value))
     kept += [
         ("x-forwarded-for", ", ".join([*stated.get("x-forwarded-for", []), client])),
         ("x-forwarded-proto", ", ".join(stated.get("x-forwarded-proto", ["http"]))),
@@ -145,9 +180,26 @@ def forwarded_headers(headers: Headers, *, client: str, host: str, trusted: bool
     return kept
 
 
-def forwarded_trailers(trailers: Headers) -> Headers:
-    """Return those of ``trailers`` that may be forwarded to the app."""
-    return forwardable(trailers, _NOT_IN_TRAILERS)
+def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
+    """Return those of ``trailers`` that may be forwarded, in either direction. ``headers`` are of the same message."""
+    if not trailers:
+        return trailers
+    # What the Connection header of the message nominates is not forwarded as a trailer either.
+    nominations = [header for header in headers if header[0].lower() == "connection"]
+    return forwardable([*nominations, *trailers], _TRAILERS)
+
+
+def announced_trailers(headers: Headers) -> str:
+    """Return the names in the Trailer headers of a message that may be forwarded as trailers, or an empty text."""
+    names = [name.strip() for field, value in headers if field.lower() == "trailer" for name in value.split(",")]
+    kept = forwarded_trailers([(name, "") for name in names if is_token(name)], headers)
+    return ", ".join([name for name, _ in kept])
+
+
+def _takes_trailers(headers: Headers) -> bool:
+    """Return whether a TE header says that the client takes trailers (RFC 9110 section 10.1.4)."""
+    codings = [coding.strip().lower() for name, value in headers if name.lower() == "te" for coding in value.split(",")]
+    return "trailers" in codings
 
 
 def _forwarded_element(client: str, host: str) -> str:
@@ -163,16 +215,16 @@ def _offered(upgrade: str) -> str:
     return ", ".join([protocol for protocol in protocols if protocol and protocol != _NEVER_OFFERED])
 
 
-def _target_of(exchange: Exchange) -> tuple[str, str]:
-    """Return the target's path with its query, and its authority or an empty text. Raises RefusedRequest."""
+def _target_of(exchange: Exchange) -> str:
+    """Return the target's path with its query. Raises RefusedRequest."""
     target = exchange.target
     if exchange.method == "CONNECT":
         raise RefusedRequest(
             "CONNECT is not possible: this proxy has one app behind it and opens no tunnels", status=405
         )
     if target == "*" and exchange.method == "OPTIONS":
-        return target, ""
+        return target
     found = origin_form(target)
     if found is None:
         raise RefusedRequest("the request target must be a path or an http URL without a user name", status=400)
-    return found
+    return found[0]

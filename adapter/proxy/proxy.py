@@ -23,8 +23,10 @@ from adapter.aws.size_text import size_text
 from adapter.config.parsers import NO_LIMIT
 from adapter.config.ports import app_address
 from adapter.errors import EXIT_INTERRUPTED, ConfigurationError
+from adapter.library_lines import report_loop_errors
 from adapter.net.address import Address, address_of, listen, next_free_port
 from adapter.net.descriptor_limits import connection_cap, raise_limit
+from adapter.net.http1 import lossless_text
 from adapter.net.port_owner import listen_problem
 from adapter.net.server import HttpServer, Limits
 from adapter.proxy.admin import Admin
@@ -84,12 +86,13 @@ class Proxy:
             kill_children()
 
     async def _serve(self, listener: socket, admin_listener: socket | None) -> int:
+        report_loop_errors(asyncio.get_running_loop(), self._log.error)
         limits = Limits(
             connections=connection_cap(raise_limit(), self._config.max_connections),
             client_timeout=self._config.client_timeout,
         )
         async with asyncio.TaskGroup() as group:
-            self._server = HttpServer(self._relay.serve, group, limits=limits)
+            self._server = HttpServer(self._relay.serve, group, limits=limits, decode=lossless_text)
             # Its requests are short, so they need not be cancelled if a client has gone, or has only closed its side.
             admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group, cancels=False)
             try:

@@ -2,6 +2,9 @@
 
 ``ProxiedRequest._fail`` turns errors into responses. If a response has already begun, it is cut off instead, so that
 the client can distinguish it from a complete response. If a client disconnects, its request to the app is cancelled.
+
+A request that may be executed twice is sent once more, over a new connection, if a reused one closes before any byte of
+a response arrives.
 """
 
 from __future__ import annotations
@@ -11,9 +14,18 @@ import json
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from adapter.app.readiness import is_refused
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.errors import AdapterError, AppNotServing, InvalidAppResponse, RefusedRequest, ResponseTooLarge
+from adapter.errors import (
+    AdapterError,
+    AppNotServing,
+    AppUnreachable,
+    InvalidAppResponse,
+    RefusedRequest,
+    ResponseTooLarge,
+)
 from adapter.net.compression import available_codings, negotiate_compression
+from adapter.net.http1 import encode_text
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError, ClientStalledError
 from adapter.net.token_bucket import TokenBucket
@@ -24,10 +36,12 @@ from adapter.proxy.forwarded_request import (
     REQUEST_ID,
     ForwardedRequest,
     ForwardingRules,
+    announced_trailers,
     choose_request_id,
     forwarded_request,
     forwarded_trailers,
 )
+from adapter.proxy.restart_wait import RestartWait
 from adapter.proxy.upgrade import exchange_bytes
 
 if TYPE_CHECKING:
@@ -69,10 +83,31 @@ class RequestRelay:
         self.stream_limit = config.stream_limit or None
         self.request_timeout = config.request_timeout
         self.idle_timeout = config.idle_timeout
+        self._restart_wait = RestartWait(upstream, supervisor)
 
     def serve(self, exchange: Exchange) -> Awaitable[None]:
         """Answer one request. The awaitable raises no exception except CancelledError."""
         return ProxiedRequest(self, exchange).serve()
+
+    async def connect(self, *, reuse: bool, arrived_at: float) -> UpstreamConnection:
+        """Return a connection to the app for a request that arrived at ``arrived_at``, a time of the monotonic clock.
+
+        If the app is restarting, wait for it. Raises AppNotServing if it is not ready, and AppUnreachable.
+        """
+        problem: AppUnreachable | AppNotServing
+        if self.supervisor.ready:
+            try:
+                return await self.upstream.acquire(reuse=reuse)
+            except AppUnreachable as error:
+                if not is_refused(error.__cause__):
+                    raise
+                problem = error
+        elif self.supervisor.is_restarting:
+            problem = AppNotServing("the app is restarting")
+        else:
+            raise AppNotServing("the app is not ready")
+        limit = None if self.request_timeout is None else arrived_at + self.request_timeout
+        return await self._restart_wait.connect(problem, limit)
 
 
 class ProxiedRequest:
@@ -86,6 +121,9 @@ class ProxiedRequest:
         self._request_id = choose_request_id(self._headers.get(REQUEST_ID, ""))
         self._request: ForwardedRequest
         self._connection: UpstreamConnection
+        self._app_head: ResponseHead
+        # The pieces of the body that were sent over a reused connection.
+        self._sent_pieces: list[bytes] = []
         # The headers and the body length of the response to the client. The length is None if it is unknown.
         self._response_headers: list[tuple[str, str]] = []
         self._length: int | None = None
@@ -98,6 +136,7 @@ class ProxiedRequest:
         self._error_bytes = 0
         self._error = ""
         self._reason = ""
+        self._is_clients_fault = False
 
     async def serve(self) -> None:
         """Answer the request, log it, and count it in the metrics. Raises no exception except CancelledError."""
@@ -108,7 +147,7 @@ class ProxiedRequest:
         except (AdapterError, ConnectionError) as error:
             self._fail(error)
         except asyncio.CancelledError:
-            self._error = self._disconnect_reason()
+            self._note_disconnect()
             raise
         except Exception:
             from traceback import format_exc  # only an internal error needs it
@@ -118,31 +157,42 @@ class ProxiedRequest:
         finally:
             metrics.in_flight -= 1
             metrics.count_request(self._exchange.method, self._status, self._app_bytes, self._first_byte_seconds)
-            self._relay.log.log_request(self._log_fields())
+            self._relay.log.log_request(self._log_fields(), self._level())
 
     async def _forward(self) -> None:
-        relay, exchange = self._relay, self._exchange
-        if not relay.supervisor.ready:
+        relay = self._relay
+        if not (relay.supervisor.ready or relay.supervisor.is_restarting):
             raise AppNotServing("the app is not ready")
         self._request = forwarded_request(
-            exchange, relay.rules, first_values=self._headers, request_id=self._request_id
+            self._exchange, relay.rules, first_values=self._headers, request_id=self._request_id
         )
-        if exchange.disconnected.done():
+        if self._exchange.disconnected.done():
             # A request that waited behind another one: its client may have gone, so the app does not get it.
             raise ConnectionResetError("the client has closed its side")
-        self._connection = await relay.upstream.acquire()
+        if not await self._send_once(reuse=self._request.repeatable):
+            await self._send_once(reuse=False)
+
+    async def _send_once(self, *, reuse: bool) -> bool:
+        """Send the request, and answer it. Return False if a reused connection closed before the response began."""
+        relay, exchange = self._relay, self._exchange
+        self._connection = connection = await relay.connect(reuse=reuse, arrived_at=self._arrived_at)
         exchange.is_response_at_hand = self._is_response_at_hand
         try:
-            self._connection.begin(exchange.method, self._request.head)
+            connection.begin(exchange.method, self._request.head)
             if self._request.has_body:
                 await self._answer_during_upload()
             else:
-                self._connection.end_request()
+                connection.end_request()
                 await self._answer()
+        except AppUnreachable:
+            if not connection.was_lost_unanswered:
+                raise
+            return False
         finally:
             # The two objects would otherwise keep each other alive until the garbage collector finds them.
             exchange.is_response_at_hand = None
-            relay.upstream.release(self._connection)
+            relay.upstream.release(connection)
+        return True
 
     def _is_response_at_hand(self) -> bool:
         return self._connection.is_response_complete()
@@ -173,19 +223,24 @@ class ProxiedRequest:
         connection, body, chunked = self._connection, self._exchange.body, self._request.chunked
         self._exchange.send_continue()
         try:
+            for piece in self._sent_pieces:
+                await connection.write(piece)
             while piece := await body.read():
                 self._relay.metrics.request_bytes += len(piece)
+                if connection.is_reused:
+                    self._sent_pieces.append(piece)
                 if not await connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece):
                     return None
-        except BodyTruncatedError:
+        except BodyTruncatedError as error:
             connection.close()
-            return RefusedRequest("the request body is not complete", status=400)
+            return RefusedRequest(str(error), status=400 if error.refusal is None else error.refusal.status)
         except ClientStalledError as error:
             connection.close()
             return RefusedRequest(f"the request body is not complete: {error}", status=408)
         if chunked:
-            lines = "".join(f"{name}: {value}\r\n" for name, value in forwarded_trailers(body.trailers))
-            await connection.write(f"0\r\n{lines}\r\n".encode())
+            trailers = forwarded_trailers(body.trailers, self._exchange.headers)
+            lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+            await connection.write(encode_text(f"0\r\n{lines}\r\n"))
         connection.end_request()
         return None
 
@@ -207,10 +262,11 @@ class ProxiedRequest:
     async def _final_head(self) -> ResponseHead:
         """Return the final response head. Forward the interim heads before it to the client."""
         exchange, timeout = self._exchange, self._relay.request_timeout
-        while (head := await self._connection.next_head(timeout)).status < 200 and head.status != 101:
+        connection, since = self._connection, self._arrived_at
+        while (head := await connection.next_head(timeout, since)).status < 200 and head.status != 101:
             # The proxy sends 100 itself, since it needs the body in any case.
             if head.status != 100:
-                exchange.send_interim(head.status, forwardable(head.headers))
+                exchange.send_interim(head.status, forwardable(head.headers), head.reason)
                 await exchange.write(())
         return head
 
@@ -228,8 +284,13 @@ class ProxiedRequest:
             headers = outgoing.headers
         # The length of a compressed body is not known before its end.
         self._length = int(length) if length and self._compressor is None else None
+        # Only a chunked response can have trailers.
+        is_chunked = self._length is None and self._relay.streams and self._exchange.version == "1.1"
+        if is_chunked and (announced := announced_trailers(head.headers)):
+            headers.append(("trailer", announced))
         if not first(headers, REQUEST_ID):
             headers.append((REQUEST_ID, self._request_id))
+        self._app_head = head
         self._response_headers = headers
 
     async def _stream(self) -> None:
@@ -251,10 +312,11 @@ class ProxiedRequest:
             self._app_bytes, self._held_seconds = writer.sent, writer.held_seconds
         if not fits:
             raise ResponseTooLarge(f"the response exceeds the stream limit of {relay.stream_limit} bytes")
-        self._exchange.end(forwardable(connection.trailers))
+        self._exchange.end(forwarded_trailers(connection.trailers, self._app_head.headers))
 
     def _begin(self, piece: Piece) -> None:
-        self._exchange.begin(self._status, self._response_headers, length=self._length, pieces=(piece,))
+        headers, reason = self._response_headers, self._app_head.reason
+        self._exchange.begin(self._status, headers, length=self._length, pieces=(piece,), reason=reason)
 
     def _write(self, piece: Piece) -> Awaitable[None]:
         return self._exchange.write((piece,))
@@ -285,7 +347,7 @@ class ProxiedRequest:
                 )
         if compressor is not None:
             body += compressor.finish()
-        exchange.respond(self._status, self._response_headers, bytes(body))
+        exchange.respond(self._status, self._response_headers, bytes(body), reason=self._app_head.reason)
         self._app_bytes = len(body)
         await exchange.write(())
 
@@ -294,12 +356,14 @@ class ProxiedRequest:
         exchange = self._exchange
         if isinstance(error, AdapterError):
             self._error, self._reason = error.name, str(error)
+            self._is_clients_fault = isinstance(error, RefusedRequest)
             if not isinstance(error, RefusedRequest | AppNotServing):
                 self._relay.metrics.upstream_errors[error.name] += 1
         elif isinstance(error, ClientStalledError):
             self._error, self._reason = "client stalled", str(error)
+            self._is_clients_fault = True
         else:
-            self._error = self._disconnect_reason()
+            self._note_disconnect()
         if exchange.begun or not isinstance(error, AdapterError):
             exchange.cut()
             return
@@ -312,8 +376,16 @@ class ProxiedRequest:
         self._error_bytes = 0 if exchange.method == "HEAD" else len(body)
         exchange.respond(error.status, headers, body)
 
-    def _disconnect_reason(self) -> str:
-        return "cut off, the proxy ends" if self._relay.is_cutting_off else "client left"
+    def _note_disconnect(self) -> None:
+        is_ours = self._relay.is_cutting_off
+        self._error = "cut off, the proxy ends" if is_ours else "client left"
+        self._is_clients_fault = not is_ours
+
+    def _level(self) -> str:
+        """Return the level of the log line. An app that answers with 5xx has failed, too."""
+        if self._is_clients_fault:
+            return "warn"
+        return "error" if self._error or self._status >= 500 else "info"
 
     def _log_fields(self) -> dict[str, object]:
         """Return the fields of the log line, without the query, which may contain secrets."""
@@ -338,4 +410,6 @@ def _public_message(error: AdapterError) -> str:
     """Return the message for the client, without addresses and data of the app. The log contains the cause."""
     if isinstance(error, RefusedRequest | AppNotServing):
         return str(error)
+    if isinstance(error, AppUnreachable) and error.waited:
+        return f"Bad Gateway: the app accepted no connection within {error.waited:.1f} s"
     return {502: "Bad Gateway", 504: "Gateway Timeout"}.get(error.status, "Internal Server Error")

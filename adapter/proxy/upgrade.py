@@ -24,7 +24,7 @@ HALF_CLOSED_TIMEOUT = 60.0
 async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: UpstreamConnection) -> None:
     """Forward the app's 101 response, then copy bytes in both directions. They are not throttled."""
     upgrade = [(name, value) for name, value in head.headers if name.lower() == "upgrade"]
-    tunnel = exchange.switch_protocols([*forwardable(head.headers), ("connection", "upgrade"), *upgrade])
+    tunnel = exchange.switch_protocols([*forwardable(head.headers), ("connection", "upgrade"), *upgrade], head.reason)
     try:
         async with asyncio.timeout(None) as timeout, asyncio.TaskGroup() as group:
             relay = _TunnelRelay(tunnel, connection, timeout)

@@ -1,7 +1,8 @@
 """The app as the upstream of concurrent requests: a pool of connections that stream responses.
 
-An idle connection is reused only for a short time after its last request, since the app may close it at any moment. No
-request is sent a second time. If too much of a response waits for the client, the app's socket is not read meanwhile.
+An idle connection is reused only for a short time after its last request, since the app may close it at any moment. If
+it closes before the first byte of a response, ``was_lost_unanswered`` is True; the request may then be sent once more.
+If too much of a response waits for the client, the app's socket is not read meanwhile.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
-from adapter.net.http1 import ResponseReader
-from adapter.net.transports import end_sending, reset_on_close, unsent
+from adapter.net.http1 import ResponseReader, lossless_text
+from adapter.net.transports import connect, end_sending, reset_on_close, resolve_number, unsent
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 # How many bytes of a response may wait for the client before reading from the app pauses.
 READ_HIGH_WATER = 256 * 1024
+# How many pieces may wait: an object for a single byte takes 200 bytes of memory.
+MAX_WAITING_PIECES = 1024
+# How many pieces that arrive at once are kept apart. More are joined.
+MAX_PIECES = 8
 # How many bytes of a request may wait for the app before ``write`` waits.
 WRITE_HIGH_WATER = 256 * 1024
 # How many bytes of a response are read at once to find out whether it is complete.
@@ -41,14 +47,22 @@ class Upstream:
         self._idle: deque[UpstreamConnection] = deque()
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def acquire(self) -> UpstreamConnection:
-        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable."""
+    async def acquire(self, *, reuse: bool = True) -> UpstreamConnection:
+        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable.
+
+        If not ``reuse``, the connection is a new one.
+        """
         loop = asyncio.get_running_loop()
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_usable(loop.time() - self._idle_timeout):
+            if reuse and connection.is_usable(loop.time() - self._idle_timeout):
+                connection.is_reused = True
                 return connection
+            # The new connection takes its place in the pool. A server that serves one connection at a time would not
+            # accept another one before that.
             connection.close()
+            if not reuse:
+                break
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await self.address.connect_async(_connect)
@@ -85,7 +99,9 @@ async def _connect(address: Address) -> UpstreamConnection:
     if address.path is not None:
         _, made = await loop.create_unix_connection(UpstreamConnection, address.path)
     else:
-        _, made = await loop.create_connection(UpstreamConnection, address.host, address.port)
+        host, port = address.host, address.port
+        resolved = resolve_number(host, port) or await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        _, made = await loop.create_connection(UpstreamConnection, sock=await connect(resolved))
     return made
 
 
@@ -108,6 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_idle = True
         self._is_finishing = False
         self._has_ended_sending = False
+        self.is_reused = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
 
@@ -126,10 +143,14 @@ class UpstreamConnection(asyncio.Protocol):
         except InvalidAppResponse as error:
             self._fail(error)
             return
+        if len(pieces) > MAX_PIECES:
+            # Many small chunks. A write for each of them would delay all other requests.
+            pieces = [memoryview(b"".join(pieces))]
         for piece in pieces:
             self._pieces.append(piece)
             self._waiting_bytes += len(piece)
-        if self._waiting_bytes > READ_HIGH_WATER and self._transport is not None:
+        is_full = self._waiting_bytes > READ_HIGH_WATER or len(self._pieces) > MAX_WAITING_PIECES
+        if is_full and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
         self._wake(self._arrived)
@@ -157,7 +178,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def begin(self, method: str, request_head: bytes) -> None:
         """Send a request head. ``write`` sends the body; ``end_request`` marks the request as complete."""
-        self._reader = ResponseReader(method)
+        self._reader = ResponseReader(method, lossless_text)
         self._is_sent = False
         self._is_idle = False
         self._began_at = self._loop.time()
@@ -179,14 +200,15 @@ class UpstreamConnection(asyncio.Protocol):
         """Mark the request as completely sent."""
         self._is_sent = True
 
-    async def next_head(self, within: float | None = None) -> ResponseHead:
+    async def next_head(self, within: float | None = None, since: float = 0.0) -> ResponseHead:
         """Return the next response head, interim or final.
 
-        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``begin``.
+        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``since``,
+        a time of the monotonic clock.
         """
         reader = self._current
         while not reader.interim and reader.head is None:
-            await self._wait_for_data(self._began_at, within, "begin to answer")
+            await self._wait_for_data(since, within, "begin to answer")
         if reader.interim:
             return reader.interim.pop(0)
         assert reader.head is not None
@@ -232,6 +254,11 @@ class UpstreamConnection(asyncio.Protocol):
             room -= len(data)
             self.data_received(data)
         return reader.complete
+
+    @property
+    def was_lost_unanswered(self) -> bool:
+        """Whether this reused connection was closed before any byte of a response arrived."""
+        return self.is_reused and isinstance(self._failure, AppUnreachable) and not self._current.has_begun
 
     @property
     def trailers(self) -> list[tuple[str, str]]:

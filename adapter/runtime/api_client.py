@@ -12,6 +12,7 @@ import orjson
 import pybase64
 
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
+from adapter.numbers import LARGEST_IN_JSON, whole_number
 from adapter.payload.messages import Invocation
 from adapter.runtime.connection import Connection
 
@@ -28,6 +29,8 @@ _RUNTIME = "/2018-06-01/runtime"
 _ERROR_TYPE_TRAILER = "Lambda-Runtime-Function-Error-Type"
 _ERROR_BODY_TRAILER = "Lambda-Runtime-Function-Error-Body"
 
+# The largest answer that is read, in bytes. Lambda's largest event has 6 MB.
+ANSWER_LIMIT = 64 * 1024 * 1024
 # How many bytes of Lambda's answer a refusal quotes.
 _QUOTED = 500
 # Delays before /next is called again after a failed attempt, in seconds. After the last delay and attempt, the runtime
@@ -91,8 +94,9 @@ class RuntimeApiClient:
             self.close()
             return None
         response = connection.receive_response("GET")
-        body = response.read(None)
-        assert body is not None, "there was no limit"
+        body = response.read(ANSWER_LIMIT)
+        if body is None:
+            raise RuntimeApiError(f"an answer of more than {ANSWER_LIMIT} bytes")
         if not response.has_reusable_connection:
             self.close()
         if response.head.status != 200:
@@ -248,20 +252,20 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
         return Invocation(
             request_id=headers["lambda-runtime-aws-request-id"],
             event=event,
-            deadline_ms=int(headers.get("lambda-runtime-deadline-ms", "0")),
+            deadline_ms=whole_number(headers.get("lambda-runtime-deadline-ms", ""), LARGEST_IN_JSON) or 0,
             trace_id=headers.get("lambda-runtime-trace-id", ""),
             invoked_function_arn=headers.get("lambda-runtime-invoked-function-arn", ""),
             client_context=headers.get("lambda-runtime-client-context", ""),
             cognito_identity=headers.get("lambda-runtime-cognito-identity", ""),
             tenant_id=headers.get("lambda-runtime-aws-tenant-id", ""),
         )
-    except (KeyError, ValueError) as error:
-        raise RuntimeApiError(f"an invocation without a usable header: {error}") from error
+    except KeyError as error:
+        raise RuntimeApiError(f"an invocation without the header {error}") from error
 
 
 def _problem_of(response: Response) -> str:
     """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else its refusal."""
-    body = response.read(None) or bytearray()
+    body = response.read(ANSWER_LIMIT) or bytearray()
     return "" if response.head.status < 300 else _refusal(response.head, body)
 
 

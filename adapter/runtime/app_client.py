@@ -1,15 +1,17 @@
 """The client of the app: one exchange at a time, and the readiness probe.
 
-A connection is reused only if its last request is recent and the app has not closed it. Otherwise the app might close
-it while the next request is on the way. A request is sent again only if no byte of it was sent before, so that the app
-never executes a request twice.
+A connection is reused only if its last request is recent and the app has not closed it. The app may still close it
+while the next request is on the way. So only requests that may be executed twice (``is_repeatable``) are sent over a
+reused connection. If it closes before the first byte of a response, they are sent once more, over a new one.
+
+An app that refuses connections may be restarting. Nothing was sent to it, so the request waits for it.
 """
 
 from __future__ import annotations
 
 from time import monotonic
 
-from adapter.app.readiness import ReadinessWait
+from adapter.app.readiness import RESTART_INTERVAL, RESTART_WAIT, ReadinessWait, is_refused
 from adapter.config.ports import app_address
 from adapter.errors import (
     AppTimeout,
@@ -19,7 +21,7 @@ from adapter.errors import (
     InvocationError,
     TruncatedResponse,
 )
-from adapter.net.http1 import encode_request_head
+from adapter.net.http1 import ResponseReader, encode_request_head, is_repeatable
 from adapter.payload.messages import Request
 from adapter.runtime.connection import Connection
 
@@ -36,35 +38,47 @@ if TYPE_CHECKING:
 class AppClient:
     """Sends requests to the app: over the Unix socket if ``config`` names one, else to ``port``.
 
-    Each slot has an AppClient of its own. ``connect`` creates the client's connections.
+    Each slot has an AppClient of its own. ``connect`` creates the client's connections. ``wait_for_restart(seconds)``
+    pauses, and returns False if the app will not listen again.
     """
 
-    def __init__(self, config: Config, port: int, *, connect: Callable[[Address], Connection] = Connection) -> None:
+    def __init__(
+        self,
+        config: Config,
+        port: int,
+        *,
+        connect: Callable[[Address], Connection] = Connection,
+        wait_for_restart: Callable[[float], bool] = lambda seconds: False,
+    ) -> None:
         self.address = app_address(config, port, config.app_socket)
         self._host_header = self.address.host_header
         self._connect = connect
+        self._wait_for_restart = wait_for_restart
         self._idle_timeout = config.app_idle_timeout
         self._idle: Connection | None = None
 
-    def send(self, request: Request, deadline: float | None = None) -> Response:
+    def send(self, request: Request, deadline: float | None = None, *, restart_limit: float | None = None) -> Response:
         """Send ``request`` and wait for the response head. ``deadline`` is a time of the monotonic clock.
 
+        ``restart_limit`` is the time until which an app that refuses connections is waited for, at most RESTART_WAIT.
         Pass the response to ``release`` afterwards. Raises AppUnreachable, InvalidAppResponse, AppTimeout.
         """
         head = encode_request_head(request, self._host_header)
         parts = (head, request.body) if request.body else (head,)
-        connection = self._send(parts, deadline)
-        try:
-            response = connection.receive_response(request.method)
-        except (OSError, TruncatedResponse) as error:
-            connection.close()
-            address = self.address.current
-            raise AppUnreachable(f"the app at {address} closed the connection before it answered") from error
-        except Exception:
-            connection.close()
-            raise
+        response = None
+        idle = self._take_idle()
+        if idle is not None:
+            if is_repeatable(request.method, len(request.body)) and idle.is_usable(self._idle_timeout):
+                response = self._exchange(idle, request.method, parts, deadline, is_reused=True)
+            else:
+                # Closed first: a server that serves one connection at a time would not accept another one.
+                idle.close()
+        if response is None:
+            connection = self._open(restart_limit)
+            response = self._exchange(connection, request.method, parts, deadline, is_reused=False)
+            assert response is not None, "only a reused connection may end without a response"
         if response.head.status == 101:
-            connection.close()
+            response.connection.close()
             raise InvalidAppResponse("the app switched protocols, which is not possible in an invocation")
         return response
 
@@ -79,37 +93,59 @@ class AppClient:
 
     def close(self) -> None:
         """Close the idle connection; the next request opens a new one."""
-        if self._idle is not None:
-            self._idle.close()
-            self._idle = None
-
-    def _send(self, parts: tuple[bytes | bytearray, ...], deadline: float | None) -> Connection:
-        """Send ``parts`` over the idle connection or a new one, and return it. Raises AppUnreachable, AppTimeout."""
-        idle, self._idle = self._idle, None
+        idle = self._take_idle()
         if idle is not None:
-            if idle.is_usable(self._idle_timeout):
-                try:
-                    return _send_over(idle, parts, deadline)
-                except OSError:
-                    pass  # Nothing of this request was sent over the closed connection: use a new one.
-            else:
-                idle.close()
+            idle.close()
+
+    def _take_idle(self) -> Connection | None:
+        idle, self._idle = self._idle, None
+        return idle
+
+    def _exchange(
+        self,
+        connection: Connection,
+        method: str,
+        parts: tuple[bytes | bytearray, ...],
+        deadline: float | None,
+        *,
+        is_reused: bool,
+    ) -> Response | None:
+        """Send ``parts`` over ``connection`` and return the response.
+
+        Return None if a reused connection is closed before any byte of a response arrives. Raises as ``send`` does.
+        """
+        connection.deadline = deadline
+        reader = ResponseReader(method)
         try:
-            return _send_over(self.address.connect(self._connect), parts, deadline)
-        except OSError as error:
-            raise AppUnreachable(f"the app at {self.address} cannot be reached: {error}") from error
+            # An app may answer before it has read everything (413, for example). Its answer is still received.
+            connection.send(parts)
+            return connection.receive_head(reader)
+        except (OSError, TruncatedResponse) as error:
+            connection.close()
+            if is_reused and not reader.has_begun and isinstance(error, (ConnectionError, TruncatedResponse)):
+                return None
+            address = self.address.current
+            raise AppUnreachable(f"the app at {address} closed the connection before it answered") from error
+        except Exception:
+            connection.close()
+            raise
 
-
-def _send_over(connection: Connection, parts: tuple[bytes | bytearray, ...], deadline: float | None) -> Connection:
-    """Send ``parts`` and return ``connection``. If that fails, close it and raise OSError or AppTimeout."""
-    connection.deadline = deadline
-    try:
-        # An app may answer before it has read everything (413, for example). Its answer is still received.
-        connection.send(parts)
-    except (OSError, AppTimeout):
-        connection.close()
-        raise
-    return connection
+    def _open(self, restart_limit: float | None) -> Connection:
+        """Return a new connection. If the app refuses it, wait until it listens again. Raises AppUnreachable."""
+        began = monotonic()
+        give_up = began + RESTART_WAIT if restart_limit is None else min(began + RESTART_WAIT, restart_limit)
+        while True:
+            try:
+                return self.address.connect(self._connect)
+            except OSError as error:
+                seconds = min(RESTART_INTERVAL, give_up - monotonic())
+                if seconds > 0 and is_refused(error) and self._wait_for_restart(seconds):
+                    continue
+                waited = monotonic() - began
+                wait = f", also not within {waited:.1f} s, the wait for a restart" if waited >= RESTART_INTERVAL else ""
+                raise AppUnreachable(
+                    f"the app at {self.address} cannot be reached: {error}{wait}", waited=waited
+                ) from error
 
 
 def wait_until_ready(

@@ -39,6 +39,10 @@ _FIRST_RECEIVE_SIZE = 16 * 1024
 _MAX_PARTS = 64
 _DONTWAIT = _socket.MSG_DONTWAIT
 _ANSWERED = ~POLLOUT
+# Set before connecting, it makes the kernel send the last packet of the handshake together with the first data. So a
+# server never sees a connection without a request: some close such a connection at once (hypercorn --keep-alive 0).
+# Linux only.
+_DEFER_ACCEPT = getattr(_socket, "TCP_DEFER_ACCEPT", None)
 # How long connecting may take, in seconds. The servers are on this machine.
 CONNECT_TIMEOUT = 5.0
 
@@ -108,11 +112,11 @@ class Connection:
             self.unsent = _rest(self.unsent, sent)
 
     def receive_response(self, method: str) -> Response:
-        """Receive the head of the response to a request with ``method``.
+        """Receive the head of the response to a request with ``method``. Raises as ``receive`` does."""
+        return self.receive_head(ResponseReader(method))
 
-        Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout after the deadline.
-        """
-        reader = ResponseReader(method)
+    def receive_head(self, reader: ResponseReader) -> Response:
+        """Receive the head of a response, and pass the data to ``reader``, a new one. Raises as ``receive`` does."""
         while True:
             pieces = self.receive(reader)
             if reader.head is not None:
@@ -242,14 +246,14 @@ class Response:
         self.complete = self._reader.complete
         return pieces
 
-    def read(self, limit: int | None) -> bytearray | None:
+    def read(self, limit: int) -> bytearray | None:
         """Return the whole body. Return None if it exceeds ``limit`` bytes. Raises as ``receive`` does."""
         reader = self._reader
         body = bytearray().join(self.pieces)
         try:
             while not reader.complete:
                 expected = len(body) + reader.remaining
-                if limit is not None and expected > limit:
+                if expected > limit:
                     return None
                 if reader.remaining > _FIRST_RECEIVE_SIZE:
                     body = self.connection.receive_rest(body, reader)
@@ -258,7 +262,7 @@ class Response:
         except OSError as error:
             raise _truncated(error) from error
         self.complete = True
-        return None if limit is not None and len(body) > limit else body
+        return None if len(body) > limit else body
 
 
 def _truncated(error: OSError) -> TruncatedResponse:
@@ -306,6 +310,8 @@ def _connected(family: int, address: SocketAddress, timeout: float, connect_sock
         # Set before connecting: an error after that would leave behind the state that ``connect_socket`` keeps.
         if family != _socket.AF_UNIX:
             connected.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+            if _DEFER_ACCEPT is not None:
+                connected.setsockopt(_socket.IPPROTO_TCP, _DEFER_ACCEPT, 1)
         connect_socket(connected, address, timeout)
     except BaseException:
         connected.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapter.errors import InvocationError, RuntimeApiError
+from adapter.runtime.api_client import ANSWER_LIMIT
 from adapter.runtime.connection import Connection
 
 TYPE_CHECKING = False
@@ -38,7 +39,7 @@ def _register(connection: Connection, address: Address, name: str) -> Connection
     )
     connection.send((register.encode(), body))
     response = connection.receive_response("POST")
-    answer = response.read(None) or b""
+    answer = response.read(ANSWER_LIMIT) or b""
     headers = {name.lower(): value for name, value in response.head.headers}
     identifier = headers.get("lambda-extension-identifier")
     if response.head.status != 200 or identifier is None:

@@ -9,13 +9,23 @@ from __future__ import annotations
 from time import monotonic, time
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.errors import AppErrorStatus, InvocationError, ResponseTooLarge
+from adapter.errors import (
+    AppErrorStatus,
+    AppTimeout,
+    AppUnreachable,
+    InvocationError,
+    ResponseTooLarge,
+    StartError,
+    TruncatedResponse,
+)
+from adapter.numbers import LARGEST_IN_JSON, LONGEST_WAIT, whole_number
 from adapter.payload.body import BodyRules
+from adapter.payload.event import PASS_THROUGH
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
 from adapter.payload.request import RequestRules, app_request
-from adapter.payload.request_target import percent_decode
+from adapter.payload.reserved_paths import ReservedPaths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +44,12 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 # How many bytes of an error response are read at most, so that its connection can be reused.
 _ERROR_BODY_LIMIT = 64 * 1024
+# The wait for an app that restarts ends this long before the invocation's deadline, in seconds, so that its end can be
+# reported.
+_RESTART_MARGIN = 0.1
 _FORBIDDEN = b'{"message":"Forbidden"}'
+# The errors that Lambda's timeout causes: it ends the processes, and the app closes its connections.
+_CAUSED_BY_TIMEOUT = (AppTimeout, AppUnreachable, TruncatedResponse, StartError)
 
 
 class InvocationRelay:
@@ -52,15 +67,15 @@ class InvocationRelay:
 
             self.codings = available_codings()
         self.body_rules = BodyRules(binary_types=config.binary_types, text_types=config.text_types)
-        hooks = (config.before_checkpoint_path, config.after_restore_path)
-        self.hooks = {_plain_path(hook) for hook in hooks if hook is not None}
+        self.reserved = ReservedPaths(config.reserved_paths)
         self.request_rules = RequestRules(
             base_path=config.base_path,
             pass_through_path=config.pass_through_path,
             authorization_source=config.authorization_source,
+            strip_forwarded=config.strip_forwarded,
             env_config={
                 "function_name": config.function_name,
-                "memory": int(config.function_memory) if config.function_memory.isdigit() else 0,
+                "memory": whole_number(config.function_memory, LARGEST_IN_JSON) or 0,
                 "version": config.function_version,
                 "log_group": config.log_group,
                 "log_stream": config.log_stream,
@@ -85,7 +100,7 @@ class InvocationRelay:
 class _RelayedInvocation:
     """The relay of one invocation, and the values for its log line."""
 
-    __slots__ = ("_bytes", "_error", "_invocation", "_relay", "_request", "_start", "_status")
+    __slots__ = ("_bytes", "_error", "_invocation", "_is_refused", "_relay", "_request", "_start", "_status")
 
     def __init__(self, relay: InvocationRelay, invocation: Invocation) -> None:
         self._start = monotonic()
@@ -95,6 +110,8 @@ class _RelayedInvocation:
         self._request: Request | None = None
         self._status = 0
         self._bytes = 0
+        # True if the adapter refused the client's request.
+        self._is_refused = False
         # Why the invocation, or the rest of its stream, failed.
         self._error: AdapterError | None = None
 
@@ -112,18 +129,21 @@ class _RelayedInvocation:
 
     def fail(self, error: AdapterError) -> None:
         """End the invocation with ``error``, and log it."""
-        self._error = error
+        self._error = error = _or_timeout(error, self._invocation)
         self._log(self._relay.api.send_error(self._invocation, error))
 
     def _relay_request(self, codec: Codec, request: Request) -> str:
         """Send ``request`` to the app, and the response to Lambda. Return the refusal or an empty text."""
         relay = self._relay
-        if relay.hooks and _plain_path(request.target) in relay.hooks:
-            return self._refuse_hook(codec)
-        deadline = None
-        if relay.deadline_margin is not None and self._invocation.deadline_ms:
-            deadline = monotonic() + self._invocation.deadline_ms / 1000 - time() - relay.deadline_margin
-        response = relay.app.send(request, deadline)
+        if relay.reserved and codec is not PASS_THROUGH and request.target in relay.reserved:
+            return self._refuse_reserved(codec)
+        deadline = restart_limit = None
+        if self._invocation.deadline_ms:
+            end = monotonic() + min(self._invocation.deadline_ms / 1000 - time(), LONGEST_WAIT)
+            if relay.deadline_margin is not None:
+                deadline = end - relay.deadline_margin
+            restart_limit = end - max(relay.deadline_margin or 0.0, _RESTART_MARGIN)
+        response = relay.app.send(request, deadline, restart_limit=restart_limit)
         try:
             self._status = response.head.status
             if self._status in relay.error_statuses:
@@ -134,16 +154,16 @@ class _RelayedInvocation:
         finally:
             relay.app.release(response)
 
-    def _refuse_hook(self, codec: Codec) -> str:
-        """Answer 403 to a request for a SnapStart hook, which only Lambda may call."""
+    def _refuse_reserved(self, codec: Codec) -> str:
+        """Answer 403 to a request for a path that only the adapter may request. ``codec`` is that of an HTTP event."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
+        self._is_refused = True
         if not self._relay.is_streaming:
             return self._send_whole(codec, head, _FORBIDDEN)
-        opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
         self._bytes = len(_FORBIDDEN)
-        stream = self._relay.api.open_stream(self._invocation, _streamed_type(codec, head))
-        return stream.finish([*opening, _FORBIDDEN])
+        stream = self._relay.api.open_stream(self._invocation, CONTENT_TYPE)
+        return stream.finish([encode_prelude(head), _FORBIDDEN])
 
     def _relay_response(self, codec: Codec, request: Request, response: Response) -> str:
         """Send ``response`` to Lambda. Return the refusal or an empty text."""
@@ -188,8 +208,8 @@ class _RelayedInvocation:
         except InvocationError as error:
             if not stream.begun:
                 raise
-            self._error = error
-            problem = stream.fail(error)
+            self._error = failure = _or_timeout(error, self._invocation)
+            problem = stream.fail(failure)
         else:
             problem = stream.finish(pieces)
         self._bytes = stream.bytes - sum(map(len, opening))
@@ -201,8 +221,13 @@ class _RelayedInvocation:
         if problem:
             is_late = "InvalidRequestID" in problem
             what = "the answer came too late" if is_late else "Lambda refused the response"
+            if is_late and has_timed_out(self._invocation):
+                what = "the invocation timed out, and its answer came too late"
             log.error(f"{what}: {problem}", requestId=request_id)
-        if not log.has_access_log:
+        level = "warn" if self._is_refused else "info"
+        if self._error is not None or self._status >= 500:
+            level = "error"
+        if level == "info" and not log.has_access_log:
             return
         fields: dict[str, object] = {"requestId": request_id}
         if self._request is not None:
@@ -213,7 +238,22 @@ class _RelayedInvocation:
         fields["ms"] = round((monotonic() - self._start) * 1000, 1)
         if self._error is not None:
             fields |= {"error": self._error.name, "reason": str(self._error)}
-        log.log_invocation(fields)
+        log.log_invocation(fields, level)
+
+
+def has_timed_out(invocation: Invocation) -> bool:
+    """Return whether Lambda's deadline of ``invocation`` has passed. False if the deadline is unknown."""
+    return 0 < invocation.deadline_ms <= time() * 1000
+
+
+def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
+    """Return ``error``, or a timeout if Lambda's deadline has passed and explains it."""
+    if not isinstance(error, _CAUSED_BY_TIMEOUT) or not has_timed_out(invocation):
+        return error
+    return AppTimeout(
+        "the invocation timed out: its deadline passed before the app's response was complete; "
+        "raise the function's timeout, or make the app answer sooner"
+    )
 
 
 class _CompressedBody:
@@ -255,11 +295,6 @@ class _CompressedBody:
             # The client must be able to decode everything that has arrived.
             encoded.append(self._compressor.flush())
         return encoded
-
-
-def _plain_path(target: str) -> str:
-    """Return the path of ``target`` as an app sees it: percent-decoded, without the query."""
-    return percent_decode(target.partition("?")[0])
 
 
 def _streamed_type(codec: Codec, head: ResponseHead) -> str:

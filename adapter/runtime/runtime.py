@@ -23,7 +23,7 @@ from adapter.runtime.api_client import RuntimeApiClient
 from adapter.runtime.app_client import AppClient, call_hook, wait_until_ready
 from adapter.runtime.connection import Connection
 from adapter.runtime.extension_client import register_extension
-from adapter.runtime.invocation_relay import InvocationRelay
+from adapter.runtime.invocation_relay import InvocationRelay, has_timed_out
 from adapter.runtime.wakeup import Signals
 
 TYPE_CHECKING = False
@@ -65,7 +65,7 @@ class Runtime:
         self._log = log
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApiClient(_runtime_api_address(config), wake_up=self._signals.fileno())
-        self._app = AppClient(config, port)
+        self._app = AppClient(config, port, wait_for_restart=self._wait_for_restart)
         # How a slot pauses and connects. ``_take_invocations`` replaces them if there are several slots.
         self._pause: Callable[[float], None] = self._signals.wait
         self._connect_to_app: Callable[[Address], Connection] = Connection
@@ -74,6 +74,8 @@ class Runtime:
         self._ready = False
         self._has_warned_of_slow_start = False
         self._failure: AdapterError | None = None
+        # True if the last failure was a timeout of Lambda, which may also end the app.
+        self._has_timed_out = False
 
     def run(self) -> int:
         """Run from init to shutdown, and return the process's exit code."""
@@ -167,7 +169,7 @@ class Runtime:
     def _serve_slot(self, connect: Callable[[Address], Connection]) -> None:
         address = _runtime_api_address(self._config)
         api = RuntimeApiClient(address, wake_up=self._signals.fileno(), connect=connect)
-        app = AppClient(self._config, self._port, connect=self._connect_to_app)
+        app = AppClient(self._config, self._port, connect=self._connect_to_app, wait_for_restart=self._wait_for_restart)
         try:
             # A slot must not clear the wake-up, since it is for all slots.
             self._serve(api, app, self._is_over)
@@ -190,15 +192,18 @@ class Runtime:
                 if not self._ready:
                     self._wait_until_ready(self._config.readiness_timeout)
                 failure = relay.relay(invocation)
-                broke_off = isinstance(failure, (AppUnreachable, TruncatedResponse))
+                self._has_timed_out = failure is not None and has_timed_out(invocation)
+                broke_off = self._has_timed_out or isinstance(failure, (AppUnreachable, TruncatedResponse))
                 if broke_off and self._process is not None and not self._is_over():
                     # An app that ends closes its connections first; it must not get the next invocation.
                     self._pause(_EXIT_TIMEOUT)
             except StartError as error:
                 relay.fail(invocation, error)
             except RuntimeApiError as error:
-                # Lambda ended the invocation itself (a timeout, for example); the next one is not affected.
-                self._log.error(str(error), requestId=invocation.request_id)
+                # Lambda ended the invocation itself; the next one is not affected.
+                self._has_timed_out = has_timed_out(invocation)
+                cause = "the invocation timed out: " if self._has_timed_out else ""
+                self._log.error(f"{cause}{error}", requestId=invocation.request_id)
             except Exception:
                 self._report_fault(api, invocation)
 
@@ -219,6 +224,11 @@ class Runtime:
     def _is_over(self) -> bool:
         """Return whether an ending signal has arrived, the runtime has failed, or the app has ended."""
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
+
+    def _wait_for_restart(self, seconds: float) -> bool:
+        """Pause for ``seconds``. Return False if the app has ended or this process has to end."""
+        self._pause(seconds)
+        return not self._is_over()
 
     def _has_ending_signal(self) -> bool:
         """Return whether an ending signal has arrived, after which Lambda soon kills this process."""
@@ -261,7 +271,8 @@ class Runtime:
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is None and self._signals.received is None:
-            self._log.error(f"ending: the app ended with exit code {self._process.exit_code()}")
+            cause = "the invocation timed out, and " if self._has_timed_out else ""
+            self._log.error(f"ending: {cause}the app ended with exit code {self._process.exit_code()}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
         # Many servers wait until their open connections are closed before they end.

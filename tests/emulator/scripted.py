@@ -201,12 +201,18 @@ class LocalLambda:
     invoke_port: int = 0
     door_ports: list[int] = field(default_factory=list)
     notices: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    levels: dict[str, str] = field(default_factory=dict)
     visits: asyncio.Queue[RequestRecord] = field(default_factory=asyncio.Queue)
     starts: int = 0
     environments: list[ScriptedProcesses] = field(default_factory=list)
     block: list[str] = field(default_factory=list)
     reports: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     function: LocalFunction | None = None
+
+    def notice(self, text: str, *, level: str = "info") -> None:
+        """Take a line for the user."""
+        self.notices.put_nowait(text)
+        self.levels[text] = level
 
     def show(self, line: str) -> None:
         """Take a line of the CloudWatch block; the REPORT line comes when an environment is done with an invocation."""
@@ -259,11 +265,11 @@ async def local_lambda(
         function = LocalFunction(
             launch,
             replace(function_settings(config, command), init_limit=init_limit, restore_limit=restore_limit),
-            local.notices.put_nowait,
+            local.notice,
             local.show,
         )
         local.function = function
-        async with open_endpoints(settings, function, local.notices.put_nowait, local.visits.put_nowait):
+        async with open_endpoints(settings, function, local.notice, local.visits.put_nowait):
             local.port, local.invoke_port = settings.port, settings.invoke_port
             local.door_ports = [door.port for door in settings.doors]
             running = group.create_task(function.run(warm=config.warm))

@@ -137,6 +137,12 @@ def test_two_cookies_come_apart(way_in: WayIn) -> None:
     assert answer.json() == {"received": {"a": "1", "b": "2"}}
 
 
+def test_two_lines_of_cookies_are_read_as_one(way_in: WayIn) -> None:
+    answer = way_in.ask("/cookies", headers={"cookie": "a=1", "Cookie": "b=2"})
+
+    assert answer.json() == {"received": {"a": "1", "b": "2"}}
+
+
 def test_204_has_no_body(way_in: WayIn) -> None:
     answer = way_in.ask("/status/204")
 

@@ -10,6 +10,7 @@ from tests.hardening import figures
 from tests.hardening.dev_process import DevProcess
 from tests.hardening.recorder import PROBE, Recorder
 from tests.proxy.process import ProxyProcess
+from tests.unused_port import unused_port
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +27,14 @@ def app(shared_app: Recorder) -> Recorder:
 
 
 @pytest.fixture(scope="session")
-def proxy(shared_app: Recorder) -> Iterator[ProxyProcess]:
-    flags = ("--bandwidth", "unlimited", "--readiness-path", PROBE)
+def admin() -> int:
+    """The port of the admin listener of ``proxy``."""
+    return unused_port()
+
+
+@pytest.fixture(scope="session")
+def proxy(shared_app: Recorder, admin: int) -> Iterator[ProxyProcess]:
+    flags = ("--bandwidth", "unlimited", "--readiness-path", PROBE, "--admin", f"127.0.0.1:{admin}")
     with ProxyProcess(*flags, app_port=shared_app.port) as process:
         yield process
 

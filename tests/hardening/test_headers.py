@@ -37,7 +37,7 @@ FOR_AN_APP_ALONE: Pairs = [
 KEPT: Pairs = [("X-Kept", "a"), ("X-Kept", "b"), ("X-Text", "t\u00e9xt \t end"), ("Authorization", "Bearer t")]
 REMOVED = {name.lower() for name, _ in (*HOP_BY_HOP, *FOR_AN_APP_ALONE)}
 # What the adapter's own message may say of its connection.
-OWN = {"connection": {"close", "keep-alive"}, "content-length": {"0", "2"}, "transfer-encoding": {"chunked"}}
+OWN = {"connection": {"close", "keep-alive", "te"}, "content-length": {"0", "2"}, "transfer-encoding": {"chunked"}}
 
 
 def check_forwarded(pairs: Pairs, expected: Pairs) -> None:
@@ -74,8 +74,11 @@ async def test_the_proxy_takes_headers_of_the_clients_connection_off(app: Record
     sent = [NOMINATION, *HOP_BY_HOP, *FOR_AN_APP_ALONE, *KEPT]
     assert (await ask(proxy.port, request("/x", sent))).status == 200
     (recorded,) = app.requests
-    assert not {"upgrade", "expect", "connection"} & {name for name, _ in recorded.pairs}
-    check_forwarded(recorded.pairs, [*KEPT, ("Host", "app.example")])
+    assert not {"upgrade", "expect"} & {name for name, _ in recorded.pairs}
+    # The one exception: "trailers" alone is forwarded, without the other coding of the client's TE.
+    assert (recorded.all("te"), recorded.all("connection")) == (["trailers"], ["te"])
+    others = [(name, value) for name, value in recorded.pairs if name != "te"]
+    check_forwarded(others, [*KEPT, ("Host", "app.example")])
 
 
 async def test_a_protocol_that_is_not_to_be_switched_to_is_not_offered(app: Recorder, proxy: ProxyProcess) -> None:
@@ -144,19 +147,34 @@ def test_a_payload_names_no_header_of_the_apps_connection(
     assert headers["x-kept"] in ("a", ["a"])
 
 
-TRAILERS = [
-    pytest.param("X-Late: 1\r\n", [("X-Late", "1")], id="good"),
-    pytest.param("Connection: close\r\nContent-Length: 5\r\nX-Late: 1\r\n", [("X-Late", "1")], id="framing"),
+# What a message's header section alone may say (RFC 9110, sections 6.5.1 and 7.6.1).
+NOT_TRAILERS = [
+    *(
+        "Connection",
+        "Content-Length",
+        "Transfer-Encoding",
+        "TE",
+        "Trailer",
+        "Upgrade",
+        "Keep-Alive",
+        "Proxy-Connection",
+    ),
+    *("Host", "Max-Forwards", "Expect", "Cache-Control", "Pragma", "Range", "Vary", "Age", "Date", "Expires"),
+    *("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "IF", "Realm", "Warning"),
+    *("Authorization", "Cookie", "Set-Cookie", "set_cookie", "WWW-Authenticate", "Proxy-Authorization"),
+    *("Content-Type", "content_type", "Content-Encoding", "Content-Range", "Content-Language", "Content-Location"),
+    *("Location", "Retry-After", "Proxy-Authenticate", "X-Forwarded-Host", "Forwarded", "X-Real-Ip"),
 ]
 
 
-@pytest.mark.parametrize(("sent", "received"), TRAILERS)
-async def test_trailers_of_the_app_cannot_frame_anything(
-    app: Recorder, proxy: ProxyProcess, sent: str, received: Pairs
-) -> None:
-    app.replies["/x"] = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{sent}\r\n".encode()
+@pytest.mark.parametrize("trailer", ["X-Request-Id", "X-Nominated", *NOT_TRAILERS])
+async def test_no_trailer_of_the_app_says_what_its_head_must(app: Recorder, proxy: ProxyProcess, trailer: str) -> None:
+    head = f"Transfer-Encoding: chunked\r\nConnection: X-Nominated\r\nTrailer: X-Late, {trailer}\r\n"
+    tail = f"2\r\nok\r\n0\r\n{trailer}: 5\r\nX-Late: 1\r\n\r\n"
+    app.replies["/x"] = f"HTTP/1.1 200 OK\r\n{head}\r\n{tail}".encode()
     answer = await ask(proxy.port, request("/x", []))
-    assert (answer.body, answer.trailers) == (b"ok", received)
+    assert (answer.body, answer.trailers) == (b"ok", [("X-Late", "1")])
+    assert answer.all("trailer") == ["X-Late"]
 
 
 @pytest.mark.parametrize("trailer", [b"X: a\rSet-Cookie: b", b"X y: a", b"X: a\0", b"X: a\r\n folded", b": a"])
@@ -176,16 +194,24 @@ async def everything(client: RawClient) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "trailer", ["X-Amzn-Request-Context", "x_amz_tenant_id", "X-Forwarded-For", "Host", "Content-Length"]
+    "trailer",
+    [
+        *("X-Amzn-Request-Context", "x_amz_tenant_id", "X-Forwarded-For", "X-Forwarded-Prefix", "X-Request-Id"),
+        *("SCRIPT_NAME", "Remote-User", "X-Nominated"),
+        *NOT_TRAILERS,
+    ],
 )
 async def test_trailers_of_the_client_cannot_add_what_the_proxy_says(
     app: Recorder, proxy: ProxyProcess, trailer: str
 ) -> None:
-    head = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    lines = f"Host: a\r\nTransfer-Encoding: chunked\r\nConnection: X-Nominated\r\nTrailer: {trailer}, X-Late\r\n"
+    head = f"POST /x HTTP/1.1\r\n{lines}\r\n".encode()
     tail = f"2\r\nhi\r\n0\r\n{trailer}: forged\r\nX-Late: 1\r\n\r\n".encode()
     async with raw_client(proxy.port) as client:
         await client.send(head + tail)
         await client.answer()
+    # Servers may read some of them as a framing of the message, and refuse it.
     for recorded in app.requests:
         assert recorded.trailers == [("x-late", "1")]
+        assert recorded.all("trailer") == ["X-Late"]
     assert app.violations == []

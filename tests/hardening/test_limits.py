@@ -73,15 +73,42 @@ async def test_every_door_refuses_a_head_over_its_limit(app: Recorder, dev: DevP
     assert (await ask(port, head_of(200))).status == 200
 
 
-async def test_thousands_of_headers_arrive_in_order(app: Recorder, proxy: ProxyProcess, dev: DevProcess) -> None:
-    lines = "".join(f"X-{number % 5}: {number}\r\n" for number in range(5_000))
-    request = f"GET /x HTTP/1.1\r\nHost: a\r\n{lines}\r\n".encode()
-    assert (await ask(proxy.port, request)).status == 200
-    assert app.requests[0].all("x-3") == [str(number) for number in range(3, 5_000, 5)]
-    assert (await ask(dev.ports["lattice"], request)).status == 200
-    assert app.requests[1].all("x-3") == [str(number) for number in range(3, 5_000, 5)]
-    assert (await ask(dev.ports["function-url"], request)).status == 200
-    assert app.requests[2].all("x-3") == [",".join(str(number) for number in range(3, 5_000, 5))]
+async def test_a_thousand_headers_arrive_in_order_and_one_more_is_refused(
+    app: Recorder, proxy: ProxyProcess, dev: DevProcess
+) -> None:
+    lines = "".join(f"X-{number % 5}: {number}\r\n" for number in range(999))
+    request = f"GET /x HTTP/1.1\r\nHost: a\r\n{lines}"
+    assert (await ask(proxy.port, f"{request}\r\n".encode())).status == 200
+    assert app.requests[0].all("x-3") == [str(number) for number in range(3, 999, 5)]
+    for port in (proxy.port, dev.invoke_port, *dev.ports.values()):
+        assert await refusal(port, f"{request}X: 1\r\n\r\n".encode()) == 431
+    assert len(app.requests) == 1
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "request_of_many",
+    [
+        pytest.param(b"GET /x?%b HTTP/1.1\r\nHost: a\r\n\r\n" % b"&".join([b"a"] * 1001), id="parameters"),
+        pytest.param(b"GET /x HTTP/1.1\r\nHost: a\r\nCookie: %b\r\n\r\n" % b";".join([b"a=b"] * 1001), id="cookies"),
+    ],
+)
+async def test_a_front_door_refuses_what_would_become_a_huge_map(
+    app: Recorder, dev: DevProcess, door: str, request_of_many: bytes
+) -> None:
+    assert await refusal(dev.ports[door], request_of_many) == HEAD_REFUSALS.get(door, 431)
+    assert app.requests == []
+
+
+@pytest.mark.parametrize("fields", [b"A: b\r\n" * 1001, b"A:\r\n" * 200_000], ids=["one-too-many", "200000"])
+async def test_a_response_with_too_many_headers_is_an_error_that_names_them(
+    app: Recorder, proxy: ProxyProcess, dev: DevProcess, fields: bytes
+) -> None:
+    app.replies["/x"] = b"HTTP/1.1 200 OK\r\n%bContent-Length: 0\r\n\r\n" % fields
+    assert (await ask(proxy.port, b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")).status == 502
+    assert "the response has more than 1000 header fields" in proxy.wait_for_line("Adapter.InvalidAppResponse")
+    assert (await ask(dev.ports["function-url"], b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")).status == 502
+    assert (await ask(proxy.port, b"GET /y HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
 
 
 def upload(size: int, kind: str = "text/plain", path: str = "/x") -> bytes:

@@ -25,7 +25,7 @@ def test_an_address_names_itself_and_the_host_of_its_requests(address: Address, 
     assert address.host_header == host
 
 
-@pytest.mark.parametrize("port", ["65536", "99999", "-1", "http", ""])
+@pytest.mark.parametrize("port", ["65536", "99999", "-1", "+80", " 80", "8_0", "\u0661", "9" * 5000, "http", ""])
 def test_what_is_no_port_makes_no_address(port: str) -> None:
     with pytest.raises(ValueError, match=r"no port from 0 to 65535|invalid literal"):
         Address.parse(f"127.0.0.1:{port}")

@@ -250,6 +250,11 @@ WEIGHTS = [
     pytest.param("GZIP ; Q=0.5 , BR;q=0.4", "gzip", id="case-and-spaces"),
     pytest.param("gzip;level=9;q=0.5", "gzip", id="other-parameters"),
     pytest.param("gzip;q=high, br", "br", id="bad-weight-refuses"),
+    *[
+        pytest.param(f"gzip;q={weight}, br;q=0.1", "br", id=f"weight-{weight[:9]}")
+        for weight in ("inf", "nan", "1e9", "1.001", "-1", "+1", "1_0", "9" * 5000, "\u0661")
+    ],
+    pytest.param("gzip;q=0., br;q=1.", "br", id="weights-without-decimals"),
     pytest.param("gzip;q=nan", None, id="nan-refuses"),
     pytest.param(", ,gzip,,", "gzip", id="empty-items"),
 ]

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import AdapterError, InvalidAppResponse, InvalidEvent, TruncatedResponse
-from adapter.net.http1 import CHUNK_LINE_LIMIT, HEAD_LIMIT, ResponseReader, encode_request_head
+from adapter.net.http1 import (
+    CHUNK_LINE_LIMIT,
+    HEAD_LIMIT,
+    ResponseReader,
+    encode_request_head,
+    encode_text,
+    lossless_text,
+)
 from adapter.payload.messages import Request
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -185,6 +192,33 @@ def test_the_final_head_keeps_order_repeats_and_case_of_its_headers() -> None:
 def test_header_bytes_are_utf_8_or_else_latin_1() -> None:
     raw = b"HTTP/1.1 204 No Content\r\nA: \xc3\xa9\r\nB: \xe9\r\n\r\n"
     assert read([raw]).facts[1] == [("A", "é"), ("B", "é")]
+
+
+@given(value=st.binary(max_size=20))
+def test_lossless_text_is_encoded_as_the_bytes_that_it_was(value: bytes) -> None:
+    assert encode_text(lossless_text(value)) == value
+
+
+@pytest.mark.parametrize("reason", [b"OK", b"", b"Not My Fault", b"a\tb", b"caf\xe9", b"caf\xc3\xa9"])
+def test_the_reason_phrase_is_kept(reason: bytes) -> None:
+    reader = ResponseReader("GET", lossless_text)
+    feed_all(reader, [b"HTTP/1.1 200 %b\r\nContent-Length: 0\r\n\r\n" % reason])
+    assert reader.head is not None
+    assert reader.head.reason is not None
+    assert encode_text(reader.head.reason) == reason
+
+
+@pytest.mark.parametrize("reason", [b"a\0b", b"a\x1bb", b"a\x7f", b"\xe9\0"])
+def test_a_control_character_in_a_reason_phrase_is_refused(reason: bytes) -> None:
+    with pytest.raises(InvalidAppResponse, match="its reason phrase has a control character"):
+        read([b"HTTP/1.1 200 %b\r\nContent-Length: 0\r\n\r\n" % reason])
+
+
+@pytest.mark.parametrize("line", ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nConnection: keep-alive"])
+def test_http_1_0_with_a_transfer_coding_is_refused(line: str) -> None:
+    for method in ("GET", "HEAD"):
+        with pytest.raises(InvalidAppResponse, match=r"HTTP/1\.0 with Transfer-Encoding"):
+            read([f"HTTP/1.0 200 OK\r\n{line}\r\n\r\n0\r\n\r\n".encode()], method=method)
 
 
 def test_trailers_are_apart_from_headers() -> None:
@@ -440,7 +474,38 @@ def test_a_request_head_is_framed_by_its_length(request_: Request, expected: byt
     assert encode_request_head(request_, "app:8080") == expected
 
 
+def test_a_request_with_an_invalid_host_is_refused() -> None:
+    request_ = Request(method="GET", target="/", headers=[("Host", "a/b")])
+    with pytest.raises(InvalidEvent, match="the event's Host is not a host with an optional port"):
+        encode_request_head(request_, "app:8080")
+
+
 def test_a_request_with_two_hosts_is_refused() -> None:
     request_ = Request(method="GET", target="/", headers=[("Host", "a"), ("HOST", "b")])
     with pytest.raises(InvalidEvent, match="2 Host headers"):
         encode_request_head(request_, "app:8080")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * 1001 + b"\r\n", "more than 1000 header fields", id="fields"),
+        pytest.param(CHUNKED + b"0\r\n" + b"a: b\r\n" * 1001 + b"\r\n", "more than 1000 trailers", id="trailers"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nConnection: " + b"a," * 1000 + b"a\r\n\r\n", "more than 1000 elements", id="options"
+        ),
+    ],
+)
+def test_what_a_response_may_have_of_each_is_bounded(raw: bytes, message: str) -> None:
+    for size in (len(raw), 1000):
+        with pytest.raises(InvalidAppResponse, match=message):
+            feed_all(ResponseReader("GET"), [raw[start : start + size] for start in range(0, len(raw), size)])
+
+
+def test_a_head_byte_by_byte_takes_time_in_proportion_to_its_size() -> None:
+    # Copying what has arrived with every byte would take a minute.
+    raw = b"HTTP/1.1 200 OK\r\nX: " + b"x" * (HEAD_LIMIT - 100) + b"\r\nContent-Length: 0\r\n\r\n"
+    reader = ResponseReader("GET")
+    for start in range(0, len(raw), 4):
+        reader.feed(memoryview(raw)[start : start + 4])
+    assert reader.complete

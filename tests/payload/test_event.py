@@ -209,3 +209,19 @@ def test_a_large_event_whose_body_is_not_text_is_read_like_any_other(body: Any) 
     raw = orjson.dumps(http_api(padding=LARGE, body=body, isBase64Encoded=True))
     _, event = read_event(raw)
     assert event == orjson.loads(raw)
+
+
+def test_the_repeated_one_of_many_keys_is_found_in_proportion_to_their_number() -> None:
+    # Counting each key among all others would take minutes.
+    keys = ",".join([f'"k{number}":"v"' for number in range(100_000)])
+    context = '{"http":{"method":"GET"}}'
+    raw = f'{{"version":"2.0","requestContext":{context},"rawPath":"/","headers":{{{keys},"k99999":"w"}}}}'
+    with pytest.raises(InvalidEvent, match="has the key 'k99999' twice"):
+        read_event(raw.encode())
+
+
+def test_an_event_is_never_refused_for_the_number_of_its_headers() -> None:
+    headers = {f"h{number}": "v" for number in range(20_000)}
+    event = {"version": "2.0", "requestContext": {"http": {"method": "GET"}}, "rawPath": "/", "headers": headers}
+    codec, values = read_event(json.dumps(event).encode())
+    assert len(codec.decode_request(values).headers) == 20_000

@@ -150,3 +150,10 @@ def test_a_stream_that_ends_within_the_prelude_is_rejected() -> None:
     assert decoder.feed(b'{"statusCode":') == (None, b"")
     with pytest.raises(InvalidFunctionResponse, match="after 14 bytes"):
         decoder.fail_unfinished()
+
+
+@pytest.mark.parametrize("single", [{f"h{number}": "v" for number in range(1001)}, None], ids=["headers", "cookies"])
+def test_a_function_may_answer_with_a_thousand_headers(single: Any) -> None:
+    with pytest.raises(InvalidFunctionResponse, match="has 1001 headers or cookies, the limit is 1000"):
+        headers_of(single, None if single else {"set-cookie": ["a=b"] * 1001})
+    assert len(headers_of(None, {"set-cookie": ["a=b"] * 1000})) == 1000

@@ -194,3 +194,179 @@ def test_without_the_authorization_source_headers_are_unchanged() -> None:
     headers = [("Authorization", "client")]
     assert rules.with_authorization(headers, "x-auth") == headers
     assert rules.with_authorization(headers, "authorization") == [("authorization", "client")]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "",
+            "a",
+            "a:80",
+            "a:",
+            "A_b.example:65535",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:80",
+            "[::1]:",
+            "a%41b",
+            "%c3%a9",
+        ),
+        *("!$&'()*+,;=~", "[::ffff:127.0.0.1]", "a" * 255 + ":65535"),
+    ],
+)
+def test_a_host_may_have_a_port(host: str) -> None:
+    assert rules.is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("a b", "a/b", "a@b", "u:p@h", "a:b", "a:80:80", "a:65536", "a:123456", "a:-1", "a:\u0663", "a:\u00b2", ":80"),
+        *("a?x", "a#x", '"a"', "a\\b", "\u00e9", "\udcff", "%", "a%4", "%zz", "%4\udcff", "a]", "a\t", "a\0"),
+        *(
+            "a" * 262,
+            "%41" * 90,
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1]:x",
+            "[1.2.3.4]",
+            "[]",
+            "[a]",
+            "[fe80::1%eth0]",
+            "[\u00e9]",
+        ),
+    ],
+)
+def test_anything_else_is_no_host(host: str) -> None:
+    assert not rules.is_host(host)
+
+
+# --- what a server believes from a proxy -----------------------------------------------------------------------------
+
+ORIGIN = [
+    "x-forwarded-for",
+    "X-Forwarded-Prefix",
+    "x-forwarded-ssl",
+    "X-Forwarded-Anything-New",
+    "Forwarded",
+    "x-real-ip",
+    "True-Client-IP",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "x-cluster-client-ip",
+    "x-client-ip",
+    "client-ip",
+    "x-url-scheme",
+    "front-end-https",
+    "HTTP-X-Forwarded-For",
+]
+IDENTITY = ["Remote-User", "remote-groups", "x-remote-user", "X-Auth-Request-Email", "x-webauth-user"]
+INTERNAL = [
+    "script-name",
+    "Path-Info",
+    "x-script-name",
+    "X-Original-URL",
+    "x-rewrite-url",
+    "proxy",
+    "x-sendfile-type",
+    "X-Accel-Mapping",
+    "x-middleware-subrequest",
+    "x-invoke-path",
+    "https",
+    "request-method",
+    "x-amzn-lambda-event",
+]
+TWINS = [
+    *("SCRIPT_NAME", "PATH_INFO", "REMOTE_USER", "X_Forwarded_For", "x-forwarded_for", "x_real_ip", "CONTENT_TYPE"),
+    *("X_Original_URL", "x.forwarded.for", "x~forwarded-proto", "X_Amzn_Oidc_Identity", "cloudfront_viewer_address"),
+    *("x_amzn_lambda_event", "Transfer_Encoding", "content_length", "x_auth_request_user"),
+]
+# What a client says for itself, whatever it looks like.
+OWN = [
+    *("x-http-method-override", "x-requested-with", "x-forward", "forwarding", "remote", "my_header", "user_agent"),
+    *("x-amzn-oidc-data", "cloudfront-viewer-country", "content-type", "x-middleware-prefetch", "x-csrftoken"),
+]
+
+
+def kept(names: list[str], *, origin: bool, identity: bool) -> list[str]:
+    headers = [(name, "v") for name in names]
+    return [name for name, _ in rules.forwardable(headers, rules.app_filter(origin=origin, identity=identity))]
+
+
+@pytest.mark.parametrize("origin", [True, False])
+@pytest.mark.parametrize("identity", [True, False])
+def test_claims_pass_from_those_that_may_make_them_and_nothing_internal_ever_does(origin: bool, identity: bool) -> None:
+    assert kept(ORIGIN, origin=origin, identity=identity) == (ORIGIN if origin else [])
+    assert kept(IDENTITY, origin=origin, identity=identity) == (IDENTITY if identity else [])
+    assert kept(INTERNAL, origin=origin, identity=identity) == []
+    assert kept(TWINS, origin=origin, identity=identity) == []
+    assert kept(OWN, origin=origin, identity=identity) == OWN
+
+
+def test_one_of_two_names_that_a_server_confuses_is_dropped() -> None:
+    headers = [("x_api_user", "forged"), ("X-Api-User", "proxy"), ("x.api.user", "forged"), ("other_name", "1")]
+    assert rules.forwardable(headers, rules.NOT_FOR_APP) == [("X-Api-User", "proxy"), ("other_name", "1")]
+
+
+def test_a_header_that_a_setting_names_is_kept() -> None:
+    headers = [("X-Forwarded-Authorization", "a"), ("x_forwarded_authorization", "b"), ("X-Forwarded-For", "c")]
+    chosen = rules.app_filter(origin=False, identity=False, kept="x-forwarded-authorization")
+    assert rules.forwardable(headers, chosen) == headers[:1]
+
+
+def test_a_filter_remembers_a_bounded_number_of_names() -> None:
+    chosen = rules.app_filter(origin=True, identity=True)
+    headers = [(f"x-{number}", "v") for number in range(5000)] + [("y" * 1000, "v")]
+    assert rules.forwardable(headers, chosen) == headers
+    assert len(chosen.known) <= 1024
+    assert max(map(len, chosen.known)) <= 64
+
+
+# --- lists and lines -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        pytest.param(
+            [("Cookie", "a=1; b=2"), ("X", "y"), ("cookie", "c=3")], [("cookie", "a=1; b=2; c=3"), ("X", "y")]
+        ),
+        pytest.param([("cookie", " ;a=1;"), ("cookie", ""), ("cookie", "b=2 ")], [("cookie", "a=1; b=2")]),
+        pytest.param([("Cookie", "a=1;")], [("Cookie", "a=1;")]),
+        pytest.param(
+            [("X-Forwarded-For", "1"), ("x-forwarded-for", "2"), ("Forwarded", "for=1"), ("forwarded", "for=2")],
+            [("x-forwarded-for", "1, 2"), ("forwarded", "for=1, for=2")],
+        ),
+        pytest.param([("Content-Type", "a"), ("content-type", "a")], [("content-type", "a")]),
+        pytest.param([("Accept", "a"), ("accept", "b"), ("X", "1"), ("X", "2")], None),
+    ],
+)
+def test_lines_that_servers_read_differently_become_one(lines: rules.Headers, joined: rules.Headers | None) -> None:
+    assert rules.forwardable(lines, rules.NOT_FOR_APP) == (joined or lines)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Content-Type"])
+def test_two_values_of_a_header_that_has_one_are_an_error(name: str) -> None:
+    chosen = rules.app_filter(origin=True, identity=True, failure=InvalidEvent)
+    with pytest.raises(InvalidEvent, match=f"2 different {name.lower()} headers, one is expected"):
+        rules.forwardable([(name, "a"), (name.lower(), "b")], chosen)
+
+
+def test_lines_of_a_response_stay() -> None:
+    headers = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Cookie", "x"), ("Cookie", "y"), ("script_name", "z")]
+    assert rules.forwardable(headers) == headers
+
+
+def test_many_lines_take_linear_time() -> None:
+    headers = [("cookie", f"c{number}=1") for number in range(200_000)]
+    ((name, value),) = rules.forwardable(headers, rules.NOT_FOR_APP)
+    assert (name, value.count("; ")) == ("cookie", 199_999)
+
+
+def test_many_equal_headers_are_joined_in_proportion_to_their_number() -> None:
+    # Joining value by value would copy 200 GB.
+    single, cookies = rules.join_repeats([("A", "b"), ("C", "d"), *[("a", "e" * 10)] * 200_000])
+    assert single == {"a": "b, " + ", ".join(["e" * 10] * 200_000), "c": "d"}
+    assert cookies == []

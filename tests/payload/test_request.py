@@ -118,7 +118,7 @@ def test_an_event_that_is_not_http_is_passed_through_byte_for_byte(raw: bytes) -
     assert codec.name == "pass-through"
     assert (request.method, request.target, request.body) == ("POST", "/events", raw)
     names = [name for name, _ in request.headers]
-    assert names == ["content-type", "x-amzn-lambda-context", "x-amzn-trace-id"]
+    assert names == ["content-type", "x-amzn-lambda-event", "x-amzn-lambda-context", "x-amzn-trace-id"]
 
 
 @pytest.mark.parametrize(

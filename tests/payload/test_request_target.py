@@ -163,6 +163,7 @@ def test_base_paths_may_be_written_with_or_without_slashes(base: str, normal: st
         pytest.param("http://?x", None, id="query-without-authority"),
         pytest.param("http://u:p@a.example/", None, id="credentials"),
         pytest.param("http://a.example/#f", None, id="fragment"),
+        pytest.param("http://a.example:x/", None, id="port-that-is-none"),
         pytest.param("ftp://a.example/", None, id="other-scheme"),
         pytest.param("a.example:443", None, id="authority-form"),
         pytest.param("*", None, id="asterisk"),

@@ -32,7 +32,7 @@ async def test_connection_headers_are_not_forwarded(app: ScriptedApp, proxy: int
     lines = [
         "Connection: X-Private, Forwarded, keep-alive",
         "X-Private: 1",
-        "TE: trailers",
+        "TE: gzip",
         "Keep-Alive: timeout=5",
         "Proxy-Authorization: secret",
         "X-Amzn-Lambda-Context: forged",
@@ -124,6 +124,39 @@ async def test_the_origin_is_accepted_from_trusted_proxies_only(app: ScriptedApp
     assert (stranger["x-forwarded-for"], stranger["x-forwarded-proto"]) == ("127.0.0.1", "http")
     assert (trusted["x-forwarded-for"], trusted["x-forwarded-proto"]) == ("1.1.1.1, 127.0.0.1", "https")
     assert trusted["forwarded"] == 'for=1.1.1.1, for=127.0.0.1;host="a";proto=http'
+
+
+async def test_a_trusted_proxy_may_speak_of_the_client_and_of_nothing_else(app: ScriptedApp, proxy: int) -> None:
+    claims = ["X-Forwarded-Prefix: /a", "X-Forwarded-Ssl: on", "True-Client-IP: 1.1.1.1", "Remote-User: u"]
+    internal = ["SCRIPT_NAME: /a", "Script-Name: /a", "X-Original-URL: /a", "X_Forwarded_For: 6.6.6.6", "Proxy: x"]
+    await ask(proxy, get("/", *claims, *internal))
+    with ProxyProcess("--trusted-proxies", "127.0.0.1", app_port=app.port) as trusting:
+        await ask(trusting.port, get("/", *claims, *internal))
+    stranger, trusted = ([name for name, _ in received.pairs[2:]] for received in app.requests)
+    assert stranger == [name for name, _ in ADDED]
+    assert trusted == ["x-forwarded-prefix", "x-forwarded-ssl", "true-client-ip", "remote-user", *stranger]
+
+
+async def test_several_cookie_lines_become_one(app: ScriptedApp, proxy: int) -> None:
+    await ask(proxy, get("/", "Cookie: a=1; b=2", "X-A: 1", "cookie: c=3"))
+    assert app.requests[0].pairs[2:4] == [("cookie", "a=1; b=2; c=3"), ("x-a", "1")]
+
+
+async def test_two_values_of_a_header_that_has_one_are_refused(app: ScriptedApp, proxy: int) -> None:
+    answer = await ask(proxy, get("/", "Authorization: Bearer a", "authorization: Bearer b"))
+    assert (answer.status, b"2 different authorization headers" in answer.body) == (400, True)
+    assert b"Bearer" not in answer.body
+    assert not app.requests
+
+
+async def test_the_paths_that_only_lambda_may_request_are_closed_here_too(app: ScriptedApp) -> None:
+    flags = ("--before-checkpoint-path", "/before", "--guard-pass-through", "--base-path", "/api")
+    with ProxyProcess(*flags, app_port=app.port) as proxy:
+        targets = ["/before", "/Before/", "/api/before", "http://b//before", "/events", "/x/%2e./events"]
+        statuses = [(await ask(proxy.port, get(target))).status for target in targets]
+        assert (await ask(proxy.port, get("/before/x"))).status == 200
+    assert statuses == [403] * len(targets)
+    assert [received.target for received in app.requests] == ["/before/x"]
 
 
 async def test_base_path_and_authorization_source(app: ScriptedApp) -> None:

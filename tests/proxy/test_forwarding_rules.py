@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.proxy.forwarded_request import MAX_REQUEST_ID, TrustedProxies, choose_request_id, forwarded_headers
+from adapter.payload.headers import app_filter, forwardable
+from adapter.proxy.forwarded_request import MAX_REQUEST_ID, TrustedProxies, choose_request_id, with_origin
 
 CLAIMED = [
     ("Accept", "*/*"),
@@ -35,8 +36,12 @@ def test_trust_depends_on_the_address(networks: tuple[str, ...], address: str, t
     assert (address in TrustedProxies(networks)) is trusted
 
 
+def filtered(*, trusted: bool) -> list[tuple[str, str]]:
+    return forwardable([*CLAIMED], app_filter(origin=trusted, identity=trusted))
+
+
 def test_origin_headers_of_other_clients_are_replaced() -> None:
-    headers = dict(forwarded_headers(CLAIMED, client="9.9.9.9", host="a:80", trusted=False))
+    headers = dict(with_origin(filtered(trusted=False), client="9.9.9.9", host="a:80", trusted=False))
     assert headers == {
         "Accept": "*/*",
         "x-forwarded-for": "9.9.9.9",
@@ -47,7 +52,7 @@ def test_origin_headers_of_other_clients_are_replaced() -> None:
 
 
 def test_origin_headers_of_trusted_proxies_are_kept_and_extended() -> None:
-    headers = dict(forwarded_headers(CLAIMED, client="9.9.9.9", host="a", trusted=True))
+    headers = dict(with_origin(filtered(trusted=True), client="9.9.9.9", host="a", trusted=True))
     assert headers == {
         "Accept": "*/*",
         "x-forwarded-for": "1.1.1.1, 9.9.9.9",
@@ -68,7 +73,7 @@ def test_origin_headers_of_trusted_proxies_are_kept_and_extended() -> None:
     ],
 )
 def test_a_hop_is_written_in_the_syntax_of_rfc_7239(client: str, host: str, element: str) -> None:
-    assert dict(forwarded_headers([], client=client, host=host, trusted=False))["forwarded"] == element
+    assert dict(with_origin([], client=client, host=host, trusted=False))["forwarded"] == element
 
 
 @pytest.mark.parametrize(

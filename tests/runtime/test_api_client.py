@@ -101,6 +101,27 @@ def test_next_takes_what_lambda_omits_for_nothing(client_of: ClientOf) -> None:
     assert (invocation.deadline_ms, invocation.trace_id, invocation.tenant_id) == (0, "", "")
 
 
+DEADLINES = [
+    ("1700000000123", 1700000000123),
+    ("0", 0),
+    (str(2**53 - 1), 2**53 - 1),
+    # It is not known then, which is no reason to lose the invocation.
+    *[
+        (text, 0)
+        for text in ("", "-1", "+1", "1.5", "NaN", "inf", "soon", "1_0", "\u0661", "²", str(2**53), "9" * 5000)
+    ],
+]
+
+
+@pytest.mark.parametrize(("text", "deadline"), [pytest.param(*each, id=each[0][:20]) for each in DEADLINES])
+def test_a_deadline_has_a_range(text: str, deadline: int, client_of: ClientOf) -> None:
+    head = f"HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: 1\r\nLambda-Runtime-Deadline-Ms: {text}\r\n"
+    with server(head.encode() + b"Content-Length: 2\r\n\r\n{}") as (address, _):
+        invocation = next_of(client_of(address))
+    assert invocation is not None
+    assert invocation.deadline_ms == deadline
+
+
 def test_a_big_event_arrives_whole(api: ScriptedRuntimeApi, client_of: ClientOf) -> None:
     event = b'"' + b"x" * 6_000_000 + b'"'
     api.invoke(event)
@@ -111,12 +132,21 @@ def test_a_big_event_arrives_whole(api: ScriptedRuntimeApi, client_of: ClientOf)
 
 BAD_ANSWERS = [
     pytest.param(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nstate", "status 403: state", id="403"),
-    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "without a usable header", id="no-request-id"),
     pytest.param(
-        b"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 1\r\nLambda-Runtime-Deadline-Ms: soon\r\n"
-        b"Content-Length: 2\r\n\r\n{}",
-        "without a usable header",
-        id="no-number-for-a-deadline",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        "without the header 'lambda-runtime-aws-request-id'",
+        id="no-request-id",
+    ),
+    pytest.param(
+        b"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 1\r\nContent-Length: 18446744073709551615\r\n\r\n{}",
+        "an answer of more than 67108864 bytes",
+        id="an-event-that-no-machine-holds",
+    ),
+    pytest.param(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n{}", "not HTTP/1", id="a-length-over-64-bits"
+    ),
+    pytest.param(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}", "chunk size", id="a-huge-chunk"
     ),
     pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "3 bytes short", id="truncated"),
     pytest.param(b"", "closed before", id="hung-up"),

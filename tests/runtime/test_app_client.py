@@ -54,7 +54,7 @@ def exchange(app: AppClient, request: Request = GET) -> tuple[int, bytes]:
 
 
 def body_of(answer: Response) -> bytes:
-    body = answer.read(None)
+    body = answer.read(1 << 30)
     assert body is not None
     return bytes(body)
 
@@ -111,6 +111,8 @@ def test_a_connection_is_used_again_after_a_complete_response(
 NOT_REUSABLE = [
     pytest.param(response(b"ok", "Connection: close"), id="close"),
     pytest.param(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", id="http-1.0"),
+    pytest.param(response(b"ok", status=500), id="500"),
+    pytest.param(response(b"ok", status=503), id="503"),
     pytest.param(OK + b"more", id="excess-bytes"),
     pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", id="bodiless-that-names-a-body"),
 ]
@@ -198,6 +200,148 @@ def test_a_request_that_the_app_took_and_did_not_answer_is_never_sent_again(
     assert [received.target for received in app.requests if received.method == "POST"] == ["/pay"]
 
 
+KEPT = 64 * 1024
+
+
+def closing(app: ScriptedApp, first: bytes = b"", *, resets: bool = False, times: int = 1) -> None:
+    """Let ``app`` send ``first`` and close in place of its next answers."""
+    left = iter(range(times))
+
+    def reply(received: Received) -> None:
+        received.read_body()
+        if next(left, None) is None:
+            received.send(OK)
+            return
+        received.send(first)
+        received.headers["connection"] = "close"
+        if resets:
+            received.reset_on_close()
+        else:
+            received.hang_up()
+
+    app.default = reply
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["closes", "resets"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"])
+def test_an_idempotent_request_is_sent_once_more_over_a_new_connection(
+    app: ScriptedApp, app_of: AppOf, method: str, resets: bool
+) -> None:
+    client = app_of(app)
+    exchange(client)
+    closing(app, resets=resets)
+    body = b"x" * KEPT if method == "PUT" else b""
+    assert exchange(client, Request(method=method, target="/x", headers=[], body=body))[0] == 200
+    assert [(received.target, received.connection) for received in app.requests] == [("/", 1), ("/x", 1), ("/x", 2)]
+    assert [received.body for received in app.requests[1:]] == [body, body]
+
+
+def test_a_request_is_repeated_only_once_and_only_after_a_reused_connection(app: ScriptedApp, app_of: AppOf) -> None:
+    client = app_of(app)
+    exchange(client)
+    closing(app, times=3)
+    for sent in (3, 4):
+        with pytest.raises(AppUnreachable, match="closed the connection before it answered"):
+            client.send(GET)
+        assert len(app.requests) == sent
+
+
+@pytest.mark.parametrize(
+    ("method", "size"),
+    [("POST", 0), ("PATCH", 1), pytest.param("PUT", KEPT + 1, id="PUT-over-64-kb"), ("LOCK", 0)],
+)
+def test_other_requests_get_a_new_connection_and_are_sent_once(
+    app: ScriptedApp, app_of: AppOf, method: str, size: int
+) -> None:
+    client = app_of(app)
+    exchange(client)
+    closing(app)
+    with pytest.raises(AppUnreachable):
+        client.send(Request(method=method, target="/x", headers=[], body=b"x" * size))
+    assert [(received.target, received.connection) for received in app.requests] == [("/", 1), ("/x", 2)]
+
+
+def test_a_connection_that_carried_a_post_is_used_again_by_a_get(app: ScriptedApp, app_of: AppOf) -> None:
+    client = app_of(app)
+    exchange(client, Request(method="POST", target="/", headers=[], body=b"x"))
+    exchange(client)
+    assert [received.connection for received in app.requests] == [1, 1]
+
+
+@pytest.mark.parametrize("first", [b"H", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+@pytest.mark.parametrize("resets", [False, True], ids=["closes", "resets"])
+def test_a_request_is_not_repeated_once_a_byte_of_a_response_has_arrived(
+    app: ScriptedApp, app_of: AppOf, first: bytes, resets: bool
+) -> None:
+    client = app_of(app)
+    exchange(client)
+    closing(app, first, resets=resets)
+    with pytest.raises(AppUnreachable):
+        client.send(GET)
+    # A reset may overtake the byte before it is read; then nothing of a response has arrived.
+    assert len(app.requests) == 2 or resets
+
+
+def test_a_request_is_not_repeated_after_a_timeout(app: ScriptedApp, app_of: AppOf) -> None:
+    client = app_of(app)
+    exchange(client)
+    app.default = Received.wait_for_hang_up
+    with pytest.raises(AppTimeout):
+        client.send(GET, monotonic() + 0.1)
+    assert len(app.requests) == 2
+
+
+def refusing(**settings: object) -> AppClient:
+    """The client of an app that does not listen."""
+    with ScriptedApp() as gone:
+        pass
+    return AppClient(load({}), gone.port, **settings)  # type: ignore[arg-type]
+
+
+def test_an_app_that_refuses_connections_is_waited_for() -> None:
+    pauses: list[float] = []
+    back: list[ScriptedApp] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 10:
+            back.append(ScriptedApp(port=client.address.current.port))
+        return True
+
+    client = refusing(wait_for_restart=wait)
+    assert exchange(client, Request(method="POST", target="/x", headers=[], body=b"x")) == (200, b"ok")
+    with back[0]:
+        client.close()
+        assert [received.target for received in back[0].requests] == ["/x"]
+    assert pauses == [0.025] * 10
+
+
+def test_the_wait_ends_if_the_app_will_not_come_back() -> None:
+    with pytest.raises(AppUnreachable, match="cannot be reached"):
+        refusing(wait_for_restart=lambda seconds: False).send(GET)
+
+
+@pytest.mark.parametrize(("limit", "waited"), [(None, 5), (1.0, 1), (-1.0, 0)])
+def test_the_wait_is_limited_and_the_error_names_it(
+    monkeypatch: pytest.MonkeyPatch, limit: float | None, waited: float
+) -> None:
+    # A clock that only pauses advance, although none is waited for.
+    pauses: list[float] = []
+    begun = monotonic()
+    monkeypatch.setattr("adapter.runtime.app_client.monotonic", lambda: begun + sum(pauses))
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    client = refusing(wait_for_restart=wait)
+    with pytest.raises(AppUnreachable) as caught:
+        client.send(GET, restart_limit=None if limit is None else begun + limit)
+    assert sum(pauses) == pytest.approx(waited)
+    assert caught.value.waited == pytest.approx(waited)
+    assert (f"also not within {waited:.1f} s, the wait for a restart" in str(caught.value)) is (waited > 0)
+
+
 def test_an_early_answer_to_a_large_body_is_received(app: ScriptedApp, app_of: AppOf) -> None:
     app.default = lambda received: received.send(response(b"too large", "Connection: close", status=413))
     client = app_of(app)
@@ -249,7 +393,7 @@ def test_what_is_not_the_beginning_of_a_response_is_an_error(
 
 
 def read_whole(answer: Response) -> None:
-    answer.read(None)
+    answer.read(1 << 30)
 
 
 def read_in_pieces(answer: Response) -> None:

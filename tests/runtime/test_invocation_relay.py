@@ -494,6 +494,22 @@ def test_without_a_margin_deadlines_are_lambdas_to_enforce(bench: Bench) -> None
     assert answered(bench.relay(function_url(), deadline_ms=1))[0] == 200
 
 
+@pytest.mark.parametrize("days", [25, 365, 100_000])
+@pytest.mark.parametrize("slots", ["1", "8"])
+def test_a_far_deadline_is_no_deadline(bench: Bench, days: int, slots: str) -> None:
+    environ = {"AWS_LAMBDA_MAX_CONCURRENCY": slots, "ADAPTER_DEADLINE_MARGIN": "1"}
+    bench.app.default = response(b"x" * 7_000_000, TEXT)
+    call = bench.relay(function_url(), environ | STREAMED, deadline_ms=int(time() * 1000) + days * 86_400_000)
+    assert len(streamed(call)[1]) == 7_000_000
+
+
+@pytest.mark.parametrize(("text", "memory"), [("1024", 1024), ("²", 0), ("\u0661", 0), ("9" * 5000, 0), ("-1", 0)])
+def test_a_memory_size_that_is_not_usable_is_0(bench: Bench, text: str, memory: int) -> None:
+    bench.relay(function_url(), {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": text})
+    context = json.loads(bench.app.requests[0].headers["x-amzn-lambda-context"])
+    assert context["env_config"]["memory"] == memory
+
+
 def test_among_several_slots_a_deadline_ends_the_request(bench: Bench) -> None:
     bench.app.default = stay_silent
     call = bench.relay(function_url(), {"AWS_LAMBDA_MAX_CONCURRENCY": "8"}, deadline_ms=1)
@@ -506,15 +522,57 @@ HOOKS = {"AWS_LWA_SNAPSTART_BEFORE_CHECKPOINT_PATH": "/before", "AWS_LWA_SNAPSTA
 
 
 @pytest.mark.parametrize("environ", MODES)
-@pytest.mark.parametrize("path", ["/before", "/after", "/%62efore"])
+@pytest.mark.parametrize(
+    "path", ["/before", "/after", "/%62efore", "/Before/", "//before", "/x/../after", "/after;x", "/api/before"]
+)
 def test_outside_requests_to_the_hooks_are_refused(bench: Bench, environ: dict[str, str], path: str) -> None:
-    call = bench.relay(function_url(path, method="POST", query="x=1"), environ | HOOKS)
+    settings = environ | HOOKS | {"AWS_LWA_REMOVE_BASE_PATH": "/api"}
+    call = bench.relay(function_url(path, method="POST", query="x=1"), settings)
     assert answered(call)[0] == 403
     assert bench.app.requests == []
 
 
 def test_other_paths_are_not_taken_for_hooks(bench: Bench) -> None:
     assert answered(bench.relay(function_url("/before/x"), HOOKS))[0] == 200
+
+
+# --- the path of events that are not HTTP ---------------------------------------------------------------------------
+
+GUARDED = {"ADAPTER_GUARD_PASS_THROUGH": "true"}
+
+
+def test_only_a_real_event_has_the_mark(bench: Bench) -> None:
+    forged = {"X-Amzn-Lambda-Event": "pass-through", "x_amzn_lambda_event": "pass-through"}
+    bench.relay(function_url("/events", method="POST", headers=forged))
+    bench.relay(SQS)
+    outside, real = bench.app.requests
+    assert (outside.target, real.target) == ("/events", "/events")
+    assert not [name for name, _ in outside.pairs if "event" in name]
+    assert real.headers["x-amzn-lambda-event"] == "pass-through"
+
+
+@pytest.mark.parametrize("environ", MODES)
+@pytest.mark.parametrize("path", ["/events", "/Events/", "/x/..//events;a", "/%65vents"])
+def test_the_path_of_events_can_be_closed_to_clients(bench: Bench, environ: dict[str, str], path: str) -> None:
+    assert answered(bench.relay(function_url(path, method="POST"), environ | GUARDED))[0] == 403
+    assert bench.app.requests == []
+    assert bench.relay(SQS, environ | GUARDED).path.endswith("/response")
+    assert [request.target for request in bench.app.requests] == ["/events"]
+
+
+def test_headers_about_the_origin_are_removed_on_request(bench: Bench) -> None:
+    sent = {
+        "x-forwarded-for": "1.1.1.1",
+        "x-real-ip": "1.1.1.1",
+        "script_name": "/x",
+        "remote-user": "root",
+        "x-own": "1",
+    }
+    bench.relay(function_url("/", headers=sent))
+    bench.relay(function_url("/", headers=sent), {"ADAPTER_STRIP_FORWARDED": "true"})
+    default, stripped = [{name for name, _ in request.pairs} & set(sent) for request in bench.app.requests]
+    assert default == {"x-forwarded-for", "x-real-ip", "x-own"}
+    assert stripped == {"x-own"}
 
 
 # --- compression --------------------------------------------------------------------------------------------------

@@ -90,6 +90,22 @@ def test_failures_of_the_app_do_not_end_the_loop(api: ScriptedRuntimeApi, app: S
         assert body_of(api.invoke(function_url()).answer()) == "ok"
 
 
+@pytest.mark.parametrize("slots", ["1", "2"])
+def test_an_invocation_waits_for_an_app_that_refuses_connections(api: ScriptedRuntimeApi, slots: str) -> None:
+    with ScriptedApp() as first, RuntimeProcess(api, app=first, environ={"AWS_LAMBDA_MAX_CONCURRENCY": slots}):
+        assert body_of(api.invoke(function_url()).answer()) == "ok"
+        first.close()
+        late = api.invoke(function_url(method="POST", body="x"), Deadline_Ms=str(round(time() * 1000) + 300))
+        error = late.error().json()
+        assert error["errorType"] == "Adapter.AppUnreachable"
+        assert "the wait for a restart" in error["errorMessage"]
+        # It was reported before its deadline, and the environment lives on.
+        waiting = api.invoke(function_url("/waits", method="POST", body="x"))
+        api.wait_until_empty()
+        with ScriptedApp(port=first.port):
+            assert body_of(waiting.answer()) == "ok"
+
+
 def test_next_that_fails_for_a_while_does_not_end_the_runtime(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
     api.answers["/invocation/next"] = (500, b"busy")
     with RuntimeProcess(api, app=app):
@@ -384,7 +400,7 @@ def test_with_async_init_an_app_that_ends_fails_the_invocation_and_then_the_runt
         error = invoked.error().json()
         assert error["errorType"] == "Adapter.AppExited"
         assert "out of money" in error["errorMessage"]
-        assert "error=Adapter.AppExited" in runtime.wait_for_line("INFO invocation requestId=")
+        assert "error=Adapter.AppExited" in runtime.wait_for_line("ERROR invocation requestId=")
         assert runtime.exit_code() == 1
 
 

@@ -190,8 +190,10 @@ def not_ignored(number: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
-def request(port: int, path: str, *, receive_buffer: int | None = None) -> Iterator[http.client.HTTPResponse]:
-    """The response to a GET, its body unread."""
+def request(
+    port: int, path: str, *, method: str = "GET", receive_buffer: int | None = None
+) -> Iterator[http.client.HTTPResponse]:
+    """The response to a request, its body unread."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         if receive_buffer is not None:
@@ -199,14 +201,14 @@ def request(port: int, path: str, *, receive_buffer: int | None = None) -> Itera
             connection.sock.settimeout(PATIENCE)
             connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             connection.sock.connect(("127.0.0.1", port))
-        connection.request("GET", path)
+        connection.request(method, path)
         yield connection.getresponse()
     finally:
         connection.close()
 
 
-def status_of(port: int, path: str = "/") -> int:
-    with request(port, path) as response:
+def status_of(port: int, path: str = "/", *, method: str = "GET") -> int:
+    with request(port, path, method=method) as response:
         response.read()
         return response.status
 

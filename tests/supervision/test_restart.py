@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import resource
+import shlex
+import sys
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from signal import SIGTERM
+from time import monotonic
 
 import pytest
 
 from tests.supervision.conftest import CommandFor
 from tests.supervision.supervised import (
+    PATIENCE,
     Reports,
     Supervisor,
     descriptors_of,
@@ -17,6 +23,14 @@ from tests.supervision.supervised import (
     status_of,
 )
 from tests.unused_port import unused_port
+
+UVICORN_APP = """
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise NotImplementedError
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+"""
 
 
 @pytest.mark.parametrize(
@@ -30,7 +44,9 @@ from tests.unused_port import unused_port
 def test_the_gate_is_closed_until_the_next_life_is_ready(
     reports: Reports, app: CommandFor, policy: str, code: int
 ) -> None:
-    with Supervisor("--restart", policy, command=app("--waits", "--ends-with", "4")) as supervisor:
+    # Requests wait for a restart, but not for longer than for their response.
+    options = ("--restart", policy, "--request-timeout", "0.2")
+    with Supervisor(*options, command=app("--waits", "--ends-with", "4")) as supervisor:
         running = reports.app()
         port = supervisor.port()
         assert status_of(port) == 503
@@ -49,6 +65,59 @@ def test_the_gate_is_closed_until_the_next_life_is_ready(
         assert status_of(port) == 200
         supervisor.signal(SIGTERM)
         assert supervisor.exit_code() == 4
+
+
+def test_requests_wait_for_the_next_life(reports: Reports, app: CommandFor) -> None:
+    with Supervisor("--restart", "always", command=app("--waits")) as supervisor, ThreadPoolExecutor(10) as pool:
+        port = supervisor.port()
+        running = reports.app()
+        running.tell("listen")
+        supervisor.wait_until_ready()
+
+        running.tell("exit 3")
+        running = reports.app()
+        waiting = [pool.submit(status_of, port) for _ in range(10)]
+        assert not wait(waiting, 0.3).done
+        running.tell("listen")
+
+        assert {each.result(PATIENCE) for each in waiting} == {200}
+
+
+def test_a_wait_ends_at_once_if_the_proxy_ends(reports: Reports, app: CommandFor) -> None:
+    with Supervisor("--restart", "always", command=app("--waits")) as supervisor, ThreadPoolExecutor(1) as pool:
+        port = supervisor.port()
+        running = reports.app()
+        running.tell("listen")
+        supervisor.wait_until_ready()
+
+        running.tell("exit 3")
+        reports.app()
+        waiting = pool.submit(status_of, port)
+        assert not wait([waiting], 0.3).done
+        begun = monotonic()
+        supervisor.signal(SIGTERM)
+
+        assert waiting.result(PATIENCE) == 503
+        assert monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_waits_for_uvicorn_after_its_limit_of_requests(tmp_path: Path, method: str) -> None:
+    (tmp_path / "main.py").write_text(UVICORN_APP)
+    server = [sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--limit-max-requests", "15"]
+    # By the adapter, and by a process manager that the adapter starts.
+    for options, command in (
+        (("--restart", "always"), server),
+        ((), shell(f"while true; do {shlex.join(server)}; done")),
+    ):
+        with Supervisor("--app-dir", str(tmp_path), *options, command=command) as supervisor:
+            port = supervisor.port()
+            supervisor.wait_until_ready()
+            for _ in range(16):
+                status_of(port)
+            # From here on connections are refused, until the next life listens.
+            supervisor.wait_for_line("Finished server process")
+            assert status_of(port, method=method) == 200
 
 
 @pytest.mark.parametrize(("policy", "code"), [("never", 0), ("never", 3), ("on-failure", 0)])

@@ -112,6 +112,14 @@ class RequestOptions(OptionTable):
         default=PASS_THROUGH_PATH,
         env=("AWS_LWA_PASS_THROUGH_PATH",),
     )
+    guard_pass_through = Option(
+        "Answer 403 to clients that request the path of events that are not HTTP, in any spelling.",
+        default=False,
+    )
+    strip_forwarded = Option(
+        "On Lambda: remove X-Forwarded-*, Forwarded, X-Real-IP and similar headers; see docs/security.md.",
+        default=False,
+    )
     authorization_source = Option(
         "Move the value of this header to Authorization.",
         parse=parsers.header_name,

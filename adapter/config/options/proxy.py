@@ -50,7 +50,7 @@ class ProxyOptions(OptionTable):
         default_text="`unlimited`",
     )
     trusted_proxies = Option[tuple[str, ...]](
-        "Trust X-Forwarded-* and Forwarded from these addresses.",
+        "Trust X-Forwarded-*, Forwarded, X-Real-IP and similar headers from these addresses; see docs/security.md.",
         parse=parsers.networks,
         default=(),
     )

@@ -53,7 +53,7 @@ class PlatformOptions(OptionTable):
     has_flags = False
 
     runtime_api = optional("The address of Lambda's Runtime API.", parse=parsers.host_and_port)
-    max_concurrency = Option("Managed Instances: the number of concurrent invocations.", default=1)
+    max_concurrency = Option("Managed Instances: the number of concurrent invocations.", parse=parsers.slots, default=1)
     initialization_type = Option(
         "Why this environment was created: on-demand, provisioned-concurrency, snap-start …",
         default="on-demand",

@@ -26,6 +26,7 @@ from adapter.emulator.service.reload import require_watchfiles
 from adapter.emulator.template.template import Template, load_template
 from adapter.emulator.terminal.prices import load_prices
 from adapter.errors import ConfigurationError
+from adapter.logs import Log, visible
 from adapter.net.address import Address
 
 if TYPE_CHECKING:
@@ -139,17 +140,22 @@ def wait_for_dev(config: Config) -> int:
     while problem := _problem(address):
         waited = time.monotonic() - begun
         if waited >= timeout:
-            _log(f"gave up after {timeout:g} s: {address}: {problem}; start adapter dev, or name its --invoke-port")
+            advice = "start adapter dev, or name its --invoke-port"
+            _log(f"gave up after {timeout:g} s: {address}: {problem}; {advice}", config)
             return 1
         if not is_logged and waited >= _WAIT_SILENCE:
             is_logged = True
-            _log(f"waiting up to {timeout:g} s (--readiness-timeout) for the Invoke APIs on {address}: {problem}")
+            where = f"the Invoke APIs on {address}: {problem}"
+            _log(f"waiting up to {timeout:g} s (--readiness-timeout) for {where}", config)
         time.sleep(_WAIT_PAUSE)
     return 0
 
 
-def _log(text: str) -> None:
-    click.echo(f"adapter dev --wait: {text}", err=True)
+def _log(text: str, config: Config) -> None:
+    if config.log_format == "json":
+        Log(format="json", level=config.log_level).info(text)
+    else:
+        click.echo(f"adapter dev --wait: {visible(text)}", err=True)
 
 
 def _problem(address: Address) -> str:

@@ -6,7 +6,8 @@
     PLAIN='a \\n b'    no escapes within single quotes
     export KEY=value   the same as KEY=value, for files that a shell reads as well
 
-Variables in values are not expanded, as on Lambda.
+Variables in values are not expanded, as on Lambda. Values are often secrets, and a line that cannot be read may be a
+part of one. So a message about a mistake has the number of the line, and at most the name of its variable.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def read_env_file(name: str) -> dict[str, str]:
         try:
             key, value = _variable(stripped)
         except ValueError as error:
-            mistakes.append(f"{name}, line {number}: {line!r} {error}")
+            mistakes.append(f"{name}, line {number}: {error}")
         else:
             variables[key] = value
     if mistakes:
@@ -67,7 +68,10 @@ def _variable(line: str) -> tuple[str, str]:
         raise ValueError("is not KEY=VALUE")
     if not key.isascii() or not key.replace("_", "a").isalnum() or key[0].isdigit():
         raise ValueError("does not begin with the name of a variable (letters, digits and _)")
-    return key, _value(rest.strip())
+    try:
+        return key, _value(rest.strip())
+    except ValueError as error:
+        raise ValueError(f"{key} {error}") from error
 
 
 def _value(text: str) -> str:
@@ -78,7 +82,7 @@ def _value(text: str) -> str:
         raise ValueError("has a quote without an end")
     rest = text[quoted.end() :].strip()
     if rest and not rest.startswith("#"):
-        raise ValueError(f"has text after the closing quote: {rest!r}")
+        raise ValueError("has text after the closing quote")
     if quoted["plain"] is not None:
         return quoted["plain"]
     return _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[0]), quoted["escaped"])

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, Decoder, InvalidEventStreamError
 from adapter.emulator.recording.recordings import REPLAY_HEADER, InvokeInput, event_files, read_input
 from adapter.emulator.terminal.banner import local_url
-from adapter.errors import EXIT_FAILURE, EXIT_READER_GONE, ConfigurationError, InvokeFailed
+from adapter.errors import ConfigurationError, InvokeFailed
+from adapter.logs import visible, write_error
 
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
@@ -47,6 +49,11 @@ class InvokeOptions:
     tenant_id: str = ""
     log: bool = False
 
+    @property
+    def shown_endpoint(self) -> str:
+        """The endpoint for messages, without the user name and the password that a URL can contain."""
+        return re.sub(r"//[^/]*@", "//", self.endpoint)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -61,14 +68,6 @@ class Outcome:
     failure: str = ""
     error: str = ""
     log: str = ""
-
-
-class _OutputError(Exception):
-    """Writing to stdout failed. ``reader_gone`` is True if the reader of the pipe has closed it."""
-
-    def __init__(self, cause: OSError) -> None:
-        super().__init__(f"stdout cannot be written to: {cause.strerror}")
-        self.reader_gone = isinstance(cause, BrokenPipeError)
 
 
 def run(
@@ -95,15 +94,7 @@ def run(
         function=function or settings.config.dev_function_name or FUNCTION_NAME,
         **options,
     )
-    try:
-        return _invoke_all(event_files(events), invoke_options, only_body=body)
-    except _OutputError as error:
-        # At exit Python would try again to write the buffered rest, and fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if error.reader_gone:
-            return EXIT_READER_GONE
-        click.echo(f"adapter: {error}", err=True)
-        return EXIT_FAILURE
+    return _invoke_all(event_files(events), invoke_options, only_body=body)
 
 
 def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) -> int:
@@ -116,7 +107,7 @@ def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) ->
         try:
             event = read_input(file)
         except ConfigurationError as error:
-            click.echo(f"adapter: {error}", err=True)
+            write_error(str(error))
             code = 1
             continue
         try:
@@ -150,8 +141,10 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
     lines = list(_result_lines(event, outcome, difference, options))
     if lines and not on_terminal and lacks_newline and _is_one_place():
         click.echo(err=True)
-    for line in lines:
-        click.echo(line, err=True)
+    for text in lines:
+        # The function's log has several lines.
+        for line in text.split("\n"):
+            click.echo("\t".join(map(visible, line.split("\t"))), err=True)
     return 1 if outcome.failure or outcome.error or difference else 0
 
 
@@ -161,11 +154,8 @@ def _is_one_place() -> bool:
 
 
 def _write(piece: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        raise _OutputError(error) from error
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def _result_lines(
@@ -196,8 +186,9 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
         return asyncio.run(_invoke(url, event, options, write))
     except aiohttp.ClientConnectorError as error:
         why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nothing listens there"
+        endpoint = options.shown_endpoint
         raise InvokeFailed(
-            f"no answer from {options.endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
         return Outcome(failure=f"the answer broke off: {error}")
@@ -214,8 +205,8 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             # An Invoke API sends this header with every error.
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
-                    f"{options.endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs have a "
-                    "port of their own, separate from the front door's; adapter dev shows it at its start"
+                    f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs "
+                    "have a port of their own, separate from the front door's; adapter dev shows it at its start"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
@@ -239,7 +230,9 @@ def _url(event: InvokeInput, options: InvokeOptions) -> URL:
         return URL(f"{endpoint.origin()}{path}{query}", encoded=True)
     except ValueError:
         raise ConfigurationError(
-            [f"--endpoint: {options.endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"]
+            [
+                f"--endpoint: {options.shown_endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"
+            ]
         ) from None
 
 

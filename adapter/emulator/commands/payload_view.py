@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adapter.errors import InvalidFunctionResponse
+from adapter.logs import visible
 from adapter.payload.event import FORMATS
 from adapter.payload.function_response import PreludeDecoder
 from adapter.payload.status_line import status_line
@@ -57,7 +58,8 @@ class PayloadView:
         if head is not None:
             self._passes_through = True
             lines = (status_line(head.status), *(f"{name}: {value}" for name, value in head.headers), "")
-            self.show_head("\n".join(lines))
+            # Header values come from the app, and this is for a terminal.
+            self.show_head("\n".join(map(visible, lines)))
             self.write(body)
 
     def end(self) -> None:

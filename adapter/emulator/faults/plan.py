@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from adapter.config.parsers import nearest, seconds, size
 from adapter.errors import ConfigurationError
+from adapter.numbers import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,11 +103,9 @@ def _parse_fault(text: str) -> Fault:
 
 
 def _parse_rate(text: str) -> float:
-    try:
-        rate = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        rate = -1.0
-    if not 0 <= rate <= 1:
+    number = decimal(text.removesuffix("%"))
+    rate = None if number is None else number / (100 if text.endswith("%") else 1)
+    if rate is None or rate > 1:
         raise ValueError(f"has the rate {text!r}; use a number from 0 to 1 or a percentage, for example 0.1 or 10%")
     return rate
 

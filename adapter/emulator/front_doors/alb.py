@@ -38,6 +38,8 @@ ALB = DoorRules(
     body_limit=MIB,
     response_limit=MIB,
     refuses_upgrades=True,
+    # The default of the attribute routing.http.xff_header_processing.mode is "append".
+    extends_forwarded_for=True,
     error_body=error_body,
     # AWS does not document the answer to a throttled invocation [unsure].
     errors={Reason.HEAD_TOO_LARGE: (400, "Bad Request"), Reason.THROTTLED: (502, "Bad Gateway")},

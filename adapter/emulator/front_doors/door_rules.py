@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # API Gateway's quota for the request line and the headers together, in bytes.
 GATEWAY_HEAD_LIMIT = 10 * KIB
+# The headers that most front doors set.
+FORWARDED = frozenset({"x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"})
 # API Gateway's limit for a request body, in bytes. Lambda's own limit is lower.
 GATEWAY_BODY_LIMIT = 10 * MIB
 JSON = ("content-type", "application/json")
@@ -66,6 +68,8 @@ class DoorRules:
     ``add_resource`` adds the front door's resource to an event, like ``rest_api.add_resource``. It is None if the front
     door has no resources and stages.
     ``default_type`` is the content type of responses for which the function sets none.
+    ``forwarded`` are the request headers, in lower case, that the front door sets; a client's own do not reach the
+    event. If ``extends_forwarded_for`` is True, the client's address is added to the X-Forwarded-For that it has sent.
     ``request_id_headers`` are the response headers that contain the request id.
     ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``.
     ``errors`` are the statuses and messages that differ from the common ones. ``error_body`` returns the headers and
@@ -89,6 +93,8 @@ class DoorRules:
     refuses_upgrades: bool = False
     add_resource: Callable[[dict[str, Any], Request, str], bool] | None = None
     default_type: str = ""
+    forwarded: frozenset[str] = FORWARDED
+    extends_forwarded_for: bool = False
     request_id_headers: tuple[str, ...] = ()
     remapped: frozenset[str] = frozenset()
 

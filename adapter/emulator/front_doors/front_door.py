@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 GATEWAY_TIMEOUT = "FrontDoor.ResponseTimeout"
 IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 
-# The most paths of a front door that a line explains WebSockets for.
-_MOST_WEBSOCKET_PATHS = 100
+# The most paths of a front door that a line explains WebSockets for, and the most characters of each.
+_MOST_WEBSOCKET_PATHS, _WEBSOCKET_PATH_LENGTH = 100, 200
 
 #: The head and the body of a complete response.
 Response: TypeAlias = tuple[ResponseHead, bytes]
@@ -80,7 +80,7 @@ class FrontDoor:
         rules = self.door.rules
         client = ClientRequest(exchange, door=rules.name, id_headers=rules.request_id_headers)
         if "websocket" in exchange.upgrade:
-            self._explain_websocket(client.record.target)
+            self._explain_websocket(client.record.target[:_WEBSOCKET_PATH_LENGTH])
         if self.door.cors is not None and (answer := self.door.cors.preflight(exchange.method, exchange.headers)):
             # AWS answers before it checks a signature: browsers do not sign preflights.
             client.record.answered_by = f"{rules.title} (CORS)"
@@ -92,13 +92,19 @@ class FrontDoor:
         except RefusedError as refusal:
             client.record.error_type, client.record.refused = str(refusal), True
             await client.respond(*(refusal.response or rules.error_response(refusal.reason)))
-        except BodyTruncatedError:
-            client.record.add_truncated_request()
+        except BodyTruncatedError as error:
+            if error.refusal is None:
+                client.record.add_truncated_request()
+            else:
+                reason = Reason.HEAD_TOO_LARGE if error.refusal.status == 431 else Reason.BAD_REQUEST
+                client.record.error_type, client.record.refused = str(error), True
+                await client.respond(*rules.error_response(reason))
         else:
             await self._invoke(client, event)
         self.report(client.record)
 
     def _explain_websocket(self, path: str) -> None:
+        """Write a line that no front door can upgrade, once for each path."""
         if path in self._websocket_paths or len(self._websocket_paths) >= _MOST_WEBSOCKET_PATHS:
             return
         self._websocket_paths.add(path)

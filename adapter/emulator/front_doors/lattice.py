@@ -22,6 +22,8 @@ LATTICE = DoorRules(
     title="a VPC Lattice service",
     codec=FORMATS["lattice-v2"],
     response_limit=6 * MIB,
+    # The sample events of both versions have no other header of the service itself.
+    forwarded=frozenset({"x-forwarded-for"}),
     error_body=error_body,
     # AWS documents the limits, but not the statuses and texts of the errors [unsure].
     errors={Reason.BODY_TOO_LARGE: (413, "Payload Too Large"), Reason.EVENT_TOO_LARGE: (413, "Payload Too Large")},

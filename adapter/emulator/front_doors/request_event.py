@@ -13,7 +13,7 @@ from adapter.emulator.access.key_pair import add_iam
 from adapter.emulator.access.signature import RefusedSignatureError, Scope, verify
 from adapter.emulator.front_doors.door_rules import JSON, DoorRules, Reason
 from adapter.net.bounded_body import read_body
-from adapter.payload.headers import first
+from adapter.payload.headers import MAX_FIELDS, first
 from adapter.payload.messages import Arrival, Request
 from adapter.payload.request_target import origin_form
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
-# Headers that the front door sets itself. If the client sends them, they are dropped.
-_SET_HERE = frozenset({"x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"})
+_FORWARDED_FOR = "x-forwarded-for"
 # The service that requests to a function URL are signed for (Lambda, "Control access to function URLs").
 _SIGNED_SERVICE = "lambda"
 # The bytes of ": " and of the line end, which count towards the limits.
@@ -63,8 +62,8 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
     target = origin_form(exchange.target)
     if target is None:
         raise RefusedError(Reason.BAD_REQUEST, "the request target is neither a path nor an http URL")
-    headers = [_as_seen(header, door) for header in exchange.headers if header[0].lower() not in _SET_HERE]
-    headers += _forwarded(arrival, door.port, client.trace_id)
+    headers = [_as_seen(header, door) for header in exchange.headers if header[0].lower() not in rules.forwarded]
+    headers += _forwarded(exchange.headers, door, arrival, client.trace_id)
     body = await read_body(exchange, rules.body_limit)
     if body is None:
         raise RefusedError(Reason.BODY_TOO_LARGE, f"the limit is {rules.body_limit} bytes, the body is larger")
@@ -103,7 +102,8 @@ def _check_signature(
     except RefusedSignatureError as error:
         headers = [JSON, ("x-amzn-ErrorType", error.error_type)]
         response = (403, headers, orjson.dumps({error.key: str(error)}))
-        raise RefusedError(Reason.BAD_REQUEST, f"{error.error_type}: {error}", response) from error
+        # AWS's text may quote the client's headers, which are not for a log.
+        raise RefusedError(Reason.BAD_REQUEST, f"{error.error_type}, the answer has the reason", response) from error
 
 
 def _utf8_size(text: str) -> int:
@@ -127,8 +127,14 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
             f"{rules.title} accepts {rules.line_limit} bytes for the request line and for each header; "
             f"the longest has {longest}",
         )
+    parameters = exchange.target.partition("?")[2].count("&") + 1
+    cookies = sum(value.count(";") + 1 for name, value in exchange.headers if name.lower() == "cookie")
+    for count, what in ((parameters, "query parameters"), (cookies, "cookies")):
+        if count > MAX_FIELDS:
+            # The event has an entry for each, in up to three maps.
+            raise RefusedError(Reason.HEAD_TOO_LARGE, f"the limit is {MAX_FIELDS} {what}, the request has {count}")
     if exchange.upgrade and rules.refuses_upgrades:
-        raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade to {exchange.upgrade!r}")
+        raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade the connection")
 
 
 def _domain(exchange: Exchange) -> str:
@@ -138,14 +144,16 @@ def _domain(exchange: Exchange) -> str:
         return "localhost"
 
 
-def _forwarded(arrival: Arrival, port: int, trace_id: str) -> Headers:
-    """Return the headers that a front door adds to a request.
+def _forwarded(received: Headers, door: DoorSettings, arrival: Arrival, trace_id: str) -> Headers:
+    """Return the headers that ``door`` adds to a request whose client has sent the headers ``received``.
 
     AWS sends https and 443. Here the headers have the local values, so that the app can build working URLs from them.
     """
-    return [
-        ("x-forwarded-for", arrival.source_ip),
-        ("x-forwarded-port", str(port)),
+    hops = [value for name, value in received if name.lower() == _FORWARDED_FOR and door.rules.extends_forwarded_for]
+    headers = [
+        (_FORWARDED_FOR, ", ".join([*hops, arrival.source_ip])),
+        ("x-forwarded-port", str(door.port)),
         ("x-forwarded-proto", "http"),
         ("x-amzn-trace-id", trace_id),
     ]
+    return [header for header in headers if header[0] in door.rules.forwarded]

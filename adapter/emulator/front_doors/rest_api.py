@@ -65,6 +65,7 @@ REST_API = DoorRules(
     needs_prelude=True,
     prelude_limit=16 * KIB,
     default_type="application/json",
+    extends_forwarded_for=True,
     request_id_headers=("x-amzn-RequestId", "x-amz-apigw-id"),
     # API Gateway's table of header restrictions lists more headers [unsure: which apply to proxy responses].
     remapped=frozenset({"authorization", "date", "server", "user-agent", "www-authenticate"}),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.function.environment_updates import Update
     from adapter.emulator.function_settings import FunctionSettings
+    from adapter.emulator.notice import Notice
     from adapter.emulator.sandbox.processes import Launch
 
 _MB = 1024 * 1024
@@ -70,7 +71,7 @@ class ExecutionEnvironment:
         launch: Launch,
         *,
         emit: Callable[[Update], None],
-        notice: Callable[[str], None],
+        notice: Notice,
         show: Callable[[str], None] | None,
         provisioned: bool = False,
         within_invocation: bool = False,
@@ -244,7 +245,8 @@ class ExecutionEnvironment:
         if self.restarts_init:
             names = apis.extensions.uninitialized
             hint = f" (waiting for {', '.join(names)})" if names else ""
-            self._notice(f"init takes more than {limit:g} s{hint}; it is repeated within the first invocation")
+            text = f"init takes more than {limit:g} s{hint}; it is repeated within the first invocation"
+            self._notice(text, level="error")
         elif has_failed:
             await self._report_failed_start("init")
         elif apis.runtime is RuntimeState.SNAPSHOT:
@@ -394,9 +396,8 @@ class ExecutionEnvironment:
         self._memory = memory = max(measured, self._memory or 0)
         if memory > limit * _MB and not self._is_warned_of_memory:
             self._is_warned_of_memory = True
-            self._notice(
-                f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB: Lambda would have ended it"
-            )
+            text = f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB"
+            self._notice(f"{text}: Lambda would have ended it", level="warn")
 
     # --- without running invocations -------------------------------------------------------------------------------
 
@@ -452,4 +453,4 @@ class ExecutionEnvironment:
     def _notice_end(self) -> None:
         why = self._apis.failure
         how = f"{why.error_type}: {why.message}" if why else exit_text(self._apis.exit_code or 0)
-        self._notice(f"the environment ended ({how}), the next request starts a new one")
+        self._notice(f"the environment ended ({how}), the next request starts a new one", level="error")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.function_settings import FunctionSettings
+    from adapter.emulator.notice import Notice
 
 # The maximum number of lines per period, and the period in seconds.
 _LINES = 10
@@ -18,7 +18,7 @@ _PERIOD = 1.0
 class QueueNotices:
     """Announces queued invocations. ``announced`` also contains those without a line of their own, beyond the limit."""
 
-    def __init__(self, settings: FunctionSettings, notice: Callable[[str], None]) -> None:
+    def __init__(self, settings: FunctionSettings, notice: Notice) -> None:
         self.announced: set[LocalInvocation] = set()
         self._settings = settings
         self._notice = notice

@@ -25,6 +25,7 @@ from adapter.emulator.function.queue_notices import QueueNotices
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.function_settings import FunctionSettings
+    from adapter.emulator.notice import Notice
     from adapter.emulator.sandbox.processes import Launch
 
 
@@ -35,7 +36,7 @@ class LocalFunction:
         self,
         launch: Launch,
         settings: FunctionSettings,
-        notice: Callable[[str], None],
+        notice: Notice,
         show: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
@@ -85,6 +86,8 @@ class LocalFunction:
         """End each environment once its running invocations have ended. Later invocations get new environments."""
         for environment in self._environments:
             environment.retire()
+        # Slots for which invocations wait may not come any more.
+        self.dispatch()
 
     def age(self, seconds: float) -> None:
         """Act as if every idle environment had been idle for ``seconds`` longer."""
@@ -131,7 +134,8 @@ class LocalFunction:
             _fail(invocation, why(invocation.request_id))
         else:
             error = why("")
-            self.notice(f"{phase} failed, the next request tries again: {error.error_type}: {error.message}")
+            text = f"{phase} failed, the next request tries again: {error.error_type}: {error.message}"
+            self.notice(text, level="error")
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:
         """Run an environment to its end. Replace it if it was provisioned and did not fail to start."""
@@ -141,7 +145,7 @@ class LocalFunction:
             fault = faults.exceptions[0]
             while isinstance(fault, BaseExceptionGroup):
                 fault = fault.exceptions[0]
-            self.notice(f"an internal error of adapter dev ended an environment: {fault}")
+            self.notice(f"an internal error of adapter dev ended an environment: {fault}", level="error")
         finally:
             self._environments.remove(environment)
         self._counts["failedInits"] += environment.has_failed_to_start

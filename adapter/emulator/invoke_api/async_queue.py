@@ -17,6 +17,7 @@ from adapter.emulator.requests.client_request import RequestRecord
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
+    from adapter.emulator.notice import Notice
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.payload.headers import Headers
 
@@ -36,7 +37,7 @@ class AsyncQueue:
 
     pipeline: InvocationPipeline
     group: asyncio.TaskGroup
-    notice: Callable[[str], None]
+    notice: Notice
     report: Callable[[RequestRecord], None]
     delay: float
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -50,7 +51,7 @@ class AsyncQueue:
     def cancel(self) -> None:
         """Drop all events, including those whose invocation is in progress."""
         if self.tasks:
-            self.notice(f"asynchronous invocations lost: {len(self.tasks)}")
+            self.notice(f"asynchronous invocations lost: {len(self.tasks)}", level="warn")
         for task in self.tasks:
             task.cancel()
 
@@ -62,14 +63,14 @@ class AsyncQueue:
                 return
             name = f"{invocation.label} ({invocation.request_id})"
             if why.error_type == STOPPED:
-                self.notice(f"{name} was in progress and is lost")
+                self.notice(f"{name} was in progress and is lost", level="warn")
                 return
             reason = f"{why.error_type}: {why.message}" if why.message else why.error_type
             text = f"{name}: attempt {attempt} of {ATTEMPTS} failed: {reason}"
             if attempt == ATTEMPTS:
-                self.notice(f"{text}; on Lambda the event would go to the on-failure destination now")
+                self.notice(f"{text}; on Lambda the event would go to the on-failure destination now", level="error")
             else:
-                self.notice(f"{text}; the next one is in {delay:g} s (--retry-delay)")
+                self.notice(f"{text}; the next one is in {delay:g} s (--retry-delay)", level="error")
                 await asyncio.sleep(delay)
                 delay *= 2
 

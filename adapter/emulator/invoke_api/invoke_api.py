@@ -33,6 +33,7 @@ from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInv
 from adapter.emulator.requests.client_request import ClientRequest, RequestRecord
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
+from adapter.payload.request_target import path_alone
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import UrlSettings
@@ -68,7 +69,7 @@ class InvokeApi:
         try:
             await self._invoke(client)
         except RefusedInvokeError as refusal:
-            record.error_type, record.error_message = refusal.error_type, str(refusal)
+            record.error_type, record.error_message = refusal.error_type, refusal.rule
             record.refused = refusal.status < 500
             headers = [*_JSON, ("x-amzn-ErrorType", refusal.error_type)]
             await client.respond(refusal.status, headers, _error_body(refusal))
@@ -85,9 +86,9 @@ class InvokeApi:
         exchange, record = client.exchange, client.record
         path = _PATH.fullmatch(exchange.target)
         if path is None or exchange.method != "POST":
-            operation = f"{exchange.method} {exchange.target}"
-            message = f"{operation}: the local Lambda supports only Invoke and InvokeWithResponseStream"
-            raise RefusedInvokeError(404, "UnknownOperationException", message)
+            operation = f"{exchange.method} {path_alone(exchange.target)}"
+            rule = "the local Lambda supports only Invoke and InvokeWithResponseStream"
+            raise RefusedInvokeError(404, "UnknownOperationException", f"{operation}: {rule}", rule=rule)
         streams = path["stream"] is not None
         request = await read_invoke(
             exchange,

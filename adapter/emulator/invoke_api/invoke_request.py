@@ -18,7 +18,9 @@ import pybase64
 
 from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
 from adapter.aws.limits import MIB, REQUEST_LIMIT
+from adapter.errors import bounded
 from adapter.net.bounded_body import read_body
+from adapter.net.server import BodyTruncatedError
 from adapter.payload.headers import first_values
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ _FUNCTION = re.compile(
     r"(?:(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?"
     r"(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
 )
+# The most characters of a message: clients determine a part of some messages.
+_MESSAGE_LIMIT = 1024
+_QUALIFIER = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
+_QUALIFIER_TEXT = "a qualifier is $LATEST, a version, or an alias of up to 128 letters, digits, hyphens and underscores"
 _NAME_TEXT = "a function name has up to 64 letters, digits, hyphens and underscores, or is an ARN"
 
 
@@ -40,10 +46,13 @@ class RefusedInvokeError(Exception):
     """A request that the API answers with an error. SDKs raise the exception named ``error_type``.
 
     ``key`` is the message's key in the JSON body: Lambda uses "Message" for some errors and "message" for others.
+    ``rule`` is the message for the log. It must not contain header values, parts of the query or of the event; if it is
+    not given, it is ``message``.
     """
 
-    def __init__(self, status: int, error_type: str, message: str, *, key: str = "Message") -> None:
-        super().__init__(message)
+    def __init__(self, status: int, error_type: str, message: str, *, key: str = "Message", rule: str = "") -> None:
+        super().__init__(bounded(message, _MESSAGE_LIMIT))
+        self.rule = rule or message
         self.status = status
         self.error_type = error_type
         self.key = key
@@ -81,12 +90,15 @@ async def read_invoke(
     fields = first_values(exchange.headers)
     invocation_type = fields.get("x-amz-invocation-type") or "RequestResponse"
     if invocation_type not in types:
+        rule = f"Member must satisfy enum value set: [{', '.join(types)}]"
         raise _invalid_parameter(
             f"1 validation error detected: Value '{invocation_type}' at 'invocationType' failed to satisfy constraint: "
-            f"Member must satisfy enum value set: [{', '.join(types)}]"
+            f"{rule}",
+            rule=f"invocationType: {rule}",
         )
     if only is not None and function != only:
-        raise RefusedInvokeError(404, "ResourceNotFoundException", f"Function not found: {arn}")
+        message = f"Function not found: {arn}"
+        raise RefusedInvokeError(404, "ResourceNotFoundException", message, rule=f"Function not found: {function}")
     return InvokeRequest(
         function=function,
         qualifier=qualifier,
@@ -99,30 +111,38 @@ async def read_invoke(
     )
 
 
-def _invalid_parameter(message: str) -> RefusedInvokeError:
-    return RefusedInvokeError(400, "InvalidParameterValueException", message)
+def _invalid_parameter(message: str, *, rule: str = "") -> RefusedInvokeError:
+    return RefusedInvokeError(400, "InvalidParameterValueException", message, rule=rule)
 
 
 def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     """Return the function's name, qualifier and ARN.
 
-    Raises RefusedInvokeError if the name is not valid, or contains another qualifier than the query.
+    Raises RefusedInvokeError if name or qualifier are not valid, or if the name has another qualifier than the query.
     """
     parts = _FUNCTION.fullmatch(unquote(path_name))
     if parts is None:
-        raise RefusedInvokeError(400, "ValidationException", f"{unquote(path_name)!r}: {_NAME_TEXT}", key="message")
+        message = f"{unquote(path_name)!r}: {_NAME_TEXT}"
+        raise RefusedInvokeError(400, "ValidationException", message, key="message", rule=_NAME_TEXT)
     query = target.partition("?")[2]
     in_query = parse_qs(query).get("Qualifier", [""])[0] if query else ""
     in_name = parts["qualifier"] or ""
     if in_query and in_name and in_query != in_name:
         raise _invalid_parameter("The derived qualifier from the function name does not match the specified qualifier.")
     qualifier = in_query or in_name
+    if qualifier and not _QUALIFIER.fullmatch(qualifier):
+        raise RefusedInvokeError(400, "ValidationException", f"{qualifier!r}: {_QUALIFIER_TEXT}", key="message")
     arn = f"arn:aws:lambda:{parts['region'] or region}:{parts['account'] or ACCOUNT_ID}:function:{parts['name']}"
     return parts["name"], qualifier, f"{arn}:{qualifier}" if qualifier else arn
 
 
 async def _event(exchange: Exchange, invocation_type: str) -> bytes:
-    body = await read_body(exchange, REQUEST_LIMIT)
+    try:
+        body = await read_body(exchange, REQUEST_LIMIT)
+    except BodyTruncatedError as error:
+        if error.refusal is None:
+            raise
+        raise RefusedInvokeError(error.refusal.status, "InvalidRequestContentException", str(error)) from error
     if body is None:
         raise _too_large(f"Request must be smaller than {REQUEST_LIMIT} bytes for the InvokeFunction operation")
     if invocation_type == "Event" and len(body) > EVENT_LIMIT:
@@ -167,7 +187,7 @@ def _client_context(encoded: str) -> str:
         if len(encoded) > _CONTEXT_LIMIT:
             raise ValueError
         return json.dumps(json.loads(pybase64.b64decode(encoded, validate=True)), separators=(",", ":"))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise RefusedInvokeError(
             400, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
         ) from error

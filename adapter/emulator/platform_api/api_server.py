@@ -17,6 +17,7 @@ import orjson
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.extensions import RefusedExtension
 from adapter.emulator.page_guard import page_refusal
+from adapter.errors import bounded
 from adapter.net.address import listen
 from adapter.net.server import BodyTruncatedError, HttpServer, Limits
 
@@ -55,7 +56,7 @@ def accept(exchange: Exchange) -> None:
 def refuse(exchange: Exchange, refusal: Refusal) -> None:
     """Respond with ``refusal``."""
     status, error_type, message = refusal
-    exchange.respond(status, [JSON], orjson.dumps({"errorMessage": message, "errorType": error_type}))
+    exchange.respond(status, [JSON], orjson.dumps({"errorMessage": bounded(message), "errorType": error_type}))
 
 
 class ApiServer:

@@ -187,7 +187,8 @@ async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal |
     if mode == "streaming":
         return await _receive_stream(exchange, invocation)
     if mode:
-        invocation.reply.settle(failure(INVALID_MODE, f"Lambda-Runtime-Function-Response-Mode is {mode!r}"))
+        message = "Lambda-Runtime-Function-Response-Mode has a value other than streaming"
+        invocation.reply.settle(failure(INVALID_MODE, message))
         return UNKNOWN_MODE
     return await _receive_payload(exchange, invocation)
 

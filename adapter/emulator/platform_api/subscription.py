@@ -104,7 +104,8 @@ def parse_subscription(api: Api, body: bytes) -> Subscription:
     if mistakes:
         raise ValueError("; ".join(mistakes))
     destination = request["destination"]
-    url = urlsplit(destination.get("URI", ""))
+    # TCP has no URI: what is there instead was not checked.
+    url = urlsplit("" if destination["protocol"] == "TCP" else destination["URI"])
     buffering = {name: rule[0] for name, rule in _BUFFERING.items()} | (request.get("buffering") or {})
     return Subscription(
         api=api,

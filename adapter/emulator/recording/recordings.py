@@ -1,7 +1,8 @@
 """Recordings: a file for each invocation, with its event and its answer. ``adapter invoke FILE`` replays it.
 
 A file contains the event and up to 1 MB of the answer. Nothing is masked: cookies, authorization headers and bodies are
-included. So only the owner may read the files. The input of ``adapter invoke`` is read here as well, a recording or a
+included. So only the owner may read the files and the folder. A file appears under its name only when it is complete.
+The input of ``adapter invoke`` is read here as well, a recording or a
 plain event.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 import sys
 import time
@@ -28,12 +30,15 @@ from adapter.payload.headers import first
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
+    from adapter.emulator.notice import Notice
     from adapter.payload.headers import Headers
 
 #: The key that distinguishes a recording from an event, and the version of the format.
 FORMAT_KEY, FORMAT = "adapterRecording", 1
 #: A regular expression for the file names: time, number since the start, first 8 characters of the request id.
 NAME_PATTERN = r"\d{8}T\d{6}-\d{4,}-[0-9a-f]{8}\.json"
+#: What is appended to the name of a file until the file is complete.
+UNFINISHED = ".part"
 #: The header in which ``adapter invoke`` sends the request id of the recording that it replays.
 REPLAY_HEADER = "x-adapter-recording"
 # The most bytes of an answer that are recorded.
@@ -48,7 +53,7 @@ class Recorder:
     Raises ConfigurationError if the folder cannot be created.
     """
 
-    def __init__(self, folder: str, notice: Callable[[str], None]) -> None:
+    def __init__(self, folder: str, notice: Notice) -> None:
         self._folder = Path(folder)
         self._notice = notice
         self._count = 0
@@ -58,6 +63,8 @@ class Recorder:
             raise ConfigurationError(
                 [f"--record: {folder!r} cannot be created: {error.strerror}; name a folder to write to"]
             ) from error
+        if problem := _make_private(self._folder):
+            notice(f"--record: {problem}", level="warn")
 
     def record(self, invocation: LocalInvocation, headers: Headers, source: str, answer: Answer) -> Answer:
         """Record an invocation, and return the answer that the caller must use instead of ``answer``.
@@ -100,10 +107,37 @@ class Recorder:
         name = f"{time.strftime('%Y%m%dT%H%M%S', now)}-{self._count:04}{_name_end(invocation.request_id)}"
         path = self._folder / name
         try:
-            path.touch(mode=0o600)
-            path.write_bytes(text)
+            _write_whole(path, text)
         except OSError as error:
-            self._notice(f"{path} cannot be written: {error.strerror}")
+            self._notice(f"{path} cannot be written: {error.strerror}", level="error")
+
+
+def _write_whole(path: Path, text: bytes) -> None:
+    """Write a file that only the owner can read. Raises OSError; then no part of the file is left."""
+    unfinished = path.with_name(f"{path.name}{UNFINISHED}")
+    try:
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _make_private(folder: Path) -> str:
+    """Deny other users access to ``folder`` if it has only recordings in it. Return a warning if they keep access."""
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not mode & 0o077:
+            return ""
+        # A folder with other files may be meant for other users as well.
+        if all(re.fullmatch(NAME_PATTERN, path.name) for path in folder.iterdir()):
+            folder.chmod(0o700)
+            return ""
+    except OSError:
+        # It belongs to another user, or to a file system without modes.
+        mode = 0
+    return f"other users may enter {folder}{f' (mode {mode:o})' if mode else ''}; recordings contain secrets: chmod 700"
 
 
 class RecordedStream(Stream):

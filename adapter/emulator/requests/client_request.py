@@ -68,7 +68,7 @@ class RequestRecord:
     def add_truncated_request(self) -> None:
         """Record that the client left before its request was complete, so there is no invocation."""
         self.error_type = "no invocation, the request broke off"
-        self.client_left = True
+        self.client_left = self.refused = True
 
 
 class ClientRequest:

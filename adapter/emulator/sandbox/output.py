@@ -7,9 +7,12 @@ not until end of file: another process that inherited the pipe may hold it open 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapter.output import Output
 
 # The maximum size of one read, in bytes.
 _PIECE = 65536
@@ -20,10 +23,10 @@ _LINE_LIMIT = 262_144
 class OutputPipe:
     """A pipe whose ``write_end`` becomes the standard output or error of a process.
 
-    All output is copied to the descriptor ``target``. ``on_line`` receives each line without its newline.
+    All output is copied to ``target``, as far as it is read. ``on_line`` receives each line without its newline.
     """
 
-    def __init__(self, target: int, on_line: Callable[[bytes], None]) -> None:
+    def __init__(self, target: Output, on_line: Callable[[bytes], None]) -> None:
         self._target = target
         self._on_line = on_line
         self._partial = b""
@@ -47,7 +50,7 @@ class OutputPipe:
             if not piece:
                 self.close()
                 return
-            _write_all(self._target, piece)
+            self._target.copy(piece)
             self._split(piece)
 
     def close(self) -> None:
@@ -66,10 +69,3 @@ class OutputPipe:
         if len(self._partial) > _LINE_LIMIT:
             self._on_line(self._partial)
             self._partial = b""
-
-
-def _write_all(target: int, piece: bytes) -> None:
-    # Our own output may be closed. That must not end the function.
-    with contextlib.suppress(OSError):
-        while piece:
-            piece = piece[os.write(target, piece) :]

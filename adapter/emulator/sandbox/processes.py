@@ -25,6 +25,7 @@ from typing import TypeAlias
 from adapter.emulator.sandbox import process_tree
 from adapter.emulator.sandbox.output import OutputPipe
 from adapter.emulator.sandbox.variables import LOG_STREAM
+from adapter.output import STDERR, STDOUT
 
 # Linux, prctl(2).
 _PR_SET_PDEATHSIG = 1
@@ -200,7 +201,7 @@ async def start_process(
 
     Its output is copied to ours; ``on_line`` receives each line.
     """
-    pipes = [OutputPipe(target, on_line) for target in (1, 2)]
+    pipes = [OutputPipe(target, on_line) for target in (STDOUT, STDERR)]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

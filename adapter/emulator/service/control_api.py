@@ -20,6 +20,7 @@ import orjson
 from adapter.config.parsers import seconds
 from adapter.emulator.page_guard import page_refusal
 from adapter.emulator.platform_api.api_server import JSON, refuse
+from adapter.payload.headers import excerpt
 
 if TYPE_CHECKING:
     from adapter.emulator.function.scheduler import LocalFunction
@@ -48,7 +49,9 @@ class Control:
             await self._serve_others(exchange)
             return
         path, _, query = exchange.target.partition("?")
-        if not _is_local(exchange):
+        if exchange.body.refusal is not None:
+            _refuse(exchange, exchange.body.refusal.status, str(exchange.body.refusal))
+        elif not _is_local(exchange):
             _refuse(exchange, 403, "the Host is not a loopback name; use localhost")
         elif path not in _METHODS:
             _refuse(exchange, 404, f"{path} is not a path of adapter dev; use {' or '.join(_METHODS)}")
@@ -64,7 +67,7 @@ class Control:
         try:
             self._function.age(seconds(text))
         except ValueError as error:
-            _refuse(exchange, 400, f"seconds: {text!r} {error}")
+            _refuse(exchange, 400, f"seconds: {excerpt(text)} {error}")
         else:
             exchange.respond(200, [JSON], orjson.dumps(self._function.status()))
 

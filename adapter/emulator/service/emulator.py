@@ -38,6 +38,7 @@ from adapter.emulator.service.reload import watch
 from adapter.emulator.terminal.lines import Terminal
 from adapter.emulator.terminal.prices import load_prices
 from adapter.errors import ConfigurationError
+from adapter.library_lines import log_stderr_as_json, report_errors, report_loop_errors
 from adapter.logs import Log
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from adapter.config.load import Config
     from adapter.emulator.function_settings import FunctionSettings
+    from adapter.emulator.notice import Notice
     from adapter.emulator.requests.client_request import RequestRecord
 
 # The signals that end this process: those of ``adapter run``, Ctrl-\\, and the end of the terminal.
@@ -98,7 +100,11 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int
             tree.thaw()
 
     adopt_orphans()
+    report_errors(terminal.report_error)
+    if terminal.log is not None:
+        log_stderr_as_json(terminal.log)
     with asyncio.Runner() as runner:
+        report_loop_errors(runner.get_loop(), terminal.report_error)
         return runner.run(_serve(settings, function_settings(config, command), launch, terminal, suspend))
 
 
@@ -118,7 +124,7 @@ async def _serve(
     ):
         terminal.log_start(settings)
         for warning in config.warnings:
-            terminal.notice(warning)
+            terminal.notice(warning, level="warn")
         tasks = [group.create_task(function.run(warm=config.warm))]
         if config.reload:
             tasks.append(group.create_task(_reload(_app_folder(config), function, terminal)))
@@ -132,7 +138,7 @@ async def _serve(
 async def open_endpoints(
     settings: UrlSettings,
     function: LocalFunction,
-    notice: Callable[[str], None],
+    notice: Notice,
     report: Callable[[RequestRecord], None],
 ) -> AsyncIterator[None]:
     """Open the ports, write their numbers into ``settings``, and serve until exit.

@@ -6,13 +6,18 @@ Files that apps write while they serve are ignored. Otherwise each request could
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
-from adapter.emulator.recording.recordings import NAME_PATTERN
+from adapter.emulator.recording.recordings import NAME_PATTERN, UNFINISHED
 from adapter.errors import ConfigurationError
 
 # Patterns of files that are written while an app serves: our recordings, logs (also rotated ones), SQLite databases.
-_WRITTEN_BY_APPS = (rf"^{NAME_PATTERN}$", r"\.log(\.[\w-]+)*$", r"\.(db3?|sqlite3?)(-journal|-wal|-shm)?$")
+_WRITTEN_BY_APPS = (
+    rf"^{NAME_PATTERN}({re.escape(UNFINISHED)})?$",
+    r"\.log(\.[\w-]+)*$",
+    r"\.(db3?|sqlite3?)(-journal|-wal|-shm)?$",
+)
 # Changes within this many milliseconds count as one, because editors write a file in several steps.
 _DEBOUNCE_MS = 200
 

@@ -1,12 +1,13 @@
 """The lines of ``adapter dev``: one for each request, and one for each unusual event.
 
-The functions return texts and fields; ``Terminal`` writes them, as text or as one JSON object per line.
+The functions return texts and fields; ``Terminal`` writes them, as text or as one JSON object per line. It makes the
+characters visible that a terminal would obey, since the texts come from clients, the runtime and the app as well.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,16 @@ from adapter.aws.limits import FREE_STREAM_BYTES
 from adapter.aws.size_text import size_text
 from adapter.emulator.terminal.banner import start_fields, start_lines
 from adapter.emulator.terminal.prices import PriceTable, billed_bytes
+from adapter.errors import bounded
+from adapter.logs import FIELD_LIMIT, visible
+from adapter.output import STDERR
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
+_STDERR = 2
 # The colour of a status, by its first digit.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
@@ -30,8 +35,9 @@ _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 class Terminal:
     """Writes to stderr, or to ``log``, which writes JSON, if it is not None.
 
-    If ``color`` is None, lines are coloured if stderr is a terminal. If ``shows_requests`` is False, requests have no
-    lines. If ``cloudwatch_block`` is True, each invocation is shown as its block of lines in CloudWatch instead.
+    If ``color`` is None, lines are coloured if stderr is a terminal. If ``shows_requests`` is False, a request has a
+    line only if the function or the emulator failed. If ``cloudwatch_block`` is True, each invocation is shown as its
+    block of lines in CloudWatch instead.
     ``names_doors`` is True if the line of a request begins with the name of its front door.
     """
 
@@ -45,8 +51,9 @@ class Terminal:
 
     def __post_init__(self) -> None:
         if self.color is None:
-            # Checked once, because click.echo would check it for every line.
-            self.color = sys.stderr.isatty()
+            self.color = os.isatty(_STDERR)
+        if self.log is None:
+            STDERR.loss_line = _loss_line
 
     def log_start(self, settings: UrlSettings) -> None:
         """Write the start message. If there are several front doors, later lines of requests name their front door."""
@@ -54,19 +61,19 @@ class Terminal:
         if self.log is not None:
             self.log.info("serving", **start_fields(settings))
         else:
-            self._write("\n".join(start_lines(settings)))
+            self._write("\n".join(_shown(line) for line in start_lines(settings)))
 
     def log_request(self, record: RequestRecord) -> None:
         """Write the line of a request that has ended, unless such lines are turned off."""
+        level = request_level(record)
         # An invocation is shown by its CloudWatch block. A refused request has no block, so its line is still written.
-        if not self.shows_requests or (self.cloudwatch_block and not (record.refused or record.answered_by)):
+        is_in_block = self.cloudwatch_block and not (record.refused or record.answered_by)
+        if level != "error" and (is_in_block or not self.shows_requests):
             return
         if self.log is not None:
-            is_error = record.status >= 500 or record.broken_off or (record.error_type and not record.refused)
-            write = self.log.error if is_error else self.log.info
-            write("invocation", **request_fields(record, self.prices, self.region))
+            self.log.log_invocation(request_fields(record, self.prices, self.region), level)
             return
-        parts = [self._first_part(record), *details(record)]
+        parts = [self._first_part(record), *map(_shown, details(record))]
         parts += streaming_cost(record.streamed, self.prices, self.region)
         self._write(" | ".join(parts))
 
@@ -75,25 +82,54 @@ class Terminal:
         status = click.style(str(record.status), fg="red" if is_error else _COLOURS.get(record.status // 100))
         door = record.door if self.names_doors else ""
         end = "broken off" if record.broken_off else ""
-        return " ".join(filter(None, (door, record.method, record.target, status, end)))
+        return " ".join(filter(None, (door, _shown(record.method), _shown(record.target), status, end)))
 
-    def notice(self, text: str) -> None:
-        """Write a line about an unusual event or a slow operation."""
-        self._log_text(text, click.style(f"adapter dev: {text}", dim=True))
+    def notice(self, text: str, *, level: str = "info") -> None:
+        """Write a line about an unusual event or a slow operation. ``level`` is ``info``, ``warn`` or ``error``."""
+        if self.log is not None:
+            {"info": self.log.info, "warn": self.log.warning, "error": self.log.error}[level](text)
+        else:
+            is_error = level == "error"
+            # The lines of a traceback are separate lines here, too.
+            lines = "\n    ".join(visible(line) for line in bounded(text).rstrip("\n").split("\n"))
+            self._write(
+                click.style(f"adapter dev: {lines}", dim=None if is_error else True, fg="red" if is_error else None)
+            )
+
+    def report_error(self, text: str) -> None:
+        """Write a line about an internal error."""
+        self.notice(text, level="error")
 
     def log_cloudwatch_line(self, text: str) -> None:
         """Write a line of an invocation's CloudWatch block, if ``cloudwatch_block`` is True."""
-        if self.cloudwatch_block:
-            self._log_text(text, text)
-
-    def _log_text(self, message: str, line: str) -> None:
+        if not self.cloudwatch_block:
+            return
         if self.log is not None:
-            self.log.info(message)
+            self.log.info(text)
         else:
-            self._write(line)
+            self._write("\t".join(map(_shown, text.split("\t"))))
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(f"{text if self.color else click.unstyle(text)}\n")
+        line = f"{text if self.color else click.unstyle(text)}\n"
+        STDERR.write(line.encode("utf-8", "backslashreplace"))
+
+
+def _shown(text: str) -> str:
+    """Return a part of a line with bounds and without characters that a terminal would obey."""
+    return visible(bounded(text, FIELD_LIMIT))
+
+
+def _loss_line(name: str, lost: int) -> bytes:
+    return f"adapter dev: lines lost because {name} could not be written: {lost}\n".encode()
+
+
+def request_level(record: RequestRecord) -> str:
+    """Return ``error`` if the function or the emulator failed, ``warn`` if the client did, else ``info``."""
+    if record.status >= 500 or record.broken_off:
+        return "error"
+    if record.error_type and not record.refused:
+        return "error"
+    return "warn" if record.refused or record.client_left else "info"
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ import orjson
 
 from adapter.aws.limits import FREE_STREAM_BYTES, MIB
 from adapter.errors import ConfigurationError
+from adapter.numbers import decimal
 
 # A GB as AWS bills it, in bytes.
 _GB = 1024 * MIB
@@ -50,7 +51,7 @@ def load_prices(path: str | None) -> PriceTable:
         return PriceTable(
             dated=str(table["dated"]),
             currency=str(table["currency"]),
-            per_gb={str(region): float(price) for region, price in table["per_gb"].items()},
+            per_gb={str(region): _price(price) for region, price in table["per_gb"].items()},
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(
@@ -59,3 +60,10 @@ def load_prices(path: str | None) -> PriceTable:
                 '{"dated": "2023-04-07", "currency": "USD", "per_gb": {"us-east-1": 0.008}}'
             ]
         ) from error
+
+
+def _price(value: object) -> float:
+    price = decimal(str(value))
+    if price is None:
+        raise ValueError(f"{value!r} is not a price")
+    return price

@@ -15,9 +15,17 @@ from adapter.net.server import connection_state as states
 from adapter.net.server.client_watch import DisconnectWatcher, wait_for_progress
 from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
 from adapter.net.server.deadline import Deadline
-from adapter.net.server.exchange import Exchange, RequestBody, encode_head
+from adapter.net.server.exchange import Exchange, RequestBody, encode_refusal
+from adapter.net.server.held_bytes import FREE_BYTES, HeldBytes
 from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead, RequestParser
-from adapter.net.server.server_limits import BODY_HIGH_WATER, MAX_PIPELINED, WRITE_HIGH_WATER, Limits
+from adapter.net.server.server_limits import (
+    BODY_HIGH_WATER,
+    MAX_PIPELINED,
+    RECEIVE_BUSY,
+    RECEIVE_HEAD,
+    WRITE_HIGH_WATER,
+    Limits,
+)
 from adapter.net.transports import end_sending, reset_on_close, undelivered
 
 if TYPE_CHECKING:
@@ -32,14 +40,22 @@ if TYPE_CHECKING:
 class ConnectionOwner(Protocol):
     """The part of the server that a connection uses.
 
-    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``waiting`` contains the
-    connections on which no request is being served, the one that has waited longest first.
+    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``decode`` decodes header
+    values. ``waiting`` contains the connections on which no request is being served, the one that has waited longest
+    first. ``postponed`` are those that wait for their turn to receive.
     """
 
     cancels: bool
+    decode: Callable[[bytes], str]
+    held_bytes: HeldBytes
     limits: Limits
+    postponed: deque[HttpConnection]
+    receive_buffer: memoryview
     serve: Serve
     waiting: dict[HttpConnection, None]
+
+    def postpone(self, connection: HttpConnection) -> None:
+        """Call ``end_postponement`` of ``connection`` when it is its turn to receive again."""
 
     def accept(self, connection: HttpConnection) -> None:
         """Start the task of a new connection, or refuse the connection."""
@@ -48,7 +64,7 @@ class ConnectionOwner(Protocol):
         """Remove a connection that is lost."""
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """One client's connection. It implements ``exchange.ClientConnection`` for its exchanges."""
 
     def __init__(self, server: ConnectionOwner) -> None:
@@ -69,13 +85,15 @@ class HttpConnection(asyncio.Protocol):
             states.CLOSING: limits.flush_timeout,
         }
         self._deadline = Deadline(self._loop, self._time_out)
-        self._parser = RequestParser(limits.head_bytes)
+        self._parser = RequestParser(limits.head_bytes, server.decode)
         # The requests that are not answered yet. The first one is being served.
         self._exchanges: deque[Exchange] = deque()
         # The incomplete body of the last request, or the bytes that arrive through the tunnel.
         self._arriving: RequestBody | None = None
         self._refusal: Refusal | None = None
         self._disconnect_watcher: DisconnectWatcher | None = None
+        self._is_charged = False
+        self._is_postponed = False
         self._bytes_received = 0
         self._bytes_written = 0
         self._has_ended_sending = False
@@ -99,6 +117,23 @@ class HttpConnection(asyncio.Protocol):
         self._deadline.set(self._limits.head_timeout)
         self._server.accept(self)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        buffer = self._server.receive_buffer
+        if self._parser.is_costly:
+            return buffer[:RECEIVE_HEAD]
+        if self._arriving is not None or self._state is states.DRAINING:
+            return buffer
+        # While costly bodies wait for their turn, this may be the beginning of another one.
+        return buffer[: RECEIVE_BUSY if self._server.postponed else RECEIVE_HEAD]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._server.receive_buffer[:nbytes]))
+        if self._parser.is_costly and self.is_reading and self._transport is not None:
+            # Let all others receive first.
+            self._is_postponed = True
+            self._pause_reading()
+            self._server.postpone(self)
+
     def data_received(self, data: bytes) -> None:
         self._bytes_received += len(data)
         if self._state is states.TUNNEL:
@@ -108,10 +143,10 @@ class HttpConnection(asyncio.Protocol):
             self.adjust_flow()
         elif self._state is states.DRAINING:
             # Either the end of the body or a refusal.
-            if not all(isinstance(item, bytes) for item in self._parser.feed(data)):
+            if not all(isinstance(item, bytes) for item in self._parser.feed(data, 0)):
                 self._advance(states.BODY_COMPLETE)
         elif self._state not in states.DISCARDING:
-            self._take(self._parser.feed(data))
+            self._take(self._parser.feed(data, MAX_PIPELINED + 1 - len(self._exchanges)))
 
     def eof_received(self) -> bool:
         self._wake(self.disconnected)
@@ -125,6 +160,8 @@ class HttpConnection(asyncio.Protocol):
         self._advance(states.LOST)
         self._deadline.stop()
         self._stop_watcher()
+        self._parser.ignore()
+        self._charge(0)
         for waiter in (self.disconnected, self._writable, self._arrived):
             self._wake(waiter)
         if self._exchanges and self._server.cancels:
@@ -190,12 +227,31 @@ class HttpConnection(asyncio.Protocol):
                 self._advance(states.HEAD_BEGUN)
         elif self._parser.is_paused and self._state is not states.UPGRADE_OFFERED:
             self._advance(states.OFFER)
+        self._charge(self._parser.held_bytes)
         self.stop_waiting()
         self.adjust_flow()
+
+    def _charge(self, held: int) -> None:
+        """Count the bytes that the parser holds towards the budget of all connections."""
+        if self._is_charged or held > FREE_BYTES:
+            self._is_charged = held > FREE_BYTES
+            self._server.held_bytes.update(self, held)
+
+    def release_held(self) -> None:
+        """Refuse the unfinished request to free its memory. Called by ``HeldBytes``."""
+        self._is_charged = False
+        if states.REFUSE in TRANSITIONS[self._state]:
+            self.refuse(Refusal(431, "the server has no memory left for request heads that arrive slowly"))
+        else:
+            self.cut()
 
     def refuse(self, refusal: Refusal) -> None:
         """Read no more requests. Send ``refusal`` after the responses to the requests that have already arrived."""
         self._refusal = refusal
+        if self._arriving is not None:
+            self._arriving.refusal = refusal
+        self._parser.ignore()
+        self._charge(0)
         self._end_body(truncated=True)
         self._advance(states.REFUSE)
         if not self._exchanges:
@@ -292,11 +348,18 @@ class HttpConnection(asyncio.Protocol):
 
     def adjust_flow(self) -> None:
         # Reading continues as long as possible, because the event loop notices a disconnect only while it reads.
-        unread = len(self._parser.kept) + (0 if self._arriving is None else self._arriving.unread_bytes)
-        if unread > BODY_HIGH_WATER or len(self._exchanges) > MAX_PIPELINED:
+        unread = 0 if self._arriving is None else self._arriving.unread_bytes
+        most_kept = RECEIVE_HEAD if self._parser.is_paused else 0
+        is_full = unread > BODY_HIGH_WATER or len(self._parser.kept) > most_kept
+        if is_full or self._is_postponed or len(self._exchanges) > MAX_PIPELINED:
             self._pause_reading()
         elif not self.is_reading:
             self._resume_reading()
+
+    def end_postponement(self) -> None:
+        """Receive again, unless there is another reason to wait. Called by the server."""
+        self._is_postponed = False
+        self.adjust_flow()
 
     def _pause_reading(self) -> None:
         if self._transport is None:
@@ -380,6 +443,8 @@ class HttpConnection(asyncio.Protocol):
             self._exchanges.popleft()
             if not self._exchanges:
                 self._all_answered()
+            if self._parser.kept and (self._state is states.IDLE or self._state is states.DONE):
+                self._take(self._parser.feed(b"", MAX_PIPELINED + 1 - len(self._exchanges)))
         else:
             self._exchanges.clear()
             self._advance(states.LAST_ANSWERED)
@@ -394,11 +459,11 @@ class HttpConnection(asyncio.Protocol):
         before = self._state
         if before is states.REFUSED:
             assert self._refusal is not None
-            self.write(_encode_refusal(self._refusal))
+            self.write(encode_refusal(self._refusal))
         self._advance(states.ALL_ANSWERED)
         if before is states.UPGRADE_OFFERED:
             # The upgrade is declined, so the bytes after the head are HTTP.
-            self._take(self._parser.resume())
+            self._take(self._parser.resume(MAX_PIPELINED + 1 - len(self._exchanges)))
         if self.disconnected.done():
             self._end_input()
 
@@ -410,11 +475,3 @@ class HttpConnection(asyncio.Protocol):
     def _wake(waiter: asyncio.Future[None] | None) -> None:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-
-def _encode_refusal(refusal: Refusal) -> bytes:
-    body = f"{refusal}\n".encode()
-    lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
-    if refusal.status == 503:
-        lines.append(("retry-after", "1"))
-    return encode_head(refusal.status, lines) + body

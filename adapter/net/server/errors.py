@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from adapter.net.server.request_parser import Refusal
+
 
 class BodyTruncatedError(Exception):
-    """The client disconnected or broke the protocol before the request body was complete."""
+    """The client disconnected or broke the protocol before the request body was complete.
+
+    ``refusal`` is the response that the client must get if it broke the protocol, else None.
+    """
+
+    def __init__(self, refusal: Refusal | None = None) -> None:
+        super().__init__("the request body is not complete" if refusal is None else str(refusal))
+        self.refusal = refusal
 
 
 class ClientStalledError(ConnectionError):

@@ -6,24 +6,38 @@ from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
+from adapter.net.http1 import encode_text
 from adapter.net.server.errors import BodyTruncatedError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
 
-    from adapter.net.server.request_parser import RequestHead
+    from adapter.net.server.request_parser import Refusal, RequestHead
 
     Headers = list[tuple[str, str]]
     Piece = bytes | bytearray | memoryview
 
+# Unread pieces that are smaller than this are joined, in bytes: an object for each byte would take 40 times its memory.
+_SMALL_PIECE = 4096
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-def encode_head(status: int, headers: Headers) -> bytes:
-    """Return a response head, including the final empty line."""
+def encode_head(status: int, headers: Headers, reason: str | None = None) -> bytes:
+    """Return a response head, including the final empty line. ``reason`` is None for the standard phrase."""
+    phrase = _REASONS.get(status, "") if reason is None else reason
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    return f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n{lines}\r\n".encode()
+    return encode_text(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n")
+
+
+def encode_refusal(refusal: Refusal) -> bytes:
+    """Return the whole response to a request that is not served."""
+    body = f"{refusal}\n".encode()
+    lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
+    if refusal.status == 503:
+        lines.append(("retry-after", "1"))
+    return encode_head(refusal.status, lines) + body
 
 
 class ClientConnection(Protocol):
@@ -59,9 +73,12 @@ class ClientConnection(Protocol):
 
 
 class RequestBody:
-    """A request body as it arrives. Only one task may read it. ``trailers`` is complete once the body has ended."""
+    """A request body as it arrives. Only one task may read it. ``trailers`` is complete once the body has ended.
 
-    __slots__ = ("_connection", "_discarded", "_pieces", "ended", "trailers", "truncated", "unread_bytes")
+    ``refusal`` is the reason why the body is truncated if the client broke the protocol, else None.
+    """
+
+    __slots__ = ("_connection", "_discarded", "_pieces", "ended", "refusal", "trailers", "truncated", "unread_bytes")
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -70,6 +87,7 @@ class RequestBody:
         self.unread_bytes = 0
         self.ended = False
         self.truncated = False
+        self.refusal: Refusal | None = None
         self.trailers: Headers = []
 
     async def read(self) -> bytes:
@@ -86,7 +104,7 @@ class RequestBody:
                 self._connection.adjust_flow()
             return piece
         if self.truncated and not self._discarded:
-            raise BodyTruncatedError
+            raise BodyTruncatedError(self.refusal)
         return b""
 
     def discard(self) -> None:
@@ -99,9 +117,13 @@ class RequestBody:
 
     def feed(self, piece: bytes) -> None:
         """Add a piece. Called by the connection."""
-        if not self._discarded:
+        if self._discarded:
+            return
+        self.unread_bytes += len(piece)
+        if self._pieces and len(piece) < _SMALL_PIECE and len(self._pieces[-1]) < _SMALL_PIECE:
+            self._pieces[-1] += piece
+        else:
             self._pieces.append(piece)
-            self.unread_bytes += len(piece)
 
     def end(self, *, truncated: bool) -> None:
         """Mark the body as ended. Called by the connection."""
@@ -167,16 +189,25 @@ class Exchange:
             self._expects_continue = False
             self.send_interim(100, [])
 
-    def send_interim(self, status: int, headers: Headers) -> None:
+    def send_interim(self, status: int, headers: Headers, reason: str | None = None) -> None:
         """Send a 1xx response. Do nothing for an HTTP/1.0 client, which does not understand it."""
         if self.version == "1.1":
-            self._connection.write(encode_head(status, headers))
+            self._connection.write(encode_head(status, headers, reason))
 
-    def begin(self, status: int, headers: Headers, *, length: int | None = None, pieces: Iterable[Piece] = ()) -> None:
+    def begin(
+        self,
+        status: int,
+        headers: Headers,
+        *,
+        length: int | None = None,
+        pieces: Iterable[Piece] = (),
+        reason: str | None = None,
+    ) -> None:
         """Send the response head and the first pieces of the body.
 
         ``headers`` must not contain framing headers. Without ``length``, the body is chunked, or for HTTP/1.0 it ends
         with the connection. A response to HEAD or with status 304 may have a ``length``, but its body is not sent.
+        ``reason`` is None for the standard phrase.
         """
         self.begun = True
         lines = list(headers)
@@ -196,7 +227,7 @@ class Exchange:
             lines.append(("connection", "close"))
         elif self.version == "1.0":
             lines.append(("connection", "keep-alive"))
-        self._connection.write(b"".join((encode_head(status, lines), *self._framed(pieces))))
+        self._connection.write(b"".join((encode_head(status, lines, reason), *self._framed(pieces))))
 
     async def write(self, pieces: Iterable[Piece]) -> None:
         """Send pieces of the body, then wait until the client accepts more data. Raises ConnectionError."""
@@ -210,11 +241,11 @@ class Exchange:
         self.ended = True
         if self._chunked:
             lines = "".join(f"{name}: {value}\r\n" for name, value in trailers or ())
-            self._connection.write(f"0\r\n{lines}\r\n".encode())
+            self._connection.write(encode_text(f"0\r\n{lines}\r\n"))
 
-    def respond(self, status: int, headers: Headers, body: bytes | bytearray) -> None:
+    def respond(self, status: int, headers: Headers, body: bytes | bytearray, *, reason: str | None = None) -> None:
         """Send a complete response."""
-        self.begin(status, headers, length=len(body), pieces=(body,))
+        self.begin(status, headers, length=len(body), pieces=(body,), reason=reason)
         self.end()
 
     def cut(self) -> None:
@@ -222,7 +253,7 @@ class Exchange:
         self.keep_alive = False
         self._connection.cut(reset=self._until_eof)
 
-    def switch_protocols(self, headers: Headers) -> Tunnel:
+    def switch_protocols(self, headers: Headers, reason: str | None = None) -> Tunnel:
         """Send the 101 response and return the tunnel that carries all further bytes.
 
         Raises IllegalTransition if the request offered no upgrade.
@@ -230,7 +261,7 @@ class Exchange:
         tunnel = Tunnel(self._connection)
         self.begun = self.ended = True
         self.keep_alive = False
-        self._connection.write(encode_head(101, headers))
+        self._connection.write(encode_head(101, headers, reason))
         return tunnel
 
     def _framed(self, pieces: Iterable[Piece]) -> list[Piece]:

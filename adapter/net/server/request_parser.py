@@ -1,8 +1,15 @@
 """A parser that turns the bytes of one client into heads, body pieces, ends of messages, or a refusal. No I/O.
 
 llhttp (httptools) parses and rejects most input that is not HTTP/1. This module refuses requests that llhttp accepts
-but a proxy must not (RFC 9112, sections 3.2 and 6.1). The size of heads and trailers is limited twice: the bytes read
-since the last complete item, so that an endless head is not buffered, and the total size of the fields.
+but a proxy must not (RFC 9112, sections 3.2 and 6.1).
+
+A client decides how many bytes arrive at once, but not how much memory they take:
+
+- A head is parsed when all of it has arrived. Until then its bytes are kept as they are, since parsed fields take up to
+  60 times as much. A second llhttp parser without callbacks checks these bytes, so a mistake is reported immediately.
+- No more requests are parsed than the caller has room for. The bytes after them are kept.
+- The pieces of a body that arrive at once are joined, even if each is a chunk of one byte.
+- The number of fields and the size of heads and trailers are limited.
 """
 
 from __future__ import annotations
@@ -12,12 +19,26 @@ from typing import TYPE_CHECKING, Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from adapter.net.http1 import header_text
-from adapter.payload.headers import excerpt
+from adapter.net.server.chunk_scanner import MESSAGE_END as _END
+from adapter.net.server.chunk_scanner import ChunkScanner
+from adapter.net.server.server_limits import COSTLY_PIECES, MAX_PIPELINED, MAX_TRAILER_BYTES
+from adapter.payload.headers import MAX_FIELDS, excerpt, is_host
+from adapter.payload.request_target import origin_form
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     Headers: TypeAlias = list[tuple[str, str]]
+
+# A head of this many bytes cannot have too many fields: the shortest has a name of one byte, a colon, and the line end.
+_SMALL_HEAD: Final = 4 * MAX_FIELDS
+# The memory that a parsed field takes besides its text, in bytes: a tuple, two strings, a place in a list.
+_FIELD_COST: Final = 160
+_SPACE: Final = 0x20
+_LENGTH_PREFIX: Final = "content-length: "
+# Headers that servers split at every comma.
+_LISTS: Final = frozenset({"accept-encoding", "connection", "te", "upgrade"})
 
 
 class Refusal(Exception):
@@ -61,45 +82,82 @@ if TYPE_CHECKING:
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
 
 
+class _NoCallbacks:
+    """The target of a parser that only checks. httptools collects nothing for it."""
+
+
 class RequestParser:
     """Parses the bytes of one client, fed in pieces of any size. httptools calls the methods named ``on_…``.
 
     ``in_head`` is True while a head has begun but is not complete. After a request that offers an upgrade,
     ``is_paused`` is True: the bytes after it may not be HTTP, so they are ``kept`` until ``resume`` or ``take_kept`` is
-    called. After a refusal, all further bytes are ignored.
+    called. Bytes are also ``kept`` if there is no room for their request; the next ``feed`` parses them. After a
+    refusal, all further bytes are ignored. ``is_costly`` is True if the last pieces of a body were tiny.
     """
 
-    def __init__(self, head_bytes: int) -> None:
+    def __init__(self, head_bytes: int, decode: Callable[[bytes], str] = header_text) -> None:
         self.in_head = False
         self.is_paused = False
+        self.is_costly = False
         self.kept = b""
         self._head_bytes: Final = head_bytes
+        self._decode: Final = decode
+        # The Host of the last request, which is checked already. Nearly all requests of a client have the same.
+        self._host = ""
+        self._trailer_bytes: Final = min(head_bytes, MAX_TRAILER_BYTES)
         self._parser = HttpRequestParser(self)
         self._received: list[Received]
         self._is_refused = False
+        # The bytes of an incomplete head, the number of its lines, and the parser that checks them.
+        self._pending = bytearray()
+        self._lines = 0
+        self._checker: HttpRequestParser | None = None
+        # True from the end of a head until the end of its body. If the body has a Content-Length, ``_remaining`` is the
+        # number of missing bytes, else it is 0.
+        self._in_body = False
+        self._remaining = 0
+        # The end of the last head in the data, and the Content-Length of its body.
+        self._head_end = 0
+        self._length = 0
+        self._scanner: ChunkScanner
+        self._pieces: list[bytes] = []
         # A head that only frames the body. It is set after a head with both an upgrade and a body, until a second
         # parser has read it. The callbacks do nothing meanwhile.
         self._body_head = b""
         # The number of bytes read since the last complete head, body piece or message. llhttp may be buffering them.
         self._unfinished = 0
-        # The total size of the fields of the current head or trailers.
-        self._field_bytes = 0
+        # The number of fields that may still follow in the current head or trailers.
+        self._field_room = MAX_FIELDS
         self._target = b""
         self._fields: Headers = []
 
-    def feed(self, data: bytes) -> list[Received]:
-        """Parse ``data`` and return the items that are complete, in order. No items follow a refusal."""
+    @property
+    def held_bytes(self) -> int:
+        """The memory that unfinished input takes: an incomplete head or trailers, and kept requests."""
+        return len(self._pending) + len(self.kept) + self._unfinished + len(self._fields) * _FIELD_COST
+
+    def feed(self, data: bytes, room: int = MAX_PIPELINED + 1) -> list[Received]:
+        """Parse ``data`` and return the items that are complete, in order. No items follow a refusal.
+
+        At most ``room`` requests are begun.
+        """
         received: list[Received] = []
         self._received = received
         if self.is_paused:
             self.kept += data
-        elif not self._is_refused:
+        elif self._remaining > len(data) or (room > 0 and self._is_one_request(data)):
             self._parse(data)
+            if self.in_head:
+                self._restart(data)
+        else:
+            self._parse_requests(self.take_kept() + data if self.kept else data, room)
+        if self._pieces:
+            self._flush()
         return received
 
-    def resume(self) -> list[Received]:
+    def resume(self, room: int = MAX_PIPELINED + 1) -> list[Received]:
         """Parse the kept bytes as HTTP. Call this when the upgrade is declined."""
-        return self.feed(self.take_kept())
+        return self.feed(self.take_kept(), room)
 
     def take_kept(self) -> bytes:
         """End the pause. Return the bytes that arrived during it and are not parsed yet."""
@@ -107,12 +165,113 @@ class RequestParser:
         self.is_paused = False
         return kept
 
+    def ignore(self) -> None:
+        """Forget the unfinished input, and ignore all further bytes."""
+        self._is_refused = True
+        self.in_head = False
+        self.kept = b""
+        self._pending = bytearray()
+        self._checker = None
+        self._fields = []
+
+    def _is_one_request(self, data: bytes) -> bool:
+        """Return whether ``data`` has one small head and the beginning or the whole of its body, as nearly always."""
+        if self._in_body or self._pending or self.kept or self._is_refused or not 0 < len(data) <= _SMALL_HEAD:
+            return False
+        found = data.find(_END)
+        end = self._head_end = found + len(_END)
+        if found <= 0 or end == len(data):
+            return found > 0
+        # Looking for a single byte is much faster, and few bodies have it.
+        return data[0] > _SPACE and (data.find(b"\r", end) < 0 or data.find(_END, end) < 0)
+
+    def _restart(self, data: bytes) -> None:
+        """Keep the incomplete head at the end of ``data``, which follows one request and its body, as bytes."""
+        self._parser = HttpRequestParser(self)
+        self._feed_head(data, self._head_end + self._length)
+
+    def _parse_requests(self, data: bytes, room: int) -> None:
+        position, end = 0, len(data)
+        while position < end and not self._is_refused:
+            if self._remaining:
+                last = min(end, position + self._remaining)
+                self._parse(_part(data, position, last))
+                position = last
+            elif self._in_body:
+                last = self._scanner.possible_end(data, position)
+                self._parse(_part(data, position, last))
+                position = last
+            elif self.is_paused or room <= 0:
+                self.kept += data[position:]
+                return
+            else:
+                position = self._feed_head(data, position)
+                room -= 1
+
+    def _feed_head(self, data: bytes, position: int) -> int:
+        """Parse a head, or keep a part of one. Return the position after the bytes that were used."""
+        pending = self._pending
+        if not pending:
+            if data[position] <= 13:
+                # Empty lines before a request line are ignored (RFC 9112, section 2.2).
+                position = len(data) - len(data[position:].lstrip(b"\r\n"))
+            end = data.find(_END, position) + len(_END)
+            if end >= len(_END):
+                self._parse_head(_part(data, position, end))
+                return end
+        before = len(pending)
+        pending += data[position:]
+        end = pending.find(_END, max(0, before - len(_END) + 1)) + len(_END)
+        if end < len(_END):
+            if position < len(data):
+                self._check_incomplete_head(data[position:])
+            return len(data)
+        self._pending = bytearray()
+        self._lines = 0
+        self._checker = None
+        self._parse_head(bytes(memoryview(pending)[:end]))
+        return position + end - before
+
+    def _check_incomplete_head(self, fragment: bytes) -> None:
+        """Refuse the incomplete head, which ends with ``fragment``, if it cannot become a valid one."""
+        self.in_head = True
+        self._lines += fragment.count(b"\n")
+        if self._checker is None:
+            self._checker = HttpRequestParser(_NoCallbacks())
+        try:
+            self._checker.feed_data(fragment)
+        except HttpParserError as error:
+            self._refuse(Refusal(400, f"not HTTP/1.1: {error}"))
+            return
+        if len(self._pending) > self._head_bytes:
+            self._refuse(self._head_too_large(self._head_bytes))
+        elif self._lines > MAX_FIELDS + 1:
+            self._refuse(_too_many_fields())
+
+    def _parse_head(self, head: bytes) -> None:
+        if len(head) > self._head_bytes:
+            self._refuse(self._head_too_large(self._head_bytes))
+        elif len(head) > _SMALL_HEAD and head.count(b"\n") > MAX_FIELDS + 2:
+            self._refuse(_too_many_fields())
+        else:
+            self._parse(head)
+
+    def _flush(self) -> None:
+        """Return the pieces of the body that have arrived as one item."""
+        pieces = self._pieces
+        if len(pieces) == 1:
+            self._received.append(pieces.pop())
+        else:
+            self._received.append(b"".join(pieces))
+            self._pieces = []
+            self.is_costly = len(pieces) > COSTLY_PIECES
+
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)
         try:
             self._parser.feed_data(data)
-            if self._unfinished > self._head_bytes:
-                raise self._head_too_large()
+            if self._unfinished > self._trailer_bytes:
+                raise self._head_too_large(self._trailer_bytes)
         except HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0] :]
             if self._body_head:
@@ -140,12 +299,14 @@ class RequestParser:
         self._parse(data)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._is_refused = True
-        self.in_head = False
-        self._received.append(refusal)
+        if not self._is_refused:
+            if self._pieces:
+                self._flush()
+            self.ignore()
+            self._received.append(refusal)
 
-    def _head_too_large(self) -> Refusal:
-        return Refusal(431, f"the request line and headers exceed {self._head_bytes} bytes")
+    def _head_too_large(self, limit: int) -> Refusal:
+        return Refusal(431, f"the request line and headers exceed {limit} bytes")
 
     def on_message_begin(self) -> None:
         if self._body_head:
@@ -153,23 +314,23 @@ class RequestParser:
         self.in_head = True
         self._target = b""
         self._fields = []
-        self._field_bytes = 0
+        self._field_room = MAX_FIELDS
 
     def on_url(self, url: bytes) -> None:
         if self._body_head:
             return
         self._target += url
-        self._field_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._body_head:
             return
-        value = value.rstrip(b" \t")
-        text = value.decode() if value.isascii() else header_text(value)
+        self._field_room -= 1
+        if self._field_room < 0:
+            raise _too_many_fields()
+        if value and value[-1] <= _SPACE:
+            value = value.rstrip(b" \t")
+        text = value.decode() if value.isascii() else self._decode(value)
         self._fields.append((name.decode("latin-1"), text))
-        self._field_bytes += len(name) + len(value)
-        if self._field_bytes > self._head_bytes:
-            raise self._head_too_large()
 
     def on_headers_complete(self) -> None:
         if self._body_head:
@@ -183,40 +344,65 @@ class RequestParser:
             # The bytes after CONNECT are meant for a tunnel, which this server never opens. They are not a request.
             keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
-        framing = _check_head(head)
+        framing, self._host = _check_head(head, self._host)
         if self._parser.should_upgrade():
             if framing:
                 self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
             elif head.version == "1.1":
                 head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
         self.in_head = False
-        self._unfinished = self._field_bytes = 0
+        self._unfinished = 0
+        self._length = 0
+        if framing:
+            self._in_body = True
+            if framing.startswith(_LENGTH_PREFIX):
+                self._length = self._remaining = int(framing[len(_LENGTH_PREFIX) :])
+            else:
+                self._scanner = ChunkScanner()
         # Further fields are trailers.
         self._fields = []
+        self._field_room = MAX_FIELDS
         self._received.append(head)
 
     def on_body(self, piece: bytes) -> None:
         self._unfinished = 0
-        self._received.append(piece)
+        if self._remaining:
+            self._remaining -= len(piece)
+        self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         if self._body_head:
             return
-        self._unfinished = 0
+        self._in_body = False
+        self._unfinished = self._remaining = 0
+        if self._pieces:
+            self._flush()
         self._received.append(EndOfMessage(self._fields))
+        self._fields = []
 
 
-def _check_head(head: RequestHead) -> str:
-    """Check ``head`` and set its ``expects_continue``. Return the header line that frames the body, or an empty string.
+def _part(data: bytes, start: int, end: int) -> bytes:
+    """Return ``data[start:end]``. A compiled slice would copy ``data`` even if it is the whole."""
+    return data if start == 0 and end == len(data) else data[start:end]
 
-    Raises Refusal if llhttp accepts the request but a proxy must not.
+
+def _too_many_fields() -> Refusal:
+    return Refusal(431, f"the request has more than {MAX_FIELDS} header fields")
+
+
+def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
+    """Check ``head`` and set its ``expects_continue``.
+
+    Return the header line that frames the body, or an empty string, and the Host. ``legal_host`` is a Host that needs
+    no check. Raises Refusal if llhttp accepts the request but a proxy must not.
     """
     hosts = 0
-    framing = ""
+    host = framing = ""
     for name, value in head.headers:
         lower = name.lower()
         if lower == "host":
             hosts += 1
+            host = value
         elif lower == "transfer-encoding":
             if value.lower() != "chunked" or head.version == "1.0":
                 raise Refusal(
@@ -224,15 +410,29 @@ def _check_head(head: RequestHead) -> str:
                 )
             framing = "transfer-encoding: chunked"
         elif lower == "content-length" and value.strip("0"):
-            framing = f"content-length: {value}"
+            framing = f"{_LENGTH_PREFIX}{value}"
         elif lower == "expect":
             if value.lower() != "100-continue":
                 raise Refusal(417, f"Expect {excerpt(value)} is not supported: only 100-continue is")
             head.expects_continue = head.version == "1.1"
+        if len(value) > MAX_FIELDS and lower in _LISTS and value.count(",") >= MAX_FIELDS:
+            raise Refusal(431, f"the {lower} header has more than {MAX_FIELDS} elements")
     if "#" in head.target:
         raise Refusal(400, "a request target must not have a fragment")
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):
         raise Refusal(400, f"the request has {hosts} Host headers, one is expected")
+    if host != legal_host and not is_host(host):
+        raise Refusal(400, "the Host header is not a host with an optional port")
+    if not head.target.startswith("/"):
+        _use_authority(head)
     if head.version not in ("1.0", "1.1"):
         raise Refusal(505, f"HTTP/{head.version} is not supported: use HTTP/1.1")
-    return framing
+    return framing, host
+
+
+def _use_authority(head: RequestHead) -> None:
+    """Replace Host by the authority of the target if the target is a URL, as RFC 9112 section 3.2.2 requires."""
+    _, authority = origin_form(head.target) or ("", "")
+    if authority:
+        others = [header for header in head.headers if header[0].lower() != "host"]
+        head.headers[:] = [("Host", authority), *others]

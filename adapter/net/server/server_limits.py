@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 # In bytes. The socket is not read while more of a request body than this is unread.
-BODY_HIGH_WATER = 256 * 1024
+BODY_HIGH_WATER: Final = 256 * 1024
 # In bytes. A writer waits while more of a response than this is buffered for the client.
-WRITE_HIGH_WATER = 64 * 1024
+WRITE_HIGH_WATER: Final = 64 * 1024
 # The maximum number of pipelined requests that wait behind the one that is being served.
-MAX_PIPELINED = 8
+MAX_PIPELINED: Final = 8
+# How many bytes are received at once: while the body of a request arrives, and otherwise. The latter may all be
+# pipelined requests, which are kept until the requests before them are answered.
+RECEIVE_BODY: Final = 256 * 1024
+RECEIVE_HEAD: Final = 8 * 1024
+# The latter while clients that send tiny chunks wait for their turn, since another one may begin.
+RECEIVE_BUSY: Final = 1024
+# If more pieces of a body than this arrive at once, it is costly, and received slowly so that it delays no others.
+COSTLY_PIECES: Final = 64
+# The maximum size of trailers, and of the extensions of one chunk, in bytes. (A head has a limit of its own.)
+MAX_TRAILER_BYTES: Final = 64 * 1024
 
 
 class Limits:

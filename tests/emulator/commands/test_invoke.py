@@ -468,3 +468,20 @@ async def test_an_event_is_written_for_a_pipe(tmp_path: Path) -> None:
 async def test_without_a_kind_the_kinds_are_listed() -> None:
     done = await adapter("event")
     assert {b"function-url", b"sqs", b"kinesis"} <= set(done.out.split())
+
+
+async def test_a_message_has_no_password_of_the_endpoint() -> None:
+    for url in ("http://me:secret@127.0.0.1:1", "ftp://me:secret@x"):
+        done = await adapter("invoke", "-", "--endpoint", url, given=b"{}")
+        assert done.code in (1, 2)
+        assert done.err.startswith("adapter: ")
+        assert "secret" not in done.err
+
+
+async def test_a_line_about_an_answer_has_no_character_that_a_terminal_obeys(tmp_path: Path) -> None:
+    file = tmp_path / "a\x1b[31m.json"
+    file.write_text("{}")
+    async with local_lambda(fail) as local:
+        done = await invoke(local, str(file))
+        assert "a\\x1b[31m.json: function error: " in done.err
+        assert "\x1b" not in done.err

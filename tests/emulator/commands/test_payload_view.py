@@ -64,3 +64,9 @@ def test_what_is_no_response_is_not_held_back() -> None:
 def test_the_body_of_a_whole_response_is_taken_out_on_demand(payload: bytes, body: bytes) -> None:
     pieces = [payload[at : at + 65536] for at in range(0, len(payload), 65536)]
     assert shown(pieces, decodes_whole=True) == ("", body)
+
+
+def test_the_head_has_no_character_that_a_terminal_obeys() -> None:
+    head, _ = shown([b'{"statusCode": 200, "headers": {"x": "\xc2\x9b31m a"}}' + bytes(8)])
+    assert "x: \\x9b31m a" in head
+    assert "\x9b" not in head

@@ -44,7 +44,10 @@ def test_a_fault_is_written_as_kind_amount_rate_and_header(text: str, expected: 
         pytest.param("kil=1MB", r"did you mean kill\?", id="slip"),
         pytest.param("delay=soon", "is not a duration", id="seconds"),
         pytest.param("kill=all", "is not a size", id="size"),
-        pytest.param("kill:often", "a percentage, for example 0.1 or 10%", id="rate"),
+        *[
+            pytest.param(f"kill:{rate}", "a percentage, for example 0.1 or 10%", id=f"rate-{rate[:9]}")
+            for rate in ("often", "-0.1", "1.1", "101%", "nan", "inf", "0_1", "\u0661", "9" * 5000)
+        ],
         pytest.param("kill:101%", "a percentage, for example 0.1 or 10%", id="too-often"),
         pytest.param("kill@", "has no header after", id="no-header"),
         pytest.param("init@x-fault", "'init@x-fault' has a header, but an init serves no", id="init-by-header"),

@@ -99,6 +99,39 @@ async def test_arns_in_an_event_are_in_the_region_of_the_function(door: str, arn
         assert context.get("region", "eu-central-1") == "eu-central-1"
 
 
+@pytest.mark.parametrize(
+    ("door", "expected"),
+    [
+        *[pytest.param(door, ["127.0.0.1", None, None, "/a"], id=door) for door in ("function-url", "http-api")],
+        *[pytest.param(door, ["6.6.6.6, 127.0.0.1", None, None, "/a"], id=door) for door in ("rest-api", "alb")],
+        pytest.param("alb-multi-value", ["6.6.6.6, 127.0.0.1", None, None, "/a"], id="alb-multi-value"),
+        *[pytest.param(door, ["127.0.0.1", "https", "1", "/a"], id=door) for door in ("lattice", "lattice-v1")],
+    ],
+)
+async def test_a_front_door_sets_its_own_headers_and_passes_all_others(door: str, expected: list[str | None]) -> None:
+    """None stands for a value of the front door's own."""
+    sent = {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https", "X-Forwarded-Port": "1"}
+    seen: dict[str, Any] = {}
+
+    async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
+        seen.update(handed.event)
+        await runtime.respond(handed, json.dumps(PAYLOADS[door]).encode())
+
+    async with local_lambda(each(serve), front_doors=door, invoke_mode="buffered") as local:
+        await local.request("GET", "/", b"", sent | {"X-Forwarded-Prefix": "/a", "SCRIPT_NAME": "/a"})
+        own = [None, "http", str(local.port), None]
+    headers = {name.lower(): value for name, value in (seen.get("headers") or seen["multiValueHeaders"]).items()}
+    values = [
+        headers[name] for name in ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix")
+    ]
+    assert [value[0] if isinstance(value, list) else value for value in values] == [
+        mine if theirs is None else theirs for mine, theirs in zip(own, expected, strict=True)
+    ]
+    assert ("x-amzn-trace-id" in headers) == (not door.startswith("lattice"))
+    # What the app must not believe is removed by the runtime, not by the front door.
+    assert headers["script_name"] in ("/a", ["/a"])
+
+
 async def test_a_rest_api_has_a_stage_and_a_resource() -> None:
     seen: asyncio.Queue[Any] = asyncio.Queue()
 

@@ -283,3 +283,37 @@ async def test_a_chunked_request_is_read_to_its_end() -> None:
         await client.send(chunk(b'{"a"') + chunk(b": 1}") + chunk(b""))
         assert (await client.answer()).json()["event"] == {"a": 1}
         await client.close()
+
+
+# --- the log ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "header", "status"),
+    [
+        pytest.param("/x?token=secret", "", 404, id="another-operation"),
+        pytest.param(f"{INVOKE.format('any')}?x=secret", "X-Amz-Invocation-Type: secret", 400, id="type"),
+        pytest.param(f"{INVOKE.format('a:1')}?Qualifier=secret", "", 400, id="qualifier"),
+        pytest.param(f"{INVOKE.format('any')}?x=secret", "X-Amz-Client-Context: secret", 400, id="context"),
+        pytest.param(f"{INVOKE.format('a%20b')}?x=secret", "", 400, id="name"),
+    ],
+)
+async def test_the_log_has_no_query_and_no_header_value(target: str, header: str, status: int) -> None:
+    async with local_lambda(each(echo)) as local:
+        headers = dict([header.split(": ")]) if header else {}
+        client = await RawClient.connect(local.invoke_port)
+        answer = await client.request("POST", target, b"{}", headers)
+        await client.close()
+        record = await local.visit()
+    assert (answer.status, record.status, record.refused) == (status, status, True)
+    assert "secret" not in repr(record)
+    assert record.error_message
+
+
+async def test_a_message_quotes_only_a_part_of_a_long_value() -> None:
+    async with local_lambda(each(echo)) as local:
+        client = await RawClient.connect(local.invoke_port)
+        answer = await client.request("POST", "/" + "x" * 500_000, b"{}", {})
+        await client.close()
+    assert answer.status == 404
+    assert len(answer.body) < 2000

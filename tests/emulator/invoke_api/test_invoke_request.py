@@ -80,6 +80,35 @@ async def test_a_client_context_has_a_limit() -> None:
             assert (await ask(local.invoke_port, b"{}", {"X-Amz-Client-Context": context})).status == status
 
 
+@pytest.mark.parametrize("depth", [pytest.param(900, id="read"), pytest.param(2600, id="deeper-than-anybody-reads")])
+async def test_a_client_context_that_is_nested_is_answered(depth: int) -> None:
+    async with local_lambda(ok) as local:
+        context = base64.b64encode(b"[" * depth + b"]" * min(depth, 2600 - depth)).decode()
+        status = (await ask(local.invoke_port, b"{}", {"X-Amz-Client-Context": context})).status
+        assert status == (400 if depth > 1000 else 200)
+
+
+@pytest.mark.parametrize(
+    ("qualifier", "status", "version"),
+    [
+        ("7", 200, "7"),
+        ("live-1", 200, "$LATEST"),
+        ("$LATEST", 200, "$LATEST"),
+        ("%D9%A1", 400, None),
+        ("%C2%B2", 400, None),
+        ("1%0D%0Ax:y", 400, None),
+        ("1" * 129, 400, None),
+        ("-1.5", 400, None),
+    ],
+)
+async def test_a_qualifier_is_a_version_or_an_alias(qualifier: str, status: int, version: str | None) -> None:
+    async with local_lambda(ok) as local:
+        client = await RawClient.connect(local.invoke_port)
+        answer = await client.request("POST", f"{INVOKE}?Qualifier={qualifier}", b"{}", {})
+        await client.close()
+        assert (answer.status, answer.header("x-amz-executed-version")) == (status, version)
+
+
 async def test_a_caller_that_waits_to_be_asked_for_the_payload_is_asked() -> None:
     async with local_lambda(ok) as local:
         client = await RawClient.connect(local.invoke_port)

@@ -40,14 +40,22 @@ def test_fields_that_are_present_are_used() -> None:
         pytest.param({"types": ["x"]}, "not ['x']", id="unknown-type"),
         pytest.param({"destination": None}, "destination should be an object", id="no-destination"),
         pytest.param({"destination": {"protocol": "UDP"}}, "HTTP or TCP", id="protocol"),
-        pytest.param({"destination": {"protocol": "TCP", "port": 0}}, "from 1 to 65535", id="tcp-port"),
+        *[
+            pytest.param({"destination": {"protocol": "TCP", "port": port}}, "from 1 to 65535", id=f"tcp-port-{port!r}")
+            for port in (0, -1, 65536, 10**30, 80.5, True, "80", None, float("1e300"))
+        ],
         pytest.param({"destination": HTTP | {"URI": "http://sandbox.localdomain"}}, "URI port", id="no-port"),
         pytest.param({"destination": HTTP | {"URI": "http://example.com:80"}}, "URI should begin", id="elsewhere"),
         pytest.param({"destination": HTTP | {"URI": "http://sandbox:x"}}, "URI is not valid", id="no-uri"),
         pytest.param({"destination": HTTP | {"URI": "http://sandbox:9001"}}, "9001 is reserved", id="reserved"),
         pytest.param({"destination": HTTP | {"method": "GET"}}, "POST or PUT", id="method"),
         pytest.param({"buffering": []}, "buffering should be an object", id="buffering"),
-        pytest.param({"buffering": {"timeoutMs": 24}}, "timeoutMs should be from 25 to 30000", id="timeout"),
+        *[
+            pytest.param(
+                {"buffering": {"timeoutMs": time}}, "timeoutMs should be from 25 to 30000", id=f"timeout-{time!r}"
+            )
+            for time in (24, 30_001, -25, 10**30, 25.0, True, "25", None)
+        ],
         pytest.param({"buffering": {"maxBytes": 1}}, "maxBytes should be from 262144", id="bytes"),
         pytest.param({"buffering": {"maxItems": "1000"}}, "maxItems should be from 1000", id="items"),
     ],
@@ -56,6 +64,11 @@ def test_a_mistake_is_named(fields: dict[str, Any], mistake: str) -> None:
     with pytest.raises(ValueError, match=r"^[^;]*$") as error:
         parsed(**fields)
     assert mistake in str(error.value)
+
+
+@pytest.mark.parametrize("uri", [5, "http://[", None])
+def test_tcp_has_no_uri(uri: object) -> None:
+    assert parsed(destination={"protocol": "TCP", "port": 4000, "URI": uri}).port == 4000
 
 
 @pytest.mark.parametrize("body", [b"", b"[", b"[]"])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import resource
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,10 @@ async def fail(runtime: ScriptedRuntime) -> int:
 
 def recordings(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
+
+
+def ignore(text: str, *, level: str = "info") -> None:
+    """A notice that no test looks at."""
 
 
 def inputs(path: Path) -> list[InvokeInput]:
@@ -105,7 +112,7 @@ async def test_what_the_invoke_api_was_told_is_recorded_and_numbers_keep_their_d
 def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot be created"):
-        Recorder(str(tmp_path / "file"), lambda _line: None)
+        Recorder(str(tmp_path / "file"), ignore)
 
 
 def test_an_event_is_taken_as_it_is_and_what_is_no_json_too(tmp_path: Path) -> None:
@@ -179,3 +186,61 @@ def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
 def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"EVENT: '.*' has no \.json file in it"):
         inputs(tmp_path)
+
+
+# --- privacy and full disks ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Make the kernel refuse to write more than ``size`` bytes to a file, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_what_does_not_fit_on_the_disk_leaves_no_part_and_is_an_error(tmp_path: Path) -> None:
+    async with local_lambda(stream, record=str(tmp_path)) as local:
+        with files_of_at_most(200):
+            assert (await local.request("POST", "/x", b"x" * 1000)).status == 200
+            await local.visit()
+        assert recordings(tmp_path) == []
+        [notice] = [text for text in local.levels if "cannot be written: File too large" in text]
+        assert local.levels[notice] == "error"
+        assert (await local.request("POST", "/x", b"x" * 1000)).status == 200
+        await local.visit()
+    assert len(recordings(tmp_path)) == 1
+
+
+async def test_only_the_owner_can_read_files_and_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir(mode=0o755)
+    async with local_lambda(stream, record=str(folder)) as local:
+        await local.request("GET", "/x")
+        await local.visit()
+        assert not [text for text in local.levels if "--record" in text]
+    [file] = sorted(folder.iterdir())
+    assert re.fullmatch(NAME_PATTERN, file.name)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, file)] == [0o700, 0o600]
+    # A folder with recordings is still ours.
+    folder.chmod(0o777)
+    Recorder(str(folder), ignore)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_with_other_files_keeps_its_mode_and_is_warned_of(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "main.py").touch()
+    notices = []
+
+    def notice(text: str, *, level: str = "info") -> None:
+        notices.append((level, text))
+
+    Recorder(str(tmp_path), notice)
+    [(level, text)] = notices
+    assert level == "warn"
+    assert "mode 755" in text
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755

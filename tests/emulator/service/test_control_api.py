@@ -64,7 +64,10 @@ async def test_time_can_be_let_pass_for_idle_environments() -> None:
         pytest.param("GET", "/_adapter/idle", 405, id="get-idle"),
         pytest.param("GET", "/_adapter/other", 404, id="path"),
         pytest.param("POST", "/_adapter/idle", 400, id="no-seconds"),
-        pytest.param("POST", "/_adapter/idle?seconds=-1", 400, id="seconds"),
+        *[
+            pytest.param("POST", f"/_adapter/idle?seconds={text}", 400, id=f"seconds-{text[:9]}")
+            for text in ("", "-1", "nan", "inf", "1e9", "1_0", "%D9%A1", "9" * 5000)
+        ],
     ],
 )
 async def test_what_is_not_there_is_refused(method: str, path: str, status: int) -> None:

@@ -91,11 +91,11 @@ def test_costs_have_two_significant_digits(cost: float, expected: str) -> None:
 
 @pytest.mark.parametrize(("color", "status"), [(True, "\x1b[32m200\x1b[0m"), (False, "200"), (None, "200")])
 def test_lines_go_to_stderr_and_are_coloured_on_demand(
-    color: bool | None, status: str, capsys: pytest.CaptureFixture[str]
+    color: bool | None, status: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Terminal(PRICES, "us-east-1", color=color)
     terminal.log_request(RequestRecord(method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, duration=0.01))
-    written = capsys.readouterr()
+    written = capfd.readouterr()
     assert written.out == ""
     assert written.err == (
         f"GET /x {status} | 2 B | total 10 ms | 2 MB beyond the free 6 MB: 0.000016 USD "
@@ -111,13 +111,13 @@ def test_lines_go_to_stderr_and_are_coloured_on_demand(
     ],
 )
 def test_a_line_names_its_front_door_where_there_are_several(
-    doors: str, line: str, capsys: pytest.CaptureFixture[str]
+    doors: str, line: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Terminal(PRICES, "us-east-1", color=False)
     terminal.log_start(UrlSettings(load({}, {"front_doors": doors})))
-    capsys.readouterr()
+    capfd.readouterr()
     terminal.log_request(RequestRecord(method="GET", target="/x", status=200, door="alb"))
-    assert capsys.readouterr().err.startswith(line)
+    assert capfd.readouterr().err.startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,10 @@ def test_a_line_names_its_front_door_where_there_are_several(
     ],
 )
 def test_a_bad_end_is_not_green_and_no_space_is_left_over(
-    record: RequestRecord, line: str, capsys: pytest.CaptureFixture[str]
+    record: RequestRecord, line: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Terminal(PRICES, "us-east-1", color=True).log_request(record)
-    assert capsys.readouterr().err.startswith(line)
+    assert capfd.readouterr().err.startswith(line)
 
 
 def test_for_machines_an_invocation_has_fields() -> None:
@@ -209,16 +209,16 @@ def test_with_a_json_log_every_line_is_one_object(capfd: pytest.CaptureFixture[s
     assert (notice["message"], line["message"]) == ("something happened", "START RequestId: 1")
 
 
-def test_notices_name_their_author(capsys: pytest.CaptureFixture[str]) -> None:
+def test_notices_name_their_author(capfd: pytest.CaptureFixture[str]) -> None:
     Terminal(PRICES, "us-east-1", color=False).notice("something happened")
-    assert capsys.readouterr().err == "adapter dev: something happened\n"
+    assert capfd.readouterr().err == "adapter dev: something happened\n"
 
 
 @pytest.mark.parametrize(
     ("fields", "level"),
     [
         pytest.param({"status": 404}, "INFO", id="the-apps-own-answer"),
-        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "INFO", id="refused"),
+        pytest.param({"status": 429, "error_type": "TooManyRequestsException", "refused": True}, "WARN", id="refused"),
         pytest.param({"status": 503}, "ERROR", id="the-apps-own-failure"),
         pytest.param({"status": 200, "error_type": "Function.X"}, "ERROR", id="function-error"),
         pytest.param({"status": 200, "broken_off": True}, "ERROR", id="broken-off"),
@@ -241,10 +241,58 @@ def test_for_machines_a_failed_invocation_is_an_error(
     ],
 )
 def test_cloudwatchs_block_replaces_the_lines_of_invocations(
-    options: dict[str, Any], expected: list[str], capsys: pytest.CaptureFixture[str]
+    options: dict[str, Any], expected: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Terminal(PRICES, "us-east-1", color=False, **options)
     terminal.log_cloudwatch_line("START")
     terminal.log_request(RequestRecord(method="", target="served", status=200))
     terminal.log_request(RequestRecord(method="", target="refused", status=429, refused=True))
-    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == expected
+    assert [line.split()[0] for line in capfd.readouterr().err.splitlines()] == expected
+
+
+# --- foreign text -----------------------------------------------------------------------------------------------------
+
+ESCAPES = "\x1b[2J\x9b31m\x07\r\u202e"
+
+
+def lines_about(terminal: Terminal, text: str) -> None:
+    """Write every kind of line with ``text`` in it."""
+    record = RequestRecord(method=text, target=text, status=200, door="alb", request_id="r-1", mismatch=text)
+    record.error_type, record.error_message = text, text
+    terminal.log_request(record)
+    terminal.notice(text)
+    terminal.notice(text, level="error")
+    terminal.report_error(text)
+    terminal.log_cloudwatch_line(f"REPORT\t{text}")
+    terminal.log_start(UrlSettings(load({}, {"record": text})))
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_no_line_has_a_character_that_a_terminal_obeys(color: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    lines_about(Terminal(PRICES, "us-east-1", color=color, cloudwatch_block=True, names_doors=True), ESCAPES)
+    shown = capfd.readouterr().err
+    for style in ("\x1b[0m", "\x1b[2m", "\x1b[31m", "\x1b[32m"):
+        shown = shown.replace(style, "")
+    assert all(each.isprintable() or each in "\n\t" for each in shown)
+    assert shown.count("\\x1b[2J\\x9b31m\\x07\\r\\u202e") >= 9
+
+
+def test_every_line_has_a_bound(capfd: pytest.CaptureFixture[str]) -> None:
+    lines_about(Terminal(PRICES, "us-east-1", color=False, cloudwatch_block=True, names_doors=True), "x" * 1024 * 1024)
+    assert max(map(len, capfd.readouterr().err.splitlines())) < 10_000
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_without_the_access_log_only_failures_have_lines(format: str, capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(format="json", access_log=False) if format == "json" else None
+    terminal = Terminal(PRICES, "us-east-1", color=False, log=log, shows_requests=False)
+    for fields in (
+        {"target": "/ok", "status": 200},
+        {"target": "/refused", "status": 413, "error_type": "x", "refused": True},
+        {"target": "/left", "status": 200, "client_left": True},
+        {"target": "/failed", "status": 200, "error_type": "Function.X"},
+        {"target": "/left-and-failed", "status": 200, "error_type": "Function.X", "client_left": True},
+    ):
+        terminal.log_request(RequestRecord(method="GET", **fields))  # type: ignore[arg-type]
+    written = capfd.readouterr().err.splitlines()
+    assert ["/failed" in line or "/left-and-failed" in line for line in written] == [True, True]

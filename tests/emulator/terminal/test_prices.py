@@ -43,7 +43,10 @@ def test_the_first_six_megabytes_are_free(streamed: int, billed: int) -> None:
         pytest.param("[]", id="not-an-object"),
         pytest.param('{"dated": "x", "currency": "USD"}', id="no-prices"),
         pytest.param('{"dated": "x", "currency": "USD", "per_gb": []}', id="prices-not-a-map"),
-        pytest.param('{"dated": "x", "currency": "USD", "per_gb": {"a": "much"}}', id="price-not-a-number"),
+        *[
+            pytest.param(f'{{"dated": "x", "currency": "USD", "per_gb": {{"a": {price}}}}}', id=f"price-{price}")
+            for price in ('"much"', '"nan"', '"inf"', "-1", "1e999", "null", "true", "[]")
+        ],
     ],
 )
 def test_a_file_that_is_no_table_is_a_mistake_that_shows_what_one_looks_like(text: str, tmp_path: Path) -> None:

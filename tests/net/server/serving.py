@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from adapter.net.address import listen
 from adapter.net.server import Exchange, HttpServer, Limits, RequestBody
+from adapter.net.server.held_bytes import PROCESS_HELD_BYTES, HeldBytes
 
 Serve = Callable[[Exchange], Awaitable[None]]
 # How long anything may take, in seconds.
@@ -23,11 +24,17 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(serve: Serve, *, limits: Limits | None = None, cancels: bool = True) -> AsyncIterator[Serving]:
+async def serving(
+    serve: Serve,
+    *,
+    limits: Limits | None = None,
+    cancels: bool = True,
+    held_bytes: HeldBytes = PROCESS_HELD_BYTES,
+) -> AsyncIterator[Serving]:
     """Serve with ``serve`` on a loopback port; everything has ended afterwards."""
     listener = listen("127.0.0.1", 0)
     async with asyncio.TaskGroup() as group:
-        server = HttpServer(serve, group, limits=limits, cancels=cancels)
+        server = HttpServer(serve, group, limits=limits, cancels=cancels, held_bytes=held_bytes)
         await server.start(listener)
         try:
             yield Serving(server, listener.getsockname()[1])

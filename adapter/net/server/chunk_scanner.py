@@ -1,0 +1,74 @@
+"""Finds the end of a chunked body without parsing it, so that the requests after it are not parsed with it. No I/O."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The end of a head, and of a chunked body with its trailers.
+MESSAGE_END: Final = b"\r\n\r\n"
+# The lengths of this many chunks are read in one piece of data. The rest of it is searched for ``MESSAGE_END``.
+_MAX_CHUNK_LINES: Final = 64
+# The maximum length of a line with the length of a chunk, in bytes. Nearly all are shorter.
+_CHUNK_LINE: Final = 32
+
+
+class ChunkScanner:
+    """The scanner of one chunked body, whose bytes are passed to ``possible_end`` in order."""
+
+    __slots__ = ("_line", "_skip", "_tail")
+
+    def __init__(self) -> None:
+        # The number of bytes before the next line with a length, or -1 if unknown, and the beginning of that line.
+        self._skip = 0
+        self._line = b""
+        # The last bytes of the body so far.
+        self._tail = b""
+
+    def possible_end(self, data: bytes, position: int) -> int:
+        """Return a position in the chunked body at ``position`` beyond which another request may begin.
+
+        It may be too early, which only divides ``data`` in a different way, but never too late.
+        """
+        start = self._skip_chunks(data, position) if self._skip >= 0 else position
+        end = len(data)
+        tail = self._tail
+        straddling = (tail + data[position : position + len(MESSAGE_END) - 1]).find(MESSAGE_END) if tail else -1
+        if straddling >= 0:
+            end = position + straddling + len(MESSAGE_END) - len(tail)
+        elif start < end:
+            found = data.find(MESSAGE_END, start)
+            if found >= 0:
+                end = found + len(MESSAGE_END)
+        if end < len(data):
+            # The next call begins at another position than the one that ``_skip`` is counted from.
+            self._skip = -1
+        self._tail = (tail + data[max(position, end - len(MESSAGE_END) + 1) : end])[1 - len(MESSAGE_END) :]
+        return end
+
+    def _skip_chunks(self, data: bytes, position: int) -> int:
+        """Return the position after the chunks that begin at ``position``, as far as their lengths are easy to read."""
+        end = len(data)
+        line = self._line
+        position += self._skip
+        for _ in range(_MAX_CHUNK_LINES):
+            if position >= end:
+                self._skip, self._line = position - end, line
+                return end
+            newline = data.find(b"\n", position, position + _CHUNK_LINE)
+            if newline < 0:
+                line += data[position : position + _CHUNK_LINE]
+                if len(line) > _CHUNK_LINE:
+                    break
+                position = end
+                continue
+            try:
+                size = int((line + data[position:newline]).partition(b";")[0], 16)
+            except ValueError:
+                break
+            if size <= 0:
+                break
+            line = b""
+            # The chunk's own line end follows its data.
+            position = newline + 1 + size + 2
+        self._skip, self._line = -1, b""
+        return min(position, end - 1)

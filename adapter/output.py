@@ -1,0 +1,207 @@
+"""Standard output and standard error: writing our lines never fails, and never waits long for the reader.
+
+A reader may pause (a pager, Ctrl-S), or be gone; the stream may be closed, or its disk full. What cannot be written is
+dropped, and its lines are counted. Once the stream can be written to again, one line on stderr has their number.
+
+Our lines and the app's output may share a file. A line of ours begins on a new line, even if the app's output before it
+does not end with one. If the app ends that line later, its newline is not written again.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from select import PIPE_BUF, POLLOUT, poll
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_STDERR = 2
+# How long a line may wait until the reader accepts it, in seconds.
+_WRITE_TIMEOUT = 0.1
+_NEWLINE = 10
+
+# Held while something is written: in the runtime a thread writes the app's output.
+_lock = allocate_lock()
+# The file of stderr (device, inode), if the app's last output in it does not end a line. Guarded by the lock.
+_file_within_line: tuple[int, int] | None = None
+# True if we have ended a line that the app had begun, and the app has written nothing since. Guarded by the lock.
+_has_ended_line_for_app = False
+
+
+class Output:
+    """The stream with the number ``descriptor`` and a ``name``. Losses are reported to ``log``, or here if it is None.
+
+    ``loss_line`` makes the line about lost lines of the stream with a name and their number.
+    """
+
+    __slots__ = (
+        "_is_counted",
+        "_is_cut",
+        "_is_within_line",
+        "_log",
+        "_lost",
+        "_name",
+        "_number",
+        "_poller",
+        "_unblocking",
+        "loss_line",
+    )
+
+    def __init__(self, descriptor: int, name: str, log: Output | None = None) -> None:
+        self._number = descriptor
+        self._unblocking = _nonblocking(descriptor)
+        self._name = name
+        self._log = log
+        self.loss_line: Callable[[str, int], bytes] = _loss_line
+        self._lost = 0
+        # Whether the last byte that was written is not the end of a line, and whether the rest of that line is lost.
+        self._is_within_line = False
+        self._is_cut = False
+        # Whether the line that is being written has been counted as lost.
+        self._is_counted = False
+        self._poller = poll()
+        self._poller.register(self._unblocking, POLLOUT)
+
+    def is_free(self, seconds: float = 0.0) -> bool:
+        """Wait up to ``seconds`` for the stream. Return whether it accepts PIPE_BUF bytes without blocking."""
+        # The result is also True if the stream is closed: writing to it does not block.
+        return bool(self._poller.poll(seconds * 1000))
+
+    def write(self, data: bytes) -> None:
+        """Write ``data``, one or more lines of ours, or a part of a line. What cannot be written is lost."""
+        self._write_locked(data, is_of_app=False)
+
+    def copy(self, data: bytes) -> None:
+        """Write ``data``, a piece of the app's output. What cannot be written is lost."""
+        self._write_locked(data, is_of_app=True)
+
+    def copy_whole(self, data: bytes) -> None:
+        """Write ``data``, a piece of the app's output, and wait until it is written. If that fails, it is lost."""
+        with _lock:
+            data = _without_written_newline(self._number, data)
+            if not data:
+                return
+            _note_output(self._number, is_within_line=data[-1] != _NEWLINE)
+            try:
+                os.write(self._number, data)
+            except OSError:
+                # This cannot be reported anywhere, and a request must not fail because of the app's output.
+                return
+
+    def _write_locked(self, data: bytes, *, is_of_app: bool) -> None:
+        if not data:
+            return
+        # Only the first lost line waits. The next lines are lost at once, until the stream is read again.
+        if not _lock.acquire(timeout=0.0 if self._lost else _WRITE_TIMEOUT):
+            self._count(data)
+            return
+        try:
+            if self._lost and self.is_free():
+                self._report_loss()
+            if is_of_app:
+                data = _without_written_newline(self._number, data)
+                if data and self._write(data) and (self._is_within_line or _file_within_line is not None):
+                    _note_output(self._number, is_within_line=self._is_within_line)
+            else:
+                self._write(_line_break(self._number) + data)
+        finally:
+            _lock.release()
+
+    def _report_loss(self) -> None:
+        log = self if self._log is None else self._log
+        lost, self._lost = self._lost, 0
+        if not (log.is_free() and log._write(log.loss_line(self._name, lost))):
+            # The report is not one of the lost lines.
+            self._lost = lost
+
+    def _write(self, data: bytes) -> bool:
+        """Write ``data``, in pieces that a pipe takes at once. Return False, and count its lines, if a part is lost."""
+        added = b"\n" if self._is_cut and not data.startswith(b"\n") else b""
+        data = added + data
+        position, size = 0, len(data)
+        while position < size:
+            if not self.is_free(0.0 if self._lost else _WRITE_TIMEOUT):
+                break
+            try:
+                position += os.write(self._unblocking, data[position : position + PIPE_BUF])
+            except OSError:
+                break
+        if position:
+            self._is_within_line = data[position - 1] != _NEWLINE
+            self._is_cut = False
+            self._is_counted = self._is_counted and b"\n" not in data[len(added) : position]
+        if position < size:
+            self._is_cut = self._is_within_line
+            self._count(data[max(position, len(added)) :])
+            return False
+        return True
+
+    def _count(self, lost: bytes) -> None:
+        """Count the lines in ``lost``, each only once, even if an earlier part of it was lost as well."""
+        is_open = lost[-1] != _NEWLINE
+        self._lost += lost.count(b"\n") + is_open - self._is_counted
+        self._is_counted = is_open
+
+
+def _without_written_newline(descriptor: int, data: bytes) -> bytes:
+    """Return the part of ``data`` that must be written: without a newline that ends a line which we have ended."""
+    global _has_ended_line_for_app
+    if not _has_ended_line_for_app or not data or not _is_stderr(descriptor):
+        return data
+    _has_ended_line_for_app = False
+    return data[1:] if data.startswith(b"\n") else data
+
+
+def _note_output(descriptor: int, *, is_within_line: bool) -> None:
+    """Record whether the app's output in ``descriptor`` ends within a line, if that is the file of stderr."""
+    global _file_within_line
+    if _is_stderr(descriptor):
+        _file_within_line = _file(_STDERR) if is_within_line else None
+
+
+def _line_break(descriptor: int) -> bytes:
+    """Return what must be written before a line of ours: a newline if the app's output does not end with one."""
+    global _file_within_line, _has_ended_line_for_app
+    # Stderr can have become another file meanwhile.
+    if _file_within_line is None or _file_within_line != _file(descriptor):
+        return b""
+    _file_within_line = None
+    _has_ended_line_for_app = True
+    return b"\n"
+
+
+def _is_stderr(descriptor: int) -> bool:
+    return descriptor == _STDERR or _file(descriptor) == _file(_STDERR)
+
+
+def _file(descriptor: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _loss_line(name: str, lost: int) -> bytes:
+    return f"adapter WARN lines lost because {name} could not be written: {lost}\n".encode()
+
+
+def _nonblocking(descriptor: int) -> int:
+    """Return a descriptor of the same terminal that never blocks. If it is not a terminal, return ``descriptor``.
+
+    A terminal that is ready may still block, if it has no room for the whole piece. The shell uses the same open file,
+    so that one must not change.
+    """
+    try:
+        if os.isatty(descriptor):
+            return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        # The terminal of another mount namespace, for example, has no usable name.
+        return descriptor
+    return descriptor
+
+
+STDERR = Output(_STDERR, "stderr")
+STDOUT = Output(1, "stdout", STDERR)

@@ -1,0 +1,83 @@
+"""The paths of the app that no request from outside may reach, and whether a target leads to one of them.
+
+The app's router decides what a path leads to, and the adapter does not know the router. So a path is compared in the
+form that the most lenient routers see: they ignore case, slashes and path parameters, decode more than once, or resolve
+dot segments, before or after they have removed empty segments. A target is refused if one of these forms is reserved.
+"""
+
+from __future__ import annotations
+
+from adapter.payload.request_target import percent_decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
+
+# How often a path is decoded: once more than by the worst known pair of a proxy and a router.
+_MAX_DECODINGS = 4
+# In characters. A longer path counts as reserved: comparing it would delay other requests, and no server that is known
+# for lenient routing accepts it (Tomcat, IIS, nginx: 8 to 16 KB for the whole request line).
+_MAX_PATH = 16 * 1024
+# White space and control characters at the end of a segment, and a dot there (IIS), are ignored by some servers.
+_IGNORED_AT_END = "." + "".join(map(chr, range(0x21))) + "\x7f\x85\xa0"
+
+
+class ReservedPaths:
+    """The paths in ``targets``, which may have a query. It is false if it has none."""
+
+    __slots__ = ("_forms",)
+
+    def __init__(self, targets: Iterable[str | None]) -> None:
+        paths = [_path_of(target) for target in targets if target is not None]
+        self._forms: Final = {form for path in paths for form in _router_forms(path)}
+
+    def __bool__(self) -> bool:
+        return bool(self._forms)
+
+    def __contains__(self, target: str) -> bool:
+        """Return whether a router may see one of the paths in ``target``, which the app would receive."""
+        path = _path_of(target)
+        return len(path) > _MAX_PATH or not self._forms.isdisjoint(_router_forms(path))
+
+
+def _path_of(target: str) -> str:
+    return target.partition("?")[0]
+
+
+def _router_forms(path: str) -> set[tuple[str, ...]]:
+    """Return the paths that routers may see in ``path``, each as its segments."""
+    forms = set()
+    for _ in range(_MAX_DECODINGS):
+        segments = _segments(path)
+        named = [segment for segment in segments if segment]
+        forms |= {tuple(named), _resolved(named), _resolved(segments)}
+        decoded = percent_decode(path)
+        if decoded == path:
+            break
+        path = decoded
+    return forms
+
+
+def _segments(path: str) -> list[str]:
+    """Return the segments of ``path`` in the case of a router that ignores it, without their parameters."""
+    # A decoded "?", "#" or NUL ends the path for a router that decodes first.
+    path = path.partition("?")[0].partition("#")[0].partition("\0")[0]
+    return [_plain(segment) if segment else "" for segment in path.replace("\\", "/").split("/")]
+
+
+def _plain(segment: str) -> str:
+    plain = segment.partition(";")[0].strip(_IGNORED_AT_END[1:]).casefold()
+    return plain if plain in (".", "..") else plain.rstrip(_IGNORED_AT_END)
+
+
+def _resolved(segments: list[str]) -> tuple[str, ...]:
+    """Return ``segments`` with dot segments resolved (RFC 3986 section 5.2.4), and then without empty ones."""
+    resolved: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            if resolved:
+                resolved.pop()
+        elif segment != ".":
+            resolved.append(segment)
+    return tuple([segment for segment in resolved if segment])

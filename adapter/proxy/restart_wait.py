@@ -1,0 +1,60 @@
+"""The wait for an app that refuses connections, or has ended, because it is being started again.
+
+The app lives or is started again, and nothing of the request was sent, so the request can still be served. Only one of
+the waiting requests tries to connect at a time: an app that is away costs one attempt in RESTART_INTERVAL, however many
+requests wait for it. An app that the adapter did not start counts as living, since its own manager starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from adapter.app.readiness import RESTART_INTERVAL, RESTART_WAIT, is_refused
+from adapter.errors import AppNotServing, AppUnreachable
+
+if TYPE_CHECKING:
+    from adapter.proxy.app_supervisor import AppSupervisor
+    from adapter.proxy.upstream import Upstream, UpstreamConnection
+
+
+class RestartWait:
+    """Connects the requests to ``upstream`` that wait for a restart of the app."""
+
+    def __init__(self, upstream: Upstream, supervisor: AppSupervisor) -> None:
+        self._upstream = upstream
+        self._supervisor = supervisor
+        # Held by the request that tries to connect.
+        self._turn = asyncio.Lock()
+
+    async def connect(self, problem: AppUnreachable | AppNotServing, limit: float | None) -> UpstreamConnection:
+        """Return a new connection as soon as the app accepts one, but at most RESTART_WAIT seconds from now.
+
+        ``limit`` is an earlier end of the wait, a time of the monotonic clock. Raises an error of the kind of
+        ``problem``, the reason to wait, which also names the wait.
+        """
+        began = monotonic()
+        end = began + RESTART_WAIT
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end if limit is None else min(end, limit)), self._turn:
+                while self._supervisor.ready or self._supervisor.is_restarting:
+                    connection = await self._try_to_connect()
+                    if connection is not None:
+                        return connection
+                    await asyncio.sleep(RESTART_INTERVAL)
+        waited = monotonic() - began
+        if isinstance(problem, AppNotServing):
+            raise AppNotServing(f"{problem}; it was not ready within {waited:.1f} s")
+        raise AppUnreachable(f"{problem}, also not within {waited:.1f} s, the wait for a restart", waited=waited)
+
+    async def _try_to_connect(self) -> UpstreamConnection | None:
+        if not self._supervisor.ready:
+            return None
+        try:
+            return await self._upstream.acquire(reuse=False)
+        except AppUnreachable as error:
+            if not is_refused(error.__cause__):
+                raise
+            return None
