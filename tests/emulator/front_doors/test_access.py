@@ -195,9 +195,16 @@ async def test_requests_without_a_valid_signature_get_awss_403(key_file: Path) -
         changed = await local.request("POST", "/", b"other", headers)
         assert (changed.status, changed.header("x-amzn-ErrorType")) == (403, "InvalidSignatureException")
         assert json.loads(changed.body)["message"].startswith("The request signature we calculated does not match")
+        bearer = await local.request("GET", "/", headers={"Authorization": "Bearer =hidden, Credential=hidden"})
+        assert (bearer.status, bearer.header("x-amzn-ErrorType")) == (403, "IncompleteSignatureException")
         assert local.starts == 0
-        record = await local.visit()
-        assert record.refused
+        records = [await local.visit() for _ in range(3)]
+        assert all(record.refused for record in records)
+        # AWS's text may quote a header, so it is not in the line.
+        assert [record.error_type for record in records] == [
+            f"{name}, the answer has the reason"
+            for name in ("AccessDeniedException", "InvalidSignatureException", "IncompleteSignatureException")
+        ]
         # Only function URLs have an AuthType.
         local.port = local.door_ports[1]
         assert (await local.request("GET", "/")).status == 201
