@@ -196,8 +196,8 @@ class _Reader:
             if kind in _EVENT_DOORS:
                 own = self._map((*place, "Properties"), event)
                 self._read_api((*place, "Properties"), own)
-                if kind == "HttpApi":
-                    self._read_http_api((*place, "Properties"), own)
+                read = self._read_http_api if kind == "HttpApi" else self._read_rest_api
+                read((*place, "Properties"), own)
                 yield _EVENT_DOORS[kind]
             elif kind:
                 self._note(
@@ -214,21 +214,38 @@ class _Reader:
         self._read_cors("function-url", (*path, "Cors"), url)
 
     def _read_http_api(self, path: Path_, properties: dict[str, Any]) -> None:
-        """Read the API that ``properties`` refer to, or SAM's implicit one: its CORS configuration."""
-        reference = properties.get("ApiId")
-        api = reference.get("Ref") if isinstance(reference, dict) else None
-        resource = self._resources.get(api) if isinstance(api, str) else None
-        shared = self._document.content.get("Globals")
-        candidates: list[tuple[Path_, Any]] = [
-            (("Resources", str(api), "Properties"), resource.get("Properties") if isinstance(resource, dict) else None),
-            (("Globals", "HttpApi"), shared.get("HttpApi") if isinstance(shared, dict) else None),
-        ]
-        for place, found in candidates:
-            if isinstance(found, dict) and "CorsConfiguration" in found:
-                self._read_cors("http-api", (*place, "CorsConfiguration"), found)
+        """Read the HTTP API that ``properties`` refer to, or SAM's implicit one."""
+        for place, api in self._api_settings(properties.get("ApiId"), "HttpApi"):
+            if "CorsConfiguration" in api:
+                self._read_cors("http-api", (*place, "CorsConfiguration"), api)
                 break
+        self._note_authorizer(path, properties)
+
+    def _read_rest_api(self, path: Path_, properties: dict[str, Any]) -> None:
+        """Name what is not simulated of SAM's REST API that ``properties`` refer to, or of the implicit one."""
+        for place, api in self._api_settings(properties.get("RestApiId"), "Api"):
+            if "Cors" in api:
+                self._note((*place, "Cors"), "CORS of a REST API is not simulated: preflights reach the app")
+                break
+        self._note_authorizer(path, properties)
+
+    def _note_authorizer(self, path: Path_, properties: dict[str, Any]) -> None:
         if "Auth" in properties:
             self._note((*path, "Auth"), "authorizers are not simulated; their result: --authorizer-context")
+
+    def _api_settings(self, reference: Any, kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
+        """Yield the properties of the API that ``reference`` names, then those of all APIs of that kind (Globals)."""
+        name = reference.get("Ref") if isinstance(reference, dict) else None
+        resource = self._resources.get(name) if isinstance(name, str) else None
+        shared = self._document.content.get("Globals")
+        candidates = (
+            (("Resources", str(name), "Properties"), resource, "Properties"),
+            (("Globals", kind), shared, kind),
+        )
+        for place, parent, key in candidates:
+            found = parent.get(key) if isinstance(parent, dict) else None
+            if isinstance(found, dict):
+                yield place, found
 
     def _read_cors(self, door: str, path: Path_, properties: dict[str, Any]) -> None:
         """Read the CORS configuration that ``path`` ends with."""

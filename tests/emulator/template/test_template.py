@@ -216,6 +216,19 @@ def test_a_cors_configuration_that_aws_refuses_is_a_mistake_with_its_place(tmp_p
     ]
 
 
+def test_cors_and_authorizers_of_a_rest_api_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "Globals: {Api: {Cors: \"'*'\"}}\nResources: {Web: {Type: AWS::Serverless::Function, Properties: {PackageType: "
+        "Image, Events: {E: {Type: Api, Properties: {Auth: {Authorizer: AWS_IAM}}}}}}}\n"
+    )
+    assert load_template(str(file), None, "us-east-1", []).notes == [
+        f"{file}, line 1: Globals.Api.Cors: CORS of a REST API is not simulated: preflights reach the app",
+        f"{file}, line 2: Resources.Web.Properties.Events.E.Properties.Auth: authorizers are not simulated; "
+        "their result: --authorizer-context",
+    ]
+
+
 def test_what_a_template_sets_for_a_front_door_that_a_flag_replaces_has_no_effect() -> None:
     template = loaded("sam_iam_url_with_cors.yaml")
     config, mistakes = read({}, {"front_doors": "alb", "log_format": "json"}, template.options)
