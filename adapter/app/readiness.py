@@ -33,11 +33,28 @@ _OTHER_EVERY = 8
 # How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
 _NO_CONNECTION = "no connection"
+# The message of Node for a file that was written for AWS's Node runtime.
+_NEEDS_NODE_RUNTIME = "awslambda is not defined"
 # How long a request waits at most for an app that refuses connections, which it does while it restarts, and the
 # interval of the attempts to connect. In seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
 # The port is closed, or the Unix socket does not exist.
 _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
+
+
+def exit_hint(code: int, stderr: str, *, was_ready: bool = False) -> str:
+    """Return what may be wrong with a CMD that has ended with ``code``, or an empty text.
+
+    ``stderr`` has the last lines that it has written.
+    """
+    if _NEEDS_NODE_RUNTIME in stderr:
+        return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
+    if code or was_ready:
+        return ""
+    return (
+        " (a command that starts a server in the background is not supported; docs/plain-handlers.md is about handlers "
+        "without a server)"
+    )
 
 
 def is_refused(error: BaseException | None) -> bool:

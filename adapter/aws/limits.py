@@ -25,6 +25,8 @@ FREE_STREAM_BYTES = 6 * MIB
 FUNCTION_TIMEOUT_LIMIT = 1800.0
 MANAGED_INSTANCES_TIMEOUT_LIMIT = 5400.0
 MAX_CONCURRENCY = 1600
+# The seconds and MB of a function that sets neither (CloudFormation, AWS::Lambda::Function).
+DEFAULT_FUNCTION_TIMEOUT, DEFAULT_FUNCTION_MEMORY = 3.0, 128
 # Lambda quotas, "Memory allocation" (in MB).
 MIN_MEMORY, MAX_MEMORY = 128, 10240
 # The path for events that are not HTTP requests: the default of AWS Lambda Web Adapter.

@@ -72,7 +72,7 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     \b
     adapter dev -- uvicorn main:app --port {port}
     adapter dev --invoke-mode buffered -- gunicorn main:app --bind 127.0.0.1:{port}
-    adapter dev --runtime 'python -m awslambdaric main.handler'
+    adapter dev --invoke-mode buffered --runtime 'python -m awslambdaric main.handler'
     adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"
@@ -138,6 +138,11 @@ def health(**given: str | None) -> int:
 @click.option("--tenant-id", default="", metavar="ID", help="The tenant of the invocation.")
 @click.option("--body", is_flag=True, help="Write only the decoded body of a payload that is an HTTP response.")
 @click.option("--log", is_flag=True, help="Show the last 4 KB of the invocation's log on stderr.")
+@click.option(
+    "--fail-on-status",
+    is_flag=True,
+    help="Exit with 1 also if the app's status is 400 or higher; 300 or higher for events that are not HTTP requests.",
+)
 def invoke(events: tuple[str, ...], **options: Any) -> int:
     """Invoke the function in adapter dev, and write the response payload to stdout.
 

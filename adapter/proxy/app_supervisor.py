@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
+from adapter.app.readiness import exit_hint
 from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
 from adapter.output import STDERR
 
@@ -125,11 +126,13 @@ class AppSupervisor:
             self._log.error(f"{error.name}: {error}")
             await self.stop(signal.SIGTERM, APP_GRACE)
             return EXIT_FAILURE
+        was_ready = self.ready
         self._note_end(process)
         self._note_exit(code)
         # Another process of the app's group may still be running and listening on the app's port.
         process.kill()
         await self._wait_for_stderr()
+        exit_message += exit_hint(process.exit_code() or 0, process.stderr_tail(), was_ready=was_ready)
         if self._was_interrupted:
             self._log.info(f"{exit_message}, on a key of the terminal")
         else:

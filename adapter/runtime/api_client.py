@@ -103,14 +103,19 @@ class RuntimeApiClient:
             raise RuntimeApiError(_refusal(response.head, body))
         return response.head, body
 
-    def send_response(self, invocation: Invocation, parts: Sequence[bytes], content_type: str) -> str:
-        """Send a whole payload as the response. Return the refusal (413: too large) or an empty text."""
-        path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
-        return self._post(path, parts, f"Content-Type: {content_type}\r\n")
+    def send_response(
+        self, invocation: Invocation, parts: Sequence[bytes], content_type: str, extra_line: str = ""
+    ) -> str:
+        """Send a whole payload as the response. Return the refusal (413: too large) or an empty text.
 
-    def open_stream(self, invocation: Invocation, content_type: str) -> ResponseStream:
+        ``extra_line`` is a further header line with its line end, or empty.
+        """
+        path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
+        return self._post(path, parts, f"Content-Type: {content_type}\r\n{extra_line}")
+
+    def open_stream(self, invocation: Invocation, content_type: str, extra_line: str = "") -> ResponseStream:
         """Return a stream for a streamed response. Nothing is sent before its first write."""
-        return ResponseStream(self, invocation, content_type)
+        return ResponseStream(self, invocation, content_type, extra_line)
 
     def send_error(self, invocation: Invocation, error: AdapterError) -> str:
         """End the invocation as failed. Return the refusal or an empty text."""
@@ -173,14 +178,14 @@ class ResponseStream:
     The head is sent with the first write. It declares the error trailers, since undeclared trailers are lost.
     """
 
-    def __init__(self, api: RuntimeApiClient, invocation: Invocation, content_type: str) -> None:
+    def __init__(self, api: RuntimeApiClient, invocation: Invocation, content_type: str, extra_line: str = "") -> None:
         self._api = api
         self._connection: Connection | None = None
         # AWS, "Building a custom runtime": the connection is closed after a streamed response.
         self._head = (
             f"POST {_RUNTIME}/invocation/{invocation.request_id}/response HTTP/1.1\r\n"
             "Lambda-Runtime-Function-Response-Mode: streaming\r\n"
-            f"Content-Type: {content_type}\r\n"
+            f"Content-Type: {content_type}\r\n{extra_line}"
             "Transfer-Encoding: chunked\r\n"
             f"Trailer: {_ERROR_TYPE_TRAILER}, {_ERROR_BODY_TRAILER}\r\n"
             "Connection: close\r\n"

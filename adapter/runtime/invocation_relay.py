@@ -21,10 +21,12 @@ from adapter.errors import (
 from adapter.numbers import LARGEST_IN_JSON, LONGEST_WAIT, whole_number
 from adapter.payload.body import BodyRules
 from adapter.payload.event import PASS_THROUGH
+from adapter.payload.formats.pass_through import APP_STATUS
 from adapter.payload.function_response import CONTENT_TYPE, encode_prelude
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import ResponseHead
 from adapter.payload.request import RequestRules, app_request
+from adapter.payload.request_target import path_alone
 from adapter.payload.reserved_paths import ReservedPaths
 
 TYPE_CHECKING = False
@@ -61,6 +63,7 @@ class InvocationRelay:
         self.log = log
         self.is_streaming = config.invoke_mode == "response_stream"
         self.error_statuses = config.error_statuses
+        self.sends_app_status = config.sends_app_status
         self.codings: dict[str, Callable[[], Compressor]] = {}
         if config.compression:
             from adapter.net.compression import available_codings  # few functions compress
@@ -100,7 +103,17 @@ class InvocationRelay:
 class _RelayedInvocation:
     """The relay of one invocation, and the values for its log line."""
 
-    __slots__ = ("_bytes", "_error", "_invocation", "_is_refused", "_relay", "_request", "_start", "_status")
+    __slots__ = (
+        "_bytes",
+        "_error",
+        "_extra_line",
+        "_invocation",
+        "_is_refused",
+        "_relay",
+        "_request",
+        "_start",
+        "_status",
+    )
 
     def __init__(self, relay: InvocationRelay, invocation: Invocation) -> None:
         self._start = monotonic()
@@ -112,6 +125,8 @@ class _RelayedInvocation:
         self._bytes = 0
         # True if the adapter refused the client's request.
         self._is_refused = False
+        # A header line for the response to Lambda; empty except under ``adapter dev``.
+        self._extra_line = ""
         # Why the invocation, or the rest of its stream, failed.
         self._error: AdapterError | None = None
 
@@ -149,10 +164,21 @@ class _RelayedInvocation:
             if self._status in relay.error_statuses:
                 _drain(response)
                 # The message does not contain the body: it may quote the request, and errors are logged.
-                raise AppErrorStatus(f"the app answered {self._status}, which is in AWS_LWA_ERROR_STATUS_CODES")
+                event = "" if codec.has_prelude else f"POST {path_alone(request.target)}: "
+                raise AppErrorStatus(f"{event}the app answered {self._status}, which is in AWS_LWA_ERROR_STATUS_CODES")
+            if not codec.has_prelude:
+                self._note_event_status(path_alone(request.target))
             return self._relay_response(codec, request, response)
         finally:
             relay.app.release(response)
+
+    def _note_event_status(self, path: str) -> None:
+        """Warn if the app did not handle an event that is not an HTTP request: Lambda drops the status."""
+        relay = self._relay
+        if warning := PASS_THROUGH.lost_event_text(self._status, path):
+            relay.log.warning(warning, requestId=self._invocation.request_id)
+        if relay.sends_app_status:
+            self._extra_line = f"{APP_STATUS}: {self._status} {path}\r\n"
 
     def _refuse_reserved(self, codec: Codec) -> str:
         """Answer 403 to a request for a path that only the adapter may request. ``codec`` is that of an HTTP event."""
@@ -192,10 +218,10 @@ class _RelayedInvocation:
         if size > BUFFERED_RESPONSE_LIMIT:
             raise _too_large(f"encoded, it has {size} bytes")
         content_type = _JSON if codec.has_prelude else _type_of(head)
-        return self._relay.api.send_response(self._invocation, parts, content_type)
+        return self._relay.api.send_response(self._invocation, parts, content_type, self._extra_line)
 
     def _stream(self, codec: Codec, head: ResponseHead, body: Response | _CompressedBody) -> str:
-        stream = self._relay.api.open_stream(self._invocation, _streamed_type(codec, head))
+        stream = self._relay.api.open_stream(self._invocation, _streamed_type(codec, head), self._extra_line)
         opening: list[Piece] = [encode_prelude(head)] if codec.has_prelude else []
         try:
             pieces: Sequence[Piece] = [*opening, *body.pieces]
@@ -232,7 +258,7 @@ class _RelayedInvocation:
         fields: dict[str, object] = {"requestId": request_id}
         if self._request is not None:
             # Without the query, which may contain secrets.
-            fields |= {"method": self._request.method, "path": self._request.target.partition("?")[0]}
+            fields |= {"method": self._request.method, "path": path_alone(self._request.target)}
         if self._status:
             fields |= {"status": self._status, "bytes": self._bytes}
         fields["ms"] = round((monotonic() - self._start) * 1000, 1)

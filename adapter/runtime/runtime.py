@@ -7,7 +7,7 @@ slot blocks in the kernel while it waits; several slots (Managed Instances) shar
 from __future__ import annotations
 
 from adapter.app.process import ACTIONS, STOP
-from adapter.app.readiness import ReadinessCheck
+from adapter.app.readiness import ReadinessCheck, exit_hint
 from adapter.errors import (
     EXIT_FAILURE,
     EXIT_OK,
@@ -250,7 +250,7 @@ class Runtime:
         code = self._exit_code()
         if code is not None and self._process is not None:
             stderr = self._process.stderr_tail()
-            hint = "" if code else " (a command that starts a server in the background is not supported)"
+            hint = exit_hint(code, stderr)
             # The last line of a traceback is its cause.
             cause = stderr.rpartition("\n")[2]
             quoted = f": {cause}" + (f"\n{stderr}" if stderr != cause else "") if stderr else ""

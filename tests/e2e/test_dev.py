@@ -198,6 +198,22 @@ def test_a_buffered_function_behind_a_streaming_url_shows_its_payload() -> None:
     assert (payload["statusCode"], payload["body"]) == (404, '{"status":404}')
 
 
+@pytest.mark.parametrize("invoke_mode", INVOKE_MODES)
+@pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/status/200", 405)])
+def test_an_event_that_the_app_has_no_route_for_is_seen(path: str, status: int, invoke_mode: str) -> None:
+    flags = ("--invoke-mode", invoke_mode, "--pass-through-path", path)
+    with local_lambda(*app_command("fastapi"), directory=app_dir("fastapi"), flags=flags) as local:
+        endpoint = f"http://127.0.0.1:{local.invoke_port}"
+        command = [sys.executable, "-I", "-m", "adapter", "invoke", "--endpoint", endpoint, "-"]
+        for flag, code in ((), 0), (("--fail-on-status",), 1), (("--fail-on-status", "--stream"), 1):
+            done = subprocess.run([*command, *flag], input=b'{"Records":[]}', capture_output=True, check=False)
+            assert (done.returncode, done.stderr.count(b"\n")) == (code, 1)
+            assert f"-: the app answered {status} to POST {path}, an event" in done.stderr.decode()
+        warning = local.output.wait_for(f"adapter WARN the app answered {status} to POST {path}, ")
+        assert "AWS_LWA_PASS_THROUGH_PATH" in warning
+        local.output.wait_for(f"| POST {path} {status}")
+
+
 def test_an_app_that_exits_makes_the_next_request_a_cold_start() -> None:
     with local_lambda(*app_command("fastapi"), directory=app_dir("fastapi")) as local:
         reply = local.ask("/crash-midstream?bytes=251&how=exit")

@@ -376,6 +376,51 @@ def test_an_app_that_gives_no_response_fails_the_invocation(
     assert call.json()["errorType"] == error
 
 
+@pytest.mark.parametrize("environ", MODES)
+@pytest.mark.parametrize("status", [404, 405, 307, 500])
+def test_an_event_that_the_app_did_not_handle_is_warned_of(
+    bench: Bench, environ: dict[str, str], status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench.app.default = response(b"no such page", TEXT, status=status)
+    call = bench.relay(SQS, environ | JSON_LOG | {"AWS_LWA_PASS_THROUGH_PATH": "/queue?key=secret"})
+    assert bytes(call.body) == b"no such page"
+    # Lambda gets nothing new.
+    assert not any("status" in name for name in call.headers)
+    [warning, _line] = lines(capfd)
+    assert (warning["level"], warning["requestId"]) == ("WARN", "1")
+    assert f"answered {status} to POST /queue, an event that is not an HTTP request" in warning["message"]
+    for name in ("--pass-through-path", "AWS_LWA_PASS_THROUGH_PATH", "--error-statuses", "AWS_LWA_ERROR_STATUS_CODES"):
+        assert name in warning["message"]
+
+
+def test_a_handled_event_and_a_request_for_a_missing_page_are_not_warned_of(
+    bench: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench.app.default = response(b"{}", TEXT, status=207)
+    bench.relay(SQS, JSON_LOG)
+    bench.app.default = response(b"no such page", TEXT, status=404)
+    bench.relay(function_url("/a"), JSON_LOG)
+    assert [line["level"] for line in lines(capfd)] == ["INFO", "INFO"]
+
+
+def test_a_status_of_an_event_that_the_user_calls_an_error_is_not_warned_of_but_fails(
+    bench: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bench.app.default = response(b"no such page", TEXT, status=404)
+    call = bench.relay(SQS, JSON_LOG | {"AWS_LWA_ERROR_STATUS_CODES": "404,405"})
+    message = "POST /events: the app answered 404, which is in AWS_LWA_ERROR_STATUS_CODES"
+    assert call.json()["errorMessage"] == message
+    assert [line["level"] for line in lines(capfd)] == ["ERROR"]
+
+
+@pytest.mark.parametrize("environ", MODES)
+def test_under_dev_the_status_of_an_event_is_sent_with_the_answer(bench: Bench, environ: dict[str, str]) -> None:
+    bench.app.default = response(b"no such page", TEXT, status=405)
+    environ = environ | {"ADAPTER_DEV_APP_STATUS": "true"}
+    assert bench.relay(SQS, environ).headers["adapter-app-status"] == "405 /events"
+    assert "adapter-app-status" not in bench.relay(function_url("/a"), environ).headers
+
+
 @pytest.mark.parametrize("event", [b"{", function_url(method="not a method"), function_url() | {"headers": 1}])
 def test_an_event_that_cannot_be_a_request_fails_the_invocation_without_the_app(bench: Bench, event: Any) -> None:
     call = bench.relay(event)

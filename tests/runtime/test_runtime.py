@@ -191,6 +191,12 @@ EARLY_ENDS = [
     ),
     pytest.param(python("import os; os._exit(42)"), 42, "exit code 42 before it was ready", id="42"),
     pytest.param(python("import os; os.abort()"), 134, "exit code 134 before it was ready", id="signal"),
+    pytest.param(
+        python("import sys; print('ReferenceError: awslambda is not defined\\n\\nNode', file=sys.stderr); sys.exit(1)"),
+        1,
+        "exit code 1 before it was ready (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows",
+        id="a-plain-handler",
+    ),
     pytest.param(python("pass"), 1, "exit code 0 before it was ready (a command that starts", id="0-is-no-success"),
 ]
 

@@ -40,6 +40,13 @@ def test_an_app_that_ends_before_it_is_ready_ends_the_proxy(script: str, code: i
         assert "before it was ready" in supervisor.log()
 
 
+def test_an_app_that_needs_another_runtime_is_told_the_page_about_it() -> None:
+    with Supervisor(command=shell("echo 'ReferenceError: awslambda is not defined' >&2; exit 1")) as supervisor:
+        assert supervisor.exit_code() == 1
+        assert "before it was ready (awslambda exists only in" in supervisor.log()
+        assert "docs/plain-handlers.md" in supervisor.log()
+
+
 def test_an_app_that_is_not_there_is_reported_after_some_seconds() -> None:
     with Supervisor("--app-port", "1", command=[]) as supervisor:
         line = supervisor.wait_for_line("the app is not ready after 4 s")

@@ -67,6 +67,11 @@ class PlatformOptions(OptionTable):
     )
     log_group = Option("The log group of the function.", default="", env=("AWS_LAMBDA_LOG_GROUP_NAME",))
     log_stream = Option("The log stream of this environment.", default="", env=("AWS_LAMBDA_LOG_STREAM_NAME",))
+    sends_app_status = Option(
+        "Send the path and the status of the app's response to an event that is not an HTTP request; adapter dev only.",
+        default=False,
+        env=("ADAPTER_DEV_APP_STATUS",),
+    )
     region = Option(
         "The region of the function, for its prices.",
         default="us-east-1",

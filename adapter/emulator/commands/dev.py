@@ -47,7 +47,8 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     """
     if wait:
         return wait_for_dev(load(environ, flags))
-    config, environ, command, mistakes = _read_settings(environ, flags, command)
+    config, environ, template, mistakes = _read_settings(environ, flags, command)
+    command = template.command
     checks: list[Callable[[], object]] = [
         partial(fault_plan, config),
         partial(load_prices, config.price_table),
@@ -68,13 +69,13 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     if mistakes:
         raise ConfigurationError(mistakes)
     config.warnings.extend(placeholder_warnings(command))
-    return serve(config, environ, command)
+    return serve(config, environ, command, _template_settings(template))
 
 
 def _read_settings(
     environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
-) -> tuple[Config, Mapping[str, str], list[str], list[str]]:
-    """Return the settings, the environment and the command, with those of the template and the env file; and mistakes.
+) -> tuple[Config, Mapping[str, str], Template, list[str]]:
+    """Return the settings and the environment, with those of the template and the env file; the template; and mistakes.
 
     Variables of the env file override the environment, which overrides the template's variables.
     """
@@ -84,7 +85,7 @@ def _read_settings(
         try:
             template = load_template(config.template, config.template_function, config.region, command)
         except ConfigurationError as error:
-            return config, environ, command, mistakes + error.mistakes
+            return config, environ, template, mistakes + error.mistakes
         environ = {**template.variables, **environ}
         config, mistakes = read(environ, flags, template.options)
     if config.env_file is not None:
@@ -99,7 +100,15 @@ def _read_settings(
             config.warnings[:] = prefix_file_name(file, variables, config.warnings)
             mistakes = prefix_file_name(file, variables, mistakes)
     config.warnings.extend(template.notes)
-    return config, environ, template.command, mistakes
+    return config, environ, template, mistakes
+
+
+def _template_settings(template: Template) -> Config | None:
+    """Return the settings of the template alone, to compare with. Return None without a template, or if it is wrong."""
+    if not template.options:
+        return None
+    config, mistakes = read(template.variables, {}, template.options)
+    return None if mistakes else config
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -27,10 +27,12 @@ from adapter.emulator.commands.payload_view import PayloadView
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, Decoder, InvalidEventStreamError
-from adapter.emulator.recording.recordings import REPLAY_HEADER, InvokeInput, event_files, read_input
+from adapter.emulator.recording.recordings import REPLAY_HEADER, InvokeInput, answer_status, event_files, read_input
 from adapter.emulator.terminal.banner import local_url
 from adapter.errors import ConfigurationError, InvokeFailed
 from adapter.logs import visible, write_error
+from adapter.payload.event import PASS_THROUGH
+from adapter.payload.formats.pass_through import APP_STATUS, read_app_status
 
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
@@ -48,6 +50,7 @@ class InvokeOptions:
     client_context: str = ""
     tenant_id: str = ""
     log: bool = False
+    fail_on_status: bool = False
 
     @property
     def shown_endpoint(self) -> str:
@@ -61,13 +64,20 @@ class Outcome:
 
     ``status`` is the HTTP status, None if the connection failed. ``error`` is the type of a function error, or empty.
     ``failure`` is why the invocation was refused or the answer is not complete, or empty. ``log`` is the end of the
-    function's log if it was requested.
+    function's log if it was requested. ``app_status`` has the app's status and path for an event that is not an HTTP
+    request; it is empty if they are unknown.
     """
 
     status: int | None = None
     failure: str = ""
     error: str = ""
     log: str = ""
+    app_status: str = ""
+
+    @property
+    def lost_event(self) -> str:
+        """A warning if the app did not handle an event that is not an HTTP request; else an empty text."""
+        return PASS_THROUGH.lost_event_text(*read_app_status(self.app_status))
 
 
 def run(
@@ -81,7 +91,8 @@ def run(
 ) -> int:
     """Invoke the function with each event in order; return the exit code.
 
-    The code is 1 if an invocation failed or was refused, or if an answer differs from the recorded one.
+    The code is 1 if an invocation failed or was refused, or if an answer differs from the recorded one; with
+    ``fail_on_status`` also if the app's status means that it failed.
     Payloads are written to stdout unchanged. If ``body`` is True, only the bodies of HTTP responses are written. On a
     terminal the head of a streamed response is written to stderr. Without ``endpoint`` the ``adapter dev`` with the
     same variables is used. Raises ConfigurationError if an option or an event cannot be used, and InvokeFailed if the
@@ -138,14 +149,24 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
     difference = None
     if event.recorded is not None and options.invocation_type == "RequestResponse" and not outcome.failure:
         difference = event.difference(bytes(received))
+    bad_status = _bad_status(outcome, received) if options.fail_on_status else ""
     lines = list(_result_lines(event, outcome, difference, options))
+    lines += [f"adapter: {event.name}: {text}" for text in dict.fromkeys((outcome.lost_event, bad_status)) if text]
     if lines and not on_terminal and lacks_newline and _is_one_place():
         click.echo(err=True)
     for text in lines:
         # The function's log has several lines.
         for line in text.split("\n"):
             click.echo("\t".join(map(visible, line.split("\t"))), err=True)
-    return 1 if outcome.failure or outcome.error or difference else 0
+    return 1 if outcome.failure or outcome.error or difference or bad_status else 0
+
+
+def _bad_status(outcome: Outcome, payload: bytearray) -> str:
+    """Return why the app's status means that it failed; an empty text if it does not, or if there is no status."""
+    if outcome.app_status:
+        return outcome.lost_event
+    status = answer_status(bytes(payload))
+    return f"the answer has the status {status} (--fail-on-status)" if status is not None and status >= 400 else ""
 
 
 def _is_one_place() -> bool:
@@ -210,12 +231,13 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
-            return await _streamed(response, write)
+            return replace(await _streamed(response, write), app_status=response.headers.get(APP_STATUS, ""))
         write(await response.read())
         return Outcome(
             status=response.status,
             error=response.headers.get("X-Amz-Function-Error", ""),
             log=_decoded(response.headers.get("X-Amz-Log-Result", "")),
+            app_status=response.headers.get(APP_STATUS, ""),
         )
 
 

@@ -60,6 +60,9 @@ class LocalInvocation:
     ``log`` is the end of the invocation's log: Lambda's own lines and the output of the processes during the
     invocation. The log is complete only after ``finished``, which is later than the answer.
 
+    ``app_status`` and ``app_path`` are the app's status and path for an event that is not an HTTP request. They are 0
+    and empty if the runtime does not report them.
+
     ``kill_app`` kills the app, or the runtime if it has not started an app. It is None unless an environment runs the
     invocation.
     """
@@ -90,6 +93,8 @@ class LocalInvocation:
         self.init_seconds: float | None = None
         self.restore_seconds: float | None = None
         self.log = b""
+        self.app_status = 0
+        self.app_path = ""
         self.kill_app: Callable[[], None] | None = None
         self._finished = asyncio.Event()
 

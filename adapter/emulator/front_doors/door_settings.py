@@ -53,14 +53,15 @@ class UrlSettings:
 
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
     ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` has the order of the
-    ``--front-door`` options. With ``with_access``, its options and files are read as well; raises ConfigurationError if
-    they are not usable.
+    ``--front-door`` options. ``template`` has the settings of the ``--template`` alone, without flags and variables.
+    With ``with_access``, the options and files of access are read; raises ConfigurationError if they are not usable.
     """
 
-    def __init__(self, config: Config, *, with_access: bool = True) -> None:
+    def __init__(self, config: Config, template: Config | None = None, *, with_access: bool = True) -> None:
         self.host = config.dev_host
         self.port = config.dev_port
         self.config = config
+        self.template = None if template is None else UrlSettings(template, with_access=False)
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
         # If no front door can stream, the function is deployed in buffered mode.

@@ -129,7 +129,7 @@ class FrontDoor:
             await self._stream(client, await pending)
         else:
             await self._send_collected(client, pending)
-        record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
+        record.add_invocation(invocation)
 
     async def _send_collected(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> None:
         """Send the response once it is complete, or an error if that takes longer than the front door's timeout.
@@ -159,9 +159,7 @@ class FrontDoor:
             return answer
         has_prelude = False
         if isinstance(answer, Stream):
-            client.record.mismatch = (
-                f"the function streams its response, but {self.door.rules.name} does not stream (--invoke-mode)"
-            )
+            client.record.mismatch = True
             has_prelude = answer.content_type == WITH_PRELUDE
         payload = await collect(answer, self.door.rules.response_limit)
         if isinstance(payload, Failure):
@@ -183,7 +181,7 @@ class FrontDoor:
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send an answer, piece by piece if it is a stream. Send an error if it is not valid."""
         if isinstance(answer, Payload):
-            client.record.mismatch = f"the function is buffered, {self.door.rules.name} streams (--invoke-mode)"
+            client.record.mismatch = True
         try:
             if isinstance(answer, Failure):
                 await self._fail(client, answer)

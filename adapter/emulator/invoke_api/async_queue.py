@@ -96,9 +96,8 @@ class AsyncQueue:
             status=202,
             request_id=invocation.request_id,
             duration=clock() - begun,
-            init=invocation.init_seconds,
-            restore=invocation.restore_seconds,
         )
+        record.add_invocation(invocation)
         why = outcome if isinstance(outcome, Failure) else None
         if why is not None:
             record.add_failure(why)

@@ -33,6 +33,7 @@ from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInv
 from adapter.emulator.requests.client_request import ClientRequest, RequestRecord
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
+from adapter.payload.formats.pass_through import APP_STATUS
 from adapter.payload.request_target import path_alone
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class InvokeApi:
             invocation = _invocation(client, request)
             answer = await self.pipeline.invoke(invocation, exchange.headers, source=action, client=client)
             await (self._stream if streams else self._respond)(client, request, invocation, _accepted(answer))
-            record.init, record.restore = invocation.init_seconds, invocation.restore_seconds
+            record.add_invocation(invocation)
 
     async def _respond(
         self, client: ClientRequest, request: InvokeRequest, invocation: LocalInvocation, answer: Answer
@@ -117,6 +118,7 @@ class InvokeApi:
         """Wait for the complete payload and send it."""
         payload = answer if isinstance(answer, Failure) else await collect(answer)
         headers = [("X-Amz-Executed-Version", request.executed_version), ("x-amzn-Remapped-Content-Length", "0")]
+        headers += _app_status(invocation)
         if isinstance(payload, Failure):
             client.record.add_failure(payload)
             headers.append(("X-Amz-Function-Error", "Unhandled"))
@@ -140,6 +142,7 @@ class InvokeApi:
         )
         too_large = failure(RESPONSE_TOO_LARGE, f"the streamed response exceeded the limit of {limit} bytes")
         headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", request.executed_version)]
+        headers += _app_status(invocation)
         await client.begin(200, headers)
         why: Failure | None = None
         if isinstance(answer, Failure):
@@ -172,6 +175,11 @@ def _invocation(client: ClientRequest, request: InvokeRequest) -> LocalInvocatio
         client_context=request.client_context,
         tenant_id=request.tenant_id,
     )
+
+
+def _app_status(invocation: LocalInvocation) -> Headers:
+    """Return the header for ``adapter invoke`` with the app's status and path, if the runtime has reported them."""
+    return [(APP_STATUS, f"{invocation.app_status} {invocation.app_path}")] if invocation.app_status else []
 
 
 def _accepted(answer: Answer) -> Answer:

@@ -36,6 +36,7 @@ from adapter.emulator.platform_api.api_server import (
 )
 from adapter.net.bounded_body import read_body
 from adapter.net.server import BodyTruncatedError
+from adapter.payload.formats.pass_through import APP_STATUS, read_app_status
 from adapter.payload.headers import first
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
 
 async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
     """Receive a response and settle the invocation's reply. Return why it is refused, or None if it is accepted."""
+    invocation.app_status, invocation.app_path = read_app_status(first(exchange.headers, APP_STATUS.lower()))
     mode = first(exchange.headers, "lambda-runtime-function-response-mode")
     if mode == "streaming":
         return await _receive_stream(exchange, invocation)

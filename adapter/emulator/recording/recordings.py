@@ -25,6 +25,7 @@ import pybase64
 from adapter.aws.limits import MIB
 from adapter.emulator.environment.result import Answer, Failure, Stream
 from adapter.errors import ConfigurationError
+from adapter.numbers import whole_number
 from adapter.payload.function_response import DELIMITER
 from adapter.payload.headers import first
 
@@ -224,6 +225,12 @@ class InvokeInput:
         """
         assert self.recorded is not None, "there is an answer to compare with"
         return "; ".join(_differences(self.recorded, payload))
+
+
+def answer_status(payload: bytes) -> int | None:
+    """Return the status of a payload that is an HTTP response; None for any other payload."""
+    status = _parts(payload)[0]
+    return whole_number(str(status), 999) if isinstance(status, int | str) else None
 
 
 def _parts(payload: bytes) -> tuple[object, set[str], bytes]:

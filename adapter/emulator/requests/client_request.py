@@ -20,6 +20,7 @@ from adapter.payload.request_target import path_alone
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -35,9 +36,10 @@ class RequestRecord:
     body bytes in a streamed response; they are billed even if the client has left. ``init`` and ``restore`` are None if
     there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
     ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
-    ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` describes
-    how the invoke modes of the function and the front door differ. ``answered_by`` names what has answered instead of
-    the function; it is empty if the function was invoked or the request refused.
+    ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` is True
+    if the invoke modes of the function and the front door differ. ``app_status`` and ``app_path`` are those of the
+    invocation. ``answered_by`` names what has answered instead of the function; it is empty if the function was invoked
+    or the request refused.
     """
 
     method: str
@@ -57,8 +59,15 @@ class RequestRecord:
     request_id: str = ""
     refused: bool = False
     broken_off: bool = False
-    mismatch: str = ""
+    mismatch: bool = False
+    app_status: int = 0
+    app_path: str = ""
     answered_by: str = ""
+
+    def add_invocation(self, invocation: LocalInvocation) -> None:
+        """Add what is known of an invocation that was answered."""
+        self.init, self.restore = invocation.init_seconds, invocation.restore_seconds
+        self.app_status, self.app_path = invocation.app_status, invocation.app_path
 
     def add_failure(self, failure: Failure) -> None:
         """Add the type and the message of the invocation's failure."""

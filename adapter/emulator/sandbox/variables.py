@@ -52,6 +52,7 @@ def runtime_environ(
         lambda_variables["AWS_LAMBDA_MAX_CONCURRENCY"] = str(config.concurrency)
     fixed = {
         "ADAPTER_AS": "runtime",
+        "ADAPTER_DEV_APP_STATUS": "true",
         "ADAPTER_ACCESS_LOG": "false",
         "AWS_LWA_INVOKE_MODE": invoke_mode,
     }

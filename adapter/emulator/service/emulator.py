@@ -58,11 +58,11 @@ _FAILING_PROGRAMS = Programs(
 )
 
 
-def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int:
+def serve(config: Config, environ: Mapping[str, str], command: list[str], template: Config | None = None) -> int:
     """Serve until SIGINT or SIGTERM arrives; return 128 + its number, as shells do.
 
-    The function inherits the variables ``environ``. Raises ConfigurationError if a setting, a file or a port cannot be
-    used.
+    The function inherits the variables ``environ``. ``template`` has the settings of the ``--template`` alone.
+    Raises ConfigurationError if a setting, a file or a port cannot be used.
     """
     terminal = Terminal(
         load_prices(config.price_table),
@@ -72,7 +72,7 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str]) -> int
         shows_requests=config.access_log,
         cloudwatch_block=config.invocation_log == "cloudwatch",
     )
-    settings = UrlSettings(config)
+    settings = UrlSettings(config, template)
     programs = Programs(
         runtime=runtime_command(config, command),
         variables=partial(runtime_environ, config, environ, invoke_mode=settings.invoke_mode),

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT
 from adapter.config.parsers import nearest
 from adapter.emulator.access.access_settings import AWS_IAM
 from adapter.emulator.access.cors import read_cors
@@ -22,8 +23,6 @@ from adapter.emulator.template.intrinsics import NO_VALUE, Intrinsics, Unresolve
 from adapter.errors import ConfigurationError
 
 _FUNCTION_TYPES = ("AWS::Serverless::Function", "AWS::Lambda::Function")
-# The seconds and MB of a function whose template sets neither (CloudFormation, AWS::Lambda::Function).
-_DEFAULT_TIMEOUT, _DEFAULT_MEMORY = "3", "128"
 # The front doors of SAM's event types.
 _EVENT_DOORS = {"Api": "rest-api", "HttpApi": "http-api"}
 # Properties that have no effect here, with what they are called in the note.
@@ -135,8 +134,8 @@ class _Reader:
 
     def _read_limits(self, path: Path_, properties: dict[str, Any]) -> None:
         for option, key, default in (
-            ("timeout", "Timeout", _DEFAULT_TIMEOUT),
-            ("memory", "MemorySize", _DEFAULT_MEMORY),
+            ("timeout", "Timeout", f"{DEFAULT_FUNCTION_TIMEOUT:g}"),
+            ("memory", "MemorySize", f"{DEFAULT_FUNCTION_MEMORY}"),
         ):
             self._set(option, self._text((*path, key), properties) or default, (*path, key))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from adapter.aws.limits import LAMBDA_BANDWIDTH
+from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT, LAMBDA_BANDWIDTH
 from adapter.aws.size_text import size_text
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
 from adapter.net.address import Address
@@ -24,11 +24,14 @@ def start_lines(settings: UrlSettings) -> list[str]:
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
     lines += [f"  and        {door.rules.title} at {local_url(settings.host, door.port)}" for door in others]
-    rows = [("mode", settings.invoke_mode), ("deploy as", _deployment(settings))]
+    rows = [("mode", settings.invoke_mode)]
+    if deployment := _deployment(settings):
+        rows.append(("deploy as", deployment))
     rows += [("mismatch", text) for text in mismatches(settings)]
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
     rows.append(("timeout", f"{settings.config.timeout:g} s"))
+    rows += [("differs", text) for text in _differences(settings)]
     rows += _access_rows(settings)
     if settings.config.faults:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
@@ -61,6 +64,8 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
         "cors": sorted(settings.access.cors) or None,
         "accessKeyId": settings.access.key.access_key_id if settings.access.key is not None else None,
         "timeoutSeconds": settings.config.timeout,
+        "memoryMb": settings.config.memory,
+        "differences": _differences(settings),
         "faults": settings.config.faults or None,
         "record": settings.config.record,
     }
@@ -89,14 +94,18 @@ def _signing(door: DoorSettings) -> str:
 
 def mismatches(settings: UrlSettings) -> list[str]:
     """Return a text for each mismatch of the function's invoke mode and a front door: its effect, and what to do."""
-    return _by_doors(settings, lambda door: _mismatch_text(settings.invoke_mode, door))
+    return _by_doors(settings, lambda door: mismatch_text(settings.invoke_mode, door))
 
 
-def _mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
+def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
+    """Return what happens if the function runs in ``invoke_mode`` behind ``door``; empty if the two match."""
     if (invoke_mode == "response_stream") is door.streaming:
         return ""
     if not door.rules.streams:
-        return "the function streams, the front door cannot: deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+        return (
+            "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
+            "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+        )
     if not door.streaming:
         outcome = "the function streams, the front door is buffered: clients wait for the whole response"
     elif door.rules.needs_prelude:
@@ -106,6 +115,29 @@ def _mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
     return f"{outcome}; set both to the same mode (--invoke-mode, --url-invoke-mode)"
 
 
+def _differences(settings: UrlSettings) -> list[str]:
+    """Return one text if mode, timeout or memory differ from those of the template, or else from Lambda's defaults."""
+    config, template = settings.config, settings.template
+    modes: list[tuple[str, str, str]] = []
+    if template is None:
+        source = "Lambda's defaults"
+        timeout, memory = DEFAULT_FUNCTION_TIMEOUT, DEFAULT_FUNCTION_MEMORY
+        modes = [("mode", settings.invoke_mode, "buffered")]
+    else:
+        source = "the template"
+        timeout, memory = template.config.timeout, template.config.memory
+        modes = [("mode", settings.invoke_mode, template.invoke_mode)]
+        if any(door.rules.streams for door in settings.doors):
+            modes.append(("URL mode", settings.url_invoke_mode, template.url_invoke_mode))
+    rows = [
+        *modes,
+        ("timeout", f"{config.timeout:g} s", f"{timeout:g} s"),
+        ("memory", f"{config.memory} MB", f"{memory} MB"),
+    ]
+    found = [f"{name} {here} ({there})" for name, here, there in rows if here != there]
+    return [f"from {source}: {', '.join(found)}"] if found else []
+
+
 def local_url(host: str, port: int) -> str:
     """Return the URL for clients on this machine of a server that listens on ``host`` and ``port``."""
     return f"{Address(host=host, port=port).local.url}/"
@@ -113,7 +145,8 @@ def local_url(host: str, port: int) -> str:
 
 def _deployment(settings: UrlSettings) -> str:
     """Return the settings to deploy the function with, so that it behaves as it does here."""
-    parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"]
+    # Only the adapter reads this variable.
+    parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
         if door.rules.name == "function-url":
             parts.append(f"function URL with InvokeMode: {settings.url_invoke_mode.upper()}")

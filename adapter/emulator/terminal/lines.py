@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
 from adapter.aws.limits import FREE_STREAM_BYTES
 from adapter.aws.size_text import size_text
-from adapter.emulator.terminal.banner import start_fields, start_lines
+from adapter.emulator.terminal.banner import mismatch_text, start_fields, start_lines
 from adapter.emulator.terminal.prices import PriceTable, billed_bytes
 from adapter.errors import bounded
 from adapter.logs import FIELD_LIMIT, visible
 from adapter.output import STDERR
 
 if TYPE_CHECKING:
-    from adapter.emulator.front_doors.door_settings import UrlSettings
+    from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
     from adapter.emulator.requests.client_request import RequestRecord
     from adapter.logs import Log
 
@@ -48,6 +48,8 @@ class Terminal:
     shows_requests: bool = True
     cloudwatch_block: bool = False
     names_doors: bool = False
+    # The front doors whose mismatch has not been explained, by name.
+    _unexplained: dict[str, DoorSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.color is None:
@@ -58,6 +60,10 @@ class Terminal:
     def log_start(self, settings: UrlSettings) -> None:
         """Write the start message. If there are several front doors, later lines of requests name their front door."""
         self.names_doors = len(settings.doors) > 1
+        # The start message explains the others.
+        self._unexplained = {
+            door.rules.name: door for door in settings.doors if not mismatch_text(settings.invoke_mode, door)
+        }
         if self.log is not None:
             self.log.info("serving", **start_fields(settings))
         else:
@@ -65,6 +71,8 @@ class Terminal:
 
     def log_request(self, record: RequestRecord) -> None:
         """Write the line of a request that has ended, unless such lines are turned off."""
+        if record.mismatch:
+            self._explain_mismatch(record.door)
         level = request_level(record)
         # An invocation is shown by its CloudWatch block. A refused request has no block, so its line is still written.
         is_in_block = self.cloudwatch_block and not (record.refused or record.answered_by)
@@ -76,6 +84,13 @@ class Terminal:
         parts = [self._first_part(record), *map(_shown, details(record))]
         parts += streaming_cost(record.streamed, self.prices, self.region)
         self._write(" | ".join(parts))
+
+    def _explain_mismatch(self, name: str) -> None:
+        """Explain, once per front door, that the function does not run in the mode that its settings name."""
+        door = self._unexplained.pop(name, None)
+        if door is not None:
+            mode = "buffered" if door.streaming else "response_stream"
+            self.notice(f"mismatch at {name}: {mismatch_text(mode, door)}", level="warn")
 
     def _first_part(self, record: RequestRecord) -> str:
         is_error = record.broken_off or (record.error_type and record.status < 400)
@@ -129,7 +144,7 @@ def request_level(record: RequestRecord) -> str:
         return "error"
     if record.error_type and not record.refused:
         return "error"
-    return "warn" if record.refused or record.client_left else "info"
+    return "warn" if record.refused or record.client_left or record.app_status >= 300 else "info"
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
@@ -152,11 +167,13 @@ def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> di
         "heldMs": _milliseconds(record.held or None),
         "billedBytes": billed or None,
         "cost": prices.cost(record.streamed, region) if billed else None,
+        "appPath": record.app_path,
+        "appStatus": record.app_status or None,
         "error": record.error_type,
         "reason": record.error_message,
         "brokenOff": record.broken_off or None,
         "clientLeft": record.client_left or None,
-        "mismatch": record.mismatch,
+        "mismatch": record.mismatch or None,
         "answeredBy": record.answered_by,
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}
@@ -177,12 +194,14 @@ def details(record: RequestRecord) -> list[str]:
     }
     parts = [size_text(record.sent)]
     parts += [f"{name} {duration_text(seconds)}" for name, seconds in durations.items() if seconds is not None]
+    if record.app_status:
+        parts.append(f"POST {record.app_path} {record.app_status}")
     if record.client_left:
         parts.append("client left")
     if record.answered_by:
         parts.append(f"answered by {record.answered_by}, not by the function")
     if record.mismatch:
-        parts.append(f"mismatch: {record.mismatch}")
+        parts.append("mismatch")
     if record.error_type:
         parts.append(f"{record.error_type}: {record.error_message}" if record.error_message else record.error_type)
     return parts

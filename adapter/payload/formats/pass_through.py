@@ -10,6 +10,7 @@ import orjson
 
 from adapter.aws.limits import PASS_THROUGH_PATH
 from adapter.errors import InvalidEvent
+from adapter.numbers import whole_number
 from adapter.payload.formats.codec import Codec
 from adapter.payload.messages import Request, ResponseHead
 
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
     from adapter.payload.body import BodyRules
     from adapter.payload.messages import Arrival
 
+#: The header in which the runtime sends the status and the path of the app's response to ``adapter dev``: 404 /events.
+APP_STATUS = "Adapter-App-Status"
 _JSON = [("content-type", "application/json")]
+
+
+def read_app_status(value: str) -> tuple[int, str]:
+    """Return the status and the path in ``value``, a header APP_STATUS; 0 and an empty path if it is none."""
+    status, _, path = value.partition(" ")
+    number = whole_number(status, 999)
+    return (number, path) if number is not None else (0, "")
 
 
 class PassThrough(Codec):
@@ -43,6 +53,16 @@ class PassThrough(Codec):
     def decode_request(self, event: Any) -> Request:
         """Return the request for a decoded event, which is encoded again. `request_of` keeps the original bytes."""
         return self.request_of(orjson.dumps(event), PASS_THROUGH_PATH)
+
+    def lost_event_text(self, status: int, path: str) -> str:
+        """Return a warning if ``status`` means that the app did not handle an event at ``path``; else an empty text."""
+        if status < 300:
+            return ""
+        return (
+            f"the app answered {status} to POST {path}, an event that is not an HTTP request, and Lambda counts the "
+            "event as handled: set the app's path for events with --pass-through-path (AWS_LWA_PASS_THROUGH_PATH), or "
+            f"let the invocation fail with --error-statuses {status} (AWS_LWA_ERROR_STATUS_CODES)"
+        )
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
         """Return the body unchanged. Status and headers are dropped, since the payload has no place for them."""

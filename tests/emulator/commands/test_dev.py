@@ -412,6 +412,9 @@ def test_a_flag_beats_a_variable_beats_the_template(tmp_path: Path, monkeypatch:
     command = [sys.executable, "-c", GREETER, "{port}"]
     with dev("--template", str(file), "--invocation-log", "cloudwatch", "--memory", "256", command=command) as running:
         assert running.line("timeout").split() == ["timeout", "8", "s"]
+        assert running.line("differs").strip() == (
+            "differs    from the template: timeout 8 s (7 s), memory 256 MB (512 MB)"
+        )
         assert "Variables.THIRD: Table is a resource" in running.line("left unset")
         assert running.get("/") == (200, b"hello shell unset")
         assert "Memory Size: 256 MB" in running.line("REPORT")

@@ -137,6 +137,39 @@ async def test_a_function_error_is_the_exit_code(flags: list[str]) -> None:
         assert "-: function error: " in done.err
 
 
+@pytest.mark.parametrize("flags", [[], ["--stream"]], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        pytest.param(b'{"statusCode": 404, "body": ""}', 1, id="404"),
+        pytest.param(b'{"statusCode": "500", "body": ""}', 1, id="500-as-text"),
+        pytest.param(prelude(statusCode=400) + b"no", 1, id="a-stream-with-400"),
+        pytest.param(b'{"statusCode": 302, "body": ""}', 0, id="302"),
+        pytest.param(b'{"statusCode": true}', 0, id="no-status"),
+        pytest.param(b'"not an HTTP response"', 0, id="another-payload"),
+        pytest.param(b"", 0, id="empty"),
+    ],
+)
+async def test_a_bad_status_is_the_exit_code_on_demand(payload: bytes, code: int, flags: list[str]) -> None:
+    async with local_lambda(each_answers(payload)) as local:
+        assert (await invoke(local, *flags, "-", given=b"{}")).code == 0
+        done = await invoke(local, *flags, "--fail-on-status", "-", given=b"{}")
+        assert (done.code, "-: the answer has the status " in done.err) == (code, bool(code))
+
+
+async def test_the_status_of_an_event_is_that_of_the_app_and_not_of_the_payload() -> None:
+    async def script(runtime: ScriptedRuntime) -> int:
+        while True:
+            handed = await runtime.next()
+            path = f"/2018-06-01/runtime/invocation/{handed.request_id}/response"
+            await runtime.call("POST", path, b'{"statusCode": 500}', {"Adapter-App-Status": "200 /events"})
+
+    async with local_lambda(script) as local:
+        assert (await invoke(local, "--fail-on-status", "-", given=b"{}")).code == 0
+        record = await local.visit()
+        assert (record.app_status, record.app_path) == (200, "/events")
+
+
 @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
 async def test_other_types_only_say_that_they_were_taken(kind: str, status: int) -> None:
     async with local_lambda(echo) as local:

@@ -38,6 +38,20 @@ async def test_the_caller_does_not_wait_for_the_function() -> None:
         assert (await local.visit()).error_type == ""
 
 
+async def test_the_line_of_an_event_has_the_path_and_the_status_of_the_app() -> None:
+    async def script(runtime: ScriptedRuntime) -> int:
+        while True:
+            handed = await runtime.next()
+            path = f"/2018-06-01/runtime/invocation/{handed.request_id}/response"
+            await runtime.call("POST", path, b"{}", {"Adapter-App-Status": "405 /events"})
+
+    async with local_lambda(script) as local:
+        await send_event(local.invoke_port)
+        assert (await local.visit()).app_status == 0
+        answered = await local.visit()
+        assert (answered.app_status, answered.app_path) == (405, "/events")
+
+
 async def test_an_event_that_fails_is_tried_twice_more_with_the_same_request_id() -> None:
     ids: asyncio.Queue[str] = asyncio.Queue()
 

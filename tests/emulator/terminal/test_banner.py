@@ -24,6 +24,8 @@ def test_the_start_says_how_to_deploy_the_same_and_what_to_try() -> None:
         "  bandwidth  6 MB at once, then 2 MB/s, for each response, as on Lambda",
         "  limit      200 MB for a streamed response",
         "  timeout    900 s",
+        "  differs    from Lambda's defaults: mode response_stream (buffered), timeout 900 s (3 s), "
+        "memory 1024 MB (128 MB)",
         "  invoke     aws lambda invoke --endpoint-url http://127.0.0.1:3001/ …",
         "  try        curl -N http://127.0.0.1:3000/",
     ]
@@ -34,6 +36,12 @@ def test_the_start_of_a_buffered_function_names_the_limit_and_no_bandwidth() -> 
     assert "AWS_LWA_INVOKE_MODE=buffered, function URL with InvokeMode: BUFFERED" in lines
     assert "  limit      6 MB for the whole encoded response\n" in lines
     assert "bandwidth" not in lines
+
+
+def test_the_adapters_variable_is_not_for_another_runtime() -> None:
+    lines = "\n".join(start_lines(settings(runtime="node index.js")))
+    assert "  deploy as  function URL with InvokeMode: RESPONSE_STREAM\n" in lines
+    assert "deploy as" not in "\n".join(start_lines(settings(runtime="node index.js", front_doors="alb")))
 
 
 def test_where_there_are_several_front_doors_each_row_says_which_it_is_about() -> None:
@@ -90,8 +98,8 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
         pytest.param(
             {"front_doors": "function-url,alb,lattice"},
             [
-                "the function streams, the front door cannot: deploy it there as AWS_LWA_INVOKE_MODE=buffered "
-                "(alb, lattice)"
+                "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
+                "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered (alb, lattice)"
             ],
             id="load-balancers-beside-a-url",
         ),
@@ -103,6 +111,47 @@ def test_a_mismatch_is_called_one_with_what_comes_of_it_and_the_way_out(
     assert mismatches(settings(**flags)) == texts
     shown = [line for line in start_lines(settings(**flags)) if line.startswith("  mismatch   ")]
     assert shown == [f"  mismatch   {text}" for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("flags", "template", "differs"),
+    [
+        pytest.param({"invoke_mode": "buffered", "timeout": "3", "memory": "128"}, None, [], id="lambdas-defaults"),
+        pytest.param(
+            {"invoke_mode": "buffered", "timeout": "3.5", "memory": "128"},
+            None,
+            ["from Lambda's defaults: timeout 3.5 s (3 s)"],
+            id="another-timeout",
+        ),
+        pytest.param(
+            {"timeout": "8", "memory": "256", "invoke_mode": "buffered"},
+            {"timeout": "8", "memory": "256", "invoke_mode": "buffered"},
+            [],
+            id="the-templates",
+        ),
+        pytest.param(
+            {"timeout": "8", "memory": "256", "url_invoke_mode": "response_stream", "invoke_mode": "buffered"},
+            {"timeout": "7", "memory": "512", "url_invoke_mode": "buffered", "invoke_mode": "response_stream"},
+            [
+                "from the template: mode buffered (response_stream), URL mode response_stream (buffered), "
+                "timeout 8 s (7 s), memory 256 MB (512 MB)"
+            ],
+            id="others-than-the-templates",
+        ),
+        pytest.param(
+            {"front_doors": "alb", "timeout": "8", "memory": "256", "url_invoke_mode": "response_stream"},
+            {"front_doors": "alb", "timeout": "8", "memory": "256", "url_invoke_mode": "buffered"},
+            [],
+            id="no-url-no-mode-of-it",
+        ),
+    ],
+)
+def test_the_start_says_what_differs_from_what_is_deployed(
+    flags: dict[str, str], template: dict[str, str] | None, differs: list[str]
+) -> None:
+    given = UrlSettings(load({}, flags), None if template is None else load({}, template))
+    shown = [line.removeprefix("  differs    ") for line in start_lines(given) if line.startswith("  differs ")]
+    assert (shown, start_fields(given)["differences"]) == (differs, differs)
 
 
 def test_what_is_done_on_purpose_and_what_is_written_is_said_at_the_start() -> None:

@@ -38,7 +38,8 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
         pytest.param({"restore": 0.012}, ["0 B", "total 0 ms", "restored, 12 ms"], id="restored"),
         pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the cap 1.98 s"], id="held"),
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
-        pytest.param({"mismatch": "a, b"}, ["0 B", "total 0 ms", "mismatch: a, b"], id="mismatch"),
+        pytest.param({"mismatch": True}, ["0 B", "total 0 ms", "mismatch"], id="mismatch"),
+        pytest.param({"app_status": 404, "app_path": "/events"}, ["0 B", "total 0 ms", "POST /events 404"], id="event"),
         pytest.param(
             {"error_type": "Runtime.ExitError", "error_message": "why"},
             ["0 B", "total 0 ms", "Runtime.ExitError: why"],
@@ -121,6 +122,47 @@ def test_a_line_names_its_front_door_where_there_are_several(
 
 
 @pytest.mark.parametrize(
+    ("flags", "explained"),
+    [
+        pytest.param(
+            {"front_doors": "function-url,rest-api"},
+            [
+                "mismatch at function-url: the function is buffered, the front door streams: clients get its JSON",
+                "mismatch at rest-api: the function is buffered, the front door streams: every request fails",
+            ],
+            id="by-the-first-line-of-each-door",
+        ),
+        pytest.param(
+            {"front_doors": "alb,http-api"},
+            [
+                "mismatch at alb: the function streams, the front door cannot",
+                "mismatch at http-api: the function streams, the front door cannot",
+            ],
+            id="of-doors-that-cannot-stream",
+        ),
+        pytest.param(
+            {"front_doors": "alb,http-api", "invoke_mode": "response_stream"}, [], id="by-the-start-message-alone"
+        ),
+    ],
+)
+def test_a_mismatch_is_explained_once_for_each_front_door(
+    flags: dict[str, str], explained: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(PRICES, "us-east-1", color=False)
+    settings = UrlSettings(load({}, flags))
+    terminal.log_start(settings)
+    capfd.readouterr()
+    names = [door.rules.name for door in settings.doors]
+    for name in names * 2:
+        terminal.log_request(RequestRecord(method="GET", target="/x", status=200, door=name, mismatch=True))
+    lines = capfd.readouterr().err.splitlines()
+    notices = [line.removeprefix("adapter dev: ") for line in lines if line.startswith("adapter dev: ")]
+    assert len(notices) == len(explained)
+    assert all(notice.startswith(text) for notice, text in zip(notices, explained, strict=True))
+    assert [line.split()[0] for line in lines if line.endswith(" | mismatch")] == names * 2
+
+
+@pytest.mark.parametrize(
     ("record", "line"),
     [
         pytest.param(
@@ -157,7 +199,8 @@ def test_for_machines_an_invocation_has_fields() -> None:
         method="GET", target="/x", status=200, sent=2, streamed=8 * MIB, first_byte=0.0012, duration=0.5, door="alb"
     )
     record.request_id, record.init, record.held, record.restore = "r-1", 0.25, 0.1, 0.05
-    record.error_type, record.error_message, record.broken_off, record.mismatch = "E", "why", True, "m"
+    record.error_type, record.error_message, record.broken_off, record.mismatch = "E", "why", True, True
+    record.app_path, record.app_status = "/events", 404
     assert request_fields(record, PRICES, "us-east-1") == {
         "requestId": "r-1",
         "door": "alb",
@@ -175,7 +218,9 @@ def test_for_machines_an_invocation_has_fields() -> None:
         "error": "E",
         "reason": "why",
         "brokenOff": True,
-        "mismatch": "m",
+        "mismatch": True,
+        "appPath": "/events",
+        "appStatus": 404,
     }
 
 
@@ -257,7 +302,9 @@ ESCAPES = "\x1b[2J\x9b31m\x07\r\u202e"
 
 def lines_about(terminal: Terminal, text: str) -> None:
     """Write every kind of line with ``text`` in it."""
-    record = RequestRecord(method=text, target=text, status=200, door="alb", request_id="r-1", mismatch=text)
+    record = RequestRecord(
+        method=text, target=text, status=200, door="alb", request_id="r-1", app_path=text, app_status=404
+    )
     record.error_type, record.error_message = text, text
     terminal.log_request(record)
     terminal.notice(text)
