@@ -1,9 +1,9 @@
-"""Lambda on a laptop: front doors turn HTTP into events, a Runtime API hands them to a real ``adapter run`` process.
+"""Lambda on a laptop: front doors turn HTTP into events; a Runtime API hands them to a real ``adapter run`` process.
 
-The packages, in their order. Each imports only from those above it:
+Each of these packages imports only from the packages above it:
 
 environment    the state of one execution environment and its invocations
-platform_api   the APIs for the processes in it: Runtime, Extensions, Telemetry, Logs
+platform_api   the APIs that the processes of an environment call: Runtime, Extensions, Telemetry, Logs
 sandbox        the processes of an environment: their variables, output and shutdown
 function       the queue of invocations, and the start and end of execution environments
 faults         injected faults
@@ -14,5 +14,6 @@ front_doors    function URL, HTTP API, REST API, ALB, VPC Lattice
 invoke_api     Invoke, InvokeWithResponseStream, asynchronous invocations
 terminal       the log lines and the banner
 service        the listeners, and the start and stop of the emulator
-commands       the commands adapter dev, invoke and event
+template       the settings in SAM and CloudFormation templates
+commands       the commands ``adapter dev``, ``adapter invoke`` and ``adapter event``
 """

@@ -1,4 +1,4 @@
-"""The settings of the local function and its environments. They are read from the options and checked for conflicts."""
+"""The settings of the local function and its environments, made from the options. Conflicting options are refused."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ RESTORE_LIMIT = 10.0
 class FunctionSettings:
     """The settings of the function. Times are in seconds, ``memory`` is in MB.
 
-    ``environments`` is the maximum number of environments. ``provisioned`` of them start with the function and are
-    never reclaimed. The others are reclaimed after ``idle_reclaim`` seconds without an invocation, or never if None.
+    ``environments`` is the maximum number of environments. ``provisioned`` is the number of environments that start
+    with the function and are never reclaimed. The others are reclaimed after ``idle_reclaim`` seconds without an
+    invocation, or never if ``idle_reclaim`` is None.
     ``only_one_because`` is the reason if only one environment is possible; it is empty otherwise.
     """
 
@@ -134,7 +135,7 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
     if config.freeze and config.concurrency > 1:
         yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one of them"
     if config.freeze and sys.platform != "linux":
-        yield f"{name('freeze')}: is possible only on Linux, where all processes of an environment can be found"
+        yield f"{name('freeze')}: is possible only on Linux, because the emulator can find all processes only there"
     if config.snapstart and config.provisioned:
         yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two"
     if config.snapstart and config.concurrency > 1:

@@ -1,4 +1,4 @@
-"""The type of the function that shows a line about an unusual event to the user."""
+"""The type of functions that show the user a line about an unusual event."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Notice(Protocol):
-    """Shows ``text`` in a line. ``level`` is ``error`` if the function or the emulator failed."""
+    """Shows a line to the user. ``level`` is ``info``, ``warn`` or, if the function or emulator failed, ``error``."""
 
     def __call__(self, text: str, *, level: str = "info") -> None:
         """Show the line."""

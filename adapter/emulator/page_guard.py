@@ -1,4 +1,4 @@
-"""Recognizes requests from web pages, which the Invoke APIs, the Runtime API and the emulator's own paths refuse.
+"""Recognizes requests from web pages. The Invoke APIs, the Runtime API and the emulator's own paths refuse them.
 
 These APIs have no passwords, and a page in a browser on this machine can reach them on loopback. Browsers send the
 page's origin with such requests (Origin, Sec-Fetch-Site). A page can also use a domain name of its own that resolves to
@@ -21,9 +21,9 @@ _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def page_refusal(headers: Headers) -> str:
-    """Return the reason to refuse a request with ``headers`` as a web page's; empty if it may be answered."""
+    """Return the reason to refuse a request with ``headers``, if a web page may have sent it. Else return ""."""
     fields = first_values(headers)
-    # Sec-Fetch-Site is "none" if the user typed the URL. Clients other than browsers do not send it.
+    # Sec-Fetch-Site is "none" if the user typed the URL. Clients other than browsers do not send this header.
     if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in ("", "none"):
         return "web pages may not use this API: the request has an Origin"
     host = fields.get("host", "")

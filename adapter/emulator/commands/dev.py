@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 # The pause between two requests and the timeout of each, in seconds.
 _WAIT_PAUSE = 0.05
 _WAIT_REQUEST_TIMEOUT = 2.0
-# The time before --wait logs that it is waiting, in seconds: adapter dev may be starting.
+# The time after which --wait logs that it is waiting, in seconds. Before that, adapter dev is probably just starting.
 _WAIT_SILENCE = 1.0
 
 
 def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], *, wait: bool) -> int:
     """Serve until a signal arrives. Return the exit code.
 
-    With ``wait``, start nothing, but wait until another ``adapter dev`` answers.
-    Raises ConfigurationError with every mistake in the settings.
+    If ``wait`` is True, do not serve, but wait until another ``adapter dev`` answers. Raises ConfigurationError with
+    every mistake in the settings.
     """
     if wait:
         return wait_for_dev(load(environ, flags))
@@ -57,7 +57,8 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     if config.reload:
         checks.append(require_watchfiles)
     if not mistakes:
-        # Only without mistakes: a wrong setting is replaced by its default, which may contradict another setting.
+        # This check would mislead after a mistake: a wrong setting is replaced by its default, which may contradict
+        # another setting.
         checks.append(partial(function_settings, config, command))
         checks.append(partial(UrlSettings, config))
     mistakes += _command_mistakes(config, environ, command)
@@ -75,9 +76,10 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
 def _read_settings(
     environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
 ) -> tuple[Config, Mapping[str, str], Template, list[str]]:
-    """Return the settings and the environment, with those of the template and the env file; the template; and mistakes.
+    """Return the settings, the environment variables, the template, and all mistakes in them.
 
-    Variables of the env file override the environment, which overrides the template's variables.
+    The template and the env file are applied. Variables in the env file override the environment, which overrides the
+    template's variables.
     """
     config, mistakes = read(environ, flags)
     template = Template(command=command)
@@ -115,7 +117,7 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
     """Yield a message for each mistake in CMD and the app's port, or in the command of ``--runtime``."""
     if config.runtime is None:
         if not command:
-            source = f"; {config.template!r} names none" if config.template is not None else ""
+            source = f"; {config.template!r} does not contain one either" if config.template is not None else ""
             yield f"CMD: is missing{source}; name the command that starts the app: adapter dev -- CMD"
         yield from command_mistakes(command, environ, config.app_dir)
         if needs_port(config, command):
@@ -132,9 +134,9 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
 
 
 def wait_for_dev(config: Config) -> int:
-    """Wait until an ``adapter dev`` answers; return 0, or 1 if none does within ``--readiness-timeout``.
+    """Wait until an ``adapter dev`` answers, and return 0. Return 1 if none answers within ``--readiness-timeout``.
 
-    If it waits longer than a second, log what it waits for; if it gives up, log why. Raises ConfigurationError if the
+    After a second, log which address it waits for. After the timeout, log the reason. Raises ConfigurationError if the
     options do not contain the port.
     """
     settings = UrlSettings(config, with_access=False)
@@ -168,7 +170,7 @@ def _log(text: str, config: Config) -> None:
 
 
 def _problem(address: Address) -> str:
-    """Return why no ``adapter dev`` answers at ``address``; empty if one does."""
+    """Send a request to ``address``. Return why no ``adapter dev`` answers there, or "" if one answers."""
     connection = http.client.HTTPConnection(address.host, address.port, timeout=_WAIT_REQUEST_TIMEOUT)
     try:
         connection.request("GET", STATUS, headers={"Host": f"localhost:{address.port}"})

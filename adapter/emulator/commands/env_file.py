@@ -7,7 +7,7 @@
     export KEY=value   the same as KEY=value, for files that a shell reads as well
 
 Variables in values are not expanded, as on Lambda. Values are often secrets, and a line that cannot be read may be a
-part of one. So a message about a mistake has the number of the line, and at most the name of its variable.
+part of a secret. So a message about a mistake contains at most the number of the line and the name of the variable.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def read_env_file(name: str) -> dict[str, str]:
 
 
 def prefix_file_name(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
-    """Return ``lines``. A line that begins with one of ``variables`` is prefixed with the file ``name``."""
+    """Return ``lines``, with the file ``name`` put in front of each line that begins with one of ``variables``."""
     return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 
@@ -79,7 +79,7 @@ def _value(text: str) -> str:
         return _COMMENT.sub("", text).rstrip()
     quoted = _QUOTED.match(text)
     if quoted is None:
-        raise ValueError("has a quote without an end")
+        raise ValueError("has no closing quote")
     rest = text[quoted.end() :].strip()
     if rest and not rest.startswith("#"):
         raise ValueError("has text after the closing quote")

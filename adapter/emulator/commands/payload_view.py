@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class PayloadView:
     """Splits a payload: calls ``write`` with the body, and ``show_head`` with the head of a streamed response.
 
-    If ``decodes_whole`` is True, the body of a buffered response, which is one JSON object, is decoded as well.
-    Otherwise such a payload is written unchanged.
+    A buffered response is one JSON object that contains the body. If ``decodes_whole`` is True, this body is decoded
+    and written. Otherwise the JSON is written unchanged.
     """
 
     write: Callable[[bytes], None]
@@ -38,7 +38,7 @@ class PayloadView:
     _held: bytearray = field(default_factory=bytearray, init=False)
 
     def feed(self, piece: bytes) -> None:
-        """Add the next piece of the payload. Writes what can be shown."""
+        """Add the next piece of the payload. Writes the parts that can already be shown."""
         if self._passes_through:
             self.write(piece)
             return
@@ -58,12 +58,12 @@ class PayloadView:
         if head is not None:
             self._passes_through = True
             lines = (status_line(head.status), *(f"{name}: {value}" for name, value in head.headers), "")
-            # Header values come from the app, and this is for a terminal.
+            # Header values come from the app, so control characters in them must not reach the terminal.
             self.show_head("\n".join(map(visible, lines)))
             self.write(body)
 
     def end(self) -> None:
-        """End the payload. Writes the bytes that are still held back, which are not a streamed response."""
+        """End the payload. Writes the bytes that are still held back: they are not a streamed response."""
         if self._passes_through:
             return
         if self.decodes_whole:

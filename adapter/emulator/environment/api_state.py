@@ -36,11 +36,12 @@ class ApiState:
     hands invocations to it. After every change it calls ``on_change``, then wakes the tasks that wait for
     ``condition``.
 
-    ``unanswered`` is the number of invocations that the runtime has received but not answered. ``exit_code`` is the
-    runtime's exit code: negative for a signal, None while the runtime runs. ``failure`` is any other reason to end the
-    environment: an init or restore error, a process that could not be started, or an extension that failed or ended.
-    ``has_ended`` is True once either of the two is set. ``disconnected_at`` is the event loop's time when the runtime
-    or an extension last closed a connection on which it was waiting for its next invocation or event.
+    ``slots`` is the number of invocations that the runtime can process at the same time. ``unanswered`` is the number
+    of invocations that the runtime has received but not answered. ``exit_code`` is the runtime's exit code: negative
+    for a signal, None while the runtime runs. ``failure`` is any other reason to end the environment: an init or
+    restore error, a process that could not be started, or an extension that failed or ended. ``has_ended`` is True once
+    ``exit_code`` or ``failure`` is set. ``disconnected_at`` is the event loop's time when the runtime or an extension
+    last closed a connection on which it was waiting for its next invocation or event.
     """
 
     def __init__(self, *, slots: int = 1, external: Iterable[str] = ()) -> None:
@@ -54,9 +55,9 @@ class ApiState:
         self.failure: Failure | None = None
         self.has_ended = False
         self.disconnected_at = 0.0
-        # The invocations about which the runtime may still report, by request id.
+        # The invocations for which the runtime may still send a response or an error, by request id.
         self._invocations: dict[str, LocalInvocation] = {}
-        # One future for each slot that waits for an invocation, in the order of their requests.
+        # One future for each slot that waits for an invocation, in the order in which the runtime asked.
         self._polls: deque[asyncio.Future[LocalInvocation | None]] = deque()
         self._restored: asyncio.Future[None] | None = None
         self._shutdown_event: bytes | None = None
@@ -91,14 +92,17 @@ class ApiState:
             extension.send(_invoke_event(invocation))
 
     def is_done_with(self, invocation: LocalInvocation) -> bool:
-        """Return whether the invocation has ended: with one slot, only once all processes wait for the next one."""
+        """Return whether the invocation has ended.
+
+        With one slot, it has ended only once the runtime and the extensions wait for the next invocation.
+        """
         is_known = invocation.request_id in self._invocations
         if self.slots > 1:
             return not is_known or invocation.state is InvocationState.ANSWERED
         return not is_known and self.is_ready
 
     def forget(self, invocation: LocalInvocation) -> None:
-        """Remove an invocation that has ended or timed out: later reports of the runtime about it are refused."""
+        """Remove an invocation that has ended or timed out. If the runtime reports about it later, that is refused."""
         if (
             self._invocations.pop(invocation.request_id, None) is not None
             and invocation.state is not InvocationState.ANSWERED
@@ -106,14 +110,18 @@ class ApiState:
             self.unanswered -= 1
 
     def restore(self) -> None:
-        """Resume the runtime, which must be waiting in ``/restore/next``."""
+        """Answer the runtime's request to ``/restore/next``. Call this only if the runtime has sent this request."""
         assert self._restored is not None, "there is a snapshot"
         self.advance(RuntimeEvent.RESTORE)
         if not self._restored.done():
             self._restored.set_result(None)
 
     def announce_shutdown(self, reason: str, deadline_ms: int) -> None:
-        """Send the SHUTDOWN event to the extensions that registered for it, now or with their next request."""
+        """Send the SHUTDOWN event to the extensions that registered for it.
+
+        An extension that is not waiting for an event receives it when it next asks for one. ``deadline_ms`` is in
+        milliseconds since the epoch.
+        """
         event = {"eventType": SHUTDOWN, "shutdownReason": reason, "deadlineMs": deadline_ms}
         self._shutdown_event = orjson.dumps(event)
         for extension in self.extensions:
@@ -128,15 +136,15 @@ class ApiState:
     # --- for the Runtime API ---------------------------------------------------------------------------------------
 
     def next(self) -> asyncio.Future[LocalInvocation | None] | None:
-        """Queue the request of a free slot for an invocation, and return a future of the invocation.
+        """Record that the runtime asks for an invocation for a free slot. Return a future of the invocation.
 
         The future's result is None after ``disconnect``. Returns None, and changes nothing, if the request is illegal.
         """
         if (self.runtime, RuntimeEvent.NEXT) not in RUNTIME or len(self._polls) + self.unanswered >= self.slots:
             return None
         if len(self._invocations) > self.unanswered:
-            # An answered invocation is kept until this request, so that a second answer to it is refused for its state,
-            # not for an unknown request id.
+            # An answered invocation is kept until the runtime's next request. Until then, a second answer to it is
+            # refused because of the invocation's state, not because of an unknown request id.
             self._invocations = {
                 request_id: invocation
                 for request_id, invocation in self._invocations.items()
@@ -148,7 +156,10 @@ class ApiState:
         return poll
 
     def disconnect(self, poll: asyncio.Future[LocalInvocation | None]) -> None:
-        """Remove ``poll``: the runtime closed its connection. No effect if ``poll`` has received an invocation."""
+        """Remove ``poll``, a future that ``next`` returned, because the runtime closed the connection of its request.
+
+        No effect if ``poll`` has received an invocation.
+        """
         if poll not in self._polls:
             return
         self._polls.remove(poll)
@@ -180,7 +191,7 @@ class ApiState:
         return True
 
     def find(self, request_id: str) -> LocalInvocation | None:
-        """Return the invocation with ``request_id``; None if the runtime may not report about such an invocation."""
+        """Return the invocation with ``request_id``, or None if the runtime may not report about that id."""
         return self._invocations.get(request_id)
 
     def may_report(self, invocation: LocalInvocation, event: InvocationEvent) -> bool:
@@ -191,20 +202,26 @@ class ApiState:
         """Change an invocation's state by ``event``. Raises IllegalTransitionError if ``event`` is illegal now."""
         invocation.state = INVOCATION[invocation.state, event]
         if invocation.state is InvocationState.ANSWERED:
-            # ``forget`` may have removed it while the response was still arriving, and then has counted it already.
+            # If ``forget`` removed the invocation while its response was still arriving, it also updated the count.
             self.unanswered -= invocation.request_id in self._invocations
             self._changed()
 
     # --- for the Extensions API ------------------------------------------------------------------------------------
 
     def register_extension(self, name: str, events: Iterable[object]) -> Extension:
-        """Register an extension for ``events`` and return it. Raises RefusedExtension if Lambda would refuse that."""
+        """Register an extension for ``events`` and return it.
+
+        Raises RefusedExtension if Lambda would refuse the registration.
+        """
         extension = self.extensions.register(name, events)
         self._changed()
         return extension
 
     def next_event(self, extension: Extension) -> asyncio.Future[bytes]:
-        """Return a future of the extension's next event, as JSON. Raises RefusedExtension if that is illegal now."""
+        """Record that the extension asks for its next event. Return a future of this event, as JSON.
+
+        Raises RefusedExtension if the request is illegal now.
+        """
         extension.request(ExtensionEvent.NEXT)
         extension.poll = asyncio.get_running_loop().create_future()
         if self._shutdown_event is not None and SHUTDOWN in extension.events:
@@ -218,7 +235,10 @@ class ApiState:
         self._note_disconnection()
 
     def fail_extension(self, extension: Extension, event: ExtensionEvent, error_type: str) -> None:
-        """Record a report of the extension, INIT_ERROR or EXIT_ERROR. Raises RefusedExtension if it is illegal now."""
+        """Record that the extension reported ``event``, INIT_ERROR or EXIT_ERROR. This ends the environment.
+
+        Raises RefusedExtension if the report is illegal now.
+        """
         extension.request(event)
         # The name of the new state is also the error type that Lambda reports.
         self.break_off(f"Extension.{extension.state.value}", f"extension {extension.name} reported {error_type}")
@@ -226,13 +246,13 @@ class ApiState:
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
     def note_exit(self, exit_code: int) -> None:
-        """Record that the runtime's process has ended. Call this once all requests that it had sent are served."""
+        """Record that the runtime's process has ended. Call this once all requests of the process are served."""
         self.exit_code = exit_code
         self.has_ended = True
         self._changed()
 
     def break_off(self, error_type: str, message: str) -> None:
-        """Record that a process failed, ended or could not be started. Only the first such failure is kept."""
+        """Record that a process failed, ended or could not be started. If ``failure`` is already set, it is kept."""
         self.failure = self.failure or failure(error_type, message)
         self.has_ended = True
         self._changed()

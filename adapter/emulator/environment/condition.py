@@ -1,4 +1,4 @@
-"""Wait in an event loop until a condition becomes true."""
+"""Lets the tasks of an event loop wait until a condition becomes true."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 
 class Condition:
-    """Wakes tasks whose condition has become true. Code that changes what a condition depends on must call ``notify``.
+    """Wakes tasks whose condition has become true. After each change that can make a condition true, call ``notify``.
 
-    ``notify`` checks the conditions, so only tasks that can continue wake up. All calls must be in one event loop.
+    ``notify`` checks the conditions, so only tasks that can continue wake up. Use it within one event loop only.
     """
 
     def __init__(self) -> None:
-        #: A future for each task that waits, with the task's condition. Empty most of the time.
+        #: A future for each waiting task → the task's condition. Empty most of the time.
         self.waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def notify(self) -> None:
@@ -23,7 +23,7 @@ class Condition:
                 waiter.set_result(None)
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until ``condition()`` is true. Returns at once if it already is."""
+        """Wait until ``condition()`` is true. Returns at once if it is already true."""
         while not condition():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.waiters[waiter] = condition

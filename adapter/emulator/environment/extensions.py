@@ -1,4 +1,4 @@
-"""The extensions of one environment. No I/O.
+"""The state of the extensions of one environment. No I/O.
 
 External extensions are programs that the emulator starts; their names are known before they register. Internal
 extensions are part of the runtime's process; they become known when they register, during the init phase.
@@ -24,7 +24,7 @@ MAX_EXTENSIONS = 10
 # The events that an extension can register for.
 INVOKE, SHUTDOWN = "INVOKE", "SHUTDOWN"
 
-# The state to which each request leads, for the text of a refusal.
+# The state to which each request leads. The message of a refusal contains it.
 _GOALS = {
     ExtensionEvent.REGISTER: ExtensionState.REGISTERED,
     ExtensionEvent.NEXT: ExtensionState.READY,
@@ -34,7 +34,7 @@ _GOALS = {
 
 
 class RefusedExtension(Exception):
-    """A request of an extension is refused with status 403. ``error_type`` is one of AWS's error types."""
+    """A request of an extension that is refused with status 403. ``error_type`` is one of AWS's error types."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -44,7 +44,8 @@ class RefusedExtension(Exception):
 class Extension:
     """One extension.
 
-    ``events`` are the types of the events for which it registered. ``poll`` is the future of its next event, as JSON.
+    ``events`` are the types of the events for which it registered. ``poll`` is the future of its next event, as JSON;
+    it is None before the extension first asks for an event.
     """
 
     def __init__(self, name: str, *, external: bool) -> None:
@@ -56,7 +57,10 @@ class Extension:
         self.poll: asyncio.Future[bytes] | None = None
 
     def request(self, event: ExtensionEvent) -> None:
-        """Change the state by a request of the extension. Raises RefusedExtension if Lambda would refuse it."""
+        """Change the state as ``event``, a request of the extension, requires.
+
+        Raises RefusedExtension if Lambda would refuse the request.
+        """
         if (self.state, event) not in EXTENSION:
             raise RefusedExtension(
                 "Extension.InvalidExtensionState",
@@ -72,7 +76,7 @@ class Extension:
             self.poll.set_result(event)
 
     def disconnect(self) -> None:
-        """Record that the extension closed its connection in ``/event/next``. It may ask again."""
+        """Record that the extension closed the connection of its ``/event/next`` request. It may send a new request."""
         if (self.state, ExtensionEvent.DISCONNECTED) in EXTENSION:
             self.state = EXTENSION[self.state, ExtensionEvent.DISCONNECTED]
 
@@ -82,7 +86,7 @@ class Extensions:
 
     ``external`` are the names of the extensions that the emulator starts. ``with_invoke`` is False under Managed
     Instances, which have no INVOKE events. ``invoked`` are the extensions that registered for INVOKE events.
-    ``is_closed`` is set at the end of the init phase: new internal extensions are refused.
+    ``is_closed`` is True after the init phase. New internal extensions are then refused.
     """
 
     def __init__(self, external: Iterable[str] = (), *, with_invoke: bool = True) -> None:
@@ -99,12 +103,12 @@ class Extensions:
 
     @property
     def are_registered(self) -> bool:
-        """Whether every external extension has registered. The runtime is started then."""
+        """Whether every external extension has registered. Only then is the runtime started."""
         return all(extension.state is not ExtensionState.STARTED for extension in self)
 
     @property
     def are_initialized(self) -> bool:
-        """Whether every extension has asked for its first event, and has not failed. The init phase waits for this."""
+        """Whether every extension has asked for its first event and none has failed. Only then can init end."""
         return all(extension.state in (ExtensionState.READY, ExtensionState.RUNNING) for extension in self)
 
     @property
@@ -122,7 +126,7 @@ class Extensions:
         known = extension is not None and extension.external
         allowed = self._event_types if known else self._event_types - {SHUTDOWN}
         for event in events:
-            # The events are from JSON: an unhashable item cannot be looked up in the set.
+            # The events were parsed from JSON, so an item may be unhashable. The set cannot look up such an item.
             if not isinstance(event, str) or event not in allowed:
                 raise RefusedExtension("Extension.InvalidEventType", f"{name} cannot register for {event}")
         if not known:

@@ -1,4 +1,4 @@
-"""One invocation in the emulator: its event, its answer, and the generators of its ids."""
+"""One invocation in the emulator: its event, its answer, and functions that generate its ids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapter.emulator.environment.state_tables import InvocationState
 
 
 class Reply:
-    """The answer of one invocation, for which callers can wait."""
+    """The answer to one invocation. Callers can wait for the answer."""
 
     def __init__(self) -> None:
         self._answer: Answer | None = None
@@ -32,7 +32,7 @@ class Reply:
         return answer is not None and (not isinstance(answer, Stream) or answer.ended.done())
 
     def settle(self, answer: Answer) -> None:
-        """Set the answer. Later calls have no effect."""
+        """Set the answer. No effect if the answer is already set."""
         if self._answer is None:
             self._answer = answer
             self._arrived.set()
@@ -54,11 +54,11 @@ class LocalInvocation:
     """An event for the function, with its answer and its log.
 
     ``label`` names the invocation in lines for the user. ``deadline_ms`` is in milliseconds since the epoch; it is set
-    when an environment starts the invocation. ``init_seconds`` is the duration of the cold start before this
-    invocation, None if its environment was warm. ``restore_seconds`` is the same for the restore of a snapshot.
+    when an environment starts the invocation. ``init_seconds`` is the duration of the init phase for which this
+    invocation waited, or None if it did not wait for one. ``restore_seconds`` is the same for a snapshot's restore.
 
     ``log`` is the end of the invocation's log: Lambda's own lines and the output of the processes during the
-    invocation. The log is complete only after ``finished``, which is later than the answer.
+    invocation. The log is complete only once ``finished`` has returned, which is later than the answer.
 
     ``app_status`` and ``app_path`` are the app's status and path for an event that is not an HTTP request. They are 0
     and empty if the runtime does not report them.
@@ -103,7 +103,7 @@ class LocalInvocation:
         self._finished.set()
 
     async def finished(self) -> None:
-        """Wait until the invocation is finished in its environment, or has failed without one."""
+        """Wait until the invocation is finished: an environment has concluded it, or it failed without one."""
         await self._finished.wait()
 
 

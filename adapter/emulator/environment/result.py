@@ -1,4 +1,4 @@
-"""The answer of the function. The Runtime API creates it, and a front door reads it.
+"""The answer of the function to an invocation. The Runtime API creates it, and a front door reads it.
 
 An answer is a whole ``Payload``, a ``Failure``, or a ``Stream``. A front door reads the pieces of a ``Stream`` directly
 from the runtime's upload. Nothing is buffered in between, so a slow client slows the app down, as on Lambda.
@@ -33,13 +33,14 @@ UNKNOWN_ERROR = "Runtime.Unknown"
 EXTENSION_CRASH = "Extension.Crash"
 # The Invoke API's name for an invocation that finds no free environment (Lambda, "Invoke": errors).
 THROTTLED = "TooManyRequestsException"
-# The emulator's own types: it was stopped before the invocation ended, or an internal error ended the environment.
+# The emulator's own error types. The emulator was stopped before the invocation ended, or an internal error of the
+# emulator ended the environment.
 STOPPED = "Emulator.Stopped"
 INTERNAL_ERROR = "Emulator.InternalError"
 
 
 class Failure:
-    """Why an invocation failed. ``body`` is the JSON that a caller of the Invoke API receives."""
+    """The reason for which an invocation failed. ``body`` is the JSON that a caller of the Invoke API receives."""
 
     def __init__(self, error_type: str, body: bytes) -> None:
         self.error_type = error_type
@@ -49,7 +50,7 @@ class Failure:
     def message(self) -> str:
         """The first line of the body's ``errorMessage``; empty if the body has no ``errorMessage``.
 
-        The further lines of an init error are the app's last output, which the terminal shows already.
+        The other lines are omitted: in an init error they are the app's last output, which the terminal already shows.
         """
         try:
             parsed = orjson.loads(self.body)
@@ -70,19 +71,22 @@ def too_large(limit: int = BUFFERED_RESPONSE_LIMIT) -> Failure:
 
 
 def truncated() -> Failure:
-    """Return the failure for a response that the runtime did not complete."""
+    """Return the failure for a response that ended before the runtime had sent all of it."""
     return failure(TRUNCATED_RESPONSE, "The runtime ended its response before it was complete.")
 
 
 class Payload:
-    """A buffered response, as the runtime sent it."""
+    """A buffered response. ``body`` contains exactly the bytes that the runtime sent."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
 
 
 class Stream:
-    """A streamed response. ``failure`` is why it broke off; None if it is complete or has not ended."""
+    """A streamed response. ``ended`` is done when it has ended.
+
+    ``failure`` is the reason if the stream ended early. It is None if the stream is complete or has not ended.
+    """
 
     def __init__(self, upload: Exchange) -> None:
         self.content_type = first(upload.headers, "content-type") or "application/octet-stream"
@@ -91,7 +95,7 @@ class Stream:
         self._upload = upload
 
     async def read(self) -> bytes:
-        """Return the next piece, or ``b""`` at the end. Then ``failure`` shows whether the stream is complete."""
+        """Return the next piece, or ``b""`` at the end. ``failure`` then shows whether the response is complete."""
         if self.ended.done():
             return b""
         try:
@@ -118,10 +122,10 @@ Answer: TypeAlias = Payload | Stream | Failure
 
 
 async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
-    """Return the whole payload, or a failure if it exceeds ``limit`` bytes.
+    """Return the whole payload, or a failure if it exceeds ``limit`` bytes or the stream failed.
 
-    A stream is ended as soon as it exceeds both ``limit`` and Lambda's own limit. A stream that exceeds only ``limit``
-    is read to its end, so the runtime's request succeeds.
+    A stream that exceeds both ``limit`` and Lambda's own limit is ended at once. A stream that exceeds only ``limit``
+    is read to its end, so that the runtime's request succeeds.
     """
     if isinstance(answer, Payload):
         return answer.body if len(answer.body) <= limit else too_large(limit)
@@ -138,7 +142,10 @@ async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT
 
 
 def _reported_in_trailers(upload: Exchange) -> Failure | None:
-    """Return the failure that the runtime reports in trailers, or None. Only trailers declared in the head count."""
+    """Return the failure that the runtime reports in trailers, or None if it reports none.
+
+    Trailers that the head of the request does not declare are ignored.
+    """
     declared = {
         part.strip().lower() for name, value in upload.headers if name.lower() == "trailer" for part in value.split(",")
     }

@@ -33,11 +33,11 @@ from typing import Generic, NoReturn, TypeVar
 
 
 class IllegalTransitionError(Exception):
-    """An event happened in a state that has no transition for it."""
+    """The table has no transition for an event in the current state: an internal error of the emulator."""
 
 
 class _Word(Enum):
-    """A state or an event. Members are hashed by identity, which is faster than the hash of Enum, a Python function."""
+    """A state or an event. Members are hashed by identity: Enum's own hash is slower, since it is a Python function."""
 
     __hash__ = object.__hash__
 
@@ -47,7 +47,7 @@ Event = TypeVar("Event", bound=_Word)
 
 
 class Table(dict[tuple[State, Event], State], Generic[State, Event]):
-    """The next state for each pair of state and event. Looking up an unknown pair raises IllegalTransitionError."""
+    """Maps each pair of state and event to the next state. Looking up another pair raises IllegalTransitionError."""
 
     def __missing__(self, pair: tuple[State, Event]) -> NoReturn:
         state, event = pair
@@ -55,11 +55,14 @@ class Table(dict[tuple[State, Event], State], Generic[State, Event]):
 
 
 class EnvironmentState(_Word):
-    """The state of an execution environment. The status shows these values, except that RETIRING is shown as busy."""
+    """The state of an execution environment.
+
+    ``/_adapter/status`` returns these values, except that it returns ``busy`` for RETIRING.
+    """
 
     #: The processes start; the runtime and the extensions initialize.
     STARTING = "starting"
-    #: Initialized under SnapStart; waits for the first invocation.
+    #: Initialized under SnapStart; waits until an invocation needs it.
     SNAPSHOT = "snapshot"
     #: The runtime runs its hooks after the restore.
     RESTORING = "restoring"
@@ -69,14 +72,14 @@ class EnvironmentState(_Word):
     BUSY = "busy"
     #: Finishes the running invocations and accepts no more.
     RETIRING = "retiring"
-    #: Its processes are being ended.
+    #: The emulator ends its processes.
     CLOSING = "closing"
     #: All its processes have ended.
     CLOSED = "closed"
 
 
 class EnvironmentEvent(_Word):
-    """An event that changes the state of an execution environment. The values describe the events."""
+    """An event that changes the state of an execution environment. In the descriptions, "it" is the environment."""
 
     OPENED = "init or the restore has succeeded"
     SNAPSHOT_TAKEN = "init has succeeded under SnapStart"
@@ -92,7 +95,10 @@ class EnvironmentEvent(_Word):
 
 
 class RuntimeState(_Word):
-    """The state of a runtime. Refusals quote the values: the official emulator's (core/runtime_state_names)."""
+    """The state of a runtime. When a request is refused, the message contains the state's value.
+
+    The values are those of the official emulator (core/runtime_state_names).
+    """
 
     INIT = "Started"
     #: Initialized under SnapStart; waits to be restored.
@@ -103,7 +109,10 @@ class RuntimeState(_Word):
 
 
 class RuntimeEvent(_Word):
-    """An event that changes the state of a runtime: its own request, or an action of the emulator."""
+    """An event that changes the state of a runtime: its own request, or an action of the emulator.
+
+    In the descriptions, "it" is the runtime.
+    """
 
     NEXT = "it asks for an invocation"
     INIT_ERROR = "it reports that it cannot start"
@@ -114,7 +123,10 @@ class RuntimeEvent(_Word):
 
 
 class ExtensionState(_Word):
-    """The state of an extension. Refusals quote the values, which are the official emulator's."""
+    """The state of an extension. When a request is refused, the message contains the state's value.
+
+    The values are those of the official emulator.
+    """
 
     STARTED = "Started"
     REGISTERED = "Registered"
@@ -125,7 +137,10 @@ class ExtensionState(_Word):
 
 
 class ExtensionEvent(_Word):
-    """An event that changes the state of an extension: its own request, or an action of the emulator."""
+    """An event that changes the state of an extension: its own request, or an action of the emulator.
+
+    In the descriptions, "it" is the extension.
+    """
 
     REGISTER = "it registers"
     NEXT = "it asks for its next event"
@@ -145,7 +160,7 @@ class InvocationState(_Word):
 
 
 class InvocationEvent(_Word):
-    """An event that changes the state of an invocation."""
+    """An event that changes the state of an invocation. In the descriptions, "it" is the invocation."""
 
     INVOKED = "it is handed to the runtime"
     RESPONSE = "the runtime begins to respond"
@@ -190,7 +205,7 @@ ENVIRONMENT = Table(
 )
 
 # A runtime with one slot may ask for an invocation once it has answered the previous one. A runtime with more slots
-# (Managed Instances) may send one request per free slot. ApiState counts the slots, not this table.
+# (Managed Instances) may send one request per free slot. ApiState counts the slots; this table does not.
 RUNTIME = Table(
     {
         (RuntimeState.INIT, RuntimeEvent.NEXT): RuntimeState.SERVING,
@@ -201,7 +216,7 @@ RUNTIME = Table(
         (RuntimeState.SNAPSHOT, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
         (RuntimeState.RESTORING, RuntimeEvent.NEXT): RuntimeState.SERVING,
         (RuntimeState.RESTORING, RuntimeEvent.RESTORE_ERROR): RuntimeState.SHUTDOWN,
-        # The official emulator accepts an init error here too: runtimes send one if a restore hook fails.
+        # The official emulator accepts an init error here too, because runtimes send one if a restore hook fails.
         (RuntimeState.RESTORING, RuntimeEvent.INIT_ERROR): RuntimeState.SHUTDOWN,
         (RuntimeState.RESTORING, RuntimeEvent.SHUTDOWN): RuntimeState.SHUTDOWN,
         (RuntimeState.SERVING, RuntimeEvent.NEXT): RuntimeState.SERVING,

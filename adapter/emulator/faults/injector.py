@@ -44,7 +44,8 @@ Pieces: TypeAlias = AsyncGenerator[bytes, None]
 class FaultInjector:
     """Injects the faults of ``plan``.
 
-    Call ``stop`` when the emulator stops: the function does not know about delays and filler, so it cannot end them.
+    Call ``stop`` when the emulator stops, because the function knows nothing about delays and filler and cannot end
+    them.
     """
 
     def __init__(self, plan: FaultPlan) -> None:
@@ -53,21 +54,21 @@ class FaultInjector:
         self._streams: WeakSet[FaultStream] = WeakSet()
 
     def draw(self, invocation: LocalInvocation, headers: Headers) -> InvocationFaults | None:
-        """Return the faults for ``invocation``, the next one, or None. Draws random numbers.
+        """Draw random numbers, and return the faults for ``invocation``, or None if it has no fault.
 
-        ``headers`` are the headers of its request.
+        ``headers`` are the headers of its request. Call this once for each invocation, in the order of their arrival.
         """
         faults = self._plan.for_invocation(headers)
         return InvocationFaults(self, faults, invocation) if faults else None
 
     def stop(self) -> None:
-        """End all delays and all faulty streams; later delays have no effect."""
+        """End all delays and fail all faulty streams. Later calls of ``sleep`` return at once."""
         self._stopped.set()
         for stream in tuple(self._streams):
             stream.fail(failure(STOPPED, "adapter dev was stopped"))
 
     def watch(self, stream: FaultStream) -> Stream:
-        """Register ``stream``, so that ``stop`` ends it, and return it."""
+        """Register ``stream`` and return it. ``stop`` ends all registered streams."""
         self._streams.add(stream)
         return stream
 
@@ -88,17 +89,17 @@ class InvocationFaults:
 
     @property
     def drop_after(self) -> int | None:
-        """The number of body bytes after which the client's connection is closed; None if it is not."""
+        """The number of body bytes after which the client's connection is closed; None if it must not be closed."""
         return int(self.faults[Kind.DROP].amount) if Kind.DROP in self.faults else None
 
     async def before_invocation(self) -> Failure | None:
-        """Wait for the delay, if there is one. Return a failure if the function must not be invoked, else None."""
+        """Wait if the faults contain a delay. Return a failure if the function must not be invoked, else None."""
         if Kind.DELAY in self.faults:
             await self.injector.sleep(self.faults[Kind.DELAY].amount)
         return failure(THROTTLED, "Rate Exceeded.") if Kind.THROTTLE in self.faults else None
 
     def apply(self, answer: Answer) -> Answer:
-        """Return ``answer`` with its faults; a payload may become a failure. May kill the app."""
+        """Return ``answer`` with the faults applied. A payload may be replaced by a failure. May kill the app."""
         for kind, fault in self.faults.items():
             if isinstance(answer, Stream):
                 answer = self._faulty_stream(answer, kind, int(fault.amount))
@@ -118,7 +119,10 @@ class InvocationFaults:
         return self.injector.watch(FaultStream(stream, pieces))
 
     def _faulty_payload(self, payload: Payload, kind: Kind) -> Answer:
-        """Return the failure that replaces ``payload``, which cannot be truncated like a stream; may kill the app."""
+        """Return the failure that replaces ``payload``, or ``payload`` if the fault does not concern it.
+
+        May kill the app.
+        """
         if kind is Kind.TRUNCATE:
             return truncated()
         if kind is Kind.KILL:
@@ -154,7 +158,7 @@ class FaultStream(Stream):
         return piece
 
     def fail(self, why: Failure) -> None:
-        """End the stream with a failure, also while it sends filler after the original response."""
+        """End the stream with a failure, even while it sends filler after the end of the original stream."""
         if not self._over:
             self._over = True
             self.failure = why
@@ -169,9 +173,9 @@ class _PreludeScanner:
         self._tail = b""
 
     def body_start(self, piece: bytes) -> int:
-        """Return the position in ``piece`` at which the body begins: its length if the prelude has not ended.
+        """Return the position in ``piece`` at which the body begins, or its length if the prelude has not ended.
 
-        Call it with each piece of the stream in order.
+        Call this with each piece of the stream, in order.
         """
         if not self._in_prelude:
             return 0
@@ -186,9 +190,9 @@ class _PreludeScanner:
 
 
 async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> Pieces:
-    """Yield the pieces up to ``limit`` bytes of the body; if the body is longer, call ``then``.
+    """Yield the pieces of ``original`` up to ``limit`` bytes of its body. If the body is longer, call ``then``.
 
-    If ``then`` does not fail the stream, the rest is yielded as well.
+    If ``then`` does not fail the stream, the rest of the stream is yielded after this call.
     """
     scanner = _PreludeScanner(original)
     room = limit
@@ -211,7 +215,7 @@ async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> P
 
 
 async def filled_up(original: Stream, size: int = STREAM_LIMIT + 1) -> Pieces:
-    """Yield the pieces, then filler until ``size`` bytes have been yielded in total."""
+    """Yield the pieces of ``original``, then filler until ``size`` bytes have been yielded in total."""
     while piece := await original.read():
         size -= len(piece)
         yield piece

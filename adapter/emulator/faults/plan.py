@@ -3,7 +3,7 @@
     KIND[=AMOUNT][:RATE][@HEADER[=VALUE]]        delay=2:10%    kill=1MB@x-fault    throttle@x-fault=busy
 
 Every fault has its own random number generator and draws one number for each invocation that it applies to. So with the
-same seed and the same invocations a fault hits the same invocations, independent of other faults.
+same seed and the same sequence of invocations, a fault hits the same invocations, whatever other faults there are.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Fault:
     value: str | None = None
 
     def applies_to(self, headers: Headers) -> bool:
-        """Return True if a request with ``headers`` has the header of the fault. The rate is not considered."""
+        """Return True if ``headers`` contain the header that the fault requires. The rate is not considered."""
         if not self.header:
             return True
         values = [value for name, value in headers if name.lower() == self.header]
@@ -76,7 +76,7 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
 
 
 def _parse_fault(text: str) -> Fault:
-    """Return the fault in ``text``. Raises ValueError; its message is a predicate to put after ``text``."""
+    """Return the fault in ``text``. Raises ValueError with the rest of a sentence that begins with ``text``."""
     what, at, condition = text.partition("@")
     what, _, rate = what.partition(":")
     name, equals, amount = what.partition("=")

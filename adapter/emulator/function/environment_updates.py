@@ -13,14 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Init or the restore succeeded: invocations are accepted, or the snapshot is ready. ``notice`` is for the user."""
+    """Init or the restore has succeeded: the environment accepts invocations, or its snapshot is ready.
+
+    ``notice`` is a line for the user.
+    """
 
     notice: str
 
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """``phase`` (init or restore) failed. ``failure(request_id)`` returns the failure for an invocation."""
+    """``phase`` (init or restore) has failed. ``failure(request_id)`` returns the failure for an invocation."""
 
     phase: str
     failure: Callable[[str], Failure]

@@ -1,8 +1,9 @@
 """One execution environment of the function: its start, its restore, the invocations in it, and its end.
 
 ``live`` runs all phases in their order. ``state`` follows the ENVIRONMENT table in ``environment.state_tables``.
-``begin`` starts an invocation. The invocation is concluded when it has ended, which every change of the ApiState
-checks, or when it times out. An environment that has failed or timed out is never used again.
+``begin`` starts an invocation. The invocation is concluded when it has ended or timed out. After every change of the
+ApiState, the environment checks which invocations have ended. An environment that has failed or timed out is never used
+again.
 
 The environment reports each ``Update`` to the scheduler. It has no access to the queue or to other environments.
 """
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from adapter.emulator.sandbox.processes import Launch
 
 _MB = 1024 * 1024
-# How long after an answer a runtime may take to ask for the next invocation before it counts as busy, in seconds. The
-# next request of a local client can arrive before the runtime asks. It should not cause a cold start.
+# The time after an answer within which a runtime is expected to ask for the next invocation, in seconds. The next
+# request of a local client can arrive before the runtime asks, and that request should not cause a cold start.
 ASKING_GRACE = 0.1
-# The minimum time between two measurements of the memory, in seconds. Each takes some milliseconds.
+# The minimum time between two measurements of the memory, in seconds. A measurement takes some milliseconds.
 _MEMORY_PERIOD = 1.0
 
-# The reason that extensions receive for an end by each event. It is SPINDOWN for all other events.
+# The event that ended the environment → the shutdown reason that extensions receive. It is SPINDOWN for other events.
 _SHUTDOWN_REASONS: dict[EnvironmentEvent | None, str] = {
     EnvironmentEvent.FAILED: FAILED,
     EnvironmentEvent.TIMED_OUT: TIMED_OUT,
@@ -59,10 +60,10 @@ class ExecutionEnvironment:
     """An execution environment, from the start of its first process to the end of its last.
 
     ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` means that this
-    init repeats one that timed out, so that it counts towards the time of the first invocation.
+    init repeats an init that timed out, so its duration counts towards the timeout of the first invocation.
 
     ``emit`` receives the updates, ``notice`` lines for the user, and ``show`` the lines of the CloudWatch log.
-    ``idle_since`` is in the event loop's time.
+    ``idle_since`` is the event loop's time when the environment last became idle.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ExecutionEnvironment:
         self._loop = asyncio.get_running_loop()
         # Done when the environment closes. Its exception is an internal error of the emulator.
         self._closing: asyncio.Future[None] = self._loop.create_future()
-        # The event that led to the end, and the state in which it happened.
+        # The event that led to the end of the environment, and the state in which the event happened.
         self._ended_by: EnvironmentEvent | None = None
         self._ended_in: EnvironmentState | None = None
         # For the first invocation: the seconds that init and the restore took, and the seconds of its timeout that init
@@ -104,12 +105,12 @@ class ExecutionEnvironment:
         self._running: dict[LocalInvocation, tuple[float, asyncio.TimerHandle]] = {}
         self._served = 0
         self._asks_until = 0.0
-        # When the last invocation ended, or else when the environment was ready, in the event loop's time.
+        # The event loop's time when the last invocation ended or, before the first one, when the environment was ready.
         self._unused_since = 0.0
-        # The timer that ends an idle environment, and when it fires.
+        # The timer that ends an idle environment, and the event loop's time at which the timer fires.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_until = math.inf
-        # The peak memory so far, in bytes; None if unknown.
+        # The peak memory of all processes so far, in bytes; None if unknown.
         self._memory: int | None = None
         self._memory_measured_at = -_MEMORY_PERIOD
         self._is_warned_of_memory = False
@@ -119,7 +120,8 @@ class ExecutionEnvironment:
     @property
     def is_free(self) -> bool:
         """Whether the environment can start an invocation now: it has a free slot, and all processes are ready."""
-        # An invocation may be answered but not yet concluded. The next one must wait, or their log lines would mix.
+        # An invocation may be answered but not yet concluded. The next invocation must wait until it is concluded.
+        # Otherwise the log lines of the two would mix.
         return (
             self.state in _TAKES_INVOCATIONS
             and len(self._running) < self._settings.max_concurrency
@@ -127,13 +129,16 @@ class ExecutionEnvironment:
         )
 
     def coming_slots(self, now: float) -> int:
-        """Return how many slots will soon be free. ``now`` is the event loop's time. It calls ``asking_slots``."""
+        """Return how many slots will soon be free: all of them while the environment starts, else ``asking_slots``.
+
+        ``now`` is the event loop's time.
+        """
         return self._settings.max_concurrency if self.state in _STARTS else self.asking_slots(now)
 
     def asking_slots(self, now: float) -> int:
-        """Return how many slots have answered and are expected to ask for the next invocation soon.
+        """Return how many of the runtime's slots have answered and will probably ask for the next invocation soon.
 
-        The first call after an answer starts a period of ASKING_GRACE seconds. After the period, the result is 0.
+        The first call after an answer starts a period of ASKING_GRACE seconds. After this period, the result is 0.
         """
         if self.state not in _TAKES_INVOCATIONS:
             return 0
@@ -145,7 +150,7 @@ class ExecutionEnvironment:
 
     @property
     def is_closing(self) -> bool:
-        """Whether its processes are being ended, after which a new environment can replace it."""
+        """Whether the environment is ending its processes. Once they have ended, a new environment can replace it."""
         return self.state is EnvironmentState.CLOSING
 
     @property
@@ -155,7 +160,7 @@ class ExecutionEnvironment:
 
     @property
     def restarts_init(self) -> bool:
-        """Whether init has timed out for the first time. It is then repeated within an invocation."""
+        """Whether init has timed out for the first time, so that a new environment repeats it within an invocation."""
         timed_out_in = self._ended_in if self._ended_by is EnvironmentEvent.TIMED_OUT else None
         return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
@@ -181,7 +186,10 @@ class ExecutionEnvironment:
         self._apis.condition.notify()
 
     def retire(self) -> None:
-        """Accept no more invocations, and end once the running ones have ended. No effect if it is ending already."""
+        """Accept no more invocations, and end once all running invocations have ended.
+
+        No effect if the environment is already ending.
+        """
         if (self.state, EnvironmentEvent.RETIRED) in ENVIRONMENT:
             self._advance(EnvironmentEvent.RETIRED)
             self._apis.condition.notify()
@@ -194,7 +202,7 @@ class ExecutionEnvironment:
     def begin(self, invocation: LocalInvocation) -> None:
         """Start ``invocation``. Requires ``is_free``.
 
-        Raises IllegalTransitionError if the environment accepts no invocations in its state.
+        Raises IllegalTransitionError if the environment's state does not allow an invocation.
         """
         if self._processes.is_frozen:
             self._processes.thaw()
@@ -211,7 +219,7 @@ class ExecutionEnvironment:
         self._apis.invoke(invocation)
 
     def break_off(self, fault: IllegalTransitionError) -> None:
-        """End the environment because of ``fault``, an internal error of the emulator. ``live`` raises it."""
+        """End the environment because of ``fault``, an internal error of the emulator. ``live`` then raises it."""
         if not self._closing.done():
             self._closing.set_exception(fault)
 
@@ -220,7 +228,7 @@ class ExecutionEnvironment:
     async def live(self) -> None:
         """Start the environment, serve invocations, and end its processes.
 
-        Raises IllegalTransitionError, in an ExceptionGroup, at an internal error of the emulator.
+        Raises an ExceptionGroup that contains IllegalTransitionError after an internal error of the emulator.
         """
         async with self._sandbox.open():
             try:
@@ -280,7 +288,7 @@ class ExecutionEnvironment:
         """Wait until init or the restore has ended. Return its duration in seconds, or None if ``retire`` was called.
 
         The phase succeeds when ``condition()`` becomes true. It fails if a process ends or reports an error, and times
-        out after ``seconds``. Failure and timeout change the state.
+        out after ``seconds``. After a failure or a timeout, this changes the environment's state.
         """
         apis, began = self._apis, time.monotonic()
         with contextlib.suppress(TimeoutError):
@@ -299,14 +307,14 @@ class ExecutionEnvironment:
     def _open(self, cold_start: tuple[float | None, float | None], notice: str) -> None:
         self._advance(EnvironmentEvent.OPENED)
         self.idle_since = self._unused_since = self._loop.time()
-        # Only an invocation that starts during this ``_emit`` has waited for the cold start.
+        # Only an invocation that starts during this call of ``_emit`` has waited for the cold start.
         self._cold_start = cold_start
         self._emit(Started(notice))
         self._cold_start = (None, None)
         self._rest()
 
     def _close(self) -> None:
-        """Stop serving, and fail the invocations that are left. The caller ends the processes afterwards."""
+        """Stop serving, and fail the running invocations. The caller ends the processes afterwards."""
         if not self.is_closing:
             self._advance(EnvironmentEvent.STOPPED)
         self._sandbox.shutdown_reason = _SHUTDOWN_REASONS.get(self._ended_by, SPINDOWN)
@@ -315,7 +323,7 @@ class ExecutionEnvironment:
             self._idle_timer.cancel()
         for invocation in tuple(self._running):
             self._release(invocation)
-            # No effect if the function was stopped: it has already failed all its invocations.
+            # No effect if the function was stopped, because the function has already failed all its invocations.
             invocation.reply.fail(failure(INTERNAL_ERROR, "an internal error of adapter dev ended the environment"))
             invocation.finish()
             self._emit(InvocationConcluded(invocation))
@@ -379,14 +387,14 @@ class ExecutionEnvironment:
             self._emit(InvocationConcluded(invocation))
 
     def _release(self, invocation: LocalInvocation) -> float:
-        """Remove a running invocation and cancel its timeout. Return its start by the monotonic clock."""
+        """Remove a running invocation and cancel its timeout. Return the monotonic clock's time of its start."""
         began, timer = self._running.pop(invocation)
         timer.cancel()
         invocation.kill_app = None
         return began
 
     def _measure_memory(self, now: float) -> None:
-        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn the user once if it exceeds the limit."""
+        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn once if it exceeds ``--memory``."""
         if now - self._memory_measured_at < _MEMORY_PERIOD:
             return
         self._memory_measured_at = now
@@ -402,14 +410,14 @@ class ExecutionEnvironment:
     # --- without running invocations -------------------------------------------------------------------------------
 
     def _rest(self) -> None:
-        """If no invocation is running: freeze the processes if ``freeze`` is set, and set the idle timer."""
+        """If no invocation is running, freeze the processes (if ``--freeze`` is set) and set the idle timer."""
         if self._running:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
             self._processes.freeze()
         if self.state is EnvironmentState.IDLE:
             deadline = self._idle_deadline
-            # Each invocation moves the deadline, but not the timer. If it fires too early, it is set again.
+            # Each invocation moves the deadline, but not the timer. If the timer fires too early, it is set again.
             if deadline < self._idle_until:
                 if self._idle_timer is not None:
                     self._idle_timer.cancel()
@@ -418,7 +426,7 @@ class ExecutionEnvironment:
 
     @property
     def _idle_deadline(self) -> float:
-        """When the environment ends if no invocation starts, in the event loop's time; infinity means never."""
+        """The event loop's time at which the environment ends unless an invocation starts; infinity means never."""
         if not self._apis.is_ready:
             # The runtime does not wait for an invocation, but may still ask for one on a new connection.
             return max(self._unused_since, self._apis.disconnected_at) + self._settings.timeout

@@ -16,7 +16,10 @@ _PERIOD = 1.0
 
 
 class QueueNotices:
-    """Announces queued invocations. ``announced`` also contains those without a line of their own, beyond the limit."""
+    """Shows lines about queued invocations.
+
+    ``announced`` contains the queued invocations that have had a line, or were only counted because of the limit.
+    """
 
     def __init__(self, settings: FunctionSettings, notice: Notice) -> None:
         self.announced: set[LocalInvocation] = set()
@@ -28,7 +31,7 @@ class QueueNotices:
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
-        """Announce that ``invocation`` waits behind ``ahead`` others; beyond the limit, only count it."""
+        """Show a line that ``invocation`` waits behind ``ahead`` others. If the limit is reached, only count it."""
         self.announced.add(invocation)
         now = asyncio.get_running_loop().time()
         if now - self._period_began >= _PERIOD:
@@ -43,9 +46,9 @@ class QueueNotices:
 
     def _text(self, invocation: LocalInvocation, ahead: int) -> str:
         most = self._settings.environments
-        where = "the one environment" if most == 1 else f"one of {most} environments"
-        text = f"{invocation.label} waits for {where}, {ahead} ahead"
+        where = "the only environment" if most == 1 else f"one of {most} environments"
+        text = f"{invocation.label} waits for {where}; invocations ahead of it: {ahead}"
         if self._settings.only_one_because and not self._reason_is_given:
             self._reason_is_given = True
-            text += f" (there cannot be more: {self._settings.only_one_because})"
+            text += f" (more environments are not possible: {self._settings.only_one_because})"
         return text

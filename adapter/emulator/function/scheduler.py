@@ -1,8 +1,9 @@
 """The local function: one queue of invocations, and the environments that serve them.
 
-As on Lambda, if no environment is free for an invocation, a new one is started (a cold start). If the maximum number
-of environments exists, invocations wait in a queue, or are throttled. The first environment that becomes free serves
-the first invocation of the queue. (On Lambda, an invocation sometimes waits for its own cold start instead.)
+As on Lambda, if no environment is free for an invocation, a new environment is started (a cold start). If the maximum
+number of environments exists, invocations wait in a queue, or are throttled. The first environment that becomes free
+serves the first invocation of the queue. (On Lambda, an invocation sometimes waits for the environment that was started
+for it, even if another environment becomes free earlier.)
 
 If init fails, the first invocation of the queue fails at once. Lambda would first try a second init.
 """
@@ -58,7 +59,7 @@ class LocalFunction:
     # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, invocation: LocalInvocation) -> None:
-        """Queue ``invocation``. Its ``reply`` receives the answer, at once if the function has stopped."""
+        """Queue ``invocation``. Its ``reply`` receives the answer: a failure, at once, if the function has stopped."""
         if self._has_stopped:
             self._stop(invocation)
             return
@@ -86,7 +87,7 @@ class LocalFunction:
         """End each environment once its running invocations have ended. Later invocations get new environments."""
         for environment in self._environments:
             environment.retire()
-        # Slots for which invocations wait may not come any more.
+        # Queued invocations that waited for slots of these environments may now need new environments.
         self.dispatch()
 
     def age(self, seconds: float) -> None:
@@ -184,7 +185,7 @@ class LocalFunction:
 
     @property
     def _is_settled(self) -> bool:
-        """Whether ``_scale_out`` has nothing to do: no environment can be added, and all waits are announced."""
+        """Whether ``_scale_out`` has nothing to do: no environment can be added, and the whole queue is announced."""
         is_full = len(self._environments) >= self.settings.environments and not self.settings.snapstart
         return is_full and len(self._queue_notices.announced) == len(self._queue)
 
@@ -200,10 +201,11 @@ class LocalFunction:
         while missing > 0 and len(self._environments) < self.settings.environments:
             self._start()
             missing -= slots
-        # An environment that closes can soon be replaced, so some invocations need not wait for another one to end.
+        # Each closing environment can soon be replaced, so the invocations that its replacement will serve are neither
+        # announced nor throttled.
         self._let_wait(missing - slots * sum(environment.is_closing for environment in self._environments))
         if self._timer is None and any(environment.asking_slots(now) for environment in self._environments):
-            # Slots whose runtime does not ask in time no longer count: check again then.
+            # If the runtimes do not ask within this time, their slots no longer count, so the queue is checked again.
             self._timer = asyncio.get_running_loop().call_later(ASKING_GRACE, self._end_grace)
 
     def _end_grace(self) -> None:
@@ -220,7 +222,7 @@ class LocalFunction:
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:
-        """Announce the last ``missing`` invocations of the queue as waiting, or throttle them if there is no queue."""
+        """Announce that the last ``missing`` invocations of the queue wait, or (``--no-queue``) throttle them."""
         new = []
         # From the end of the queue: the invocations that are not yet announced are the newest.
         for invocation in itertools.islice(reversed(self._queue), max(0, missing)):

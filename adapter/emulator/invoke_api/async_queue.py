@@ -1,8 +1,8 @@
 """Asynchronous invocations: a queue in memory, two retries, and a notice instead of an on-failure destination.
 
 If an invocation fails, its event is retried after a delay, and again after twice the delay (one and two minutes on
-Lambda). A throttled invocation does not count as an attempt; it is repeated after a backoff. Events that are still in
-the queue when the emulator stops are lost.
+Lambda). A throttled invocation does not count as an attempt; it is repeated after a pause. Events that are still in the
+queue when the emulator stops are lost.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.payload.headers import Headers
 
-# The most attempts for an event: the first one and two retries (Lambda, "Asynchronous invocation").
+# The maximum number of attempts for an event: the first and two retries (Lambda, "Asynchronous invocation").
 ATTEMPTS = 3
-# The first and the longest backoff of a throttled event, in seconds (the same page).
+# The first and the longest pause before a throttled event is repeated, in seconds (the same page).
 _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 300.0
 
 
@@ -31,8 +31,8 @@ _FIRST_BACKOFF, _LAST_BACKOFF = 1.0, 300.0
 class AsyncQueue:
     """Invokes the function asynchronously, with retries.
 
-    Each event has a task in ``group``. ``delay`` is the time before the first retry, in seconds. ``notice`` shows a
-    line to the user. ``report`` is called with the record of each attempt.
+    Each event is processed by a task in ``group``. ``delay`` is the time before the first retry, in seconds. ``notice``
+    shows a line to the user. ``report`` is called with the record of each attempt.
     """
 
     pipeline: InvocationPipeline
@@ -43,7 +43,7 @@ class AsyncQueue:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def accept(self, make_invocation: Callable[[], LocalInvocation], headers: Headers) -> None:
-        """Queue an event. Each attempt calls ``make_invocation``, which must keep the request id."""
+        """Queue an event. Each attempt calls ``make_invocation``, which must always use the same request id."""
         task = self.group.create_task(self._run(make_invocation, headers))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -70,14 +70,17 @@ class AsyncQueue:
             if attempt == ATTEMPTS:
                 self.notice(f"{text}; on Lambda the event would go to the on-failure destination now", level="error")
             else:
-                self.notice(f"{text}; the next one is in {delay:g} s (--retry-delay)", level="error")
+                self.notice(f"{text}; the next attempt is in {delay:g} s (--retry-delay)", level="error")
                 await asyncio.sleep(delay)
                 delay *= 2
 
     async def _try(
         self, make_invocation: Callable[[], LocalInvocation], headers: Headers
     ) -> tuple[LocalInvocation, Failure | None]:
-        """Make one attempt, repeated until it is not throttled; return the invocation and its failure, or None."""
+        """Make one attempt, and repeat it while it is throttled.
+
+        Return the invocation and its failure. The failure is None if the invocation succeeded.
+        """
         backoff = _FIRST_BACKOFF
         clock = asyncio.get_running_loop().time
         while True:

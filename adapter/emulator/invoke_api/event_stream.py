@@ -46,7 +46,7 @@ def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
     encoded = b"".join(_header(name, value) for name, value in headers.items())
     if len(encoded) > MAX_HEADERS or len(payload) > MAX_PAYLOAD:
         raise InvalidEventStreamError(
-            f"{len(encoded)} bytes of headers, {len(payload)} of payload; the limits: {MAX_HEADERS} and {MAX_PAYLOAD}"
+            f"the headers have {len(encoded)} bytes (limit {MAX_HEADERS}), the payload {len(payload)} ({MAX_PAYLOAD})"
         )
     lengths = struct.pack(">II", _FRAMING + len(encoded) + len(payload), len(encoded))
     head = lengths + _CRC.pack(crc32(lengths)) + encoded
@@ -57,7 +57,9 @@ def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
 def _header(name: str, value: str) -> bytes:
     encoded_name, encoded_value = name.encode(), value.encode()
     if not 0 < len(encoded_name) < 256 or len(encoded_value) > 0x7FFF:
-        raise InvalidEventStreamError(f"the header {name[:50]!r} has an empty or too long name, or too long a value")
+        raise InvalidEventStreamError(
+            f"the header {name[:50]!r} is not valid: its name is empty or too long, or its value is"
+        )
     lengths = bytes([_STRING]) + _VALUE_LENGTH.pack(len(encoded_value))
     return bytes([len(encoded_name)]) + encoded_name + lengths + encoded_value
 
@@ -90,7 +92,9 @@ class Decoder:
             raise InvalidEventStreamError("the checksum of a message's lengths is wrong")
         payload_length = total - headers_length - _FRAMING
         if headers_length > MAX_HEADERS or not 0 <= payload_length <= MAX_PAYLOAD:
-            raise InvalidEventStreamError(f"a message of {total} bytes with {headers_length} of headers is not valid")
+            raise InvalidEventStreamError(
+                f"a message of {total} bytes with {headers_length} bytes of headers is not valid"
+            )
         if len(buffer) < total:
             return None
         message = bytes(buffer[:total])

@@ -2,8 +2,8 @@
 
 ``Invoke`` answers with the complete payload. It collects a streamed response and sends it unchanged, including its
 metadata prelude, as Lambda's console shows it [unsure: seen in screenshots only].
-``InvokeWithResponseStream`` sends a ``PayloadChunk`` for each piece when it arrives, at the pace of the bandwidth cap.
-At the end it sends ``InvokeComplete``, after a failure as well.
+``InvokeWithResponseStream`` sends each piece in a ``PayloadChunk`` when it arrives, at the pace of the bandwidth cap.
+At the end it always sends ``InvokeComplete``, even after a failure.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PATH = re.compile(
 _JSON: Headers = [("content-type", "application/json")]
 _CHUNK = {":message-type": "event", ":event-type": "PayloadChunk", ":content-type": "application/octet-stream"}
 _COMPLETE = {":message-type": "event", ":event-type": "InvokeComplete", ":content-type": "application/json"}
-# The most payload bytes in one message. Clients accept more.
+# The maximum number of payload bytes in one message. Clients accept more.
 _MAX_CHUNK = 1024 * 1024
 
 
@@ -64,7 +64,7 @@ class InvokeApi:
     report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request, and report its record."""
+        """Answer one request, and pass the request's record to ``report``."""
         client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
         record = client.record
         try:
@@ -79,10 +79,10 @@ class InvokeApi:
         self.report(record)
 
     async def _invoke(self, client: ClientRequest) -> None:
-        """Read the request, invoke or queue, and send the answer.
+        """Read the request, invoke the function or queue the event, and send the answer.
 
-        Raises RefusedInvokeError if the request is refused, and BodyTruncatedError if the client leaves before its body
-        is complete.
+        Raises RefusedInvokeError if the request is refused, and BodyTruncatedError if the client disconnects before the
+        body of the request is complete.
         """
         exchange, record = client.exchange, client.record
         path = _PATH.fullmatch(exchange.target)

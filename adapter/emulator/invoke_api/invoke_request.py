@@ -1,6 +1,6 @@
-"""Reads requests to the Invoke APIs, and refuses those that Lambda refuses.
+"""Reads requests to the Invoke APIs, and refuses the requests that Lambda refuses.
 
-Every function name is accepted, unless ``adapter dev`` has a ``--function-name``. Every qualifier is accepted.
+If ``--function-name`` is set, only this name is accepted, otherwise every name. Every qualifier is accepted.
 Signatures are not checked.
 """
 
@@ -35,7 +35,7 @@ _FUNCTION = re.compile(
     r"(?:(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?"
     r"(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"
 )
-# The most characters of a message: clients determine a part of some messages.
+# The maximum number of characters in a message. It is limited because some messages contain text from the client.
 _MESSAGE_LIMIT = 1024
 _QUALIFIER = re.compile(r"\$LATEST|[a-zA-Z0-9_-]{1,128}")
 _QUALIFIER_TEXT = "a qualifier is $LATEST, a version, or an alias of up to 128 letters, digits, hyphens and underscores"
@@ -46,8 +46,8 @@ class RefusedInvokeError(Exception):
     """A request that the API answers with an error. SDKs raise the exception named ``error_type``.
 
     ``key`` is the message's key in the JSON body: Lambda uses "Message" for some errors and "message" for others.
-    ``rule`` is the message for the log. It must not contain header values, parts of the query or of the event; if it is
-    not given, it is ``message``.
+    ``rule`` is the message for the log. It must not contain header values, parts of the query or parts of the event. If
+    ``rule`` is empty, ``message`` is logged.
     """
 
     def __init__(self, status: int, error_type: str, message: str, *, key: str = "Message", rule: str = "") -> None:
@@ -60,7 +60,10 @@ class RefusedInvokeError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeRequest:
-    """A valid request. ``invocation_type`` is RequestResponse, Event or DryRun. Optional texts are empty if absent."""
+    """A valid request. ``invocation_type`` is RequestResponse, Event or DryRun.
+
+    ``qualifier``, ``client_context`` and ``tenant_id`` are empty if the request does not contain them.
+    """
 
     function: str
     qualifier: str
@@ -83,8 +86,8 @@ async def read_invoke(
     """Read and return an Invoke request. ``path_name`` is the function's name or ARN in the request's path.
 
     ``types`` are the invocation types that the action allows. ``only`` is the one function name to accept, or None to
-    accept any. ``region`` is used if the request does not name one. Raises RefusedInvokeError if the request is not
-    valid, and BodyTruncatedError if the client leaves before the body is complete.
+    accept any name. ``region`` is used if the request does not contain a region. Raises RefusedInvokeError if the
+    request is not valid, and BodyTruncatedError if the client disconnects before the body is complete.
     """
     function, qualifier, arn = _function(path_name, exchange.target, region)
     fields = first_values(exchange.headers)
@@ -118,7 +121,8 @@ def _invalid_parameter(message: str, *, rule: str = "") -> RefusedInvokeError:
 def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
     """Return the function's name, qualifier and ARN.
 
-    Raises RefusedInvokeError if name or qualifier are not valid, or if the name has another qualifier than the query.
+    Raises RefusedInvokeError if the name or the qualifier is not valid, or if the path and the query contain different
+    qualifiers.
     """
     parts = _FUNCTION.fullmatch(unquote(path_name))
     if parts is None:

@@ -1,8 +1,8 @@
 """The HTTP server of an environment's APIs, and helpers that these APIs share.
 
 ``AWS_LAMBDA_RUNTIME_API`` is the address of such a server. The runtime has one and the external extensions have
-another, both with the same APIs. So after the runtime's end the emulator can wait until all its requests are served,
-while extensions continue to send theirs.
+another, both with the same APIs. So after the runtime's end the emulator can wait until all requests of the runtime are
+served, while extensions continue to send requests.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ TOO_LARGE: Refusal = (
 
 #: The prefix of all paths of one invocation. The request id follows.
 INVOCATION_PATH = "/2018-06-01/runtime/invocation/"
-# A day, in seconds: a runtime sends nothing between two requests while the app handles an invocation, or while it is
-# frozen.
+# A day, in seconds. The limits must be long because a runtime sends nothing while the app handles an invocation, or
+# while the runtime is frozen.
 _NO_LIMITS = Limits(head_timeout=86_400.0, keep_alive_timeout=86_400.0)
-# How long serving the last requests of a process that has ended may take, in seconds. They have already arrived.
+# The time limit for serving the last requests of a process that has ended, in seconds. They have already arrived.
 _LAST_REQUESTS_TIMEOUT = 1.0
 
 
 def accept(exchange: Exchange) -> None:
-    """Respond with status 202: the report is accepted."""
+    """Respond with status 202, which means that the report of the runtime or the extension is accepted."""
     exchange.respond(202, [JSON], b'{"status":"OK"}\n')
 
 
@@ -78,7 +78,7 @@ class ApiServer:
         await self._server.start(self._listener)
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request, also if no resource matches it."""
+        """Answer one request. If no resource matches it, answer with an error."""
         if forbidden := page_refusal(exchange.headers):
             refuse(exchange, (403, "ForbiddenException", forbidden))
             return

@@ -1,4 +1,4 @@
-"""Lambda's Extensions API (2020-01-01), and subscribing to its Telemetry API (2022-07-01) and Logs API (2020-08-15).
+"""Lambda's Extensions API (2020-01-01), and how extensions subscribe to the Telemetry API and the Logs API.
 
 ``ApiState`` decides which requests are legal. This module handles the paths, the bodies and the responses.
 """
@@ -118,7 +118,7 @@ def _events(body: bytes) -> list[Any]:
         raise RefusedExtension("InvalidRequestFormat", str(error)) from None
     events = registration.get("events") or [] if isinstance(registration, dict) else None
     if not isinstance(events, list):
-        raise RefusedExtension("InvalidRequestFormat", "the body is not an object whose events are a list")
+        raise RefusedExtension("InvalidRequestFormat", "the body is not a JSON object, or its events are not a list")
     if registration.get("configurationKeys"):
         raise RefusedExtension(
             "InvalidRequestFormat", "configurationKeys are deprecated; use environment variables instead"

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.net.server import Exchange
 
-# The form of the error types that Lambda accepts. It replaces all others with Runtime.Unknown (the official emulator's
-# source, fatalerror).
+# The form of the error types that Lambda accepts. Lambda replaces all other types with Runtime.Unknown (the official
+# emulator's source, fatalerror).
 _ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 
 _RUNTIME = "/2018-06-01/runtime"
@@ -76,7 +76,7 @@ class RuntimeApi:
 
     async def _next(self, exchange: Exchange) -> None:
         if self._state.runtime is RuntimeState.SHUTDOWN:
-            # The process was asked to end. A refusal would make it log an error meanwhile.
+            # The process has been asked to end. If this request were refused, the process would log an error.
             await asyncio.shield(exchange.disconnected)
             return
         poll = self._state.next()
@@ -130,7 +130,7 @@ class RuntimeApi:
         else:
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE)
             refusal = await _receive(exchange, invocation)
-            # This must precede the response, after which the runtime asks for the next invocation.
+            # This must precede the response to the runtime, because the runtime then asks for the next invocation.
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE_ENDED)
             if refusal is None:
                 accept(exchange)
@@ -153,7 +153,8 @@ class RuntimeApi:
     def _dismiss(self, exchange: Exchange) -> None:
         """Answer a report about an unknown request id."""
         if self._state.runtime is RuntimeState.SHUTDOWN:
-            # The invocation has already failed, usually by a timeout. A refusal would look like a second failure.
+            # The invocation has already failed, usually by a timeout. If the report were refused, the runtime would
+            # log a second failure.
             accept(exchange)
         else:
             refuse(exchange, UNKNOWN_REQUEST_ID)
@@ -183,7 +184,7 @@ def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
 
 
 async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
-    """Receive a response and settle the invocation's reply. Return why it is refused, or None if it is accepted."""
+    """Receive a response and settle the invocation's reply. Return a refusal, or None if the response is accepted."""
     invocation.app_status, invocation.app_path = read_app_status(first(exchange.headers, APP_STATUS.lower()))
     mode = first(exchange.headers, "lambda-runtime-function-response-mode")
     if mode == "streaming":
@@ -196,7 +197,10 @@ async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal |
 
 
 async def _receive_stream(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
-    """Hand the upload to the front door as a stream, and wait until it ends. Return why it is refused, or None."""
+    """Hand the upload to the front door as a stream, and wait until the stream ends.
+
+    Return a refusal, or None if the upload is accepted.
+    """
     exchange.send_continue()
     stream = Stream(exchange)
     invocation.reply.settle(stream)
@@ -206,8 +210,8 @@ async def _receive_stream(exchange: Exchange, invocation: LocalInvocation) -> Re
         status, error_type, message = TOO_LARGE
         return status, error_type, stream.failure.message or message
     if not exchange.body.ended:
-        # The stream was ended early, usually by a timeout. The environment ends too, and its processes receive no more
-        # responses.
+        # The stream was ended early, usually by a timeout. The environment ends too, so its runtime receives no
+        # response.
         await asyncio.shield(exchange.disconnected)
     return TRUNCATED if exchange.body.truncated else None
 
@@ -226,7 +230,7 @@ async def _receive_payload(exchange: Exchange, invocation: LocalInvocation) -> R
 
 
 async def _reported_failure(exchange: Exchange) -> Failure:
-    """Read the failure that the runtime reports. Raises BodyTruncatedError."""
+    """Read and return the failure that the runtime reports. Raises BodyTruncatedError if the body is incomplete."""
     error_type = first(exchange.headers, "lambda-runtime-function-error-type")
     body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
     return Failure(error_type if _ERROR_TYPE.search(error_type) else UNKNOWN_ERROR, body or b"")

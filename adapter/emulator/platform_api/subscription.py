@@ -1,4 +1,4 @@
-"""Parsing of a request to subscribe to telemetry or logs. No I/O.
+"""Parses an extension's request to subscribe to telemetry or logs. No I/O.
 
 The rules are from AWS's "Telemetry API reference" and "Logs API reference". The two pages disagree on the defaults and
 bounds of buffering: this module uses those of the Logs API page, as the official emulator's schema does.
@@ -30,7 +30,8 @@ _BUFFERING = {
 class Api:
     """The Telemetry API or the Logs API.
 
-    ``only`` are the types of the platform records that the API delivers. If None, it delivers all except ``without``.
+    ``only`` are the types of the platform records that the API delivers. If ``only`` is None, the API delivers all
+    platform records except the types in ``without``.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Subscription:
 
 
 def parse_subscription(api: Api, body: bytes) -> Subscription:
-    """Return the subscription in ``body``. Raises ValueError with all mistakes in one line."""
+    """Return the subscription that ``body`` requests. Raises ValueError with all mistakes in one line."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -104,7 +105,7 @@ def parse_subscription(api: Api, body: bytes) -> Subscription:
     if mistakes:
         raise ValueError("; ".join(mistakes))
     destination = request["destination"]
-    # TCP has no URI: what is there instead was not checked.
+    # A URI is ignored if the protocol is TCP, because only a URI for HTTP has been checked.
     url = urlsplit("" if destination["protocol"] == "TCP" else destination["URI"])
     buffering = {name: rule[0] for name, rule in _BUFFERING.items()} | (request.get("buffering") or {})
     return Subscription(

@@ -3,7 +3,7 @@
 Extensions can subscribe until the init phase ends. Until then all records are kept, so that a late subscriber receives
 them too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when it is full, or
 when its first record has waited for the subscription's timeout. If a subscriber is too slow, records are dropped, and
-it receives a record with their number.
+the subscriber later receives a record with their number.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # The maximum size of a subscriber's buffer, as a multiple of ``max_bytes`` (AWS, "Buffering configuration": payloads
 # may be twice as large).
 _WAITING_LIMIT = 2
-# The pauses between the attempts to deliver a batch, in seconds. After the last attempt its records are dropped.
+# The pauses between the attempts to deliver a batch, in seconds. If the last attempt fails, the batch is dropped.
 _BACKOFF = (0.05, 0.2, 1.0, 3.0)
 _SLOW = "Consumer seems to have fallen behind as it has not acknowledged receipt of logs."
 
@@ -31,8 +31,8 @@ _SLOW = "Consumer seems to have fallen behind as it has not acknowledged receipt
 class Telemetry:
     """Distributes records to the subscribed extensions of one environment. Call ``start`` before ``subscribe``.
 
-    ``is_wanted`` is False once no extension has subscribed and none can. ``is_closed`` means that extensions can no
-    longer subscribe.
+    ``is_closed`` is True once extensions can no longer subscribe. ``is_wanted`` is False if, at that time, no extension
+    has subscribed.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Telemetry:
         self._group = group
 
     def emit(self, type_: str, category: str, record: Any) -> None:
-        """Add a record to the buffers of the subscribers that want it."""
+        """Add a record to the buffer of each subscriber that has subscribed to records of this type and category."""
         if not self.is_wanted:
             return
         encoded = _encode(type_, record)
@@ -79,24 +79,27 @@ class Telemetry:
         self.emit_platform(kind, name=name, state="Subscribed", types=list(subscription.types))
 
     def close(self) -> None:
-        """Accept no more subscriptions, and discard the records kept for them. Call it at the end of the init phase."""
+        """Accept no more subscriptions, and discard the records kept for them. Call this at the end of init."""
         self.is_closed = True
         self.is_wanted = bool(self._subscribers)
         self._early.clear()
 
     async def flush(self) -> None:
-        """Wait until every record is delivered or dropped."""
+        """Send all buffered records without further delay, and wait until they are delivered or dropped."""
         for subscriber in self._subscribers.values():
             await subscriber.flush()
 
     def end(self) -> None:
-        """Stop all deliveries; records that are left are discarded."""
+        """Stop all deliveries. Records that are still in a buffer are discarded."""
         for subscriber in self._subscribers.values():
             subscriber.end()
 
 
 class Subscriber:
-    """The buffer of one subscriber, and its delivery. ``_dropped`` is the number of dropped records and their bytes."""
+    """The buffer of one subscriber, and its delivery.
+
+    ``_dropped`` contains the number of dropped records and the sum of their bytes.
+    """
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
@@ -127,12 +130,12 @@ class Subscriber:
         self._is_flushing = False
 
     def end(self) -> None:
-        """Make ``deliver`` return; records that are left are discarded."""
+        """Make ``deliver`` return. Records that are still in the buffer are discarded."""
         self._has_ended = True
         self._condition.notify()
 
     async def deliver(self) -> None:
-        """Send batches until ``end`` is called."""
+        """Send the buffer in batches until ``end`` is called."""
         while not self._has_ended:
             await self._condition.wait_for(lambda: self._has_ended or bool(self._records))
             try:
@@ -167,7 +170,7 @@ class Subscriber:
         self._dropped[1] += sum(map(len, dropped))
 
     async def _send(self, batch: list[bytes]) -> bool:
-        """Send a batch, with retries. Return False if all attempts failed."""
+        """Send a batch, with retries. Return True if an attempt succeeded, or False if all attempts failed."""
         for pause in (*_BACKOFF, None):
             try:
                 await (_post if self.subscription.protocol == "HTTP" else _write)(self.subscription, batch)
@@ -203,7 +206,7 @@ async def _post(subscription: Subscription, batch: list[bytes]) -> None:
 
 
 async def _write(subscription: Subscription, batch: list[bytes]) -> None:
-    """Send a batch as newline-delimited JSON over TCP. Raises OSError."""
+    """Send a batch as newline-delimited JSON over TCP. Raises OSError if the connection fails."""
     _, writer = await asyncio.open_connection("127.0.0.1", subscription.port)
     try:
         writer.write(b"".join(record + b"\n" for record in batch))

@@ -2,8 +2,7 @@
 
 A file contains the event and up to 1 MB of the answer. Nothing is masked: cookies, authorization headers and bodies are
 included. So only the owner may read the files and the folder. A file appears under its name only when it is complete.
-The input of ``adapter invoke`` is read here as well, a recording or a
-plain event.
+This module also reads the input of ``adapter invoke``, which is a recording or a plain event.
 """
 
 from __future__ import annotations
@@ -36,13 +35,14 @@ if TYPE_CHECKING:
 
 #: The key that distinguishes a recording from an event, and the version of the format.
 FORMAT_KEY, FORMAT = "adapterRecording", 1
-#: A regular expression for the file names: time, number since the start, first 8 characters of the request id.
+#: A regular expression for the file names. A name consists of the time, the number of the recording since the start of
+#: the emulator, and the first 8 characters of the request id.
 NAME_PATTERN = r"\d{8}T\d{6}-\d{4,}-[0-9a-f]{8}\.json"
-#: What is appended to the name of a file until the file is complete.
+#: The suffix of a file's name until the file is complete.
 UNFINISHED = ".part"
 #: The header in which ``adapter invoke`` sends the request id of the recording that it replays.
 REPLAY_HEADER = "x-adapter-recording"
-# The most bytes of an answer that are recorded.
+# The maximum number of bytes that are recorded of an answer.
 _ANSWER_LIMIT = MIB
 #: The argument that means standard input.
 STANDARD_INPUT = "-"
@@ -70,8 +70,8 @@ class Recorder:
     def record(self, invocation: LocalInvocation, headers: Headers, source: str, answer: Answer) -> Answer:
         """Record an invocation, and return the answer that the caller must use instead of ``answer``.
 
-        A stream is recorded when it has ended, any other answer immediately. A request with REPLAY_HEADER is not
-        recorded if its recording is in the folder already.
+        A stream is recorded when it has ended, any other answer immediately. A request with REPLAY_HEADER repeats a
+        recorded invocation, and is not recorded if that recording is in the folder.
         """
         replayed_id = first(headers, REPLAY_HEADER)
         if replayed_id and self._has_recording(replayed_id):
@@ -114,7 +114,7 @@ class Recorder:
 
 
 def _write_whole(path: Path, text: bytes) -> None:
-    """Write a file that only the owner can read. Raises OSError; then no part of the file is left."""
+    """Write a file that only the owner can read. If this raises OSError, no part of the file is left."""
     unfinished = path.with_name(f"{path.name}{UNFINISHED}")
     try:
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -126,7 +126,10 @@ def _write_whole(path: Path, text: bytes) -> None:
 
 
 def _make_private(folder: Path) -> str:
-    """Deny other users access to ``folder`` if it has only recordings in it. Return a warning if they keep access."""
+    """Deny other users access to ``folder`` if it contains only recordings.
+
+    Return a warning if other users can still access the folder, else an empty text.
+    """
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if not mode & 0o077:
@@ -136,15 +139,19 @@ def _make_private(folder: Path) -> str:
             folder.chmod(0o700)
             return ""
     except OSError:
-        # It belongs to another user, or to a file system without modes.
+        # The folder belongs to another user, or is on a file system without modes.
         mode = 0
-    return f"other users may enter {folder}{f' (mode {mode:o})' if mode else ''}; recordings contain secrets: chmod 700"
+    return (
+        f"other users may enter {folder}{f' (mode {mode:o})' if mode else ''}, but recordings contain secrets; "
+        "use chmod 700"
+    )
 
 
 class RecordedStream(Stream):
     """A stream that returns the pieces of ``original`` and records them.
 
-    When it has ended or failed, ``write`` is called once, with the fields of the answer and its first bytes.
+    When the stream has ended or failed, ``write`` is called once, with the fields that describe the answer and with the
+    first bytes of its body.
     """
 
     def __init__(self, original: Stream, write: Callable[[dict[str, Any], bytes], None]) -> None:
@@ -198,10 +205,10 @@ def _body_field(body: bytes) -> dict[str, str]:
 
 
 class InvokeInput:
-    """An event to invoke a function with, read from the file ``name``, which is a plain event or a recording.
+    """The event with which ``adapter invoke`` invokes the function. The file ``name`` is a plain event or a recording.
 
-    ``recorded`` is the recorded answer. It is None for a plain event, and if the recording does not contain the whole
-    answer. ``request_id`` is the request id of the recorded invocation, empty for a plain event.
+    ``recorded`` is the recorded answer. It is None for a plain event, and for a recording that does not contain the
+    whole answer. ``request_id`` is the request id of the recorded invocation. It is empty for a plain event.
     """
 
     def __init__(self, name: str, event: bytes, recording: dict[str, Any] | None = None) -> None:
@@ -210,7 +217,7 @@ class InvokeInput:
         self.name = name
         self.event = event
         request_id = str(fields.get("requestId", ""))
-        # It is sent as a header, and the user may have edited the recording.
+        # The request id is sent as a header, so it must be printable. The user may have edited the recording.
         self.request_id = request_id if request_id.isascii() and request_id.isprintable() else ""
         self.was_streamed = answer.get("kind") == "stream"
         self.client_context = str(fields.get("clientContext", ""))
@@ -219,7 +226,7 @@ class InvokeInput:
         self.recorded: bytes | None = body if recording is not None and len(body) == answer.get("bytes") else None
 
     def difference(self, payload: bytes) -> str:
-        """Return how ``payload`` differs from the recorded answer, which must exist; empty if both are equal.
+        """Return how ``payload`` differs from the recorded answer; empty if both are equal. Requires ``recorded``.
 
         The header values of HTTP responses are not compared, because they contain dates and ids.
         """
@@ -259,9 +266,9 @@ def _differences(recorded: bytes, received: bytes) -> Iterator[str]:
     if status != old_status:
         yield f"status {_status_text(status)} instead of {_status_text(old_status)}"
     if missing := sorted(old_names - names):
-        yield f"without {', '.join(missing)}"
+        yield f"missing headers: {', '.join(missing)}"
     if added := sorted(names - old_names):
-        yield f"with {', '.join(added)}"
+        yield f"added headers: {', '.join(added)}"
     if body != old_body:
         pairs = enumerate(zip(old_body, body, strict=False))
         position = next((position for position, (old, new) in pairs if old != new), min(len(old_body), len(body)))
@@ -273,7 +280,7 @@ def _status_text(status: object) -> str:
 
 
 def event_files(paths: tuple[str, ...]) -> list[str]:
-    """Return the names of the files for ``paths``. A folder is replaced by its ``.json`` files, sorted by name.
+    """Return ``paths``, in which each folder is replaced by its ``.json`` files, sorted by name.
 
     ``-``, which means standard input, is returned unchanged. The files are not read, because events may be large and a
     pipe can be read only once. Raises ConfigurationError with a line for every path that cannot be read.
@@ -289,7 +296,7 @@ def event_files(paths: tuple[str, ...]) -> list[str]:
             mistakes.append(f"EVENT: {path!r} cannot be read: {error.strerror}{hint}")
         else:
             if not found:
-                mistakes.append(f"EVENT: {path!r} has no .json file in it; name an event or a recording")
+                mistakes.append(f"EVENT: {path!r} contains no .json file; name an event or a recording")
             files += found
     if mistakes:
         raise ConfigurationError(mistakes)

@@ -1,9 +1,9 @@
-"""The log of one environment.
+"""The log of one execution environment.
 
 It goes to three places. ``show`` receives the lines that Lambda writes to CloudWatch (INIT_START, START, END, REPORT).
 ``LocalInvocation.log`` keeps the end of each invocation's log: Lambda's lines and the output of the processes.
 Extensions receive telemetry records, as in AWS's "Telemetry API Event schema reference" (2022-07-01 and later). The
-records have no spans and no X-Ray segment id, which are optional there: the emulator does not measure them.
+records contain no spans and no X-Ray segment id. Both are optional, and the emulator does not measure them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from adapter.emulator.environment.result import Failure
     from adapter.emulator.platform_api.telemetry import Telemetry
 
-# How much of an invocation's log is kept, in bytes (Lambda, "Invoke": LogType Tail returns the last 4 KB).
+# The number of bytes kept from the end of an invocation's log (Lambda, "Invoke": LogType Tail returns the last 4 KB).
 LOG_TAIL = 4096
 
 
 class CloudWatchLog:
-    """Writes the log of one environment; each method logs one event.
+    """Writes the log of one environment. Each method logs one event.
 
-    ``show`` receives each line that Lambda itself writes; None shows nothing. Durations are in seconds. ``memory`` is
-    in bytes, None if unknown.
+    ``show`` receives each line that Lambda itself writes. If ``show`` is None, these lines are not shown. Durations
+    are in seconds. ``memory`` is in bytes, or None if unknown.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class CloudWatchLog:
         )
 
     def init_ended(self, phase: str, took: float, failure: Failure | None) -> None:
-        """Log the end of init. ``failure`` is None if it succeeded."""
+        """Log the end of init. ``took`` is its duration. ``failure`` is None if init succeeded."""
         self._write_failure(f"INIT_REPORT Init Duration: {took * 1000:.2f} ms\tPhase: {phase}", failure)
         init = {"initializationType": self._initialization_type, "phase": phase}
         self._telemetry.emit_platform("initRuntimeDone", **init, **_status(failure))
         self._telemetry.emit_platform("initReport", **init, metrics=_duration(took))
 
     def restore_started(self) -> None:
-        """Log the start of the restore."""
+        """Log that the environment starts to restore its snapshot (SnapStart)."""
         self._write("RESTORE_START Runtime Version: local")
         self._telemetry.emit_platform("restoreStart", **self._function)
 
     def restore_ended(self, took: float, failure: Failure | None) -> None:
-        """Log the end of the restore. ``failure`` is None if it succeeded."""
+        """Log the end of the snapshot's restore. ``took`` is its duration. ``failure`` is None if it succeeded."""
         self._write_failure(f"RESTORE_REPORT Restore Duration: {took * 1000:.2f} ms", failure)
         self._telemetry.emit_platform("restoreRuntimeDone", **_status(failure))
         self._telemetry.emit_platform(
@@ -85,7 +85,10 @@ class CloudWatchLog:
             self._telemetry.emit_platform("start", requestId=request_id, version=FUNCTION_VERSION, tracing=tracing)
 
     def invocation_ended(self, invocation: LocalInvocation, took: float, memory: int | None) -> None:
-        """Log the end of an invocation, also if it failed. ``memory`` is the environment's peak so far."""
+        """Log the end of an invocation, whether it succeeded or failed.
+
+        ``took`` is its duration. ``memory`` is the environment's peak memory so far.
+        """
         request_id, failure = invocation.request_id, invocation.reply.failure
         metrics = self._metrics(invocation, took, memory)
         if failure is not None and failure.message and failure.error_type in (EXIT_ERROR, TIMEOUT):
@@ -95,13 +98,13 @@ class CloudWatchLog:
         if self._telemetry.is_wanted:
             about = {"requestId": request_id, "tracing": _tracing(invocation), **_status(failure)}
             self._telemetry.emit_platform("runtimeDone", **about, metrics=_duration(took))
-            # For the Logs API.
+            # Only the Logs API delivers this record.
             self._telemetry.emit_platform("end", requestId=request_id)
             self._telemetry.emit_platform("report", **about, metrics=metrics)
         self._invocations.remove(invocation)
 
     def output(self, line: bytes, category: str) -> None:
-        """Log a line that a process wrote. ``category`` is ``function`` or ``extension``."""
+        """Log a line that a process wrote. ``category`` is ``function`` or ``extension``, the kind of the process."""
         for invocation in self._invocations:
             invocation.log = (invocation.log + line + b"\n")[-LOG_TAIL:]
         self._telemetry.emit(category, category, line.decode("utf-8", "replace"))
@@ -131,7 +134,7 @@ class CloudWatchLog:
             invocation.log = (invocation.log + line.encode() + b"\n")[-LOG_TAIL:]
 
     def _write_failure(self, line: str, failure: Failure | None) -> None:
-        """Write an INIT_REPORT or RESTORE_REPORT line if there was a failure. Lambda writes it only then."""
+        """Write ``line``, an INIT_REPORT or RESTORE_REPORT, only if ``failure`` is not None, as Lambda does."""
         if failure is not None:
             status = _status(failure)["status"]
             error = f"\tError Type: {failure.error_type}" if status == "error" else ""
@@ -139,10 +142,10 @@ class CloudWatchLog:
 
 
 def _status(failure: Failure | None) -> dict[str, str]:
-    """Return the ``status`` field of a record (success, error, failure or timeout), and ``errorType`` after a failure.
+    """Return the ``status`` field of a telemetry record and, after a failure, its ``errorType`` field.
 
-    Lambda uses ``error`` for errors that the function reported, ``failure`` if the environment broke ("Telemetry API":
-    Status).
+    The status is ``success``, ``timeout``, ``failure`` if the runtime ended, or ``error`` after any other failure
+    ("Telemetry API": Status).
     """
     if failure is None:
         return {"status": "success"}
@@ -159,7 +162,7 @@ def _tracing(invocation: LocalInvocation) -> dict[str, str]:
 
 
 def _report_line(request_id: str, metrics: dict[str, float], failure: Failure | None) -> str:
-    """Return the REPORT line. Its parts are separated by tabs, as in CloudWatch."""
+    """Return the REPORT line of an invocation. Its parts are separated by tabs, as in CloudWatch."""
     used = metrics.get("maxMemoryUsedMB")
     parts = [
         f"REPORT RequestId: {request_id}",

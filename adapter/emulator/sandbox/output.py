@@ -1,7 +1,7 @@
-"""The output of an environment's processes. It is copied to our own output at once, and to the log line by line.
+"""Copies the output of an environment's processes to our own output at once, and to the log line by line.
 
-As on Lambda, the output of a function is a pipe, not a terminal. When a process ends, what is in its pipe is read, but
-not until end of file: another process that inherited the pipe may hold it open for ever.
+As on Lambda, a function writes its output to a pipe, not to a terminal. When a process ends, the data in its pipe is
+read without waiting for end of file, because another process that inherited the pipe may keep it open for ever.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 # The maximum size of one read, in bytes.
 _PIECE = 65536
-# A longer line is logged in parts. In bytes (CloudWatch, "quotas": the maximum size of a log event).
+# The maximum length of a line in the log, in bytes. A longer line is logged in parts (CloudWatch, "quotas": the maximum
+# size of a log event).
 _LINE_LIMIT = 262_144
 
 
 class OutputPipe:
-    """A pipe whose ``write_end`` becomes the standard output or error of a process.
+    """A pipe whose ``write_end`` becomes the standard output or standard error of a process.
 
-    All output is copied to ``target``, as far as it is read. ``on_line`` receives each line without its newline.
+    All data from the pipe is copied to ``target``. ``on_line`` receives each line without its newline.
     """
 
     def __init__(self, target: Output, on_line: Callable[[bytes], None]) -> None:
@@ -37,7 +38,7 @@ class OutputPipe:
         self._is_open = True
 
     def close_write_end(self) -> None:
-        """Close our copy of ``write_end``. Call it after the process was started."""
+        """Close the emulator's copy of ``write_end``. Call this after starting the process, which has its own copy."""
         os.close(self.write_end)
 
     def read(self) -> None:
@@ -54,7 +55,7 @@ class OutputPipe:
             self._split(piece)
 
     def close(self) -> None:
-        """Stop reading, and log an incomplete last line. No effect if already closed."""
+        """Stop reading. Logs the last line if it has no newline. No effect if the pipe is already closed."""
         if self._is_open:
             self._is_open = False
             self._loop.remove_reader(self._read_end)

@@ -1,7 +1,8 @@
-"""Find, stop and kill all processes of one environment, by their parents in /proc or by an environment variable.
+"""Finds, stops and kills all processes of one environment.
 
-The variable (the marker) has a value that is unique to the environment. Every process of the environment inherits it,
-so processes that have lost their parent are found too. This works on Linux only; elsewhere no process is found.
+They are found by their parents in /proc, and by an environment variable (the marker) whose value is unique to the
+environment. Every process of the environment inherits the marker, so processes that have lost their parent are found
+too. All this works on Linux only: on other systems no process is found.
 
 A process of another user (sudo) cannot be signalled. It keeps running, and no function here waits for its end.
 """
@@ -15,7 +16,8 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# How many times to search for processes: a process that forks while it is killed or stopped may leave a child behind.
+# The maximum number of searches for processes. One search may miss the child of a process that forks while it is being
+# killed or stopped.
 _ROUNDS = 10
 _KIB = 1024
 
@@ -56,7 +58,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
 
 
 def stop(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Send SIGSTOP to all members, also to those forked meanwhile. Return the pids of the stopped processes."""
+    """Send SIGSTOP to all processes that ``members`` returns, also to new ones. Return the pids of the stopped ones."""
     roots = list(roots)
     seen: set[int] = set()
     stopped: set[int] = set()
@@ -81,9 +83,10 @@ def kill(pids: Iterable[int]) -> set[int]:
 
 
 async def kill_all(marker: bytes, known: set[int]) -> None:
-    """Kill the processes that are left of an environment, and wait until they have ended. The roots must have ended.
+    """Kill the remaining processes of an environment, and wait until they have ended.
 
-    ``known`` are the pids of the members before the roots ended.
+    Call this after the environment's direct child processes have ended. ``known`` are the pids that ``members``
+    returned before their end.
     """
     unkillable: set[int] = set()
     for _ in range(_ROUNDS):
@@ -93,15 +96,15 @@ async def kill_all(marker: bytes, known: set[int]) -> None:
             return
         killed = kill(known)
         unkillable |= known - killed
-        # As their parents die, these processes become our children, in any order. Process 1 reaps all others.
+        # When its parent ends, a killed process becomes our child. This happens in any order. Process 1 reaps the rest.
         for pid in killed:
             await _reap(pid)
 
 
 def peak_memory(pids: Iterable[int]) -> int:
-    """Return the sum of the peak resident memory of all ``pids``, in bytes.
+    """Return the sum of the peak resident memory of all processes in ``pids``, in bytes.
 
-    A page that several processes share counts once for each of them. Processes that have ended count as 0.
+    A memory page that several processes share is counted once for each of them. A process that has ended counts as 0.
     """
     return sum(map(_peak_memory, pids))
 
@@ -115,7 +118,7 @@ def _peak_memory(pid: int) -> int:
 
 
 def _signal(pid: int, number: signal.Signals) -> bool:
-    """Send a signal. Return False if the process has ended or belongs to another user."""
+    """Send a signal, and return True. Return False if the process has ended or belongs to another user."""
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
@@ -124,7 +127,7 @@ def _signal(pid: int, number: signal.Signals) -> bool:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    """Yield the pid and the parent's pid of every process; nothing if the system has no /proc."""
+    """Yield the pid of every process and the pid of its parent. Yield nothing if the system has no /proc."""
     for entry in Path("/proc").glob("[0-9]*"):
         # The process may have ended.
         with contextlib.suppress(OSError):
@@ -150,7 +153,7 @@ def _is_orphan_of_ours(pid: int) -> bool:
 
 
 async def _reap(pid: int) -> None:
-    """Wait until a killed process has ended, if it has become our child. Otherwise return at once."""
+    """If the killed process ``pid`` has become our child, wait until it has ended. Otherwise return at once."""
     loop = asyncio.get_running_loop()
     if _is_orphan_of_ours(pid):
         with contextlib.suppress(ChildProcessError):

@@ -1,11 +1,12 @@
 """The processes of an execution environment: the runtime, usually a real ``adapter run``, and external extensions.
 
-Each of them leads its own session. On Linux, the kernel ends it if the emulator is killed. The emulator is a subreaper:
-it adopts every process that loses its parent, so ``process_tree`` can find and end all of them. On other systems only
-the process group of each is killed; the runtime ends the app itself when it receives SIGTERM.
+Each of these processes leads its own session. On Linux, the kernel sends it SIGTERM if the emulator ends. There the
+emulator is also a subreaper: it becomes the parent of every descendant that loses its parent, so ``process_tree`` can
+find and end all of them. On other systems only the process group of each is killed; the runtime ends the app itself
+when it receives SIGTERM.
 
-asyncio waits for the end of these processes. ``process_tree`` waits for each orphan by its pid: ``waitpid(-1)`` would
-take exit codes away from asyncio.
+asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
+``waitpid(-1)`` would take exit codes away from asyncio.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ OnLine: TypeAlias = Callable[[bytes, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """The programs that each environment starts. ``extensions`` maps base names to files.
+    """The programs that each environment starts. ``extensions`` maps the base names of external extensions to files.
 
-    ``variables`` returns the environment variables for an API address, a log stream and an initialization type, given
-    as keywords. ``directory`` is the runtime's working directory; None is our own.
+    ``variables`` is called with the keyword arguments ``runtime_api`` (an address), ``log_stream`` and
+    ``initialization_type``, and returns the environment variables of a process. ``directory`` is the runtime's working
+    directory, or None for the emulator's own.
     """
 
     runtime: Sequence[str]
@@ -66,15 +68,21 @@ class ProcessTree:
 
     @property
     def extension_names(self) -> Sequence[str]:
-        """The base names of the external extensions, in the order in which they start."""
+        """The base names of the external extensions, in the order in which they are started."""
         return tuple(self._programs.extensions)
 
     async def start_extension(self, name: str, runtime_api: str) -> ChildProcess:
-        """Start an external extension. Raises OSError if it cannot be started."""
+        """Start an external extension. Raises OSError if it cannot be started.
+
+        ``runtime_api`` is the address of its API server, ``HOST:PORT``.
+        """
         return await self._start([str(self._programs.extensions[name])], runtime_api, "extension")
 
     async def start_runtime(self, runtime_api: str) -> ChildProcess:
-        """Start the runtime. Raises OSError if it cannot be started."""
+        """Start the runtime. Raises OSError if it cannot be started.
+
+        ``runtime_api`` is the address of its API server, ``HOST:PORT``.
+        """
         return await self._start(self._programs.runtime, runtime_api, "function")
 
     async def _start(self, command: Sequence[str], runtime_api: str, category: str) -> ChildProcess:
@@ -91,13 +99,13 @@ class ProcessTree:
         return child
 
     def freeze(self) -> None:
-        """Stop all processes until ``thaw``. No effect if they are frozen already."""
+        """Stop all processes until ``thaw`` is called. No effect if they are already frozen."""
         if not self.is_frozen:
             self.is_frozen = True
             self._stopped = process_tree.stop(self._roots(), self._marker)
 
     def thaw(self) -> None:
-        """Resume all processes."""
+        """Resume all processes that ``freeze`` stopped."""
         process_tree.resume(self._stopped)
         self.is_frozen, self._stopped = False, set()
 
@@ -108,15 +116,18 @@ class ProcessTree:
         process_tree.kill(started or {runtime.pid})
 
     def peak_memory(self) -> int | None:
-        """Return the peak memory of the processes and their descendants, in bytes; None if not on Linux."""
+        """Return the peak memory of the processes and their descendants, in bytes. Return None if not on Linux."""
         return process_tree.peak_memory(process_tree.descendants(self._roots())) if _LINUX else None
 
     def snapshot_members(self) -> None:
-        """Record the pids of all processes, before they end: later, orphans without the marker cannot be found."""
+        """Record the pids of all processes, for ``end``. Call this before the runtime and the extensions end.
+
+        Otherwise ``end`` cannot find orphans that do not have the environment's marker variable.
+        """
         self._known |= process_tree.members(self._roots(), self._marker)
 
     async def end(self) -> None:
-        """Kill all processes that are left, and wait until they have ended."""
+        """Kill all remaining processes, and wait until they have ended."""
         self.snapshot_members()
         for child in self._children:
             child.kill()
@@ -139,7 +150,7 @@ class ChildProcess:
     def __init__(self, process: asyncio.subprocess.Process, pipes: Sequence[OutputPipe]) -> None:
         self._process = process
         self._pipes = pipes
-        # Set if the process belongs to another user and cannot be killed. ``wait`` does not wait for its end then.
+        # Set if the process belongs to another user and cannot be killed. In this case ``wait`` returns early.
         self._unkillable = asyncio.Event()
 
     @property
@@ -149,13 +160,13 @@ class ChildProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process runs, as far as asyncio knows."""
+        """Whether the process is running. True until asyncio has noticed the end of the process."""
         return self._process.returncode is None
 
     async def wait(self) -> int:
         """Wait until the process has ended, and read its last output. Return the exit code, negative for a signal.
 
-        For a process that cannot be killed, return -SIGKILL without waiting further.
+        If ``kill`` finds that the process cannot be killed, return -SIGKILL without waiting for its end.
         """
         async with asyncio.TaskGroup() as group:
             waits = [group.create_task(self._process.wait()), group.create_task(self._unkillable.wait())]
@@ -178,14 +189,14 @@ class ChildProcess:
             self._process.terminate()
 
     def kill(self) -> None:
-        """Send SIGKILL to the process group. No effect if it has ended."""
+        """Send SIGKILL to the process group. No effect if the group has ended or belongs to another user."""
         self._unkillable.clear()
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
         except PermissionError:
-            # macOS also refuses to signal a group that has only a zombie left.
+            # macOS also refuses to signal a group that contains only a zombie.
             if _LINUX:
                 self._unkillable.set()
 
@@ -199,7 +210,7 @@ async def start_process(
 ) -> ChildProcess:
     """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
 
-    Its output is copied to ours; ``on_line`` receives each line.
+    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it.
     """
     pipes = [OutputPipe(target, on_line) for target in (STDOUT, STDERR)]
     try:
@@ -231,7 +242,7 @@ def exit_text(exit_code: int) -> str:
 
 
 def _end_with_parent(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None)  # must be loaded before the fork: after it, few calls are safe
+    libc = ctypes.CDLL(None)  # loaded before the fork, because only few calls are safe between fork and exec
 
     def in_child() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))

@@ -4,9 +4,9 @@
 end it shuts all processes down as Lambda does ("Shutdown phase", and the official emulator's source, rapid/shutdown):
 
 - Without extensions, all processes are killed at once.
-- With only internal extensions (our own runtime registers one), the runtime receives SIGTERM and has 0.5 s to end.
+- With only internal extensions (``adapter run`` registers one), the runtime receives SIGTERM and has 0.5 s to end.
 - With external extensions, the shutdown takes at most 2 s. The runtime receives SIGTERM and has 30 % of that time.
-  Then the extensions receive the SHUTDOWN event and have the rest.
+  Then the extensions receive the SHUTDOWN event and have the remaining time to end.
 
 Each environment has its own API servers, so that leftover processes of an earlier environment cannot answer its
 invocations.
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 # The reasons for the end of an environment (Lambda, "Extensions API": shutdownReason).
 SPINDOWN, TIMED_OUT, FAILED = "spindown", "timeout", "failure"
 
-# How long the processes have to end, without and with external extensions, in seconds (Lambda, "Shutdown phase").
+# The time that the processes have to end, in seconds: with only internal extensions, and with external extensions
+# (Lambda, "Shutdown phase").
 INTERNAL_GRACE = 0.5
 EXTERNAL_GRACE = 2.0
 # The runtime's share of EXTERNAL_GRACE (the official emulator's source, rapid/shutdown).
@@ -49,8 +50,8 @@ RUNTIME_SHARE = 0.3
 class Sandbox:
     """The API servers, the processes and the log of one environment.
 
-    ``show`` receives each line of the CloudWatch log; None shows nothing. ``shutdown_reason`` is sent to the extensions
-    with the SHUTDOWN event.
+    ``show`` receives each line of the CloudWatch log. If ``show`` is None, the lines are not shown.
+    ``shutdown_reason`` is sent to the extensions with the SHUTDOWN event.
     """
 
     def __init__(
@@ -86,12 +87,12 @@ class Sandbox:
                 await _uninterrupted(group.create_task(self._close(runtime_server, extensions_server)))
 
     def close_registration(self) -> None:
-        """Refuse new internal extensions and new subscriptions. Call it at the end of the init phase."""
+        """Refuse new internal extensions and new subscriptions. Call this at the end of the init phase."""
         self.apis.extensions.is_closed = True
         self._telemetry.close()
 
     async def wait_for_runtime_exit(self, seconds: float) -> None:
-        """Wait at most ``seconds`` until the runtime ends by itself, so that its last output is shown."""
+        """Wait until the runtime ends by itself, for at most ``seconds``, so that its last output is shown."""
         if self._runtime is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -134,7 +135,7 @@ class Sandbox:
     async def _close(self, *servers: ApiServer) -> None:
         try:
             await self._end_processes()
-            # A watcher may still be connected to a server, so wait for the watchers before closing the servers.
+            # The runtime's watcher may still be connected to its server, so the servers are closed after the watchers.
             if self._watchers:
                 await asyncio.wait(self._watchers)
         finally:
@@ -168,16 +169,17 @@ class Sandbox:
     async def _flush_telemetry(self) -> None:
         """Deliver all telemetry records before the SHUTDOWN event.
 
-        This may take half of the extensions' part of EXTERNAL_GRACE. Records that are left then may be discarded.
+        This takes at most half of the extensions' share of EXTERNAL_GRACE. Records that are not delivered by then may
+        be discarded.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EXTERNAL_GRACE * (1 - RUNTIME_SHARE) / 2):
                 await self._telemetry.flush()
 
     async def _end_extensions(self, deadline: float) -> None:
-        """Wait until the extensions that receive the SHUTDOWN event have ended. Kill the others.
+        """Wait until the extensions that receive the SHUTDOWN event have ended. Kill the other extensions at once.
 
-        The wait ends at ``deadline``, in seconds since the epoch.
+        The wait ends at ``deadline``, in seconds since the epoch, even if an extension is still running.
         """
         informed = {extension.name for extension in self.apis.extensions if SHUTDOWN in extension.events}
         for name, process in self._extensions.items():

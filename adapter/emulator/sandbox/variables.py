@@ -1,4 +1,4 @@
-"""The environment variables of the runtime: the user's, Lambda's, and those of the options that were set by flags."""
+"""The environment variables of the runtime: the user's, Lambda's, and those of options that flags or a template set."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from adapter.emulator.function_settings import FUNCTION_NAME, HANDLER, ON_DEMAND
 
 #: The variable whose value is different in each environment.
 LOG_STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
-# Variables of the user that a runtime must not inherit: it would misread them as settings of Lambda, or as the trace id
-# of an invocation.
+# Variables of the user that a runtime must not inherit. It would misread the first as a setting of Lambda, and the
+# second as the trace id of an invocation.
 _NOT_PASSED_ON = frozenset({"AWS_LAMBDA_MAX_CONCURRENCY", "_X_AMZN_TRACE_ID"})
 
 
@@ -28,11 +28,11 @@ def runtime_environ(
 ) -> dict[str, str]:
     """Return the environment variables of a runtime. ``runtime_api`` is the address of its Runtime API, ``HOST:PORT``.
 
-    ``_HANDLER`` of a runtime other than the adapter is the last word of its command, unless the user sets it (the
+    If ``--runtime`` is set, ``_HANDLER`` is the user's value or else the last word of the runtime's command (the
     official emulator does the same).
 
-    They switch off the access log, since ``dev`` writes its own line for each request, and Python's output buffering,
-    which is on by default if the output is not a terminal.
+    The variables switch off the runtime's access log, since ``dev`` writes its own line for each request. They also
+    switch off Python's output buffering, which is on by default if the output is not a terminal.
     """
     name = config.dev_function_name or FUNCTION_NAME
     lambda_variables = {
@@ -61,7 +61,7 @@ def runtime_environ(
 
 
 def _set_options(config: Config) -> dict[str, str]:
-    """Return the variables of all options that flags or a template set, with their texts."""
+    """Return the variable and the text of each option that a flag or a template set."""
     return {
         option.env[0]: config.texts[name]
         for name, option in config.options.items()

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from adapter.emulator.notice import Notice
     from adapter.emulator.requests.client_request import RequestRecord
 
-# The signals that end this process: those of ``adapter run``, Ctrl-\\, and the end of the terminal.
+# The signals that end this process: the same as for ``adapter run``, and those of Ctrl-\ and of a closed terminal.
 _ENDING = (*ENDING, signal.SIGQUIT, signal.SIGHUP)
 # The program that replaces the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
@@ -59,7 +59,7 @@ _FAILING_PROGRAMS = Programs(
 
 
 def serve(config: Config, environ: Mapping[str, str], command: list[str], template: Config | None = None) -> int:
-    """Serve until SIGINT or SIGTERM arrives; return 128 + its number, as shells do.
+    """Serve until SIGINT, SIGTERM, SIGQUIT or SIGHUP arrives. Return 128 + the number of the signal, as shells do.
 
     The function inherits the variables ``environ``. ``template`` has the settings of the ``--template`` alone.
     Raises ConfigurationError if a setting, a file or a port cannot be used.
@@ -76,11 +76,12 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str], templa
     programs = Programs(
         runtime=runtime_command(config, command),
         variables=partial(runtime_environ, config, environ, invoke_mode=settings.invoke_mode),
-        # The adapter itself starts the app in this folder; another runtime is started in it.
+        # ``adapter run`` starts the app in this folder itself. Any other runtime is started in this folder.
         directory=config.app_dir if config.runtime is not None else None,
         extensions=executables_in(config.extensions),
     )
-    # A second plan for init phases. It draws as the first would, because each fault has its own random numbers.
+    # A separate plan for the init phases. It draws the same numbers as a common plan would, because each fault has its
+    # own random number generator.
     plan = fault_plan(config)
 
     trees: WeakSet[ProcessTree] = WeakSet()
@@ -91,7 +92,7 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str], templa
         return tree
 
     def suspend() -> None:
-        """Stop the processes of all environments and this process until SIGCONT, for Ctrl-Z."""
+        """Stop the processes of all environments and this process until SIGCONT arrives. Called after Ctrl-Z."""
         running = [tree for tree in trees if not tree.is_frozen]
         for tree in running:
             tree.freeze()
@@ -141,9 +142,9 @@ async def open_endpoints(
     notice: Notice,
     report: Callable[[RequestRecord], None],
 ) -> AsyncIterator[None]:
-    """Open the ports, write their numbers into ``settings``, and serve until exit.
+    """Open the ports, write their numbers into ``settings``, and serve until the context is left.
 
-    On exit, queued events are dropped, and the front doors close after the responses in progress. Raises
+    Then queued events are dropped, and the front doors close after the responses in progress. Raises
     ConfigurationError if a port or the folder of recordings cannot be used.
     """
     config = settings.config
@@ -166,10 +167,10 @@ async def open_endpoints(
 
 
 def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
-    """Handle all signals. Return a future for the number of the first that ends this process; later ones are ignored.
+    """Handle all signals. Return a future of the number of the first signal that must end this process.
 
-    SIGTSTP calls ``suspend``. The other signals that ACTIONS passes on have no effect, since there may be any number of
-    apps here, and Lambda sends no such signals.
+    SIGTSTP calls ``suspend``. All other signals have no effect: there may be any number of apps to which they could be
+    forwarded, and Lambda sends no such signals.
     """
     loop = asyncio.get_running_loop()
     received: asyncio.Future[int] = loop.create_future()
@@ -213,7 +214,7 @@ def fault_plan(config: Config) -> FaultPlan:
 
 
 def executables_in(folder: str | None) -> dict[str, Path]:
-    """Return the executable files in ``folder``, which are extensions, by name.
+    """Return the extensions, which are the executable files in ``folder``, by name. If it is None, there are none.
 
     Raises ConfigurationError if the folder cannot be read.
     """

@@ -1,6 +1,6 @@
 """Opens the ports of the local Lambda, and serves them. Every port that cannot be opened is reported.
 
-``sam local`` has the same default ports (start-api 3000, start-lambda 3001), so messages name it if it uses a port.
+``sam local`` has the same default ports (start-api 3000, start-lambda 3001). If it uses a port, the message says so.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 # The limit of the request line and all headers together, in bytes (Lambda quotas). Front doors check lower limits.
 _HEAD_BYTES = MIB
-# The most connections of a listener: the concurrency of a new account (Lambda quotas, "Concurrent executions").
+# The maximum number of connections per port: the concurrency of a new account (Lambda quotas, "Concurrent executions").
 _MAX_CONNECTIONS = 1000
-# The time for open responses to end after the environments have ended, in seconds.
+# The time that the responses in progress have to end after the environments have ended, in seconds.
 _CLOSE_GRACE = 0.5
 
 _SAM_LOCAL = re.compile(r"\bsam(?:\.exe)? local\b")
@@ -45,8 +45,8 @@ def open_listeners(settings: UrlSettings) -> list[socket]:
     conflicts = list(_given_twice(settings))
     if config.dev_port == LAST_PORT and config.invoke_port is None:
         conflicts.append(
-            f"{_source(config, '--port')}: '{LAST_PORT}' is the last port, so there is none for the Invoke APIs; "
-            "name one with --invoke-port"
+            f"{_source(config, '--port')}: '{LAST_PORT}' is the last port, so the Invoke APIs cannot use the next one; "
+            "name their port with --invoke-port"
         )
     if conflicts:
         raise ConfigurationError(conflicts)
@@ -74,16 +74,16 @@ def open_listeners(settings: UrlSettings) -> list[socket]:
 
 @asynccontextmanager
 async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[None]:
-    """Serve each socket until exit; then give the responses in progress 0.5 seconds to end.
+    """Serve each socket until the context is left, then wait up to 0.5 seconds for the responses in progress.
 
-    The servers divide the available descriptors among them. A server that has reached its limit of connections
+    The servers share the available file descriptors equally. A server that has reached its limit of connections
     disconnects the client that has been idle the longest.
     """
     limits = Limits(head_bytes=_HEAD_BYTES, connections=connection_cap(soft_limit() // len(services), _MAX_CONNECTIONS))
     async with asyncio.TaskGroup() as group:
         servers = []
         for listener, serve in services:
-            # An invocation continues if its client leaves, because Lambda does not inform the function.
+            # An invocation continues if its client disconnects, because Lambda does not inform the function.
             server = HttpServer(serve, group, limits=limits, cancels=False)
             await server.start(listener)
             servers.append(server)

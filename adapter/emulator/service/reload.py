@@ -12,7 +12,8 @@ from collections.abc import Callable
 from adapter.emulator.recording.recordings import NAME_PATTERN, UNFINISHED
 from adapter.errors import ConfigurationError
 
-# Patterns of files that are written while an app serves: our recordings, logs (also rotated ones), SQLite databases.
+# Patterns of files that are written while an app serves: the emulator's recordings, logs (also rotated logs), and
+# SQLite databases.
 _WRITTEN_BY_APPS = (
     rf"^{NAME_PATTERN}({re.escape(UNFINISHED)})?$",
     r"\.log(\.[\w-]+)*$",
@@ -35,8 +36,8 @@ def require_watchfiles() -> None:
 async def watch(folder: str, on_change: Callable[[str], None], on_ready: Callable[[], None]) -> None:
     """Watch ``folder`` until cancelled. Call ``on_ready`` when watching has begun, and ``on_change`` after changes.
 
-    ``on_change`` is called once for all files that change at the same time, with the name of the first in alphabetical
-    order. Files of version control, caches, ``.venv``, ``node_modules``, temporary files of editors, logs, SQLite
+    ``on_change`` is called once for all files that change at the same time, with the alphabetically first file name.
+    Files of version control, caches, ``.venv``, ``node_modules``, temporary files of editors, logs, SQLite
     databases and recordings are ignored.
     """
     from watchfiles import DefaultFilter, awatch  # an extra, and slow to import
@@ -45,7 +46,7 @@ async def watch(folder: str, on_change: Callable[[str], None], on_ready: Callabl
     stopping = asyncio.Event()
     is_ready = False
     try:
-        # With ``yield_on_timeout`` it yields even without a change, which shows that watching has begun.
+        # With ``yield_on_timeout``, ``awatch`` yields even without a change. This shows that watching has begun.
         async for changes in awatch(
             folder,
             watch_filter=DefaultFilter(ignore_entity_patterns=ignored),

@@ -1,4 +1,7 @@
-"""The command that starts a template's app: of the image's configuration, of its Dockerfile, or the handler script."""
+"""Finds the command that starts the app of a function in a template.
+
+For an image, it is in the image's configuration or its Dockerfile. For a zip package, it is the handler script.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adapter.emulator.template.document import Document
 
-# What starts the adapter in an image; the app's command follows it.
+# The name of the adapter's program in an image. The app's command follows ``adapter run --``.
 _ADAPTER = "adapter"
 
 
 @dataclass(slots=True, kw_only=True)
 class AppCommand:
-    """The words of the command, empty if the template names none, and the folder to start it in."""
+    """The command that starts the app. ``words`` is empty if the template does not contain a command.
+
+    ``directory`` is the folder in which the command must be started, or None for the current folder.
+    """
 
     words: list[str] = field(default_factory=list)
     directory: str | None = None
 
 
 def app_command(document: Document, properties: dict[str, Any], metadata: Any) -> AppCommand:
-    """Return the command of the function with ``properties``. Paths are relative to the template's folder."""
+    """Return the command that starts the app of the function with ``properties``.
+
+    Paths in ``properties`` are relative to the template's folder.
+    """
     folder = Path(document.file).parent
     if properties.get("PackageType") == "Image" or "ImageUri" in properties:
         return _of_image(folder, properties, metadata if isinstance(metadata, dict) else {})
@@ -42,7 +51,7 @@ def _of_image(folder: Path, properties: dict[str, Any], metadata: dict[str, Any]
 
 
 def _of_dockerfile(file: Path) -> tuple[list[str], list[str]]:
-    """Return the words of the last ENTRYPOINT and the last CMD; empty if there is no such file."""
+    """Return the words of the last ENTRYPOINT and of the last CMD in ``file``; empty lists if it cannot be read."""
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
@@ -62,7 +71,7 @@ def _of_dockerfile(file: Path) -> tuple[list[str], list[str]]:
 
 
 def _parse_instruction(text: str) -> list[str]:
-    """Return the words of an instruction in exec form (a JSON list) or shell form."""
+    """Return the command in a Dockerfile instruction, which has the exec form (a JSON list) or the shell form."""
     try:
         words = _words(json.loads(text))
     except json.JSONDecodeError:
@@ -71,7 +80,7 @@ def _parse_instruction(text: str) -> list[str]:
 
 
 def _without_adapter(words: list[str]) -> list[str]:
-    """Return the app's command: the words after ``adapter run --``, if the command starts the adapter."""
+    """Return the app's command: the words after ``adapter run --``, or all words if they do not begin with it."""
     if words and Path(words[0]).name == _ADAPTER and words[1:2] == ["run"]:
         words = words[2:]
         return words[1:] if words[:1] == ["--"] else words
@@ -79,7 +88,7 @@ def _without_adapter(words: list[str]) -> list[str]:
 
 
 def _of_package(folder: Path, properties: dict[str, Any]) -> AppCommand:
-    """Return the handler script of a zip package that a layer's bootstrap starts."""
+    """Return the command of a zip package: its handler script, if AWS_LAMBDA_EXEC_WRAPPER is set to start it."""
     handler, code = properties.get("Handler"), properties.get("CodeUri", properties.get("Code", "."))
     is_wrapped = "AWS_LAMBDA_EXEC_WRAPPER" in properties["Variables"]
     if not is_wrapped or not isinstance(handler, str) or not isinstance(code, str):

@@ -1,7 +1,7 @@
-"""Reading of a template file, YAML or JSON, into plain maps, lists and texts.
+"""Reads a template file, YAML or JSON, into plain maps, lists and strings.
 
-Scalars become texts, as option values are: ``30`` is "30", and a YAML ``yes`` is "true". ``!Ref x`` becomes
-``{"Ref": "x"}`` and ``!Sub x`` ``{"Fn::Sub": "x"}``, as in JSON.
+Scalars become strings, because option values are strings: ``30`` becomes "30", and a YAML ``yes`` becomes "true". A
+null becomes None. ``!Ref x`` becomes ``{"Ref": "x"}``, and ``!Sub x`` becomes ``{"Fn::Sub": "x"}``, as in JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # CloudFormation accepts templates up to 1 MB (CloudFormation, "Quotas").
 _MAX_BYTES = MIB
-# A few aliases of YAML can stand for billions of values, and deep nesting exhausts the stack.
+# Limits of a template: a few YAML aliases could expand to billions of values, and deep nesting could exhaust the stack.
 _MAX_VALUES = 100_000
 _MAX_DEPTH = 100
 
@@ -34,7 +34,7 @@ class Document:
         self._lines = lines
 
     def place(self, path: Path_) -> str:
-        """Return where the value at ``path`` is, for a message: file, line and keys."""
+        """Return a text for messages that says where the value at ``path`` is: the file, the line and the keys."""
         while path and path not in self._lines:
             path = path[:-1]
         return f"{self.file}, line {self._lines.get(path, 1)}: {'.'.join(path) or 'the template'}"
@@ -72,7 +72,7 @@ def _one_line(error: Exception) -> str:
 
 
 class _Reader:
-    """Converts YAML nodes to plain values, and notes the line of each."""
+    """Converts YAML nodes to plain values, and records the line of each value."""
 
     def __init__(self) -> None:
         self.lines: dict[Path_, int] = {}
@@ -93,7 +93,7 @@ class _Reader:
             for key_node, value_node in node.value:
                 key = key_node.value
                 if not isinstance(key, str):
-                    raise ValueError(f"line {key_node.start_mark.line + 1}: a key is not a text")
+                    raise ValueError(f"line {key_node.start_mark.line + 1}: a key is not a string")
                 if key in value:
                     raise ValueError(f"line {key_node.start_mark.line + 1}: the key {key!r} occurs twice")
                 value[key] = self.read(value_node, (*path, key))
@@ -113,7 +113,7 @@ def _scalar(tag: str, text: str) -> str | None:
 
 
 def _expand_tag(tag: str, value: Any) -> Any:
-    """Return the long form of a short intrinsic function, and any other value unchanged."""
+    """If ``tag`` is the short form of an intrinsic function, return the long form with ``value``, else ``value``."""
     if not tag.startswith("!") or tag == "!":
         return value
     name = tag[1:]

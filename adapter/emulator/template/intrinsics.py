@@ -1,7 +1,7 @@
-"""Intrinsic functions of CloudFormation, as far as a template alone determines their values.
+"""Resolves those intrinsic functions of CloudFormation whose values the template alone determines.
 
-Parameters have their defaults. What only a deployed stack knows (attributes of resources, exports, secrets) is
-``Unresolved``, with the reason.
+Parameters have their default values. A value that exists only in a deployed stack (attributes of resources, exports,
+secrets) raises ``Unresolved`` with the reason.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 from adapter.aws.identity import ACCOUNT_ID
 
 _STACK_NAME = "local"
-# What `Fn::Sub` replaces. ``${!name}`` stands for the text ``${name}``.
+# The placeholders that ``Fn::Sub`` replaces. ``${!name}`` stands for the text ``${name}``.
 _SUBSTITUTE = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
 class Unresolved(Exception):
-    """A value that the template alone does not determine. The message is the reason."""
+    """The template alone does not determine a value. The message is the reason."""
 
 
 class _NoValue:
-    """The value of ``AWS::NoValue``: the property counts as absent."""
+    """The value of ``AWS::NoValue``. A property with this value counts as absent."""
 
 
 NO_VALUE = _NoValue()
@@ -61,7 +61,11 @@ class Intrinsics:
         }
 
     def resolve(self, value: Any) -> Any:
-        """Return ``value`` with its outermost function replaced. Raises Unresolved."""
+        """If ``value`` is an intrinsic function, return its result, else ``value`` unchanged.
+
+        Functions inside a plain map or list are not resolved. Raises Unresolved if the template alone does not
+        determine the result.
+        """
         name = function_name(value)
         if name is None:
             if isinstance(value, str) and "{{resolve:" in value:
@@ -69,7 +73,7 @@ class Intrinsics:
             return value
         function = self._functions.get(name)
         if function is None:
-            raise Unresolved(f"{name} is known only to a deployed stack")
+            raise Unresolved(f"{name} can be resolved only in a deployed stack")
         try:
             return function(value[name])
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, RecursionError) as error:
@@ -78,20 +82,20 @@ class Intrinsics:
     def _text(self, value: Any) -> str:
         resolved = self.resolve(value)
         if not isinstance(resolved, str):
-            raise Unresolved("a part of it is not a text")
+            raise Unresolved("a part of the value is not a string")
         return resolved
 
     def _list(self, value: Any) -> list[Any]:
         resolved = self.resolve(value)
         if not isinstance(resolved, list):
-            raise Unresolved("a part of it is not a list")
+            raise Unresolved("a part of the value is not a list")
         return resolved
 
     def _ref(self, name: str) -> Any:
         if name in self._pseudo:
             return self._pseudo[name]
         if name not in self._parameters:
-            raise Unresolved(f"{name} is a resource, known only to a deployed stack")
+            raise Unresolved(f"{name} is a resource, which can be resolved only in a deployed stack")
         parameter = _map(self._parameters[name])
         default = parameter.get("Default")
         kind = str(parameter.get("Type", "String"))
@@ -113,7 +117,7 @@ class Intrinsics:
             if name in names:
                 return self._text(names[name])
             if "." in name:
-                raise Unresolved(f"${{{name}}} is known only to a deployed stack")
+                raise Unresolved(f"${{{name}}} can be resolved only in a deployed stack")
             return self._text({"Ref": name})
 
         return self._text(_SUBSTITUTE.sub(replace, text))
@@ -153,7 +157,7 @@ class Intrinsics:
 
 
 def function_name(value: Any) -> str | None:
-    """Return the name of the intrinsic function that ``value`` is, or None if it is a plain value."""
+    """If ``value`` is an intrinsic function, return the name of the function, else None."""
     if not isinstance(value, dict) or len(value) != 1:
         return None
     name = next(iter(value))

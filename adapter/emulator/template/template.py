@@ -1,7 +1,7 @@
-"""The settings that ``adapter dev --template`` takes from a template: options, variables and the app's command.
+"""The settings that ``adapter dev --template`` reads from a template: options, variables and the app's command.
 
-Function URLs and APIs of the template become front doors. What the emulator does not simulate is named in a note.
-Values that only a deployed stack knows are named and left unset.
+Function URLs and APIs in the template become front doors. A note for the user names each property that the emulator
+does not simulate, and each value that exists only in a deployed stack. Such a value is left unset.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from adapter.emulator.template.intrinsics import NO_VALUE, Intrinsics, Unresolve
 from adapter.errors import ConfigurationError
 
 _FUNCTION_TYPES = ("AWS::Serverless::Function", "AWS::Lambda::Function")
-# The front doors of SAM's event types.
+# SAM's event types → the front doors for them.
 _EVENT_DOORS = {"Api": "rest-api", "HttpApi": "http-api"}
-# Properties that have no effect here, with what they are called in the note.
+# Properties that have no effect in the emulator → their names in the note for the user.
 _NOT_SIMULATED = {
     "Layers": "layers",
     "FileSystemConfigs": "file systems",
     "DurableConfig": "durable functions",
-    "ReservedConcurrentExecutions": "reserved concurrency (use --environments)",
+    "ReservedConcurrentExecutions": "reserved concurrency limits (use --environments)",
 }
 
 
 @dataclass(slots=True, kw_only=True)
 class Template:
-    """What a template sets. ``options`` maps option names to texts and their places; ``variables`` are the function's.
+    """The settings in a template. ``options`` maps the name of each option to its text and to its place in the file.
 
-    ``command`` is empty if the template does not name the app's command. ``notes`` are lines for the user.
+    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template does
+    not contain it. ``notes`` are lines for the user.
     """
 
     options: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -50,8 +51,8 @@ class Template:
 def load_template(file: str, function: str | None, region: str, command: list[str]) -> Template:
     """Return the settings of ``function`` (logical id or name) in the template ``file``.
 
-    ``function`` can be None if the template has one function only. ``command`` overrides the template's.
-    Raises ConfigurationError with every mistake.
+    ``function`` can be None if the template contains only one function. A ``command`` that is not empty replaces the
+    command in the template. Raises ConfigurationError with every mistake.
     """
     document = read_document(file)
     return _Reader(document, Intrinsics(document.content, region), command).read(function)
@@ -80,9 +81,9 @@ class _Reader:
         if doors:
             self._set("front_doors", ",".join(dict.fromkeys(doors)), path)
         else:
-            self._note(path, "the function has no URL and no API, so it gets a function URL here")
+            self._note(path, "the function has no URL and no API, so adapter dev adds a function URL")
         self._set("dev_function_name", self._text((*path, "FunctionName"), properties) or name, path)
-        # Without AWS_LWA_INVOKE_MODE, which overrides this, the adapter buffers on Lambda.
+        # On Lambda, the adapter buffers responses unless AWS_LWA_INVOKE_MODE is set. It also overrides this option.
         self._set("invoke_mode", "buffered", path)
         if "url_invoke_mode" not in self._template.options:
             self._set("url_invoke_mode", "buffered", path)
@@ -96,7 +97,7 @@ class _Reader:
     # --- the function ------------------------------------------------------------------------------------------------
 
     def _choose(self, function: str | None) -> str:
-        """Return the logical id of the function. Raises ConfigurationError if it is not clear."""
+        """Return the logical id of the function. Raises ConfigurationError if ``function`` does not identify one."""
         found = [name for name, each in self._resources.items() if _type(each) in _FUNCTION_TYPES]
         if not found:
             raise ConfigurationError([f"--template: {self._document.file!r} has no function"])
@@ -104,7 +105,7 @@ class _Reader:
             if len(found) == 1:
                 return found[0]
             raise ConfigurationError(
-                [f"--template-function: is missing; {self._document.file!r} has {', '.join(found)}"]
+                [f"--template-function: is missing; {self._document.file!r} has the functions {', '.join(found)}"]
             )
         for name in found:
             properties = self._resources[name].get("Properties")
@@ -116,7 +117,7 @@ class _Reader:
         )
 
     def _with_globals(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the function's properties and, beneath them, those of SAM's Globals."""
+        """Return the properties in SAM's Globals, overridden by the function's own properties."""
         shared = self._document.content.get("Globals")
         function = shared.get("Function") if isinstance(shared, dict) else None
         if not isinstance(function, dict):
@@ -151,7 +152,7 @@ class _Reader:
 
     def _read_command(self, path: Path_, properties: dict[str, Any], metadata: Any) -> None:
         found = app_command(self._document, self._plain(properties), metadata)
-        # For a runtime other than the adapter; its bootstrap is not part of the emulator.
+        # Lambda's own runtimes start this wrapper script. The emulator does not contain these runtimes.
         self._template.variables.pop("AWS_LAMBDA_EXEC_WRAPPER", None)
         if handler := self._text((*path, "Handler"), properties):
             self._template.variables["_HANDLER"] = handler
@@ -184,7 +185,7 @@ class _Reader:
     # --- front doors -------------------------------------------------------------------------------------------------
 
     def _doors_of_function(self, path: Path_, properties: dict[str, Any]) -> Iterator[str]:
-        """Yield the front doors that SAM's properties of the function describe."""
+        """Yield the front doors that the function's own SAM properties describe."""
         if url := self._map((*path, "FunctionUrlConfig"), properties):
             self._read_url((*path, "FunctionUrlConfig"), url)
             yield "function-url"
@@ -294,7 +295,10 @@ class _Reader:
     # --- values ------------------------------------------------------------------------------------------------------
 
     def _plain(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the properties that name the app's code and command, without those that cannot be resolved."""
+        """Return the resolved properties that name the app's code and command, and the function's variables.
+
+        A property that cannot be resolved is left out.
+        """
         found = {}
         for key in ("PackageType", "ImageConfig", "ImageUri", "Handler", "CodeUri", "Code"):
             try:
@@ -307,27 +311,27 @@ class _Reader:
         return found
 
     def _text(self, path: Path_, properties: dict[str, Any]) -> str | None:
-        """Return the text of the property that ``path`` ends with; None if it is absent or cannot be resolved."""
+        """Return the text of the property that ``path`` ends with, or None if it is absent or cannot be resolved."""
         value = properties.get(path[-1])
         try:
             value = self._intrinsics.resolve(value)
         except Unresolved as reason:
-            self._note(path, f"{reason}, so it is left unset")
+            self._note(path, f"{reason}, so the value is left unset")
             return None
         if value is None or value is NO_VALUE:
             return None
         if not isinstance(value, str):
-            self._mistake(path, "is not a text or a number")
+            self._mistake(path, "is not a string or a number")
             return None
         return value
 
     def _map(self, path: Path_, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the map of the property that ``path`` ends with; empty if it is absent or cannot be resolved."""
+        """Return the map in the property that ``path`` ends with; empty if it is absent or cannot be resolved."""
         value = properties.get(path[-1])
         try:
             value = self._intrinsics.resolve(value)
         except Unresolved as reason:
-            self._note(path, f"{reason}, so it is left unset")
+            self._note(path, f"{reason}, so the value is left unset")
             return {}
         if value is None or value is NO_VALUE:
             return {}
@@ -351,7 +355,7 @@ def _type(resource: Any) -> str:
 
 
 def _refers_to(value: Any, function: str) -> bool:
-    """Return whether an intrinsic function in ``value`` names the logical id ``function``."""
+    """Return whether an intrinsic function in ``value`` refers to the function with the logical id ``function``."""
     if isinstance(value, list):
         return any(_refers_to(each, function) for each in value)
     if not isinstance(value, dict):

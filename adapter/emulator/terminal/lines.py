@@ -1,7 +1,7 @@
 """The lines of ``adapter dev``: one for each request, and one for each unusual event.
 
-The functions return texts and fields; ``Terminal`` writes them, as text or as one JSON object per line. It makes the
-characters visible that a terminal would obey, since the texts come from clients, the runtime and the app as well.
+The functions return texts and fields. ``Terminal`` writes them, as text or as one JSON object per line. It replaces
+control characters with visible escapes, since parts of the texts come from clients, the runtime and the app.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
 @dataclass(slots=True)
 class Terminal:
-    """Writes to stderr, or to ``log``, which writes JSON, if it is not None.
+    """Writes lines as text to stderr or, if ``log`` is not None, as JSON to ``log``.
 
-    If ``color`` is None, lines are coloured if stderr is a terminal. If ``shows_requests`` is False, a request has a
-    line only if the function or the emulator failed. If ``cloudwatch_block`` is True, each invocation is shown as its
-    block of lines in CloudWatch instead.
-    ``names_doors`` is True if the line of a request begins with the name of its front door.
+    ``color`` is True if lines are coloured; None means that they are coloured if stderr is a terminal. If
+    ``shows_requests`` is False, a request has a line only if the function or the emulator failed. If
+    ``cloudwatch_block`` is True, an invocation is shown as its block of lines in CloudWatch, not as the line of a
+    request. If ``names_doors`` is True, the line of a request begins with the name of its front door.
     """
 
     prices: PriceTable
@@ -74,7 +74,7 @@ class Terminal:
         if record.mismatch:
             self._explain_mismatch(record.door)
         level = request_level(record)
-        # An invocation is shown by its CloudWatch block. A refused request has no block, so its line is still written.
+        # An invocation is shown as its CloudWatch block. A refused request has no block, so its line is still written.
         is_in_block = self.cloudwatch_block and not (record.refused or record.answered_by)
         if level != "error" and (is_in_block or not self.shows_requests):
             return
@@ -105,7 +105,7 @@ class Terminal:
             {"info": self.log.info, "warn": self.log.warning, "error": self.log.error}[level](text)
         else:
             is_error = level == "error"
-            # The lines of a traceback are separate lines here, too.
+            # A traceback keeps its line breaks.
             lines = "\n    ".join(visible(line) for line in bounded(text).rstrip("\n").split("\n"))
             self._write(
                 click.style(f"adapter dev: {lines}", dim=None if is_error else True, fg="red" if is_error else None)
@@ -130,7 +130,7 @@ class Terminal:
 
 
 def _shown(text: str) -> str:
-    """Return a part of a line with bounds and without characters that a terminal would obey."""
+    """Return ``text``, shortened to the limit of a field, with visible escapes for control characters."""
     return visible(bounded(text, FIELD_LIMIT))
 
 
@@ -139,7 +139,10 @@ def _loss_line(name: str, lost: int) -> bytes:
 
 
 def request_level(record: RequestRecord) -> str:
-    """Return ``error`` if the function or the emulator failed, ``warn`` if the client did, else ``info``."""
+    """Return ``error`` if the function or the emulator failed.
+
+    Return ``warn`` if the request was refused or the client disconnected, else ``info``.
+    """
     if record.status >= 500 or record.broken_off:
         return "error"
     if record.error_type and not record.refused:
@@ -208,7 +211,10 @@ def details(record: RequestRecord) -> list[str]:
 
 
 def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
-    """Return a text with the billed bytes of a streamed response and their cost; an empty list if all are free."""
+    """Return a list with one text: the billed bytes of a streamed response and their cost.
+
+    The list is empty if all bytes are free.
+    """
     if streamed <= FREE_STREAM_BYTES:
         return []
     billed = size_text(billed_bytes(streamed))

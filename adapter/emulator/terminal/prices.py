@@ -1,4 +1,4 @@
-"""The prices of streamed bytes: a dated table by region, built in or from ``--price-table``."""
+"""The prices of streamed bytes. The table by region is built in, or read from the file in ``--price-table``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GB = 1024 * MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTable:
-    """Prices per streamed GB by region, as of the day ``dated``. The first 6 MB of each response are free."""
+    """The price per streamed GB by region, as of the day ``dated``. The first 6 MB of each response are free."""
 
     dated: str
     currency: str
@@ -37,7 +37,7 @@ def billed_bytes(streamed: int) -> int:
 
 
 def load_prices(path: str | None) -> PriceTable:
-    """Return the table in the file ``path``, or the built-in one if it is None.
+    """Return the price table in the file ``path``, or the built-in table if ``path`` is None.
 
     Raises ConfigurationError if the file cannot be read or is not a price table.
     """

@@ -48,8 +48,8 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     assert reported == [
         "2: is not KEY=VALUE",
         "3: does not begin with the name of a variable (letters, digits and _)",
-        "4: C has a quote without an end",
-        "5: D has a quote without an end",
+        "4: C has no closing quote",
+        "5: D has no closing quote",
         "6: E has text after the closing quote",
         "7: does not begin with the name of a variable (letters, digits and _)",
     ]

@@ -251,7 +251,7 @@ async def test_files_that_cannot_be_read_are_told_at_once_before_anything_is_inv
     assert (done.code, done.out) == (2, b"")
     assert done.err.splitlines() == [
         f"adapter: EVENT: '{tmp_path}/none' cannot be read: No such file or directory",
-        f"adapter: EVENT: '{tmp_path}/empty' has no .json file in it; name an event or a recording",
+        f"adapter: EVENT: '{tmp_path}/empty' contains no .json file; name an event or a recording",
         f"adapter: EVENT: '{tmp_path}/none-either' cannot be read: No such file or directory",
     ]
 

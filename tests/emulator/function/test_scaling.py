@@ -74,7 +74,8 @@ async def test_requests_beyond_the_most_environments_wait_in_their_order() -> No
         assert {await gate.arrived.get() for _ in range(2)} == {"/0", "/1"}
         for number in range(2, 5):
             clients += await ask(local, f"/{number}")
-            assert await local.notices.get() == f"GET /{number} waits for one of 2 environments, {number} ahead"
+            text = f"GET /{number} waits for one of 2 environments; invocations ahead of it: {number}"
+            assert await local.notices.get() == text
         gate.open.set()
         assert await answers(clients) == [(200, f"/{number}".encode()) for number in range(5)]
         assert [await gate.arrived.get() for _ in range(3)] == ["/2", "/3", "/4"]
@@ -222,7 +223,7 @@ async def test_an_invocation_that_waits_is_served_as_soon_as_a_runtime_that_disc
         assert (await local.notices.get()).startswith("the environment is warm")
         await disconnected.wait()
         clients = await ask(local, "/")
-        assert "waits for the one environment" in await local.notices.get()
+        assert "waits for the only environment" in await local.notices.get()
         ask_again.set()
         async with asyncio.timeout(5):
             assert [status for status, _ in await answers(clients)] == [200]

@@ -62,7 +62,7 @@ async def test_requests_beyond_the_one_environment_wait_in_order_and_are_announc
             await clients[number].send(head("GET", f"/{number}", {}))
             # Only now is it in the line, and the next one comes after it.
             notice = await local.notices.get()
-            assert notice.startswith(f"GET /{number} waits for the one environment, {number} ahead")
+            assert notice.startswith(f"GET /{number} waits for the only environment; invocations ahead of it: {number}")
             # The reason why there is no second one is given once.
             assert ("CMD has no {port}" in notice) is (number == 1)
         go_on.set()

@@ -70,8 +70,8 @@ async def test_an_event_that_fails_is_tried_twice_more_with_the_same_request_id(
             if request_id in notice:
                 reasons.append(notice.partition("failed: ")[2])
         assert reasons == [
-            "Function.Broken: it broke; the next one is in 0.05 s (--retry-delay)",
-            "Function.Broken: it broke; the next one is in 0.1 s (--retry-delay)",
+            "Function.Broken: it broke; the next attempt is in 0.05 s (--retry-delay)",
+            "Function.Broken: it broke; the next attempt is in 0.1 s (--retry-delay)",
             "Function.Broken: it broke; on Lambda the event would go to the on-failure destination now",
         ]
 
@@ -138,7 +138,7 @@ async def test_events_that_wait_for_their_next_attempt_when_it_ends_are_counted(
 
     async with local_lambda(script) as local:
         await send_event(local.invoke_port)
-        while "the next one is in 60 s" not in await local.notices.get():
+        while "the next attempt is in 60 s" not in await local.notices.get():
             pass
     notices = [local.notices.get_nowait() for _ in range(local.notices.qsize())]
     assert "asynchronous invocations lost: 1" in notices

@@ -87,7 +87,7 @@ def framed(headers: bytes, headers_length: int | None = None, total: int | None 
         pytest.param(framed(b"\x09h"), "cannot be read", id="name-too-long"),
         pytest.param(framed(b"\x01h\x07\x00"), "cannot be read", id="half-a-length"),
         pytest.param(framed(b"\x01\xff\x07\x00\x00"), "cannot be read", id="name-not-utf-8"),
-        pytest.param(framed(b"", headers_length=1), "with 1 of headers", id="headers-beyond-the-message"),
+        pytest.param(framed(b"", headers_length=1), "with 1 bytes of headers", id="headers-beyond-the-message"),
         pytest.param(framed(b"", total=15), "a message of 15 bytes", id="shorter-than-its-frame"),
         pytest.param(framed(b"", MAX_HEADERS + 1, MAX_HEADERS + 17), "of headers", id="headers-beyond-the-limit"),
         pytest.param(framed(b"", total=MAX_PAYLOAD + 17), "a message of", id="payload-beyond-the-limit"),

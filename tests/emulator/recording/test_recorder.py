@@ -162,11 +162,13 @@ def response(date: str, body: str, status: int = 200) -> bytes:
             response("then", "x"), response("now", "y"), "the body at byte 0 (1 bytes instead of 1)", id="other-body"
         ),
         pytest.param(response("then", "x"), response("now", "x", 201), "status 201 instead of 200", id="other-status"),
-        pytest.param(response("then", "x"), b"x", "status none instead of 200; without date", id="no-response-now"),
+        pytest.param(
+            response("then", "x"), b"x", "status none instead of 200; missing headers: date", id="no-response-now"
+        ),
         pytest.param(
             prelude(headers={"date": "then"}) + b"x",
             prelude(headers={"etag": "1"}) + b"x",
-            "without date; with etag",
+            "missing headers: date; added headers: etag",
             id="other-header-names-streamed",
         ),
         pytest.param(
@@ -184,7 +186,7 @@ def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
 
 
 def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"EVENT: '.*' has no \.json file in it"):
+    with pytest.raises(ConfigurationError, match=r"EVENT: '.*' contains no \.json file"):
         inputs(tmp_path)
 
 

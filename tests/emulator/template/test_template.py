@@ -139,9 +139,10 @@ def test_variables_have_the_texts_of_cloudformation_and_what_only_a_stack_knows_
     file = TEMPLATES / "sam_http_api_and_queue.yaml"
     variables = f"{file}, line {{}}: Resources.Api.Properties.Environment.Variables"
     assert template.notes == [
-        f"{variables.format(23)}.TABLE: Orders is a resource, known only to a deployed stack, so it is left unset",
+        f"{variables.format(23)}.TABLE: Orders is a resource, which can be resolved only in a deployed stack, "
+        "so the value is left unset",
         f"{variables.format(26)}.PASSWORD: {{{{resolve:secretsmanager:shop:SecretString:password}}}} is a dynamic "
-        "reference, so it is left unset",
+        "reference, so the value is left unset",
         f"{file}, line 30: Resources.Api.Properties.Events.Jobs: SQS events are not simulated; send one with: "
         "adapter event KIND | adapter invoke -",
     ]
@@ -273,15 +274,15 @@ def test_the_command_of_a_package_with_a_layer_is_its_handler_script(tmp_path: P
         ("- 1", None, "it is not a map with Resources"),
         ("", None, "it is not a map with Resources"),
         ("a: 1\na: 2", None, "line 2: the key 'a' occurs twice"),
-        ("? [a]\n: 1", None, "line 1: a key is not a text"),
+        ("? [a]\n: 1", None, "line 1: a key is not a string"),
         ("Resources: {}", None, "has no function"),
         ("Resources: 5", None, "has no function"),
-        ("Resources: {A: {Type: AWS::Lambda::Function}, B: {Type: AWS::Lambda::Function}}", None, "has A, B"),
+        ("Resources: {A: {Type: AWS::Lambda::Function}, B: {Type: AWS::Lambda::Function}}", None, "the functions A, B"),
         ("Resources: {Web: {Type: AWS::Lambda::Function}}", "Wep", "did you mean Web?"),
         (
             "Resources: {Web: {Type: AWS::Lambda::Function, Properties: {Timeout: [1]}}}",
             None,
-            "line 1: Resources.Web.Properties.Timeout: is not a text or a number",
+            "line 1: Resources.Web.Properties.Timeout: is not a string or a number",
         ),
         (
             "Resources: {Web: {Type: AWS::Lambda::Function, Properties: {Environment: 1}}}",
