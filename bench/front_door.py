@@ -72,7 +72,7 @@ async def with_front_door(count: int) -> str:
     settings = UrlSettings(load({}, {"invoke_mode": "buffered"}))
     listener = listen("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
-    door = FrontDoor(InvocationPipeline(InstantFunction()), settings.doors[0], _ignore)  # type: ignore[arg-type]  # submit() only
+    door = FrontDoor(InvocationPipeline(InstantFunction()), settings.doors[0], _ignore, _ignore)  # type: ignore[arg-type]  # submit() only
     async with serving([(listener, door.serve)]):
         return await measured("a function URL", port, count)
 

@@ -46,6 +46,7 @@ ORDER = [
     "emulator.faults",
     "emulator.recording",
     "emulator.requests",
+    "emulator.access",
     "emulator.front_doors",
     "emulator.invoke_api",
     "emulator.terminal",

@@ -318,6 +318,19 @@ def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
     return tuple(found)
 
 
+@parser("NAME")
+def domain(value: str) -> str:
+    """Parse a domain name, and return it in lower case."""
+    labels = value.split(".")
+    if len(value) > 253 or not value.isascii() or not all(_is_label(label) for label in labels):
+        raise ValueError("is not a domain name, for example abc.lambda-url.us-east-1.on.aws; leave out scheme and port")
+    return value.lower()
+
+
+def _is_label(text: str) -> bool:
+    return text.replace("-", "").replace("_", "").isalnum() and len(text) < 64 and "-" not in (text[0], text[-1])
+
+
 @parser("PATH")
 def resource(value: str) -> str:
     """Parse a resource of a REST API: a path whose segments may be parameters."""

@@ -9,6 +9,7 @@ function       the queue of invocations, and the start and end of execution envi
 faults         injected faults
 recording      invocations recorded as files
 requests       code that front doors and Invoke APIs share
+access         signatures, key pairs, CORS, the authorizer's context
 front_doors    function URL, HTTP API, REST API, ALB, VPC Lattice
 invoke_api     Invoke, InvokeWithResponseStream, asynchronous invocations
 terminal       the log lines and the banner

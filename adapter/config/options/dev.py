@@ -85,6 +85,29 @@ class DevOptions(OptionTable):
         parse=parsers.positive_seconds,
         default=300.0,
     )
+    domain = optional(
+        "The front doors' domain: the Host that the app gets, as behind a real front door.",
+        parse=parsers.domain,
+        default_text="the client's Host",
+    )
+    cors = optional(
+        "The CORS configuration of the function URL and the HTTP API, with AWS's fields: JSON, or a file.",
+        parse=parsers.text("JSON|FILE"),
+    )
+    auth = Option(
+        "The AuthType of the function URL; aws-iam: only requests with a valid AWS signature are accepted.",
+        parse=parsers.choice("none", "aws-iam"),
+        default="none",
+    )
+    auth_key_file = optional(
+        "A file with the key pair for --auth aws-iam, in the JSON of credential_process.",
+        parse=parsers.text("FILE"),
+        default_text="a new pair at each start",
+    )
+    authorizer_context = optional(
+        "A JSON file that becomes requestContext.authorizer in events of an HTTP API or a REST API.",
+        parse=parsers.text("FILE"),
+    )
     retry_delay = Option(
         "The delay before the first retry of an asynchronous invocation, in seconds; the second is twice as long.",
         parse=parsers.seconds,

@@ -60,6 +60,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         # This check would mislead after a mistake: a wrong setting is replaced by its default, which may contradict
         # another setting.
         checks.append(partial(function_settings, config, command))
+        checks.append(partial(UrlSettings, config))
     mistakes += _command_mistakes(config, environ, command)
     for check in checks:
         try:
@@ -138,7 +139,7 @@ def wait_for_dev(config: Config) -> int:
     After a second, log which address it waits for. After the timeout, log the reason. Raises ConfigurationError if the
     options do not contain the port.
     """
-    settings = UrlSettings(config)
+    settings = UrlSettings(config, with_access=False)
     if not settings.invoke_port:
         raise ConfigurationError(
             ["--wait: needs the port of the other adapter dev; name it with --port or --invoke-port"]

@@ -99,7 +99,7 @@ def run(
     endpoint is not an Invoke API.
     """
     # The variables belong to adapter dev, which reports mistakes in them itself.
-    settings = UrlSettings(read(environ)[0])
+    settings = UrlSettings(read(environ)[0], with_access=False)
     invoke_options = InvokeOptions(
         endpoint=endpoint or local_url(settings.host, settings.invoke_port).rstrip("/"),
         function=function or settings.config.dev_function_name or FUNCTION_NAME,

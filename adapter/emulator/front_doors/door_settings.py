@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adapter.aws.identity import DEFAULT_REGION
 from adapter.aws.limits import STREAM_LIMIT
 from adapter.config.parsers import NO_LIMIT
+from adapter.emulator.access.access_settings import AccessSettings, access_settings
+from adapter.emulator.access.cors import FUNCTION_URL
 from adapter.emulator.front_doors.registry import DOORS
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth
     from adapter.config.load import Config
+    from adapter.emulator.access.cors import Cors
+    from adapter.emulator.access.key_pair import KeyPair
     from adapter.emulator.front_doors.door_rules import DoorRules
 
 
@@ -24,7 +28,9 @@ class DoorSettings:
     ``streaming`` is True if the front door streams responses, ``decodes`` if these lose their Content-Encoding.
     ``idle_timeout`` is the longest pause within a streamed
     response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region
-    in the ARNs of events.
+    in the ARNs of events, and of signatures. ``domain`` is the Host that the app gets; None means the client's.
+    ``key`` is the key pair that requests must be signed with; None accepts every request. ``cors`` is None if
+    preflights reach the function. ``authorizer`` becomes the authorizer's context in events.
     """
 
     rules: DoorRules
@@ -38,6 +44,10 @@ class DoorSettings:
     stage: str = "$default"
     resource: str = ""
     region: str = DEFAULT_REGION
+    domain: str | None = None
+    key: KeyPair | None = None
+    cors: Cors | None = None
+    authorizer: dict[str, Any] | None = None
 
 
 class UrlSettings:
@@ -46,13 +56,14 @@ class UrlSettings:
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
     ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` has the order of the
     ``--front-door`` options. ``template`` has the settings of the ``--template`` alone, without flags and variables.
+    With ``with_access``, the options and files of access are read; raises ConfigurationError if they are not usable.
     """
 
-    def __init__(self, config: Config, template: Config | None = None) -> None:
+    def __init__(self, config: Config, template: Config | None = None, *, with_access: bool = True) -> None:
         self.host = config.dev_host
         self.port = config.dev_port
         self.config = config
-        self.template = None if template is None else UrlSettings(template)
+        self.template = None if template is None else UrlSettings(template, with_access=False)
         self.bandwidth: Bandwidth | None = config.bandwidth
         chosen = config.front_doors or (("function-url", None),)
         # If no front door can stream, the function is deployed in buffered mode.
@@ -65,6 +76,8 @@ class UrlSettings:
         # The port after --port, so that a second adapter dev with another --port finds both of its ports free.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
+        names = [name for name, _ in chosen]
+        self.access = access_settings(config, names) if with_access else AccessSettings()
         self.doors = [self._door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
     def _door(self, rules: DoorRules, port: int) -> DoorSettings:
@@ -79,6 +92,10 @@ class UrlSettings:
             idle_timeout=None,
             decodes=rules.undoes_encoding and config.decode_streams,
             region=config.region,
+            domain=config.domain,
+            key=self.access.key if rules.name == FUNCTION_URL else None,
+            cors=self.access.cors.get(rules.name),
+            authorizer=self.access.authorizers.get(rules.name),
         )
         if rules.add_resource is not None:
             door.stage, door.resource, door.idle_timeout = config.stage, config.resource, config.rest_idle_timeout

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from adapter.emulator.environment.invocation import LocalInvocation
@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 GATEWAY_TIMEOUT = "FrontDoor.ResponseTimeout"
 IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 
+# The most paths of a front door that a line explains WebSockets for, and the most characters of each.
+_MOST_WEBSOCKET_PATHS, _WEBSOCKET_PATH_LENGTH = 100, 200
+
 #: The head and the body of a complete response.
 Response: TypeAlias = tuple[ResponseHead, bytes]
 #: A piece of a body.
@@ -67,21 +70,35 @@ _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 
 @dataclass(slots=True)
 class FrontDoor:
-    """Serves one front door. ``report`` is called with the record of each request when the request has ended."""
+    """Serves one front door. ``report`` is called with the record of each request when the request has ended.
+
+    ``notice`` is called with a line about something unusual.
+    """
 
     pipeline: InvocationPipeline
     door: DoorSettings
     report: Callable[[RequestRecord], None]
+    notice: Callable[[str], None]
+    # The paths that have asked for a WebSocket: each is named once.
+    _websocket_paths: set[str] = field(default_factory=set)
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request, and report its record."""
         rules = self.door.rules
         client = ClientRequest(exchange, door=rules.name, id_headers=rules.request_id_headers)
+        if "websocket" in exchange.upgrade:
+            self._explain_websocket(client.record.target[:_WEBSOCKET_PATH_LENGTH])
+        if self.door.cors is not None and (answer := self.door.cors.preflight(exchange.method, exchange.headers)):
+            # AWS answers before it checks a signature: browsers do not sign preflights.
+            client.record.answered_by = f"{rules.title} (CORS)"
+            await client.respond(*answer)
+            self.report(client.record)
+            return
         try:
             event = await request_event(client, self.door)
         except RefusedError as refusal:
             client.record.error_type, client.record.refused = str(refusal), True
-            await client.respond(*rules.error_response(refusal.reason))
+            await client.respond(*(refusal.response or rules.error_response(refusal.reason)))
         except BodyTruncatedError as error:
             if error.refusal is None:
                 client.record.add_truncated_request()
@@ -92,6 +109,22 @@ class FrontDoor:
         else:
             await self._invoke(client, event)
         self.report(client.record)
+
+    def _explain_websocket(self, path: str) -> None:
+        """Write a line that no front door can upgrade, once for each path."""
+        if path in self._websocket_paths or len(self._websocket_paths) >= _MOST_WEBSOCKET_PATHS:
+            return
+        self._websocket_paths.add(path)
+        rules = self.door.rules
+        outcome = (
+            "it is answered with 400"
+            if rules.refuses_upgrades
+            else "here it is a plain GET; AWS's own answer is not known"
+        )
+        self.notice(
+            f"{path}: a WebSocket was asked for, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
+            '(docs/lambda.md, "Traps")'
+        )
 
     async def _invoke(self, client: ClientRequest, event: bytes) -> None:
         """Invoke the function with ``event`` and send its answer to the client."""
@@ -155,7 +188,7 @@ class FrontDoor:
             await self._fail(client, response)
         else:
             head, body = response
-            await client.respond(head.status, self._headers(head), body)
+            await client.respond(head.status, self._headers(client, head), body)
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send an answer, piece by piece if it is a stream. Send an error if it is not valid."""
@@ -181,7 +214,7 @@ class FrontDoor:
             return
         _check_status(head)
         decoding = self._decoding_write(client, head) if door.decodes else None
-        await client.begin(head.status, self._headers(head, is_stream=not stream.is_buffered))
+        await client.begin(head.status, self._headers(client, head, is_stream=not stream.is_buffered))
         writer = PacedWriter(
             decoding or client.write,
             bandwidth=door.bandwidth,
@@ -240,8 +273,8 @@ class FrontDoor:
         async with asyncio.timeout(self.door.idle_timeout):
             return await stream.read()
 
-    def _headers(self, head: ResponseHead, *, is_stream: bool = False) -> Headers:
-        """Return the response headers to send: remapped if the front door does so, and with a content type."""
+    def _headers(self, client: ClientRequest, head: ResponseHead, *, is_stream: bool = False) -> Headers:
+        """Return the response headers to send: remapped if the front door does so, with a content type and CORS."""
         rules = self.door.rules
         remapped = rules.stream_remapped if is_stream else rules.remapped
         headers = [
@@ -250,6 +283,8 @@ class FrontDoor:
         content_type = (is_stream and rules.stream_type) or rules.default_type
         if content_type and not first(headers, "content-type"):
             headers.append(("content-type", content_type))
+        if self.door.cors is not None:
+            headers = self.door.cors.replace(client.exchange.headers, headers)
         return headers
 
     async def _fail(self, client: ClientRequest, why: Failure) -> None:

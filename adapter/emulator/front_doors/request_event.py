@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from adapter.aws.limits import REQUEST_LIMIT
-from adapter.emulator.front_doors.door_rules import DoorRules, Reason
+from adapter.emulator.access.key_pair import add_iam
+from adapter.emulator.access.signature import RefusedSignatureError, Scope, verify
+from adapter.emulator.front_doors.door_rules import JSON, DoorRules, Reason
 from adapter.errors import RefusedRequest
 from adapter.net.bounded_body import read_body
 from adapter.payload.headers import MAX_FIELDS, first
@@ -17,22 +19,29 @@ from adapter.payload.messages import Arrival, Request
 from adapter.payload.request_target import origin_form
 
 if TYPE_CHECKING:
+    from adapter.emulator.access.key_pair import KeyPair
     from adapter.emulator.front_doors.door_settings import DoorSettings
     from adapter.emulator.requests.client_request import ClientRequest
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
 _FORWARDED_FOR = "x-forwarded-for"
+# The service that requests to a function URL are signed for (Lambda, "Control access to function URLs").
+_SIGNED_SERVICE = "lambda"
 # The bytes of ": " and of the line end, which count towards the limits.
 _FIELD_FRAMING = 4
 
 
 class RefusedError(Exception):
-    """A request that the front door refuses. The message is shown in the terminal and not sent to the client."""
+    """A request that the front door refuses. The message is shown in the terminal and not sent to the client.
 
-    def __init__(self, reason: Reason, why: str) -> None:
+    ``response`` is the response of AWS's authorization, if that refuses the request.
+    """
+
+    def __init__(self, reason: Reason, why: str, response: tuple[int, Headers, bytes] | None = None) -> None:
         super().__init__(why)
         self.reason = reason
+        self.response = response
 
 
 async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
@@ -47,23 +56,29 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
         request_id=client.request_id,
         time_ms=time.time_ns() // 1_000_000,
         source_ip=exchange.client or "127.0.0.1",
-        domain_name=_domain(exchange),
+        domain_name=door.domain or _domain(exchange),
         stage=door.stage,
         region=door.region,
     )
     target = origin_form(exchange.target)
     if target is None:
         raise RefusedError(Reason.BAD_REQUEST, "the request target is neither a path nor an http URL")
-    headers = [header for header in exchange.headers if header[0].lower() not in rules.forwarded]
+    headers = [_as_seen(header, door) for header in exchange.headers if header[0].lower() not in rules.forwarded]
     headers += _forwarded(exchange.headers, door, arrival, client.trace_id)
     body = await read_body(exchange, rules.body_limit)
     if body is None:
         raise RefusedError(Reason.BODY_TOO_LARGE, f"the limit is {rules.body_limit} bytes, the body is larger")
     message = Request(method=exchange.method, target=target[0], headers=headers, body=body)
+    if door.key is not None:
+        _check_signature(exchange, target[0], body, door, door.key, arrival.time_ms / 1000)
     try:
         event = rules.codec.encode_event(message, arrival)
     except RefusedRequest as error:
         raise RefusedError(Reason.BAD_REQUEST, str(error)) from error
+    if door.key is not None:
+        add_iam(event, door.key, arrival)
+    if door.authorizer is not None:
+        event["requestContext"]["authorizer"] = door.authorizer
     if rules.add_resource is not None and not rules.add_resource(event, door.resource):
         raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not cover this path")
     # Lambda's limit applies to the event, in which a binary body is base64; so the largest binary body has 4.5 MB. The
@@ -74,6 +89,25 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
             Reason.EVENT_TOO_LARGE, f"Lambda accepts {REQUEST_LIMIT} bytes, the body has {size} in the event"
         )
     return orjson.dumps(event)
+
+
+def _as_seen(header: tuple[str, str], door: DoorSettings) -> tuple[str, str]:
+    """Return ``header`` as the app gets it: Host is the front door's domain, if it has one."""
+    return (header[0], door.domain) if door.domain is not None and header[0].lower() == "host" else header
+
+
+def _check_signature(
+    exchange: Exchange, target: str, body: bytes, door: DoorSettings, key: KeyPair, now: float
+) -> None:
+    """Raise RefusedError unless the request, as the client sent it, is signed with ``key``."""
+    request = Request(method=exchange.method, target=target, headers=exchange.headers, body=body)
+    try:
+        verify(request, key, Scope(region=door.region, service=_SIGNED_SERVICE), now)
+    except RefusedSignatureError as error:
+        headers = [JSON, ("x-amzn-ErrorType", error.error_type)]
+        response = (403, headers, orjson.dumps({error.key: str(error)}))
+        # AWS's text may quote the client's headers, which are not for a log.
+        raise RefusedError(Reason.BAD_REQUEST, f"{error.error_type}, the answer has the reason", response) from error
 
 
 def _utf8_size(text: str) -> int:

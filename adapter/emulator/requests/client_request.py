@@ -39,7 +39,8 @@ class RequestRecord:
     ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` is True
     if the invoke modes of the function and the front door differ. ``decoded`` is the Content-Encoding that the front
     door has undone. ``warning`` is a problem of the response that does not make the invocation fail. ``app_status`` and
-    ``app_path`` are those of the invocation.
+    ``app_path`` are those of the invocation. ``answered_by`` names what has answered instead of the function; it is
+    empty if the function was invoked or the request refused.
     """
 
     method: str
@@ -64,6 +65,7 @@ class RequestRecord:
     warning: str = ""
     app_status: int = 0
     app_path: str = ""
+    answered_by: str = ""
 
     def add_invocation(self, invocation: LocalInvocation) -> None:
         """Add what is known of an invocation that was answered."""

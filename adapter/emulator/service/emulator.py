@@ -155,7 +155,7 @@ async def open_endpoints(
     async with asyncio.TaskGroup() as group:
         queue = AsyncQueue(pipeline, group, notice, report, delay=config.retry_delay)
         api = InvokeApi(pipeline, queue, settings, report)
-        doors = [FrontDoor(pipeline, door, report) for door in settings.doors]
+        doors = [FrontDoor(pipeline, door, report, notice) for door in settings.doors]
         services = [*(door.serve for door in doors), Control(function, api.serve).serve]
         async with serving(list(zip(listeners, services, strict=True))):
             try:

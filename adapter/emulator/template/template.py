@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT
 from adapter.config.parsers import nearest
+from adapter.emulator.access.access_settings import AWS_IAM
+from adapter.emulator.access.cors import read_cors
 from adapter.emulator.template.app_command import app_command
+from adapter.emulator.template.cors_property import cors_fields
 from adapter.emulator.template.document import Document, Path_, read_document
 from adapter.emulator.template.intrinsics import NO_VALUE, Intrinsics, Unresolved, function_name
 from adapter.errors import ConfigurationError
@@ -59,6 +64,7 @@ class _Reader:
         self._intrinsics = intrinsics
         self._template = Template(command=command)
         self._mistakes: list[str] = []
+        self._cors: dict[str, Any] = {}
         resources = document.content.get("Resources")
         self._resources: dict[str, Any] = resources if isinstance(resources, dict) else {}
 
@@ -188,7 +194,10 @@ class _Reader:
             place = (*path, "Events", name)
             kind = _type(event)
             if kind in _EVENT_DOORS:
-                self._read_api((*place, "Properties"), self._map((*place, "Properties"), event))
+                own = self._map((*place, "Properties"), event)
+                self._read_api((*place, "Properties"), own)
+                read = self._read_http_api if kind == "HttpApi" else self._read_rest_api
+                read((*place, "Properties"), own)
                 yield _EVENT_DOORS[kind]
             elif kind:
                 self._note(
@@ -201,9 +210,56 @@ class _Reader:
         mode = self._text((*path, "InvokeMode"), url) or "buffered"
         self._set("url_invoke_mode", mode, (*path, "InvokeMode"))
         if self._text((*path, "AuthType"), url) == "AWS_IAM":
-            self._note((*path, "AuthType"), "AWS_IAM is not simulated: every request is accepted")
-        if "Cors" in url:
-            self._note((*path, "Cors"), "CORS is not simulated")
+            self._set("auth", AWS_IAM, (*path, "AuthType"))
+        self._read_cors("function-url", (*path, "Cors"), url)
+
+    def _read_http_api(self, path: Path_, properties: dict[str, Any]) -> None:
+        """Read the HTTP API that ``properties`` refer to, or SAM's implicit one."""
+        for place, api in self._api_settings(properties.get("ApiId"), "HttpApi"):
+            if "CorsConfiguration" in api:
+                self._read_cors("http-api", (*place, "CorsConfiguration"), api)
+                break
+        self._note_authorizer(path, properties)
+
+    def _read_rest_api(self, path: Path_, properties: dict[str, Any]) -> None:
+        """Name what is not simulated of SAM's REST API that ``properties`` refer to, or of the implicit one."""
+        for place, api in self._api_settings(properties.get("RestApiId"), "Api"):
+            if "Cors" in api:
+                self._note((*place, "Cors"), "CORS of a REST API is not simulated: preflights reach the app")
+                break
+        self._note_authorizer(path, properties)
+
+    def _note_authorizer(self, path: Path_, properties: dict[str, Any]) -> None:
+        if "Auth" in properties:
+            self._note((*path, "Auth"), "authorizers are not simulated; their result: --authorizer-context")
+
+    def _api_settings(self, reference: Any, kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
+        """Yield the properties of the API that ``reference`` names, then those of all APIs of that kind (Globals)."""
+        name = reference.get("Ref") if isinstance(reference, dict) else None
+        resource = self._resources.get(name) if isinstance(name, str) else None
+        shared = self._document.content.get("Globals")
+        candidates = (
+            (("Resources", str(name), "Properties"), resource, "Properties"),
+            (("Globals", kind), shared, kind),
+        )
+        for place, parent, key in candidates:
+            found = parent.get(key) if isinstance(parent, dict) else None
+            if isinstance(found, dict):
+                yield place, found
+
+    def _read_cors(self, door: str, path: Path_, properties: dict[str, Any]) -> None:
+        """Read the CORS configuration that ``path`` ends with."""
+        fields = cors_fields(properties.get(path[-1]), path, self._intrinsics, self._note)
+        if fields is None:
+            return
+        text = orjson.dumps({door: fields}).decode()
+        try:
+            read_cors(text, f"--template: {self._document.place(path)}", [door])
+        except ConfigurationError as error:
+            self._mistakes += error.mistakes
+            return
+        self._cors[door] = fields
+        self._set("cors", orjson.dumps(self._cors).decode(), path)
 
     def _read_api(self, path: Path_, event: dict[str, Any]) -> None:
         if self._text((*path, "ResponseTransferMode"), event) == "STREAM":
@@ -220,7 +276,11 @@ class _Reader:
                 case "AWS::Lambda::Url":
                     self._read_url(path, properties)
                     yield "function-url"
-                case "AWS::ApiGatewayV2::Integration" | "AWS::ApiGatewayV2::Api":
+                case "AWS::ApiGatewayV2::Integration":
+                    self._read_http_api(path, properties)
+                    yield "http-api"
+                case "AWS::ApiGatewayV2::Api":
+                    self._read_cors("http-api", (*path, "CorsConfiguration"), properties)
                     yield "http-api"
                 case "AWS::ApiGateway::Method" | "AWS::ApiGateway::RestApi":
                     self._read_api(path, self._map((*path, "Integration"), properties))

@@ -32,14 +32,14 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
     rows.append(("timeout", f"{settings.config.timeout:g} s"))
     rows += [("differs", text) for text in _differences(settings)]
+    rows += _access_rows(settings)
     if settings.config.faults:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
         rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
-    rows += [
-        ("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"),
-        ("try", f"curl -N {url}"),
-    ]
+    rows.append(("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"))
+    tried = [first, *(door for door in others if door.key is not None)]
+    rows += [("try", f"curl -N{_signing(door)} {local_url(settings.host, door.port)}") for door in tried]
     return [*lines, *(f"  {name:10} {text}" for name, text in rows)]
 
 
@@ -60,12 +60,36 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
         "invokeMode": settings.invoke_mode,
         "deployAs": _deployment(settings),
         "mismatches": mismatches(settings),
+        "domain": settings.config.domain,
+        "cors": sorted(settings.access.cors) or None,
+        "accessKeyId": settings.access.key.access_key_id if settings.access.key is not None else None,
         "timeoutSeconds": settings.config.timeout,
         "memoryMb": settings.config.memory,
         "differences": _differences(settings),
         "faults": settings.config.faults or None,
         "record": settings.config.record,
     }
+
+
+def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
+    """Return the rows about who may send requests, and as what Host the app gets them."""
+    rows = []
+    if settings.config.domain is not None:
+        rows.append(("domain", f"{settings.config.domain}, the Host that the app gets"))
+    if settings.access.cors:
+        rows.append(("CORS", f"answered and set by {' and '.join(settings.access.cors)}, not by the app"))
+    if (key := settings.access.key) is not None:
+        rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} of {key.file or 'this run'}"))
+    return rows
+
+
+def _signing(door: DoorSettings) -> str:
+    """Return the flags with which curl signs a request to the front door; empty if it needs no signature."""
+    if door.key is None:
+        return ""
+    # Only a secret that was made for this run alone is shown.
+    secret = "$AWS_SECRET_ACCESS_KEY" if door.key.file else door.key.secret_access_key
+    return f" --aws-sigv4 aws:amz:{door.region}:lambda --user {door.key.access_key_id}:{secret}"
 
 
 def mismatches(settings: UrlSettings) -> list[str]:

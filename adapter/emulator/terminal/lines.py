@@ -75,7 +75,7 @@ class Terminal:
             self._explain_mismatch(record.door)
         level = request_level(record)
         # An invocation is shown as its CloudWatch block. A refused request has no block, so its line is still written.
-        is_in_block = self.cloudwatch_block and not record.refused
+        is_in_block = self.cloudwatch_block and not (record.refused or record.answered_by)
         if level != "error" and (is_in_block or not self.shows_requests):
             return
         if self.log is not None:
@@ -141,13 +141,14 @@ def _loss_line(name: str, lost: int) -> bytes:
 def request_level(record: RequestRecord) -> str:
     """Return ``error`` if the function or the emulator failed.
 
-    Return ``warn`` if the request was refused or the client disconnected, else ``info``.
+    Return ``warn`` if the request was refused, the client disconnected, or the response has a problem, else ``info``.
     """
     if record.status >= 500 or record.broken_off:
         return "error"
     if record.error_type and not record.refused:
         return "error"
-    return "warn" if record.refused or record.client_left or record.app_status >= 300 else "info"
+    has_problem = record.refused or record.client_left or record.warning or record.app_status >= 300
+    return "warn" if has_problem else "info"
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
@@ -179,6 +180,7 @@ def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> di
         "mismatch": record.mismatch or None,
         "decoded": record.decoded,
         "warning": record.warning,
+        "answeredBy": record.answered_by,
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
@@ -202,6 +204,8 @@ def details(record: RequestRecord) -> list[str]:
         parts.append(f"POST {record.app_path} {record.app_status}")
     if record.client_left:
         parts.append("client left")
+    if record.answered_by:
+        parts.append(f"answered by {record.answered_by}, not by the function")
     if record.mismatch:
         parts.append("mismatch")
     if record.decoded:

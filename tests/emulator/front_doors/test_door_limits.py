@@ -169,7 +169,14 @@ async def impatient(
     )
     assert local.function is not None
     listener = listen("127.0.0.1", 0)
-    async with serving([(listener, FrontDoor(InvocationPipeline(local.function), door, records.put_nowait).serve)]):
+    async with serving(
+        [
+            (
+                listener,
+                FrontDoor(InvocationPipeline(local.function), door, records.put_nowait, local.notices.put_nowait).serve,
+            )
+        ]
+    ):
         yield listener.getsockname()[1], records
 
 

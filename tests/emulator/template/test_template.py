@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapter.config.load import read
+from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.template.template import Template, load_template
 from adapter.errors import ConfigurationError
 
@@ -54,7 +56,12 @@ def options(template: Template) -> dict[str, str]:
         pytest.param(
             "sam_iam_url_with_cors.yaml",
             None,
-            {"front_doors": "function-url", "dev_function_name": "Private"},
+            {
+                "front_doors": "function-url",
+                "dev_function_name": "Private",
+                "auth": "aws-iam",
+                "cors": '{"function-url":{"AllowOrigins":["https://example.com"],"AllowMethods":["GET"]}}',
+            },
             id="iam-and-cors",
         ),
         pytest.param(
@@ -143,10 +150,91 @@ def test_variables_have_the_texts_of_cloudformation_and_what_only_a_stack_knows_
 
 
 def test_what_is_not_simulated_is_named() -> None:
-    notes = "\n".join(loaded("sam_iam_url_with_cors.yaml").notes + loaded("sam_zip_layer_rest_api.yaml").notes)
-    assert "Properties.FunctionUrlConfig.AuthType: AWS_IAM is not simulated" in notes
-    assert "Properties.FunctionUrlConfig.Cors: CORS is not simulated" in notes
+    assert loaded("sam_iam_url_with_cors.yaml").notes == []
+    notes = "\n".join(loaded("sam_zip_layer_rest_api.yaml").notes)
     assert "Properties.Layers: layers are not simulated" in notes
+
+
+_FUNCTION = "Type: AWS::Serverless::Function, Properties: {PackageType: Image, Events: {Web: {Type: HttpApi%s}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "cors"),
+    [
+        pytest.param(
+            "Parameters: {Origin: {Type: String, Default: 'https://a.example'}}\n"
+            "Resources: {Web: {"
+            + _FUNCTION
+            % ", Properties: {ApiId: !Ref Api}"
+            + "}, Api: {Type: AWS::Serverless::HttpApi,"
+            " Properties: {CorsConfiguration: {AllowOrigins: [!Ref Origin, !GetAtt X.Y], AllowCredentials: true,"
+            " MaxAge: 300, ExposeHeaders: !Ref AWS::NoValue}}}}",
+            {"http-api": {"AllowOrigins": ["https://a.example"], "AllowCredentials": True, "MaxAge": 300}},
+            id="sam-api",
+        ),
+        pytest.param(
+            "Globals: {HttpApi: {CorsConfiguration: true}}\nResources: {Web: {" + _FUNCTION % "" + "}}",
+            {"http-api": {"AllowOrigins": ["*"]}},
+            id="sam-implicit-api",
+        ),
+        pytest.param(
+            "Resources: {Web: {Type: AWS::Lambda::Function}, Api: {Type: AWS::ApiGatewayV2::Api, Properties: "
+            "{CorsConfiguration: {AllowMethods: [GET, OPTIONS]}}}, I: {Type: AWS::ApiGatewayV2::Integration, "
+            "Properties: {ApiId: !Ref Api, IntegrationUri: !GetAtt Web.Arn}}}",
+            {"http-api": {"AllowMethods": ["GET", "OPTIONS"]}},
+            id="cloudformation-api",
+        ),
+        pytest.param(
+            "Resources: {Web: {Type: AWS::Lambda::Function}, Api: {Type: AWS::ApiGatewayV2::Api, Properties: "
+            "{Target: !GetAtt Web.Arn, CorsConfiguration: {AllowOrigins: ['*']}}}, Url: {Type: AWS::Lambda::Url, "
+            "Properties: {TargetFunctionArn: !GetAtt Web.Arn, Cors: {AllowOrigins: ['https://b.example']}}}}",
+            {"http-api": {"AllowOrigins": ["*"]}, "function-url": {"AllowOrigins": ["https://b.example"]}},
+            id="each-front-door-its-own",
+        ),
+    ],
+)
+def test_the_cors_of_an_api_and_of_a_url(tmp_path: Path, text: str, cors: dict[str, object]) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(text)
+    template = load_template(str(file), "Web", "us-east-1", [])
+    assert json.loads(options(template)["cors"]) == cors
+    config, mistakes = read({}, {}, template.options)
+    assert (mistakes, set(UrlSettings(config).access.cors)) == ([], set(cors))
+
+
+def test_a_cors_configuration_that_aws_refuses_is_a_mistake_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "Resources:\n  Web:\n    Type: AWS::Serverless::Function\n    Properties:\n      FunctionUrlConfig:\n"
+        "        AuthType: NONE\n        Cors:\n          AllowMethods: [OPTIONS]\n          MaxAge: soon\n"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load_template(str(file), None, "us-east-1", [])
+    place = f"--template: {file}, line 8: Resources.Web.Properties.FunctionUrlConfig.Cors"
+    assert caught.value.mistakes == [
+        f"{place}: AllowMethods: 'OPTIONS' is not a method of function-url; use GET, PUT, HEAD, POST, PATCH, DELETE, *",
+        f"{place}: MaxAge: 'soon' is not a number of seconds from 0 to 86400",
+    ]
+
+
+def test_cors_and_authorizers_of_a_rest_api_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "Globals: {Api: {Cors: \"'*'\"}}\nResources: {Web: {Type: AWS::Serverless::Function, Properties: {PackageType: "
+        "Image, Events: {E: {Type: Api, Properties: {Auth: {Authorizer: AWS_IAM}}}}}}}\n"
+    )
+    assert load_template(str(file), None, "us-east-1", []).notes == [
+        f"{file}, line 1: Globals.Api.Cors: CORS of a REST API is not simulated: preflights reach the app",
+        f"{file}, line 2: Resources.Web.Properties.Events.E.Properties.Auth: authorizers are not simulated; "
+        "their result: --authorizer-context",
+    ]
+
+
+def test_what_a_template_sets_for_a_front_door_that_a_flag_replaces_has_no_effect() -> None:
+    template = loaded("sam_iam_url_with_cors.yaml")
+    config, mistakes = read({}, {"front_doors": "alb", "log_format": "json"}, template.options)
+    (door,) = UrlSettings(config).doors
+    assert (mistakes, door.key, door.cors) == ([], None, None)
 
 
 def test_the_command_given_is_used_and_may_have_several_ports() -> None:

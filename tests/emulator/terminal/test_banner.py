@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from adapter.config.load import load
@@ -200,3 +202,27 @@ def test_for_machines_the_start_has_fields() -> None:
 )
 def test_the_url_is_one_that_a_client_on_this_machine_can_use(host: str, url: str) -> None:
     assert local_url(host, 3000) == url
+
+
+def test_the_start_shows_a_key_pair_that_was_made_for_this_run_and_how_to_use_it() -> None:
+    chosen = settings(auth="aws-iam", domain="shop.example", cors='{"AllowOrigins": ["*"]}')
+    key = chosen.access.key
+    assert key is not None
+    user = f"{key.access_key_id}:{key.secret_access_key}"
+    assert [line for line in start_lines(chosen) if line.startswith(("  domain", "  CORS", "  auth", "  try"))] == [
+        "  domain     shop.example, the Host that the app gets",
+        "  CORS       answered and set by function-url, not by the app",
+        f"  auth       AWS_IAM with the key pair {key.access_key_id} of this run",
+        f"  try        curl -N --aws-sigv4 aws:amz:us-east-1:lambda --user {user} http://127.0.0.1:3000/",
+    ]
+
+
+def test_a_secret_from_a_file_is_neither_in_the_start_message_nor_in_the_log(tmp_path: Path) -> None:
+    file = tmp_path / "key.json"
+    file.write_text('{"AccessKeyId": "AKIAFILE", "SecretAccessKey": "hidden"}')
+    chosen = settings(auth="aws-iam", auth_key_file=str(file), log_format="json")
+    lines, fields = "\n".join(start_lines(chosen)), start_fields(chosen)
+    assert f"AKIAFILE of {file}" in lines
+    assert "--user AKIAFILE:$AWS_SECRET_ACCESS_KEY" in lines
+    assert fields["accessKeyId"] == "AKIAFILE"
+    assert "hidden" not in lines + str(fields)

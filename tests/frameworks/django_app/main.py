@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import os
 from collections.abc import AsyncIterator
 
 import django
@@ -19,7 +20,7 @@ PERIOD = 251
 PATTERN = bytes(range(PERIOD)) * (PIECE_BYTES // PERIOD + 2)
 
 settings.configure(
-    ALLOWED_HOSTS=["*"],
+    ALLOWED_HOSTS=os.environ.get("ALLOWED_HOSTS", "*").split(","),
     DATA_UPLOAD_MAX_MEMORY_SIZE=None,
     LOGGING_CONFIG=None,
     ROOT_URLCONF=__name__,
@@ -33,6 +34,11 @@ async def pieces(size: int) -> AsyncIterator[bytes]:
     for offset in range(0, size, PIECE_BYTES):
         start = offset % PERIOD
         yield PATTERN[start : start + min(PIECE_BYTES, size - offset)]
+
+
+async def host(request: ASGIRequest) -> HttpResponse:
+    """The Host, which Django checks when it is asked for, as its CommonMiddleware does for every request."""
+    return JsonResponse({"host": request.get_host()})
 
 
 async def index(request: ASGIRequest) -> HttpResponse:
@@ -106,6 +112,7 @@ urlpatterns = [
     path("download", download),
     path("upload", upload),
     path("cookies", cookies),
+    path("host", host),
     path("status/<int:code>", status),
     path("crash-midstream", crash_midstream),
 ]

@@ -1,0 +1,84 @@
+"""The settings of access: ``--auth``, ``--auth-key-file``, ``--cors`` and ``--authorizer-context``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from adapter.config.load import TEMPLATE
+from adapter.emulator.access.cors import CORS_DOORS, FUNCTION_URL, Cors, read_cors
+from adapter.emulator.access.json_option import by_door, read_json_object
+from adapter.emulator.access.key_pair import KeyPair, make_key_pair, read_key_pair
+from adapter.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from adapter.config.load import Config
+
+AWS_IAM = "aws-iam"
+#: The front doors whose events have an authorizer's context.
+_AUTHORIZER_DOORS = ("http-api", "rest-api")
+
+
+@dataclass(slots=True, kw_only=True)
+class AccessSettings:
+    """The key pair of function URLs, None if every request is accepted; the rest by the names of front doors."""
+
+    key: KeyPair | None = None
+    cors: dict[str, Cors] = field(default_factory=dict)
+    authorizers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def access_settings(config: Config, doors: Sequence[str]) -> AccessSettings:
+    """Return the settings for the front doors ``doors``. Raises ConfigurationError with every mistake."""
+    settings = AccessSettings()
+    mistakes = list(_contradictions(config, doors))
+    for read in (_read_key, _read_cors, _read_authorizers):
+        try:
+            read(settings, config, doors)
+        except ConfigurationError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return settings
+
+
+def _read_key(settings: AccessSettings, config: Config, doors: Sequence[str]) -> None:
+    if config.auth == AWS_IAM and FUNCTION_URL in doors:
+        file = config.auth_key_file
+        settings.key = read_key_pair(file, config.sources["auth_key_file"]) if file else make_key_pair()
+
+
+def _read_cors(settings: AccessSettings, config: Config, doors: Sequence[str]) -> None:
+    if config.cors is not None:
+        settings.cors = read_cors(config.cors, config.sources["cors"], doors)
+
+
+def _read_authorizers(settings: AccessSettings, config: Config, doors: Sequence[str]) -> None:
+    if config.authorizer_context is None:
+        return
+    source = config.sources["authorizer_context"]
+    parts = by_door(read_json_object(config.authorizer_context, source), doors, _AUTHORIZER_DOORS)
+    if mistakes := [f"{source}: {door} is not a JSON object" for door, part in parts.items() if type(part) is not dict]:
+        raise ConfigurationError(mistakes)
+    settings.authorizers = parts
+
+
+def _contradictions(config: Config, doors: Sequence[str]) -> Iterator[str]:
+    """Yield a mistake for each option that would have no effect, and for a key pair that could not be shown.
+
+    What a template sets may have no effect, since flags choose the front doors.
+    """
+    sources = config.sources
+    is_iam = config.auth == AWS_IAM and FUNCTION_URL in doors
+    if config.auth == AWS_IAM and not is_iam and sources["auth"] != TEMPLATE:
+        yield f"{sources['auth']}: 'aws-iam' is for a function URL; add --front-door {FUNCTION_URL}"
+    if is_iam and config.auth_key_file is None and config.log_format == "json":
+        yield f"{sources['auth']}: 'aws-iam' needs --auth-key-file here, since a log does not show the key pair"
+    if config.auth != AWS_IAM and config.auth_key_file is not None:
+        yield f"{sources['auth_key_file']}: has no effect without --auth aws-iam"
+    for option, able in (("cors", CORS_DOORS), ("authorizer_context", _AUTHORIZER_DOORS)):
+        has_effect = config.values[option] is None or bool(set(able) & set(doors))
+        if not has_effect and sources[option] != TEMPLATE:
+            yield f"{sources[option]}: has no effect, since none of the front doors is {' or '.join(able)}"

@@ -1,0 +1,53 @@
+"""Reads options whose value is a JSON object, or a file with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from adapter.aws.limits import KIB
+from adapter.errors import ConfigurationError
+
+# The most bytes of such a file.
+_MOST_BYTES = 64 * KIB
+
+
+def by_door(content: dict[str, Any], doors: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
+    """Return the part of ``content`` for each front door.
+
+    ``content`` maps names of front doors in ``known`` to their parts, or it is the part for all of ``doors``.
+    """
+    if content and content.keys() <= set(known):
+        return content
+    return dict.fromkeys((door for door in known if door in doors), content)
+
+
+def read_json_object(value: str, source: str, *, shows_text: bool = True) -> dict[str, Any]:
+    """Return the JSON object that ``value`` is, if it begins with a brace, or that is in the file ``value``.
+
+    ``source`` names the option. Raises ConfigurationError; with ``shows_text`` the message may quote the JSON.
+    """
+    if value.lstrip().startswith("{"):
+        where, text = "the value" if not shows_text else repr(value), value.encode()
+    else:
+        where = repr(value)
+        try:
+            with Path(value).open("rb") as file:
+                text = file.read(_MOST_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigurationError(
+                [f"{source}: {value!r} cannot be read: {reason}; name a file with a JSON object"]
+            ) from error
+        if len(text) > _MOST_BYTES:
+            raise ConfigurationError([f"{source}: {where} has more than {_MOST_BYTES} bytes"])
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError([f"{source}: {where} is not JSON: {error.msg} at character {error.pos}"]) from error
+    if not isinstance(parsed, dict):
+        raise ConfigurationError([f"{source}: {where} is not a JSON object"])
+    return parsed

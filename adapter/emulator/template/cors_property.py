@@ -1,0 +1,48 @@
+"""The CORS configuration of a template's function URL or HTTP API, as the value of ``--cors``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from adapter.emulator.template.document import Path_
+from adapter.emulator.template.intrinsics import NO_VALUE, Intrinsics, Unresolved
+
+# What SAM makes of ``CorsConfiguration: true``.
+_ALL_ORIGINS = {"AllowOrigins": ["*"]}
+
+
+def cors_fields(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[Path_, str], None]) -> Any:
+    """Return the fields of ``value``, with the types that AWS's API has; None if there are none.
+
+    ``note`` is called with the place of each part that only a deployed stack knows; that part is left unset.
+    """
+    resolved = _resolved(value, path, intrinsics, note)
+    if resolved in (None, "false"):
+        return None
+    if resolved == "true":
+        return _ALL_ORIGINS
+    if not isinstance(resolved, dict):
+        return resolved
+    fields = {}
+    for name, item in resolved.items():
+        each = _resolved(item, (*path, name), intrinsics, note)
+        if isinstance(each, list):
+            items = (_resolved(one, (*path, name, str(index)), intrinsics, note) for index, one in enumerate(each))
+            each = [one for one in items if one is not None]
+        elif each in ("true", "false"):
+            each = each == "true"
+        elif isinstance(each, str) and each.lstrip("-").isdecimal():
+            each = int(each)
+        if each is not None:
+            fields[name] = each
+    return fields
+
+
+def _resolved(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[Path_, str], None]) -> Any:
+    try:
+        resolved = intrinsics.resolve(value)
+    except Unresolved as reason:
+        note(path, f"{reason}, so it is left unset")
+        return None
+    return None if resolved is NO_VALUE else resolved
