@@ -33,8 +33,8 @@ _OTHER_EVERY = 8
 # How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
 _NO_CONNECTION = "no connection"
-# How long a request waits at most for an app that refuses connections, which it does while it restarts, and the
-# interval of the attempts to connect. In seconds.
+# An app that restarts refuses connections. These are the longest wait of a request for it, and the interval of the
+# attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
 # The port is closed, or the Unix socket does not exist.
 _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
@@ -68,7 +68,7 @@ class ReadinessCheck:
         self._has_command = has_command
 
     def problem_of(self, status: int) -> str | None:
-        """Return None if an app that answers with ``status`` is ready, else the problem."""
+        """Return None if an answer with ``status`` means that the app is ready, else the problem."""
         return None if self.request is None or status in self._healthy else f"{self._question} answered {status}"
 
     def no_connection(self, error: object) -> str:
@@ -99,7 +99,7 @@ class ReadinessCheck:
         )
 
     def _hint_of_listener(self, problem: str) -> str:
-        """Return what to do if a process listens on the port, but at another address; empty if none does."""
+        """Return a hint if a process listens on the port at another address, else an empty text."""
         address = self.address.current
         if address.path is not None or not problem.startswith(_NO_CONNECTION):
             return ""
@@ -124,7 +124,7 @@ class ReadinessWait:
 
     Call ``begin_probe`` before each probe, and ``end_probe`` after each probe that finds a problem. Times are seconds
     of a monotonic clock. ``limit`` is the longest wait; None means no limit. After ``end_probe``, ``warning`` is a line
-    to log, or empty. After ``begin_probe``, ``tries_other`` is whether this probe tries both of the app's addresses.
+    to log, or empty. After ``begin_probe``, ``tries_other`` is True if this probe tries both of the app's addresses.
     """
 
     __slots__ = (
@@ -150,7 +150,7 @@ class ReadinessWait:
         self.warning = ""
 
     def begin_probe(self, now: float) -> float:
-        """Record the begin of a probe. Return its timeout in seconds."""
+        """Record the start of a probe. Return its timeout in seconds."""
         self._probed = now
         self.tries_other = self._probes % _OTHER_EVERY == 0
         self._probes += 1

@@ -50,7 +50,7 @@ _COMPRESSIBLE = frozenset(
 )
 # Headers that describe the uncompressed body. They are removed when the body is compressed.
 _DROPPED = frozenset({"content-length", "accept-ranges", "content-md5", "digest", "content-digest", "content-encoding"})
-# Fast settings, because compression uses CPU time for every response, and Lambda bills that time.
+# Fast settings, because compression uses CPU time for every response, and Lambda bills it.
 _GZIP_LEVEL, _BR_QUALITY, _ZSTD_LEVEL = 6, 4, 3
 # zlib's wbits: 15 for a window of 2**15 bytes, plus 16 to select the gzip format.
 _GZIP_WINDOW = 31

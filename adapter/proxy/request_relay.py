@@ -3,8 +3,8 @@
 ``ProxiedRequest._fail`` turns errors into responses. If a response has already begun, it is cut off instead, so that
 the client can distinguish it from a complete response. If a client disconnects, its request to the app is cancelled.
 
-A request that may be executed twice is sent once more, over a new connection, if a reused one closes before any byte of
-a response arrives.
+A request that may be executed twice is sent once more, over a new connection, if a reused connection closes before any
+byte of a response arrives.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class RequestRelay:
     async def connect(self, *, reuse: bool, arrived_at: float) -> UpstreamConnection:
         """Return a connection to the app for a request that arrived at ``arrived_at``, a time of the monotonic clock.
 
-        If the app is restarting, wait for it. Raises AppNotServing if it is not ready, and AppUnreachable.
+        If the app is restarting, wait for it. Raises AppNotServing (the app is not ready) and AppUnreachable.
         """
         problem: AppUnreachable | AppNotServing
         if self.supervisor.ready:
@@ -167,7 +167,7 @@ class ProxiedRequest:
             self._exchange, relay.rules, first_values=self._headers, request_id=self._request_id
         )
         if self._exchange.disconnected.done():
-            # A request that waited behind another one: its client may have gone, so the app does not get it.
+            # The client has gone while its request waited behind another one, so the app does not get the request.
             raise ConnectionResetError("the client has closed its side")
         if not await self._send_once(reuse=self._request.repeatable):
             await self._send_once(reuse=False)
@@ -322,7 +322,7 @@ class ProxiedRequest:
         return self._exchange.write((piece,))
 
     def _compress(self, pieces: list[memoryview]) -> list[bytes]:
-        """Return ``pieces`` compressed and flushed, so that the client can decode all that has arrived."""
+        """Return ``pieces`` compressed and flushed, so that the client can decode all bytes that it has received."""
         if self._compressor is None or not pieces:
             return []
         compressed_pieces = [self._compressor.compress(piece) for piece in pieces]

@@ -9,7 +9,7 @@ from adapter.config.option import Option, OptionTable, optional
 DEFAULT_DEV_PORT = 3000
 # The memory of the function, in MB.
 DEFAULT_MEMORY = 1024
-# The function's timeout, in seconds: as long as linters accept one.
+# The function's timeout, in seconds: the longest timeout that linters accept.
 DEFAULT_TIMEOUT = 900.0
 # The maximum number of execution environments.
 DEFAULT_ENVIRONMENTS = 10
