@@ -1,7 +1,7 @@
-"""Numbers in texts from outside: headers, variables, flags, files.
+"""Numbers in texts from outside the program: headers, variables, flags, files.
 
-Python's int() and float() accept too much for that: signs, spaces, underscores, digits of every script, infinity and
-NaN. int() also raises an error of its own for more than 4,300 digits.
+Python's int() and float() accept too much for such texts: signs, spaces, underscores, digits of every script, infinity
+and NaN. int() also raises an error of its own for more than 4,300 digits.
 """
 
 from __future__ import annotations

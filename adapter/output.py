@@ -58,7 +58,7 @@ class Output:
         self._log = log
         self.loss_line: Callable[[str, int], bytes] = _loss_line
         self._lost = 0
-        # True if the last byte that was written does not end a line, and True if the rest of that line is lost.
+        # The first is True if the last written byte does not end a line, the second if the rest of that line is lost.
         self._is_within_line = False
         self._is_cut = False
         # Whether the line that is being written has been counted as lost.

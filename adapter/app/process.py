@@ -229,7 +229,7 @@ class AppProcess:
             self._draining.release()
 
     def exit_code(self) -> int | None:
-        """Return the app's exit code (128 + n for signal n), or None while it runs. Reaps the app; not thread-safe."""
+        """Return the app's exit code (128 + n for signal n), or None while it runs. Reaps the app. Not thread-safe."""
         if self._exit_code is None:
             pid, status = posix.waitpid(self.pid, posix.WNOHANG)
             if pid:

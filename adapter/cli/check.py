@@ -51,7 +51,7 @@ class Report:
     """The findings. ``summary`` states what ``adapter run`` would do; it is None if mistakes prevent the start.
 
     ``mistakes`` are invalid settings, ``problems`` are temporary, ``warnings`` do not prevent the start. ``app`` states
-    whether the app listens; it is None if this was not checked, or if ``problems`` has the finding.
+    whether the app listens; it is None if this was not checked, or if it is reported in ``problems``.
     """
 
     def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:
@@ -116,7 +116,7 @@ class Report:
         if self.app:
             lines += ["", self.app]
         lines += ["", self.verdict]
-        # Settings and answers of the app may contain characters that a terminal would obey.
+        # Settings and answers of the app may contain characters that would control a terminal.
         return "\n".join(visible(line) for line in lines).lstrip("\n")
 
     def _rows(self, rows: list[Setting]) -> Iterator[str]:
@@ -178,7 +178,7 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
     if config.app_socket is not None:
         return "none", config.sources["app_socket"]
     if is_any_port:
-        return "any free one", f"{PLACEHOLDER} in CMD"
+        return "any free port", f"{PLACEHOLDER} in CMD"
     if config.app_port is None and config.container_port is not None:
         return str(port), "PORT"
     return str(port), config.sources["app_port"]

@@ -123,7 +123,7 @@ _PORT_REFUSAL = f"is not a port; use a number from 1 to {LAST_PORT}"
 #: Parses a TCP port.
 port = _whole_number("PORT", 1, LAST_PORT, _PORT_REFUSAL)
 #: Parses a TCP port to listen on; 0 lets the system choose a free one.
-listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free one")
+listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free port")
 
 _COUNT_REFUSAL = "is not a count; use a whole number of at least 1"
 #: Parses a whole number of at least 1.

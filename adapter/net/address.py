@@ -83,8 +83,8 @@ class AppAddress:
     """Where to reach the app: at ``current``, or at ``other`` if ``current`` refuses a connection.
 
     By default an app may listen on either loopback address, since some servers bind only the first address of
-    ``localhost``. ``current`` is the address that accepted the last connection, so only the first connection costs a
-    second attempt. ``other`` is None if there is only one address.
+    ``localhost``. ``current`` is the address that accepted the last connection, so only the first connection may need
+    a second attempt. ``other`` is None if there is only one address.
     """
 
     __slots__ = ("current", "other")

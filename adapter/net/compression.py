@@ -28,7 +28,7 @@ if TYPE_CHECKING:
             """End the compressed stream and return its last bytes."""
 
 
-# Media types that become smaller. Audio, video, and other images and fonts are already compressed.
+# Media types that compression makes smaller. Audio, video, and other images and fonts are already compressed.
 _COMPRESSIBLE_PREFIXES = ("text/", "application/vnd.api+", "font/ttf", "font/otf", "image/svg+xml", "image/bmp")
 _COMPRESSIBLE_SUFFIXES = ("+json", "+xml", "+text")
 _COMPRESSIBLE = frozenset(

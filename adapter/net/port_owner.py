@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# The maximum number of characters of a command in ``port_owner``.
+# ``port_owner`` cuts a command that is longer than this, in characters.
 _SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
@@ -32,7 +32,7 @@ def listen_problem(error: OSError, port: int) -> str:
 
 
 def port_owner(port: int) -> str | None:
-    """Return the listening process as ``pid 123 (python3 server.py)``, or None. A long command is cut short."""
+    """Return the process that listens on ``port`` as ``pid 123 (python3 server.py)``, or None if it is not found."""
     found = listening_process(port)
     if found is None:
         return None

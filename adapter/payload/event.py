@@ -47,7 +47,7 @@ FORMATS: dict[str, Codec] = {codec.name: codec for codec in (*HTTP_FORMATS, PASS
 _LARGE_EVENT = 64 * 1024
 _BODY_KEY = b'"body":'
 _BODY_OPENING = _BODY_KEY + b'"'
-# White space before a colon. With it, the colon after a key may not directly follow the quote.
+# White space before a colon. In a text with one of these, a colon may not directly follow the quote that ends a key.
 _UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
 # The text that replaces a body that is not parsed.
 _MARK = b"(left out)"
@@ -162,7 +162,7 @@ def _count_pairs(value: Any) -> int:
 
 
 def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
-    """Return whether ``raw`` differs from what orjson writes for ``event`` only within the body.
+    """Return whether ``raw`` equals what orjson writes for ``event``, except within the body.
 
     Also returns False if the body contains a quote. The quote at the expected end of the body cannot be an escaped one:
     if it were, what is a string and what is not would be swapped in the text after it, and the last string would not

@@ -49,7 +49,7 @@ NOT_FORWARDED = frozenset(
 #: fields take up to 60 times as much memory as their bytes.
 MAX_FIELDS: Final = 1000
 
-#: Headers that only the adapter may set. A client's own are removed, so an app can trust them.
+#: Headers that only the adapter may set. They are removed from the client's request, so an app can trust them.
 REQUEST_CONTEXT = "x-amzn-request-context"
 LAMBDA_CONTEXT = "x-amzn-lambda-context"
 LAMBDA_EVENT = "x-amzn-lambda-event"
@@ -156,8 +156,8 @@ class HeaderFilter:
 _CLAIM_PREFIXES = ORIGIN_PREFIXES + IDENTITY_PREFIXES + INTERNAL_PREFIXES + TWINS_ONLY_PREFIXES
 _CONNECTION_ONLY = HeaderFilter(NOT_FORWARDED, is_for_app=False)
 
-#: The names that are never forwarded to the app: ``expect`` asks for an interim response, which could not reach the
-#: client.
+#: The names that are never forwarded to the app. ``expect`` is one of them: it asks for an interim response, which
+#: could not reach the client.
 NEVER_FOR_APP = NOT_FORWARDED | INTERNAL | {REQUEST_CONTEXT, LAMBDA_CONTEXT, LAMBDA_EVENT, TENANT_ID, "expect"}
 
 

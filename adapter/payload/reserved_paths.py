@@ -37,7 +37,7 @@ class ReservedPaths:
         return bool(self._forms)
 
     def __contains__(self, target: str) -> bool:
-        """Return whether the app's router may read ``target`` as a reserved path. The app would get ``target``."""
+        """Return whether the app's router may read ``target`` as a reserved path. Pass the target that the app gets."""
         path = _path_of(target)
         return len(path) > _MAX_PATH or not self._forms.isdisjoint(_router_forms(path))
 

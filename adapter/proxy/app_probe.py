@@ -1,4 +1,4 @@
-"""The readiness probe of the proxy, with asyncio: repeated until the app is ready, then made for /readyz only."""
+"""The readiness probe of the proxy, with asyncio. It is repeated until the app is ready; later, it serves /readyz."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ class _ShutdownSignals:
         self.on_next: Callable[[], None] = self._begun.set
 
     def install(self, supervisor: AppSupervisor) -> None:
-        """Install the signal handlers. Then deliver held signals, and reap children that have already ended."""
+        """Install the signal handlers. Then deliver blocked signals, and reap children that have already ended."""
         loop = asyncio.get_running_loop()
         for number in HANDLED:
             handle = self._handle if number in ENDING else supervisor.signal

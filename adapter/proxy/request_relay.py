@@ -122,7 +122,7 @@ class ProxiedRequest:
         self._request: ForwardedRequest
         self._connection: UpstreamConnection
         self._app_head: ResponseHead
-        # The pieces of the body that were sent over a reused connection.
+        # The pieces of the body that were sent over a reused connection. They may have to be sent again.
         self._sent_pieces: list[bytes] = []
         # The headers and the body length of the response to the client. The length is None if it is unknown.
         self._response_headers: list[tuple[str, str]] = []
@@ -189,7 +189,7 @@ class ProxiedRequest:
                 raise
             return False
         finally:
-            # The two objects would otherwise keep each other alive until the garbage collector finds them.
+            # Otherwise the exchange and this object would keep each other alive until the garbage collector finds them.
             exchange.is_response_at_hand = None
             relay.upstream.release(connection)
         return True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RestartWait:
-    """Connects requests that wait for a restart of the app to ``upstream``."""
+    """Connects requests to ``upstream`` after they have waited for a restart of the app."""
 
     def __init__(self, upstream: Upstream, supervisor: AppSupervisor) -> None:
         self._upstream = upstream

@@ -4,7 +4,7 @@ A connection is reused only if its last request is recent and the app has not cl
 while the next request is on the way. So only requests that may be executed twice (``is_repeatable``) are sent over a
 reused connection. If it closes before the first byte of a response, the request is sent once more, over a new one.
 
-An app that refuses connections may be restarting. Nothing was sent to it, so the request waits for it.
+An app that refuses connections may be restarting. Nothing of the request was sent to it, so the request can wait.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class InvocationRelay:
         return _RelayedInvocation(self, invocation).run()
 
     def fail(self, invocation: Invocation, error: AdapterError) -> None:
-        """End an invocation with ``error``; the app does not get it. Raises RuntimeApiError as ``relay`` does."""
+        """End an invocation with ``error``, and do not send it to the app. Raises RuntimeApiError as ``relay``."""
         _RelayedInvocation(self, invocation).fail(error)
 
 

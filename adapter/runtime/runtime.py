@@ -44,7 +44,7 @@ RESTORE_TIMEOUT = 10.0
 # (2 s) has begun; the remaining time is for the last answer and for the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
 # The time after SHUTDOWN_GRACE in which slots report invocations that failed because the app ended, in seconds. Slots
-# get this time a second time if the app then still keeps connections open: if a process outside of its group runs on,
+# get this time again if the app then still keeps connections open: if a process outside of its group runs on,
 # or if the adapter did not start the app.
 _REPORT_GRACE = 0.03
 # How long to wait for the exit of an app that has closed a connection too early, in seconds.

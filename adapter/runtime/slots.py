@@ -2,8 +2,8 @@
 
 Threads cost twice as much: every system call releases the interpreter's lock, and the threads compete for it. Here a
 slot runs until one of its connections has to wait, and the thread waits for all connections in one system call. A
-running slot is not interrupted, so all other long work delays the other slots: encoding megabytes, compressing, or
-waiting for a full stderr (``logs.py`` limits this wait).
+running slot is not interrupted, so long work in one slot delays the others: encoding megabytes, compressing, or waiting
+for a full stderr (``output.py`` limits this wait).
 
 This module is imported only if there is more than one slot.
 """

@@ -38,7 +38,7 @@ class AppOptions(OptionTable):
         env=("AWS_LWA_PORT",),
     )
     app_socket = optional("Connect to the app over this Unix socket instead of TCP.", parse=parsers.text("PATH"))
-    app_dir = optional("Start CMD in this folder.", parse=parsers.text("DIR"), default_text="the current one")
+    app_dir = optional("Start CMD in this folder.", parse=parsers.text("DIR"), default_text="the current folder")
     app_idle_timeout = Option(
         "Reuse a connection to the app for this many seconds after its last request; 0: never reuse it.",
         parse=parsers.seconds,
@@ -62,7 +62,7 @@ class ReadinessOptions(OptionTable):
     readiness_port = optional(
         "The port to check.",
         parse=parsers.port,
-        default_text="the app's",
+        default_text="the app's port",
         env=("AWS_LWA_READINESS_CHECK_PORT",),
         deprecated=("READINESS_CHECK_PORT",),
     )
