@@ -77,7 +77,7 @@ class ReadinessCheck:
 
     def no_response(self, error: object) -> str:
         """Return the problem to report if the answer to a probe is not an HTTP response."""
-        return f"{self.address.current} did not answer as HTTP ({error})"
+        return f"{self.address.current} did not answer with HTTP ({error})"
 
     def no_answer(self, seconds: float) -> str:
         """Return the problem to report if a probe gets no answer within ``seconds``."""

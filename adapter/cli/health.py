@@ -64,7 +64,7 @@ def _listen_address(config: Config) -> Address:
 def _known(address: Address, variable: str) -> Address:
     """Return the address at which clients on this machine reach ``address``. Raises ConfigurationError for port 0."""
     if address.port == 0:
-        raise ConfigurationError([f"{variable}: port 0 means any free port, unknown to other processes; set a port"])
+        raise ConfigurationError([f"{variable}: port 0 means any free port, which is not known here; set a port"])
     return address.local
 
 

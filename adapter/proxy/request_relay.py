@@ -343,7 +343,7 @@ class ProxiedRequest:
             if max(len(body), self._length or 0) > BUFFERED_RESPONSE_LIMIT:
                 raise ResponseTooLarge(
                     f"the response exceeds the limit of {BUFFERED_RESPONSE_LIMIT} bytes for a buffered response; "
-                    "AWS_LWA_INVOKE_MODE=response_stream has no limit"
+                    "for larger responses, use AWS_LWA_INVOKE_MODE=response_stream"
                 )
         if compressor is not None:
             body += compressor.finish()

@@ -96,7 +96,7 @@ class RuntimeApiClient:
         response = connection.receive_response("GET")
         body = response.read(ANSWER_LIMIT)
         if body is None:
-            raise RuntimeApiError(f"an answer of more than {ANSWER_LIMIT} bytes")
+            raise RuntimeApiError(f"the answer has more than {ANSWER_LIMIT} bytes")
         if not response.has_reusable_connection:
             self.close()
         if response.head.status != 200:
@@ -260,7 +260,7 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
             tenant_id=headers.get("lambda-runtime-aws-tenant-id", ""),
         )
     except KeyError as error:
-        raise RuntimeApiError(f"an invocation without the header {error}") from error
+        raise RuntimeApiError(f"the answer has no header {error}") from error
 
 
 def _problem_of(response: Response) -> str:

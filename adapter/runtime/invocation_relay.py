@@ -318,5 +318,5 @@ def _drain(response: Response) -> None:
 def _too_large(reason: str) -> ResponseTooLarge:
     return ResponseTooLarge(
         f"Response payload size exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes): {reason}. "
-        "AWS_LWA_INVOKE_MODE=response_stream and a streaming front door have no such limit"
+        "For larger responses, use AWS_LWA_INVOKE_MODE=response_stream and a front door that streams"
     )

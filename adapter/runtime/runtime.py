@@ -100,7 +100,7 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so SIGTERM will not announce the end: {error}")
+            self._log.warning(f"not registered as an extension, so Lambda ends this environment without SIGTERM: {error}")
 
     def _start(self) -> None:
         """Run the init phase: wait until the app is ready, then, with SnapStart, until it is restored.
@@ -109,7 +109,7 @@ class Runtime:
         """
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
-            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}: its init may take longer")
+            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, whose init may be longer")
         if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
             try:
                 self._wait_until_ready(min(ASYNC_INIT_LIMIT, self._config.readiness_timeout))

@@ -592,7 +592,7 @@ def test_an_app_that_accepts_and_does_not_answer_does_not_prolong_the_wait(app: 
 
 def test_what_answers_without_http_is_not_ready(app: ScriptedApp) -> None:
     app.default = b"+PONG\r\n"
-    with pytest.raises(AppNotReady, match="did not answer as HTTP"):
+    with pytest.raises(AppNotReady, match="did not answer with HTTP"):
         wait_for(app.port, 0.05)
 
 
