@@ -47,7 +47,7 @@ class RestartWait:
         waited = monotonic() - began
         if isinstance(problem, AppNotServing):
             raise AppNotServing(f"{problem}; it was not ready within {waited:.1f} s")
-        raise AppUnreachable(f"{problem}; a restart was awaited for {waited:.1f} s", waited=waited)
+        raise AppUnreachable(f"{problem}; waited {waited:.1f} s for a restart", waited=waited)
 
     async def _try_to_connect(self) -> UpstreamConnection | None:
         if not self._supervisor.ready:

@@ -143,7 +143,7 @@ class AppClient:
                 if seconds > 0 and is_refused(error) and self._wait_for_restart(seconds):
                     continue
                 waited = monotonic() - began
-                wait = f"; a restart was awaited for {waited:.1f} s" if waited >= RESTART_INTERVAL else ""
+                wait = f"; waited {waited:.1f} s for a restart" if waited >= RESTART_INTERVAL else ""
                 raise AppUnreachable(
                     f"the app at {self.address} cannot be reached: {error}{wait}", waited=waited
                 ) from error

@@ -100,7 +100,7 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so Lambda ends this environment without SIGTERM: {error}")
+            self._log.warning(f"not registered as an extension, so Lambda ends the process without SIGTERM: {error}")
 
     def _start(self) -> None:
         """Run the init phase: wait until the app is ready, then, with SnapStart, until it is restored.

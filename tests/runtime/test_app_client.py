@@ -339,7 +339,7 @@ def test_the_wait_is_limited_and_the_error_names_it(
         client.send(GET, restart_limit=None if limit is None else begun + limit)
     assert sum(pauses) == pytest.approx(waited)
     assert caught.value.waited == pytest.approx(waited)
-    assert (f"a restart was awaited for {waited:.1f} s" in str(caught.value)) is (waited > 0)
+    assert (f"waited {waited:.1f} s for a restart" in str(caught.value)) is (waited > 0)
 
 
 def test_an_early_answer_to_a_large_body_is_received(app: ScriptedApp, app_of: AppOf) -> None:
