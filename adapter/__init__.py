@@ -1,3 +1,3 @@
-"""A Web-Adapter-style reverse proxy: any local web app behind AWS Lambda, a container or a laptop's own Lambda."""
+"""A reverse proxy like AWS Lambda Web Adapter. It serves a web app on Lambda, in a container, or in a local Lambda."""
 
 __version__ = "0.1.0"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import gc
-import posix  # instead of `os`; app/process.py has the reason
+import posix  # instead of `os`; app/process.py explains why
 import sys
 
 _STDERR = 2
 
 
 def main() -> int:
-    """Run the command of this process's arguments, and return its exit code."""
-    # Modules that the start loads are never freed. Searching them for garbage would take a tenth of the start time.
+    """Run the command that this process's arguments name, and return its exit code."""
+    # Modules loaded at the start are never freed. Searching them for garbage would take a tenth of the start time.
     gc.disable()
     _open_standard_streams()
     arguments = sys.argv[1:]
@@ -46,7 +46,7 @@ def _command_of_run(arguments: list[str]) -> list[str] | None:
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null for standard streams that are closed. Otherwise a pipe or a connection would get their numbers."""
+    """Open /dev/null for standard streams that are closed. Otherwise a pipe or a socket would get their descriptors."""
     while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
         posix.set_inheritable(descriptor, True)
     posix.close(descriptor)

@@ -13,7 +13,7 @@
     │   ├── InvalidAppResponse  the app's response is not HTTP
     │   ├── TruncatedResponse   the app ended its response before the body was complete
     │   ├── AppErrorStatus      the app responded with a status in AWS_LWA_ERROR_STATUS_CODES
-    │   └── ResponseTooLarge    the response exceeds the limit of its kind
+    │   └── ResponseTooLarge    the response exceeds a size limit
     ├── RefusedRequest          a client's request is not forwarded (proxy, emulator)
     ├── AppNotServing           the app is starting, or has exited (proxy)
     ├── InvalidFunctionResponse a front door cannot turn the function's response into HTTP (emulator)
@@ -30,7 +30,7 @@ word, since Lambda replaces anything else with ``Runtime.Unknown``. ``status`` i
 # shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout has ended).
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 EXIT_INTERRUPTED, EXIT_READER_GONE = 130, 141
-# The longest text of an error or of a log line, in characters: a long traceback, or the last lines of an app, fit.
+# The longest text of an error or of a log message, in characters. A long traceback fits, and so do an app's last lines.
 TEXT_LIMIT = 8192
 
 

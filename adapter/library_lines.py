@@ -1,6 +1,6 @@
-"""What libraries and the interpreter write to stderr, as lines of our own log.
+"""Turns what libraries and the interpreter write to stderr into lines of our own log.
 
-These are warnings, messages of the standard library's logging, unhandled exceptions, and what asyncio reports. The
+This concerns warnings, messages of the standard library's logging, unhandled exceptions, and what asyncio reports. The
 app's output does not pass through this module: it is copied as bytes to the descriptor of stderr.
 """
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from adapter.logs import Log
 
-# A longer text without a newline is logged in parts, in characters.
+# Text without a newline is logged as soon as it is longer than this, in characters.
 _PART_LIMIT = 8192
 
 
 def report_errors(report: Callable[[str], object]) -> None:
-    """Pass every exception that ends the process or a thread, or is ignored by the interpreter, to ``report``."""
+    """Make the interpreter pass exceptions to ``report`` that end the process or a thread, or that it ignores."""
 
     def on_exception(
         kind: type[BaseException], error: BaseException | None, trace: TracebackType | None, where: str = ""
@@ -44,7 +44,7 @@ def report_errors(report: Callable[[str], object]) -> None:
 
 
 def report_loop_errors(loop: asyncio.AbstractEventLoop, report: Callable[[str], object]) -> None:
-    """Pass everything that the event ``loop`` reports to ``report``, with the traceback of the exception."""
+    """Make the event ``loop`` pass its error reports to ``report``, each with the traceback of its exception."""
 
     def on_report(_: object, context: dict[str, Any]) -> None:
         from traceback import format_exception  # only an error needs it
@@ -61,12 +61,12 @@ def log_stderr_as_json(log: Log) -> None:
     import faulthandler
 
     sys.stderr = _LoggedText(log)
-    # It would write to the descriptor, as plain text. PYTHONFAULTHANDLER, which enables it, is meant for the app.
+    # It would write plain text to the descriptor. If PYTHONFAULTHANDLER has enabled it, that was meant for the app.
     faulthandler.disable()
 
 
 class _LoggedText(TextIOBase):
-    """A text file whose lines become lines of ``log``. A text that is written in one call becomes one line."""
+    """A text file that writes to ``log``. Text is kept until it ends with a newline, and is then logged as one line."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -76,7 +76,7 @@ class _LoggedText(TextIOBase):
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Log ``text`` when it ends with a newline; keep it until then."""
+        """Add ``text`` to the text that is kept. Log and clear it if it ends with a newline or is too long."""
         self._begun += text
         if self._begun.endswith("\n") or len(self._begun) > _PART_LIMIT:
             complete, self._begun = self._begun.rstrip("\n"), ""

@@ -1,11 +1,11 @@
 """Log lines on stderr, as text or as JSON in the format of Lambda's own lines (timestamp, level, message, requestId).
 
-A line of up to PIPE_BUF bytes is written in one call, so that lines of several processes never mix. What cannot be
-written is lost, and requests are still served (``output.py``). The standard library's logging is not used, since
+A line of up to PIPE_BUF bytes is written in one call, so that lines of several processes never mix. A line that cannot
+be written is lost; no request fails because of it (``output.py``). The standard library's logging is not used, since
 importing it takes as long as the interpreter's start.
 
-Messages and values contain text of clients, of the app and of the runtime. Here, and nowhere else, such text gets its
-bounds (``bounded``), and characters that a terminal would obey are made visible (``visible``).
+Messages and values contain text from clients, from the app and from the runtime. So this module limits the length of
+every text (``bounded``), and escapes characters that would control a terminal (``visible``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Log:
     """Writes log lines of ``level`` and above. ``format`` is ``text`` or ``json``.
 
     ``has_access_log`` is True if successful requests and invocations are logged. If it is False, callers need not
-    collect their fields.
+    collect the fields of these lines.
     """
 
     __slots__ = ("_access_log", "_json", "_once", "_threshold", "has_access_log")
@@ -102,7 +102,7 @@ class Log:
         about: dict[str, object] = {"timestamp": utc_timestamp(time()), "level": level.upper()}
         line = json.dumps(about | _bounded_values(message, fields, 1))
         if len(line) > LINE_LIMIT:
-            # One character can have an escape of 12 characters.
+            # In JSON, the escape of one character can have 12 characters.
             line = json.dumps(about | _bounded_values(message, fields, 12))
         return line + "\n"
 
@@ -118,7 +118,7 @@ def visible(text: str) -> str:
 
 
 def write_error(text: str, *, format: str = "text") -> None:
-    """Write the error that ends a command to stderr: as ``adapter: TEXT``, or as a JSON object."""
+    """Write ``text``, the error that ended a command, to stderr: as ``adapter: TEXT``, or as a JSON object."""
     if format == "json":
         Log(format=format).error(text)
     else:
@@ -131,7 +131,7 @@ def utc_timestamp(now: float) -> str:
 
 
 def _bounded_values(message: str, fields: dict[str, object], share: int) -> dict[str, object]:
-    """Return the message and the fields of a JSON line. Each text has at most its limit divided by ``share``."""
+    """Return the message and the fields of a JSON line. Each text is cut to its limit divided by ``share``."""
     values: dict[str, object] = {"message": bounded(message, TEXT_LIMIT // share)}
     for name, value in fields.items():
         values[name] = bounded(value, FIELD_LIMIT // share) if isinstance(value, str) else value

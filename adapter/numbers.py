@@ -1,7 +1,7 @@
-"""Numbers in texts from outside: headers, variables, flags, files.
+"""Numbers in texts from outside the program: headers, variables, flags, files.
 
-Python's int() and float() accept more than a number from outside may be: signs, spaces, underscores, digits of every
-script, infinity and NaN. int() also raises an error of its own for more than 4,300 digits.
+Python's int() and float() accept too much for such texts: signs, spaces, underscores, digits of every script, infinity
+and NaN. int() also raises an error of its own for more than 4,300 digits.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 LONGEST_WAIT = 1_000_000
 # The largest number that every reader of JSON keeps exactly (RFC 8259, section 6).
 LARGEST_IN_JSON = 2**53 - 1
-# int() is never called with more.
+# The maximum number of digits that are passed to int().
 _MOST_DIGITS = 19
 
 
 def whole_number(text: str, most: int) -> int | None:
-    """Return the number that ``text`` is, in ASCII digits. Return None for any other text, and above ``most``."""
+    """Return ``text`` as a number if it consists of ASCII digits and the number is at most ``most``, else None."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         return None
     number = int(text)
@@ -23,7 +23,7 @@ def whole_number(text: str, most: int) -> int | None:
 
 
 def decimal(text: str) -> float | None:
-    """Return the number that ``text`` is, for example ``2``, ``0.5`` or ``1e-6``. Return None for any other text."""
+    """Return the number in ``text``, for example ``2``, ``0.5`` or ``1e-6``. Return None for any other text."""
     if not text.isascii() or "_" in text or text[:1] not in "0123456789." or text != text.rstrip():
         return None
     try:

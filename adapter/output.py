@@ -1,10 +1,11 @@
 """Standard output and standard error: writing our lines never fails, and never waits long for the reader.
 
-A reader may pause (a pager, Ctrl-S), or be gone; the stream may be closed, or its disk full. What cannot be written is
-dropped, and its lines are counted. Once the stream can be written to again, one line on stderr has their number.
+A reader may pause (a pager, Ctrl-S), or have gone; the stream may be closed, or its disk full. Data that cannot be
+written is dropped, and its lines are counted. Once the stream accepts data again, one line on stderr reports the number
+of lost lines.
 
-Our lines and the app's output may share a file. A line of ours begins on a new line, even if the app's output before it
-does not end with one. If the app ends that line later, its newline is not written again.
+Our lines and the app's output may share a file. A line of ours always begins on a new line: if the app's output before
+it does not end with a newline, we write one. If the app's next output begins with that newline, we drop it.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ _STDERR = 2
 _WRITE_TIMEOUT = 0.1
 _NEWLINE = 10
 
-# Held while something is written: in the runtime a thread writes the app's output.
+# Held while anything is written, since a thread of the runtime writes the app's output.
 _lock = allocate_lock()
-# The file of stderr (device, inode), if the app's last output in it does not end a line. Guarded by the lock.
+# The file of stderr (device, inode) if the app's last output in it does not end with a newline. Guarded by the lock.
 _file_within_line: tuple[int, int] | None = None
 # True if we have ended a line that the app had begun, and the app has written nothing since. Guarded by the lock.
 _has_ended_line_for_app = False
 
 
 class Output:
-    """The stream with the number ``descriptor`` and a ``name``. Losses are reported to ``log``, or here if it is None.
+    """An output stream: its ``descriptor``, and its ``name`` for messages.
 
-    ``loss_line`` makes the line about lost lines of the stream with a name and their number.
+    Lost lines are reported on the stream ``log``; None means this stream. ``loss_line(name, lost)`` returns the line
+    which reports that the stream ``name`` has lost ``lost`` lines.
     """
 
     __slots__ = (
@@ -56,7 +58,7 @@ class Output:
         self._log = log
         self.loss_line: Callable[[str, int], bytes] = _loss_line
         self._lost = 0
-        # Whether the last byte that was written is not the end of a line, and whether the rest of that line is lost.
+        # The first is True if the last written byte does not end a line, the second if the rest of that line is lost.
         self._is_within_line = False
         self._is_cut = False
         # Whether the line that is being written has been counted as lost.
@@ -78,7 +80,7 @@ class Output:
         self._write_locked(data, is_of_app=True)
 
     def copy_whole(self, data: bytes) -> None:
-        """Write ``data``, a piece of the app's output, and wait until it is written. If that fails, it is lost."""
+        """Write ``data``, a piece of the app's output, and wait until it is written. If writing fails, it is lost."""
         with _lock:
             data = _without_written_newline(self._number, data)
             if not data:
@@ -93,7 +95,7 @@ class Output:
     def _write_locked(self, data: bytes, *, is_of_app: bool) -> None:
         if not data:
             return
-        # Only the first lost line waits. The next lines are lost at once, until the stream is read again.
+        # Only the first line that is lost waits. Later lines are dropped at once, until the stream accepts data again.
         if not _lock.acquire(timeout=0.0 if self._lost else _WRITE_TIMEOUT):
             self._count(data)
             return
@@ -113,11 +115,11 @@ class Output:
         log = self if self._log is None else self._log
         lost, self._lost = self._lost, 0
         if not (log.is_free() and log._write(log.loss_line(self._name, lost))):
-            # The report is not one of the lost lines.
+            # A report that cannot be written is not counted as a lost line.
             self._lost = lost
 
     def _write(self, data: bytes) -> bool:
-        """Write ``data``, in pieces that a pipe takes at once. Return False, and count its lines, if a part is lost."""
+        """Write ``data`` in pieces of up to PIPE_BUF bytes. If a part is lost, count its lines and return False."""
         added = b"\n" if self._is_cut and not data.startswith(b"\n") else b""
         data = added + data
         position, size = 0, len(data)
@@ -139,14 +141,14 @@ class Output:
         return True
 
     def _count(self, lost: bytes) -> None:
-        """Count the lines in ``lost``, each only once, even if an earlier part of it was lost as well."""
+        """Count the lines in ``lost``. A line that is lost in several parts is counted only once."""
         is_open = lost[-1] != _NEWLINE
         self._lost += lost.count(b"\n") + is_open - self._is_counted
         self._is_counted = is_open
 
 
 def _without_written_newline(descriptor: int, data: bytes) -> bytes:
-    """Return the part of ``data`` that must be written: without a newline that ends a line which we have ended."""
+    """Return ``data`` without its first newline if ``_line_break`` has already written that newline for the app."""
     global _has_ended_line_for_app
     if not _has_ended_line_for_app or not data or not _is_stderr(descriptor):
         return data
@@ -155,7 +157,7 @@ def _without_written_newline(descriptor: int, data: bytes) -> bytes:
 
 
 def _note_output(descriptor: int, *, is_within_line: bool) -> None:
-    """Record whether the app's output in ``descriptor`` ends within a line, if that is the file of stderr."""
+    """Record whether the app's last output ends within a line. Ignore output to files other than stderr's."""
     global _file_within_line
     if _is_stderr(descriptor):
         _file_within_line = _file(_STDERR) if is_within_line else None
@@ -164,7 +166,7 @@ def _note_output(descriptor: int, *, is_within_line: bool) -> None:
 def _line_break(descriptor: int) -> bytes:
     """Return what must be written before a line of ours: a newline if the app's output does not end with one."""
     global _file_within_line, _has_ended_line_for_app
-    # Stderr can have become another file meanwhile.
+    # Stderr may be another file by now.
     if _file_within_line is None or _file_within_line != _file(descriptor):
         return b""
     _file_within_line = None
@@ -191,14 +193,14 @@ def _loss_line(name: str, lost: int) -> bytes:
 def _nonblocking(descriptor: int) -> int:
     """Return a descriptor of the same terminal that never blocks. If it is not a terminal, return ``descriptor``.
 
-    A terminal that is ready may still block, if it has no room for the whole piece. The shell uses the same open file,
-    so that one must not change.
+    A write to a terminal that is ready may still block, if the terminal has no room for the whole piece. The shell
+    shares the open file of ``descriptor``, so that file must not be made non-blocking.
     """
     try:
         if os.isatty(descriptor):
             return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
-        # The terminal of another mount namespace, for example, has no usable name.
+        # A terminal of another mount namespace, for example, has no name that can be opened.
         return descriptor
     return descriptor
 

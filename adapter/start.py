@@ -103,7 +103,7 @@ def _check_command(command: list[str], environ: Mapping[str, str], config: Confi
     """Raise ConfigurationError if ``command`` cannot be started, or if another process listens on ``port``.
 
     ``port`` is None if the app needs no fixed port. This is not called on Lambda, to save time: a wrong command makes
-    the start itself fail, and no other process has the port.
+    the start itself fail, and no other process uses the port.
     """
     from adapter.app.command import command_mistakes, port_mistake
 

@@ -28,7 +28,7 @@ def command_mistakes(
     """
     folder = directory or "."
     if directory is not None and not (isdir(folder) and os.access(folder, os.X_OK)):
-        # A flag overrides the variable.
+        # If the variable has another value, a flag has overridden it.
         option = "ADAPTER_APP_DIR" if environ.get("ADAPTER_APP_DIR") == directory else "--app-dir"
         yield f"{option}: {directory!r} {'cannot be entered: no permission' if isdir(folder) else 'is not a folder'}"
         if command and "/" in command[0]:

@@ -1,7 +1,7 @@
-"""The process of the app that a signal is for which is not for all of them: the server itself, not a shell around it.
+"""Finds the process of the app that should get a signal: the server, and not a shell that has started the server.
 
-This module is imported only when such a signal arrives. It reads /proc; on other systems the app's first process is
-taken as it is.
+This is for signals with the action ``FIRST`` (``process.py``). The module is imported only when such a signal arrives.
+It reads /proc. On a system without /proc, the app's first process gets the signal, even if it is a shell.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import os
 import signal
 from pathlib import Path
 
-# Programs that start the server as a child, unless they are asked to become it (exec).
+# Shells. A shell starts the server as a child process, unless the command uses exec.
 _SHELLS = frozenset({"ash", "bash", "busybox", "dash", "fish", "ksh", "ksh93", "mksh", "sh", "yash", "zsh"})
 
 
 def first_process(leader: int, number: int) -> int | None:
-    """Return the pid of the process that signal ``number`` is for: ``leader``, or if that is a shell, its only child.
+    """Return the pid of the process that should get signal ``number``: ``leader``, or if it is a shell, its only child.
 
-    Return None if the shell has several children. A shell that has a trap for the signal gets the signal itself.
+    The same rule applies to a child that is a shell. A shell that has a trap for the signal, or no child, gets the
+    signal itself. Return None if a shell has several children.
     """
     pid = leader
     while _is_shell(pid) and not _handles(pid, number):
@@ -32,7 +33,7 @@ def first_process(leader: int, number: int) -> int | None:
 
 
 def shell_warning(number: int) -> str:
-    """Return the line to log if all processes of the app get signal ``number``, since a shell has several children."""
+    """Return the warning that all processes of the app got signal ``number``, since a shell has several children."""
     # Real-time signals have no name.
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     return (
@@ -42,7 +43,7 @@ def shell_warning(number: int) -> str:
 
 
 def _is_shell(pid: int) -> bool:
-    # Not the name in /proc/PID/comm, which is that of the script.
+    # The name in /proc/PID/comm can be the name of a script that the shell runs, so it is not used.
     with contextlib.suppress(OSError):
         return os.path.basename(os.readlink(f"/proc/{pid}/exe")) in _SHELLS
     return False

@@ -1,8 +1,9 @@
-"""Job control: Ctrl-Z, and the terminal of the adapter, which only one process group can read and set at a time.
+"""Job control: stops the app and the adapter on Ctrl-Z, and lends the adapter's terminal to the app.
 
-The app has a process group of its own, which is a background job for the terminal: the kernel stops an app that reads
-the terminal (SIGTTIN) or sets it (SIGTTOU). The adapter then lends it the terminal, and takes it back when the app ends
-or is stopped. It lends only what it has: not if it is a background job itself, or if its stdin is not a terminal.
+Only one process group at a time can read a terminal or change its settings. The app has a process group of its own,
+which starts as a background job. So the kernel stops the app if it reads the terminal (SIGTTIN) or changes its settings
+(SIGTTOU). The adapter then lends the terminal to the app, and takes it back when the app ends or is stopped. It cannot
+lend the terminal if it is a background job itself, or if its stdin is not a terminal.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from adapter.app.process import AppProcess
 
 _STDIN = 0
-# Signals that stop a process which needs the terminal.
+# Signals with which the kernel stops a background process that uses the terminal.
 _NEEDS_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
 
 class JobControl:
     """Lends the terminal on stdin to the app. ``warn`` logs a line.
 
-    While it is lent, the keys that send signals (Ctrl-C, Ctrl-\\, Ctrl-Z) send them to the app and not to the adapter.
+    While the terminal is lent, the signals of Ctrl-C, Ctrl-\\ and Ctrl-Z are sent to the app and not to the adapter.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
@@ -55,7 +56,7 @@ class JobControl:
     def handle_stop(self, process: AppProcess, number: int) -> None:
         """Act on the signal ``number``, which has stopped the app."""
         if number not in _NEEDS_TERMINAL:
-            # Without the terminal, the signal came from a process, which also continues the app.
+            # If the terminal is not lent, another process sent the signal, and that process also continues the app.
             if self.is_lent:
                 self.suspend(process)
         elif self.lend(process):
@@ -67,8 +68,8 @@ class JobControl:
         else:
             name = signal.Signals(number).name
             self._warn(
-                f"the app is stopped ({name}), since it uses a terminal that it cannot have; start adapter run with "
-                "this terminal as stdin, or start the app with </dev/null"
+                f"the app is stopped ({name}), since it uses a terminal that cannot be lent to it; start adapter run "
+                "with this terminal as stdin, or start the app with </dev/null"
             )
 
     def suspend(self, process: AppProcess | None) -> None:
@@ -88,22 +89,22 @@ class JobControl:
 
 
 def give_terminal(group: int) -> bool:
-    """Make ``group`` the foreground job. Return False if this process is not in the foreground, so that it cannot."""
+    """Make ``group`` the foreground job. Return False if that fails, or if this process is not in the foreground."""
     foreground = _foreground_group()
     if foreground is None or foreground not in (os.getpgrp(), group):
         return False
     try:
         os.tcsetpgrp(_STDIN, group)
     except OSError:
-        # The group has ended, or the terminal has.
+        # The group has ended, or the terminal is closed.
         return False
     return True
 
 
 def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bool = False) -> bool:
-    """Let the signal ``number`` stop the app, then this process or its whole group. Return after SIGCONT.
+    """Stop the app, then this process or its whole group, with the signal ``number``. Return True after SIGCONT.
 
-    Return False if the signal has not stopped this process.
+    Return False if the signal has not stopped this process. If ``process`` is None, the app is not stopped.
 
     The kernel discards the signal if no process in the session could continue this group (setpgid(2), "orphaned").
     """
@@ -122,7 +123,7 @@ def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bo
 
 
 def _foreground_group() -> int | None:
-    """Return the process group in the foreground of the terminal on stdin; None if stdin is not our terminal."""
+    """Return the foreground process group of the terminal on stdin, or None if stdin is not this process's terminal."""
     try:
         return os.tcgetpgrp(_STDIN)
     except OSError:

@@ -36,17 +36,17 @@ else:
 
 # How much of the app's stderr is kept for an init error, in bytes.
 STDERR_TAIL = 4096
-# The interval of the checks whether the app has ended, in seconds. A signal ends the wait between them early.
+# How long to wait between two checks whether the app has ended, in seconds. A signal ends the wait early.
 _STOP_POLL = 0.01
 # How long to wait for the last lines of an app that has ended, in seconds. A grandchild may keep the pipe open.
 _STDERR_TIMEOUT = 0.2
-# Errors that mean that no descriptor, process or memory is left. The command is not their cause.
+# Errors that mean that the system has no descriptor, process or memory left. The command is not their cause.
 _EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
-# What the adapter does with a signal, as an init process should (tini and dumb-init are the models). ``FIRST`` is for
-# every signal that is not in the table, real-time signals included: signals to reload (SIGHUP, SIGUSR1, SIGUSR2), to
-# stop workers (SIGWINCH), and those with a meaning to one program only. The workers of a server would die of them.
-END = "end"  # end the adapter; the app's whole group gets the signal, in the proxy after the requests under way
+# What the adapter does with each signal, as an init process should (tini and dumb-init are the models). A signal that
+# is not in the table has the action ``FIRST``, real-time signals included. It may mean reload (SIGHUP, SIGUSR1,
+# SIGUSR2), stop the workers (SIGWINCH), or have a meaning to one program only. It would kill the workers of a server.
+END = "end"  # end the adapter; the app's whole group gets the signal (the proxy finishes open requests first)
 GROUP = "group"  # pass on to the app's whole group
 FIRST = "first"  # pass on to the app's first process (``first_process.py``)
 STOP = "stop"  # stop the app and the adapter until SIGCONT (``job_control.py``)
@@ -58,10 +58,10 @@ ACTIONS: dict[int, str] = {
     _signal.SIGQUIT: GROUP,
     _signal.SIGCONT: GROUP,
     _signal.SIGTSTP: STOP,
-    # For a background job that writes to the terminal or sets it. With a handler, the write would be repeated forever.
+    # The kernel sends these to a background job that uses the terminal. With a handler, a write would repeat forever.
     _signal.SIGTTIN: IGNORE,
     _signal.SIGTTOU: IGNORE,
-    # The system sends these because of something that this process has done, or its children or sockets.
+    # The system sends these because of this process, its children or its sockets.
     _signal.SIGCHLD: OWN,
     _signal.SIGPIPE: OWN,
     _signal.SIGURG: OWN,
@@ -82,8 +82,9 @@ ENDING = tuple(number for number in ACTIONS if ACTIONS[number] == END)
 # Signals that need a handler.
 HANDLED = tuple(n for n in _signal.valid_signals() if ACTIONS.get(n, FIRST) not in (IGNORE, OWN))
 # Signals that are reset to their default action in the app. Python ignores the first two, and the adapter the next two.
-# A shell without job control makes background commands ignore the last two, but the adapter handles these. Other
-# signals that were ignored when the adapter started stay ignored in the app, for example SIGHUP under nohup.
+# A shell without job control makes a background command ignore the last two; the adapter handles them nevertheless, so
+# the app must not ignore them. Other signals that were ignored when the adapter started stay ignored in the app, for
+# example SIGHUP under nohup.
 _NOT_IGNORED = (
     *(_signal.SIGPIPE, _signal.SIGXFSZ),
     *(_signal.SIGTTIN, _signal.SIGTTOU),
@@ -91,16 +92,16 @@ _NOT_IGNORED = (
 )
 # Linux, prctl(2).
 _PR_SET_CHILD_SUBREAPER = 36
-# Opens a folder even if this process may enter it but not read it.
+# Flags that open a folder even if this process may enter it but not read it.
 _FOLDER_FLAGS = getattr(posix, "O_PATH", posix.O_RDONLY)
-# A killed process leaves its children behind, which must be killed in the next round. This is the number of rounds.
+# The number of rounds of ``kill_children``. Each round kills the children that the round before has left behind.
 _KILL_ROUNDS = 10
 
 
 def hold_signals() -> None:
-    """Block HANDLED, which stay pending until ``release_signals``: install their handlers before that.
+    """Block the signals in HANDLED, and ignore the signals that ACTIONS ignores.
 
-    Ignore the signals that ACTIONS ignores.
+    Blocked signals stay pending until ``release_signals``. Install their handlers before you call it.
     """
     _signal.pthread_sigmask(_signal.SIG_BLOCK, HANDLED)
     for number, action in ACTIONS.items():
@@ -109,7 +110,7 @@ def hold_signals() -> None:
 
 
 def release_signals() -> None:
-    """Unblock HANDLED, which delivers the pending signals."""
+    """Unblock the signals in HANDLED. Those that are pending are delivered now."""
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, HANDLED)
 
 
@@ -145,8 +146,8 @@ class AppProcess:
     """The app that ``command`` starts. ``pid`` is also the id of its process group.
 
     The command is looked up on the adapter's own PATH. ``descriptors`` is the app's soft limit of open files; None
-    means the adapter's limit. Raises ConfigurationError if the command cannot be started, OSError if no descriptor,
-    process or memory is left.
+    means the adapter's limit. Raises ConfigurationError if the command cannot be started, and OSError if the system has
+    no descriptor, process or memory left.
     """
 
     _has_warned_of_shell = False
@@ -182,7 +183,7 @@ class AppProcess:
         self._tail = b""
         self._exit_code: int | None = None
         self._group_is_gone = False
-        # The thread holds this lock until the app's stderr ends.
+        # The thread of ``forward_stderr`` holds this lock until the app's stderr ends.
         self._draining: LockType | None = None
 
     def forward_stderr(self, write: Callable[[bytes], None]) -> None:
@@ -228,7 +229,7 @@ class AppProcess:
             self._draining.release()
 
     def exit_code(self) -> int | None:
-        """Return the app's exit code (128 + n for signal n), or None while it runs. Reaps the app; not thread-safe."""
+        """Return the app's exit code (128 + n for signal n), or None while it runs. Reaps the app. Not thread-safe."""
         if self._exit_code is None:
             pid, status = posix.waitpid(self.pid, posix.WNOHANG)
             if pid:
@@ -266,7 +267,11 @@ class AppProcess:
             _ignore_os_error(lambda: posix.killpg(self.pid, number))
 
     def pass_on(self, number: int, warn: Callable[[str], None]) -> None:
-        """Send a signal to the processes that ACTIONS names. ``warn`` logs a line, once in this process's life."""
+        """Send a signal to the app's first process or to its whole group, as ACTIONS says.
+
+        If ACTIONS says the first process, but a shell has several children, the whole group gets the signal. The first
+        time, ``warn`` logs a line about it.
+        """
         if ACTIONS.get(number, FIRST) == FIRST and self._exit_code is None:
             from adapter.app.first_process import first_process, shell_warning  # only such a signal needs it
 
@@ -328,8 +333,8 @@ def ended_children() -> Iterator[tuple[int, int]]:
 def kill_children() -> None:
     """Kill and reap all children of this process, and the orphans that it adopts from them. Linux only.
 
-    Most children are orphans that left the app's group. Call ``exit_code`` before, since the app's exit code is lost.
-    Processes of other users, which we may not kill, keep running.
+    Most of them are orphans that left the app's group. Call ``exit_code`` first, since this function discards the app's
+    exit code. Processes of other users, which this process may not kill, keep running.
     """
     for _ in range(_KILL_ROUNDS):
         try:
@@ -370,7 +375,7 @@ def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> in
 
 
 def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
-    """Return ``spawn()``, called with ``folder`` as the working directory."""
+    """Call ``spawn`` with ``folder`` as the working directory; None means no change. Return its result."""
     if folder is None:
         return spawn()
     try:
@@ -388,7 +393,7 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
 
 
 def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:
-    """Return ``spawn()``, called with ``descriptors`` as the soft limit of open files."""
+    """Call ``spawn`` with ``descriptors`` as the soft limit of open files; None means no change. Return its result."""
     if descriptors is None:
         return spawn()
     import resource  # the runtime does not need it

@@ -35,8 +35,8 @@ WARN_AFTER = 4.0
 _NO_CONNECTION = "no connection"
 # The message of Node for a file that was written for AWS's Node runtime.
 _NEEDS_NODE_RUNTIME = "awslambda is not defined"
-# How long a request waits at most for an app that refuses connections, which it does while it restarts, and the
-# interval of the attempts to connect. In seconds.
+# An app that restarts refuses connections. These are the longest wait of a request for it, and the interval of the
+# attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
 # The port is closed, or the Unix socket does not exist.
 _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
@@ -85,7 +85,7 @@ class ReadinessCheck:
         self._has_command = has_command
 
     def problem_of(self, status: int) -> str | None:
-        """Return None if an app that answers with ``status`` is ready, else the problem."""
+        """Return None if an answer with ``status`` means that the app is ready, else the problem."""
         return None if self.request is None or status in self._healthy else f"{self._question} answered {status}"
 
     def no_connection(self, error: object) -> str:
@@ -94,7 +94,7 @@ class ReadinessCheck:
 
     def no_response(self, error: object) -> str:
         """Return the problem to report if the answer to a probe is not an HTTP response."""
-        return f"{self.address.current} did not answer as HTTP ({error})"
+        return f"{self.address.current} did not answer with HTTP ({error})"
 
     def no_answer(self, seconds: float) -> str:
         """Return the problem to report if a probe gets no answer within ``seconds``."""
@@ -116,7 +116,7 @@ class ReadinessCheck:
         )
 
     def _hint_of_listener(self, problem: str) -> str:
-        """Return what to do if a process listens on the port, but at another address; empty if none does."""
+        """Return a hint if a process listens on the port at another address, else an empty text."""
         address = self.address.current
         if address.path is not None or not problem.startswith(_NO_CONNECTION):
             return ""
@@ -141,7 +141,7 @@ class ReadinessWait:
 
     Call ``begin_probe`` before each probe, and ``end_probe`` after each probe that finds a problem. Times are seconds
     of a monotonic clock. ``limit`` is the longest wait; None means no limit. After ``end_probe``, ``warning`` is a line
-    to log, or empty. After ``begin_probe``, ``tries_other`` is whether this probe tries both of the app's addresses.
+    to log, or empty. After ``begin_probe``, ``tries_other`` is True if this probe tries both of the app's addresses.
     """
 
     __slots__ = (
@@ -167,7 +167,7 @@ class ReadinessWait:
         self.warning = ""
 
     def begin_probe(self, now: float) -> float:
-        """Record the begin of a probe. Return its timeout in seconds."""
+        """Record the start of a probe. Return its timeout in seconds."""
         self._probed = now
         self.tries_other = self._probes % _OTHER_EVERY == 0
         self._probes += 1

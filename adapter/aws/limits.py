@@ -20,8 +20,8 @@ STREAM_LIMIT_UNTIL_2025 = 20 * MIB
 # Streamed bytes beyond the first 6 MB of each response are billed (Lambda pricing, "Response streaming").
 FREE_STREAM_BYTES = 6 * MIB
 
-# The service model of Lambda's API (botocore 1.44.8, November 2026): a function's timeout in seconds, longer on Managed
-# Instances, and the invocations that an environment of these can have at once.
+# The maximums in the service model of Lambda's API (botocore 1.44.8, November 2026): a function's timeout in seconds,
+# its timeout on Managed Instances, and the number of concurrent invocations of an environment on Managed Instances.
 FUNCTION_TIMEOUT_LIMIT = 1800.0
 MANAGED_INSTANCES_TIMEOUT_LIMIT = 5400.0
 MAX_CONCURRENCY = 1600

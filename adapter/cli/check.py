@@ -51,7 +51,7 @@ class Report:
     """The findings. ``summary`` states what ``adapter run`` would do; it is None if mistakes prevent the start.
 
     ``mistakes`` are invalid settings, ``problems`` are temporary, ``warnings`` do not prevent the start. ``app`` states
-    whether the app listens; it is None if that was not checked, or if it is a problem.
+    whether the app listens; it is None if this was not checked, or if it is reported in ``problems``.
     """
 
     def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:
@@ -116,7 +116,7 @@ class Report:
         if self.app:
             lines += ["", self.app]
         lines += ["", self.verdict]
-        # Settings and answers of the app may contain characters that a terminal would obey.
+        # Settings and answers of the app may contain characters that would control a terminal.
         return "\n".join(visible(line) for line in lines).lstrip("\n")
 
     def _rows(self, rows: list[Setting]) -> Iterator[str]:
@@ -148,9 +148,9 @@ def examine(
 
 
 def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
-    """Add the findings about this machine to ``report``. Return the derived values by option, with their sources.
+    """Add the findings about this machine to ``report``. Return the values that were derived from several settings.
 
-    Raises ConfigurationError if two ports are equal.
+    The result maps option names to derived values and their sources. Raises ConfigurationError if two ports are equal.
     """
     port, _ = resolve_app_port(config, command)
     is_any_port = config.app_port is None and has_placeholder(command)
@@ -159,14 +159,14 @@ def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tu
     derived = {"app_port": _derived_app_port(config, port, is_any_port=is_any_port)}
     if config.on_lambda:
         mode = config.invoke_mode or "buffered"
-        report.summary = f"On Lambda: invocations from {config.runtime_api}, to the app on {app_text}, as {mode}."
+        report.summary = f"On Lambda: invocations from {config.runtime_api}, to the app on {app_text} ({mode})."
     else:
         mode = config.invoke_mode or "response_stream"
         listen = resolve_listen(config, port)
         source = "PORT" if config.listen is None and listen.port == config.container_port else config.sources["listen"]
         derived["listen"] = (str(listen), source)
         derived["stream_limit"] = (config.texts.get("stream_limit", "none"), config.sources["stream_limit"])
-        report.summary = f"Plain HTTP on {listen}, to the app on {app_text}, as {mode}."
+        report.summary = f"Plain HTTP on {listen}, to the app on {app_text} ({mode})."
         report.problems += _taken_ports(config, listen)
     derived["invoke_mode"] = (mode, config.sources["invoke_mode"])
     if not is_any_port:
@@ -178,7 +178,7 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
     if config.app_socket is not None:
         return "none", config.sources["app_socket"]
     if is_any_port:
-        return "any free one", f"{PLACEHOLDER} in CMD"
+        return "any free port", f"{PLACEHOLDER} in CMD"
     if config.app_port is None and config.container_port is not None:
         return str(port), "PORT"
     return str(port), config.sources["app_port"]

@@ -31,7 +31,7 @@ _RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams",
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="adapter")
 def cli() -> None:
-    """Any web app behind AWS Lambda, streamed or buffered.
+    """Serve any web app on AWS Lambda, with streamed or buffered responses.
 
     \b
     adapter dev -- uvicorn main:app --port {port}    Lambda on this machine
@@ -60,7 +60,7 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 
 
 @cli.command("dev", cls=GroupedCommand, short_help="Run an app in Lambda on this machine.")
-@click.option("--wait", is_flag=True, help="Start nothing. Wait until the adapter dev on these ports answers.")
+@click.option("--wait", is_flag=True, help="Start nothing. Wait until another adapter dev answers on these ports.")
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app, in Lambda on this machine.
@@ -165,7 +165,7 @@ def invoke(events: tuple[str, ...], **options: Any) -> int:
 @click.option("--method", help="The method of an HTTP request. [default: GET]")
 @click.option("--path", help="The path of a request, with or without a query. [default: /]")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of a request.")
-@click.option("--body", metavar="TEXT|@FILE", help="The body of a request; else the message, key or item.")
+@click.option("--body", metavar="TEXT|@FILE", help="The body of a request, or another event's message, key or item.")
 @click.option("--name", help="The queue, topic, bucket, table or stream.")
 @click.option("--stage", help="The stage of a REST API. [default: prod]")
 @click.option("--resource", help="The resource of a REST API. [default: /{proxy+}]")

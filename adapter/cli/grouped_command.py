@@ -85,7 +85,7 @@ class GroupedCommand(click.Command):
 
 
 def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
-    """Return the error for an unknown flag, with the commands that have this flag, or else with a similar flag."""
+    """Return the error for an unknown flag. It names the commands that have this flag, or else a similar flag."""
     root = ctx.find_root().command
     commands = root.commands if isinstance(root, click.Group) else {}
     others = [

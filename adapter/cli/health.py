@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # How long the listener may take to answer, in seconds; a HEALTHCHECK should have a longer timeout.
 TIMEOUT = 3.0
-# How much of the reason in the response of /readyz is shown, in bytes.
+# How many bytes of the body of a /readyz response are read to show the reason.
 _REASON_SIZE = 500
 
 
@@ -41,7 +41,7 @@ def run(flags: Mapping[str, str] | None = None) -> int:
 
 
 def find_problem(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str | None:
-    """Connect to the proxy with these settings. Return None if it is healthy, else the reason in one line."""
+    """Check the proxy that has these settings. Return None if it is healthy, else the reason in one line."""
     try:
         config = load(environ, flags)
         if config.admin is not None:
@@ -64,7 +64,7 @@ def _listen_address(config: Config) -> Address:
 def _known(address: Address, variable: str) -> Address:
     """Return the address at which clients on this machine reach ``address``. Raises ConfigurationError for port 0."""
     if address.port == 0:
-        raise ConfigurationError([f"{variable}: port 0 means any free port, unknown to other processes; set a port"])
+        raise ConfigurationError([f"{variable}: port 0 means any free port, which is not known here; set a port"])
     return address.local
 
 

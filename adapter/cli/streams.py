@@ -1,7 +1,7 @@
 """The standard streams of the command line, whatever they are connected to.
 
-Writing to stderr never fails and never waits long, also for libraries (``output.py``). If stdout cannot be written to,
-a command cannot do its work, so that writing raises OutputFailed.
+Writing to stderr never fails and never waits long, even if a library writes (``output.py``). A command cannot do its
+work without stdout, so writing to stdout raises OutputFailed if it fails.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Stdout(_Stream):
         try:
             return os.write(self._descriptor, data)
         except BlockingIOError:
-            # Another process has made the pipe non-blocking. With 0, the caller would not try again.
+            # Another process has made the pipe non-blocking. If this returned 0, the caller would not try again.
             _wait_until_writable(self._descriptor)
             return self.write(data)
         except OSError as error:
@@ -63,7 +63,7 @@ def _wait_until_writable(descriptor: int) -> None:
 
 
 def guard_streams() -> None:
-    """Replace ``sys.stdout`` and ``sys.stderr``, which are None if the process was started without them."""
+    """Replace ``sys.stdout`` and ``sys.stderr`` by the streams of this module. Each of them may be None before."""
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Stdout(_STDOUT)), encoding, line_buffering=True)
     encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
@@ -73,5 +73,5 @@ def guard_streams() -> None:
 
 
 def discard_stdout() -> None:
-    """Connect stdout to /dev/null. At exit, Python would try again to write the buffered rest, and fail again."""
+    """Connect stdout to /dev/null. Otherwise Python would fail again when it writes its buffered data at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)

@@ -10,7 +10,7 @@ On Lambda this module is imported before the app starts, so it must be fast to i
 
 from __future__ import annotations
 
-import posix  # instead of `os`; app/process.py has the reason
+import posix  # instead of `os`; app/process.py explains why
 import sys
 
 from adapter.config.option import OWN_PREFIX
@@ -96,9 +96,10 @@ def read(
     flags: Mapping[str, str] | None = None,
     template: Mapping[str, tuple[str, str]] | None = None,
 ) -> tuple[Config, list[str]]:
-    """Return the settings and all mistakes. An option with an invalid value has its default.
+    """Return the settings and all mistakes. In the settings, an option with an invalid value has its default.
 
-    ``template`` has texts and their places in a template, by option name, for options without a flag or a variable.
+    ``template`` maps option names to a text and its place in a template. It is used for options that neither a flag
+    nor a variable sets.
     """
     flags = flags or {}
     template = template or {}
@@ -138,7 +139,7 @@ def read(
 
 
 def log_format(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str:
-    """Return the format of log lines, also if other settings have mistakes: ``text`` or ``json``."""
+    """Return the format of log lines, ``text`` or ``json``. This works even if other settings have mistakes."""
     option = Config.options["log_format"]
     _, text = _source(option, environ, flags or {})
     try:
@@ -169,7 +170,7 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
     if option.name in flags:
         return str(option.flag), flags[option.name]
     for variable in option.env + option.deprecated:
-        # Outside of Lambda, shells and container platforms set HOST to the machine's own name.
+        # Outside of Lambda, HOST is ignored: shells and container platforms set it to the machine's own name.
         if variable == "HOST" and "AWS_LAMBDA_RUNTIME_API" not in environ:
             continue
         if environ.get(variable):
@@ -178,7 +179,10 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
 
 
 def _repair(option: Option[Any], source: str, text: str) -> str | None:
-    """Return a usable form of a text that the Rust adapter accepts in the variable ``source``, or None."""
+    """Return ``text`` in a form that ``option`` accepts, or None if that is not possible.
+
+    Only texts in variables of the Rust adapter are repaired: it accepts some texts that this adapter does not.
+    """
     is_of_rust_adapter = source.startswith(RUST_ADAPTER_PREFIX) or source in option.deprecated
     if option.parse.repair is None or not is_of_rust_adapter:
         return None
@@ -212,7 +216,7 @@ def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Return whether Kubernetes set the variable, as it does for each Service whose name begins with "adapter"."""
+    """Return whether the variable is one that Kubernetes sets for a Service whose name begins with "adapter"."""
     if "_SERVICE_HOST" in name or "_SERVICE_PORT" in name:
         return True
     return (name.endswith("_PORT") and "://" in value) or name.rpartition("_PORT_")[2][:1].isdigit()
@@ -230,12 +234,12 @@ def _known_variables(prefix: str) -> frozenset[str]:
 
 
 def _did_you_mean(name: str, known: frozenset[str]) -> str:
-    """Return a hint at the variable in ``known`` that is most similar to ``name``; empty if none is similar."""
+    """Return a hint that names the variable in ``known`` most similar to ``name``, or an empty text."""
     # The common prefix is not compared, since it would make any two names similar.
     prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
     variables = {variable.removeprefix(prefix): variable for variable in known}
     if prefix == OWN_PREFIX:
-        # A user who knows a flag may derive the variable from it; some variables have another name.
+        # A user may derive a variable's name from the flag, but some variables have another name.
         for option in Config.options.values():
             if option.flag is not None and option.env[0] in known:
                 variables.setdefault(option.flag[2:].upper().replace("-", "_"), option.env[0])

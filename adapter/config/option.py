@@ -22,8 +22,8 @@ class Option(Generic[T]):
     If ``parse`` is not given, the type of the default selects the parser: a boolean, a whole number of at least 1, or
     any text. ``env`` are its variables; the first one that is set is used. ``deprecated`` variables still work, with a
     warning. If ``env`` or ``flag`` is not given, it is derived from the name of the attribute. ``default_text``
-    describes the default as Markdown, if its value is not clear. A ``repeatable`` flag can be given several times; its
-    variable separates the values by commas.
+    describes the default as Markdown, if its value alone is not clear. A ``repeatable`` flag can be given several
+    times; its variable separates the values by commas.
     """
 
     name: str

@@ -44,7 +44,7 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 _SIZE_UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmg", 1):
     _SIZE_UNITS |= dict.fromkeys((_letter, f"{_letter}b", f"{_letter}ib"), 1024**_power)
-# The largest size, in the unit of the option.
+# The largest number in a size, in the unit that the text names.
 _MAX_SIZE = 10**12
 #: The value of the stream limit ``none``.
 NO_LIMIT = 0
@@ -56,7 +56,7 @@ _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT,
 class Parser(Generic[T_co]):
     """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs.
 
-    ``repair`` returns a usable text for one that the Rust adapter accepts in its variables and this parser does not.
+    ``repair`` converts a text that the Rust adapter accepts, but this parser does not, into a text that it accepts.
     """
 
     def __init__(self, parse: Callable[[str], T_co], metavar: str, repair: Callable[[str], str] | None = None) -> None:
@@ -75,7 +75,7 @@ def parser(metavar: str, repair: Callable[[str], str] | None = None) -> Callable
 
 
 def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None = None) -> str:
-    """Return a hint at the text in ``known`` that is most similar to ``text``; empty if none is similar.
+    """Return a hint that names the text in ``known`` most similar to ``text``, or an empty text if none is similar.
 
     ``shown_as`` maps texts in ``known`` to the texts that the hint shows instead.
     """
@@ -123,7 +123,7 @@ _PORT_REFUSAL = f"is not a port; use a number from 1 to {LAST_PORT}"
 #: Parses a TCP port.
 port = _whole_number("PORT", 1, LAST_PORT, _PORT_REFUSAL)
 #: Parses a TCP port to listen on; 0 lets the system choose a free one.
-listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free one")
+listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free port")
 
 _COUNT_REFUSAL = "is not a count; use a whole number of at least 1"
 #: Parses a whole number of at least 1.
@@ -163,8 +163,8 @@ def _duration(*, above_zero: bool, limit: float = LONGEST_WAIT) -> Parser[float]
 seconds = _duration(above_zero=False)
 #: Parses a duration in seconds of more than 0.
 positive_seconds = _duration(above_zero=True)
-#: Parses a function's timeout in seconds, up to the maximum of Managed Instances. Lambda has no fractions: they are for
-#: tests.
+#: Parses a function's timeout in seconds, up to the maximum of Managed Instances. Lambda has no fractions of a
+#: second; they are accepted for tests.
 function_timeout = _duration(above_zero=True, limit=MANAGED_INSTANCES_TIMEOUT_LIMIT)
 
 
@@ -238,7 +238,7 @@ def path(value: str) -> str:
 
 @parser("PATH", repair="/{}".format)
 def base_path(value: str) -> str:
-    """Parse a leading path and remove its trailing slash; ``/`` means none."""
+    """Parse the prefix of a path, and return it without a trailing slash. ``/`` means no prefix."""
     return path(value).rstrip("/")
 
 
@@ -251,7 +251,7 @@ def header_name(value: str) -> str:
 
 
 def _without_bad_statuses(value: str) -> str:
-    """Return the parts of ``value`` that are statuses or ranges of them."""
+    """Return ``value``, a list, without the parts that are neither a status nor a range of statuses."""
     found = []
     for part in value.split(","):
         try:
@@ -298,7 +298,7 @@ def size(value: str) -> int:
 
 @parser("SIZE")
 def stream_limit(value: str) -> int:
-    """Parse the most bytes of a stream: ``20mb``, ``200mb``, ``none`` (NO_LIMIT) or any size."""
+    """Parse the maximum number of bytes in a stream: ``20mb``, ``200mb``, ``none`` (NO_LIMIT) or any size."""
     preset = value.lower()
     return _STREAM_LIMIT_PRESETS[preset] if preset in _STREAM_LIMIT_PRESETS else size(value)
 

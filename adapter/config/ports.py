@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Stands for a free port in CMD.
 PLACEHOLDER = "{port}"
-# Where the app may listen as well if its host is not set.
+# The second address that the app may listen on if its host is not set.
 _OTHER_LOOPBACK = "::1"
 # A word in braces is reported as a typo of the placeholder if their similarity is at least this; 1 means equal. The
 # value is the default of difflib.get_close_matches.
@@ -61,7 +61,7 @@ def has_placeholder(command: list[str]) -> bool:
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """Yield warnings about words in ``command`` that look like a wrong ``{port}``, unless it contains ``{port}``."""
+    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, unless it contains ``{port}``."""
     words = " ".join(command)
     if PLACEHOLDER in words:
         return
@@ -85,9 +85,9 @@ def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 
     The address is the option's if that is set; else PORT on all addresses, if PORT is not the app's port; else
-    127.0.0.1:9000. Cloud Run,
-    Knative and others set PORT to the port that requests will arrive on. Raises ConfigurationError if the proxy would
-    listen on the port of the app or of the admin listener.
+    127.0.0.1:9000. Cloud Run, Knative and others set PORT to the port that requests will arrive on. Raises
+    ConfigurationError if the proxy would listen on the port of the app or of the admin listener, or if these two use
+    the same port.
     """
     source, address = config.sources["listen"], config.listen
     if address is None and config.container_port is not None and config.container_port != app_port:

@@ -70,7 +70,7 @@ class Address:
 
     @property
     def local(self) -> Address:
-        """The address at which a client on this machine reaches a server that listens here."""
+        """The address at which a client on this machine reaches a server that listens on this address."""
         return Address(host=_LOOPBACK_OF.get(self.host, self.host), port=self.port, path=self.path)
 
     @property
@@ -83,8 +83,8 @@ class AppAddress:
     """Where to reach the app: at ``current``, or at ``other`` if ``current`` refuses a connection.
 
     By default an app may listen on either loopback address, since some servers bind only the first address of
-    ``localhost``. ``current`` is the address that accepted the last connection, so only the first one costs a second
-    attempt. ``other`` is None if there is only one address.
+    ``localhost``. ``current`` is the address that accepted the last connection, so only the first connection may need
+    a second attempt. ``other`` is None if there is only one address.
     """
 
     __slots__ = ("current", "other")
@@ -112,7 +112,7 @@ class AppAddress:
             try:
                 connection = connect(other)
             except OSError:
-                # The machine may have no IPv6, so the first error says more.
+                # The machine may have no IPv6, so the first error is the more useful one.
                 raise refusal from None
         self.current, self.other = other, current
         return connection

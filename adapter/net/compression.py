@@ -28,7 +28,7 @@ if TYPE_CHECKING:
             """End the compressed stream and return its last bytes."""
 
 
-# Media types that become smaller. Audio, video, and other images and fonts are already compressed.
+# Media types that compression makes smaller. Audio, video, and other images and fonts are already compressed.
 _COMPRESSIBLE_PREFIXES = ("text/", "application/vnd.api+", "font/ttf", "font/otf", "image/svg+xml", "image/bmp")
 _COMPRESSIBLE_SUFFIXES = ("+json", "+xml", "+text")
 _COMPRESSIBLE = frozenset(
@@ -50,7 +50,7 @@ _COMPRESSIBLE = frozenset(
 )
 # Headers that describe the uncompressed body. They are removed when the body is compressed.
 _DROPPED = frozenset({"content-length", "accept-ranges", "content-md5", "digest", "content-digest", "content-encoding"})
-# Fast settings, because compression uses CPU time for every response, and Lambda bills that time.
+# Fast settings, because compression uses CPU time for every response, and Lambda bills it.
 _GZIP_LEVEL, _BR_QUALITY, _ZSTD_LEVEL = 6, 4, 3
 # zlib's wbits: 15 for a window of 2**15 bytes, plus 16 to select the gzip format.
 _GZIP_WINDOW = 31

@@ -1,6 +1,6 @@
 """Why a port cannot be listened on, and which process listens on it.
 
-The process is looked up in /proc: on Linux only, and only among processes that we may inspect.
+The process is looked up in /proc: on Linux only, and only among processes that this process may inspect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# The maximum number of characters of a command in ``port_owner``.
+# ``port_owner`` cuts a command that is longer than this, in characters.
 _SHOWN = 80
 # The state of a listening socket in /proc/net/tcp.
 _LISTEN = "0A"
@@ -26,13 +26,13 @@ def listen_problem(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         owner = port_owner(port)
         return f"is taken by {owner}" if owner else "is taken"
-    # The error's own text repeats the address. An unknown host has a number that the system has no text for.
+    # The error's own text repeats the address. For an unknown host, the number is not a system error's.
     number = error.errno or 0
     return f"cannot be listened on: {os.strerror(number) if number > 0 else error.strerror or error}"
 
 
 def port_owner(port: int) -> str | None:
-    """Return the listening process as ``pid 123 (python3 server.py)``, or None. A long command is cut short."""
+    """Return the process that listens on ``port`` as ``pid 123 (python3 server.py)``, or None if it is not found."""
     found = listening_process(port)
     if found is None:
         return None
@@ -66,7 +66,7 @@ def _address_of(words: str) -> str:
 
 
 def _listeners(port: int) -> Iterator[list[str]]:
-    """Yield the fields of each listening socket in the kernel's tables."""
+    """Yield the fields of each socket that listens on ``port``, from the tables in /proc/net."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:

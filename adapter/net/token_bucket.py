@@ -35,7 +35,7 @@ class TokenBucket:
         self._refills = 0
 
     def take(self, wanted: int, now: float) -> int:
-        """Take up to ``wanted`` tokens and return their number. It is 0 if the bucket is empty until `next_refill`."""
+        """Take up to ``wanted`` tokens and return their number. Return 0 if the bucket is empty until `next_refill`."""
         if self._start is None:
             self._start = now
         self._refill_until(now, self._start)

@@ -1,6 +1,6 @@
 """Socket functions that asyncio does not offer: options set before connecting, the send queue, and ends of connections.
 
-The peer may disconnect at any moment, so no way to end a connection raises an error if the peer has gone already.
+The peer may disconnect at any moment. So the functions that end a connection raise no error if the peer has gone.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     # What ``socket.getaddrinfo`` returns.
     Resolved = Sequence[tuple[int, int, int, str, tuple[object, ...]]]
 
-# Set before connecting, it makes the kernel send the last packet of the handshake together with the first data. So a
-# server never sees a connection without a request: some close such a connection at once (hypercorn --keep-alive 0).
-# Linux only.
+# This option, set before connecting, makes the kernel send the last packet of the handshake together with the first
+# data. So a server never sees a connection without a request; some servers close such a connection at once (hypercorn
+# --keep-alive 0). Linux only.
 _DEFER_ACCEPT = getattr(socket, "TCP_DEFER_ACCEPT", None)
 # ioctl requests for the number of bytes in a socket's send queue: all unacknowledged bytes (tcp(7)), and only the
 # unsent ones (linux/sockios.h).
@@ -31,7 +31,7 @@ _SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
 
 @lru_cache(maxsize=8)
 def resolve_number(host: str, port: int) -> Resolved:
-    """Return the socket address for ``host`` if it is an IP address, else nothing. Does not block."""
+    """Return the socket address for ``host`` if it is an IP address, else an empty list. Does not block."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
@@ -39,7 +39,7 @@ def resolve_number(host: str, port: int) -> Resolved:
 
 
 async def connect(addresses: Resolved) -> socket.socket:
-    """Return a socket that is connected to the first of ``addresses`` that accepts. Raises OSError.
+    """Return a socket that is connected to the first of ``addresses`` that accepts a connection. Raises OSError.
 
     The server accepts the connection once bytes arrive, so send them at once.
     """

@@ -151,7 +151,7 @@ def response_parts(
 
 
 def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes:
-    """Return the bytes of a ``body`` field. None is an empty body, and a memoryview is always base64 text.
+    """Return the bytes of a ``body`` field. None means an empty body; a memoryview is always base64 text.
 
     Raises ``failure`` if either argument has the wrong type, if base64 is not canonical (white space and trailing text
     are errors, since decoding would silently drop them), or if plain text contains a lone surrogate.

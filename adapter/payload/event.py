@@ -42,13 +42,14 @@ PASS_THROUGH = PassThrough(HTTP_FORMATS)
 #: Every format by its name.
 FORMATS: dict[str, Codec] = {codec.name: codec for codec in (*HTTP_FORMATS, PASS_THROUGH)}
 
-# In bytes. Measured: for larger events, checking only the JSON around the body is faster than checking all of it.
+# The size in bytes above which an event is large. Measured: for a large event, checking only the JSON around the body
+# is faster than checking all of it.
 _LARGE_EVENT = 64 * 1024
 _BODY_KEY = b'"body":'
 _BODY_OPENING = _BODY_KEY + b'"'
-# White space before a colon. With it, the colon after a key may not directly follow the quote.
+# White space before a colon. In a text with one of these, a colon may not directly follow the quote that ends a key.
 _UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
-# The placeholder for a body that is not parsed.
+# The text that replaces a body that is not parsed.
 _MARK = b"(left out)"
 
 
@@ -61,9 +62,9 @@ def detect(event: Any) -> Codec:
 
 
 def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
-    """Parse the event in ``raw``. Return the codec for its format, and its values.
+    """Parse the event in ``raw``. Return the codec for its format, and the parsed event.
 
-    The ``body`` value may be a memoryview of base64 in ``raw``. Raises InvalidEvent if ``raw`` is not JSON, or if it is
+    Its ``body`` may be a memoryview of base64 in ``raw``. Raises InvalidEvent if ``raw`` is not JSON, or if it is
     an HTTP event that has a repeated key or is nested too deep.
     """
     large = len(raw) > _LARGE_EVENT
@@ -80,7 +81,8 @@ def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     """Parse the event without its body. Return None if the body is not base64 or if anything else is unusual.
 
     In the result, ``body`` is a view of ``raw``. The first quote after the opening one ends the body, since no
-    backslash is between the two. If the only mark is in the ``body`` value, it has replaced the event's body.
+    backslash is between the two. _MARK replaces the body while the rest is parsed. If _MARK occurs only once, and as
+    the value of the key ``body``, it has replaced the body of the event, and not a ``body`` deeper in the event.
     """
     start = raw.find(_BODY_OPENING) + len(_BODY_OPENING)
     end = raw.find(b'"', start)
@@ -103,7 +105,7 @@ def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
 
 
 def _parse(raw: bytes | bytearray) -> Any:
-    """Parse the event and return its values. Raises InvalidEvent if it is not JSON.
+    """Return the parsed event. Raises InvalidEvent if it is not JSON.
 
     JSON that only a lenient parser accepts is an error in an HTTP event, but other events may contain it.
     """
@@ -160,10 +162,11 @@ def _count_pairs(value: Any) -> int:
 
 
 def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
-    """Return whether ``raw`` differs from what orjson writes for ``event`` only within the body.
+    """Return whether ``raw`` equals what orjson writes for ``event``, except within the body.
 
     Also returns False if the body contains a quote. The quote at the expected end of the body cannot be an escaped one:
-    text inside and outside of strings would then be swapped after it, and the last string would not end.
+    if it were, what is a string and what is not would be swapped in the text after it, and the last string would not
+    end.
     """
     before, key, after = orjson.dumps(event | {"body": ""}).partition(_BODY_KEY + b'""')
     opening, closing = before + _BODY_OPENING, b'"' + after

@@ -1,8 +1,8 @@
 """Header rules: which headers are forwarded, which are legal, and the conversion between JSON maps and pairs.
 
-Headers are a list of name-value pairs in order, with repeats. The JSON of a front door has them in a single-value map,
-in a multi-value map or in both. Every invocation uses this module, so it must be fast: one C call checks all names, and
-another one all values. Only if a check fails is the illegal header searched.
+Headers are a list of name-value pairs in order, with repeats. The JSON of a front door contains them in a single-value
+map, in a multi-value map or in both. Every invocation uses this module, so it must be fast: one C call checks all
+names, and another one all values. The illegal header is searched for only if a check fails.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ NOT_FORWARDED = frozenset(
 #: fields take up to 60 times as much memory as their bytes.
 MAX_FIELDS: Final = 1000
 
-#: Headers that only the adapter may set. A client's own are removed, so an app can trust them.
+#: Headers that only the adapter may set. They are removed from the client's request, so an app can trust them.
 REQUEST_CONTEXT = "x-amzn-request-context"
 LAMBDA_CONTEXT = "x-amzn-lambda-context"
 LAMBDA_EVENT = "x-amzn-lambda-event"
@@ -72,12 +72,13 @@ _SET_COOKIE_CASES = 2**9
 _EXCERPT = 40
 
 
-# What is done with a header: it is kept or dropped, it nominates others, or it may be the twin of another one.
+# What a filter does with a header: keep it; drop it; drop the headers that it names (Connection); or drop it if it is
+# the twin of another header, which means that the two names differ only in their separators.
 _KEEP, _DROP, _CONNECTION, _TWIN = 0, 1, 2, 4
-# Every further code stands for one name that a request should have once. Servers treat a second line differently: they
-# take the first or the last one, join the two, or drop them (Node.js and Starlette, Flask, waitress, for example).
-# All other names stay as the lines that were received (RFC 9110 section 5.3): if a name is not known, a comma in its
-# value may be a part of the value.
+# Every further code stands for one name that a request should have only once. Servers differ in how they treat two
+# lines with such a name: they use the first or the last line, join both, or drop both (Node.js and Starlette, Flask,
+# waitress, for example). The lines of all other names are forwarded as received (RFC 9110 section 5.3): if a name is
+# not known, a comma in its value may be a part of the value.
 _JOINED = {
     # RFC 9113 section 8.2.3, RFC 6265 section 5.4.
     "cookie": (8, "; "),
@@ -85,27 +86,28 @@ _JOINED = {
     "x-forwarded-for": (16, ", "),
     "forwarded": (32, ", "),
 }
-# RFC 9110 sections 8.3 and 11.6.2: not lists, so two lines have no common meaning. A check in front of the adapter may
-# have used the other one (nginx refuses a second Authorization, gunicorn a second Content-Type). A second Host is
-# refused where requests are written (`http1.py`), and a second Content-Length where they are parsed.
+# These headers are not lists (RFC 9110 sections 8.3 and 11.6.2), so two lines have no common meaning. A check in front
+# of the adapter may have used one line and the app the other. (nginx refuses a second Authorization, and gunicorn a
+# second Content-Type.) A second Host is refused where requests are written (`http1.py`), and a second Content-Length
+# where they are parsed.
 _ONLY_ONCE = {"authorization": 64, "content-type": 128}
 _CODES = {name: code for name, (code, _) in _JOINED.items()} | _ONLY_ONCE
 # Characters of a token that CGI, WSGI and other servers do not distinguish: all that are neither letter nor digit.
 _FOLD = str.maketrans("!#$%&'*+.^_`|~", "-" * 14)
-# How many names a filter remembers, and the longest one, in characters.
+# How many names a filter remembers, and the longest name that it remembers, in characters.
 _MAX_KNOWN_NAMES = 1024
 _MAX_KNOWN_LENGTH = 64
 
 
 class HeaderFilter:
-    """Decides by its name what is done with a header, for `forwardable`. Each name is examined only once.
+    """Decides, by the name of a header, what `forwardable` does with it. Each name is examined only once.
 
     A filter for requests to the app also drops the twins of all headers that an app may believe: CGI, WSGI and others
     put ``x-a-b``, ``x_a-b`` and ``x.a.b`` into the same variable, so that a client could forge the first by sending one
-    of the others.
+    of the other two.
 
-    - ``known`` has the codes of names, as they were received.
-    - ``failure`` is raised if a header that has one value occurs twice, with different values.
+    - ``known`` maps names, as they were received, to their codes.
+    - ``failure`` is raised if a header that may have only one value occurs twice, with different values.
     """
 
     __slots__ = ("_claims", "_kept", "_names", "_prefixes", "failure", "is_for_app", "known")
@@ -156,8 +158,8 @@ class HeaderFilter:
 _CLAIM_PREFIXES = ORIGIN_PREFIXES + IDENTITY_PREFIXES + INTERNAL_PREFIXES + TWINS_ONLY_PREFIXES
 _CONNECTION_ONLY = HeaderFilter(NOT_FORWARDED, is_for_app=False)
 
-#: The names that are never forwarded to the app: ``expect`` asks for an interim response, which could not reach the
-#: client.
+#: The names that are never forwarded to the app. ``expect`` is one of them: it asks for an interim response, which
+#: could not reach the client.
 NEVER_FOR_APP = NOT_FORWARDED | INTERNAL | {REQUEST_CONTEXT, LAMBDA_CONTEXT, LAMBDA_EVENT, TENANT_ID, "expect"}
 
 
@@ -172,7 +174,7 @@ def app_filter(
     """Return a filter for requests to the app, which also drops ``dropped``. `proxy_claims.py` has the tables.
 
     If ``origin`` is True, headers about the origin of a request are forwarded; if ``identity`` is True, headers about
-    the user. The header ``kept`` is forwarded in any case: a setting names it.
+    the user are forwarded. The header ``kept`` is always forwarded: a setting of the user names it.
     """
     names = NEVER_FOR_APP | dropped
     prefixes: tuple[str, ...] = INTERNAL_PREFIXES
@@ -192,8 +194,8 @@ def forwardable(headers: Headers, rules: HeaderFilter = _CONNECTION_ONLY) -> Hea
     """Return ``headers`` without those that ``rules`` drops and without those listed in a Connection header.
 
     Host is kept even if it is listed there, because the server needs it to select the site. In a request to the app,
-    several cookies are joined in one line, and so are lists about the origin. Raises the failure of ``rules`` if a
-    header that has one value occurs twice, with different values.
+    several cookies are joined in one line, and so are lists about the origin. Raises ``rules.failure`` if a header
+    that may have only one value occurs twice, with different values.
     """
     known = rules.known
     kept: Headers = []
@@ -232,7 +234,7 @@ def _without_nominated(headers: Headers, connection: list[str]) -> Headers:
 
 
 def _without_twins(headers: Headers) -> Headers:
-    """Return ``headers`` without those whose name differs from another one's in nothing but the separators."""
+    """Return ``headers`` without twins: names that equal another name once their separators are written as ``-``."""
     names = {name.lower() for name, _ in headers}
     return [header for header in headers if not _has_twin(header[0].lower(), names)]
 
@@ -262,7 +264,7 @@ def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError
 
 
 def _joined(name: str, values: list[str]) -> str:
-    """Return the one value of the header ``name`` (lower case) that has the meaning of all ``values``."""
+    """Return a single value for the header ``name`` (lower case) that has the meaning of all ``values``."""
     if name not in _JOINED:
         return values[0]
     separator = _JOINED[name][1]
@@ -336,7 +338,7 @@ def is_host(text: str) -> bool:
 
 
 def _is_ipv6(text: str) -> bool:
-    from ipaddress import AddressValueError, IPv6Address  # hosts of functions are never addresses of IPv6
+    from ipaddress import AddressValueError, IPv6Address  # the Host of a function is never an IPv6 address
 
     try:
         # The address must be in ASCII. "%" would begin a zone, which is meaningful on one machine only.

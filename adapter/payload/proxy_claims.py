@@ -1,16 +1,17 @@
-"""The request headers that a server or framework believes because it takes its peer for a proxy.
+"""The request headers that a server or framework believes because it assumes that its peer is a proxy.
 
-The app's peer is always the adapter, on loopback, so a client must not be able to send any of them through it. Names
-are in lower case. `headers.py` decides with these tables, for all ways in; docs/security.md shows the decisions.
+The app's peer is always the adapter, on loopback, so clients must not be able to send these headers through the
+adapter. Names are in lower case. `headers.py` uses these tables in the runtime, the proxy and the emulator;
+docs/security.md shows which headers are removed.
 
-Not in the tables: what a client may say for itself (``x-http-method-override``, ``x-requested-with``), and what proves
-itself (``x-amzn-oidc-data`` is signed).
+Not in the tables: headers about the request itself that any client may send (``x-http-method-override``,
+``x-requested-with``), and headers that are signed (``x-amzn-oidc-data``).
 """
 
 from __future__ import annotations
 
 #: The origin of a request: the client's address, the scheme, the host, the port and the prefix of the path, as proxies
-#: report them. Proxies need them, so they pass from a trusted client, and on Lambda.
+#: report them. Proxies must be able to send these headers, so they are kept from a trusted client, and on Lambda.
 ORIGIN_PREFIXES = (
     # uvicorn and gunicorn, from 127.0.0.1 by default: -proto, -for, -protocol, -ssl. Werkzeug's ProxyFix: -host, -port,
     # -prefix. mod_wsgi, WSGITrustedProxyHeaders: -https, -scheme, -script-name, -server. Rack: -scheme, -ssl.
@@ -39,7 +40,7 @@ ORIGIN = frozenset(
         "forwarded-for",
         "x-appengine-user-ip",
         "client-ip",
-        # The same of other networks: Azure, DigitalOcean, Fly.io, Envoy, WebLogic.
+        # The same headers of other networks: Azure, DigitalOcean, Fly.io, Envoy, WebLogic.
         "x-azure-clientip",
         "x-azure-socketip",
         "do-connecting-ip",
@@ -50,7 +51,7 @@ ORIGIN = frozenset(
         "wl-proxy-ssl",
         "x-proxyuser-ip",
         "x-remote-ip",
-        # ingress-nginx and ASP.NET keep what they received under these names.
+        # ingress-nginx and ASP.NET keep the values that they received under these names.
         "x-original-forwarded-for",
         "x-original-for",
         "x-original-host",
@@ -66,8 +67,8 @@ ORIGIN = frozenset(
     }
 )
 
-#: The user, as a proxy has authenticated him. They pass from a trusted client of the proxy. On Lambda no front door
-#: sends them.
+#: The user whom a proxy has authenticated. These headers are kept only from a trusted client of the proxy. On Lambda,
+#: no front door sends them.
 IDENTITY_PREFIXES = (
     # Django's RemoteUserMiddleware (HTTP_REMOTE_USER); Authelia: Remote-User, -Groups, -Name, -Email.
     "remote-",
@@ -79,21 +80,22 @@ IDENTITY_PREFIXES = (
     "x-webauth-",
 )
 
-#: What a client could use to choose another path, file or step of the app than the adapter has seen. No client needs
-#: them, and no front door sends them, so they are removed from every request.
+#: Headers with which a client could choose a path, file or step of the app that the adapter does not see. No client
+#: needs these headers, and no front door sends them, so they are removed from every request.
 INTERNAL_PREFIXES = (
     # Next.js 13 and 14 between their own processes.
     "x-invoke-",
     # IIS's URL Rewrite: Symfony (CVE-2018-14773), Laminas and others route by it.
     "x-rewrite-",
-    # Rack::Sendfile and Plack's XSendfile take the mapping of files from the request (CVE-2025-61780).
+    # Rack::Sendfile and Plack's XSendfile read the mapping of files from the request (CVE-2025-61780).
     "x-accel-",
     "x-sendfile-",
 )
 INTERNAL = frozenset(
     {
-        # The variables of CGI (RFC 3875, section 4.1) and WSGI (PEP 3333). gunicorn takes SCRIPT_NAME and PATH_INFO
-        # from 127.0.0.1 by default (forwarder_headers), and its users add others. CONTENT_TYPE is in TWINS_ONLY.
+        # The variables of CGI (RFC 3875, section 4.1) and WSGI (PEP 3333). gunicorn accepts SCRIPT_NAME and
+        # PATH_INFO from 127.0.0.1 by default (forwarder_headers), and its users add others. CONTENT_TYPE is in
+        # TWINS_ONLY.
         "auth-type",
         "gateway-interface",
         "path-info",
@@ -123,7 +125,7 @@ INTERNAL = frozenset(
         # mod_wsgi, and a known snippet for Flask.
         "x-script-name",
         "x-path-info",
-        # As x-rewrite-url. ingress-nginx sends them to services that it asks for an authorization.
+        # These have the effect of x-rewrite-url. ingress-nginx sends them to its authorization service.
         "x-original-url",
         "x-original-uri",
         "x-original-method",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Pairs = list[tuple[str, str]]
 
 _COMMON_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
-#: Printable ASCII without space and "#". A path must not contain "?" either, which would begin a query.
+#: Printable ASCII without space and "#". A path must not contain "?" either, since that begins a query.
 _LEGAL_IN_QUERY = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _LEGAL_IN_PATH = _LEGAL_IN_QUERY.replace(b"?", b"")
 #: The unreserved characters of RFC 3986 section 2.3.
@@ -92,7 +92,7 @@ def split_target(target: str) -> tuple[str, str]:
 
 
 def origin_form(target: str) -> tuple[str, str] | None:
-    """Return the path of ``target`` with its query, and the authority of a URL (RFC 9112 section 3.2).
+    """Return the path of ``target`` with its query, and the authority of ``target`` (RFC 9112 section 3.2).
 
     The authority is "" if ``target`` is a path. Returns None if ``target`` is neither a path nor an http or https URL,
     or if the URL has no valid host or has credentials.

@@ -1,4 +1,4 @@
-"""The paths of the app that no request from outside may reach, and whether a target leads to one of them.
+"""The paths of the app that no request from outside may reach, and the check whether a target leads to one of them.
 
 The app's router decides what a path leads to, and the adapter does not know the router. So a path is compared in the
 form that the most lenient routers see: they ignore case, slashes and path parameters, decode more than once, or resolve
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 # How often a path is decoded: once more than by the worst known pair of a proxy and a router.
 _MAX_DECODINGS = 4
-# In characters. A longer path counts as reserved: comparing it would delay other requests, and no server that is known
-# for lenient routing accepts it (Tomcat, IIS, nginx: 8 to 16 KB for the whole request line).
+# The longest path that is compared, in characters. A longer path counts as reserved: comparing it would delay other
+# requests, and no server that is known for lenient routing accepts it (Tomcat, IIS, nginx: 8 to 16 KB for the whole
+# request line).
 _MAX_PATH = 16 * 1024
-# White space and control characters at the end of a segment, and a dot there (IIS), are ignored by some servers.
+# Some servers ignore white space and control characters at the end of a segment, or a dot (IIS).
 _IGNORED_AT_END = "." + "".join(map(chr, range(0x21))) + "\x7f\x85\xa0"
 
 
 class ReservedPaths:
-    """The paths in ``targets``, which may have a query. It is false if it has none."""
+    """The reserved paths. ``targets`` are these paths, with or without a query. An object without paths is false."""
 
     __slots__ = ("_forms",)
 
@@ -36,7 +37,7 @@ class ReservedPaths:
         return bool(self._forms)
 
     def __contains__(self, target: str) -> bool:
-        """Return whether a router may see one of the paths in ``target``, which the app would receive."""
+        """Return whether the app's router may read ``target`` as a reserved path. Pass the target that the app gets."""
         path = _path_of(target)
         return len(path) > _MAX_PATH or not self._forms.isdisjoint(_router_forms(path))
 
@@ -46,7 +47,7 @@ def _path_of(target: str) -> str:
 
 
 def _router_forms(path: str) -> set[tuple[str, ...]]:
-    """Return the paths that routers may see in ``path``, each as its segments."""
+    """Return the forms in which routers may read ``path``, each as a tuple of segments."""
     forms = set()
     for _ in range(_MAX_DECODINGS):
         segments = _segments(path)
@@ -60,7 +61,7 @@ def _router_forms(path: str) -> set[tuple[str, ...]]:
 
 
 def _segments(path: str) -> list[str]:
-    """Return the segments of ``path`` in the case of a router that ignores it, without their parameters."""
+    """Return the segments of ``path`` without their parameters, with upper and lower case made equal."""
     # A decoded "?", "#" or NUL ends the path for a router that decodes first.
     path = path.partition("?")[0].partition("#")[0].partition("\0")[0]
     return [_plain(segment) if segment else "" for segment in path.replace("\\", "/").split("/")]

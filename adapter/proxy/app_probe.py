@@ -1,4 +1,4 @@
-"""The readiness probe of the proxy, with asyncio: repeatedly until the app is ready, then for /readyz once a second."""
+"""The readiness probe of the proxy, with asyncio. It is repeated until the app is ready; later, it serves /readyz."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
 
 
-# How long the result of a probe is valid for /readyz, in seconds. Many load balancers thus cost the app as much as one.
+# How long /readyz uses the result of a probe, in seconds. Thus several load balancers cost the app no more than one.
 _VALIDITY = 1.0
 
 
 class Readiness:
-    """Probes the app at the readiness port if that is set, else at ``port``. ``has_command``: CMD starts the app.
+    """Probes the app at the readiness port if that is set, else at ``port``.
 
-    ``last_problem`` is what the last probe of ``wait`` or ``recent_problem`` has found; None if the app was ready.
+    ``has_command`` is True if CMD starts the app. ``last_problem`` is the problem that the last probe of ``wait`` or
+    ``recent_problem`` has found; None if the app was ready.
     """
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
@@ -42,7 +43,7 @@ class Readiness:
             return self._check.no_answer(seconds)
 
     async def recent_problem(self) -> str | None:
-        """Return None if the app is ready, else the problem, as it was at most a second ago.
+        """Return None if a probe at most a second ago has found the app ready, else the problem that it has found.
 
         All callers share one probe. Call this only after ``wait`` has found the app ready.
         """

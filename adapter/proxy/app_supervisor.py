@@ -1,4 +1,4 @@
-"""Runs the app: readiness checks, its stderr, restarts according to the option, and its end."""
+"""Runs the app: waits until it is ready, copies its stderr, restarts it if ``--restart`` says so, and ends it."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ APP_GRACE = 1.5
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGQUIT)
 # How many pieces of PIPE_BUF bytes of the app's stderr are copied at once: the size of a pipe (pipe(7)).
 _STDERR_PIECES = 16
-# How long to wait before a full stderr is tried again, in seconds.
+# How long to wait before trying again to write to a full stderr, in seconds.
 _STDERR_PAUSE = 0.05
 # How long to wait for the last lines of an app that has ended, in seconds; an orphan may hold the pipe open for ever.
 _STDERR_END_TIMEOUT = 0.2
 
 
 class AppSupervisor:
-    """Runs the app. ``process`` is None if the adapter did not start it. ``start`` starts it again.
+    """Runs the app. ``process`` is None if the adapter did not start it. ``start()`` starts it again.
 
     ``ready`` is True while the app can serve requests. ``is_restarting`` is True while it is started again after it has
     ended.
@@ -68,7 +68,7 @@ class AppSupervisor:
         self._log = log
         self._job_control = JobControl(log.warning)
         self._has_foreground = config.foreground
-        # Whether the app ended by Ctrl-C or Ctrl-\ while it had the terminal.
+        # Whether Ctrl-C or Ctrl-\ ended the app while it had the terminal.
         self._was_interrupted = False
         if config.foreground and process is not None:
             self._job_control.lend(process)
@@ -76,7 +76,10 @@ class AppSupervisor:
         self._stderr_ended = asyncio.Event()
 
     async def run(self) -> int:
-        """Run the app until it ends and is not restarted. Return its exit code, EXIT_FAILURE if it was not ready."""
+        """Run the app until it ends and is not restarted. Return its exit code, or EXIT_FAILURE if it was not ready.
+
+        If the adapter did not start the app, this never returns.
+        """
         if self._process is None:
             # The app may be in another container that has not started yet, so there is no time limit.
             await self._readiness.wait(None, asyncio.sleep, self._log.warning)
@@ -89,7 +92,7 @@ class AppSupervisor:
             self.is_restarting = False
 
     async def _run_again_and_again(self, process: AppProcess) -> int:
-        """Run the app, and start it again as the policy says. Return its last exit code."""
+        """Run the app, and start it again as ``--restart`` says. Return its last exit code."""
         backoff = _FIRST_BACKOFF
         while True:
             started_at = monotonic()
@@ -102,14 +105,14 @@ class AppSupervisor:
             process, backoff = await self._start_again(backoff)
 
     def _note_exit(self, code: int) -> bool:
-        """Close the gate after the app has ended with ``code``. Return whether the app is started again."""
+        """Stop sending requests to the app, which has ended with ``code``. Return whether it is to be started again."""
         self.ready = False
         is_due = self._restart_policy == "always" or (self._restart_policy == "on-failure" and code != 0)
         self.is_restarting = is_due and not self._was_interrupted
         return self.is_restarting
 
     async def _run_once(self, process: AppProcess) -> int:
-        """Wait until the app is ready, then until it ends. Return its exit code, EXIT_FAILURE if it was not ready."""
+        """Wait until the app is ready, then until it ends. Return its exit code; EXIT_FAILURE if it was not ready."""
         self._metrics.app_starts += 1
         self._stderr_ended = asyncio.Event()
         os.set_blocking(process.stderr, False)
@@ -134,7 +137,7 @@ class AppSupervisor:
         await self._wait_for_stderr()
         exit_message += exit_hint(process.exit_code() or 0, process.stderr_tail(), was_ready=was_ready)
         if self._was_interrupted:
-            self._log.info(f"{exit_message}, on a key of the terminal")
+            self._log.info(f"{exit_message}, after Ctrl-C or Ctrl-\\")
         else:
             self._log.error(exit_message)
         return code
@@ -154,7 +157,7 @@ class AppSupervisor:
             raise AppExited(f"the app ended with exit code {code} before it was ready", exit_code=code)
 
     async def _start_again(self, backoff: float) -> tuple[AppProcess, float]:
-        """Start the app after ``backoff`` seconds. If that fails, try again later. Return it and the next backoff."""
+        """Start the app after ``backoff`` seconds. If that fails, try again. Return the app and the next backoff."""
         while True:
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LAST_BACKOFF)
@@ -204,7 +207,7 @@ class AppSupervisor:
     # --- children ------------------------------------------------------------------------------------------------
 
     def reap(self) -> None:
-        """Reap the children that have ended: the app, or orphans that this process has adopted."""
+        """Reap the children that have ended: the app, and orphans that this process has adopted."""
         if self._process is not None:
             stopped_by = self._process.stop_signal()
             if stopped_by is not None:

@@ -25,12 +25,14 @@ REQUEST_ID = "x-request-id"
 MAX_REQUEST_ID = 128
 # Headers that the proxy writes itself.
 _REPLACED = frozenset({"host", REQUEST_ID})
-# Those of a trusted client are moved to the end, where the proxy adds its own part.
+# Headers about the origin. If a trusted client has sent them, they are moved to the end; the proxy extends some of
+# them.
 _EXTENDED = frozenset(
     {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"}
 )
-# Some servers merge trailers into headers, after all checks of the headers. So no trailer may be about the origin or
-# the user, nor be what must be known before the content is read (routing, authentication, caching: RFC 9110, 6.5.1).
+# Some servers merge trailers into headers, after all checks of the headers. So trailers about the origin or the user
+# are dropped, and trailers that must be known before the content is read (for routing, authentication, caching: RFC
+# 9110, 6.5.1).
 _TRAILERS = app_filter(
     origin=False,
     identity=False,
@@ -90,7 +92,7 @@ class ForwardedRequest:
     """A request for the app: the bytes of its head, and the properties of its body.
 
     ``chunked`` is True if the body is sent in chunks. ``offers_upgrade`` is True if the head offers an upgrade.
-    ``repeatable`` is True if the request may be sent again, as ``is_repeatable`` says.
+    ``repeatable`` is True if ``is_repeatable`` allows sending the request a second time.
     """
 
     __slots__ = ("chunked", "has_body", "head", "offers_upgrade", "repeatable")
@@ -114,12 +116,12 @@ def forwarded_request(
 ) -> ForwardedRequest:
     """Return the request that the app gets, with ``request_id`` as its id.
 
-    ``first_values`` has the first value of each header of the client's request, by the name in lower case.
+    ``first_values`` maps the name of each header of the client's request, in lower case, to its first value.
     Raises RefusedRequest for a request that cannot be forwarded.
     """
     target = strip_base_path(_target_of(exchange), rules.base_path)
     if rules.reserved and target in rules.reserved:
-        raise RefusedRequest("the path is one of those that only Lambda may request", status=403)
+        raise RefusedRequest("only Lambda may request this path", status=403)
     # An empty Host is a value. Only HTTP/1.0 permits a request without one.
     host = first_values.get("host", rules.default_host)
     client = exchange.client
@@ -156,9 +158,9 @@ def forwarded_request(
 
 
 def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
-    """Return ``headers``, which are filtered, with X-Forwarded-* and Forwarded for a client at the address ``client``.
+    """Return ``headers`` with X-Forwarded-* and Forwarded added for a client at the address ``client``.
 
-    Values from a ``trusted`` client are kept and extended; those from any other client have been removed.
+    Values from a ``trusted`` client are kept and extended. The filter has already removed such values of other clients.
     """
     stated: dict[str, list[str]] = {}
     kept = headers
@@ -181,23 +183,23 @@ def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> H
 
 
 def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
-    """Return those of ``trailers`` that may be forwarded, in either direction. ``headers`` are of the same message."""
+    """Return the ``trailers`` that may be forwarded, in either direction. ``headers`` belong to the same message."""
     if not trailers:
         return trailers
-    # What the Connection header of the message nominates is not forwarded as a trailer either.
+    # Names in the message's Connection header are not forwarded as trailers either.
     nominations = [header for header in headers if header[0].lower() == "connection"]
     return forwardable([*nominations, *trailers], _TRAILERS)
 
 
 def announced_trailers(headers: Headers) -> str:
-    """Return the names in the Trailer headers of a message that may be forwarded as trailers, or an empty text."""
+    """Return the value of the Trailer header to forward: the announced names that may be forwarded. May be empty."""
     names = [name.strip() for field, value in headers if field.lower() == "trailer" for name in value.split(",")]
     kept = forwarded_trailers([(name, "") for name in names if is_token(name)], headers)
     return ", ".join([name for name, _ in kept])
 
 
 def _takes_trailers(headers: Headers) -> bool:
-    """Return whether a TE header says that the client takes trailers (RFC 9110 section 10.1.4)."""
+    """Return whether a TE header says that the client accepts trailers (RFC 9110 section 10.1.4)."""
     codings = [coding.strip().lower() for name, value in headers if name.lower() == "te" for coding in value.split(",")]
     return "trailers" in codings
 

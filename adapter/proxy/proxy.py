@@ -1,11 +1,11 @@
 """The proxy's life: listen, keep the app running, drain on a signal, and exit with the app's exit code.
 
 The app is started before this module is imported. Requests are answered with 503 until the app is ready. After the
-first SIGTERM or SIGINT, /readyz answers 503, and for the drain delay everything else goes on. Then the proxy drains: it
-accepts no new connections, open streams may finish within the grace, then the app gets the signal. Another signal ends
-the present step: the delay, or the grace, which cuts off the streams; if the app has already got its signal, it is
-killed. If the app ends by itself, the responses that it has sent are still delivered. Orphans are reaped even if this
-process is not PID 1.
+first SIGTERM or SIGINT, /readyz answers 503, but the proxy still serves requests for the drain delay. Then it drains:
+it accepts no new connections, and open requests may finish within the grace. Then the app gets the signal. Another
+signal ends the present step early: the drain delay ends; open requests are cut off; or the app, which has got its
+signal, is killed. If the app ends by itself, the responses that it has sent are still delivered. Orphans are reaped
+even if this process is not PID 1.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Proxy:
         )
         async with asyncio.TaskGroup() as group:
             self._server = HttpServer(self._relay.serve, group, limits=limits, decode=lossless_text)
-            # Its requests are short, so they need not be cancelled if a client has gone, or has only closed its side.
+            # Admin requests are short, so they are not cancelled if a client disconnects or only closes its side.
             admin_server = HttpServer(Admin(self._metrics, self._check_readiness).serve, group, cancels=False)
             try:
                 self._signals.install(self._supervisor)
@@ -138,13 +138,13 @@ class Proxy:
         self._signals.on_next = ended.set
         app.add_done_callback(lambda _: ended.set())
         name = signal.Signals(self._signals.number).name
-        self._log.info(f"{name}: requests are taken for {delay:g} s more (--drain-delay)")
+        self._log.info(f"{name}: requests are still served for {delay:g} s (--drain-delay)")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await ended.wait()
 
     async def _drain(self, reason: str) -> bool:
-        """Let open requests finish within the grace, then cut them off. Return whether a second signal cut them off."""
+        """Let open requests finish within the grace, then cut off the rest. Return whether a signal ended the grace."""
         self._signals.on_next = self._cut_off
         self._server.close()
         in_flight = self._metrics.in_flight
@@ -158,7 +158,7 @@ class Proxy:
         return is_hurried
 
     def _cut_off(self) -> None:
-        """Close all connections at once, and so end the requests on them."""
+        """Close all connections at once, which ends the requests on them."""
         self._relay.is_cutting_off = True
         self._server.abort()
 
@@ -166,12 +166,12 @@ class Proxy:
         """Return None if this proxy serves requests and the app is healthy, else the reason."""
         if self._is_ending:
             return "the proxy is ending"
-        # Before the gate opens, only the supervisor probes the app, so there is no 200 while requests get 503.
+        # Until the app is ready, only the supervisor probes it. So /readyz never answers 200 while requests get 503.
         problem = await self._readiness.recent_problem() if self._supervisor.ready else self._readiness.last_problem
         return problem if problem or self._supervisor.ready else "the app is not ready"
 
     def _open_listeners(self) -> tuple[socket, socket | None]:
-        """Open the listeners for requests and for the admin (None if it is off). Raises ConfigurationError."""
+        """Open the listener for requests and the admin listener (None if it is off). Raises ConfigurationError."""
         addresses = {"listen": self._listen}
         if self._config.admin is not None:
             addresses["admin"] = self._config.admin
@@ -219,7 +219,7 @@ class Proxy:
 
 
 class _ShutdownSignals:
-    """Handles the signals that end the proxy. ``number`` is the first one; each one calls ``on_next``."""
+    """Handles the signals that end the proxy. ``number`` is the first signal. Each signal calls ``on_next``."""
 
     def __init__(self) -> None:
         self.number = int(signal.SIGTERM)
@@ -227,7 +227,7 @@ class _ShutdownSignals:
         self.on_next: Callable[[], None] = self._begun.set
 
     def install(self, supervisor: AppSupervisor) -> None:
-        """Install the signal handlers. Then deliver held signals, and reap children that have already ended."""
+        """Install the signal handlers. Then deliver blocked signals, and reap children that have already ended."""
         loop = asyncio.get_running_loop()
         for number in HANDLED:
             handle = self._handle if number in ENDING else supervisor.signal

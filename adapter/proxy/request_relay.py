@@ -3,8 +3,8 @@
 ``ProxiedRequest._fail`` turns errors into responses. If a response has already begun, it is cut off instead, so that
 the client can distinguish it from a complete response. If a client disconnects, its request to the app is cancelled.
 
-A request that may be executed twice is sent once more, over a new connection, if a reused one closes before any byte of
-a response arrives.
+A request that may be executed twice is sent once more, over a new connection, if a reused connection closes before any
+byte of a response arrives.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class RequestRelay:
     async def connect(self, *, reuse: bool, arrived_at: float) -> UpstreamConnection:
         """Return a connection to the app for a request that arrived at ``arrived_at``, a time of the monotonic clock.
 
-        If the app is restarting, wait for it. Raises AppNotServing if it is not ready, and AppUnreachable.
+        If the app is restarting, wait for it. Raises AppNotServing (the app is not ready) and AppUnreachable.
         """
         problem: AppUnreachable | AppNotServing
         if self.supervisor.ready:
@@ -122,7 +122,7 @@ class ProxiedRequest:
         self._request: ForwardedRequest
         self._connection: UpstreamConnection
         self._app_head: ResponseHead
-        # The pieces of the body that were sent over a reused connection.
+        # The pieces of the body that were sent over a reused connection. They may have to be sent again.
         self._sent_pieces: list[bytes] = []
         # The headers and the body length of the response to the client. The length is None if it is unknown.
         self._response_headers: list[tuple[str, str]] = []
@@ -167,7 +167,7 @@ class ProxiedRequest:
             self._exchange, relay.rules, first_values=self._headers, request_id=self._request_id
         )
         if self._exchange.disconnected.done():
-            # A request that waited behind another one: its client may have gone, so the app does not get it.
+            # The client has gone while its request waited behind another one, so the app does not get the request.
             raise ConnectionResetError("the client has closed its side")
         if not await self._send_once(reuse=self._request.repeatable):
             await self._send_once(reuse=False)
@@ -189,7 +189,7 @@ class ProxiedRequest:
                 raise
             return False
         finally:
-            # The two objects would otherwise keep each other alive until the garbage collector finds them.
+            # Otherwise the exchange and this object would keep each other alive until the garbage collector finds them.
             exchange.is_response_at_hand = None
             relay.upstream.release(connection)
         return True
@@ -322,7 +322,7 @@ class ProxiedRequest:
         return self._exchange.write((piece,))
 
     def _compress(self, pieces: list[memoryview]) -> list[bytes]:
-        """Return ``pieces`` compressed and flushed, so that the client can decode all that has arrived."""
+        """Return ``pieces`` compressed and flushed, so that the client can decode all bytes that it has received."""
         if self._compressor is None or not pieces:
             return []
         compressed_pieces = [self._compressor.compress(piece) for piece in pieces]
@@ -343,7 +343,7 @@ class ProxiedRequest:
             if max(len(body), self._length or 0) > BUFFERED_RESPONSE_LIMIT:
                 raise ResponseTooLarge(
                     f"the response exceeds the limit of {BUFFERED_RESPONSE_LIMIT} bytes for a buffered response; "
-                    "AWS_LWA_INVOKE_MODE=response_stream has no limit"
+                    "for larger responses, use AWS_LWA_INVOKE_MODE=response_stream"
                 )
         if compressor is not None:
             body += compressor.finish()

@@ -1,8 +1,8 @@
-"""The wait for an app that refuses connections, or has ended, because it is being started again.
+"""The wait of requests for an app that refuses connections, or has ended, because it is being started again.
 
-The app lives or is started again, and nothing of the request was sent, so the request can still be served. Only one of
-the waiting requests tries to connect at a time: an app that is away costs one attempt in RESTART_INTERVAL, however many
-requests wait for it. An app that the adapter did not start counts as living, since its own manager starts it again.
+Nothing of such a request was sent yet, so it can still be served once the app listens. Only one of the waiting requests
+tries to connect at a time: there is one attempt in RESTART_INTERVAL, however many requests wait. An app that the
+adapter did not start is always waited for, since its own manager starts it again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RestartWait:
-    """Connects the requests to ``upstream`` that wait for a restart of the app."""
+    """Connects requests to ``upstream`` after they have waited for a restart of the app."""
 
     def __init__(self, upstream: Upstream, supervisor: AppSupervisor) -> None:
         self._upstream = upstream
@@ -30,10 +30,10 @@ class RestartWait:
         self._turn = asyncio.Lock()
 
     async def connect(self, problem: AppUnreachable | AppNotServing, limit: float | None) -> UpstreamConnection:
-        """Return a new connection as soon as the app accepts one, but at most RESTART_WAIT seconds from now.
+        """Wait up to RESTART_WAIT seconds until the app accepts a connection, and return the connection.
 
-        ``limit`` is an earlier end of the wait, a time of the monotonic clock. Raises an error of the kind of
-        ``problem``, the reason to wait, which also names the wait.
+        ``limit`` is a time of the monotonic clock that ends the wait earlier, or None. ``problem`` is the reason for
+        the wait. If the wait fails, raises an error of the same class, which also reports how long the wait was.
         """
         began = monotonic()
         end = began + RESTART_WAIT
@@ -47,7 +47,7 @@ class RestartWait:
         waited = monotonic() - began
         if isinstance(problem, AppNotServing):
             raise AppNotServing(f"{problem}; it was not ready within {waited:.1f} s")
-        raise AppUnreachable(f"{problem}, also not within {waited:.1f} s, the wait for a restart", waited=waited)
+        raise AppUnreachable(f"{problem}; waited {waited:.1f} s for a restart", waited=waited)
 
     async def _try_to_connect(self) -> UpstreamConnection | None:
         if not self._supervisor.ready:

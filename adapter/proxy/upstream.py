@@ -2,7 +2,7 @@
 
 An idle connection is reused only for a short time after its last request, since the app may close it at any moment. If
 it closes before the first byte of a response, ``was_lost_unanswered`` is True; the request may then be sent once more.
-If too much of a response waits for the client, the app's socket is not read meanwhile.
+While too much of a response waits for the client, the app's socket is not read.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 # How many bytes of a response may wait for the client before reading from the app pauses.
 READ_HIGH_WATER = 256 * 1024
-# How many pieces may wait: an object for a single byte takes 200 bytes of memory.
+# How many pieces may wait. This limit is needed since a piece of a single byte takes 200 bytes of memory.
 MAX_WAITING_PIECES = 1024
-# How many pieces that arrive at once are kept apart. More are joined.
+# If more pieces than this arrive at once, they are joined into one.
 MAX_PIECES = 8
 # How many bytes of a request may wait for the app before ``write`` waits.
 WRITE_HIGH_WATER = 256 * 1024
@@ -50,7 +50,7 @@ class Upstream:
     async def acquire(self, *, reuse: bool = True) -> UpstreamConnection:
         """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable.
 
-        If not ``reuse``, the connection is a new one.
+        If ``reuse`` is False, the connection is always a new one.
         """
         loop = asyncio.get_running_loop()
         while self._idle:
@@ -58,8 +58,8 @@ class Upstream:
             if reuse and connection.is_usable(loop.time() - self._idle_timeout):
                 connection.is_reused = True
                 return connection
-            # The new connection takes its place in the pool. A server that serves one connection at a time would not
-            # accept another one before that.
+            # Closed before another one is opened: a server that serves one connection at a time would not accept a
+            # second one.
             connection.close()
             if not reuse:
                 break
@@ -217,7 +217,7 @@ class UpstreamConnection(asyncio.Protocol):
     async def read(self, within: float | None = None) -> list[memoryview]:
         """Wait for the next pieces of the body, and return them. Return an empty list at the end of the body.
 
-        Raises TruncatedResponse, InvalidAppResponse, and AppTimeout if nothing arrives ``within`` seconds.
+        Raises TruncatedResponse, InvalidAppResponse, and AppTimeout if nothing arrives for ``within`` seconds.
         """
         began = 0.0 if within is None else self._loop.time()
         while not self._pieces:
@@ -237,7 +237,7 @@ class UpstreamConnection(asyncio.Protocol):
         return pieces
 
     def is_response_complete(self) -> bool:
-        """Return whether the whole response has arrived. Read what the socket has of it, at most READ_AHEAD_LIMIT."""
+        """Return whether the whole response has arrived. First read up to READ_AHEAD_LIMIT bytes from the socket."""
         reader = self._reader
         if reader is None:
             return False
@@ -279,7 +279,7 @@ class UpstreamConnection(asyncio.Protocol):
         return self._is_idle
 
     def is_usable(self, since: float) -> bool:
-        """Return whether the app has not closed the connection and its last request began after ``since``."""
+        """Return whether the connection is open, silent, and its last request began after ``since``."""
         if self._transport is None or self._transport.is_closing() or self._began_at <= since:
             return False
         # The loop may not have seen the app's FIN yet. No response is due, so received data also makes it unusable.
@@ -312,7 +312,7 @@ class UpstreamConnection(asyncio.Protocol):
     async def _wait_for_data(self, since: float, within: float | None, awaited: str) -> None:
         """Wait until data arrives. Raises AppTimeout ``within`` seconds after ``since``, or the connection's failure.
 
-        Callers first use the data that arrived before a failure.
+        Callers must first use the data that arrived before a failure.
         """
         if self._failure is not None:
             raise self._failure

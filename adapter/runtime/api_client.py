@@ -1,9 +1,9 @@
 """The client of Lambda's Runtime API (2018-06-01).
 
-The caller must end every invocation that ``next`` returns by exactly one of ``send_response``, ``send_error``, and a
-``ResponseStream``.
+The caller must end every invocation that ``next`` returns exactly once: with ``send_response``, with ``send_error``, or
+with a ``ResponseStream``.
 
-Methods that return the refusal of a response return the text that Lambda answered, or an empty text if it accepted.
+Methods that return a refusal return the text of Lambda's answer if Lambda refused the request, else an empty text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RUNTIME = "/2018-06-01/runtime"
 _ERROR_TYPE_TRAILER = "Lambda-Runtime-Function-Error-Type"
 _ERROR_BODY_TRAILER = "Lambda-Runtime-Function-Error-Body"
 
-# The largest answer that is read, in bytes. Lambda's largest event has 6 MB.
+# The largest answer that is read, in bytes. The largest event of Lambda has 6 MB.
 ANSWER_LIMIT = 64 * 1024 * 1024
 # How many bytes of Lambda's answer a refusal quotes.
 _QUOTED = 500
@@ -96,7 +96,7 @@ class RuntimeApiClient:
         response = connection.receive_response("GET")
         body = response.read(ANSWER_LIMIT)
         if body is None:
-            raise RuntimeApiError(f"an answer of more than {ANSWER_LIMIT} bytes")
+            raise RuntimeApiError(f"the answer has more than {ANSWER_LIMIT} bytes")
         if not response.has_reusable_connection:
             self.close()
         if response.head.status != 200:
@@ -126,7 +126,7 @@ class RuntimeApiClient:
         self._post_error("/init/error", error)
 
     def restore_next(self, should_stop: Callable[[], bool]) -> None:
-        """Report that the snapshot can be taken. Return after a restore, or if ``should_stop()`` returns True.
+        """Report that Lambda can take the snapshot. Return after a restore, or if ``should_stop()`` returns True.
 
         Raises RuntimeApiError.
         """
@@ -191,7 +191,7 @@ class ResponseStream:
             "Connection: close\r\n"
         ).encode() + api.host_line
         self._refused = False
-        #: The number of bytes of payload so far.
+        #: The number of payload bytes that were passed to ``write`` and ``finish`` so far.
         self.bytes = 0
 
     @property
@@ -265,7 +265,7 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
             tenant_id=headers.get("lambda-runtime-aws-tenant-id", ""),
         )
     except KeyError as error:
-        raise RuntimeApiError(f"an invocation without the header {error}") from error
+        raise RuntimeApiError(f"the answer has no header {error}") from error
 
 
 def _problem_of(response: Response) -> str:

@@ -2,9 +2,9 @@
 
 A connection is reused only if its last request is recent and the app has not closed it. The app may still close it
 while the next request is on the way. So only requests that may be executed twice (``is_repeatable``) are sent over a
-reused connection. If it closes before the first byte of a response, they are sent once more, over a new one.
+reused connection. If it closes before the first byte of a response, the request is sent once more, over a new one.
 
-An app that refuses connections may be restarting. Nothing was sent to it, so the request waits for it.
+An app that refuses connections may be restarting. Nothing of the request was sent to it, so the request can wait.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ class AppClient:
     def send(self, request: Request, deadline: float | None = None, *, restart_limit: float | None = None) -> Response:
         """Send ``request`` and wait for the response head. ``deadline`` is a time of the monotonic clock.
 
-        ``restart_limit`` is the time until which an app that refuses connections is waited for, at most RESTART_WAIT.
-        Pass the response to ``release`` afterwards. Raises AppUnreachable, InvalidAppResponse, AppTimeout.
+        If the app refuses connections, wait for it until ``restart_limit``, a time of the same clock, but at most
+        RESTART_WAIT seconds. Pass the response to ``release`` afterwards. Raises AppUnreachable, InvalidAppResponse,
+        AppTimeout.
         """
         head = encode_request_head(request, self._host_header)
         parts = (head, request.body) if request.body else (head,)
@@ -142,7 +143,7 @@ class AppClient:
                 if seconds > 0 and is_refused(error) and self._wait_for_restart(seconds):
                     continue
                 waited = monotonic() - began
-                wait = f", also not within {waited:.1f} s, the wait for a restart" if waited >= RESTART_INTERVAL else ""
+                wait = f"; waited {waited:.1f} s for a restart" if waited >= RESTART_INTERVAL else ""
                 raise AppUnreachable(
                     f"the app at {self.address} cannot be reached: {error}{wait}", waited=waited
                 ) from error

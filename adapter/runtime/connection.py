@@ -1,8 +1,8 @@
 """One HTTP/1.1 client connection over a blocking socket.
 
 A receive is a blocking call: an execution environment does one thing at a time, and a blocking read is the fastest.
-A send never blocks in the system call. A server may answer early (413 while we still send) and stop reading, and its
-answer must be received. ``slots.py`` only overrides how a connection waits.
+A send never blocks in the system call. A server may answer early (413 while we still send) and stop reading; then its
+answer must be received. ``slots.py`` overrides how a connection waits, and nothing else.
 
 Every receive stores its bytes in the same buffer, so the pieces of a body are valid only until the next receive.
 """
@@ -39,9 +39,9 @@ _FIRST_RECEIVE_SIZE = 16 * 1024
 _MAX_PARTS = 64
 _DONTWAIT = _socket.MSG_DONTWAIT
 _ANSWERED = ~POLLOUT
-# Set before connecting, it makes the kernel send the last packet of the handshake together with the first data. So a
-# server never sees a connection without a request: some close such a connection at once (hypercorn --keep-alive 0).
-# Linux only.
+# This option, set before connecting, makes the kernel send the last packet of the handshake together with the first
+# data. So a server never sees a connection without a request; some servers close such a connection at once (hypercorn
+# --keep-alive 0). Linux only.
 _DEFER_ACCEPT = getattr(_socket, "TCP_DEFER_ACCEPT", None)
 # How long connecting may take, in seconds. The servers are on this machine.
 CONNECT_TIMEOUT = 5.0
@@ -84,7 +84,7 @@ class Connection:
         """Send ``parts``. Return False if the server answered or disconnected before all of them were sent.
 
         In this case ``receive`` continues to send, since an app may answer while it still reads. Raises OSError if
-        nothing could be sent, AppTimeout after the deadline.
+        nothing could be sent, and AppTimeout after the deadline.
         """
         self._last_sent = (monotonic(), time())
         if len(parts) > _MAX_PARTS:
@@ -112,18 +112,18 @@ class Connection:
             self.unsent = _rest(self.unsent, sent)
 
     def receive_response(self, method: str) -> Response:
-        """Receive the head of the response to a request with ``method``. Raises as ``receive`` does."""
+        """Receive the head of the response to a request with ``method``. Raises the errors of ``receive``."""
         return self.receive_head(ResponseReader(method))
 
     def receive_head(self, reader: ResponseReader) -> Response:
-        """Receive the head of a response, and pass the data to ``reader``, a new one. Raises as ``receive`` does."""
+        """Receive the head of a response with ``reader``, which must be new. Raises the errors of ``receive``."""
         while True:
             pieces = self.receive(reader)
             if reader.head is not None:
                 return Response(self, reader, reader.head, pieces)
 
     def receive(self, reader: ResponseReader) -> list[memoryview]:
-        """Receive once, and pass the data to ``reader``. Return the pieces of the body in it, perhaps none.
+        """Receive once, and pass the data to ``reader``. Return the pieces of the body in the data, perhaps none.
 
         Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout after the deadline.
         """
@@ -141,7 +141,7 @@ class Connection:
     def receive_rest(self, start: bytearray, reader: ResponseReader) -> bytearray:
         """Receive the rest of a body of known length that begins with ``start``, and return the whole body."""
         position = len(start)
-        # Allocated in full size at once: growing a large buffer copies it and touches its pages twice.
+        # Allocated at full size: growing a large buffer would copy it and touch its pages twice.
         body = bytearray(position + reader.remaining)
         body[:position] = start
         with memoryview(body) as view:
@@ -307,7 +307,7 @@ def _connected(family: int, address: SocketAddress, timeout: float, connect_sock
     """Connect a new blocking socket to ``address`` within ``timeout`` seconds, and return it. Raises OSError."""
     connected = _socket.socket(family)
     try:
-        # Set before connecting: an error after that would leave behind the state that ``connect_socket`` keeps.
+        # Set before connecting: if it failed afterwards, the state that ``connect_socket`` keeps would be left behind.
         if family != _socket.AF_UNIX:
             connected.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             if _DEFER_ACCEPT is not None:

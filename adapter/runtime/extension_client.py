@@ -16,8 +16,8 @@ _EXTENSION = "/2020-01-01/extension"
 def register_extension(address: Address, name: str) -> Connection:
     """Register as extension ``name`` for no events, so that Lambda sends SIGTERM before it ends the environment.
 
-    Also send ``/event/next``, since Lambda's init waits for the first one of every extension. Return the connection of
-    this call, which must stay open; the response is never read. Raises RuntimeApiError.
+    Also send ``/event/next``, since Lambda's init lasts until every extension has sent it. Return the connection of
+    that request, which must stay open; the response is never read. Raises RuntimeApiError.
     """
     try:
         connection = Connection(address)

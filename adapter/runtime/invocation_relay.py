@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 # How many bytes of an error response are read at most, so that its connection can be reused.
 _ERROR_BODY_LIMIT = 64 * 1024
-# The wait for an app that restarts ends this long before the invocation's deadline, in seconds, so that its end can be
-# reported.
+# The wait for an app that restarts ends this long before the invocation's deadline, in seconds, so that its failure can
+# still be reported.
 _RESTART_MARGIN = 0.1
 _FORBIDDEN = b'{"message":"Forbidden"}'
-# The errors that Lambda's timeout causes: it ends the processes, and the app closes its connections.
+# The errors that Lambda's timeout can cause: Lambda ends the processes, and so the app closes its connections.
 _CAUSED_BY_TIMEOUT = (AppTimeout, AppUnreachable, TruncatedResponse, StartError)
 
 
@@ -88,7 +88,7 @@ class InvocationRelay:
                 "log_stream": config.log_stream,
             },
         )
-        # With several slots the environment stays after a timeout, so a request must end by its deadline.
+        # With several slots, the environment survives a timeout, so every request must end by its deadline.
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
         self.deadline_margin = margin
 
@@ -110,7 +110,7 @@ class InvocationRelay:
             )
 
     def fail(self, invocation: Invocation, error: AdapterError) -> None:
-        """End an invocation with ``error``, without sending it to the app. Raises RuntimeApiError as ``relay`` does."""
+        """End an invocation with ``error``, and do not send it to the app. Raises RuntimeApiError as ``relay``."""
         _RelayedInvocation(self, invocation).fail(error)
 
 
@@ -195,7 +195,7 @@ class _RelayedInvocation:
             self._extra_line = f"{APP_STATUS}: {self._status} {path}\r\n"
 
     def _refuse_reserved(self, codec: Codec) -> str:
-        """Answer 403 to a request for a path that only the adapter may request. ``codec`` is that of an HTTP event."""
+        """Answer 403 to a request for a path that only the adapter may request. ``codec`` belongs to an HTTP event."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
         self._is_refused = True
@@ -258,7 +258,7 @@ class _RelayedInvocation:
         return problem
 
     def _log(self, problem: str) -> None:
-        """Log the invocation. ``problem`` is Lambda's refusal of its response, and is logged unless it is empty."""
+        """Log the invocation. ``problem``, Lambda's refusal of its response, is logged as well unless it is empty."""
         log, request_id = self._relay.log, self._invocation.request_id
         if problem:
             is_late = "InvalidRequestID" in problem
@@ -289,7 +289,7 @@ def has_timed_out(invocation: Invocation) -> bool:
 
 
 def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
-    """Return ``error``, or a timeout if Lambda's deadline has passed and explains it."""
+    """Return ``error``, or an AppTimeout if Lambda's deadline has passed and may have caused ``error``."""
     if not isinstance(error, _CAUSED_BY_TIMEOUT) or not has_timed_out(invocation):
         return error
     return AppTimeout(
@@ -299,7 +299,7 @@ def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
 
 
 class _CompressedBody:
-    """The body of ``response``, compressed. It has the attributes and methods of Response for the body."""
+    """The body of ``response``, compressed. Its attributes and methods are those of ``Response`` for the body."""
 
     def __init__(self, response: Response, compressor: Compressor) -> None:
         self._response = response
@@ -360,5 +360,5 @@ def _drain(response: Response) -> None:
 def _too_large(reason: str) -> ResponseTooLarge:
     return ResponseTooLarge(
         f"Response payload size exceeded maximum allowed payload size ({BUFFERED_RESPONSE_LIMIT} bytes): {reason}. "
-        "AWS_LWA_INVOKE_MODE=response_stream and a streaming front door have no such limit"
+        "For larger responses, use AWS_LWA_INVOKE_MODE=response_stream and a front door that streams"
     )

@@ -36,15 +36,16 @@ if TYPE_CHECKING:
     from adapter.net.address import Address
     from adapter.payload.messages import Invocation
 
-# How long the app's SnapStart hooks may take, in seconds. Before the checkpoint as in the Rust adapter; after it, as
-# long as the restore may take (Lambda, "SnapStart runtime hooks").
+# How long the app's SnapStart hooks may take, in seconds. The hook before the checkpoint has the limit of the Rust
+# adapter; the hook after the restore has Lambda's limit for a restore (Lambda, "SnapStart runtime hooks").
 CHECKPOINT_TIMEOUT = 60.0
 RESTORE_TIMEOUT = 10.0
-# How long the app has to end after SIGTERM, in seconds. Lambda kills the runtime after about 0.3 s of the 2 s of the
-# shutdown phase; the remaining time is for the last answer and for the interpreter's own exit.
+# How long the app has to end after SIGTERM, in seconds. Lambda kills the runtime about 0.3 s after the shutdown phase
+# (2 s) has begun; the remaining time is for the last answer and for the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
 # The time after SHUTDOWN_GRACE in which slots report invocations that failed because the app ended, in seconds. Slots
-# get this time twice if the app did not end with its group, or if the adapter did not start it.
+# get this time again if the app then still keeps connections open: if a process outside of its group runs on,
+# or if the adapter did not start the app.
 _REPORT_GRACE = 0.03
 # How long to wait for the exit of an app that has closed a connection too early, in seconds.
 _EXIT_TIMEOUT = 0.05
@@ -66,15 +67,15 @@ class Runtime:
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApiClient(_runtime_api_address(config), wake_up=self._signals.fileno())
         self._app = AppClient(config, port, wait_for_restart=self._wait_for_restart)
-        # How a slot pauses and connects. ``_take_invocations`` replaces them if there are several slots.
+        # How a slot pauses and connects. ``_take_invocations`` replaces these functions if there are several slots.
         self._pause: Callable[[float], None] = self._signals.wait
         self._connect_to_app: Callable[[Address], Connection] = Connection
-        # Stays open, without being read, until the process ends.
+        # This connection stays open, without being read, until the process ends.
         self._extension: Connection | None = None
         self._ready = False
         self._has_warned_of_slow_start = False
         self._failure: AdapterError | None = None
-        # True if the last failure was a timeout of Lambda, which may also end the app.
+        # True if the last invocation failed because of Lambda's timeout, which may also end the app.
         self._has_timed_out = False
 
     def run(self) -> int:
@@ -99,13 +100,16 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so SIGTERM will not announce the end: {error}")
+            self._log.warning(f"not registered as an extension, so Lambda ends the process without SIGTERM: {error}")
 
     def _start(self) -> None:
-        """Run the init phase. Return when the app is ready, and restored (SnapStart), or may become ready later."""
+        """Run the init phase: wait until the app is ready, then, with SnapStart, until it is restored.
+
+        With AWS_LWA_ASYNC_INIT, this may return before the app is ready.
+        """
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
-            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}: its init may take longer")
+            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, whose init may be longer")
         if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
             try:
                 self._wait_until_ready(min(ASYNC_INIT_LIMIT, self._config.readiness_timeout))
@@ -171,7 +175,7 @@ class Runtime:
         api = RuntimeApiClient(address, wake_up=self._signals.fileno(), connect=connect)
         app = AppClient(self._config, self._port, connect=self._connect_to_app, wait_for_restart=self._wait_for_restart)
         try:
-            # A slot must not clear the wake-up, since it is for all slots.
+            # A slot must not clear the wake-up signal, since the signal is for all slots.
             self._serve(api, app, self._is_over)
         except AdapterError as error:
             if self._failure is None:
@@ -195,7 +199,7 @@ class Runtime:
                 self._has_timed_out = failure is not None and has_timed_out(invocation)
                 broke_off = self._has_timed_out or isinstance(failure, (AppUnreachable, TruncatedResponse))
                 if broke_off and self._process is not None and not self._is_over():
-                    # An app that ends closes its connections first; it must not get the next invocation.
+                    # An app that is ending closes its connections first. Such an app must not get the next invocation.
                     self._pause(_EXIT_TIMEOUT)
             except StartError as error:
                 relay.fail(invocation, error)

@@ -2,8 +2,8 @@
 
 Threads cost twice as much: every system call releases the interpreter's lock, and the threads compete for it. Here a
 slot runs until one of its connections has to wait, and the thread waits for all connections in one system call. A
-running slot is not interrupted, so all other long work delays the other slots: encoding megabytes, compressing, or
-waiting for a full stderr (``logs.py`` limits this wait).
+running slot is not interrupted, so long work in one slot delays the others: encoding megabytes, compressing, or waiting
+for a full stderr (``output.py`` limits this wait).
 
 This module is imported only if there is more than one slot.
 """
@@ -67,10 +67,10 @@ class Slots:
         self._watched: dict[int, int] = {}
         self._waiting: dict[object, greenlet] = {}
         self._deadlines: dict[object, float] = {}
-        # The keys of the waits that a wake-up ends, and of the waits that end when the app's time has ended.
+        # The keys of the waits that a wake-up ends, and of the waits that end when ``app_grace`` has passed.
         self.wakeable: set[object] = set()
         self.waiting_for_app: set[object] = set()
-        # When to check for deadlines that have passed. It is not later than the first deadline; None without deadlines.
+        # The time of the next check for passed deadlines, not later than the first deadline; None without deadlines.
         self._next_check: float | None = None
         # What ``should_stop()`` and ``is_urgent()`` returned last.
         self.is_ending = False
@@ -82,7 +82,7 @@ class Slots:
         return SlotConnection(address, self, to_app=False)
 
     def connect_to_app(self, address: Address) -> Connection:
-        """Return a connection to the app. Its waits also end when the app's time in ``run`` has ended."""
+        """Return a connection to the app. Its waits also end when ``app_grace`` of ``run`` has passed."""
         return SlotConnection(address, self, to_app=True)
 
     def run(self, serve: Callable[[], None], *, count: int, app_grace: float, report_grace: float) -> None:
@@ -119,7 +119,7 @@ class Slots:
         """Let other slots run until ``events`` of poll() occur at ``descriptor``. Return the events that occurred.
 
         Return 0 after the deadline, or if the waits of ``group`` are ended together: ``wakeable`` by a wake-up,
-        ``waiting_for_app`` when the app's time is over. None means no group.
+        ``waiting_for_app`` when ``app_grace`` has passed. None means no group.
         """
         watched = self._watched.get(descriptor)
         if watched != events:
@@ -253,7 +253,7 @@ class SlotConnection(Connection):
         self._wait(POLLIN)
 
     def _wait_for(self, descriptor: int, events: int, deadline: float | None) -> int:
-        """Wait for ``events``, and return those that occurred. Return 0 after the deadline or the app's time."""
+        """Wait for ``events``, and return those that occurred. Return 0 after the deadline or after ``app_grace``."""
         if self._group is not None and self._slots.is_app_time_over:
             return 0
         return self._slots.wait(descriptor, events, deadline, self._group)

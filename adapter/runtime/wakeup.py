@@ -1,4 +1,4 @@
-"""Signals, and the end of the app, wake up a blocked runtime.
+"""Wakes up a blocked runtime when a signal arrives or the app ends.
 
 Python retries a blocking read after a signal. So the main thread uses poll() to wait for both its socket and a pipe.
 The interpreter writes a byte into this pipe for every signal, including SIGCHLD.
@@ -30,10 +30,10 @@ def run_signal_handlers() -> None:
 
 
 class Signals:
-    """Handles signals. Create it once, in the main thread. ``received`` is the first ending signal, or None.
+    """Handles signals. Create it once, in the main thread. ``received`` is the first signal in ENDING, or None.
 
     ``forward`` is called at once with every signal, also during an invocation. If this process still runs ``grace``
-    seconds after the first ending one, ``forward`` is called with SIGKILL. The end of the app unblocks all waits.
+    seconds after the first signal in ENDING, ``forward`` is called with SIGKILL. The end of the app unblocks all waits.
     """
 
     def __init__(self, forward: Callable[[int], None], *, grace: float) -> None:
@@ -59,7 +59,7 @@ class Signals:
         return self._read_end
 
     def clear(self) -> None:
-        """Make ``fileno`` unreadable until the next signal or the next ``wake``."""
+        """Make the descriptor of ``fileno`` unreadable until the next signal or the next ``wake``."""
         # This runs for every invocation. Reading an empty pipe would raise an exception, which is slow.
         while self._poller.poll(0):
             os.read(self._read_end, 1024)
@@ -71,7 +71,7 @@ class Signals:
         self.clear()
 
     def wake(self) -> None:
-        """Make ``fileno`` readable, as a signal does."""
+        """Make the descriptor of ``fileno`` readable, as a signal does."""
         try:
             os.write(self._write_end, b"\0")
         except BlockingIOError:

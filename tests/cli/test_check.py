@@ -67,7 +67,7 @@ def test_all_is_well_where_nothing_is_in_the_way() -> None:
             [sys.executable, "{port}"],
             {},
             "app_port",
-            ("any free one", "{port} in CMD"),
+            ("any free port", "{port} in CMD"),
             id="app-port-by-CMD",
         ),
         pytest.param(

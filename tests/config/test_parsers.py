@@ -90,7 +90,7 @@ BAD: list[tuple[Callable[[str], Any], str, list[str]]] = [
         "use a number from 1 to 65535",
         ["", "0", "65536", "-1", "+1", "80.0", "http", " 80", "\uff18\uff10", "²"],
     ),
-    (parsers.listen_port, "use a number from 1 to 65535, or 0 for any free one", ["99999", "80x", "", "-0", "00x"]),
+    (parsers.listen_port, "use a number from 1 to 65535, or 0 for any free port", ["99999", "80x", "", "-0", "00x"]),
     (parsers.positive_integer, "at least 1", ["", "0", "-1", "1.5", "x", "1" * 5000, "²"]),
     (parsers.slots, "use a whole number from 1 to 10000", ["", "0", "-1", "10001", "999999999"]),
     (

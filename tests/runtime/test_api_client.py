@@ -134,12 +134,12 @@ BAD_ANSWERS = [
     pytest.param(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nstate", "status 403: state", id="403"),
     pytest.param(
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-        "without the header 'lambda-runtime-aws-request-id'",
+        "the answer has no header 'lambda-runtime-aws-request-id'",
         id="no-request-id",
     ),
     pytest.param(
         b"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: 1\r\nContent-Length: 18446744073709551615\r\n\r\n{}",
-        "an answer of more than 67108864 bytes",
+        "the answer has more than 67108864 bytes",
         id="an-event-that-no-machine-holds",
     ),
     pytest.param(

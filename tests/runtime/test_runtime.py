@@ -98,7 +98,7 @@ def test_an_invocation_waits_for_an_app_that_refuses_connections(api: ScriptedRu
         late = api.invoke(function_url(method="POST", body="x"), Deadline_Ms=str(round(time() * 1000) + 300))
         error = late.error().json()
         assert error["errorType"] == "Adapter.AppUnreachable"
-        assert "the wait for a restart" in error["errorMessage"]
+        assert "s for a restart" in error["errorMessage"]
         # It was reported before its deadline, and the environment lives on.
         waiting = api.invoke(function_url("/waits", method="POST", body="x"))
         api.wait_until_empty()

@@ -27,7 +27,7 @@ def test_requests_are_taken_until_a_second_signal_begins_the_drain(
         assert status_of(admin, "/readyz") == 200
 
         supervisor.signal(number)
-        supervisor.wait_for_line(f"{number.name}: requests are taken for 600 s more (--drain-delay)")
+        supervisor.wait_for_line(f"{number.name}: requests are still served for 600 s (--drain-delay)")
 
         assert (status_of(admin, "/readyz"), status_of(admin, "/healthz")) == (503, 200)
         assert status_of(port) == 200

@@ -8,10 +8,10 @@ from adapter.config.option import Option, OptionTable, optional
 
 # The Rust adapter's default.
 DEFAULT_APP_PORT = 8080
-# How long the app may take until it is ready, in seconds. The Rust adapter has no limit; with a limit, the cause is
-# reported.
+# How long the app may take until it is ready, in seconds. The Rust adapter has no limit. With a limit, the
+# adapter can report why the app is not ready.
 READINESS_TIMEOUT = 120.0
-# How long after its last request a connection to the app is used again, in seconds. The Rust adapter's 4 s are too
+# A connection to the app is reused for at most this many seconds after its last request. The Rust adapter's 4 s are too
 # long: popular servers (gunicorn: 2 s, uvicorn: 5 s) close idle connections after a similar time, and a request that is
 # sent at that moment is lost.
 APP_IDLE_TIMEOUT = 0.5
@@ -38,7 +38,7 @@ class AppOptions(OptionTable):
         env=("AWS_LWA_PORT",),
     )
     app_socket = optional("Connect to the app over this Unix socket instead of TCP.", parse=parsers.text("PATH"))
-    app_dir = optional("Start CMD in this folder.", parse=parsers.text("DIR"), default_text="the current one")
+    app_dir = optional("Start CMD in this folder.", parse=parsers.text("DIR"), default_text="the current folder")
     app_idle_timeout = Option(
         "Reuse a connection to the app for this many seconds after its last request; 0: never reuse it.",
         parse=parsers.seconds,
@@ -62,7 +62,7 @@ class ReadinessOptions(OptionTable):
     readiness_port = optional(
         "The port to check.",
         parse=parsers.port,
-        default_text="the app's",
+        default_text="the app's port",
         env=("AWS_LWA_READINESS_CHECK_PORT",),
         deprecated=("READINESS_CHECK_PORT",),
     )

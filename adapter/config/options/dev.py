@@ -9,7 +9,7 @@ from adapter.config.option import Option, OptionTable, optional
 DEFAULT_DEV_PORT = 3000
 # The memory of the function, in MB.
 DEFAULT_MEMORY = 1024
-# The function's timeout, in seconds: as long as linters accept one.
+# The function's timeout, in seconds: the longest timeout that linters accept.
 DEFAULT_TIMEOUT = 900.0
 # The maximum number of execution environments.
 DEFAULT_ENVIRONMENTS = 10
@@ -27,7 +27,7 @@ class DevOptions(OptionTable):
         flag="--host",
     )
     dev_port = Option(
-        "The port of the first front door; 0: any free one.",
+        "The port of the first front door; 0: any free port.",
         parse=parsers.listen_port,
         default=DEFAULT_DEV_PORT,
         flag="--port",
@@ -35,7 +35,7 @@ class DevOptions(OptionTable):
     url_invoke_mode = optional(
         "The invoke mode of front doors that can stream, to test a mismatch with --invoke-mode.",
         parse=parsers.choice("buffered", "response_stream"),
-        default_text="that of `--invoke-mode`",
+        default_text="as `--invoke-mode`",
     )
     decode_streams = Option(
         "Undo the Content-Encoding of a function URL's streams, as field reports say that Lambda does.",
@@ -54,7 +54,7 @@ class DevOptions(OptionTable):
     )
 
     front_doors = Option[tuple[tuple[str, int | None], ...]](
-        "One or more front doors of the function. A front door without a port gets the next free one.",
+        "One or more front doors of the function. A front door without a port gets the next free port.",
         parse=parsers.front_doors,
         default=(),
         default_text="`function-url`",
@@ -63,9 +63,9 @@ class DevOptions(OptionTable):
         repeatable=True,
     )
     invoke_port = optional(
-        "The port of the Invoke APIs, for SDKs and the AWS CLI; 0: any free one.",
+        "The port of the Invoke APIs, for SDKs and the AWS CLI; 0: any free port.",
         parse=parsers.listen_port,
-        default_text=f"that of `--port` + 1: `{DEFAULT_DEV_PORT + 1}`",
+        default_text=f"`--port` + 1: `{DEFAULT_DEV_PORT + 1}`",
     )
     dev_function_name = optional(
         "The only function name that the Invoke APIs accept.",
@@ -183,7 +183,7 @@ class DevOptions(OptionTable):
     template_function = optional(
         "The logical id or the name of the function in the template, if there are several.",
         parse=parsers.text("NAME"),
-        default_text="the only one",
+        default_text="the only function",
     )
     reload = Option("Restart when a file in the app's folder changes; needs the extra `reload`.", default=False)
     invocation_log = Option(

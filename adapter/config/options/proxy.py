@@ -55,7 +55,7 @@ class ProxyOptions(OptionTable):
         default=(),
     )
     max_connections = optional(
-        "The maximum number of connections. Beyond it, the longest idle one is closed; if none is idle, answer 503.",
+        "The maximum number of connections. A new one replaces the one idle for longest, or gets 503 if none is idle.",
         parse=parsers.positive_integer,
         default_text="by the limit of open files",
     )
@@ -75,7 +75,7 @@ class ProxyOptions(OptionTable):
         default=60.0,
     )
     drain_delay = Option(
-        "After SIGTERM, take requests for this many seconds with /readyz at 503, until load balancers have noticed it.",
+        "After SIGTERM, serve requests for this many seconds while /readyz answers 503, so that load balancers notice.",
         parse=parsers.seconds,
         default=0.0,
     )
