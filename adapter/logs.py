@@ -93,7 +93,7 @@ class Log:
         line = f"adapter {level.upper()} {visible(first)}{pairs}"
         # Further lines, for example of a traceback, are indented, so that they do not look like new log lines.
         text = line if not more else "\n    ".join([line] + [visible(each) for each in more])
-        return bounded(text, LINE_LIMIT) + "\n"
+        return (text if len(text) <= LINE_LIMIT else bounded(text, LINE_LIMIT)) + "\n"
 
     @staticmethod
     def _as_json(level: str, message: str, fields: dict[str, object]) -> str:
@@ -139,5 +139,7 @@ def _bounded_values(message: str, fields: dict[str, object], share: int) -> dict
 
 
 def _quoted(value: object) -> str:
-    text = bounded(str(value), FIELD_LIMIT)
+    text = str(value)
+    if len(text) > FIELD_LIMIT:
+        text = bounded(text, FIELD_LIMIT)
     return encode_basestring_ascii(text) if not text or " " in text or '"' in text or "=" in text else visible(text)
