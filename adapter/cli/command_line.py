@@ -63,7 +63,7 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 @click.option("--wait", is_flag=True, help="Start nothing. Wait until another adapter dev answers on these ports.")
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
-    """Start CMD as the app, in Lambda on this machine.
+    """Start CMD as the app, in an emulated Lambda on this machine.
 
     A function URL on http://127.0.0.1:3000, or another front door, turns requests into events. The real runtime handles
     these events, and the responses are subject to Lambda's bandwidth cap and limits. The Invoke APIs for SDKs and the

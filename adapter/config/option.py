@@ -64,7 +64,7 @@ class Option(Generic[T]):
 
     @property
     def default_as_text(self) -> str:
-        """The default for terminals, as plain text."""
+        """The default as plain text, to be shown in a terminal."""
         return self.default_text.replace("`", "")
 
     def __set_name__(self, owner: type[OptionTable], name: str) -> None:

@@ -340,7 +340,7 @@ class ResponseReader:
             trailer = (self._decode(name), self._decode(value.strip(b" \t")))
             # Trailers are forwarded to a client, and llhttp has not checked them.
             if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
-                raise InvalidAppResponse("a trailer is not a header line")
+                raise InvalidAppResponse("a line of the trailers is not a header line")
             self.trailers.append(trailer)
         else:
             self.complete = True

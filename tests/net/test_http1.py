@@ -304,12 +304,20 @@ REFUSED = [
     pytest.param(CHUNKED + b"1\r\nxy\r\n", "a chunk is longer than its declared size$", id="chunk-too-long"),
     pytest.param(CHUNKED + b"1\r\nx\n", "does not end with CRLF", id="chunk-end-bare-lf"),
     pytest.param(CHUNKED + b"0\r\nA: b\n\n", "does not end with CRLF", id="trailer-bare-lf"),
-    pytest.param(CHUNKED + b"0\r\nno-colon\r\n\r\n", "a trailer is not a header line$", id="trailer-no-colon"),
-    pytest.param(CHUNKED + b"0\r\nA b: c\r\n\r\n", "a trailer is not a header line", id="trailer-space-in-name"),
-    pytest.param(CHUNKED + b"0\r\nA: b\r\n c: d\r\n\r\n", "a trailer is not a header line", id="trailer-folded"),
-    pytest.param(CHUNKED + b"0\r\nA: b\rC: d\r\n\r\n", "a trailer is not a header line", id="trailer-bare-cr"),
-    pytest.param(CHUNKED + b"0\r\nA: b\0\r\n\r\n", "a trailer is not a header line", id="trailer-nul"),
-    pytest.param(CHUNKED + b"0\r\n: x\r\n\r\n", "a trailer is not a header line", id="trailer-no-name"),
+    pytest.param(
+        CHUNKED + b"0\r\nno-colon\r\n\r\n", "a line of the trailers is not a header line$", id="trailer-no-colon"
+    ),
+    pytest.param(
+        CHUNKED + b"0\r\nA b: c\r\n\r\n", "a line of the trailers is not a header line", id="trailer-space-in-name"
+    ),
+    pytest.param(
+        CHUNKED + b"0\r\nA: b\r\n c: d\r\n\r\n", "a line of the trailers is not a header line", id="trailer-folded"
+    ),
+    pytest.param(
+        CHUNKED + b"0\r\nA: b\rC: d\r\n\r\n", "a line of the trailers is not a header line", id="trailer-bare-cr"
+    ),
+    pytest.param(CHUNKED + b"0\r\nA: b\0\r\n\r\n", "a line of the trailers is not a header line", id="trailer-nul"),
+    pytest.param(CHUNKED + b"0\r\n: x\r\n\r\n", "a line of the trailers is not a header line", id="trailer-no-name"),
 ]
 
 

@@ -44,7 +44,7 @@ _REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 class EventOptions:
     """The options of an event. ``name`` is the queue, topic, bucket, table or stream.
 
-    A ``body`` of None means the default message, an empty ``name`` the source's default name.
+    If ``body`` is None, the default message is used. If ``name`` is empty, the source's default name is used.
     """
 
     method: str = "GET"

@@ -162,7 +162,7 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
 
 
 def _bad_status(outcome: Outcome, payload: bytearray) -> str:
-    """Return why the app's status means that it failed; an empty text if it does not, or if there is no status."""
+    """Return a description of the app's status if it means a failure. Return an empty text for any other status."""
     if outcome.app_status:
         return outcome.lost_event
     status = answer_status(bytes(payload))

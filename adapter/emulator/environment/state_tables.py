@@ -86,7 +86,7 @@ class EnvironmentEvent(_Word):
     RESTORE = "an invocation needs the environment"
     INVOKED = "an invocation is handed over"
     ALL_CONCLUDED = "its last running invocation has ended"
-    TIMED_OUT = "init, the restore, or its only invocation took too long"
+    TIMED_OUT = "init, the restore, or the only running invocation took too long"
     FAILED = "the runtime or an extension ended, reported an error, or could not be started"
     RETIRED = "the function is restarted with new environments"
     RECLAIMED = "it was idle for too long, or did not ask for an invocation for too long"

@@ -245,10 +245,10 @@ class FrontDoor:
             client.break_off()
 
     def _decoding_write(self, client: ClientRequest, head: ResponseHead) -> Callable[[Piece], Awaitable[None]] | None:
-        """Return a ``write`` that undoes the Content-Encoding of ``head``, and remove that from ``head``.
+        """Return a ``write`` that decodes the body by the Content-Encoding header. Remove that header from ``head``.
 
-        An empty piece is the end of the body. The ``write`` raises InvalidFunctionResponse if the body does not have
-        the coding. Return None if there is nothing to undo, or if that is not possible.
+        Return None if there is no such header, or if its coding is not known. An empty piece ends the body. The
+        ``write`` raises InvalidFunctionResponse if the body is not encoded as the header says.
         """
         codings = codings_of(head.headers)
         if not codings:

@@ -86,7 +86,7 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
     size = _utf8_size(event.get("body") or "")
     if size > REQUEST_LIMIT:
         raise RefusedError(
-            Reason.EVENT_TOO_LARGE, f"Lambda accepts {REQUEST_LIMIT} bytes, the body has {size} in the event"
+            Reason.EVENT_TOO_LARGE, f"Lambda accepts {REQUEST_LIMIT} bytes, but in the event the body has {size} bytes"
         )
     return orjson.dumps(event)
 

@@ -116,7 +116,10 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
 
 
 def _differences(settings: UrlSettings) -> list[str]:
-    """Return one text if mode, timeout or memory differ from those of the template, or else from Lambda's defaults."""
+    """Return a text about mode, timeout and memory if one differs from the template's value, else an empty list.
+
+    Without a template, they are compared with Lambda's defaults.
+    """
     config, template = settings.config, settings.template
     modes: list[tuple[str, str, str]] = []
     if template is None:
