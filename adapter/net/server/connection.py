@@ -86,6 +86,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._watch = -1
         self._is_charged = False
         self._is_postponed = False
+        # True while the current request has not begun to be served. It may need nothing but an answer of the server.
+        self._is_between_requests = False
         self._bytes_received = 0
         self._bytes_written = 0
         self._has_ended_sending = False
@@ -266,7 +268,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _is_worth_serving(self) -> bool:
         """Return whether the current request is to be served although its client may have gone."""
         exchange = self._exchanges[0]
-        if not self._server.cancels or exchange.ended:
+        if not self._server.cancels or exchange.ended or self._is_between_requests:
             return True
         return exchange.is_response_at_hand is not None and exchange.is_response_at_hand()
 
@@ -419,7 +421,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Wait for the next request and return it, or return None if no more requests can arrive."""
         if self._exchanges:
             # A client may have sent hundreds of requests that are answered without waiting. Let the others have a turn.
+            self._is_between_requests = True
             await asyncio.sleep(0)
+            self._is_between_requests = False
         while not self._exchanges:
             if self._state is not states.IDLE and self._state is not states.HEAD:
                 return None

@@ -36,7 +36,9 @@ _SMALL_HEAD: Final = 4 * MAX_FIELDS
 # The memory that a parsed field takes besides its text, in bytes: a tuple, two strings, a place in a list.
 _FIELD_COST: Final = 160
 _SPACE: Final = 0x20
-_LENGTH_PREFIX: Final = "content-length: "
+_CHUNKED: Final = "chunked"
+# The target of parsers that only check: httptools calls and collects nothing for it.
+_NO_CALLBACKS: Final = object()
 # Headers that servers split at every comma.
 _LISTS: Final = frozenset({"accept-encoding", "connection", "te", "upgrade"})
 
@@ -80,10 +82,6 @@ class EndOfMessage:
 if TYPE_CHECKING:
     # ``bytes`` are a piece of a body.
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
-
-
-class _NoCallbacks:
-    """The target of a parser that only checks. httptools collects nothing for it."""
 
 
 class RequestParser:
@@ -237,7 +235,7 @@ class RequestParser:
         self.in_head = True
         self._lines += fragment.count(b"\n")
         if self._checker is None:
-            self._checker = HttpRequestParser(_NoCallbacks())
+            self._checker = HttpRequestParser(_NO_CALLBACKS)
         try:
             self._checker.feed_data(fragment)
         except HttpParserError as error:
@@ -347,7 +345,8 @@ class RequestParser:
         framing, self._host = _check_head(head, self._host)
         if self._parser.should_upgrade():
             if framing:
-                self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
+                field = "transfer-encoding" if framing == _CHUNKED else "content-length"
+                self._body_head = f"POST / HTTP/1.1\r\n{field}: {framing}\r\n\r\n".encode()
             elif head.version == "1.1":
                 head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
         self.in_head = False
@@ -355,10 +354,10 @@ class RequestParser:
         self._length = 0
         if framing:
             self._in_body = True
-            if framing.startswith(_LENGTH_PREFIX):
-                self._length = self._remaining = int(framing[len(_LENGTH_PREFIX) :])
-            else:
+            if framing == _CHUNKED:
                 self._scanner = ChunkScanner()
+            else:
+                self._length = self._remaining = int(framing)
         # Further fields are trailers.
         self._fields = []
         self._field_room = MAX_FIELDS
@@ -368,7 +367,9 @@ class RequestParser:
         self._unfinished = 0
         if self._remaining:
             self._remaining -= len(piece)
-        self._pieces.append(piece)
+            self._received.append(piece)
+        else:
+            self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         if self._body_head:
@@ -393,8 +394,8 @@ def _too_many_fields() -> Refusal:
 def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
     """Check ``head`` and set its ``expects_continue``.
 
-    Return the header line that frames the body, or an empty string, and the Host. ``legal_host`` is a Host that needs
-    no check. Raises Refusal if llhttp accepts the request but a proxy must not.
+    Return how the body is framed (``chunked``, its Content-Length, or an empty string), and the Host. ``legal_host`` is
+    a Host that needs no check. Raises Refusal if llhttp accepts the request but a proxy must not.
     """
     hosts = 0
     host = framing = ""
@@ -408,9 +409,9 @@ def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
                 raise Refusal(
                     400, f"Transfer-Encoding {excerpt(value)} is not supported: only chunked is, and only in HTTP/1.1"
                 )
-            framing = "transfer-encoding: chunked"
+            framing = _CHUNKED
         elif lower == "content-length" and value.strip("0"):
-            framing = f"{_LENGTH_PREFIX}{value}"
+            framing = value
         elif lower == "expect":
             if value.lower() != "100-continue":
                 raise Refusal(417, f"Expect {excerpt(value)} is not supported: only 100-continue is")
