@@ -8,7 +8,7 @@ A client decides how many bytes arrive at once, but not how much memory they tak
 - A head is parsed when all of it has arrived. Until then its bytes are kept as they are, since parsed fields take up to
   60 times as much. A second llhttp parser without callbacks checks these bytes, so a mistake is reported immediately.
 - No more requests are parsed than the caller has room for. The bytes after them are kept.
-- The pieces of a body that arrive at once are joined, even if each is a chunk of one byte.
+- If many pieces of a body arrive at once, they are joined, even if each is a chunk of one byte.
 - The number of fields and the size of heads and trailers are limited.
 """
 
@@ -37,6 +37,8 @@ _SMALL_HEAD: Final = 4 * MAX_FIELDS
 _FIELD_COST: Final = 160
 _SPACE: Final = 0x20
 _CHUNKED: Final = "chunked"
+# How many pieces of a body that arrive at once are kept apart. Joining a few large ones would cost more than it saves.
+_MAX_PIECES: Final = 8
 # The target of parsers that only check: httptools calls and collects nothing for it.
 _NO_CALLBACKS: Final = object()
 # Headers that servers split at every comma.
@@ -255,14 +257,16 @@ class RequestParser:
             self._parse(head)
 
     def _flush(self) -> None:
-        """Return the pieces of the body that have arrived as one item."""
+        """Return the pieces of the body that have arrived, as one item if they are many."""
         pieces = self._pieces
-        if len(pieces) == 1:
-            self._received.append(pieces.pop())
-        else:
+        self._pieces = []
+        if len(pieces) > _MAX_PIECES:
             self._received.append(b"".join(pieces))
-            self._pieces = []
             self.is_costly = len(pieces) > COSTLY_PIECES
+        else:
+            self._received += pieces
+            # A single piece does not show whether the chunks are tiny.
+            self.is_costly = self.is_costly and len(pieces) == 1
 
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)
@@ -354,6 +358,7 @@ class RequestParser:
         self._length = 0
         if framing:
             self._in_body = True
+            self.is_costly = False
             if framing == _CHUNKED:
                 self._scanner = ChunkScanner()
             else:

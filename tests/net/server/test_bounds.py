@@ -111,6 +111,24 @@ def test_the_elements_of_a_connection_header_are_counted() -> None:
     ]
 
 
+def test_a_few_large_chunks_are_not_copied_into_one_piece() -> None:
+    parser = RequestParser(MIB)
+    parser.feed(CHUNKED)
+    assert parser.feed((b"1000\r\n" + bytes(4096) + b"\r\n") * 4) == [bytes(4096)] * 4
+
+
+def test_a_body_with_a_length_is_not_costly_after_one_in_tiny_chunks() -> None:
+    parser = RequestParser(MIB)
+    parser.feed(CHUNKED)
+    parser.feed(b"1\r\nx\r\n" * 100)
+    assert parser.is_costly
+    parser.feed(b"1\r\nx\r\n")
+    assert parser.is_costly
+    parser.feed(b"0\r\n\r\n")
+    parser.feed(LENGTH[:-1])
+    assert not parser.is_costly
+
+
 def test_tiny_chunks_are_one_piece() -> None:
     parser = RequestParser(MIB)
     parser.feed(CHUNKED)
