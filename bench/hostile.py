@@ -39,6 +39,8 @@ KINDS = {
 }
 # The most connections to a port of `adapter dev`, less some for the honest client.
 DEV_CONNECTIONS = 900
+# Each request that is never answered needs a slot.
+DEV_FLAGS = ["--port", "0", "--warm", "--environments", "1", "--max-concurrency", "1000"]
 PERIOD = 0.02
 PATIENCE = 60.0
 HEADINGS = (
@@ -89,7 +91,7 @@ async def attack(port: int, kind: str, count: int, rate: float) -> None:
 @contextmanager
 def adapter(way: str) -> Iterator[tuple[int, int]]:
     """The way in, in front of the app; its port and its process id."""
-    flags = ["--listen", "127.0.0.1:0"] if way == "proxy" else ["--port", "0", "--warm"]
+    flags = ["--listen", "127.0.0.1:0"] if way == "proxy" else DEV_FLAGS
     command = [sys.executable, "-m", "adapter", "run" if way == "proxy" else "dev", *flags, "--readiness-path", "/"]
     app = ["--", sys.executable, SCRIPT, "--app", "{port}"]
     process = subprocess.Popen([*command, *app], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
