@@ -3,8 +3,10 @@
     python bench/hostile.py --connections 5000 --way proxy --way dev
 
 For each way and kind, a fresh adapter gets so many connections, each of which sends the kind's bytes and stays open.
-Meanwhile an honest client asks on a new connection every 20 ms. The memory is that of the process that serves the
-clients (VmRSS, Linux only). `adapter dev` accepts 1,000 connections on a port, so fewer are opened there.
+Meanwhile an honest client asks on a new connection every 20 ms. Memory and CPU time are those of the process that
+serves the clients (Linux only). `adapter dev` accepts 1,000 connections on a port, so fewer are opened there. A
+pipelined or unread connection is also a request to the app. If more are opened in a second than the CPU serves
+(`--rate`), new clients queue: that is denial of service by volume, which no server withstands.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import re
 import resource
 import socket
@@ -36,11 +39,13 @@ KINDS = {
 }
 # The most connections to a port of `adapter dev`, less some for the honest client.
 DEV_CONNECTIONS = 900
+# Each request that is never answered needs a slot.
+DEV_FLAGS = ["--port", "0", "--warm", "--environments", "1", "--max-concurrency", "1000"]
 PERIOD = 0.02
 PATIENCE = 60.0
-# Connections opened in a second. A flood of them is denial of service by volume, which no server withstands.
-RATE = 500
-HEADINGS = "| way | kind | connections | memory of each | p50 | p99 while they open | p99 after | slowest | status |"
+HEADINGS = (
+    "| way | kind | connections | memory of each | CPU | p50 | p99 while they open | p99 after | slowest | status |"
+)
 SCRIPT = str(Path(__file__).resolve())
 LARGE = bytes(KIB * KIB)
 _PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
@@ -65,7 +70,7 @@ async def serve_app(port: int) -> None:
     await server.serve_forever()
 
 
-async def attack(port: int, kind: str, count: int) -> None:
+async def attack(port: int, kind: str, count: int, rate: float) -> None:
     """Open ``count`` connections and send each its bytes; write a line when all have, and keep them open."""
     loop = asyncio.get_running_loop()
     opened: list[socket.socket] = []
@@ -78,7 +83,7 @@ async def attack(port: int, kind: str, count: int) -> None:
         opened.append(client)
         with contextlib.suppress(BlockingIOError, ConnectionError):
             client.send(KINDS[kind])
-        await asyncio.sleep(1 / RATE)
+        await asyncio.sleep(1 / rate)
     print("open", flush=True)  # noqa: T201
     await loop.run_in_executor(None, sys.stdin.read)
 
@@ -86,7 +91,7 @@ async def attack(port: int, kind: str, count: int) -> None:
 @contextmanager
 def adapter(way: str) -> Iterator[tuple[int, int]]:
     """The way in, in front of the app; its port and its process id."""
-    flags = ["--listen", "127.0.0.1:0"] if way == "proxy" else ["--port", "0", "--warm"]
+    flags = ["--listen", "127.0.0.1:0"] if way == "proxy" else DEV_FLAGS
     command = [sys.executable, "-m", "adapter", "run" if way == "proxy" else "dev", *flags, "--readiness-path", "/"]
     app = ["--", sys.executable, SCRIPT, "--app", "{port}"]
     process = subprocess.Popen([*command, *app], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -106,6 +111,11 @@ def adapter(way: str) -> Iterator[tuple[int, int]]:
         process.wait(PATIENCE)
 
 
+def cpu_seconds(pid: int) -> float:
+    """The CPU time of a process."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory(pid: int) -> int:
     """The resident memory of a process, in bytes."""
     return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) * KIB
@@ -121,65 +131,66 @@ async def ask(port: int, path: bytes = b"") -> int:
         writer.close()
 
 
-async def honest(port: int, times: list[float], statuses: set[int]) -> None:
-    while True:
+async def honest(port: int, times: list[float], statuses: set[int], done: asyncio.Event) -> None:
+    while not done.is_set():
         began = monotonic()
         statuses.add(await ask(port))
         times.append((monotonic() - began) * 1000)
         await asyncio.sleep(max(0.0, began + PERIOD - monotonic()))
 
 
-async def measure(way: str, kind: str, count: int, seconds: float) -> str:
+async def measure(way: str, kind: str, count: int, seconds: float, rate: float) -> str:
     with adapter(way) as (port, pid):
         for _ in range(200):
             await ask(port)
-        before = memory(pid)
-        arguments = [SCRIPT, "--attack", kind, str(port), str(count)]
+        before, began = memory(pid), cpu_seconds(pid)
+        arguments = [SCRIPT, "--attack", kind, str(port), str(count), str(rate)]
         attacker = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert attacker.stdout is not None
         times: list[float] = []
         statuses: set[int] = set()
+        done = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            client = group.create_task(honest(port, times, statuses))
+            group.create_task(honest(port, times, statuses, done))
             await attacker.stdout.readline()
             opening = len(times)
             await asyncio.sleep(seconds)
-            client.cancel()
-        each = (memory(pid) - before) / count / KIB
+            done.set()
+        each, cpu = (memory(pid) - before) / count / KIB, cpu_seconds(pid) - began
         attacker.kill()
         await attacker.wait()
     p99 = [quantiles(part, n=100)[98] if len(part) > 1 else 0.0 for part in (times[:opening], times[opening:])]
-    return (
-        f"| {way} | {kind} | {count} | {each:.1f} KB | {median(times):.1f} ms | {p99[0]:.1f} ms | {p99[1]:.1f} ms "
-        f"| {max(times):.0f} ms | {', '.join(map(str, sorted(statuses)))} |"
-    )
+    cells = [way, kind, str(count), f"{each:.1f} KB", f"{cpu:.1f} s", f"{median(times):.1f} ms"]
+    cells += [f"{p99[0]:.1f} ms", f"{p99[1]:.1f} ms", f"{max(times):.0f} ms", ", ".join(map(str, sorted(statuses)))]
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=5.0, help="how long the connections stay, once all are open")
+    parser.add_argument("--rate", type=float, default=100.0, help="connections opened in a second")
     parser.add_argument("--way", action="append", choices=("proxy", "dev"))
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--app", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--attack", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--attack", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if options.app is not None:
         asyncio.run(serve_app(options.app))
     elif options.attack is not None:
-        kind, port, count = options.attack
-        asyncio.run(attack(int(port), kind, int(count)))
+        kind, port, count, rate = options.attack
+        asyncio.run(attack(int(port), kind, int(count), float(rate)))
     else:
         print(HEADINGS)  # noqa: T201
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")  # noqa: T201
+        print("| --- |" + " --- |" * 9)  # noqa: T201
         for way in options.way or ["proxy", "dev"]:
             for kind in options.kind or KINDS:
                 count = options.connections if way == "proxy" else min(options.connections, DEV_CONNECTIONS)
-                print(asyncio.run(measure(way, kind, count, options.seconds)), flush=True)  # noqa: T201
+                print(asyncio.run(measure(way, kind, count, options.seconds, options.rate)), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

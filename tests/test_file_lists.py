@@ -29,6 +29,7 @@ COMPILED = {
         "deadline",
         "exchange",
         "held_bytes",
+        "receive_turns",
         "server_limits",
         "request_parser",
         "server",

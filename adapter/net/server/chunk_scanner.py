@@ -29,9 +29,15 @@ class ChunkScanner:
 
         It may be too early, which only divides ``data`` in a different way, but never too late.
         """
-        start = self._skip_chunks(data, position) if self._skip >= 0 else position
         end = len(data)
         tail = self._tail
+        start = position
+        if self._skip >= 0:
+            start = self._skip_chunks(data, position)
+            if self._skip >= 0 and end - position >= len(MESSAGE_END):
+                # All of it belongs to chunks that are not the last one.
+                self._tail = data[1 - len(MESSAGE_END) :]
+                return end
         straddling = (tail + data[position : position + len(MESSAGE_END) - 1]).find(MESSAGE_END) if tail else -1
         if straddling >= 0:
             end = position + straddling + len(MESSAGE_END) - len(tail)

@@ -1,7 +1,7 @@
 """One client's connection. Its callbacks turn bytes into requests, and its task serves the requests in order.
 
-``connection_state`` has the table of states and the rules. This module has the time limit of each state, and the
-actions on entering a state (``HttpConnection._advance``).
+``connection_state`` has the table of states, the rules and the time limits. This module has the actions on entering a
+state (``HttpConnection._advance``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from adapter.net.server import connection_state as states
-from adapter.net.server.client_watch import DisconnectWatcher, wait_for_progress
+from adapter.net.server.client_watch import wait_for_progress
 from adapter.net.server.connection_state import TRANSITIONS, IllegalTransition
 from adapter.net.server.deadline import Deadline
 from adapter.net.server.exchange import Exchange, RequestBody, encode_refusal
@@ -21,7 +21,6 @@ from adapter.net.server.request_parser import EndOfMessage, Refusal, RequestHead
 from adapter.net.server.server_limits import (
     BODY_HIGH_WATER,
     MAX_PIPELINED,
-    RECEIVE_BUSY,
     RECEIVE_HEAD,
     WRITE_HIGH_WATER,
     Limits,
@@ -31,7 +30,9 @@ from adapter.net.transports import end_sending, reset_on_close, undelivered
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from adapter.net.server.connection_state import ConnectionEvent
+    from adapter.net.server.client_watch import DisconnectWatcher
+    from adapter.net.server.connection_state import ConnectionEvent, ConnectionState
+    from adapter.net.server.receive_turns import ReceiveTurns
     from adapter.net.server.request_parser import Received
 
     Serve = Callable[[Exchange], Awaitable[None]]
@@ -42,20 +43,18 @@ class ConnectionOwner(Protocol):
 
     ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``decode`` decodes header
     values. ``waiting`` contains the connections on which no request is being served, the one that has waited longest
-    first. ``postponed`` are those that wait for their turn to receive.
+    first. ``timeouts`` has the time limit of each state. States without an entry have none.
     """
 
     cancels: bool
     decode: Callable[[bytes], str]
+    disconnect_watcher: DisconnectWatcher
     held_bytes: HeldBytes
     limits: Limits
-    postponed: deque[HttpConnection]
-    receive_buffer: memoryview
+    receive_turns: ReceiveTurns
     serve: Serve
+    timeouts: dict[ConnectionState, float]
     waiting: dict[HttpConnection, None]
-
-    def postpone(self, connection: HttpConnection) -> None:
-        """Call ``end_postponement`` of ``connection`` when it is its turn to receive again."""
 
     def accept(self, connection: HttpConnection) -> None:
         """Start the task of a new connection, or refuse the connection."""
@@ -76,14 +75,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._state = states.IDLE
-        # States without an entry have no time limit.
-        self._timeouts = {
-            states.IDLE: limits.keep_alive_timeout,
-            states.HEAD: limits.head_timeout,
-            states.DRAINING: limits.linger_timeout,
-            states.LINGERING: limits.linger_timeout,
-            states.CLOSING: limits.flush_timeout,
-        }
         self._deadline = Deadline(self._loop, self._time_out)
         self._parser = RequestParser(limits.head_bytes, server.decode)
         # The requests that are not answered yet. The first one is being served.
@@ -91,9 +82,12 @@ class HttpConnection(asyncio.BufferedProtocol):
         # The incomplete body of the last request, or the bytes that arrive through the tunnel.
         self._arriving: RequestBody | None = None
         self._refusal: Refusal | None = None
-        self._disconnect_watcher: DisconnectWatcher | None = None
+        # The number of the watch for a disconnect, or -1.
+        self._watch = -1
         self._is_charged = False
         self._is_postponed = False
+        # True while the current request has not begun to be served. It may need nothing but an answer of the server.
+        self._is_between_requests = False
         self._bytes_received = 0
         self._bytes_written = 0
         self._has_ended_sending = False
@@ -118,21 +112,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._server.accept(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        buffer = self._server.receive_buffer
-        if self._parser.is_costly:
-            return buffer[:RECEIVE_HEAD]
-        if self._arriving is not None or self._state is states.DRAINING:
-            return buffer
-        # While costly bodies wait for their turn, this may be the beginning of another one.
-        return buffer[: RECEIVE_BUSY if self._server.postponed else RECEIVE_HEAD]
+        is_body = self._arriving is not None or self._state is states.DRAINING
+        return self._server.receive_turns.get_buffer(is_body=is_body, is_costly=self._parser.is_costly)
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self._server.receive_buffer[:nbytes]))
+        self.data_received(self._server.receive_turns.get_received(nbytes))
         if self._parser.is_costly and self.is_reading and self._transport is not None:
             # Let all others receive first.
             self._is_postponed = True
             self._pause_reading()
-            self._server.postpone(self)
+            self._server.receive_turns.postpone(self)
 
     def data_received(self, data: bytes) -> None:
         self._bytes_received += len(data)
@@ -187,7 +176,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if state is self._state:
             return
         self._state = state
-        self._deadline.set(self._timeouts.get(state))
+        self._deadline.set(self._server.timeouts.get(state))
         if state is states.DRAINING or state is states.LINGERING:
             self.write_eof()
         elif state is states.CLOSING and self._transport is not None:
@@ -279,7 +268,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _is_worth_serving(self) -> bool:
         """Return whether the current request is to be served although its client may have gone."""
         exchange = self._exchanges[0]
-        if not self._server.cancels or exchange.ended:
+        if not self._server.cancels or exchange.ended or self._is_between_requests:
             return True
         return exchange.is_response_at_hand is not None and exchange.is_response_at_hand()
 
@@ -366,10 +355,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             return
         self.is_reading = False
         self._transport.pause_reading()
-        if self._server.cancels and self._state is not states.TUNNEL and self._disconnect_watcher is None:
-            self._disconnect_watcher = DisconnectWatcher(self._transport, self._end_unread_input, self.abort)
+        if self._server.cancels and self._state is not states.TUNNEL and self._watch < 0:
+            self._watch = self._server.disconnect_watcher.watch(self, self._transport)
 
-    def _end_unread_input(self) -> None:
+    def end_unread_input(self) -> None:
+        """Handle that the client has closed its side while it is not read. Called by ``DisconnectWatcher``."""
         if not self._exchanges or not self._is_worth_serving():
             self._abandon()
 
@@ -380,9 +370,9 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def _stop_watcher(self) -> None:
-        if self._disconnect_watcher is not None:
-            self._disconnect_watcher.stop()
-            self._disconnect_watcher = None
+        if self._watch >= 0:
+            self._server.disconnect_watcher.stop(self._watch)
+            self._watch = -1
 
     def _bytes_delivered(self) -> int:
         return self._bytes_written - (0 if self._transport is None else undelivered(self._transport))
@@ -429,6 +419,11 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     async def _next_exchange(self) -> Exchange | None:
         """Wait for the next request and return it, or return None if no more requests can arrive."""
+        if self._exchanges:
+            # A client may have sent hundreds of requests that are answered without waiting. Let the others have a turn.
+            self._is_between_requests = True
+            await asyncio.sleep(0)
+            self._is_between_requests = False
         while not self._exchanges:
             if self._state is not states.IDLE and self._state is not states.HEAD:
                 return None

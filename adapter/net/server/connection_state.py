@@ -29,13 +29,16 @@ Rules:
   ``LINGERING`` prevent that for a limited time.
 - ``CLOSE`` and ``LOST`` may happen in every state but ``CLOSED``.
 
-``HttpConnection`` sets a time limit for some states. An event that is missing in a state's row is an internal error of
+Some states have a time limit (``state_timeouts``). An event that is missing in a state's row is an internal error of
 the server. It raises ``IllegalTransition``, which ends the connection. h11's ``_state.py`` is the model.
 """
 
 from __future__ import annotations
 
-from typing import Final, NewType
+from typing import TYPE_CHECKING, Final, NewType
+
+if TYPE_CHECKING:
+    from adapter.net.server.server_limits import Limits
 
 # States and events are compared with ``is``. They are not Enum members, which are slower to look up.
 ConnectionState = NewType("ConnectionState", str)
@@ -102,3 +105,14 @@ TRANSITIONS: Final[dict[ConnectionState, dict[ConnectionEvent, ConnectionState]]
     CLOSING: {SWITCH: CLOSING, EOF: CLOSING, ALL_ANSWERED: CLOSING, LAST_ANSWERED: CLOSING, **_ALWAYS},
     CLOSED: {SWITCH: CLOSED, ALL_ANSWERED: CLOSED, LAST_ANSWERED: CLOSED},
 }
+
+
+def state_timeouts(limits: Limits) -> dict[ConnectionState, float]:
+    """Return the time limit of each state in seconds. States without an entry have none."""
+    return {
+        IDLE: limits.keep_alive_timeout,
+        HEAD: limits.head_timeout,
+        DRAINING: limits.linger_timeout,
+        LINGERING: limits.linger_timeout,
+        CLOSING: limits.flush_timeout,
+    }

@@ -8,7 +8,7 @@ A client decides how many bytes arrive at once, but not how much memory they tak
 - A head is parsed when all of it has arrived. Until then its bytes are kept as they are, since parsed fields take up to
   60 times as much. A second llhttp parser without callbacks checks these bytes, so a mistake is reported immediately.
 - No more requests are parsed than the caller has room for. The bytes after them are kept.
-- The pieces of a body that arrive at once are joined, even if each is a chunk of one byte.
+- If many pieces of a body arrive at once, they are joined, even if each is a chunk of one byte.
 - The number of fields and the size of heads and trailers are limited.
 """
 
@@ -36,7 +36,11 @@ _SMALL_HEAD: Final = 4 * MAX_FIELDS
 # The memory that a parsed field takes besides its text, in bytes: a tuple, two strings, a place in a list.
 _FIELD_COST: Final = 160
 _SPACE: Final = 0x20
-_LENGTH_PREFIX: Final = "content-length: "
+_CHUNKED: Final = "chunked"
+# How many pieces of a body that arrive at once are kept apart. Joining a few large ones would cost more than it saves.
+_MAX_PIECES: Final = 8
+# The target of parsers that only check: httptools calls and collects nothing for it.
+_NO_CALLBACKS: Final = object()
 # Headers that servers split at every comma.
 _LISTS: Final = frozenset({"accept-encoding", "connection", "te", "upgrade"})
 
@@ -80,10 +84,6 @@ class EndOfMessage:
 if TYPE_CHECKING:
     # ``bytes`` are a piece of a body.
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
-
-
-class _NoCallbacks:
-    """The target of a parser that only checks. httptools collects nothing for it."""
 
 
 class RequestParser:
@@ -237,7 +237,7 @@ class RequestParser:
         self.in_head = True
         self._lines += fragment.count(b"\n")
         if self._checker is None:
-            self._checker = HttpRequestParser(_NoCallbacks())
+            self._checker = HttpRequestParser(_NO_CALLBACKS)
         try:
             self._checker.feed_data(fragment)
         except HttpParserError as error:
@@ -257,14 +257,16 @@ class RequestParser:
             self._parse(head)
 
     def _flush(self) -> None:
-        """Return the pieces of the body that have arrived as one item."""
+        """Return the pieces of the body that have arrived, as one item if they are many."""
         pieces = self._pieces
-        if len(pieces) == 1:
-            self._received.append(pieces.pop())
-        else:
+        self._pieces = []
+        if len(pieces) > _MAX_PIECES:
             self._received.append(b"".join(pieces))
-            self._pieces = []
             self.is_costly = len(pieces) > COSTLY_PIECES
+        else:
+            self._received += pieces
+            # A single piece does not show whether the chunks are tiny.
+            self.is_costly = self.is_costly and len(pieces) == 1
 
     def _parse(self, data: bytes) -> None:
         self._unfinished += len(data)
@@ -347,7 +349,8 @@ class RequestParser:
         framing, self._host = _check_head(head, self._host)
         if self._parser.should_upgrade():
             if framing:
-                self._body_head = f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode()
+                field = "transfer-encoding" if framing == _CHUNKED else "content-length"
+                self._body_head = f"POST / HTTP/1.1\r\n{field}: {framing}\r\n\r\n".encode()
             elif head.version == "1.1":
                 head.upgrade = ", ".join(value for name, value in head.headers if name.lower() == "upgrade").lower()
         self.in_head = False
@@ -355,10 +358,11 @@ class RequestParser:
         self._length = 0
         if framing:
             self._in_body = True
-            if framing.startswith(_LENGTH_PREFIX):
-                self._length = self._remaining = int(framing[len(_LENGTH_PREFIX) :])
-            else:
+            self.is_costly = False
+            if framing == _CHUNKED:
                 self._scanner = ChunkScanner()
+            else:
+                self._length = self._remaining = int(framing)
         # Further fields are trailers.
         self._fields = []
         self._field_room = MAX_FIELDS
@@ -368,7 +372,9 @@ class RequestParser:
         self._unfinished = 0
         if self._remaining:
             self._remaining -= len(piece)
-        self._pieces.append(piece)
+            self._received.append(piece)
+        else:
+            self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         if self._body_head:
@@ -393,8 +399,8 @@ def _too_many_fields() -> Refusal:
 def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
     """Check ``head`` and set its ``expects_continue``.
 
-    Return the header line that frames the body, or an empty string, and the Host. ``legal_host`` is a Host that needs
-    no check. Raises Refusal if llhttp accepts the request but a proxy must not.
+    Return how the body is framed (``chunked``, its Content-Length, or an empty string), and the Host. ``legal_host`` is
+    a Host that needs no check. Raises Refusal if llhttp accepts the request but a proxy must not.
     """
     hosts = 0
     host = framing = ""
@@ -408,9 +414,9 @@ def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
                 raise Refusal(
                     400, f"Transfer-Encoding {excerpt(value)} is not supported: only chunked is, and only in HTTP/1.1"
                 )
-            framing = "transfer-encoding: chunked"
+            framing = _CHUNKED
         elif lower == "content-length" and value.strip("0"):
-            framing = f"{_LENGTH_PREFIX}{value}"
+            framing = value
         elif lower == "expect":
             if value.lower() != "100-continue":
                 raise Refusal(417, f"Expect {excerpt(value)} is not supported: only 100-continue is")

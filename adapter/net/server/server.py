@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING
 
 from adapter.net.address import BACKLOG
 from adapter.net.http1 import header_text
+from adapter.net.server.client_watch import DisconnectWatcher
 from adapter.net.server.connection import HttpConnection
+from adapter.net.server.connection_state import state_timeouts
 from adapter.net.server.held_bytes import PROCESS_HELD_BYTES, HeldBytes
+from adapter.net.server.receive_turns import ReceiveTurns
 from adapter.net.server.request_parser import Refusal
-from adapter.net.server.server_limits import RECEIVE_BODY, Limits
+from adapter.net.server.server_limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +51,9 @@ class HttpServer:
         self.decode = decode
         self.limits = limits or Limits()
         self.held_bytes = held_bytes
-        # One buffer is enough for all connections: each copies what it has received before the next one receives.
-        self.receive_buffer = memoryview(bytearray(RECEIVE_BODY))
+        self.timeouts = state_timeouts(self.limits)
+        self.receive_turns = ReceiveTurns()
+        self.disconnect_watcher = DisconnectWatcher()
         # The connections on which no request is being served. The first one has waited longest.
         self.waiting: dict[HttpConnection, None] = {}
         self._group = group
@@ -59,8 +62,6 @@ class HttpServer:
         # Includes tasks of clients that have disconnected.
         self._tasks: set[asyncio.Task[None]] = set()
         self._rejected: dict[HttpConnection, None] = {}
-        # Connections whose input is costly to parse. One of them receives in each turn of the loop.
-        self.postponed: deque[HttpConnection] = deque()
         self._server: asyncio.Server | None = None
         self._drained = asyncio.Event()
 
@@ -112,17 +113,6 @@ class HttpServer:
         self._rejected.pop(connection, None)
         if not self._connections:
             self._drained.set()
-
-    def postpone(self, connection: HttpConnection) -> None:
-        """Let ``connection`` receive again after those that were postponed before. Called by the connection."""
-        if not self.postponed:
-            asyncio.get_running_loop().call_soon(self._end_postponement)
-        self.postponed.append(connection)
-
-    def _end_postponement(self) -> None:
-        self.postponed.popleft().end_postponement()
-        if self.postponed:
-            asyncio.get_running_loop().call_soon(self._end_postponement)
 
     def _has_room(self) -> bool:
         """Return whether one more connection fits. At the limit, close the one that has waited longest to make room."""

@@ -8,8 +8,9 @@ from typing import Final
 BODY_HIGH_WATER: Final = 256 * 1024
 # In bytes. A writer waits while more of a response than this is buffered for the client.
 WRITE_HIGH_WATER: Final = 64 * 1024
-# The maximum number of pipelined requests that wait behind the one that is being served.
-MAX_PIPELINED: Final = 8
+# The maximum number of parsed requests that wait behind the one that is being served. Each takes 1.4 KB, so further
+# ones are kept as bytes.
+MAX_PIPELINED: Final = 2
 # How many bytes are received at once: while the body of a request arrives, and otherwise. The latter may all be
 # pipelined requests, which are kept until the requests before them are answered.
 RECEIVE_BODY: Final = 256 * 1024

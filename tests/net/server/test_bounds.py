@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 
@@ -110,6 +111,24 @@ def test_the_elements_of_a_connection_header_are_counted() -> None:
     ]
 
 
+def test_a_few_large_chunks_are_not_copied_into_one_piece() -> None:
+    parser = RequestParser(MIB)
+    parser.feed(CHUNKED)
+    assert parser.feed((b"1000\r\n" + bytes(4096) + b"\r\n") * 4) == [bytes(4096)] * 4
+
+
+def test_a_body_with_a_length_is_not_costly_after_one_in_tiny_chunks() -> None:
+    parser = RequestParser(MIB)
+    parser.feed(CHUNKED)
+    parser.feed(b"1\r\nx\r\n" * 100)
+    assert parser.is_costly
+    parser.feed(b"1\r\nx\r\n")
+    assert parser.is_costly
+    parser.feed(b"0\r\n\r\n")
+    parser.feed(LENGTH[:-1])
+    assert not parser.is_costly
+
+
 def test_tiny_chunks_are_one_piece() -> None:
     parser = RequestParser(MIB)
     parser.feed(CHUNKED)
@@ -186,7 +205,7 @@ async def test_bodies_in_tiny_chunks_are_received_in_turn() -> None:
         most = 0
         for client in clients:
             assert (await client.answer()).status == 200
-            most = max(most, len(running.server.postponed))
+            most = max(most, len(running.server.receive_turns.postponed))
             # Those that wait for their turn do not delay this one.
             async with raw_client(running.port) as honest:
                 await honest.send(GET)
@@ -195,3 +214,55 @@ async def test_bodies_in_tiny_chunks_are_received_in_turn() -> None:
             await client.close()
     assert most > 10
     assert [body for body in recorder.bodies if body] == [b"x" * 10_000] * 30
+
+
+async def test_pipelined_requests_of_several_clients_are_served_in_turn() -> None:
+    gate = asyncio.Event()
+    order: list[str] = []
+
+    async def serve(exchange: Exchange) -> None:
+        order.append(exchange.target)
+        if len(order) == 3:
+            gate.set()
+        await gate.wait()
+        exchange.respond(200, [], b"ok")
+
+    async with serving(serve) as running:
+        clients = [await RawClient.connect(running.port) for _ in range(3)]
+        for number, client in enumerate(clients):
+            await client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number * 100)
+        for client in clients:
+            for _ in range(100):
+                assert (await client.answer()).status == 200
+            await client.close()
+    assert [sorted(order[start : start + 3]) for start in range(0, 300, 3)] == [["/0", "/1", "/2"]] * 100
+
+
+async def test_clients_that_are_not_read_share_one_timer() -> None:
+    count = 100
+    cancelled: list[str] = []
+    begun = asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
+
+    async def serve(exchange: Exchange) -> None:
+        begun.release()
+        try:
+            await loop.create_future()
+        except asyncio.CancelledError:
+            cancelled.append(exchange.target)
+            begun.release()
+            raise
+
+    async with serving(serve) as running:
+        clients = [await RawClient.connect(running.port) for _ in range(count)]
+        for number, client in enumerate(clients):
+            await client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number + GET * 1000)
+        for _ in range(count):
+            await begun.acquire()
+        timers = loop._scheduled  # type: ignore[attr-defined]
+        assert len([timer for timer in timers if "DisconnectWatcher" in repr(timer)]) == 1
+        clients[7].writer.transport.abort()
+        await begun.acquire()
+        assert cancelled == ["/7"]
+        for client in clients:
+            await client.close()

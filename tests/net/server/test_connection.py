@@ -118,7 +118,7 @@ async def test_the_connection_stays_as_the_request_says(head: bytes, stays: bool
 
 
 async def test_pipelined_requests_are_answered_in_order_even_beyond_the_bound() -> None:
-    count = 3 * MAX_PIPELINED
+    count = 10 * MAX_PIPELINED
 
     async def serve(exchange: Exchange) -> None:
         exchange.respond(200, [], exchange.target.encode())
