@@ -178,11 +178,9 @@ def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
 def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise InvalidEvent(f"the event has the key {excerpt(name)} twice in one object")
-            seen.add(name)
+        names = sorted(name for name, _ in pairs)
+        repeated = [name for name, following in zip(names, names[1:], strict=False) if name == following]
+        raise InvalidEvent(f"the event has the key {excerpt(repeated[0])} twice in one object")
     return unique
 
 

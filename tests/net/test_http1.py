@@ -15,6 +15,7 @@ from adapter.net.http1 import (
     ResponseReader,
     encode_request_head,
     encode_text,
+    is_repeatable,
     lossless_text,
 )
 from adapter.payload.messages import Request
@@ -517,3 +518,20 @@ def test_a_head_byte_by_byte_takes_time_in_proportion_to_its_size() -> None:
     for start in range(0, len(raw), 4):
         reader.feed(memoryview(raw)[start : start + 4])
     assert reader.complete
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "repeatable"),
+    [("GET", 0, True), ("PUT", 65536, True), ("PUT", 65537, False), ("POST", 0, False), ("PATCH", 0, False)],
+)
+def test_only_an_idempotent_request_with_a_small_body_may_be_sent_again(
+    method: str, size: int, repeatable: bool
+) -> None:
+    assert is_repeatable(method, size) is repeatable
+
+
+def test_a_response_has_begun_with_its_first_byte() -> None:
+    reader = ResponseReader("GET")
+    assert not reader.has_begun
+    reader.feed(memoryview(b"H"))
+    assert reader.has_begun

@@ -7,6 +7,7 @@ import pytest
 from adapter.errors import InvalidEvent
 from adapter.payload.body import BodyRules
 from adapter.payload.event import PASS_THROUGH
+from adapter.payload.formats.pass_through import read_app_status
 from adapter.payload.messages import Arrival, Request, ResponseHead
 
 ARRIVAL = Arrival(request_id="r-1", time_ms=0)
@@ -38,3 +39,16 @@ def test_a_payload_is_a_json_answer() -> None:
 def test_only_a_json_object_is_an_event(body: bytes, reason: str) -> None:
     with pytest.raises(InvalidEvent, match=reason):
         PASS_THROUGH.encode_event(Request(method="POST", target="/", headers=[], body=body), ARRIVAL)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("404 /events", (404, "/events")), ("", (0, "")), ("x /events", (0, "")), ("4040 /events", (0, ""))],
+)
+def test_the_status_that_the_runtime_sends_to_dev_is_read(value: str, expected: tuple[int, str]) -> None:
+    assert read_app_status(value) == expected
+
+
+def test_only_an_event_that_the_app_did_not_handle_has_a_warning() -> None:
+    assert PASS_THROUGH.lost_event_text(204, "/events") == ""
+    assert "404 to POST /events" in PASS_THROUGH.lost_event_text(404, "/events")
