@@ -1,9 +1,10 @@
 """The settings of a process, read from flags and variables.
 
 Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. The value of an option
-comes from its flag, else from the first of its variables that is set and not empty, else it is the default. All texts
-are parsed before mistakes are reported, so that one run shows every mistake. An invalid value is an error; the default
-does not replace it. This is the only module that reads the environment.
+comes from its flag, else from the first of its variables that is set and not empty, else from the template of
+``adapter dev``, else it is the default. All texts are parsed before mistakes are reported, so that one run shows every
+mistake. An invalid value is an error; the process does not continue with the default. This is the only module that
+reads the environment.
 
 On Lambda this module is imported before the app starts, so it must be fast to import: no regular expressions, no enums.
 """
@@ -75,7 +76,7 @@ class Config(
 
     @property
     def reserved_paths(self) -> tuple[str | None, ...]:
-        """The paths of the app that no client may request; None for an option that is not set."""
+        """The paths of the app that no client may request. Contains None for each option that is not set."""
         guarded = self.pass_through_path if self.guard_pass_through else None
         return self.before_checkpoint_path, self.after_restore_path, guarded
 
@@ -83,7 +84,7 @@ class Config(
 def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
     """Return the settings from ``flags`` (texts by option name) and ``environ``. A flag overrides its variables.
 
-    Raises ConfigurationError with all mistakes.
+    Raises ConfigurationError, which contains all mistakes.
     """
     config, mistakes = read(environ, flags)
     if mistakes:
@@ -98,8 +99,8 @@ def read(
 ) -> tuple[Config, list[str]]:
     """Return the settings and all mistakes. In the settings, an option with an invalid value has its default.
 
-    ``template`` maps option names to a text and its place in a template. It is used for options that neither a flag
-    nor a variable sets.
+    ``template`` maps the name of an option to its text in a template, and to the place of this text in the template. It
+    is used for options that neither a flag nor a variable sets.
     """
     flags = flags or {}
     template = template or {}
@@ -155,7 +156,10 @@ def is_on_lambda(environ: Mapping[str, str]) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Return a copy of this process's environment, without variables with an empty name, which cannot be passed on."""
+    """Return a copy of this process's environment, without variables with an empty name.
+
+    Such variables cannot be passed on to another process.
+    """
     os = sys.modules.get("os")
     if os is not None:
         return {name: value for name, value in os.environ.items() if name}
@@ -181,7 +185,8 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
 def _repair(option: Option[Any], source: str, text: str) -> str | None:
     """Return ``text`` in a form that ``option`` accepts, or None if that is not possible.
 
-    Only texts in variables of the Rust adapter are repaired: it accepts some texts that this adapter does not.
+    Only texts in variables of the Rust adapter are repaired, because the Rust adapter accepts some texts that this
+    adapter does not.
     """
     is_of_rust_adapter = source.startswith(RUST_ADAPTER_PREFIX) or source in option.deprecated
     if option.parse.repair is None or not is_of_rust_adapter:
@@ -216,7 +221,7 @@ def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Return whether the variable is one that Kubernetes sets for a Service whose name begins with "adapter"."""
+    """Return whether Kubernetes has probably set this variable, for a Service whose name begins with "adapter"."""
     if "_SERVICE_HOST" in name or "_SERVICE_PORT" in name:
         return True
     return (name.endswith("_PORT") and "://" in value) or name.rpartition("_PORT_")[2][:1].isdigit()
@@ -239,7 +244,7 @@ def _did_you_mean(name: str, known: frozenset[str]) -> str:
     prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
     variables = {variable.removeprefix(prefix): variable for variable in known}
     if prefix == OWN_PREFIX:
-        # A user may derive a variable's name from the flag, but some variables have another name.
+        # Users may guess a variable's name from the flag, but the names of some variables differ from the flags.
         for option in Config.options.values():
             if option.flag is not None and option.env[0] in known:
                 variables.setdefault(option.flag[2:].upper().replace("-", "_"), option.env[0])

@@ -1,6 +1,6 @@
 """``adapter dev``: checks all settings before it starts anything, and reports all mistakes together.
 
-``adapter dev --wait``, for scripts, waits until another ``adapter dev`` serves.
+``adapter dev --wait``, for scripts, waits until another ``adapter dev`` answers requests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from adapter.net.address import Address
 if TYPE_CHECKING:
     from adapter.config.load import Config
 
-# The pause between two requests and the timeout of each, in seconds.
+# For --wait: the pause between two requests and the timeout of each request, in seconds.
 _WAIT_PAUSE = 0.05
 _WAIT_REQUEST_TIMEOUT = 2.0
 # The time after which --wait logs that it is waiting, in seconds. Before that, adapter dev is probably just starting.
@@ -42,8 +42,8 @@ _WAIT_SILENCE = 1.0
 def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], *, wait: bool) -> int:
     """Serve until a signal arrives. Return the exit code.
 
-    If ``wait`` is True, do not serve, but wait until another ``adapter dev`` answers. Raises ConfigurationError with
-    every mistake in the settings.
+    If ``wait`` is True, do not serve, but wait until another ``adapter dev`` answers. Raises ConfigurationError, which
+    contains every mistake in the settings.
     """
     if wait:
         return wait_for_dev(load(environ, flags))
@@ -57,7 +57,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     if config.reload:
         checks.append(require_watchfiles)
     if not mistakes:
-        # This check would mislead after a mistake: a wrong setting is replaced by its default, which may contradict
+        # After a mistake, these checks would mislead: an invalid value is replaced by the default, which may contradict
         # another setting.
         checks.append(partial(function_settings, config, command))
         checks.append(partial(UrlSettings, config))
@@ -78,8 +78,8 @@ def _read_settings(
 ) -> tuple[Config, Mapping[str, str], Template, list[str]]:
     """Return the settings, the environment variables, the template, and all mistakes in them.
 
-    The template and the env file are applied. Variables in the env file override the environment, which overrides the
-    template's variables.
+    The settings include those from the template and the env file. Variables in the env file override the environment,
+    which overrides the template's variables.
     """
     config, mistakes = read(environ, flags)
     template = Template(command=command)
@@ -106,7 +106,10 @@ def _read_settings(
 
 
 def _template_settings(template: Template) -> Config | None:
-    """Return the settings of the template alone, to compare with. Return None without a template, or if it is wrong."""
+    """Return the settings that the template alone would set, so that they can be compared with the actual settings.
+
+    Returns None if the template sets no options or if its settings have mistakes.
+    """
     if not template.options:
         return None
     config, mistakes = read(template.variables, {}, template.options)
@@ -114,7 +117,7 @@ def _template_settings(template: Template) -> Config | None:
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
-    """Yield a message for each mistake in CMD and the app's port, or in the command of ``--runtime``."""
+    """Yield a message for each mistake in CMD and the app's port or, if ``--runtime`` is set, in its command."""
     if config.runtime is None:
         if not command:
             source = f"; {config.template!r} does not contain one either" if config.template is not None else ""
@@ -136,8 +139,8 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
 def wait_for_dev(config: Config) -> int:
     """Wait until an ``adapter dev`` answers, and return 0. Return 1 if none answers within ``--readiness-timeout``.
 
-    After a second, log which address it waits for. After the timeout, log the reason. Raises ConfigurationError if the
-    options do not contain the port.
+    After one second, log the address to which the requests are sent. After the timeout, log why no ``adapter dev``
+    answered. Raises ConfigurationError if the options do not contain the port.
     """
     settings = UrlSettings(config, with_access=False)
     if not settings.invoke_port:

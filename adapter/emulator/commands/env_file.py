@@ -1,13 +1,14 @@
 """Files of environment variables for the function: ``KEY=VALUE`` lines, comments and quotes.
 
     # a comment
-    KEY=value          # a comment after a blank
-    QUOTED="a # b"     \\n, \\", \\\\ and so on within double quotes
+    KEY=value          # a comment after a space
+    QUOTED="a # b"     escapes such as \\n, \\" and \\\\ within double quotes
     PLAIN='a \\n b'    no escapes within single quotes
     export KEY=value   the same as KEY=value, for files that a shell reads as well
 
 Variables in values are not expanded, as on Lambda. Values are often secrets, and a line that cannot be read may be a
-part of a secret. So a message about a mistake contains at most the number of the line and the name of the variable.
+part of a secret. So a message about a mistake never quotes a line or a value, only the number of the line and the name
+of the variable.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
 _QUOTED = re.compile(r"""'(?P<plain>[^']*)'|"(?P<escaped>(?:\\.|[^"\\])*)\"""")
-# A # begins a comment only at the start or after a blank, because URLs contain # as well.
+# A # begins a comment only at the start or after white space, because URLs contain # as well.
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
@@ -31,7 +32,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 def read_env_file(name: str) -> dict[str, str]:
     """Return the variables in the file ``name``. If a variable occurs more than once, its last value is used.
 
-    Raises ConfigurationError with every mistake.
+    Raises ConfigurationError, which contains every mistake.
     """
     try:
         text = Path(name).read_text()
@@ -57,7 +58,7 @@ def read_env_file(name: str) -> dict[str, str]:
 
 
 def prefix_file_name(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
-    """Return ``lines``, with the file ``name`` put in front of each line that begins with one of ``variables``."""
+    """Return ``lines``. Each line that begins with the name of one of ``variables`` is prefixed with ``name: ``."""
     return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 

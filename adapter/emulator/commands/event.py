@@ -2,11 +2,12 @@
 
 The codecs of the front doors make HTTP events. All other events come from the templates in ``sample_events.json``.
 Each template is an event with one record, in the shape that AWS documents (Lambda, "Using … with Lambda"). Ids and
-times are invented and the same in every run, so that two events can be compared.
+times are invented. They are the same in every run, so that two events can be compared.
 
-Placeholders in a template: ``{body}`` is the message, ``{base64}`` the message in base64, ``{md5}`` its MD5 hash,
-``{name}`` the queue, topic, bucket, table or stream, ``{region}`` and ``{account}`` those of ARNs. ``{"$gzip": VALUE}``
-becomes VALUE as JSON, compressed and in base64. ``{"$json": TEXT}`` becomes TEXT as a JSON object.
+Placeholders in a template: ``{body}`` is the message, ``{base64}`` the message in base64, ``{md5}`` the message's MD5
+hash, ``{name}`` the name of the queue, topic, bucket, table or stream, ``{region}`` the region and ``{account}`` the
+account in ARNs. ``{"$gzip": VALUE}`` becomes VALUE as JSON, compressed and in base64. ``{"$json": TEXT}`` becomes TEXT
+as a JSON object.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from adapter.payload.headers import is_token
 from adapter.payload.messages import Arrival, Request
 
 _TEMPLATES: dict[str, Any] = json.loads(resources.files(__package__).joinpath("sample_events.json").read_bytes())
-#: The sources of events other than HTTP, and the kinds of all events.
+#: SOURCES are the sources of events that are not HTTP requests. KINDS are all kinds of events.
 SOURCES = tuple(_TEMPLATES)
 KINDS = (*DOORS, *SOURCES)
 
@@ -42,7 +43,7 @@ _REQUEST_ID = "11111111-2222-3333-4444-555555555555"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventOptions:
-    """The options of an event. ``name`` is the queue, topic, bucket, table or stream.
+    """The options of an event. ``name`` is the name of the queue, topic, bucket, table or stream.
 
     If ``body`` is None, the default message is used. If ``name`` is empty, the source's default name is used.
     """
@@ -67,8 +68,8 @@ def run(
 ) -> int:
     """Write an event of ``kind`` to stdout, or the list of kinds if it is None. Return the exit code, 0.
 
-    ``given`` contains the other flags, None if not set. ARNs have the region that ``environ`` sets. Raises
-    ConfigurationError if an argument is not valid.
+    ``given`` contains the other flags; the value of a flag that is not set is None. ARNs contain the region that
+    ``environ`` sets. Raises ConfigurationError if an argument is not valid.
     """
     if kind is None:
         click.echo("\n".join(KINDS))
@@ -89,7 +90,7 @@ def run(
 
 
 def _refuse_unused(kind: str, given: set[str]) -> None:
-    """Raise ConfigurationError for flags that an event of ``kind`` does not use."""
+    """Raise ConfigurationError if ``given`` contains options that an event of ``kind`` does not use."""
     used = options_of(kind)
     hint = f"an event of {kind} does not use it; its flags are {', '.join(sorted(map(_flag, used))) or 'none'}"
     mistakes = [f"{_flag(name)}: {hint}" for name in sorted(given - used)]
@@ -158,7 +159,7 @@ def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
 
 
 def _completed(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return ``headers`` and, unless they are given, the headers that clients and front doors add."""
+    """Return ``headers``, and the usual headers of clients and front doors that ``headers`` does not contain."""
     named = {name.lower() for name, _ in headers}
     added = [
         ("host", "localhost"),

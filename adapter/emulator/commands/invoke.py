@@ -1,6 +1,6 @@
 """``adapter invoke``: invokes the function with events, writes the answers, and compares them with recorded ones.
 
-It is a client of the Invoke APIs. It sends one request for each event and writes the answer as it arrives.
+The command is a client of the Invoke APIs. It sends one request for each event and writes each answer as it arrives.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class InvokeOptions:
 class Outcome:
     """The result of one invocation.
 
-    ``status`` is the HTTP status, None if the connection failed. ``error`` is the type of a function error, or empty.
-    ``failure`` is why the invocation was refused or the answer is not complete, or empty. ``log`` is the end of the
-    function's log if it was requested. ``app_status`` has the app's status and path for an event that is not an HTTP
-    request; it is empty if they are unknown.
+    ``status`` is the HTTP status, None if the connection failed. ``error`` is the type of a function error; it is empty
+    if the function has not failed. ``failure`` describes why the invocation was refused or why the answer is not
+    complete; otherwise it is empty. ``log`` is the end of the function's log if the log was requested. ``app_status``
+    contains the app's status and path for an event that is not an HTTP request; it is empty if they are unknown.
     """
 
     status: int | None = None
@@ -91,12 +91,13 @@ def run(
 ) -> int:
     """Invoke the function with each event in order; return the exit code.
 
-    The code is 1 if an invocation failed or was refused, or if an answer differs from the recorded one; with
-    ``fail_on_status`` also if the app's status means that it failed.
-    Payloads are written to stdout unchanged. If ``body`` is True, only the bodies of HTTP responses are written. On a
-    terminal the head of a streamed response is written to stderr. Without ``endpoint`` the ``adapter dev`` with the
-    same variables is used. Raises ConfigurationError if an option or an event cannot be used, and InvokeFailed if the
-    endpoint is not an Invoke API.
+    The code is 1 if an invocation failed or was refused, or if an answer differs from the recorded answer. If the
+    option ``fail_on_status`` is set, the code is also 1 if the app's status reports an error.
+
+    Payloads are written to stdout unchanged; but if stdout is a terminal, the head of a streamed response is written to
+    stderr instead. If ``body`` is True, only the bodies of HTTP responses are written. If ``endpoint`` is None, the
+    address is that of an ``adapter dev`` with the same variables. Raises ConfigurationError if an option or an event
+    cannot be used, and InvokeFailed if the endpoint is not an Invoke API.
     """
     # The variables belong to adapter dev, which reports mistakes in them itself.
     settings = UrlSettings(read(environ)[0], with_access=False)
@@ -109,7 +110,7 @@ def run(
 
 
 def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) -> int:
-    """Invoke with each file and return the exit code; a failure does not end the loop.
+    """Invoke the function with the event in each file, and return the exit code. Continue if an invocation fails.
 
     Raises InvokeFailed if the endpoint is not an Invoke API, because all further events would fail as well.
     """
@@ -155,14 +156,14 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
     if lines and not on_terminal and lacks_newline and _is_one_place():
         click.echo(err=True)
     for text in lines:
-        # The function's log has several lines.
+        # The function's log is one text with several lines.
         for line in text.split("\n"):
             click.echo("\t".join(map(visible, line.split("\t"))), err=True)
     return 1 if outcome.failure or outcome.error or difference or bad_status else 0
 
 
 def _bad_status(outcome: Outcome, payload: bytearray) -> str:
-    """Return a description of the app's status if it means a failure. Return an empty text for any other status."""
+    """Return a description of the app's status if the status reports an error, else an empty text."""
     if outcome.app_status:
         return outcome.lost_event
     status = answer_status(bytes(payload))
@@ -182,7 +183,10 @@ def _write(piece: bytes) -> None:
 def _result_lines(
     event: InvokeInput, outcome: Outcome, difference: str | None, options: InvokeOptions
 ) -> Iterator[str]:
-    """Yield the lines to write after an answer. ``difference`` is None if the answer was not compared."""
+    """Yield the lines to write after an answer.
+
+    ``difference`` is None if the answer was not compared, and empty if it equals the recorded answer.
+    """
     if outcome.log:
         yield outcome.log.rstrip("\n")
     if outcome.failure:
@@ -199,8 +203,8 @@ def _result_lines(
 def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
     """Invoke the function, and call ``write`` with each piece of the payload. ``write`` must not raise OSError.
 
-    Raises InvokeFailed if the endpoint cannot be reached or is not an Invoke API, and ConfigurationError if it is not a
-    URL.
+    Raises InvokeFailed if the endpoint cannot be reached or is not an Invoke API, and ConfigurationError if the
+    endpoint is not an ``http`` URL.
     """
     url = _url(event, options)
     try:

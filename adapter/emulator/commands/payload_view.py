@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class PayloadView:
-    """Splits a payload: calls ``write`` with the body, and ``show_head`` with the head of a streamed response.
+    """Splits a payload. Calls ``write`` with the body, and ``show_head`` with the head of a streamed response.
 
-    A buffered response is one JSON object that contains the body. If ``decodes_whole`` is True, this body is decoded
-    and written. Otherwise the JSON is written unchanged.
+    A buffered response is one JSON object that contains the body. If ``decodes_whole`` is True, only the decoded body
+    of such a response is written. Otherwise the JSON object is written unchanged.
     """
 
     write: Callable[[bytes], None]
     show_head: Callable[[str], None]
     decodes_whole: bool
-    # None once the payload turns out not to begin with a prelude.
+    # The decoder of the prelude; None once the payload turns out to have no prelude.
     _decoder: PreludeDecoder | None = field(default_factory=PreludeDecoder, init=False)
     _passes_through: bool = field(default=False, init=False)
     _held: bytearray = field(default_factory=bytearray, init=False)
 
     def feed(self, piece: bytes) -> None:
-        """Add the next piece of the payload. Writes the parts that can already be shown."""
+        """Add the next piece of the payload, and write the parts that can already be shown."""
         if self._passes_through:
             self.write(piece)
             return
@@ -63,7 +63,7 @@ class PayloadView:
             self.write(body)
 
     def end(self) -> None:
-        """End the payload. Writes the bytes that are still held back: they are not a streamed response."""
+        """End the payload. If it is still held back, it is not a streamed response, and is written now."""
         if self._passes_through:
             return
         if self.decodes_whole:

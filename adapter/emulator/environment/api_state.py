@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 class ApiState:
     """The state behind the APIs of one execution environment.
 
-    The Runtime API and the Extensions API, which the processes call, report changes to it. The ExecutionEnvironment
-    hands invocations to it. After every change it calls ``on_change``, then wakes the tasks that wait for
-    ``condition``.
+    The Runtime API and the Extensions API, which the processes call, report changes to ApiState. The
+    ExecutionEnvironment hands invocations to it. After every change, ApiState calls ``on_change``, then wakes the tasks
+    that wait for ``condition``.
 
     ``slots`` is the number of invocations that the runtime can process at the same time. ``unanswered`` is the number
     of invocations that the runtime has received but not answered. ``exit_code`` is the runtime's exit code: negative
@@ -102,7 +102,7 @@ class ApiState:
         return not is_known and self.is_ready
 
     def forget(self, invocation: LocalInvocation) -> None:
-        """Remove an invocation that has ended or timed out. If the runtime reports about it later, that is refused."""
+        """Remove an invocation that has ended or timed out. Later reports of the runtime about it are refused."""
         if (
             self._invocations.pop(invocation.request_id, None) is not None
             and invocation.state is not InvocationState.ANSWERED
@@ -191,7 +191,7 @@ class ApiState:
         return True
 
     def find(self, request_id: str) -> LocalInvocation | None:
-        """Return the invocation with ``request_id``, or None if the runtime may not report about that id."""
+        """Return the invocation with ``request_id``, or None if the runtime may not report about this invocation."""
         return self._invocations.get(request_id)
 
     def may_report(self, invocation: LocalInvocation, event: InvocationEvent) -> bool:
@@ -252,7 +252,7 @@ class ApiState:
         self._changed()
 
     def break_off(self, error_type: str, message: str) -> None:
-        """Record that a process failed, ended or could not be started. If ``failure`` is already set, it is kept."""
+        """Record that a process failed, ended or could not be started. If ``failure`` is already set, keep it."""
         self.failure = self.failure or failure(error_type, message)
         self.has_ended = True
         self._changed()

@@ -24,7 +24,7 @@ MAX_EXTENSIONS = 10
 # The events that an extension can register for.
 INVOKE, SHUTDOWN = "INVOKE", "SHUTDOWN"
 
-# The state to which each request leads. The message of a refusal contains it.
+# The state to which each request leads. If the request is refused, the message contains this state.
 _GOALS = {
     ExtensionEvent.REGISTER: ExtensionState.REGISTERED,
     ExtensionEvent.NEXT: ExtensionState.READY,
@@ -34,7 +34,7 @@ _GOALS = {
 
 
 class RefusedExtension(Exception):
-    """A request of an extension that is refused with status 403. ``error_type`` is one of AWS's error types."""
+    """A request of an extension is refused with status 403. ``error_type`` is one of AWS's error types."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -86,7 +86,7 @@ class Extensions:
 
     ``external`` are the names of the extensions that the emulator starts. ``with_invoke`` is False under Managed
     Instances, which have no INVOKE events. ``invoked`` are the extensions that registered for INVOKE events.
-    ``is_closed`` is True after the init phase. New internal extensions are then refused.
+    ``is_closed`` is True after the init phase. If it is True, new internal extensions are refused.
     """
 
     def __init__(self, external: Iterable[str] = (), *, with_invoke: bool = True) -> None:
@@ -139,7 +139,7 @@ class Extensions:
         return extension
 
     def find(self, identifier: str) -> Extension:
-        """Return the registered extension with ``identifier``. Raises RefusedExtension if no extension has it."""
+        """Return the registered extension with ``identifier``. Raises RefusedExtension if it does not exist."""
         if not identifier:
             raise RefusedExtension("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header")
         try:

@@ -38,7 +38,7 @@ class Reply:
             self._arrived.set()
 
     def fail(self, why: Failure) -> None:
-        """Fail the invocation, also in the middle of a streamed answer. No effect if the answer is complete."""
+        """Fail the invocation, even in the middle of a streamed answer. No effect if the answer is complete."""
         self.settle(why)
         if isinstance(self._answer, Stream):
             self._answer.fail(why)
@@ -55,7 +55,7 @@ class LocalInvocation:
 
     ``label`` names the invocation in lines for the user. ``deadline_ms`` is in milliseconds since the epoch; it is set
     when an environment starts the invocation. ``init_seconds`` is the duration of the init phase for which this
-    invocation waited, or None if it did not wait for one. ``restore_seconds`` is the same for a snapshot's restore.
+    invocation waited, or None if it did not wait for an init. ``restore_seconds`` is the same for a snapshot's restore.
 
     ``is_streaming`` is the mode of the invocation: True if its caller reads the response as a stream.
 
@@ -107,7 +107,7 @@ class LocalInvocation:
         self._finished.set()
 
     async def finished(self) -> None:
-        """Wait until the invocation is finished: an environment has concluded it, or it failed without one."""
+        """Wait until an environment has concluded the invocation, or until it has failed without an environment."""
         await self._finished.wait()
 
 

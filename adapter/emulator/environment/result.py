@@ -43,7 +43,7 @@ INTERNAL_ERROR = "Emulator.InternalError"
 
 
 class Failure:
-    """The reason for which an invocation failed. ``body`` is the JSON that a caller of the Invoke API receives."""
+    """The reason why an invocation failed. ``body`` is the JSON that a caller of the Invoke API receives."""
 
     def __init__(self, error_type: str, body: bytes) -> None:
         self.error_type = error_type
@@ -90,11 +90,12 @@ class Payload:
 
 
 class Stream:
-    """A streamed response. ``ended`` is done when it has ended.
+    """A streamed response. ``ended`` is a future that is done when the response has ended.
 
     ``failure`` is the reason if the stream ended early. It is None if the stream is complete or has not ended.
-    ``is_buffered`` is True if a runtime that does not stream has sent it. Lambda does not distinguish the two: the mode
-    of the invocation decides. It is for messages, and for JSON without a content type.
+    ``is_buffered`` is True if the runtime seems not to stream: it announces no stream, and the content type is missing
+    or JSON. Lambda treats such a response as a stream too. The emulator needs ``is_buffered`` only for messages and for
+    the response's content type.
     """
 
     is_buffered = False

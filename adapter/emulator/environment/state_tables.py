@@ -47,7 +47,7 @@ Event = TypeVar("Event", bound=_Word)
 
 
 class Table(dict[tuple[State, Event], State], Generic[State, Event]):
-    """Maps each pair of state and event to the next state. Looking up another pair raises IllegalTransitionError."""
+    """Maps pairs of a state and an event to the next state. Raises IllegalTransitionError for a missing pair."""
 
     def __missing__(self, pair: tuple[State, Event]) -> NoReturn:
         state, event = pair

@@ -1,1 +1,1 @@
-"""The front doors. Each turns an HTTP request into an invocation, and its answer into an HTTP response."""
+"""The front doors. Each front door turns HTTP requests into invocations, and their answers into HTTP responses."""

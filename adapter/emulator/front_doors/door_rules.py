@@ -1,8 +1,8 @@
 """The rules of a front door, and the errors that most front doors share.
 
-Each front door has a file of its own; ``registry.py`` lists them by name. ``front_door.py`` and ``request_event.py``
-serve all of them. A value without a source comes from AWS's documentation of the service. [seen] marks a value that
-others have observed and published, [unsure] a value that is not confirmed.
+Each front door has a file with its rules; ``registry.py`` lists the front doors by name. The code of
+``front_door.py`` and ``request_event.py`` serves all of them. A value without a source comes from AWS's documentation
+of the service. [seen] marks a value that others have observed and published, [unsure] a value that is not confirmed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # API Gateway's quota for the request line and the headers together, in bytes.
 GATEWAY_HEAD_LIMIT = 10 * KIB
-# The headers that most front doors set.
+# The request headers that most front doors set.
 FORWARDED = frozenset({"x-forwarded-for", "x-forwarded-port", "x-forwarded-proto", "x-amzn-trace-id"})
 # API Gateway's limit for a request body, in bytes. Lambda's own limit is lower.
 GATEWAY_BODY_LIMIT = 10 * MIB
@@ -58,22 +58,24 @@ class DoorRules:
     """The rules of one front door. Sizes are in bytes, times in seconds. A limit of None means unlimited.
 
     ``title`` names the front door in messages.
-    ``head_limit`` applies to the request line and all headers together, ``line_limit`` to each of these lines.
+    ``head_limit`` applies to the request line and all headers together. ``line_limit`` applies to the request line and
+    to each header separately.
     ``body_limit`` applies to the request body as the client sent it; Lambda's own 6 MB limit applies to the body in the
     event. ``response_limit`` applies to the function's whole payload.
     ``response_timeout`` is how long the front door waits for a complete response; streamed responses have no timeout.
     ``prelude_limit`` is the largest metadata prelude of a streamed response. ``needs_prelude`` is True if a stream
     without a prelude is an error.
-    ``add_resource`` adds the front door's resource to an event, like ``rest_api.add_resource``. It is None if the front
-    door has no resources and stages.
-    ``default_type`` is the content type of responses for which the function sets none, ``stream_type`` that of streams
-    with such a prelude; empty means the same.
-    ``forwarded`` are the request headers, in lower case, that the front door sets; a client's own do not reach the
-    event. If ``extends_forwarded_for`` is True, the client's address is added to the X-Forwarded-For that it has sent.
+    ``add_resource`` is a function that adds the front door's resource to an event, like ``rest_api.add_resource``. It
+    is None if the front door has no resources and stages.
+    ``default_type`` is the content type of responses for which the function sets none. ``stream_type`` is the same for
+    streamed responses; if it is empty, they get ``default_type``.
+    ``forwarded`` are the request headers, in lower case, that the front door sets. It replaces the client's headers of
+    the same names. If ``extends_forwarded_for`` is True, the client's address is appended to the X-Forwarded-For that
+    the client has sent.
     ``request_id_headers`` are the response headers that contain the request id.
-    ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``;
-    ``stream_remapped`` are those of streams.
-    ``undoes_encoding`` is True if streams lose their Content-Encoding.
+    ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``.
+    ``stream_remapped`` is the same for streamed responses.
+    ``undoes_encoding`` is True if the front door decodes streamed responses that have a Content-Encoding.
     ``errors`` are the statuses and messages that differ from the common ones. ``error_body`` returns the headers and
     the body of the error response for a status and a message.
     """

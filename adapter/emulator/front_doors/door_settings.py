@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 class DoorSettings:
     """The settings of one front door.
 
-    ``port`` is the port to listen on; 0 means any free port, and is replaced by the actual port once it is open.
-    ``streaming`` is True if the front door streams responses, ``decodes`` if these lose their Content-Encoding.
-    ``idle_timeout`` is the longest pause within a streamed
-    response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region
-    in the ARNs of events, and of signatures. ``domain`` is the Host that the app gets; None means the client's.
-    ``key`` is the key pair that requests must be signed with; None accepts every request. ``cors`` is None if
-    preflights reach the function. ``authorizer`` becomes the authorizer's context in events.
+    ``port`` is the port to listen on. 0 means any free port; it is replaced by the actual port once that port is open.
+    ``streaming`` is True if the front door streams responses. ``decodes`` is True if it decodes streamed responses that
+    have a Content-Encoding. ``idle_timeout`` is the longest pause within a streamed response, in seconds; None means
+    unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region in the ARNs of events and in the
+    signatures of requests. ``domain`` is the Host header that the app receives; None means the client's Host header.
+    ``key`` is the key pair that requests must be signed with; if it is None, requests need no signature. ``cors``
+    answers preflights; if it is None, preflights reach the function. ``authorizer`` is the authorizer's context in
+    events; None means that events have none.
     """
 
     rules: DoorRules
@@ -40,7 +41,7 @@ class DoorSettings:
     stream_limit: int | None
     idle_timeout: float | None
     decodes: bool = False
-    # The stage in the events of function URLs, and of HTTP APIs without stages.
+    # The default is the stage in the events of function URLs, and of HTTP APIs without stages.
     stage: str = "$default"
     resource: str = ""
     region: str = DEFAULT_REGION
@@ -54,9 +55,12 @@ class UrlSettings:
     """The settings of all front doors and of the Invoke APIs.
 
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
-    ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` has the order of the
-    ``--front-door`` options. ``template`` has the settings of the ``--template`` alone, without flags and variables.
-    With ``with_access``, the options and files of access are read; raises ConfigurationError if they are not usable.
+    ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` are the settings of each
+    front door, in the order of the ``--front-door`` options. ``template`` contains the settings of the ``--template``
+    alone, without flags and variables.
+
+    If ``with_access`` is True, the options for signatures, CORS and authorizers are read, with their files. Raises
+    ConfigurationError if one of these is not usable.
     """
 
     def __init__(self, config: Config, template: Config | None = None, *, with_access: bool = True) -> None:
@@ -73,7 +77,7 @@ class UrlSettings:
         # None means that the option is not set. The proxy is then unlimited; the emulator uses Lambda's limit.
         limit = STREAM_LIMIT if config.stream_limit is None else config.stream_limit
         self.stream_limit = None if limit == NO_LIMIT else limit
-        # The port after --port, so that a second adapter dev with another --port finds both of its ports free.
+        # The default is the port after --port. A fixed default would also be the default of a second adapter dev.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
         names = [name for name, _ in chosen]
@@ -103,7 +107,7 @@ class UrlSettings:
 
 
 def _assign_ports(requested: list[int | None], lowest: int, invoke_port: int) -> list[int]:
-    """Return a port for each front door: the requested port, or else the next number from ``lowest`` that is not used.
+    """Return a port for each front door: the requested port, else the next unused port, starting at ``lowest``.
 
     If ``lowest`` is 0, front doors without a requested port get 0, which means any free port.
     """

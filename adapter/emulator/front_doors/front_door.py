@@ -1,19 +1,20 @@
-"""Serves a front door: invokes the function for each HTTP request and sends its answer as an HTTP response.
+"""Serves a front door: invokes the function for each HTTP request and sends the function's answer as an HTTP response.
 
-``DoorRules`` has the differences between front doors. If the client leaves, its request is still served to the end,
-because Lambda does not inform the function.
+``DoorRules`` contains the differences between front doors. If a client disconnects, its invocation still runs to the
+end, because Lambda does not inform the function of the disconnection.
 
 A front door that streams sends the metadata prelude as the head, and each piece of the body when it arrives, at the
-pace of the bandwidth cap. What decides is the mode of the invocation, not what the runtime announces: a whole payload
-arrives as a stream too, and a function URL sends it undecoded. A front door that does not stream collects the whole
-payload and decodes it. If the function has streamed a metadata prelude nevertheless, the prelude is decoded too
-[unsure: AWS does not document this case].
+pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce one: a function URL
+sends a buffered payload undecoded. A front door that does not stream collects the whole payload and decodes it. If the
+function sends a metadata prelude to such a front door, the prelude is decoded [unsure: AWS does not document this
+case].
 
-If a stream loses its Content-Encoding, it does so after the cap and the limit have counted its bytes.
+If a front door decodes the Content-Encoding of a stream, the bandwidth cap and the size limit apply to the encoded
+bytes.
 
-AWS does not document how a streamed response ends if it fails after its head. Here every failure (truncation, timeout,
-size, idle timeout, error trailers) closes the connection without a last chunk, so that clients never mistake a partial
-body for a complete one.
+AWS does not document how a streamed response ends if it fails after its head has been sent. Here every failure
+(truncation, timeout, size, idle timeout, error trailers) closes the connection without a last chunk, so that clients
+never mistake a partial body for a complete one.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
-# Our own error types: the front door stopped waiting. The function may still be running.
+# The emulator's own error types. Both mean that the front door stopped waiting. The function may still be running.
 GATEWAY_TIMEOUT = "FrontDoor.ResponseTimeout"
 IDLE_TIMEOUT = "FrontDoor.IdleTimeout"
 
-# The most paths of a front door that a line explains WebSockets for, and the most characters of each.
+# The maximum number of paths per front door for which a notice explains WebSockets, and the maximum length of a path in
+# the notice, in characters.
 _MOST_WEBSOCKET_PATHS, _WEBSOCKET_PATH_LENGTH = 100, 200
 
 #: The head and the body of a complete response.
@@ -72,14 +74,14 @@ _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 class FrontDoor:
     """Serves one front door. ``report`` is called with the record of each request when the request has ended.
 
-    ``notice`` is called with a line about something unusual.
+    ``notice`` is called with each line for the user about an unusual event.
     """
 
     pipeline: InvocationPipeline
     door: DoorSettings
     report: Callable[[RequestRecord], None]
     notice: Callable[[str], None]
-    # The paths that have asked for a WebSocket: each is named once.
+    # The paths for which a client asked for a WebSocket. The notice is written once for each path.
     _websocket_paths: set[str] = field(default_factory=set)
 
     async def serve(self, exchange: Exchange) -> None:
@@ -89,7 +91,7 @@ class FrontDoor:
         if "websocket" in exchange.upgrade:
             self._explain_websocket(client.record.target[:_WEBSOCKET_PATH_LENGTH])
         if self.door.cors is not None and (answer := self.door.cors.preflight(exchange.method, exchange.headers)):
-            # AWS answers before it checks a signature: browsers do not sign preflights.
+            # AWS answers a preflight without checking a signature, because browsers do not sign preflights.
             client.record.answered_by = f"{rules.title} (CORS)"
             await client.respond(*answer)
             self.report(client.record)
@@ -111,7 +113,7 @@ class FrontDoor:
         self.report(client.record)
 
     def _explain_websocket(self, path: str) -> None:
-        """Write a line that no front door can upgrade, once for each path."""
+        """Write a notice that no front door supports WebSockets. Each ``path`` gets at most one notice."""
         if path in self._websocket_paths or len(self._websocket_paths) >= _MOST_WEBSOCKET_PATHS:
             return
         self._websocket_paths.add(path)
@@ -145,9 +147,9 @@ class FrontDoor:
         record.add_invocation(invocation)
 
     async def _send_collected(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> None:
-        """Send the response once it is complete, or an error if that takes longer than the front door's timeout.
+        """Send the response once it is complete. If that takes longer than the front door's timeout, send an error.
 
-        Either way, return only when the function has ended its response.
+        In both cases, return only when the function has ended its response.
         """
         timeout = self.door.rules.response_timeout
         if timeout is None:
@@ -166,7 +168,7 @@ class FrontDoor:
                 await self._fail(client, failure(GATEWAY_TIMEOUT, message))
 
     async def _collect(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> Response | Failure:
-        """Wait for the complete answer; return the response, or the failure if there is none."""
+        """Wait for the complete answer. Return the response, or a failure if there is no valid response."""
         answer = await pending
         if isinstance(answer, Failure):
             return answer
@@ -191,7 +193,7 @@ class FrontDoor:
             await client.respond(head.status, self._headers(client, head), body)
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
-        """Send an answer, piece by piece if it is a stream. Send an error if it is not valid."""
+        """Send a streamed answer piece by piece. If the answer is a failure or its head is not valid, send an error."""
         assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
         if isinstance(answer, Failure):
             await self._fail(client, answer)
@@ -245,10 +247,11 @@ class FrontDoor:
             client.break_off()
 
     def _decoding_write(self, client: ClientRequest, head: ResponseHead) -> Callable[[Piece], Awaitable[None]] | None:
-        """Return a ``write`` that decodes the body by the Content-Encoding header. Remove that header from ``head``.
+        """Return a function that decodes and sends the pieces of a body. Remove Content-Encoding from ``head``.
 
-        Return None if there is no such header, or if its coding is not known. An empty piece ends the body. The
-        ``write`` raises InvalidFunctionResponse if the body is not encoded as the header says.
+        Return None, and do not change ``head``, if it has no Content-Encoding or if the coding is not known. Call the
+        function with an empty piece at the end of the body. It raises InvalidFunctionResponse if the body is not
+        encoded as the header says.
         """
         codings = codings_of(head.headers)
         if not codings:
@@ -274,7 +277,10 @@ class FrontDoor:
             return await stream.read()
 
     def _headers(self, client: ClientRequest, head: ResponseHead, *, is_stream: bool = False) -> Headers:
-        """Return the response headers to send: remapped if the front door does so, with a content type and CORS."""
+        """Return the headers of ``head`` as the front door sends them: remapped, with a content type and CORS headers.
+
+        ``is_stream`` is True if the rules for streamed responses apply.
+        """
         rules = self.door.rules
         remapped = rules.stream_remapped if is_stream else rules.remapped
         headers = [
@@ -288,13 +294,16 @@ class FrontDoor:
         return headers
 
     async def _fail(self, client: ClientRequest, why: Failure) -> None:
-        """Record a failure and send its error response. The head must not have been sent yet."""
+        """Record a failure and send its error response. Call this only if no response head has been sent."""
         client.record.add_failure(why)
         await client.respond(*self.door.rules.error_response(_REASONS.get(why.error_type, Reason.FUNCTION)))
 
 
 def _split(payload: bytes) -> Response:
-    """Return head and body of a collected stream. Raises InvalidFunctionResponse if its prelude is not valid."""
+    """Return the head and the body of a payload that begins with a metadata prelude.
+
+    Raises InvalidFunctionResponse if the prelude is not valid.
+    """
     decoder = PreludeDecoder()
     head, body = decoder.feed(payload)
     if head is None:
@@ -303,13 +312,13 @@ def _split(payload: bytes) -> Response:
 
 
 async def _read_rest(stream: Stream) -> None:
-    """Read the stream to its end, because the invocation ends only with its response."""
+    """Read the stream to its end, because the invocation does not end before its response."""
     while await stream.read():
         pass
 
 
 async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | None, bytes]:
-    """Read the head; return it and the body bytes that arrived with it. The head is None if the stream fails before it.
+    """Return the head of a stream and the body bytes that arrived with it. The head is None if the stream fails first.
 
     A stream without a prelude has a head with status 200, unless the front door needs a prelude. Raises
     InvalidFunctionResponse if the prelude is missing, too large or not valid.

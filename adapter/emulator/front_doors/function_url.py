@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def error_body(status: int, message: str) -> tuple[Headers, bytes]:
-    """Return the headers and body of an error: plain text for function errors [seen], JSON for all others [unsure]."""
+    """Return the headers and the body of an error response.
+
+    The body is plain text for function errors [seen], and JSON for all other errors [unsure].
+    """
     return [JSON], message.encode() if status == 502 else orjson.dumps({"Message": message})
 
 
@@ -24,7 +27,7 @@ FUNCTION_URL = DoorRules(
     codec=FunctionUrl(),
     streams=True,
     default_type="application/json",
-    # What happens to the headers and the coding of a stream is a field report [seen].
+    # The rules for the headers and the coding of a stream come from a field report [seen].
     stream_type="application/octet-stream",
     stream_remapped=frozenset({"content-length"}),
     undoes_encoding=True,

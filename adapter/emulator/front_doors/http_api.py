@@ -27,6 +27,6 @@ HTTP_API = DoorRules(
     default_type="application/json",
     request_id_headers=("apigw-requestid",),
     error_body=error_body,
-    # The statuses of a function error and of a timeout are [seen], as is the first text; the rest is [unsure].
+    # Both statuses and the text "Internal Server Error" are [seen]; all other errors are [unsure].
     errors={Reason.FUNCTION: (500, "Internal Server Error"), Reason.TIMED_OUT: (503, "Service Unavailable")},
 )

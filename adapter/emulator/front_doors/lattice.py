@@ -22,7 +22,7 @@ LATTICE = DoorRules(
     title="a VPC Lattice service",
     codec=FORMATS["lattice-v2"],
     response_limit=6 * MIB,
-    # The sample events of both versions have no other header of the service itself.
+    # In the sample events of both versions, the service itself adds only this header.
     forwarded=frozenset({"x-forwarded-for"}),
     error_body=error_body,
     # AWS documents the limits, but not the statuses and texts of the errors [unsure].

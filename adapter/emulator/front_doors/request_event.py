@@ -1,4 +1,4 @@
-"""Makes the event for the function from a request to a front door, or refuses the request."""
+"""Converts a request to a front door into the event for the function, or refuses the request."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from adapter.payload.headers import Headers
 
 _FORWARDED_FOR = "x-forwarded-for"
-# The service that requests to a function URL are signed for (Lambda, "Control access to function URLs").
+# The service name in the signature of a request to a function URL (Lambda, "Control access to function URLs").
 _SIGNED_SERVICE = "lambda"
-# The bytes of ": " and of the line end, which count towards the limits.
+# The bytes of a header's ": " and line end. They count towards the limits.
 _FIELD_FRAMING = 4
 
 
 class RefusedError(Exception):
     """A request that the front door refuses. The message is shown in the terminal and not sent to the client.
 
-    ``response`` is the response of AWS's authorization, if that refuses the request.
+    ``response`` is the response to a request whose signature is missing or wrong. For any other request it is None; the
+    front door then sends its error response for ``reason``.
     """
 
     def __init__(self, reason: Reason, why: str, response: tuple[int, Headers, bytes] | None = None) -> None:
@@ -81,8 +82,8 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
         event["requestContext"]["authorizer"] = door.authorizer
     if rules.add_resource is not None and not rules.add_resource(event, door.resource):
         raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not cover this path")
-    # Lambda's limit applies to the event, in which a binary body is base64; so the largest binary body has 4.5 MB. The
-    # other fields of the event are not counted here, so the largest text body has 6 MB [unsure: what AWS counts].
+    # Lambda's limit applies to the event, which contains a binary body as base64, so a binary body can have 4.5 MB. The
+    # other fields of the event are not counted here, so a text body can have 6 MB [unsure: what AWS counts].
     size = _utf8_size(event.get("body") or "")
     if size > REQUEST_LIMIT:
         raise RefusedError(
@@ -92,21 +93,21 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
 
 
 def _as_seen(header: tuple[str, str], door: DoorSettings) -> tuple[str, str]:
-    """Return ``header`` as the app gets it: Host is the front door's domain, if it has one."""
+    """Return ``header`` as the app receives it: if the front door has a domain, Host contains this domain."""
     return (header[0], door.domain) if door.domain is not None and header[0].lower() == "host" else header
 
 
 def _check_signature(
     exchange: Exchange, target: str, body: bytes, door: DoorSettings, key: KeyPair, now: float
 ) -> None:
-    """Raise RefusedError unless the request, as the client sent it, is signed with ``key``."""
+    """Raise RefusedError unless the client has signed the request with ``key``. ``now`` is the Unix time in seconds."""
     request = Request(method=exchange.method, target=target, headers=exchange.headers, body=body)
     try:
         verify(request, key, Scope(region=door.region, service=_SIGNED_SERVICE), now)
     except RefusedSignatureError as error:
         headers = [JSON, ("x-amzn-ErrorType", error.error_type)]
         response = (403, headers, orjson.dumps({error.key: str(error)}))
-        # AWS's text may quote the client's headers, which are not for a log.
+        # AWS's text may quote the client's headers, which must not be logged.
         raise RefusedError(Reason.BAD_REQUEST, f"{error.error_type}, the answer has the reason", response) from error
 
 
@@ -135,7 +136,7 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
     cookies = sum(value.count(";") + 1 for name, value in exchange.headers if name.lower() == "cookie")
     for count, what in ((parameters, "query parameters"), (cookies, "cookies")):
         if count > MAX_FIELDS:
-            # The event has an entry for each, in up to three maps.
+            # Each parameter or cookie adds an entry to up to three maps of the event.
             raise RefusedError(Reason.HEAD_TOO_LARGE, f"the limit is {MAX_FIELDS} {what}, the request has {count}")
     if exchange.upgrade and rules.refuses_upgrades:
         raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade the connection")

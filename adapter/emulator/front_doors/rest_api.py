@@ -26,11 +26,13 @@ def error_body(_status: int, message: str) -> tuple[Headers, bytes]:
 
 
 def add_resource(event: dict[str, Any], resource: str) -> bool:
-    """Write ``resource`` and its path parameters into ``event``; return False if the event's path does not match.
+    """Write ``resource`` and its path parameters into ``event`` and return True.
+
+    Returns False, and changes nothing, if the event's path does not match the resource.
 
     ``{name}`` matches one segment of the path; ``{name+}`` at the end matches one or more. ``/{proxy+}`` also matches
     the path ``/``, because templates with this resource always add the resource ``/`` as well. The parameters are
-    encoded like the path, and slashes at its end do not count [capture].
+    encoded like the path. Slashes at the end of the path are ignored [capture].
     """
     path = event["path"].rstrip("/") or "/"
     if path == "/" and resource == "/{proxy+}":

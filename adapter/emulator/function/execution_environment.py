@@ -43,7 +43,7 @@ ASKING_GRACE = 0.1
 # The minimum time between two measurements of the memory, in seconds. A measurement takes some milliseconds.
 _MEMORY_PERIOD = 1.0
 
-# The event that ended the environment → the shutdown reason that extensions receive. It is SPINDOWN for other events.
+# The event that ended the environment → the shutdown reason that extensions receive. For other events, it is SPINDOWN.
 _SHUTDOWN_REASONS: dict[EnvironmentEvent | None, str] = {
     EnvironmentEvent.FAILED: FAILED,
     EnvironmentEvent.TIMED_OUT: TIMED_OUT,
@@ -59,8 +59,8 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 class ExecutionEnvironment:
     """An execution environment, from the start of its first process to the end of its last.
 
-    ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` means that this
-    init repeats an init that timed out, so its duration counts towards the timeout of the first invocation.
+    ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` is True if the
+    init repeats an init that timed out; its duration then counts towards the timeout of the first invocation.
 
     ``emit`` receives the updates, ``notice`` lines for the user, and ``show`` the lines of the CloudWatch log.
     ``idle_since`` is the event loop's time when the environment last became idle.
@@ -97,8 +97,8 @@ class ExecutionEnvironment:
         # The event that led to the end of the environment, and the state in which the event happened.
         self._ended_by: EnvironmentEvent | None = None
         self._ended_in: EnvironmentState | None = None
-        # For the first invocation: the seconds that init and the restore took, and the seconds of its timeout that init
-        # has used.
+        # For the first invocation: the seconds that init and the restore took, and the seconds that init has used of
+        # the invocation's timeout.
         self._cold_start: tuple[float | None, float | None] = (None, None)
         self._spent = 0.0
         # For each running invocation: its start by the monotonic clock, and the timer of its timeout.
@@ -165,7 +165,7 @@ class ExecutionEnvironment:
         return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
     def status(self, now: float) -> dict[str, Any]:
-        """Return the environment's part of the status, ready to encode as JSON. ``now`` is the event loop's time."""
+        """Return the status of the environment, ready to encode as JSON. ``now`` is the event loop's time."""
         state = self.state
         if state is EnvironmentState.RETIRING or (state is EnvironmentState.IDLE and not self._apis.waiting_slots):
             state = EnvironmentState.BUSY
@@ -219,7 +219,10 @@ class ExecutionEnvironment:
         self._apis.invoke(invocation)
 
     def break_off(self, fault: IllegalTransitionError) -> None:
-        """End the environment because of ``fault``, an internal error of the emulator. ``live`` then raises it."""
+        """End the environment because of ``fault``, an internal error of the emulator.
+
+        ``live`` then raises an ExceptionGroup that contains ``fault``.
+        """
         if not self._closing.done():
             self._closing.set_exception(fault)
 
@@ -288,7 +291,7 @@ class ExecutionEnvironment:
         """Wait until init or the restore has ended. Return its duration in seconds, or None if ``retire`` was called.
 
         The phase succeeds when ``condition()`` becomes true. It fails if a process ends or reports an error, and times
-        out after ``seconds``. After a failure or a timeout, this changes the environment's state.
+        out after ``seconds``. After a failure or a timeout, this method changes the environment's state.
         """
         apis, began = self._apis, time.monotonic()
         with contextlib.suppress(TimeoutError):
@@ -428,7 +431,7 @@ class ExecutionEnvironment:
     def _idle_deadline(self) -> float:
         """The event loop's time at which the environment ends unless an invocation starts; infinity means never."""
         if not self._apis.is_ready:
-            # The runtime does not wait for an invocation, but may still ask for one on a new connection.
+            # The runtime does not wait for an invocation now, but may still ask for one on a new connection.
             return max(self._unused_since, self._apis.disconnected_at) + self._settings.timeout
         if self._settings.idle_reclaim is None or self.provisioned:
             return math.inf

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class LocalFunction:
-    """The function. ``notice`` receives lines for the user, ``show`` the lines of the CloudWatch log."""
+    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class LocalFunction:
     # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, invocation: LocalInvocation) -> None:
-        """Queue ``invocation``. Its ``reply`` receives the answer: a failure, at once, if the function has stopped."""
+        """Queue ``invocation``. Its ``reply`` receives the answer. If the function has stopped, fail it at once."""
         if self._has_stopped:
             self._stop(invocation)
             return
@@ -158,7 +158,7 @@ class LocalFunction:
     # --- decisions -------------------------------------------------------------------------------------------------
 
     def dispatch(self) -> None:
-        """Hand queued invocations to free environments. Start or restore environments for the rest of the queue."""
+        """Hand queued invocations to free environments. Start or restore environments for the remaining invocations."""
         if self._group is None:
             return
         while self._queue:

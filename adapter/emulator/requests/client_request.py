@@ -1,7 +1,7 @@
 """A request of a client to a front door or an Invoke API, its response, and the record of both for the log.
 
-Lambda does not inform a function when its client has left. So writing to a client that has left is not an error here:
-the invocation continues, and ``RequestRecord.client_left`` is set.
+Lambda does not inform a function when the client disconnects. So writing to a client that has disconnected is not an
+error here: the invocation continues, and ``RequestRecord.client_left`` is set.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ class RequestRecord:
     """The record of one request and its response. Times are in seconds, sizes in bytes.
 
     ``status`` is the status sent to the client, ``sent`` the number of body bytes sent. ``streamed`` is the number of
-    body bytes in a streamed response; they are billed even if the client has left. ``init`` and ``restore`` are None if
-    there was no cold start. ``held`` is how long the bandwidth cap delayed the response.
-    ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if there was no invocation.
-    ``broken_off`` is True if the adapter closed the connection in the middle of the response. ``mismatch`` is True
-    if the invoke modes of the function and the front door differ. ``decoded`` is the Content-Encoding that the front
-    door has undone. ``warning`` is a problem of the response that does not make the invocation fail. ``app_status`` and
-    ``app_path`` are those of the invocation. ``answered_by`` names what has answered instead of the function; it is
-    empty if the function was invoked or the request refused.
+    body bytes in a streamed response; they are billed even if the client has disconnected. ``init`` and ``restore`` are
+    the durations of the init and the restore for which the invocation waited, or None if it did not wait. ``held`` is
+    how long the bandwidth cap delayed the response.
+    ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if the request was refused,
+    so that the function did not run. ``broken_off`` is True if the adapter closed the connection in the middle of the
+    response. ``mismatch`` is True if the invoke modes of the function and the front door differ. ``decoded`` is the
+    Content-Encoding that the front door has decoded. ``warning`` is a problem of the response that does not make the
+    invocation fail. ``app_status`` and ``app_path`` are the app's status and path for an event that is not an HTTP
+    request. ``answered_by`` names the part of the emulator that answered instead of the function; it is empty if the
+    function was invoked or the request refused.
     """
 
     method: str
@@ -68,12 +70,12 @@ class RequestRecord:
     answered_by: str = ""
 
     def add_invocation(self, invocation: LocalInvocation) -> None:
-        """Add what is known of an invocation that was answered."""
+        """Copy the duration of the cold start, and the app's status and path, from an answered invocation."""
         self.init, self.restore = invocation.init_seconds, invocation.restore_seconds
         self.app_status, self.app_path = invocation.app_status, invocation.app_path
 
     def add_failure(self, failure: Failure) -> None:
-        """Add the type and the message of the invocation's failure."""
+        """Add the type and the message of the invocation's failure. Set ``refused`` if Lambda throttled it."""
         self.error_type, self.error_message = failure.error_type, failure.message
         self.refused = failure.error_type == THROTTLED
 
@@ -86,9 +88,10 @@ class RequestRecord:
 class ClientRequest:
     """The request in ``exchange``: its ids, its record, and methods to send its response.
 
-    ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the response headers for the
-    request id; if there are any, the response contains the trace id as well. The fault "drop" sets ``drop_after``, the
-    number of body bytes after which the connection is closed; otherwise it is None.
+    ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the names of the response's
+    headers for the request id; if there are any, the response contains the trace id as well. ``drop_after`` is the
+    number of body bytes after which the connection is closed. The injected fault "drop" sets it; without this fault it
+    is None.
     """
 
     def __init__(self, exchange: Exchange, *, door: str = "", id_headers: Sequence[str]) -> None:
@@ -114,7 +117,8 @@ class ClientRequest:
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete response."""
         self._set_status(status)
-        # If the body of a HEAD response is empty, the length of the GET response is not known, so none is sent.
+        # If the body of a HEAD response is empty, the length of the GET response is not known, so no Content-Length is
+        # sent.
         length = len(body) if body or not self._bodiless else None
         if self.drop_after is None and not self._bodiless:
             # Head and body are sent in one packet.
@@ -139,10 +143,10 @@ class ClientRequest:
         self.record.first_byte = time.monotonic() - self._arrived
 
     async def write(self, piece: bytes | memoryview, *, size: int | None = None) -> None:
-        """Send a piece of the body, and wait until the client has accepted enough of it.
+        """Send a piece of the body, then wait until the client accepts more data.
 
         If ``piece`` contains framing, ``size`` is the number of payload bytes in it. Does nothing if the client has
-        left, or if the response must not have a body.
+        disconnected, or if the response must not have a body.
         """
         if self._bodiless or self.record.client_left:
             return
@@ -180,5 +184,5 @@ class ClientRequest:
 
 @lru_cache(maxsize=1)
 def _http_date(second: int) -> str:
-    """Return the Date header for ``second``, a Unix time. It is cached for the other responses of that second."""
+    """Return the Date header for ``second``, a Unix time. Cached, because all responses of a second share the value."""
     return formatdate(second, usegmt=True)

@@ -1,6 +1,6 @@
-"""The pipeline that every invocation passes: it injects faults, invokes the function and records the answer.
+"""The pipeline that every invocation passes through: it injects faults, invokes the function and records the answer.
 
-Front doors and Invoke APIs call it and need not handle faults and recordings themselves.
+Front doors and Invoke APIs call this pipeline, so they need not handle faults and recordings themselves.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ class InvocationPipeline:
     async def invoke(
         self, invocation: LocalInvocation, headers: Headers, *, source: str, client: ClientRequest | None = None
     ) -> Answer:
-        """Invoke the function for a request with ``headers``; return its answer, which for a stream has only begun.
+        """Invoke the function and return its answer. A streamed answer is returned as soon as it begins.
 
-        ``source`` is the name of the front door or of the API's action, for the recording. ``client`` is the request of
-        the client that waits for the answer; None for an asynchronous invocation.
+        ``headers`` are those of the request that caused the invocation. ``source`` is the name of the front door or of
+        the API's action, for the recording. ``client`` is the request of the client that waits for the answer; it is
+        None for an asynchronous invocation.
         """
         faults = self._injector.draw(invocation, headers) if self._injector is not None else None
         if faults is not None and client is not None:

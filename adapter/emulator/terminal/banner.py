@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth
     from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
 
-# AWS's own bandwidth caps, and the text to append to each.
+# AWS's own bandwidth caps, each with a text to append to the cap in the start message.
 _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a REST API"}
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """Return the lines for the terminal. A row that applies only to some of the front doors names them."""
+    """Return the lines of the start message. If a row applies only to some of the front doors, it names them."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
@@ -72,7 +72,7 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
 
 
 def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
-    """Return the rows about who may send requests, and as what Host the app gets them."""
+    """Return the rows about the domain, CORS and the key pair for signatures. A setting that is not set has no row."""
     rows = []
     if settings.config.domain is not None:
         rows.append(("domain", f"{settings.config.domain}, the Host that the app gets"))
@@ -84,21 +84,21 @@ def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
 
 
 def _signing(door: DoorSettings) -> str:
-    """Return the flags with which curl signs a request to the front door; empty if it needs no signature."""
+    """Return the flags with which curl signs a request to the front door, or an empty text if none is needed."""
     if door.key is None:
         return ""
-    # Only a secret that was made for this run alone is shown.
+    # A secret is shown only if it was generated for this run.
     secret = "$AWS_SECRET_ACCESS_KEY" if door.key.file else door.key.secret_access_key
     return f" --aws-sigv4 aws:amz:{door.region}:lambda --user {door.key.access_key_id}:{secret}"
 
 
 def mismatches(settings: UrlSettings) -> list[str]:
-    """Return a text for each mismatch of the function's invoke mode and a front door: its effect, and what to do."""
+    """Return texts that explain each mismatch of the function's invoke mode and a front door, and what to do."""
     return _by_doors(settings, lambda door: mismatch_text(settings.invoke_mode, door))
 
 
 def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
-    """Return what happens if the function runs in ``invoke_mode`` behind ``door``; empty if the two match."""
+    """Return what happens if the function runs in ``invoke_mode`` behind ``door``. Empty if the modes match."""
     if (invoke_mode == "response_stream") is door.streaming:
         return ""
     if not door.rules.streams:
@@ -116,9 +116,9 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
 
 
 def _differences(settings: UrlSettings) -> list[str]:
-    """Return a text about mode, timeout and memory if one differs from the template's value, else an empty list.
+    """Return a list with one text: the modes, timeout and memory that differ from the template's values.
 
-    Without a template, they are compared with Lambda's defaults.
+    The list is empty if none differs. Without a template, the settings are compared with Lambda's defaults.
     """
     config, template = settings.config, settings.template
     modes: list[tuple[str, str, str]] = []
@@ -142,13 +142,13 @@ def _differences(settings: UrlSettings) -> list[str]:
 
 
 def local_url(host: str, port: int) -> str:
-    """Return the URL for clients on this machine of a server that listens on ``host`` and ``port``."""
+    """Return the URL at which clients on this machine reach a server that listens on ``host`` and ``port``."""
     return f"{Address(host=host, port=port).local.url}/"
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """Return the settings to deploy the function with, so that it behaves as it does here."""
-    # Only the adapter reads this variable.
+    """Return the settings with which the deployed function behaves as it does here."""
+    # Only the adapter reads this variable. With --runtime, another command replaces the adapter.
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
         if door.rules.name == "function-url":
@@ -159,9 +159,9 @@ def _deployment(settings: UrlSettings) -> str:
 
 
 def _by_doors(settings: UrlSettings, describe: Callable[[DoorSettings], str]) -> list[str]:
-    """Return the distinct texts that ``describe`` returns for the front doors, without empty ones.
+    """Return the distinct texts that ``describe`` returns for the front doors. Empty texts are left out.
 
-    If there are several front doors, each text is followed by the names of its front doors.
+    If there are several front doors, each text is followed by the names of the front doors to which it applies.
     """
     names: dict[str, list[str]] = {}
     for door in settings.doors:

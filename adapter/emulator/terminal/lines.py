@@ -37,8 +37,8 @@ class Terminal:
 
     ``color`` is True if lines are coloured; None means that they are coloured if stderr is a terminal. If
     ``shows_requests`` is False, a request has a line only if the function or the emulator failed. If
-    ``cloudwatch_block`` is True, an invocation is shown as its block of lines in CloudWatch, not as the line of a
-    request. If ``names_doors`` is True, the line of a request begins with the name of its front door.
+    ``cloudwatch_block`` is True, an invocation is shown as the block of lines that Lambda writes to CloudWatch, not as
+    the line of a request. If ``names_doors`` is True, the line of a request begins with the name of its front door.
     """
 
     prices: PriceTable
@@ -48,7 +48,7 @@ class Terminal:
     shows_requests: bool = True
     cloudwatch_block: bool = False
     names_doors: bool = False
-    # The front doors whose mismatch has not been explained, by name.
+    # The front doors, by name, for which no line has explained a mismatch of modes yet.
     _unexplained: dict[str, DoorSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class Terminal:
     def log_start(self, settings: UrlSettings) -> None:
         """Write the start message. If there are several front doors, later lines of requests name their front door."""
         self.names_doors = len(settings.doors) > 1
-        # The start message explains the others.
+        # For all other front doors, the start message explains the mismatch.
         self._unexplained = {
             door.rules.name: door for door in settings.doors if not mismatch_text(settings.invoke_mode, door)
         }
@@ -70,7 +70,7 @@ class Terminal:
             self._write("\n".join(_shown(line) for line in start_lines(settings)))
 
     def log_request(self, record: RequestRecord) -> None:
-        """Write the line of a request that has ended, unless such lines are turned off."""
+        """Write the line of a request that has ended, unless the settings hide it."""
         if record.mismatch:
             self._explain_mismatch(record.door)
         level = request_level(record)
@@ -86,7 +86,7 @@ class Terminal:
         self._write(" | ".join(parts))
 
     def _explain_mismatch(self, name: str) -> None:
-        """Explain, once per front door, that the function does not run in the mode that its settings name."""
+        """Explain that the function does not run in the mode that is set for it. Do this once per front door."""
         door = self._unexplained.pop(name, None)
         if door is not None:
             mode = "buffered" if door.streaming else "response_stream"
@@ -152,7 +152,7 @@ def request_level(record: RequestRecord) -> str:
 
 
 def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> dict[str, object]:
-    """Return the fields of a request's JSON object, without empty ones. Times are in milliseconds.
+    """Return the fields of a request's JSON object. Empty fields are left out. Times are in milliseconds.
 
     A field that is also in the proxy's access log has the same name there.
     """

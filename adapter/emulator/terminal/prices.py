@@ -1,4 +1,4 @@
-"""The prices of streamed bytes. The table by region is built in, or read from the file in ``--price-table``."""
+"""The prices of streamed bytes, by region. The price table is built in, or is the file that ``--price-table`` names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adapter.aws.limits import FREE_STREAM_BYTES, MIB
 from adapter.errors import ConfigurationError
 from adapter.numbers import decimal
 
-# A GB as AWS bills it, in bytes.
+# The number of bytes in a GB, as AWS bills it.
 _GB = 1024 * MIB
 
 
