@@ -179,7 +179,7 @@ def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(pairs)
     if len(unique) != len(pairs):
         names = sorted(name for name, _ in pairs)
-        repeated = [name for name, following in zip(names, names[1:], strict=False) if name == following]
+        repeated = [name for index, name in enumerate(names) if index and names[index - 1] == name]
         raise InvalidEvent(f"the event has the key {excerpt(repeated[0])} twice in one object")
     return unique
 
