@@ -48,7 +48,7 @@ ConnectionEvent = NewType("ConnectionEvent", str)
 
 
 class IllegalTransition(Exception):
-    """An event is not allowed in the current state. An internal error of the server; a client cannot cause it."""
+    """An event that is not allowed in the current state. It is an internal error of the server, never of a client."""
 
     def __init__(self, state: ConnectionState, event: ConnectionEvent) -> None:
         super().__init__(f"the event {event!r} is not allowed in the state {state!r}")

@@ -105,7 +105,7 @@ class RequestParser:
         self.kept = b""
         self._head_bytes: Final = head_bytes
         self._decode: Final = decode
-        # The Host of the last request. It is not checked again, since nearly all requests of a client have the same.
+        # The Host of the last request, already checked. Nearly all requests of a client have the same Host.
         self._host = ""
         self._trailer_bytes: Final = min(head_bytes, MAX_TRAILER_BYTES)
         self._parser = HttpRequestParser(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# In bytes. The socket is not read while the application has not read more than this of a request body.
+# In bytes. The socket is not read while more of a request body than this waits for the application.
 BODY_HIGH_WATER: Final = 256 * 1024
 # In bytes. A writer waits while more of a response than this is buffered for the client.
 WRITE_HIGH_WATER: Final = 64 * 1024
