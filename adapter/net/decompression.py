@@ -1,8 +1,9 @@
 """Undoes the Content-Encoding of a response body, piece by piece. No I/O.
 
-gzip and deflate are always available, br and zstd if their packages are installed. A small body can become a huge one,
-so the output is produced in pieces of at most 64 KB, each only when the one before it has been taken. zstandard cannot
-limit its output, so it gets its input in such small parts that few of zstd's blocks (128 KB at most) fit into one.
+gzip and deflate are always available, br and zstd if their packages are installed. A small body may decode to a huge
+one. So the output is produced in pieces of at most 64 KB, and a piece is produced only after the caller has used the
+piece before it. The package zstandard cannot limit its output. So it gets its input in parts that are too small to
+contain more than a few of zstd's blocks, which decode to at most 128 KB each.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
     from adapter.payload.headers import Headers
 
-#: The most bytes in one piece of output.
+#: The maximum size of one piece of output in bytes.
 MAX_PIECE = 64 * 1024
-# brotli's buffer grows in steps of 32 KB, 64 KB and more until it has this limit.
+# In bytes. brotli's buffer grows in steps of 32 KB, 64 KB and more until it reaches this limit.
 _BR_OUTPUT = 32_000
 # In bytes. The smallest block of zstd has 4 bytes.
 _ZSTD_INPUT = 4
 # In bytes. A decoder for HTTP need not accept larger windows (RFC 9659).
 _ZSTD_WINDOW = 8 * 1024 * 1024
-# zlib's wbits for a gzip stream, and for a stream with or without zlib's frame.
+# The wbits argument of zlib for a gzip stream, for a stream with zlib's frame, and for a stream without a frame.
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 _GZIP_MAGIC = b"\x1f"
 
@@ -38,7 +39,7 @@ class Decoder(Protocol):
     def is_complete(self) -> bool: ...
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the output for the next part of the body. Raises an error of the decoder's library."""
+        """Yield the decoded bytes of ``data``, the next part of the body. Raises the library's error if that fails."""
 
 
 class _Gzip:
@@ -53,14 +54,14 @@ class _Gzip:
         while data:
             if self._stream.eof:
                 if not data.startswith(_GZIP_MAGIC):
-                    return  # clients ignore what follows the end
+                    return  # clients ignore bytes after the end of the gzip data
                 self._stream = zlib.decompressobj(_GZIP)
             yield from _inflate(self._stream, data)
             data = self._stream.unused_data
 
 
 class _Deflate:
-    """Many servers send deflate without zlib's frame, and clients accept it. Two bytes tell which it is."""
+    """Decodes deflate with or without zlib's frame. Many servers omit it. The first two bytes show if it is there."""
 
     def __init__(self) -> None:
         self._start = b""
@@ -75,7 +76,7 @@ class _Deflate:
             data = self._start = self._start + data
             if len(data) < 2:
                 return
-            # RFC 1950 section 2.2: the method is 8, and both bytes are a multiple of 31.
+            # RFC 1950 section 2.2: the method is 8, and the two bytes, read as one number, are a multiple of 31.
             is_framed = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
             self._stream = zlib.decompressobj(_ZLIB if is_framed else _RAW_DEFLATE)
         if not self._stream.eof:
@@ -83,10 +84,10 @@ class _Deflate:
 
 
 def _inflate(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    """Yield the output for ``data``, up to the end of the coded data."""
+    """Yield the decoded bytes of ``data``. Bytes after the end of the coded data are not decoded."""
     while piece := stream.decompress(data, MAX_PIECE):
         yield piece
-        # What is left may be in the decoder, too.
+        # The loop does not end when this tail is empty, because zlib may still hold output.
         data = stream.unconsumed_tail
 
 
@@ -143,20 +144,20 @@ _DECODERS: dict[str, Callable[[], Decoder]] = {
 
 
 class UnknownCodingError(Exception):
-    """A coding cannot be undone; the text says why."""
+    """A coding cannot be undone. The text is the reason."""
 
 
 def codings_of(headers: Headers) -> list[str]:
-    """Return the codings of Content-Encoding in their order, in lower case, without ``identity``."""
+    """Return the codings that the Content-Encoding headers list, in order, in lower case, without ``identity``."""
     values = [value for name, value in headers if name.lower() == "content-encoding"]
     codings = [coding.strip().lower() for value in values for coding in value.split(",")]
     return [coding for coding in codings if coding not in ("", "identity")]
 
 
 class BodyDecoder:
-    """Undoes ``codings``, which are the codings of Content-Encoding in their order, in lower case.
+    """Undoes ``codings``: the codings of a body in the order of its Content-Encoding, in lower case.
 
-    Raises UnknownCodingError if one of them cannot be undone.
+    Raises UnknownCodingError if a coding cannot be undone.
     """
 
     def __init__(self, codings: list[str]) -> None:
@@ -164,18 +165,18 @@ class BodyDecoder:
         self._is_empty = True
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the plain bytes for the next part of the body, in pieces of at most 64 KB.
+        """Yield the decoded bytes of ``data``, the next part of the body, in pieces of at most 64 KB.
 
-        Raises InvalidFunctionResponse if the body does not have these codings.
+        Raises InvalidFunctionResponse if the body is not encoded with these codings.
         """
         self._is_empty = self._is_empty and not data
         try:
             yield from self._decode(data, self._decoders)
-        except Exception as error:  # each library has an error class of its own
+        except Exception as error:  # each library has its own error class
             raise InvalidFunctionResponse(f"the body does not have its Content-Encoding: {error}") from error
 
     def check_end(self) -> None:
-        """Raise InvalidFunctionResponse if the body has ended within its coded data. An empty body is accepted."""
+        """Raise InvalidFunctionResponse if the body has ended before its coded data. Accept an empty body."""
         if not self._is_empty and not all(decoder.is_complete for decoder in self._decoders):
             raise InvalidFunctionResponse("the body ended before the end of its Content-Encoding")
 

@@ -1,8 +1,9 @@
 """The client side of HTTP/1.1: encodes request heads and parses responses. No I/O.
 
-httptools parses heads (llhttp, strict). This module handles the framing of bodies, because llhttp mistakes the bytes
-after a response to HEAD for a body, cannot end a body at the end of the stream, and reports trailers as headers. Body
-pieces are slices of the caller's buffer, not copies. They are valid only until the caller fills that buffer again.
+httptools parses heads, with llhttp in its strict mode. This module handles the framing of bodies, because llhttp
+mistakes the bytes after a response to HEAD for a body, cannot end a body at the end of the stream, and reports trailers
+as headers. Body pieces are slices of the caller's buffer, not copies. They are valid only until the caller fills the
+buffer again.
 """
 
 from __future__ import annotations
@@ -22,25 +23,26 @@ if TYPE_CHECKING:
 
 # Lambda quotas: "request line + headers: 1 MB in all"; a response head and its trailers have the same limit.
 HEAD_LIMIT = 1024 * 1024
-# The maximum length of a line of chunked framing, in bytes. A chunk size needs at most 16 hex digits. The rest is for
-# chunk extensions, which are ignored.
+# In bytes: the maximum length of a line between two chunks or in the trailers. A chunk size has at most 16 hex digits.
+# The rest of its line may contain chunk extensions, which are ignored.
 CHUNK_LINE_LIMIT = 4096
-# In bytes. Nearly all lines of chunked framing are shorter, so this much is copied first, and more only if needed.
+# In bytes. Nearly all lines between two chunks are shorter. So this much is copied first, and more only if needed.
 _SHORT_LINE = 32
 
-# How many interim heads of one response are kept; further ones are dropped.
+# The maximum number of interim heads that are kept for one response. Further interim heads are dropped.
 _MAX_INTERIM = 16
-# How many bytes of an app's response a message quotes: enough to recognize a protocol, too few to leak a secret.
+# The number of bytes of an app's response that an error message quotes: enough to recognize a protocol, too few to leak
+# a secret.
 _GLIMPSE = 8
 
 _HEAD_END = b"\r\n\r\n"
 _HEX_DIGITS = b"0123456789abcdefABCDEF"
-# A request with one of these methods has "Content-Length: 0" if it has no body (RFC 9110, section 8.6).
+# If a request with one of these methods has no body, it gets "Content-Length: 0" (RFC 9110, section 8.6).
 _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
-# Executing such a request twice has the effect of executing it once (RFC 9110, section 9.2.2).
+# If a request has one of these methods, executing it twice has the same effect as once (RFC 9110, section 9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-# In bytes. Longer bodies are not kept to be sent again.
+# In bytes. A request with a longer body is never sent again, so that its body need not be kept.
 _REPEATABLE_BODY = 64 * 1024
 
 # How the end of a body is determined (RFC 9112, section 6.3).
@@ -58,21 +60,21 @@ def header_text(value: bytes) -> str:
 
 
 def lossless_text(value: bytes) -> str:
-    """Decode a header value so that `encode_text` returns the same bytes: what is not UTF-8 becomes surrogates."""
+    """Decode a header value so that `encode_text` restores its bytes. Bytes that are not UTF-8 become surrogates."""
     return value.decode(errors="surrogateescape")
 
 
 def encode_text(text: str) -> bytes:
-    """Encode a head or trailers, whose values may come from `lossless_text`."""
+    """Encode a head or trailers. Surrogates from `lossless_text` are encoded as the original bytes."""
     return text.encode() if text.isascii() else text.encode(errors="surrogateescape")
 
 
 def encode_request_head(request: Request, default_host: str) -> bytes:
     """Return the request line and headers of ``request``, including the final empty line.
 
-    Adds Content-Length if needed, and ``default_host`` if the request has no Host. The caller must have checked names
-    and values. Raises InvalidEvent if a Host is not valid or there are several, because servers differ in which one
-    they use and what they read in it (RFC 9112, section 3.2).
+    Adds Content-Length if needed, and ``default_host`` if the request has no Host. The caller must have checked the
+    names and values of all headers. Raises InvalidEvent if the Host is not valid or if there are several Hosts, because
+    servers differ in which Host they use and in how they parse it (RFC 9112, section 3.2).
     """
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     hosts = 0
@@ -95,20 +97,20 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
 def is_repeatable(method: str, body_size: int) -> bool:
     """Return whether a request may be sent again if a reused connection closes before the response begins.
 
-    Only such requests use a connection again. A server may close a connection at any time after a response, for example
-    when a background task of the app fails. A request that is just on the way is then lost.
+    Only repeatable requests may be sent on a reused connection. A server may close a connection at any time after a
+    response, for example when a background task of the app fails. A request that is sent at that moment is lost.
     """
     return method in _IDEMPOTENT and body_size <= _REPEATABLE_BODY
 
 
 class ResponseReader:
-    """Parses one response, which is fed in pieces of any size.
+    """Parses one response. The caller passes its bytes to ``feed``, in pieces of any size.
 
-    - ``head`` is the final response head, or None until it is complete.
+    - ``head`` is the final response head, or None until the head is complete.
     - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final, and all bytes after it as body.
     - ``complete`` is True once the response has ended.
-    - ``reusable`` is True if the connection may carry another request after the complete response. It is False after a
-      5xx status, since many servers then close the connection without announcing it.
+    - ``reusable`` is True if another request may be sent on the connection after the complete response. It is False
+      after a 5xx status, since many servers then close the connection without announcing it.
     - ``trailers`` contains the trailers of a chunked body.
 
     ``decode`` decodes header values: `header_text` or `lossless_text`.
@@ -138,7 +140,7 @@ class ResponseReader:
         self._chunk_state = _SIZE
         self._remaining = 0
         self._incomplete_head = bytearray()
-        # The bytes of an incomplete line.
+        # The bytes of an incomplete line of chunked framing.
         self._pending = b""
         self._interim_bytes = 0
         self._trailer_bytes = 0
@@ -150,7 +152,7 @@ class ResponseReader:
 
     @property
     def has_begun(self) -> bool:
-        """Whether any byte of a response has arrived, also of an interim one."""
+        """Whether any byte of the response has arrived. The bytes of an interim response count."""
         return self.head is not None or self._interim_bytes > 0 or bool(self._pending or self._incomplete_head)
 
     @property
@@ -159,7 +161,7 @@ class ResponseReader:
         return self._remaining if self._framing == _LENGTH else 0
 
     def feed(self, data: memoryview) -> list[memoryview]:
-        """Parse the next bytes from the connection and return the body pieces in them.
+        """Parse ``data``, the next bytes from the connection. Return the body pieces in ``data``.
 
         Raises InvalidAppResponse if the bytes are not part of an HTTP/1 response.
         """
@@ -179,14 +181,15 @@ class ResponseReader:
         return [data] if data else []
 
     def skip(self, count: int) -> None:
-        """Subtract ``count`` body bytes, which the caller has read without this reader, from ``remaining``."""
+        """Count ``count`` body bytes as received. Call this if the caller has read them without ``feed``."""
         self._remaining -= count
         self.complete = self._remaining == 0
 
     def feed_eof(self) -> None:
-        """Handle the end of the stream. It completes a body that has neither Content-Length nor chunks.
+        """Handle the end of the stream.
 
-        Raises TruncatedResponse if the response is incomplete.
+        The end completes a body that has neither a Content-Length nor chunks. Raises TruncatedResponse if the response
+        is incomplete.
         """
         self.reusable = False
         if self.head is not None and self._framing == _UNTIL_EOF:
@@ -199,7 +202,7 @@ class ResponseReader:
         raise TruncatedResponse(f"the response ended {missing}")
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
-        """Parse head bytes. Return the bytes that follow the final head, or None if that head is incomplete."""
+        """Parse the bytes of heads. Return the bytes after the final head, or None if the final head is incomplete."""
         pending = bytes(data)
         if self._incomplete_head:
             before = len(self._incomplete_head)
@@ -238,7 +241,7 @@ class ResponseReader:
     def _begin_body(self, head: _Head) -> None:
         if self._bodiless_request or head.status in (204, 304):
             self.complete = True
-            # Some apps send the announced body anyway. It would be mistaken for the next response.
+            # Some apps send a body anyway if their headers announce it. It would be mistaken for the next response.
             self.reusable = head.keep_alive and not head.names_body and not 500 <= head.status < 600
             return
         # The bytes after a 101 belong to another protocol, even if its headers announce a body.
@@ -287,14 +290,14 @@ class ResponseReader:
                 break
             size = _chunk_size(size_line[:-2])
             start, end = used + newline, used + newline + size
-            # Nearly all chunks of a stream have the same size. Then these are the bytes between two chunks.
+            # Nearly all chunks of a stream have the same size. So these are probably the bytes before the next chunk.
             between = b"\r\n" + size_line
             while size and data[end : end + len(between)] == between:
                 pieces.append(data[start:end])
                 used = end + 2
                 start, end = end + len(between), end + len(between) + size
             ahead = bytes(data[end : end + 2 + _SHORT_LINE])
-            # The empty chunk is the last one.
+            # An empty chunk ends the body. ``_feed_line`` handles it.
             if not size or not ahead.startswith(b"\r\n"):
                 break
             pieces.append(data[start:end])
@@ -303,7 +306,7 @@ class ResponseReader:
         return used
 
     def _feed_line(self, data: memoryview) -> int:
-        """Parse one line of chunked framing, or keep a part of a line. Return the number of bytes used."""
+        """Parse one line of chunked framing, or keep the line if it is incomplete. Return the number of bytes used."""
         fresh = bytes(data[:_SHORT_LINE])
         found = fresh.find(b"\n")
         if found < 0 and len(data) > _SHORT_LINE:
@@ -338,7 +341,7 @@ class ResponseReader:
                 raise InvalidAppResponse(f"the response has more than {MAX_FIELDS} trailers")
             name, colon, value = line.partition(b":")
             trailer = (self._decode(name), self._decode(value.strip(b" \t")))
-            # Trailers are forwarded to a client, and llhttp has not checked them.
+            # llhttp has not checked the trailers, and they are forwarded to a client.
             if not (colon and is_token(trailer[0]) and is_value(trailer[1])):
                 raise InvalidAppResponse("a line of the trailers is not a header line")
             self.trailers.append(trailer)
@@ -347,7 +350,7 @@ class ResponseReader:
 
 
 class _Head:
-    """One response head: collects what llhttp reports through its callbacks."""
+    """One response head. llhttp calls the methods named ``on_…`` with the parts of the head."""
 
     __slots__ = (
         "_connection",
@@ -373,11 +376,11 @@ class _Head:
         self.message: ResponseHead
 
     def on_status(self, reason: bytes) -> None:
-        """Set the reason phrase. llhttp calls this only if there is one, and checks only its line end."""
+        """Set the reason phrase. llhttp calls this only if the phrase is not empty, and checks only its line end."""
         self._reason = reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header. llhttp strips the white space before a value, but not after it."""
+        """Add a header without white space around its value. llhttp strips only the white space before a value."""
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else self._decode(value)
@@ -391,10 +394,10 @@ class _Head:
             self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
 
     def begin(self, status: int, version: str) -> None:
-        """Set the status and compute ``keep_alive`` (RFC 9112, section 9.3), which llhttp gets wrong for empty bodies.
+        """Set the status and compute ``keep_alive`` (RFC 9112, section 9.3). llhttp's own is wrong for empty bodies.
 
-        Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1, or if the
-        framing is faulty: HTTP/1.0 has no transfer codings (RFC 9112, section 6.1).
+        Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1, or if an
+        HTTP/1.0 response has a transfer coding, which HTTP/1.0 does not have (RFC 9112, section 6.1).
         """
         if version not in ("1.0", "1.1"):
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
@@ -412,10 +415,10 @@ class _Head:
         self.keep_alive = persistent and "close" not in options
 
     def _reason_text(self) -> str:
-        """Return the reason phrase. Raises InvalidAppResponse if it has a control character."""
+        """Return the reason phrase as text. Raises InvalidAppResponse if it contains a control character."""
         if self._reason.isascii():
             text = self._reason.decode()
-            # True for nearly all: printable ASCII.
+            # Nearly all phrases are printable ASCII.
             if text.isprintable():
                 return text
         text = self._decode(self._reason)
@@ -425,11 +428,11 @@ class _Head:
 
     @property
     def names_body(self) -> bool:
-        """Whether the headers announce a body that is not empty."""
+        """Whether the headers announce a body: a Transfer-Encoding, or a Content-Length other than 0."""
         return self._transfer_encoding is not None or bool((self._content_length or "").strip("0"))
 
     def framing(self) -> tuple[int, int]:
-        """Return the kind of framing and the length of the body, which is 0 unless the kind is ``_LENGTH``.
+        """Return the kind of framing, and the length of the body if the kind is ``_LENGTH``, else 0.
 
         llhttp has already rejected contradictory headers. Raises InvalidAppResponse for an unsupported transfer coding.
         """
@@ -460,9 +463,9 @@ def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
 
 
 def _check_unfinished_head(head: bytearray, checked: int) -> None:
-    """Raise InvalidAppResponse if ``head`` cannot become a valid head, however many bytes follow.
+    """Raise InvalidAppResponse if ``head`` is incomplete and no further bytes can make it valid.
 
-    Its first ``checked`` bytes have been checked before.
+    The first ``checked`` bytes of ``head`` have been checked before.
     """
     if len(head) >= HEAD_LIMIT:
         raise InvalidAppResponse(f"the response head exceeds {HEAD_LIMIT} bytes")

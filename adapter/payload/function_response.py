@@ -1,12 +1,14 @@
-"""A function's response as front doors read it: a buffered payload, or a metadata prelude followed by a stream.
+"""Parses a function's response as front doors do: a buffered payload, or a metadata prelude followed by a stream.
 
-A front door expects a status, headers and a body from the function and answers 502 if it cannot read them. Each codec
-selects the fields that its front door allows; this module parses them. `InvalidFunctionResponse` stands for the 502.
+A front door expects a status, headers and a body from the function. If it cannot parse them, it answers 502. Each codec
+selects the fields that its front door allows; this module parses them. It raises `InvalidFunctionResponse` in the cases
+that AWS answers with 502.
 
-A metadata prelude is a JSON head and 8 NUL bytes; the body follows. Preludes have the same shape for all front doors
-that stream (function URLs and API Gateway REST APIs): ``headers`` with repeats joined, and ``cookies``.
-``multiValueHeaders`` are accepted but never written, since front doors merge the two maps. The first NUL ends the
-head, because JSON text cannot contain a NUL (RFC 8259 sections 2 and 7).
+A metadata prelude is a JSON head followed by 8 NUL bytes. The body follows the prelude. Preludes are the same for all
+front doors that stream (function URLs and API Gateway REST APIs): they contain ``statusCode``, ``headers``, with
+repeated headers joined, and ``cookies``. ``multiValueHeaders`` are accepted too, but never written, since front doors
+merge them with ``headers``. The first NUL ends the head, because JSON text cannot contain a NUL (RFC 8259 sections 2
+and 7).
 """
 
 from __future__ import annotations
@@ -25,20 +27,20 @@ if TYPE_CHECKING:
 
     from adapter.payload.headers import Headers
 
-#: The range of HTTP statuses. A status below 200 is not final (RFC 9110 section 15).
+#: The lowest and the highest HTTP status. A status below 200 is not final (RFC 9110 section 15).
 STATUS_MIN, STATUS_MAX = 100, 599
 
 #: The bytes between the JSON head of a stream and its body.
 DELIMITER = b"\0" * 8
 #: The content type that announces a metadata prelude to Lambda.
 CONTENT_TYPE = "application/vnd.awslambda.http-integration-response"
-#: In bytes. AWS documents no limit. This is Lambda's limit for the request line and headers of a request; every front
-#: door allows less for response headers.
+#: In bytes. AWS documents no limit for preludes. Lambda's limit for the request line and headers of a request is used,
+#: since every front door allows less than this for response headers.
 MAX_PRELUDE_BYTES = MIB
 
 
 def parse_json(payload: bytes | bytearray) -> Any:
-    """Parse ``payload``. Raises InvalidFunctionResponse if it is not JSON."""
+    """Return the JSON value that ``payload`` contains. Raises InvalidFunctionResponse if ``payload`` is not JSON."""
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as error:
@@ -46,7 +48,7 @@ def parse_json(payload: bytes | bytearray) -> Any:
 
 
 def parse_object(payload: bytes | bytearray) -> dict[str, Any]:
-    """Parse ``payload``. Raises InvalidFunctionResponse if it is not a JSON object."""
+    """Return the JSON object in ``payload``. Raises InvalidFunctionResponse if ``payload`` is not a JSON object."""
     response = parse_json(payload)
     if not isinstance(response, dict):
         raise InvalidFunctionResponse(
@@ -56,7 +58,7 @@ def parse_object(payload: bytes | bytearray) -> dict[str, Any]:
 
 
 def head_of(response: dict[str, Any], single: Any, multi: Any) -> ResponseHead:
-    """Return the status of ``response``, with the headers of the maps ``single`` and ``multi``.
+    """Return the status of ``response`` and the headers in the maps ``single`` and ``multi``.
 
     Raises InvalidFunctionResponse if the status or a map is malformed.
     """
@@ -65,7 +67,7 @@ def head_of(response: dict[str, Any], single: Any, multi: Any) -> ResponseHead:
 
 
 def format_2_head(response: dict[str, Any]) -> ResponseHead:
-    """Return status, headers and cookies of payload format 2.0, which is also the format of metadata preludes.
+    """Return status, headers and cookies of a response in payload format 2.0. Metadata preludes have the same format.
 
     Raises InvalidFunctionResponse if any of them is malformed.
     """
@@ -74,14 +76,17 @@ def format_2_head(response: dict[str, Any]) -> ResponseHead:
 
 
 def body_of(response: dict[str, Any]) -> bytes:
-    """Return ``body``, decoded according to ``isBase64Encoded``. Raises InvalidFunctionResponse if it is malformed."""
+    """Return the body of ``response``. Decode it from base64 if ``isBase64Encoded`` is True.
+
+    Raises InvalidFunctionResponse if either field is malformed.
+    """
     return decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse)
 
 
 def status_of(response: dict[str, Any]) -> int:
-    """Return ``statusCode``, which may be an integer from 100 to 599 or a string of three digits.
+    """Return ``statusCode`` of ``response``: an integer from 100 to 599, which may be written as a string.
 
-    Raises InvalidFunctionResponse for anything else.
+    Raises InvalidFunctionResponse for any other value.
     """
     code = response.get("statusCode")
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) == len(str(STATUS_MAX)):
@@ -92,11 +97,11 @@ def status_of(response: dict[str, Any]) -> int:
 
 
 def headers_of(single: Any, multi: Any) -> Headers:
-    """Return the headers of both maps. Numbers and booleans are converted to their JSON text, as AWS does.
+    """Return the headers in a single-value and a multi-value map. As on AWS, numbers and booleans become JSON text.
 
-    A header of both maps has the values of both, whatever its case; a value that both maps have counts once (API
-    Gateway, "Output format of a Lambda function for proxy integration"). Raises InvalidFunctionResponse for values of
-    other types, for names or values that HTTP does not allow, and for more than ``MAX_FIELDS`` headers.
+    If both maps contain a header, ignoring case, the values in both are returned. A value that is in both is returned
+    once (API Gateway, "Output format of a Lambda function for proxy integration"). Raises InvalidFunctionResponse
+    for values of other types, for names or values that HTTP does not allow, and for more than ``MAX_FIELDS`` headers.
     """
     headers = from_lists(_with_text(multi), InvalidFunctionResponse)
     others = from_map(_with_text(single), InvalidFunctionResponse)
@@ -112,7 +117,10 @@ def headers_of(single: Any, multi: Any) -> Headers:
 
 
 def set_cookies_of(response: dict[str, Any]) -> Headers:
-    """Return ``cookies``, a list of strings, as Set-Cookie headers. Raises InvalidFunctionResponse for other types."""
+    """Return ``cookies`` of ``response`` as Set-Cookie headers.
+
+    Raises InvalidFunctionResponse if ``cookies`` is not a list, or if a cookie is not a legal header value.
+    """
     cookies = response.get("cookies")
     if cookies is None or cookies == []:
         return []
@@ -129,7 +137,7 @@ def _with_text(values: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Return a number or a boolean as its JSON text, and any other value unchanged."""
+    """Return the JSON text of a number or boolean. Return any other value unchanged."""
     return orjson.dumps(value).decode() if isinstance(value, bool | int | float) else value
 
 
@@ -140,7 +148,7 @@ def encode_prelude(head: ResponseHead) -> bytes:
 
 
 class PreludeDecoder:
-    """A decoder for the metadata prelude of one stream, which may arrive in pieces of any size."""
+    """Decodes the metadata prelude of one stream. The prelude may arrive in pieces of any size."""
 
     __slots__ = ("_buffer",)
 
@@ -148,9 +156,9 @@ class PreludeDecoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> tuple[ResponseHead | None, bytes]:
-        """Parse the next piece. Return the head and the body bytes after it; until it is complete, return (None, b"").
+        """Parse the next piece. If the prelude is now complete, return its head and the body bytes after the prelude.
 
-        Raises InvalidFunctionResponse as soon as the bytes cannot be a prelude.
+        Until then, return (None, b""). Raises InvalidFunctionResponse as soon as the bytes cannot be a prelude.
         """
         buffer = self._buffer
         searched = len(buffer)

@@ -1,1 +1,1 @@
-"""What AWS decides before the function is invoked: signatures, key pairs, CORS, and the authorizer's context."""
+"""The checks that AWS makes before it invokes the function (signatures, CORS), and the authorizer's context."""

@@ -1,4 +1,4 @@
-"""The settings of access: ``--auth``, ``--auth-key-file``, ``--cors`` and ``--authorizer-context``."""
+"""The settings of access to front doors: ``--auth``, ``--auth-key-file``, ``--cors`` and ``--authorizer-context``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
 
 AWS_IAM = "aws-iam"
-#: The front doors whose events have an authorizer's context.
+#: The front doors whose events contain an authorizer's context.
 _AUTHORIZER_DOORS = ("http-api", "rest-api")
 
 
 @dataclass(slots=True, kw_only=True)
 class AccessSettings:
-    """The key pair of function URLs, None if every request is accepted; the rest by the names of front doors."""
+    """The access settings of all front doors.
+
+    If ``key`` is None, a function URL accepts requests without a signature. ``cors`` has the CORS configurations and
+    ``authorizers`` the authorizers' contexts. The keys of both are names of front doors.
+    """
 
     key: KeyPair | None = None
     cors: dict[str, Cors] = field(default_factory=dict)
@@ -31,7 +35,7 @@ class AccessSettings:
 
 
 def access_settings(config: Config, doors: Sequence[str]) -> AccessSettings:
-    """Return the settings for the front doors ``doors``. Raises ConfigurationError with every mistake."""
+    """Return the settings for the front doors named in ``doors``. Raises ConfigurationError with all mistakes."""
     settings = AccessSettings()
     mistakes = list(_contradictions(config, doors))
     for read in (_read_key, _read_cors, _read_authorizers):
@@ -66,9 +70,9 @@ def _read_authorizers(settings: AccessSettings, config: Config, doors: Sequence[
 
 
 def _contradictions(config: Config, doors: Sequence[str]) -> Iterator[str]:
-    """Yield a mistake for each option that would have no effect, and for a key pair that could not be shown.
+    """Yield a message for each option that would have no effect, and if a new key pair could not be shown to the user.
 
-    What a template sets may have no effect, since flags choose the front doors.
+    An option that a template sets may have no effect, since flags choose the front doors.
     """
     sources = config.sources
     is_iam = config.auth == AWS_IAM and FUNCTION_URL in doors

@@ -1,9 +1,10 @@
-"""The CORS configuration of a function URL or an HTTP API: AWS answers preflights, and sets the headers of responses.
+"""The CORS configuration of a function URL or an HTTP API. With it, AWS answers preflights and sets response headers.
 
-As AWS documents it, a preflight never reaches the function, and CORS headers of the function are ignored (API Gateway,
-"Configure CORS for HTTP APIs"; Lambda, "Cross-origin resource sharing"). A request that is not from an allowed origin
-gets no CORS headers, and neither do errors of the front door. Not documented are the status of a function URL's
-preflight, and whether it sends the origin ``*`` with AllowCredentials as it is, which browsers refuse [unsure].
+AWS documents that a preflight never reaches the function, and that CORS headers of the function are ignored (API
+Gateway, "Configure CORS for HTTP APIs"; Lambda, "Cross-origin resource sharing"). If a request is not from an allowed
+origin, or if the front door answers with an error, the response has no CORS headers. AWS does not document the status
+with which a function URL answers a preflight. Nor does it document whether a function URL with AllowCredentials sends
+the origin ``*`` unchanged, which browsers refuse [unsure].
 """
 
 from __future__ import annotations
@@ -25,21 +26,22 @@ FUNCTION_URL, HTTP_API = "function-url", "http-api"
 CORS_DOORS = (FUNCTION_URL, HTTP_API)
 _LISTS = ("AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders")
 _FIELDS = ("AllowCredentials", *_LISTS, "MaxAge")
-# The methods of each front door's API. A function URL's method has at most 6 characters, so OPTIONS is not possible.
+# The methods that AWS accepts in AllowMethods, by front door. For a function URL, AWS limits a method to 6 characters,
+# so OPTIONS is not possible.
 _METHODS = {
     FUNCTION_URL: ("GET", "PUT", "HEAD", "POST", "PATCH", "DELETE", "*"),
     HTTP_API: ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "*"),
 }
-# The lowest MaxAge of each front door's API, and the highest of both, in seconds.
+# The lowest MaxAge that AWS accepts, by front door, and the highest, which is the same for both. In seconds.
 _LOWEST_AGE, _HIGHEST_AGE = {FUNCTION_URL: 0, HTTP_API: -1}, 86_400
-# The most items of a list, and the most characters of an origin and of a header name (Lambda, "Cors").
+# The maximum number of items in a list, and of characters in an origin and in a header name (Lambda, "Cors").
 _MOST_ITEMS, _ORIGIN_LENGTH, _NAME_LENGTH = 100, 253, 1024
 _PREFLIGHT_STATUS = {FUNCTION_URL: 200, HTTP_API: 204}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cors:
-    """A CORS configuration. ``max_age`` is in seconds; None means that it is not set."""
+    """The CORS configuration of the front door ``door``. ``max_age`` is in seconds, or None if it is not set."""
 
     door: str
     origins: tuple[str, ...]
@@ -50,7 +52,7 @@ class Cors:
     max_age: int | None
 
     def preflight(self, method: str, headers: Headers) -> tuple[int, Headers, bytes] | None:
-        """Return the answer to a preflight; None if the request is not one."""
+        """Return status, headers and body of the answer to a preflight, or None if the request is not a preflight."""
         if method != "OPTIONS" or not first(headers, "origin") or not first(headers, "access-control-request-method"):
             return None
         answer = self._allowed(headers)
@@ -63,7 +65,10 @@ class Cors:
         return _PREFLIGHT_STATUS[self.door], answer, b""
 
     def replace(self, request: Headers, response: Headers) -> Headers:
-        """Return the ``response`` headers of the function with AWS's CORS headers instead of the function's own."""
+        """Return the function's headers ``response``, with AWS's CORS headers in place of the function's CORS headers.
+
+        ``request`` contains the headers of the request.
+        """
         kept = [header for header in response if not header[0].lower().startswith("access-control-")]
         answer = self._allowed(request)
         if answer and self.exposed:
@@ -71,7 +76,7 @@ class Cors:
         return kept + answer
 
     def _allowed(self, request: Headers) -> Headers:
-        """Return the headers that allow the origin of a request; empty if there is none or it is not allowed."""
+        """Return the headers that allow the request's origin. Empty if its origin is missing or not allowed."""
         origin = first(request, "origin")
         if not origin or not any(self._matches(allowed, origin) for allowed in self.origins):
             return []
@@ -87,10 +92,11 @@ class Cors:
 
 
 def read_cors(value: str, source: str, doors: Sequence[str]) -> dict[str, Cors]:
-    """Return the configurations in ``value``, JSON or a file, by front door. ``source`` names the option.
+    """Return the CORS configurations in ``value``, by front door. ``value`` is a JSON object, or a file with one.
 
-    The object has AWS's fields, for all of ``doors`` with CORS; or it maps names of front doors to such objects. A
-    field's name may begin with a small letter, as in API Gateway's API. Raises ConfigurationError with every mistake.
+    The object is either one configuration, for all front doors in ``doors`` that have CORS, or it maps names of front
+    doors to configurations. A field's name may begin with a small letter, as in API Gateway's API. ``source`` names the
+    option in messages. Raises ConfigurationError with all mistakes.
     """
     content = read_json_object(value, source)
     found, mistakes = {}, []
@@ -124,7 +130,7 @@ def _parsed(door: str, fields: dict[str, Any]) -> Cors:
 
 
 def _mistakes(door: str, fields: dict[str, Any]) -> Iterator[str]:
-    """Yield what AWS refuses in a configuration."""
+    """Yield a message for each mistake for which AWS would refuse the configuration."""
     for name, value in fields.items():
         if name not in _FIELDS:
             yield f"{name!r} is not a field{nearest(name, _FIELDS)}; use {', '.join(_FIELDS)}"

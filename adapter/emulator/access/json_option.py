@@ -1,4 +1,4 @@
-"""Reads options whose value is a JSON object, or a file with one."""
+"""Reads options whose value is a JSON object, or the name of a file that contains a JSON object."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import orjson
 from adapter.aws.limits import KIB
 from adapter.errors import ConfigurationError
 
-# The most bytes of such a file.
+# The maximum size of a file with a JSON object in bytes.
 _MOST_BYTES = 64 * KIB
 
 
 def by_door(content: dict[str, Any], doors: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
     """Return the part of ``content`` for each front door.
 
-    ``content`` maps names of front doors in ``known`` to their parts, or it is the part for all of ``doors``.
+    If ``content`` has keys, and all of them are in ``known``, it already maps front doors to their parts, and is
+    returned unchanged. Otherwise, all of ``content`` is the part for each front door in both ``doors`` and ``known``.
     """
     if content and content.keys() <= set(known):
         return content
@@ -26,9 +27,10 @@ def by_door(content: dict[str, Any], doors: Sequence[str], known: Sequence[str])
 
 
 def read_json_object(value: str, source: str, *, shows_text: bool = True) -> dict[str, Any]:
-    """Return the JSON object that ``value`` is, if it begins with a brace, or that is in the file ``value``.
+    """Return the JSON object in ``value``. If ``value`` does not begin with a brace, read the file with that name.
 
-    ``source`` names the option. Raises ConfigurationError; with ``shows_text`` the message may quote the JSON.
+    ``source`` names the option in messages. Raises ConfigurationError if the file cannot be read or the text is not a
+    JSON object. If ``shows_text`` is True, the message may quote the JSON.
     """
     if value.lstrip().startswith("{"):
         where, text = "the value" if not shows_text else repr(value), value.encode()

@@ -1,7 +1,8 @@
-"""The key pair of ``--auth aws-iam``: made anew at each start, or read from a file.
+"""The key pair of ``--auth aws-iam``: generated at each start, or read from a file.
 
-Nothing else is a source: neither the variables nor the home folder of the user, whose keys belong to a real account.
-The secret is in no log, recording or variable of the function; only the banner shows one that was made here.
+Key pairs in the user's environment variables or home folder are never used, because they belong to a real account. The
+secret is never written to a log, a recording or a variable of the function. Only the banner shows it, if it was
+generated.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from adapter.errors import ConfigurationError
 if TYPE_CHECKING:
     from adapter.payload.messages import Arrival
 
-# The form of AWS's key ids: 20 characters that begin with AKIA (IAM, "Unique identifiers"). "LOCAL" is our own.
+# AWS's key ids have 20 characters and begin with AKIA (IAM, "Unique identifiers"). "LOCAL" is our own addition.
 _ID_PREFIX, _ID_LENGTH = "AKIALOCAL", 20
 _SECRET_LENGTH = 40
-# The made-up ARN and id of the user that has the key.
+# The made-up ARN and id of the user to whom the key pair belongs.
 _USER_ARN = f"arn:aws:iam::{ACCOUNT_ID}:user/local"
 _USER_ID = "AIDALOCALUSEREXAMPLE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
-    """A key pair of AWS. ``repr`` shows no secret. ``file`` is where it was read from; empty if it was made here."""
+    """An AWS key pair. ``repr`` does not show the secret. ``file`` is its source, or empty if it was generated."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -44,9 +45,10 @@ def make_key_pair() -> KeyPair:
 
 
 def read_key_pair(file: str, source: str) -> KeyPair:
-    """Return the key pair in ``file``, which has the format of ``credential_process`` (AWS CLI). ``source`` names it.
+    """Return the key pair in ``file``, which must have the output format of ``credential_process`` (AWS CLI).
 
-    Raises ConfigurationError if the file cannot be used. Its message has no content of the file.
+    ``source`` names the option in messages. Raises ConfigurationError if the file cannot be used. The message never
+    quotes the content of the file.
     """
     content = read_json_object(file, source, shows_text=False)
     texts = {name: content.get(name) for name in ("AccessKeyId", "SecretAccessKey")}
@@ -62,7 +64,10 @@ def read_key_pair(file: str, source: str) -> KeyPair:
 
 
 def add_iam(event: dict[str, Any], key: KeyPair, arrival: Arrival) -> None:
-    """Write the caller into the event of a function URL, as AWS does for a verified signature (capture, 2024)."""
+    """Add the caller's identity to the event of a function URL, as AWS does after verifying a signature.
+
+    Also removes the Authorization header from the event. The fields are from a capture of 2024.
+    """
     context = event["requestContext"]
     context["accountId"] = arrival.account_id
     context["authorizer"] = {
@@ -76,5 +81,5 @@ def add_iam(event: dict[str, Any], key: KeyPair, arrival: Arrival) -> None:
             "userId": _USER_ID,
         }
     }
-    # AWS consumes the header: it is not in the events of its captures; the x-amz headers are.
+    # In captures of AWS, the events do not contain the Authorization header. They contain the x-amz headers.
     event["headers"].pop("authorization", None)

@@ -1,10 +1,11 @@
-"""Verifies AWS Signature Version 4 of a request, in its Authorization header or in its query.
+"""Verifies the AWS Signature Version 4 of a request. It is in the Authorization header or in the query.
 
-The steps are those of "Create a signed AWS API request" (IAM): canonical request, string to sign, key, signature. The
-path is encoded once more than on the wire, as for every service except S3. The hash of the body is always computed,
-since Lambda does not support unsigned payloads (CloudFront, "Restrict access to a Lambda function URL origin").
+The steps are from "Create a signed AWS API request" (IAM): canonical request, string to sign, key, signature. The path,
+already encoded in the request, is encoded once more, as for every service except S3. The hash of the body is always
+computed, since Lambda does not support unsigned payloads (CloudFront, "Restrict access to a Lambda function URL
+origin").
 
-Error types and texts are those of "Troubleshoot Signature Version 4" (IAM) and of answers of AWS in public reports.
+Error types and texts are from "Troubleshoot Signature Version 4" (IAM), and from AWS's answers in public reports.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from adapter.payload.messages import Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-# How far the time of a signature may be from the time of its arrival, in seconds (seen: "- 5 min.").
+# In seconds: the maximum difference between the time of a signature and the time of its arrival (seen: "- 5 min.").
 _SKEW = 300
-# The longest validity of a signature in a query, in seconds (Amazon S3, "Authenticating requests: query parameters").
+# In seconds: the maximum validity of a signature in a query (Amazon S3, "Authenticating requests: query parameters").
 _MAX_EXPIRES = 604_800
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _FORBIDDEN = (
@@ -60,7 +61,7 @@ class RefusedSignatureError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a signature must be made for."""
+    """The region and the service for which a request must be signed."""
 
     region: str
     service: str
@@ -68,7 +69,7 @@ class Scope:
 
 @dataclass(slots=True, kw_only=True)
 class _Claim:
-    """What the client states about its signature. ``expires`` is None for a signature in a header."""
+    """A client's signature and its parameters, not verified yet. ``expires`` is None if they are in a header."""
 
     credential: list[str]
     signed: list[str]
@@ -79,7 +80,10 @@ class _Claim:
 
 
 def verify(request: Request, key: KeyPair, scope: Scope, now: float) -> None:
-    """Raise RefusedSignatureError unless ``request`` is signed with ``key``. ``now`` is in seconds since the epoch."""
+    """Raise RefusedSignatureError unless ``request`` has a valid signature for ``scope``, made with ``key``.
+
+    ``now`` is the current time in seconds since the epoch.
+    """
     query = split_query(split_target(request.target)[1])
     parameters = {_decoded(name): _decoded(value) for name, value in query}
     authorization = first(request.headers, "authorization")
@@ -92,7 +96,7 @@ def verify(request: Request, key: KeyPair, scope: Scope, now: float) -> None:
     _check_signed_headers(claim, request.headers)
     _check_scope(claim, scope)
     _check_time(claim, now)
-    # The key pair is that of a user, so there is no session token.
+    # The key pair is of an IAM user, not of a role, so a valid signature has no session token.
     if claim.token or not hmac.compare_digest(claim.credential[0].encode(), key.access_key_id.encode()):
         raise RefusedSignatureError(
             "UnrecognizedClientException", "The security token included in the request is invalid."
@@ -163,7 +167,7 @@ def _credential(text: str) -> list[str]:
 
 
 def _check_signed_headers(claim: _Claim, headers: Headers) -> None:
-    """Raise RefusedSignatureError unless Host and every x-amz header of the request are signed."""
+    """Raise RefusedSignatureError unless the signature covers Host and every x-amz header of the request."""
     if "host" not in claim.signed:
         raise _invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     for name, _ in headers:
@@ -237,7 +241,7 @@ def _canonical_request(request: Request, claim: _Claim) -> str:
 
 
 def _normalized(path: str) -> str:
-    """Return ``path`` without dot segments and repeated slashes (RFC 3986 section 5.2.4)."""
+    """Return ``path`` without dot segments (RFC 3986 section 5.2.4) and with repeated slashes replaced by one."""
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -249,7 +253,7 @@ def _normalized(path: str) -> str:
 
 
 def _canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return the sorted pairs, without a signature, each percent-encoded in one way only."""
+    """Return ``pairs`` as a query: sorted, without the signature, and with uniform percent-encoding."""
     encoded = sorted((quote(_raw(name), safe="~"), quote(_raw(value), safe="~")) for name, value in pairs)
     return "&".join(f"{name}={value}" for name, value in encoded if name != _QUERY_SIGNATURE)
 

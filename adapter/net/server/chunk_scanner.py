@@ -1,4 +1,4 @@
-"""Finds the end of a chunked body without parsing it, so that the requests after it are not parsed with it. No I/O."""
+"""Finds the end of a chunked body without parsing it, so that the next request is not parsed with it. No I/O."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from typing import Final
 
 # The end of a head, and of a chunked body with its trailers.
 MESSAGE_END: Final = b"\r\n\r\n"
-# The lengths of this many chunks are read in one piece of data. The rest of it is searched for ``MESSAGE_END``.
+# The maximum number of chunk lengths that are read in one piece of data. The rest of the piece is searched for
+# ``MESSAGE_END``.
 _MAX_CHUNK_LINES: Final = 64
-# The maximum length of a line with the length of a chunk, in bytes. Nearly all are shorter.
+# The maximum length of a line that contains a chunk length, in bytes. Nearly all such lines are shorter.
 _CHUNK_LINE: Final = 32
 
 
 class ChunkScanner:
-    """The scanner of one chunked body, whose bytes are passed to ``possible_end`` in order."""
+    """Scans one chunked body. The caller passes all bytes of the body to ``possible_end``, in order."""
 
     __slots__ = ("_line", "_skip", "_tail")
 
     def __init__(self) -> None:
-        # The number of bytes before the next line with a length, or -1 if unknown, and the beginning of that line.
+        # The number of bytes before the next line that contains a chunk length, or -1 if unknown, and the part of that
+        # line that has arrived.
         self._skip = 0
         self._line = b""
         # The last bytes of the body so far.
         self._tail = b""
 
     def possible_end(self, data: bytes, position: int) -> int:
-        """Return a position in the chunked body at ``position`` beyond which another request may begin.
+        """Return the position in ``data`` up to which all bytes certainly belong to the body.
 
-        It may be too early, which only divides ``data`` in a different way, but never too late.
+        The chunked body continues at ``position``. The result may be before the end of the body, so that the caller
+        parses the body in more parts, but it is never beyond that end.
         """
         end = len(data)
         tail = self._tail
@@ -35,7 +38,7 @@ class ChunkScanner:
         if self._skip >= 0:
             start = self._skip_chunks(data, position)
             if self._skip >= 0 and end - position >= len(MESSAGE_END):
-                # All of it belongs to chunks that are not the last one.
+                # The rest of ``data`` belongs to chunks that are not the last one.
                 self._tail = data[1 - len(MESSAGE_END) :]
                 return end
         straddling = (tail + data[position : position + len(MESSAGE_END) - 1]).find(MESSAGE_END) if tail else -1
@@ -46,13 +49,13 @@ class ChunkScanner:
             if found >= 0:
                 end = found + len(MESSAGE_END)
         if end < len(data):
-            # The next call begins at another position than the one that ``_skip`` is counted from.
+            # ``_skip`` is counted from the end of ``data``, but the next call begins before that.
             self._skip = -1
         self._tail = (tail + data[max(position, end - len(MESSAGE_END) + 1) : end])[1 - len(MESSAGE_END) :]
         return end
 
     def _skip_chunks(self, data: bytes, position: int) -> int:
-        """Return the position after the chunks that begin at ``position``, as far as their lengths are easy to read."""
+        """Skip chunks from ``position`` on, while their lengths are easy to read. Return the position after them."""
         end = len(data)
         line = self._line
         position += self._skip

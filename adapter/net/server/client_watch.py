@@ -1,4 +1,4 @@
-"""Checks that a client makes progress while the server waits for it, and that it has not disconnected."""
+"""Detects clients that make no progress while the server waits for them, and clients that have disconnected."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _GONE = select.POLLHUP | select.POLLERR
 
 
 async def wait_for_progress(waiter: asyncio.Future[None], progress: Callable[[], int], limit: float) -> None:
-    """Wait until ``waiter`` is done, as long as the value of ``progress()`` keeps growing.
+    """Wait until ``waiter`` is done.
 
-    The value is checked every ``limit`` seconds. Raises ClientStalledError if it is the same as at the check before.
+    Calls ``progress()`` at the start and then every ``limit`` seconds. Raises ClientStalledError if it returns the same
+    number twice in a row.
     """
     before = progress()
     while not (await asyncio.wait((waiter,), timeout=limit))[0]:
@@ -32,20 +33,20 @@ async def wait_for_progress(waiter: asyncio.Future[None], progress: Callable[[],
 
 
 class UnreadClient(Protocol):
-    """A connection that is not read."""
+    """A connection whose socket is not being read."""
 
     def end_unread_input(self) -> None:
-        """Handle that the client has closed its sending side. Called at each check while that is so."""
+        """Handle that the client has closed its sending side. Called again at each further check."""
 
     def abort(self) -> None:
-        """Close the connection: the client has disconnected."""
+        """Close the connection. Called if the client has disconnected."""
 
 
 class DisconnectWatcher:
-    """Notices that clients disconnect while their sockets are not read. The event loop would not notice.
+    """Detects disconnects of clients whose sockets are not being read, because the event loop does not detect these.
 
-    One system call checks all of them, because a client decides how long it is not read: with a timer for each, a few
-    thousand clients that pipeline requests would take a fifth of the CPU time.
+    One system call checks all these clients. A timer for each would be too costly, because clients can make the server
+    stop reading: a few thousand clients that pipeline requests would take a fifth of the CPU time.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class DisconnectWatcher:
         self._is_scheduled = False
 
     def watch(self, client: UnreadClient, transport: asyncio.Transport) -> int:
-        """Check ``client`` until ``stop`` is called. Return the number for ``stop``."""
+        """Check ``client`` regularly until ``stop`` is called. Return the argument for ``stop``."""
         descriptor: int = transport.get_extra_info("socket").fileno()
         self._clients[descriptor] = client
         self._poll.register(descriptor, _HALF_CLOSED | _GONE)
@@ -63,7 +64,7 @@ class DisconnectWatcher:
         return descriptor
 
     def stop(self, descriptor: int) -> None:
-        """End a watch. Call this when the socket is read again, and before it is closed."""
+        """Stop checking a client. Call this when its socket is read again, and before the socket is closed."""
         del self._clients[descriptor]
         self._poll.unregister(descriptor)
 
@@ -77,7 +78,7 @@ class DisconnectWatcher:
         for descriptor, events in self._poll.poll(0):
             client = self._clients.get(descriptor)
             if client is None:
-                # A client before this one has stopped the watch.
+                # Handling another client in this loop has stopped the watch of this one.
                 continue
             if events & _GONE:
                 client.abort()

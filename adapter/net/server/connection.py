@@ -1,7 +1,7 @@
 """One client's connection. Its callbacks turn bytes into requests, and its task serves the requests in order.
 
-``connection_state`` has the table of states, the rules and the time limits. This module has the actions on entering a
-state (``HttpConnection._advance``).
+``connection_state`` contains the table of states, their rules and their time limits. This module contains the actions
+for entering a state (``HttpConnection._advance``).
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 class ConnectionOwner(Protocol):
     """The part of the server that a connection uses.
 
-    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. ``decode`` decodes header
-    values. ``waiting`` contains the connections on which no request is being served, the one that has waited longest
-    first. ``timeouts`` has the time limit of each state. States without an entry have none.
+    If ``cancels`` is True, the disconnect of a client cancels the serving of its requests. ``decode`` decodes header
+    values. ``waiting`` contains the connections on which no request is being served. The connection that has waited
+    longest is the first. ``timeouts`` contains the time limit of each state in seconds. States without an entry have no
+    time limit.
     """
 
     cancels: bool
@@ -57,14 +58,14 @@ class ConnectionOwner(Protocol):
     waiting: dict[HttpConnection, None]
 
     def accept(self, connection: HttpConnection) -> None:
-        """Start the task of a new connection, or refuse the connection."""
+        """Start the task that serves the requests of a new connection, or refuse the connection."""
 
     def forget(self, connection: HttpConnection) -> None:
-        """Remove a connection that is lost."""
+        """Remove a connection that has ended."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """One client's connection. It implements ``exchange.ClientConnection`` for its exchanges."""
+    """One client's connection. It implements ``exchange.ClientConnection``, the interface that exchanges use."""
 
     def __init__(self, server: ConnectionOwner) -> None:
         self.client = ""
@@ -79,20 +80,20 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._parser = RequestParser(limits.head_bytes, server.decode)
         # The requests that are not answered yet. The first one is being served.
         self._exchanges: deque[Exchange] = deque()
-        # The incomplete body of the last request, or the bytes that arrive through the tunnel.
+        # The body of the last request while it is incomplete, or the bytes that arrive through the tunnel.
         self._arriving: RequestBody | None = None
         self._refusal: Refusal | None = None
-        # The number of the watch for a disconnect, or -1.
+        # The return value of ``DisconnectWatcher.watch``, or -1 while the watcher does not check this connection.
         self._watch = -1
         self._is_charged = False
         self._is_postponed = False
-        # True while the current request has not begun to be served. It may need nothing but an answer of the server.
+        # True while ``serve`` is not called yet for the current request. Perhaps ``serve`` can answer it immediately.
         self._is_between_requests = False
         self._bytes_received = 0
         self._bytes_written = 0
         self._has_ended_sending = False
-        # Done once data has arrived (_arrived), the client accepts more data (_writable), or it has closed its side
-        # (disconnected).
+        # ``_arrived`` is done once data has arrived, ``_writable`` once the client accepts more data, and
+        # ``disconnected`` once the client has closed its side.
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self.disconnected: asyncio.Future[None] = self._loop.create_future()
@@ -106,7 +107,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.client = peer[0]
-            # asyncio sets this only on sockets with an explicit protocol number; those of create_server() have none.
+            # asyncio sets this option only if a socket has a protocol number; sockets of create_server() have none.
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._deadline.set(self._limits.head_timeout)
         self._server.accept(self)
@@ -118,7 +119,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(self._server.receive_turns.get_received(nbytes))
         if self._parser.is_costly and self.is_reading and self._transport is not None:
-            # Let all others receive first.
+            # All other connections may receive before this one continues.
             self._is_postponed = True
             self._pause_reading()
             self._server.receive_turns.postpone(self)
@@ -131,7 +132,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.stop_waiting()
             self.adjust_flow()
         elif self._state is states.DRAINING:
-            # Either the end of the body or a refusal.
+            # An item that is not a piece of the body ends the body: its regular end, or a refusal.
             if not all(isinstance(item, bytes) for item in self._parser.feed(data, 0)):
                 self._advance(states.BODY_COMPLETE)
         elif self._state not in states.DISCARDING:
@@ -186,7 +187,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._state is states.HEAD:
             self.refuse(Refusal(408, "the request head did not arrive in time"))
         elif self._state is states.CLOSING:
-            # The client has not received the remaining data in time.
+            # The client has not received all written data within ``flush_timeout``.
             self.abort()
         else:
             self.cut()
@@ -221,13 +222,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.adjust_flow()
 
     def _charge(self, held: int) -> None:
-        """Count the bytes that the parser holds towards the budget of all connections."""
+        """Count ``held``, the number of bytes that the parser holds, towards the budget that all connections share."""
         if self._is_charged or held > FREE_BYTES:
             self._is_charged = held > FREE_BYTES
             self._server.held_bytes.update(self, held)
 
     def release_held(self) -> None:
-        """Refuse the unfinished request to free its memory. Called by ``HeldBytes``."""
+        """Refuse the unfinished request to free its memory. If no refusal can be sent, close the connection.
+
+        Called by ``HeldBytes``.
+        """
         self._is_charged = False
         if states.REFUSE in TRANSITIONS[self._state]:
             self.refuse(Refusal(431, "the server has no memory left for request heads that arrive slowly"))
@@ -235,7 +239,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.cut()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Read no more requests. Send ``refusal`` after the responses to the requests that have already arrived."""
+        """Stop parsing requests. Send ``refusal`` after the responses to the requests that have already arrived."""
         self._refusal = refusal
         if self._arriving is not None:
             self._arriving.refusal = refusal
@@ -255,8 +259,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _end_input(self) -> None:
         """Handle that the client has closed its side.
 
-        A tunnel continues, and so do requests that need not be cancelled. In all other cases, cancel the requests and
-        close the connection.
+        If the connection is a tunnel, or if the current request is worth serving, continue. Otherwise, cancel the
+        requests and close the connection.
         """
         self._end_body(truncated=True)
         self.stop_waiting()
@@ -266,7 +270,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._abandon()
 
     def _is_worth_serving(self) -> bool:
-        """Return whether the current request is to be served although its client may have gone."""
+        """Return whether to continue serving the current request, although its client may have disconnected."""
         exchange = self._exchanges[0]
         if not self._server.cancels or exchange.ended or self._is_between_requests:
             return True
@@ -280,7 +284,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- for the exchanges ---------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        # After an error asyncio logs further writes, until it reports that the connection is lost.
+        # After an error, asyncio logs a warning for each further write until it calls ``connection_lost``.
         if self._transport is not None and not self._transport.is_closing():
             self._bytes_written += len(data)
             self._transport.write(data)
@@ -288,7 +292,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     async def drain(self) -> None:
         if self._writable is not None:
             if self._limits.client_timeout is None:
-                # Several writers may wait for this future, so the cancellation of one must not cancel it.
+                # Several writers may wait for this future. The cancellation of one of them must not cancel it.
                 await asyncio.shield(self._writable)
             else:
                 await wait_for_progress(self._writable, self._bytes_delivered, self._limits.client_timeout)
@@ -303,8 +307,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def cut(self, *, reset: bool = False) -> None:
         """Close the connection without completing the response. Written data is still sent, within ``flush_timeout``.
 
-        If ``reset``, end the connection with a reset. Use this if the client would take a regular end of the connection
-        for the end of the body.
+        If ``reset`` is True, end the connection with a reset. Use this if the client would mistake a regular end of the
+        connection for the end of the body.
         """
         if self._transport is not None:
             if reset:
@@ -336,7 +340,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         return received
 
     def adjust_flow(self) -> None:
-        # Reading continues as long as possible, because the event loop notices a disconnect only while it reads.
+        # Pause reading only if needed, because the event loop notices a disconnect only while it reads.
         unread = 0 if self._arriving is None else self._arriving.unread_bytes
         most_kept = RECEIVE_HEAD if self._parser.is_paused else 0
         is_full = unread > BODY_HIGH_WATER or len(self._parser.kept) > most_kept
@@ -346,7 +350,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._resume_reading()
 
     def end_postponement(self) -> None:
-        """Receive again, unless there is another reason to wait. Called by the server."""
+        """Receive again, unless reading must be paused for another reason. Called by ``ReceiveTurns``."""
         self._is_postponed = False
         self.adjust_flow()
 
@@ -359,7 +363,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._watch = self._server.disconnect_watcher.watch(self, self._transport)
 
     def end_unread_input(self) -> None:
-        """Handle that the client has closed its side while it is not read. Called by ``DisconnectWatcher``."""
+        """Handle that the client has closed its side while its socket is not read. Called by ``DisconnectWatcher``."""
         if not self._exchanges or not self._is_worth_serving():
             self._abandon()
 
@@ -380,14 +384,14 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- for the server ------------------------------------------------------------------------------------------
 
     def close_when_answered(self) -> None:
-        """Close the connection: now if it has no request, else after the current response."""
+        """Close the connection now if no request is outstanding, else after the current response."""
         for exchange in self._exchanges:
             exchange.keep_alive = False
         if self._state is states.IDLE or (self._state is states.HEAD and not self._exchanges):
             self.cut()
 
     def abort(self) -> None:
-        """Close the connection immediately. Data that is not sent yet is lost."""
+        """Close the connection immediately. Discard written data that is not sent yet."""
         if self._transport is not None:
             self._advance(states.CLOSE)
             self._transport.abort()
@@ -395,9 +399,10 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- the task ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serve the requests of this connection, one after the other, until it ends.
+        """Serve the requests of this connection, one after the other, until the connection ends.
 
-        An exception of ``serve`` closes only this connection. It is passed to the loop's exception handler.
+        If ``serve`` raises an exception, close only this connection, and pass the exception to the loop's exception
+        handler.
         """
         try:
             while (exchange := await self._next_exchange()) is not None:
@@ -412,7 +417,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             )
         finally:
             if self._state is states.DRAINING or self._state is states.LINGERING:
-                # Like an idle connection, this one may be closed to make room for a new client.
+                # Like an idle connection, a draining or lingering one may be closed to make room for a new client.
                 self._server.waiting[self] = None
             else:
                 self.cut()
@@ -420,7 +425,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     async def _next_exchange(self) -> Exchange | None:
         """Wait for the next request and return it, or return None if no more requests can arrive."""
         if self._exchanges:
-            # A client may have sent hundreds of requests that are answered without waiting. Let the others have a turn.
+            # A client may have sent hundreds of requests that are answered without waiting. Let other connections run.
             self._is_between_requests = True
             await asyncio.sleep(0)
             self._is_between_requests = False
@@ -457,7 +462,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.write(encode_refusal(self._refusal))
         self._advance(states.ALL_ANSWERED)
         if before is states.UPGRADE_OFFERED:
-            # The upgrade is declined, so the bytes after the head are HTTP.
+            # The upgrade is declined, so the bytes kept by the parser are HTTP.
             self._take(self._parser.resume(MAX_PIPELINED + 1 - len(self._exchanges)))
         if self.disconnected.done():
             self._end_input()

@@ -1,4 +1,4 @@
-"""The states of one client's connection, as a table. No I/O and no clock.
+"""The states of a client's connection, and the events that change them, as a table. No I/O and no clock.
 
 The state defines what the next bytes from the client mean:
 
@@ -6,31 +6,33 @@ The state defines what the next bytes from the client mean:
     head              a request head has begun
     body              the head is complete, and the body is arriving
     done              the last request is complete, and responses are outstanding; a pipelined request may arrive
-    upgrade offered   like done, but the last request offers to switch protocols; the bytes after it are kept until the
-                      response shows whether they are HTTP
+    upgrade offered   like done, but the last request offers to switch protocols; the bytes after that request are kept
+                      until the response shows whether they are HTTP
     tunnel            the connection has switched protocols, so the bytes are not HTTP
     ended             the client has closed its side, so no more bytes arrive; responses are outstanding
     refused           the client broke the protocol or a limit; the bytes are ignored, and the refusal is sent once the
                       requests before it are answered
     draining          the last response is sent; the rest of its request's body is discarded
     lingering         the refusal is sent; the bytes are discarded until the client closes its side
-    closing           no more bytes are read; written data is still sent
-    closed            the connection is lost
+    closing           no more bytes are read; data that is already written is still sent
+    closed            the connection has ended
 
 Rules:
 
-- Requests may be pipelined. So the state describes the request that is arriving, not the one that is being served.
+- Requests may be pipelined. So the state describes the request that is arriving, not the request that is being served.
   Requests that have arrived wait in a queue.
 - A request that arrives in one piece skips ``HEAD``.
-- ``ALL_ANSWERED`` happens when the queue becomes empty. Only then the connection becomes idle, a refusal is sent, or an
-  upgrade is declined. Only the last request of the queue can offer an upgrade, since the bytes after it are not parsed.
-- ``LAST_ANSWERED`` is the end of a response after which the connection must not be used again. If the connection were
-  closed while the client still sends, it would be reset, and the client could lose the response. ``DRAINING`` and
-  ``LINGERING`` prevent that for a limited time.
-- ``CLOSE`` and ``LOST`` may happen in every state but ``CLOSED``.
+- ``ALL_ANSWERED`` happens when the queue becomes empty. Before that, the connection does not become idle, no
+  refusal is sent, and no upgrade is declined. Only the last request of the queue can offer an upgrade, since the bytes
+  after an offer are not parsed.
+- ``LAST_ANSWERED`` is the end of a response after which the connection must not be used again. If the server closed the
+  connection while the client still sends, the connection would be reset, and the client could lose the response. So
+  the server waits for the client in ``DRAINING`` and ``LINGERING``, for a limited time.
+- ``CLOSE`` and ``LOST`` may happen in every state except ``CLOSED``.
 
-Some states have a time limit (``state_timeouts``). An event that is missing in a state's row is an internal error of
-the server. It raises ``IllegalTransition``, which ends the connection. h11's ``_state.py`` is the model.
+Some states have a time limit (``state_timeouts``). If an event is missing in a state's row, that event is an internal
+error of the server and raises ``IllegalTransition``, which ends the connection. The table is modeled on h11's
+``_state.py``.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ ConnectionEvent = NewType("ConnectionEvent", str)
 
 
 class IllegalTransition(Exception):
-    """An event that the current state does not allow: an internal error of the server, never caused by a client."""
+    """An event that is not allowed in the current state. It is an internal error of the server, never of a client."""
 
     def __init__(self, state: ConnectionState, event: ConnectionEvent) -> None:
         super().__init__(f"the event {event!r} is not allowed in the state {state!r}")
@@ -78,7 +80,7 @@ CLOSE: Final = ConnectionEvent("the server closes the connection")
 LOST: Final = ConnectionEvent("the connection is lost")
 
 _ALWAYS: Final = {CLOSE: CLOSING, LOST: CLOSED}
-# In these states, received bytes are discarded without parsing them.
+# In these states, received bytes are discarded unparsed.
 DISCARDING: Final = frozenset({REFUSED, LINGERING, CLOSING})
 
 TRANSITIONS: Final[dict[ConnectionState, dict[ConnectionEvent, ConnectionState]]] = {
@@ -108,7 +110,7 @@ TRANSITIONS: Final[dict[ConnectionState, dict[ConnectionEvent, ConnectionState]]
 
 
 def state_timeouts(limits: Limits) -> dict[ConnectionState, float]:
-    """Return the time limit of each state in seconds. States without an entry have none."""
+    """Return the time limit of each state in seconds. States without an entry have no time limit."""
     return {
         IDLE: limits.keep_alive_timeout,
         HEAD: limits.head_timeout,

@@ -1,4 +1,4 @@
-"""A deadline that is moved with every request, and almost never reached."""
+"""A deadline that every request moves, and that is almost never reached."""
 
 from __future__ import annotations
 

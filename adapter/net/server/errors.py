@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 class BodyTruncatedError(Exception):
     """The client disconnected or broke the protocol before the request body was complete.
 
-    ``refusal`` is the response that the client must get if it broke the protocol, else None.
+    ``refusal`` is the response to send if the client broke the protocol, else None.
     """
 
     def __init__(self, refusal: Refusal | None = None) -> None:
@@ -19,4 +19,4 @@ class BodyTruncatedError(Exception):
 
 
 class ClientStalledError(ConnectionError):
-    """The client is connected, but made no progress within the client timeout."""
+    """The client is still connected, but it made no progress within the client timeout (``client_timeout``)."""

@@ -1,4 +1,4 @@
-"""One request and the methods to answer it. This is the interface for the code that serves requests."""
+"""One request and the methods to answer it: the server's interface for the code that serves requests."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     Headers = list[tuple[str, str]]
     Piece = bytes | bytearray | memoryview
 
-# Unread pieces that are smaller than this are joined, in bytes: an object for each byte would take 40 times its memory.
+# In bytes. Unread pieces that are smaller are joined: one object for each byte would take 40 times as much memory.
 _SMALL_PIECE = 4096
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def encode_head(status: int, headers: Headers, reason: str | None = None) -> bytes:
-    """Return a response head, including the final empty line. ``reason`` is None for the standard phrase."""
+    """Return a response head, including the final empty line. If ``reason`` is None, use the standard phrase."""
     phrase = _REASONS.get(status, "") if reason is None else reason
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return encode_text(f"HTTP/1.1 {status} {phrase}\r\n{lines}\r\n")
 
 
 def encode_refusal(refusal: Refusal) -> bytes:
-    """Return the whole response to a request that is not served."""
+    """Return the complete response to a refused request: head and body."""
     body = f"{refusal}\n".encode()
     lines = [("content-type", "text/plain"), ("content-length", str(len(body))), ("connection", "close")]
     if refusal.status == 503:
@@ -41,41 +41,41 @@ def encode_refusal(refusal: Refusal) -> bytes:
 
 
 class ClientConnection(Protocol):
-    """The part of the connection that an exchange uses."""
+    """The methods and attributes of a client's connection that its exchanges use."""
 
     client: str
     disconnected: asyncio.Future[None]
     is_reading: bool
 
     def write(self, data: bytes) -> None:
-        """Send ``data`` to the client. Do nothing if it has disconnected."""
+        """Send ``data`` to the client. Do nothing if the client has disconnected."""
 
     async def drain(self) -> None:
-        """Wait until the client accepts more data. Raises ConnectionError if it disconnects or stalls."""
+        """Wait until the client accepts more data. Raises ConnectionError if the client disconnects or stalls."""
 
     def write_eof(self) -> None:
         """Close the sending side of the connection."""
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close the connection without completing the response."""
+        """Close the connection without completing the response, with a reset if ``reset`` is True."""
 
     async def wait_for_bytes(self) -> None:
-        """Wait until bytes arrive or ``stop_waiting`` is called. Raises ClientStalledError."""
+        """Wait until bytes arrive or ``stop_waiting`` is called. Raises ClientStalledError if the client stalls."""
 
     def adjust_flow(self) -> None:
-        """Pause or resume reading from the client, depending on the number of unread bytes."""
+        """Pause or resume reading from the client, depending on how much received data is still unread."""
 
     def stop_waiting(self) -> None:
-        """Make ``wait_for_bytes`` return."""
+        """Make ``wait_for_bytes`` return if a task is waiting in it."""
 
     def switch_protocols(self) -> RequestBody:
         """Stop parsing HTTP. Return a body with all further bytes from the client."""
 
 
 class RequestBody:
-    """A request body as it arrives. Only one task may read it. ``trailers`` is complete once the body has ended.
+    """A request body that is still arriving. Only one task may read it. ``trailers`` is set when the body ends.
 
-    ``refusal`` is the reason why the body is truncated if the client broke the protocol, else None.
+    If the body is truncated because the client broke the protocol or a limit, ``refusal`` is the reason, else None.
     """
 
     __slots__ = ("_connection", "_discarded", "_pieces", "ended", "refusal", "trailers", "truncated", "unread_bytes")
@@ -108,7 +108,7 @@ class RequestBody:
         return b""
 
     def discard(self) -> None:
-        """Discard the unread pieces and all later ones. For a reader, the body ends here."""
+        """Discard all unread and all later pieces. From now on, ``read`` returns ``b""``."""
         self._discarded = True
         self._pieces.clear()
         self.unread_bytes = 0
@@ -116,7 +116,7 @@ class RequestBody:
         self._connection.stop_waiting()
 
     def feed(self, piece: bytes) -> None:
-        """Add a piece. Called by the connection."""
+        """Append ``piece`` to the unread pieces. Called by the connection."""
         if self._discarded:
             return
         self.unread_bytes += len(piece)
@@ -126,7 +126,7 @@ class RequestBody:
             self._pieces.append(piece)
 
     def end(self, *, truncated: bool) -> None:
-        """Mark the body as ended. Called by the connection."""
+        """Mark the body as ended, complete or ``truncated``. Called by the connection."""
         self.ended = True
         self.truncated = truncated
 
@@ -134,14 +134,15 @@ class RequestBody:
 class Exchange:
     """A request whose head has arrived. To answer it, call ``begin``, ``write`` any number of times, then ``end``.
 
-    - ``headers`` are in the order in which the client sent them, with repeats.
-    - ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or empty.
+    - ``headers`` are in the order in which the client sent them, including repeated ones.
+    - ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or empty
+      if there is no offer.
     - ``client`` is the client's address without the port, or empty for a Unix socket.
     - ``disconnected`` is done once the client has closed its sending side or has disconnected.
-    - ``keep_alive`` is whether the connection may be used again after this exchange.
-    - ``is_response_at_hand`` returns whether nothing more is needed for the rest of the response. The server calls it
-      when the client closes its sending side. If it returns True, the response is delivered, else serving is cancelled.
-      None means that it is at hand only once it has ended.
+    - ``keep_alive`` is True if the connection may be used again after this exchange.
+    - ``is_response_at_hand`` is a function that returns True if the rest of the response can be sent without waiting.
+      The server calls it when the client closes its sending side. If it returns True, the response is delivered, else
+      serving is cancelled. If ``is_response_at_hand`` is None, only a response that has ended is delivered.
     """
 
     __slots__ = (
@@ -184,7 +185,7 @@ class Exchange:
         self._until_eof = False
 
     def send_continue(self) -> None:
-        """Send ``100 Continue`` if the client waits for it and the response has not begun."""
+        """Send ``100 Continue``, unless the client does not expect it or the response has begun."""
         if self._expects_continue and not self.begun:
             self._expects_continue = False
             self.send_interim(100, [])
@@ -205,9 +206,9 @@ class Exchange:
     ) -> None:
         """Send the response head and the first pieces of the body.
 
-        ``headers`` must not contain framing headers. Without ``length``, the body is chunked, or for HTTP/1.0 it ends
-        with the connection. A response to HEAD or with status 304 may have a ``length``, but its body is not sent.
-        ``reason`` is None for the standard phrase.
+        ``headers`` must not contain framing headers. If ``length`` is None, the body is chunked, or for an HTTP/1.0
+        client it ends with the connection. A response to HEAD or with status 304 may have a ``length``, but its body is
+        not sent. If ``reason`` is None, the standard phrase of the status is sent.
         """
         self.begun = True
         lines = list(headers)
@@ -220,7 +221,8 @@ class Exchange:
         elif not self._bodiless:
             self._until_eof = True
             self.keep_alive = False
-        # If the body is incomplete, the next bytes could be the body or a new request. So the connection is not reused.
+        # If the request body is incomplete, the next bytes could be its rest or a new request. So do not reuse the
+        # connection.
         if self._expects_continue or not self.body.ended or self.body.truncated:
             self.keep_alive = False
         if not self.keep_alive:
@@ -230,7 +232,10 @@ class Exchange:
         self._connection.write(b"".join((encode_head(status, lines, reason), *self._framed(pieces))))
 
     async def write(self, pieces: Iterable[Piece]) -> None:
-        """Send pieces of the body, then wait until the client accepts more data. Raises ConnectionError."""
+        """Send pieces of the body, then wait until the client accepts more data.
+
+        Raises ConnectionError if the client disconnects or stalls.
+        """
         framed = self._framed(pieces)
         if framed:
             self._connection.write(b"".join(framed))
@@ -249,12 +254,12 @@ class Exchange:
         self.end()
 
     def cut(self) -> None:
-        """Close the connection without completing the body. The client can detect that the body is incomplete."""
+        """Close the connection without completing the body, so that the client detects an incomplete body."""
         self.keep_alive = False
         self._connection.cut(reset=self._until_eof)
 
     def switch_protocols(self, headers: Headers, reason: str | None = None) -> Tunnel:
-        """Send the 101 response and return the tunnel that carries all further bytes.
+        """Send the 101 response. Return the tunnel that carries all further bytes.
 
         Raises IllegalTransition if the request offered no upgrade.
         """
@@ -274,21 +279,24 @@ class Exchange:
 
 
 class Tunnel:
-    """The client's side of a connection that has switched protocols. Carries bytes both ways, with bounded buffers."""
+    """A client's connection after it has switched protocols. It carries bytes both ways, with bounded buffers."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
         self._received = connection.switch_protocols()
 
     async def read(self) -> bytes:
-        """Wait for bytes from the client and return them, or ``b""`` at the end."""
+        """Wait for bytes from the client and return them. Return ``b""`` if the client has closed its side."""
         try:
             return await self._received.read()
         except BodyTruncatedError:
             return b""
 
     async def write(self, data: bytes) -> None:
-        """Send to the client, then wait until it accepts more data. Raises ConnectionError if it has disconnected."""
+        """Send ``data`` to the client, then wait until the client accepts more data.
+
+        Raises ConnectionError if the client has disconnected or stalls.
+        """
         self._connection.write(data)
         await self._connection.drain()
 

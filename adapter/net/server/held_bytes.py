@@ -1,33 +1,37 @@
-"""The memory that unfinished requests of all clients share: incomplete heads and trailers, and pipelined requests."""
+"""A memory budget that all clients share for incomplete heads and trailers, and for pipelined requests."""
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
-# Each connection may hold this much without a share of the budget, in bytes. Nearly all heads are smaller.
+# In bytes. Only what a connection holds beyond this counts towards the budget. Nearly all heads are smaller.
 FREE_BYTES = 16 * 1024
-# The budget of all connections of this process, for what each holds beyond that, in bytes.
+# The budget of all connections of this process together, in bytes.
 HELD_LIMIT = 64 * 1024 * 1024
 
 
 class Holder(Protocol):
-    """A connection with unfinished input."""
+    """A connection that holds the bytes of unfinished requests."""
 
     def release_held(self) -> None:
         """Refuse the unfinished request, and free its memory."""
 
 
 class HeldBytes:
-    """Counts the bytes that connections hold beyond ``FREE_BYTES``. Beyond ``limit`` the oldest of them is released."""
+    """The sum of the bytes that each connection holds beyond ``FREE_BYTES``.
+
+    While the sum exceeds ``limit``, ``release_held`` is called for the connection that has exceeded ``FREE_BYTES`` for
+    the longest time.
+    """
 
     def __init__(self, limit: int = HELD_LIMIT) -> None:
         self._limit: Final = limit
         self._total = 0
-        # In the order in which the connections have begun to hold more than is free.
+        # In the order in which the connections have exceeded ``FREE_BYTES``.
         self._shares: dict[Holder, int] = {}
 
     def update(self, holder: Holder, held: int) -> None:
-        """Note that ``holder`` holds ``held`` bytes now."""
+        """Record that ``holder`` now holds ``held`` bytes. Release connections if the sum exceeds the limit."""
         share = max(0, held - FREE_BYTES)
         self._total += share - self._shares.get(holder, 0)
         if share:
@@ -40,5 +44,5 @@ class HeldBytes:
             oldest.release_held()
 
 
-#: The memory is that of the process, so all its servers share one budget.
+#: All servers of this process share its memory, so they share one budget.
 PROCESS_HELD_BYTES = HeldBytes()

@@ -1,13 +1,14 @@
-"""A parser that turns the bytes of one client into heads, body pieces, ends of messages, or a refusal. No I/O.
+"""A parser that turns a client's bytes into heads, body pieces, ends of requests, or a refusal. No I/O.
 
 llhttp (httptools) parses and rejects most input that is not HTTP/1. This module refuses requests that llhttp accepts
 but a proxy must not (RFC 9112, sections 3.2 and 6.1).
 
-A client decides how many bytes arrive at once, but not how much memory they take:
+A client decides how many bytes arrive at once. These rules limit how much memory the bytes take:
 
-- A head is parsed when all of it has arrived. Until then its bytes are kept as they are, since parsed fields take up to
-  60 times as much. A second llhttp parser without callbacks checks these bytes, so a mistake is reported immediately.
-- No more requests are parsed than the caller has room for. The bytes after them are kept.
+- A head is parsed only once it has arrived completely. Until then its bytes are kept unparsed, since parsed fields take
+  up to 60 times as much memory. A second llhttp parser, without callbacks, checks these bytes, so a mistake is reported
+  immediately.
+- No more requests are parsed than the caller has room for. The bytes after these requests are kept unparsed.
 - If many pieces of a body arrive at once, they are joined, even if each is a chunk of one byte.
 - The number of fields and the size of heads and trailers are limited.
 """
@@ -31,22 +32,24 @@ if TYPE_CHECKING:
 
     Headers: TypeAlias = list[tuple[str, str]]
 
-# A head of this many bytes cannot have too many fields: the shortest has a name of one byte, a colon, and the line end.
+# A head of at most this many bytes cannot have too many fields, because the shortest field has four bytes: a name of
+# one byte, a colon, and the line end.
 _SMALL_HEAD: Final = 4 * MAX_FIELDS
-# The memory that a parsed field takes besides its text, in bytes: a tuple, two strings, a place in a list.
+# In bytes: the memory that a parsed field takes in addition to its text, for a tuple, two strings and a list entry.
 _FIELD_COST: Final = 160
 _SPACE: Final = 0x20
 _CHUNKED: Final = "chunked"
-# How many pieces of a body that arrive at once are kept apart. Joining a few large ones would cost more than it saves.
+# If at most this many pieces of a body arrive at once, they are not joined: joining a few large pieces would cost more
+# than it saves.
 _MAX_PIECES: Final = 8
-# The target of parsers that only check: httptools calls and collects nothing for it.
+# The target of a parser that only checks its input. It has no callbacks, so httptools calls and collects nothing.
 _NO_CALLBACKS: Final = object()
-# Headers that servers split at every comma.
+# The headers whose values servers split at every comma.
 _LISTS: Final = frozenset({"accept-encoding", "connection", "te", "upgrade"})
 
 
 class Refusal(Exception):
-    """The reason (``str(refusal)``) and ``status`` of the response to a request that is not served."""
+    """A request that the server refuses. ``str(refusal)`` is the text of the response, ``status`` its status."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -56,8 +59,8 @@ class Refusal(Exception):
 class RequestHead:
     """A request head as the client sent it.
 
-    ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or empty.
-    ``keep_alive`` is True if another request may follow on the connection.
+    ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case. It is empty
+    if there is no offer. ``keep_alive`` is True if another request may follow on the connection.
     """
 
     __slots__ = ("expects_continue", "headers", "keep_alive", "method", "target", "upgrade", "version")
@@ -82,17 +85,17 @@ class EndOfMessage:
 
 
 if TYPE_CHECKING:
-    # ``bytes`` are a piece of a body.
+    # An item of type ``bytes`` is a piece of a body.
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
 
 
 class RequestParser:
     """Parses the bytes of one client, fed in pieces of any size. httptools calls the methods named ``on_…``.
 
-    ``in_head`` is True while a head has begun but is not complete. After a request that offers an upgrade,
-    ``is_paused`` is True: the bytes after it may not be HTTP, so they are ``kept`` until ``resume`` or ``take_kept`` is
-    called. Bytes are also ``kept`` if there is no room for their request; the next ``feed`` parses them. After a
-    refusal, all further bytes are ignored. ``is_costly`` is True if the last pieces of a body were tiny.
+    ``in_head`` is True while a head has begun but is not complete. ``is_paused`` is True after a request that offers an
+    upgrade: the bytes after it may not be HTTP, so they are stored in ``kept`` until ``resume`` or ``take_kept`` is
+    called. ``kept`` also stores the bytes of requests for which the caller has no room; the next ``feed`` parses them.
+    After a refusal, all further bytes are ignored. ``is_costly`` is True if the last pieces of a body were tiny.
     """
 
     def __init__(self, head_bytes: int, decode: Callable[[bytes], str] = header_text) -> None:
@@ -102,7 +105,7 @@ class RequestParser:
         self.kept = b""
         self._head_bytes: Final = head_bytes
         self._decode: Final = decode
-        # The Host of the last request, which is checked already. Nearly all requests of a client have the same.
+        # The Host of the last request, already checked. Nearly all requests of a client have the same Host.
         self._host = ""
         self._trailer_bytes: Final = min(head_bytes, MAX_TRAILER_BYTES)
         self._parser = HttpRequestParser(self)
@@ -112,17 +115,17 @@ class RequestParser:
         self._pending = bytearray()
         self._lines = 0
         self._checker: HttpRequestParser | None = None
-        # True from the end of a head until the end of its body. If the body has a Content-Length, ``_remaining`` is the
-        # number of missing bytes, else it is 0.
+        # ``_in_body`` is True from the end of a head until the end of its body. If the body has a Content-Length,
+        # ``_remaining`` is the number of missing bytes, else it is 0.
         self._in_body = False
         self._remaining = 0
-        # The end of the last head in the data, and the Content-Length of its body.
+        # The position after the last head in the data that is being parsed, and the Content-Length of that head's body.
         self._head_end = 0
         self._length = 0
         self._scanner: ChunkScanner
         self._pieces: list[bytes] = []
-        # A head that only frames the body. It is set after a head with both an upgrade and a body, until a second
-        # parser has read it. The callbacks do nothing meanwhile.
+        # If a request has both an upgrade and a body: a head for a second parser, which then parses the body. The
+        # callbacks do nothing until the second parser has read this head. Empty in all other cases.
         self._body_head = b""
         # The number of bytes read since the last complete head, body piece or message. llhttp may be buffering them.
         self._unfinished = 0
@@ -133,13 +136,13 @@ class RequestParser:
 
     @property
     def held_bytes(self) -> int:
-        """The memory that unfinished input takes: an incomplete head or trailers, and kept requests."""
+        """The memory that unfinished input takes, in bytes: an incomplete head or trailers, and kept requests."""
         return len(self._pending) + len(self.kept) + self._unfinished + len(self._fields) * _FIELD_COST
 
     def feed(self, data: bytes, room: int = MAX_PIPELINED + 1) -> list[Received]:
-        """Parse ``data`` and return the items that are complete, in order. No items follow a refusal.
+        """Parse ``data`` and return the complete items in it, in order. After a refusal, there are no more items.
 
-        At most ``room`` requests are begun.
+        The data of at most ``room`` new requests is parsed. The rest is kept.
         """
         received: list[Received] = []
         self._received = received
@@ -156,7 +159,7 @@ class RequestParser:
         return received
 
     def resume(self, room: int = MAX_PIPELINED + 1) -> list[Received]:
-        """Parse the kept bytes as HTTP. Call this when the upgrade is declined."""
+        """Parse the kept bytes as HTTP, and return the complete items. Call this if the upgrade is declined."""
         return self.feed(self.take_kept(), room)
 
     def take_kept(self) -> bytes:
@@ -166,7 +169,7 @@ class RequestParser:
         return kept
 
     def ignore(self) -> None:
-        """Forget the unfinished input, and ignore all further bytes."""
+        """Discard the unfinished input. From now on, ignore all bytes that are fed."""
         self._is_refused = True
         self.in_head = False
         self.kept = b""
@@ -175,18 +178,18 @@ class RequestParser:
         self._fields = []
 
     def _is_one_request(self, data: bytes) -> bool:
-        """Return whether ``data`` has one small head and the beginning or the whole of its body, as nearly always."""
+        """Return whether ``data`` is one small head and a part or all of its body. It nearly always is."""
         if self._in_body or self._pending or self.kept or self._is_refused or not 0 < len(data) <= _SMALL_HEAD:
             return False
         found = data.find(_END)
         end = self._head_end = found + len(_END)
         if found <= 0 or end == len(data):
             return found > 0
-        # Looking for a single byte is much faster, and few bodies have it.
+        # Looking for a single byte is much faster than looking for _END, and few bodies contain that byte.
         return data[0] > _SPACE and (data.find(b"\r", end) < 0 or data.find(_END, end) < 0)
 
     def _restart(self, data: bytes) -> None:
-        """Keep the incomplete head at the end of ``data``, which follows one request and its body, as bytes."""
+        """Replace the parser, and keep the bytes of the incomplete head that follows the first request in ``data``."""
         self._parser = HttpRequestParser(self)
         self._feed_head(data, self._head_end + self._length)
 
@@ -209,7 +212,7 @@ class RequestParser:
                 room -= 1
 
     def _feed_head(self, data: bytes, position: int) -> int:
-        """Parse a head, or keep a part of one. Return the position after the bytes that were used."""
+        """Parse the head at ``position``, or keep an incomplete head. Return the position after the used bytes."""
         pending = self._pending
         if not pending:
             if data[position] <= 13:
@@ -233,7 +236,7 @@ class RequestParser:
         return position + end - before
 
     def _check_incomplete_head(self, fragment: bytes) -> None:
-        """Refuse the incomplete head, which ends with ``fragment``, if it cannot become a valid one."""
+        """Refuse the incomplete head if it cannot become valid. ``fragment`` is its part that is not checked yet."""
         self.in_head = True
         self._lines += fragment.count(b"\n")
         if self._checker is None:
@@ -257,7 +260,7 @@ class RequestParser:
             self._parse(head)
 
     def _flush(self) -> None:
-        """Return the pieces of the body that have arrived, as one item if they are many."""
+        """Add the arrived pieces of the body to the received items. If there are many, join them to one item."""
         pieces = self._pieces
         self._pieces = []
         if len(pieces) > _MAX_PIECES:
@@ -292,8 +295,8 @@ class RequestParser:
     def _parse_body(self, data: bytes) -> None:
         """Parse the body of a request that also offers an upgrade, which is declined (RFC 9110, section 7.8).
 
-        llhttp mistakes the body for data of the other protocol. So a second parser continues, after a head that only
-        frames the body.
+        llhttp mistakes the body for data of the other protocol. So a second parser continues. It first reads a made-up
+        head that only defines the length of the body.
         """
         self._parser = HttpRequestParser(self)
         self._parser.feed_data(self._body_head)
@@ -343,7 +346,7 @@ class RequestParser:
             target=self._target.decode("latin-1"),
             version=self._parser.get_http_version(),
             headers=self._fields,
-            # The bytes after CONNECT are meant for a tunnel, which this server never opens. They are not a request.
+            # The bytes after a CONNECT are not a request. They are for a tunnel, which this server never opens.
             keep_alive=self._parser.should_keep_alive() and method != "CONNECT",
         )
         framing, self._host = _check_head(head, self._host)
@@ -363,7 +366,7 @@ class RequestParser:
                 self._scanner = ChunkScanner()
             else:
                 self._length = self._remaining = int(framing)
-        # Further fields are trailers.
+        # All header fields that follow are trailers.
         self._fields = []
         self._field_room = MAX_FIELDS
         self._received.append(head)
@@ -388,7 +391,7 @@ class RequestParser:
 
 
 def _part(data: bytes, start: int, end: int) -> bytes:
-    """Return ``data[start:end]``. A compiled slice would copy ``data`` even if it is the whole."""
+    """Return ``data[start:end]`` without copying if that is all of ``data``. A slice in compiled code always copies."""
     return data if start == 0 and end == len(data) else data[start:end]
 
 
@@ -399,8 +402,9 @@ def _too_many_fields() -> Refusal:
 def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
     """Check ``head`` and set its ``expects_continue``.
 
-    Return how the body is framed (``chunked``, its Content-Length, or an empty string), and the Host. ``legal_host`` is
-    a Host that needs no check. Raises Refusal if llhttp accepts the request but a proxy must not.
+    Return two texts: the framing of the body and the Host. The framing is ``chunked``, the Content-Length, or empty if
+    there is no body. ``legal_host`` is a Host that needs no check. Raises Refusal if llhttp accepts the request but a
+    proxy must not.
     """
     hosts = 0
     host = framing = ""
@@ -437,7 +441,7 @@ def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
 
 
 def _use_authority(head: RequestHead) -> None:
-    """Replace Host by the authority of the target if the target is a URL, as RFC 9112 section 3.2.2 requires."""
+    """If the target is a URL, replace the Host header by the URL's authority, as RFC 9112 section 3.2.2 requires."""
     _, authority = origin_form(head.target) or ("", "")
     if authority:
         others = [header for header in head.headers if header[0].lower() != "host"]

@@ -1,4 +1,4 @@
-"""The server: accepts and counts connections, and closes them in an orderly way."""
+"""The HTTP server. It accepts connections, limits their number, and closes them in an orderly way."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 
     from adapter.net.server.connection import Serve
 
-# The number of connections that asyncio accepts in one go, before any of them is counted. The limit of connections may
-# be exceeded by that number for a moment.
+# The number of connections that asyncio accepts in one go, before any of them is counted. For a moment, the number of
+# connections may exceed its limit by this number.
 ACCEPTED_AT_ONCE = 16
-# The maximum number of rejected connections that linger. One more closes the oldest of them immediately.
+# The maximum number of rejected connections that stay open for a while, so that their clients receive the response. If
+# there is one more, the oldest of them is closed immediately.
 MAX_REJECTED = 16
 
 
 class HttpServer:
     """Serves every request with ``serve``. The tasks of the connections run in ``group``.
 
-    ``held_bytes`` is the budget for unfinished requests.
-    ``cancels`` is True if the disconnect of a client cancels the serving of its requests. An exception of ``serve``
-    ends the connection and is passed to the loop's exception handler. ``decode`` decodes header values.
+    ``held_bytes`` is the memory budget for unfinished requests. If ``cancels`` is True, the disconnect of a client
+    cancels the serving of its requests. ``decode`` decodes header values. If ``serve`` raises an exception, the
+    connection is closed and the exception is passed to the loop's exception handler.
     """
 
     def __init__(
@@ -69,12 +70,12 @@ class HttpServer:
         """Start accepting connections on ``listener``. ``close`` closes ``listener``."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: HttpConnection(self), sock=listener, backlog=ACCEPTED_AT_ONCE)
-        # asyncio uses ``backlog`` both as the number that it accepts in one go and as the length of the kernel's queue.
-        # The queue must be longer.
+        # asyncio uses ``backlog`` as the number of connections that it accepts in one go, and also as the length of the
+        # kernel's queue. The queue must be longer than that.
         listener.listen(BACKLOG)
 
     def close(self) -> None:
-        """Accept no more connections. Close idle connections now and the others after their current response."""
+        """Stop accepting connections. Close idle connections now, and all others after their current response."""
         self._is_closing = True
         if self._server is not None:
             self._server.close()
@@ -88,7 +89,7 @@ class HttpServer:
             await self._drained.wait()
 
     def abort(self, *, cancel: bool = False) -> None:
-        """Close all connections immediately. If ``cancel``, also cancel all requests that are being served."""
+        """Close all connections immediately. If ``cancel`` is True, also cancel all requests that are being served."""
         for connection in list(self._connections):
             connection.abort()
         if cancel:
@@ -107,7 +108,7 @@ class HttpServer:
         task.add_done_callback(self._tasks.discard)
 
     def forget(self, connection: HttpConnection) -> None:
-        """Remove a connection that is lost. Called by the connection."""
+        """Remove a connection that has ended. Called by the connection."""
         self._connections.discard(connection)
         self.waiting.pop(connection, None)
         self._rejected.pop(connection, None)
@@ -115,7 +116,10 @@ class HttpServer:
             self._drained.set()
 
     def _has_room(self) -> bool:
-        """Return whether one more connection fits. At the limit, close the one that has waited longest to make room."""
+        """Return whether one more connection is allowed.
+
+        At the limit, make room by closing the connection that has waited longest for a request.
+        """
         if self.limits.connections is None or len(self._connections) < self.limits.connections:
             return True
         longest = next(iter(self.waiting), None)

@@ -1,38 +1,42 @@
-"""The limits of a server: the memory, time and connections that clients may use."""
+"""The limits of the HTTP server: how much memory, how much time and how many connections clients may use."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# In bytes. The socket is not read while more of a request body than this is unread.
+# In bytes. The socket is not read while more of a request body than this waits for the application.
 BODY_HIGH_WATER: Final = 256 * 1024
 # In bytes. A writer waits while more of a response than this is buffered for the client.
 WRITE_HIGH_WATER: Final = 64 * 1024
-# The maximum number of parsed requests that wait behind the one that is being served. Each takes 1.4 KB, so further
-# ones are kept as bytes.
+# The maximum number of parsed requests that wait behind the request that is being served. A parsed request takes
+# 1.4 KB, so further requests are kept as unparsed bytes.
 MAX_PIPELINED: Final = 2
-# How many bytes are received at once: while the body of a request arrives, and otherwise. The latter may all be
-# pipelined requests, which are kept until the requests before them are answered.
+# The maximum number of bytes received at once while the body of a request arrives (RECEIVE_BODY), and at other times
+# (RECEIVE_HEAD). At other times, all bytes may be pipelined requests, which are kept until the requests before them are
+# answered.
 RECEIVE_BODY: Final = 256 * 1024
 RECEIVE_HEAD: Final = 8 * 1024
-# The latter while clients that send tiny chunks wait for their turn, since another one may begin.
+# Replaces RECEIVE_HEAD while clients that send tiny chunks wait for their turn, since another such body may begin.
 RECEIVE_BUSY: Final = 1024
-# If more pieces of a body than this arrive at once, it is costly, and received slowly so that it delays no others.
+# If more pieces of a body than this arrive at once, the body is costly to parse. It is then received slowly, so that it
+# does not delay other clients.
 COSTLY_PIECES: Final = 64
-# The maximum size of trailers, and of the extensions of one chunk, in bytes. (A head has a limit of its own.)
+# The maximum size of trailers, and of the extensions of one chunk, in bytes. The limit of a head is ``head_bytes``.
 MAX_TRAILER_BYTES: Final = 64 * 1024
 
 
 class Limits:
-    """The limits for each client, and for the number of clients. Times are in seconds; None means no limit.
+    """The limits for each client, and for the number of connections. Times are in seconds. None means no limit.
 
-    - ``head_bytes``: the maximum size of request line and headers. The default is Lambda's quota, "request line +
-      headers: 1 MB in all".
-    - ``head_timeout``: the maximum time for a request head to arrive, and for a new client to begin one.
+    - ``head_bytes``: the maximum size of the request line and headers, in bytes. The default is Lambda's quota,
+      "request line + headers: 1 MB in all".
+    - ``head_timeout``: the maximum time for a request head to arrive, and for a new client to begin its first head.
     - ``keep_alive_timeout``: the maximum time that a connection may be idle between two requests.
-    - ``linger_timeout``: the time that a client may continue to send after the last response before it is disconnected.
-    - ``flush_timeout``: the maximum time for a client to receive the last data, after the server has begun to close.
-    - ``client_timeout``: the maximum time without progress, sending or receiving, while the server waits for a client.
+    - ``linger_timeout``: the maximum time that a client may continue to send after the last response. Then it is
+      disconnected.
+    - ``flush_timeout``: the maximum time for a client to receive the last data after the server begins to close the
+      connection.
+    - ``client_timeout``: the maximum time that the server waits for a client to make progress in sending or receiving.
     - ``connections``: the maximum number of open connections.
     """
 

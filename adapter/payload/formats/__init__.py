@@ -1,1 +1,1 @@
-"""The codecs of the payload formats, for both directions."""
+"""The codecs of the payload formats: they convert events and responses to HTTP and back."""

@@ -1,9 +1,10 @@
 """Application Load Balancer targets, with multi-value headers off (the default) or on.
 
-The setting of the target group decides which maps an event has, and which map of a response the load balancer reads. So
-a response has the same kind of map as its event. Query parameters are still encoded. With multi-value headers off, an
-event has the last value of each header and of each query parameter (Elastic Load Balancing, "Lambda functions as
-targets"), and only the last of several cookies in a response is sent, unless the user wants all of them.
+A setting of the target group, "multi-value headers", decides which maps an event contains, and which map of a response
+the load balancer reads. So a response must contain the same kind of map as its event. Query parameters in events are
+still percent-encoded. With multi-value headers off, an event contains only the last value of each header and of each
+query parameter (Elastic Load Balancing, "Lambda functions as targets"), and if a response has several cookies, only the
+last one is sent, unless the user wants all of them.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _event(request: Request, arrival: Arrival, maps: dict[str, Any]) -> dict[str
 
 
 class AlbSingleValue(SingleValueResponseCodec):
-    """A target group with multi-value headers off."""
+    """The format of a target group with multi-value headers off."""
 
     name = "alb"
 
@@ -83,7 +84,7 @@ class AlbSingleValue(SingleValueResponseCodec):
 
 
 class AlbMultiValue(Codec):
-    """A target group with multi-value headers on."""
+    """The format of a target group with multi-value headers on."""
 
     name = "alb-multi-value"
 

@@ -1,7 +1,7 @@
-"""The interface of a payload format, for both directions, and the code that several formats share.
+"""The interface of a payload format for decoding and encoding, and the code that several formats share.
 
 The runtime uses ``matches``, ``decode_request`` and ``encode_response``; the emulator uses ``encode_event`` and
-``decode_response``. A codec has no state, so one instance of each serves the whole process (``payload/event.py``).
+``decode_response``. A codec has no state, so the process needs only one instance of each (``payload/event.py``).
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ PROTOCOL = "HTTP/1.1"
 class Codec(ABC):
     """A payload format: the shape of one kind of event, and of the response that the front door expects for it."""
 
-    #: The name in logs, options and tests: ``http-api``, ``rest-api``, ``alb`` …
+    #: The name of the format in logs, options and tests: ``http-api``, ``rest-api``, ``alb`` …
     name: str
-    #: Whether a streamed response starts with a metadata prelude. It does in all formats but pass-through.
+    #: Whether a streamed response starts with a metadata prelude. This is True for all formats except pass-through.
     has_prelude: bool = True
-    #: The key of the flag in an event that is true if the body is base64.
+    #: The key in an event whose value is true if the body of the event is base64 text.
     base64_key: str = "isBase64Encoded"
 
-    #: Whether a response can have only one Set-Cookie header.
+    #: Whether a response in this format can have only one Set-Cookie header.
     sends_one_cookie: bool = False
 
     @abstractmethod
     def matches(self, event: Any) -> bool:
-        """Return whether ``event`` (any decoded JSON) has this format. Exactly one codec matches each event."""
+        """Return whether ``event`` (any decoded JSON) has this format. Exactly one codec returns True for an event."""
 
     @abstractmethod
     def decode_request(self, event: Any) -> Request:
@@ -50,18 +50,21 @@ class Codec(ABC):
 
     @abstractmethod
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
-        """Return the payload for the front door as parts, which together are the complete response.
+        """Return the payload for the front door as a list of parts. Joined, the parts are the payload.
 
-        A binary body is a separate part, which is never copied into a larger string: base64 needs no escaping.
+        A binary body is a separate part. So it is not copied into a larger string, since base64 needs no JSON escaping.
         """
 
     @abstractmethod
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event that the front door builds from ``request``. Raises RefusedRequest if it would refuse it."""
+        """Return the event that the front door makes of ``request``.
+
+        Raises RefusedRequest if the front door would refuse the request.
+        """
 
     @abstractmethod
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the HTTP response that the front door sends for a function's payload.
+        """Return the HTTP response that the front door sends if ``payload`` is the function's response.
 
         Raises InvalidFunctionResponse if AWS would answer 502.
         """
@@ -70,8 +73,9 @@ class Codec(ABC):
 class SingleValueResponseCodec(Codec):
     """A format whose responses have a status description and one value for each header.
 
-    Repeated headers are joined with a comma. Of several cookies, only the last is sent, unless the rules want all of
-    them: then their names differ in case. Load balancers send such cookies [seen: Mangum]; VPC Lattice [unsure].
+    Repeated headers are joined with a comma. If there are several cookies, only the last is sent. If ``all_cookies`` of
+    the rules is True, all are sent, as headers whose names differ in case. Load balancers send such headers [seen:
+    Mangum]; it is not known whether VPC Lattice does [unsure].
     """
 
     sends_one_cookie = True

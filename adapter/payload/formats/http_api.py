@@ -1,10 +1,10 @@
 """API Gateway HTTP API (payload format 2.0) and Lambda function URLs, which share one format.
 
-Header names are lower case. Repeated headers and query parameters are joined with a comma. Cookies have a separate list
-in events and responses. ``rawQueryString`` is encoded as the client sent it. HTTP APIs decode ``rawPath``, but function
-URLs leave it encoded. The runtime reads both in one way: ``request_target`` encodes what a path must not contain, and
-leaves an encoded path as it is. ``rawPath`` begins with the stage unless that is ``$default``; the base path option
-removes the stage.
+Header names are lower case. Repeated headers and query parameters are joined with a comma. Events and responses contain
+cookies in a separate list. ``rawQueryString`` is encoded as the client sent it. HTTP APIs decode ``rawPath``, but
+function URLs leave it encoded. The runtime handles both in the same way: ``request_target`` encodes the characters that
+a path must not contain, and leaves encoded characters unchanged. ``rawPath`` begins with the stage, unless the stage is
+``$default``. The base path option removes the stage.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _ROUTE = "$default"
 
 
 class HttpApi(Codec):
-    """Payload format 2.0. The events are those of an HTTP API."""
+    """Payload format 2.0, with the events of an HTTP API."""
 
     name = "http-api"
 
     def matches(self, event: Any) -> bool:
-        """Return whether ``event`` is format 2.0 with ``requestContext.http``, and not an authorizer's event."""
+        """Return whether ``event`` has version 2.0 and ``requestContext.http``, and is not for an authorizer."""
         if not isinstance(event, dict) or event.get("version") != "2.0" or event.get("type") == "REQUEST":
             return False
         context = event.get("requestContext")
@@ -73,7 +73,7 @@ class HttpApi(Codec):
         return response_parts(response, head.headers, body, rules)
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event, which omits empty fields. Its cookies are in ``cookies`` only [capture].
+        """Return the event, without empty fields. Cookies are only in ``cookies``, not in ``headers`` [capture].
 
         Raises RefusedRequest if an HTTP API would refuse the path.
         """
@@ -86,7 +86,8 @@ class HttpApi(Codec):
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
         """Return the response. As on AWS, JSON without a ``statusCode`` becomes the body of a 200 response.
 
-        A string is sent as it is, other JSON compact. The latter is known of function URLs only [unsure: HTTP APIs].
+        The body is the text of a JSON string, or any other JSON without white space between its tokens. It is not known
+        whether HTTP APIs, too, remove this white space; function URLs do [unsure].
         """
         response = parse_json(payload)
         if not isinstance(response, dict) or "statusCode" not in response:
@@ -96,14 +97,15 @@ class HttpApi(Codec):
 
 
 class FunctionUrl(HttpApi):
-    """Payload format 2.0 with the events of a function URL. Their differences are from captures."""
+    """Payload format 2.0, with the events of a function URL. Their differences from an HTTP API's are from captures."""
 
     name = "function-url"
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event, which omits empty fields. The function URL needs no authentication.
+        """Return the event of a function URL without authentication. Empty fields are omitted.
 
-        Connection is not in events [capture], so headers that it lists are not either: the runtime would forward them.
+        The event does not contain the Connection header [capture]. So the headers that Connection lists are omitted,
+        too: the runtime would forward them.
         """
         headers = without_connection(request.headers)
         request = Request(method=request.method, target=request.target, headers=headers, body=request.body)
@@ -113,10 +115,10 @@ class FunctionUrl(HttpApi):
 
 
 def _gateway_path(path: str) -> str:
-    """Return ``path`` as an HTTP API writes it into events: it decodes twice, and cuts the path at a "?" in between.
+    """Return ``path`` as an HTTP API writes it into events: decoded, cut off before the first "?", and decoded again.
 
-    Raises RefusedRequest if an escape is malformed. All of this is from captures. Not known is what an HTTP API does
-    with a malformed escape before the first decoding, and with bytes that are not UTF-8 [unsure].
+    Raises RefusedRequest if an escape is malformed after the first decoding. All of this is from captures. It is not
+    known what an HTTP API does if an escape is malformed before the first decoding, or if bytes are not UTF-8 [unsure].
     """
     once = percent_decode(path).partition("?")[0]
     if encode_lone_percents(once) != once:
@@ -125,7 +127,7 @@ def _gateway_path(path: str) -> str:
 
 
 def _event(request: Request, arrival: Arrival, decoded_path: str) -> dict[str, Any]:
-    """Return what the events of HTTP APIs and function URLs have in common, with the path still encoded."""
+    """Return an event with the fields that HTTP APIs and function URLs share. ``rawPath`` is still encoded."""
     path, query = split_target(request.target)
     event: dict[str, Any] = {
         "version": "2.0",
@@ -146,15 +148,15 @@ def _event(request: Request, arrival: Arrival, decoded_path: str) -> dict[str, A
 
 
 def _compact(payload: bytes) -> bytes:
-    """Return JSON without the white space between its tokens. Numbers and strings are not changed."""
+    """Return the JSON ``payload`` without white space between its tokens. Numbers and strings are not changed."""
     import re  # only the emulator decodes responses
 
-    # A string, which is kept, or white space.
+    # Matches a string, which is kept, or white space, which is removed.
     return re.sub(rb'("(?:[^"\\]|\\.)*")|[ \t\r\n]+', rb"\1", payload)
 
 
 def _with_cookies(headers: Headers, cookies: Any) -> Headers:
-    """Return ``headers`` with one Cookie header, which has ``cookies`` first, then those of other Cookie headers.
+    """Return ``headers`` with one Cookie header: first ``cookies``, then all other cookies from the Cookie headers.
 
     Raises InvalidEvent if ``cookies`` is not a list of legal header values.
     """

@@ -1,9 +1,9 @@
 """VPC Lattice targets, event structure versions 1 and 2.
 
 Version 1 has snake_case names and single values. Version 2 has camelCase names, lists of header values and a request
-context. AWS's documentation leaves some details open, so events are read tolerantly [unsure]. If the path has a "?",
-the query is read from the path, else from the query map. Parameter values are still encoded in version 1 and decoded in
-version 2. A value may be a string or a list.
+context. AWS's documentation leaves some details open, so several variants of events are accepted [unsure]: if the path
+contains a "?", the query is read from the path, else from the query map; a header or parameter may be a string or a
+list. The query parameters in events are still percent-encoded in version 1 and decoded in version 2.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class LatticeV2(SingleValueResponseCodec):
     name = "lattice-v2"
 
     def matches(self, event: Any) -> bool:
-        """Return whether ``event`` is version 2.0 with a service network, and not an HTTP API's event."""
+        """Return whether ``event`` has version 2.0 and a service network, and is not from an HTTP API."""
         if not isinstance(event, dict) or event.get("version") != "2.0" or "method" not in event:
             return False
         context = event.get("requestContext")

@@ -1,7 +1,8 @@
 """The format for all events that are not HTTP requests: SQS, SNS, S3, EventBridge, authorizers and others.
 
-The adapter interprets neither the event nor the response. It POSTs the original bytes of the event to one path of the
-app, because a JSON parser would round integers beyond 64 bits. The app's response body is the payload.
+The adapter interprets neither the event nor the response. It sends each event to the app as the body of a POST request,
+always to the same path. The body is the original bytes of the event, because a JSON parser would round integers beyond
+64 bits. The body of the app's response is the function's response.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ if TYPE_CHECKING:
     from adapter.payload.body import BodyRules
     from adapter.payload.messages import Arrival
 
-#: The header in which the runtime sends the status and the path of the app's response to ``adapter dev``: 404 /events.
+#: The header that reports to ``adapter dev`` how the app answered an event: status and path, for example 404 /events.
 APP_STATUS = "Adapter-App-Status"
 _JSON = [("content-type", "application/json")]
 
 
 def read_app_status(value: str) -> tuple[int, str]:
-    """Return the status and the path in ``value``, a header APP_STATUS; 0 and an empty path if it is none."""
+    """Return the status and the path in ``value``, the value of an APP_STATUS header; (0, "") if it is malformed."""
     status, _, path = value.partition(" ")
     number = whole_number(status, 999)
     return (number, path) if number is not None else (0, "")
 
 
 class PassThrough(Codec):
-    """The format of all events that match none of ``http_formats``."""
+    """The format of all events that no codec in ``http_formats`` matches."""
 
     name = "pass-through"
     has_prelude = False
@@ -47,15 +48,15 @@ class PassThrough(Codec):
         return not any(codec.matches(event) for codec in self._http_formats)
 
     def request_of(self, raw: bytes | bytearray, path: str) -> Request:
-        """Return the POST request to ``path`` with the original bytes of an event."""
+        """Return a POST request to ``path`` with the body ``raw``, the original bytes of an event."""
         return Request(method="POST", target=path, headers=[*_JSON], body=raw)
 
     def decode_request(self, event: Any) -> Request:
-        """Return the request for a decoded event, which is encoded again. `request_of` keeps the original bytes."""
+        """Encode a decoded event again and return the request for it. `request_of` keeps the original bytes."""
         return self.request_of(orjson.dumps(event), PASS_THROUGH_PATH)
 
     def lost_event_text(self, status: int, path: str) -> str:
-        """Return a warning if ``status`` means that the app did not handle an event at ``path``; else an empty text."""
+        """Return a warning if ``status`` shows that the app did not handle an event at ``path``, else an empty text."""
         if status < 300:
             return ""
         return (

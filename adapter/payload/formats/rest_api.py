@@ -1,10 +1,11 @@
-"""API Gateway REST API, and HTTP APIs with payload format 1.0, which has the same shape.
+"""API Gateway REST APIs, and HTTP APIs with payload format 1.0. Both use the same format.
 
-Events have every header and every query parameter twice, in a single-value and in a multi-value map; the parameters
-are decoded. Responses use only ``multiValueHeaders``, since API Gateway merges both maps and would send headers twice.
+An event contains every header and every query parameter twice, in a single-value map and in a multi-value map. The
+query parameters are decoded. A response has only ``multiValueHeaders``: API Gateway merges both maps, so it would send
+a header twice if both maps contained it.
 
-``path`` does not contain the stage; ``requestContext.path`` does. A REST API leaves ``path`` and the path parameters
-encoded [capture]; an HTTP API, whose events have a version, decodes them [field].
+``path`` does not contain the stage; ``requestContext.path`` does. REST APIs leave ``path`` and the path parameters
+encoded [capture]; HTTP APIs decode them [field]. Only the events of HTTP APIs contain a ``version``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 #: The keys that API Gateway accepts in a response. It answers 502 if a response has any other key.
 _RESPONSE_KEYS = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"})
-#: The names of headers that API Gateway writes in its own way. All others keep the client's case [capture].
+#: Header names whose case API Gateway changes, with the result. All other names keep the client's case [capture].
 _SPELLINGS = {
     "host": "Host",
     "user-agent": "User-Agent",
@@ -44,7 +45,7 @@ _SPELLINGS = {
     "x-forwarded-port": "X-Forwarded-Port",
     "x-forwarded-proto": "X-Forwarded-Proto",
 }
-#: Headers that events do not have: the first is from captures, the others frame a body as well [unsure].
+#: Headers that events do not contain. Captures show this for the first one. The others frame a body, too [unsure].
 _NOT_IN_EVENT = frozenset({"content-length", "transfer-encoding", "trailer"})
 #: A made-up id for the resource ``/{proxy+}``.
 _RESOURCE_ID = "proxy1"
@@ -69,7 +70,7 @@ class RestApi(Codec):
     name = "rest-api"
 
     def matches(self, event: Any) -> bool:
-        """Return whether ``event`` has a method and a context, and is not from ALB, a WebSocket or an authorizer."""
+        """Return whether ``event`` has a method and a context, and is not an ALB, WebSocket or authorizer event."""
         if not isinstance(event, dict) or "httpMethod" not in event or event.get("type") in ("REQUEST", "TOKEN"):
             return False
         context = event.get("requestContext")
@@ -94,10 +95,10 @@ class RestApi(Codec):
         return response_parts(response, head.headers, body, rules)
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event of the resource ``/{proxy+}``. Binary types are the same as for other front doors.
+        """Return the event of the resource ``/{proxy+}``. The binary types are the same as for other front doors.
 
-        Slashes at the start of ``path`` become one, but not in ``requestContext.path``. The path parameter has none at
-        its end either [capture].
+        In ``path``, repeated slashes at the start are replaced by one slash. ``requestContext.path`` keeps them. The
+        path parameter ``proxy`` has no slashes at its start or end [capture].
         """
         requested_path, query = split_target(request.target)
         path = "/" + requested_path.lstrip("/")
@@ -122,10 +123,9 @@ class RestApi(Codec):
         }
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the response.
+        """Return the response. As on API Gateway, the status is 200 if it is missing.
 
-        As on API Gateway, a missing status is 200. An unknown key is an error, and so is a string in place of a list in
-        ``multiValueHeaders``.
+        Raises InvalidFunctionResponse if a key is unknown, or if a value in ``multiValueHeaders`` is not a list.
         """
         response = parse_object(payload)
         if unknown := sorted(response.keys() - _RESPONSE_KEYS):
@@ -143,9 +143,10 @@ class RestApi(Codec):
 
 
 def _event_headers(headers: Headers) -> dict[str, list[str]]:
-    """Return the multi-value map of an event. A name in two spellings has the first one [unsure].
+    """Return the ``multiValueHeaders`` of an event. If a name occurs in several spellings, use the first [unsure].
 
-    Connection is not in events [capture], so headers that it lists are not either: the runtime would forward them.
+    The event does not contain the Connection header [capture]. So the headers that Connection lists are omitted, too:
+    without Connection, the runtime would forward them.
     """
     spellings = dict(_SPELLINGS)
     lists: dict[str, list[str]] = {}
