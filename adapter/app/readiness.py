@@ -104,8 +104,8 @@ class ReadinessCheck:
         """Return ``problem`` with a remedy for the user."""
         if self.request is not None and problem.startswith(self._question):
             return (
-                f"{problem}. The server on {self.address.current} must answer this request with a healthy status: "
-                "--readiness-path and --readiness-status (AWS_LWA_READINESS_CHECK_PATH, "
+                f"{problem}. The server on {self.address.current} must answer this request with a healthy status; to "
+                "change either, set --readiness-path or --readiness-status (AWS_LWA_READINESS_CHECK_PATH, "
                 "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
             )
         if elsewhere := self._hint_of_listener(problem):

@@ -279,7 +279,7 @@ class UpstreamConnection(asyncio.Protocol):
         return self._is_idle
 
     def is_usable(self, since: float) -> bool:
-        """Return whether the connection is open, silent, and its last request began after ``since``."""
+        """Return whether the connection is open, has no unread data, and began its last request after ``since``."""
         if self._transport is None or self._transport.is_closing() or self._began_at <= since:
             return False
         # The loop may not have seen the app's FIN yet. No response is due, so received data also makes it unusable.

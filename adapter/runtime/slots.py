@@ -47,11 +47,11 @@ _FULL = errno.EAGAIN
 
 
 class Slots:
-    """Runs slots concurrently.
+    """Runs slots, each a greenlet that handles one invocation after another.
 
     When the descriptor ``wake_up`` becomes readable, ``should_stop()`` and then ``is_urgent()`` are called.
     ``should_stop`` must reset the descriptor. ``is_urgent`` returns True if slots have little time left for their
-    invocations. The key of a wait is the descriptor that a slot waits for, or the slot itself if it only pauses.
+    invocations. Waiting slots are kept by the descriptor that each waits for, or by the slot itself if it only pauses.
     """
 
     def __init__(self, *, wake_up: int, should_stop: Callable[[], bool], is_urgent: Callable[[], bool]) -> None:

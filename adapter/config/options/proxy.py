@@ -37,7 +37,7 @@ class ProxyOptions(OptionTable):
     listen = optional(
         "Listen for plain HTTP on this address; a port alone means all addresses (0.0.0.0).",
         parse=parsers.listen_address,
-        default_text=f"`0.0.0.0:$PORT` unless PORT is the app's port, else `{DEFAULT_LISTEN}`",
+        default_text=f"`0.0.0.0:$PORT`; `{DEFAULT_LISTEN}` if PORT is not set or is the app's port",
     )
     admin = optional(
         "Serve /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",

@@ -55,7 +55,9 @@ def read_key_pair(file: str, source: str) -> KeyPair:
     if not all(isinstance(text, str) and text for text in texts.values()):
         raise ConfigurationError([f"{source}: {file!r} needs the texts AccessKeyId and SecretAccessKey"])
     if content.get("SessionToken"):
-        raise ConfigurationError([f"{source}: {file!r} has a SessionToken; make a key pair for this purpose alone"])
+        raise ConfigurationError(
+            [f"{source}: {file!r} has a SessionToken, so it seems to be real; make a key pair only for the emulator"]
+        )
     return KeyPair(
         access_key_id=str(texts["AccessKeyId"]),
         secret_access_key=str(texts["SecretAccessKey"]),

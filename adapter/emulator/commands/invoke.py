@@ -213,7 +213,7 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
         why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nothing listens there"
         endpoint = options.shown_endpoint
         raise InvokeFailed(
-            f"no answer from {endpoint} ({why}); start adapter dev, or name its Invoke APIs with --endpoint"
+            f"no answer from {endpoint} ({why}); start adapter dev, or set --endpoint to the address of its Invoke APIs"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
         return Outcome(failure=f"the answer broke off: {error}")

@@ -75,7 +75,7 @@ def test_a_key_file_has_the_json_of_a_credential_process(tmp_path: Path) -> None
         ('{"AccessKeyId": "hidden", "SecretAccessKey": 1}', "needs the texts AccessKeyId and SecretAccessKey"),
         (
             '{"AccessKeyId": "a", "SecretAccessKey": "hidden", "SessionToken": "t"}',
-            "has a SessionToken; make a key pair for this purpose alone",
+            "has a SessionToken, so it seems to be real; make a key pair only for the emulator",
         ),
         ('"' + "hidden" * 11000 + '"', "has more than 65536 bytes"),
     ],
