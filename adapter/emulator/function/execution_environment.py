@@ -160,7 +160,7 @@ class ExecutionEnvironment:
 
     @property
     def restarts_init(self) -> bool:
-        """Whether init timed out at its first attempt. It then runs again in a new environment, within an invocation."""
+        """Whether init timed out at its first attempt. A new environment then repeats it within an invocation."""
         timed_out_in = self._ended_in if self._ended_by is EnvironmentEvent.TIMED_OUT else None
         return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
