@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -27,10 +28,11 @@ def awslambdaric() -> Path:
     if not folder.exists():
         CACHE.mkdir(exist_ok=True)
         # Moved into place when it is complete: that its scripts name another path does not matter to its python.
-        shutil.rmtree(unfinished := CACHE / "awslambdaric.unfinished", ignore_errors=True)
-        _run(sys.executable, "-m", "venv", str(unfinished))
-        _run(str(unfinished / "bin/python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", PYTHON_CLIENT)
-        unfinished.rename(folder)
+        with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+            fresh = Path(temporary) / "client"
+            _run(sys.executable, "-m", "venv", str(fresh))
+            _run(str(fresh / "bin/python"), "-m", "pip", "install", "--quiet", "--no-cache-dir", PYTHON_CLIENT)
+            _move(fresh, folder)
     return folder / "bin/python"
 
 
@@ -51,8 +53,15 @@ def aws_lambda_ric() -> Path:
             headers = {"npm_config_nodedir": "/usr"} if Path("/usr/include/node/node.h").exists() else {}
             options = ("--no-audit", "--no-fund", "--loglevel=error", "--ignore-scripts=false")
             _run("npm", "install", *options, NODE_CLIENT, directory=str(fresh), **headers)
-            fresh.rename(folder)
+            _move(fresh, folder)
     return folder / "node_modules/aws-lambda-ric/index.mjs"
+
+
+def _move(fresh: Path, folder: Path) -> None:
+    """Move what was installed into its place, unless another process of the tests has done so."""
+    with suppress(OSError):
+        fresh.rename(folder)
+    assert folder.exists(), folder
 
 
 def _run(*command: str, directory: str | None = None, **environ: str) -> None:

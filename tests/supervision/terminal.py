@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -52,7 +53,9 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The jobs get SIGHUP and SIGCONT.
+        # The end of the terminal is SIGHUP for the jobs, which an app may handle. So none of them is left to it.
+        for pid in _session(self._shell.pid):
+            os.kill(pid, signal.SIGKILL)
         os.close(self._master)
         self._shell.kill()
         self._shell.wait(PATIENCE)
@@ -100,3 +103,16 @@ class Terminal:
             with self._changed:
                 self._shown += piece.decode(errors="replace")
                 self._changed.notify_all()
+
+
+def _session(leader: int) -> list[int]:
+    """The other processes of the session of ``leader``."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if pid != leader and _session_of(pid) == leader]
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0

@@ -157,9 +157,9 @@ async def test_an_exit_of_the_idle_environment_is_noticed() -> None:
 
     async with local_lambda(script) as local:
         assert (await local.request("GET", "/")).status == 200
+        assert await local.notices.get() == "the environment ended (exit status 9), the next request starts a new one"
         assert (await local.request("GET", "/")).status == 200
         assert local.starts == 2
-        assert await local.notices.get() == "the environment ended (exit status 9), the next request starts a new one"
 
 
 async def test_an_exit_within_init_fails_the_request_that_waits() -> None:
