@@ -106,7 +106,7 @@ async def test_a_response_with_too_many_headers_is_an_error_that_names_them(
 ) -> None:
     app.replies["/x"] = b"HTTP/1.1 200 OK\r\n%bContent-Length: 0\r\n\r\n" % fields
     assert (await ask(proxy.port, b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")).status == 502
-    assert "the response has more than 1000 header fields" in proxy.wait_for_line("Adapter.InvalidAppResponse")
+    proxy.wait_for_line("the response has more than 1000 header fields")
     assert (await ask(dev.ports["function-url"], b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")).status == 502
     assert (await ask(proxy.port, b"GET /y HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
 

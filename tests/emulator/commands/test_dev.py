@@ -144,7 +144,7 @@ def test_it_says_what_it_serves_and_then_one_line_per_invocation() -> None:
     ids=["interrupted", "terminated", "quit", "terminal closed"],
 )
 def test_a_signal_ends_everything_it_started_without_a_word(number: signal.Signals, code: int) -> None:
-    with not_ignored(signal.SIGHUP), serving("--warm") as running:
+    with not_ignored(signal.SIGHUP), not_ignored(signal.SIGQUIT), serving("--warm") as running:
         running.line("warm")
         started = descendants(running.process.pid)
         assert len(started) >= 2, "the runtime and the app"
