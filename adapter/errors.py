@@ -117,15 +117,17 @@ class InvalidEvent(InvocationError):
 class AppUnreachable(InvocationError):
     """Connecting to the app failed, or the app closed the connection before the response head.
 
-    ``waited`` is how long the adapter waited for a restart of the app, in seconds.
+    ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``is_refused`` is True if the app
+    does not listen, so that nothing was sent. (Compiled code does not set ``__cause__``.)
     """
 
     name = "Adapter.AppUnreachable"
     lambda_type = "Function.AppUnreachable"
 
-    def __init__(self, message: str, *, waited: float = 0.0) -> None:
+    def __init__(self, message: str, *, waited: float = 0.0, is_refused: bool = False) -> None:
         super().__init__(message)
         self.waited = waited
+        self.is_refused = is_refused
 
 
 class AppTimeout(InvocationError):

@@ -14,7 +14,6 @@ import json
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapter.app.readiness import is_refused
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import (
     AdapterError,
@@ -99,7 +98,7 @@ class RequestRelay:
             try:
                 return await self.upstream.acquire(reuse=reuse)
             except AppUnreachable as error:
-                if not is_refused(error.__cause__):
+                if not error.is_refused:
                     raise
                 problem = error
         elif self.supervisor.is_restarting:

@@ -12,7 +12,7 @@ import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapter.app.readiness import RESTART_INTERVAL, RESTART_WAIT, is_refused
+from adapter.app.readiness import RESTART_INTERVAL, RESTART_WAIT
 from adapter.errors import AppNotServing, AppUnreachable
 
 if TYPE_CHECKING:
@@ -55,6 +55,6 @@ class RestartWait:
         try:
             return await self._upstream.acquire(reuse=False)
         except AppUnreachable as error:
-            if not is_refused(error.__cause__):
+            if not error.is_refused:
                 raise
             return None
