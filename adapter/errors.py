@@ -117,17 +117,17 @@ class InvalidEvent(InvocationError):
 class AppUnreachable(InvocationError):
     """Connecting to the app failed, or the app closed the connection before the response head.
 
-    ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``is_refused`` is True if the app
-    does not listen, so that nothing was sent. (Compiled code does not set ``__cause__``.)
+    ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``connect_error`` is
+    the error of the attempt to connect, or None if a connection was lost. (Compiled code does not set ``__cause__``.)
     """
 
     name = "Adapter.AppUnreachable"
     lambda_type = "Function.AppUnreachable"
 
-    def __init__(self, message: str, *, waited: float = 0.0, is_refused: bool = False) -> None:
+    def __init__(self, message: str, *, waited: float = 0.0, connect_error: OSError | None = None) -> None:
         super().__init__(message)
         self.waited = waited
-        self.is_refused = is_refused
+        self.connect_error = connect_error
 
 
 class AppTimeout(InvocationError):

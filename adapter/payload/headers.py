@@ -186,10 +186,6 @@ def app_filter(
     return HeaderFilter(names, prefixes, kept=kept, failure=failure)
 
 
-#: The filter for the headers of an event: front doors need headers about the origin, and send none about the user.
-NOT_FOR_APP = app_filter(origin=True, identity=False)
-
-
 def forwardable(headers: Headers, rules: HeaderFilter = _CONNECTION_ONLY) -> Headers:
     """Return ``headers`` without those that ``rules`` drops and without those listed in a Connection header.
 

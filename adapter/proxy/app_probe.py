@@ -77,7 +77,7 @@ class Readiness:
         try:
             connection = await self._upstream.acquire()
         except AppUnreachable as error:
-            return check.no_connection(error.__cause__ or error)
+            return check.no_connection(error.connect_error or error)
         try:
             if check.request is None:
                 return None

@@ -14,6 +14,7 @@ import json
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from adapter.app.readiness import is_refused
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.errors import (
     AdapterError,
@@ -98,7 +99,7 @@ class RequestRelay:
             try:
                 return await self.upstream.acquire(reuse=reuse)
             except AppUnreachable as error:
-                if not error.is_refused:
+                if not is_refused(error.connect_error):
                     raise
                 problem = error
         elif self.supervisor.is_restarting:

@@ -12,7 +12,7 @@ import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapter.app.readiness import RESTART_INTERVAL, RESTART_WAIT
+from adapter.app.readiness import RESTART_INTERVAL, RESTART_WAIT, is_refused
 from adapter.errors import AppNotServing, AppUnreachable
 
 if TYPE_CHECKING:
@@ -55,6 +55,6 @@ class RestartWait:
         try:
             return await self._upstream.acquire(reuse=False)
         except AppUnreachable as error:
-            if not error.is_refused:
+            if not is_refused(error.connect_error):
                 raise
             return None

@@ -14,7 +14,6 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
-from adapter.app.readiness import is_refused
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.http1 import ResponseReader, lossless_text
 from adapter.net.transports import connect, end_sending, reset_on_close, resolve_number, unsent
@@ -68,9 +67,8 @@ class Upstream:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return await self.address.connect_async(_connect)
         except (OSError, TimeoutError) as error:
-            raise AppUnreachable(
-                f"the app at {self.address} cannot be reached: {error}", is_refused=is_refused(error)
-            ) from error
+            problem = f"the app at {self.address} cannot be reached: {error}"
+            raise AppUnreachable(problem, connect_error=error) from error
 
     def release(self, connection: UpstreamConnection) -> None:
         """Keep ``connection`` for another exchange if it can be reused, else close it."""

@@ -9,6 +9,8 @@ import pytest
 from adapter.errors import InvalidEvent
 from adapter.payload import headers as rules
 
+# What the runtime uses for the headers of an event.
+EVENT_FILTER = rules.app_filter(origin=True, identity=False)
 HOST = ("Host", "h")
 
 
@@ -50,7 +52,7 @@ def test_a_host_cannot_be_nominated() -> None:
 
 @pytest.mark.parametrize("name", ["Transfer_Encoding", "content_length", "Proxy_Connection", "Proxy", "keep_alive"])
 def test_an_app_gets_no_spelling_of_a_connection_header(name: str) -> None:
-    assert rules.forwardable([(name, "x"), HOST], rules.NOT_FOR_APP) == [HOST]
+    assert rules.forwardable([(name, "x"), HOST], EVENT_FILTER) == [HOST]
 
 
 def test_a_message_quotes_the_beginning_of_what_was_sent() -> None:
@@ -61,7 +63,7 @@ def test_a_message_quotes_the_beginning_of_what_was_sent() -> None:
 
 def test_connection_headers_are_dropped_with_another_set_too() -> None:
     headers = [("Expect", "100-continue"), ("Content-Length", "1"), HOST]
-    assert rules.forwardable(headers, rules.NOT_FOR_APP) == [HOST]
+    assert rules.forwardable(headers, EVENT_FILTER) == [HOST]
     assert rules.forwardable(headers) == [("Expect", "100-continue"), HOST]
 
 
@@ -84,12 +86,12 @@ def test_order_and_repeats_are_forwarded_in_a_new_list() -> None:
     ],
 )
 def test_identity_headers_are_removed_however_they_are_spelled(name: str) -> None:
-    assert rules.forwardable([(name, "forged"), HOST], rules.NOT_FOR_APP) == [HOST]
+    assert rules.forwardable([(name, "forged"), HOST], EVENT_FILTER) == [HOST]
 
 
 def test_headers_with_similar_names_stay() -> None:
     headers = [("x-amzn-request-context-2", "1"), ("amz-tenant-id", "2"), ("x-amz-tenant", "3")]
-    assert rules.forwardable(headers, rules.NOT_FOR_APP) == headers
+    assert rules.forwardable(headers, EVENT_FILTER) == headers
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_claims_pass_from_those_that_may_make_them_and_nothing_internal_ever_doe
 
 def test_one_of_two_names_that_a_server_confuses_is_dropped() -> None:
     headers = [("x_api_user", "forged"), ("X-Api-User", "proxy"), ("x.api.user", "forged"), ("other_name", "1")]
-    assert rules.forwardable(headers, rules.NOT_FOR_APP) == [("X-Api-User", "proxy"), ("other_name", "1")]
+    assert rules.forwardable(headers, EVENT_FILTER) == [("X-Api-User", "proxy"), ("other_name", "1")]
 
 
 def test_a_header_that_a_setting_names_is_kept() -> None:
@@ -365,7 +367,7 @@ def test_a_filter_remembers_a_bounded_number_of_names() -> None:
     ],
 )
 def test_lines_that_servers_read_differently_become_one(lines: rules.Headers, joined: rules.Headers | None) -> None:
-    assert rules.forwardable(lines, rules.NOT_FOR_APP) == (joined or lines)
+    assert rules.forwardable(lines, EVENT_FILTER) == (joined or lines)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "Content-Type"])
@@ -382,7 +384,7 @@ def test_lines_of_a_response_stay() -> None:
 
 def test_many_lines_take_linear_time() -> None:
     headers = [("cookie", f"c{number}=1") for number in range(200_000)]
-    ((name, value),) = rules.forwardable(headers, rules.NOT_FOR_APP)
+    ((name, value),) = rules.forwardable(headers, EVENT_FILTER)
     assert (name, value.count("; ")) == ("cookie", 199_999)
 
 
