@@ -23,7 +23,7 @@ def first_process(leader: int, number: int) -> int | None:
     """
     pid = leader
     while _is_shell(pid) and not _handles(pid, number):
-        children = _children(pid)
+        children = [child for child in children_of(pid) if _is_alive(child)]
         if len(children) > 1:
             return None
         if not children:
@@ -58,13 +58,13 @@ def _handles(pid: int, number: int) -> bool:
     return False
 
 
-def _children(pid: int) -> list[int]:
-    """Return the pids of the children that have not ended."""
+def children_of(pid: int) -> list[int]:
+    """Return the pids of the children of all threads of a process. Return what was read so far if the process ends."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
-    return [child for child in children if _is_alive(child)]
+    return children
 
 
 def _is_alive(pid: int) -> bool:

@@ -16,6 +16,8 @@ import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from adapter.app.first_process import children_of
+
 # The maximum number of searches for processes. One search may miss the child of a process that forks while it is being
 # killed or stopped.
 _ROUNDS = 10
@@ -49,11 +51,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
     while pending:
         pid = pending.pop()
         seen.add(pid)
-        # The process may have ended.
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                children = Path(f"/proc/{pid}/task/{thread}/children").read_bytes()
-                pending += [child for child in map(int, children.split()) if child not in seen]
+        pending += [child for child in children_of(pid) if child not in seen]
     return seen
 
 
