@@ -120,8 +120,8 @@ class AppUnreachable(InvocationError):
     """Connecting to the app failed, or the app closed the connection before the response head.
 
     ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``connect_error`` is the
-    error of the failed attempt to connect, or None if the app closed the connection. It is an attribute because
-    compiled code does not set ``__cause__``.
+    error of the failed attempt to connect, or None if the app closed the connection. This is an attribute,
+    because compiled code does not set ``__cause__``.
     """
 
     name = "Adapter.AppUnreachable"

@@ -2,7 +2,7 @@
 
 Headers are a list of name-value pairs in order, with repeats. The JSON of a front door contains them in a single-value
 map, in a multi-value map or in both. Every invocation uses this module, so it must be fast: one C call checks all
-names, and a second one checks all values. Only if a check fails, the illegal header is searched for.
+names, and a second one checks all values. If a check fails, a slower search finds the illegal header.
 """
 
 from __future__ import annotations

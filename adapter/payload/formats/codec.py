@@ -73,9 +73,9 @@ class Codec(ABC):
 class SingleValueResponseCodec(Codec):
     """A format whose responses have a status description and one value for each header.
 
-    Repeated headers are joined with a comma. Only the last cookie is sent. If ``all_cookies`` of the rules is True, all
-    cookies are sent, as headers whose names differ in case. Load balancers forward such headers [seen: Mangum]. Whether
-    VPC Lattice forwards them is not known [unsure].
+    Repeated headers are joined with a comma. Only the last cookie is sent, unless ``all_cookies`` of the rules is
+    True. Then all cookies are sent, as headers whose names differ in case. Load balancers forward such headers [seen:
+    Mangum]. Whether VPC Lattice forwards them is not known [unsure].
     """
 
     sends_one_cookie = True
