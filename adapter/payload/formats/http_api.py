@@ -97,7 +97,7 @@ class HttpApi(Codec):
 
 
 class FunctionUrl(HttpApi):
-    """Payload format 2.0, with the events of a function URL. Captures show how these differ from HTTP APIs'."""
+    """Payload format 2.0, with the events of a function URL. Captures show the differences from HTTP API events."""
 
     name = "function-url"
 
