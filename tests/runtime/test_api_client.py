@@ -148,7 +148,7 @@ BAD_ANSWERS = [
     pytest.param(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}", "chunk size", id="a-huge-chunk"
     ),
-    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "3 bytes short", id="truncated"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "3 bytes too early", id="truncated"),
     pytest.param(b"", "closed before", id="hung-up"),
     pytest.param(b"what?\r\n", "not an HTTP response", id="not-http"),
 ]
