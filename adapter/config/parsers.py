@@ -251,7 +251,7 @@ def header_name(value: str) -> str:
 
 
 def _without_bad_statuses(value: str) -> str:
-    """Return ``value``, a list, without the parts that are neither a status nor a range of statuses."""
+    """Return only those parts of the list ``value`` that are a status or a range of statuses."""
     found = []
     for part in value.split(","):
         try:

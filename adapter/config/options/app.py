@@ -140,7 +140,7 @@ class ResponseOptions(OptionTable):
         env=("AWS_LWA_INVOKE_MODE",),
     )
     compression = Option(
-        "Compress responses (gzip; br, zstd if installed), streams piece by piece; function URLs undo it in streams.",
+        "Compress responses: gzip; br and zstd if installed. Lambda's function URLs decompress such streams again.",
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )

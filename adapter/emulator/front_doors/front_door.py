@@ -4,10 +4,10 @@
 end, because Lambda does not inform the function of the disconnection.
 
 A front door that streams sends the metadata prelude as the head, and each piece of the body when it arrives, at the
-pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce one: a function URL
-sends a buffered payload undecoded. A front door that does not stream collects the whole payload and decodes it. If the
-function sends a metadata prelude to such a front door, the prelude is decoded [unsure: AWS does not document this
-case].
+pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce a stream: so a
+function URL sends a buffered payload as it is, without decoding it. A front door that does not stream collects the
+whole payload and decodes it. If the function sends a metadata prelude to such a front door, the prelude is decoded
+[unsure: AWS does not document this case].
 
 If a front door decodes the Content-Encoding of a stream, the bandwidth cap and the size limit apply to the encoded
 bytes.
@@ -211,7 +211,7 @@ class FrontDoor:
         door = self.door
         head, piece = await _read_head(stream, door.rules)
         if head is None:
-            assert stream.failure is not None, "a stream without a head has failed"
+            assert stream.failure is not None, "a stream that ended without a head must have failed"
             await self._fail(client, stream.failure)
             return
         _check_status(head)

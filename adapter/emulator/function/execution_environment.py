@@ -390,7 +390,7 @@ class ExecutionEnvironment:
             self._emit(InvocationConcluded(invocation))
 
     def _release(self, invocation: LocalInvocation) -> float:
-        """Remove a running invocation and cancel its timeout. Return the monotonic clock's time of its start."""
+        """Remove a running invocation and cancel its timeout. Return when it started (monotonic clock)."""
         began, timer = self._running.pop(invocation)
         timer.cancel()
         invocation.kill_app = None

@@ -103,8 +103,8 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         return ""
     if not door.rules.streams:
         return (
-            "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
-            "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+            "the function streams, but this front door cannot: here clients get the whole response; AWS's answer is "
+            "not known; for this front door, deploy the function with AWS_LWA_INVOKE_MODE=buffered"
         )
     if not door.streaming:
         outcome = "the function streams, the front door is buffered: clients wait for the whole response"

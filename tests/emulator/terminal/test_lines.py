@@ -137,8 +137,8 @@ def test_a_line_names_its_front_door_where_there_are_several(
         pytest.param(
             {"front_doors": "alb,http-api"},
             [
-                "mismatch at alb: the function streams, the front door cannot",
-                "mismatch at http-api: the function streams, the front door cannot",
+                "mismatch at alb: the function streams, but this front door cannot",
+                "mismatch at http-api: the function streams, but this front door cannot",
             ],
             id="of-doors-that-cannot-stream",
         ),
