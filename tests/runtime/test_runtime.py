@@ -299,8 +299,8 @@ def test_mistakes_in_the_settings_fail_init_all_at_once(api: ScriptedRuntimeApi)
 
 UNREACHABLE = [
     pytest.param("127.0.0.1:1", "refused", id="nobody-listens"),
-    pytest.param("nonsense", "could not report this", id="not-an-address"),
-    pytest.param("..:80", "could not report this", id="not-a-host"),
+    pytest.param("nonsense", "could not be reported", id="not-an-address"),
+    pytest.param("..:80", "could not be reported", id="not-a-host"),
     pytest.param("127.0.0.1:99999", "'127.0.0.1:99999' has no port from 0 to 65535", id="not-a-port"),
 ]
 
@@ -323,7 +323,7 @@ def test_an_address_without_a_port_is_a_mistake_in_the_settings(variable: str, a
         assert runtime.exit_code() == 2
         mistake, untold = runtime.stderr().splitlines()
         assert mistake.startswith(f"adapter: {variable}: '{address}' is not HOST:PORT")
-        assert untold.startswith("adapter: could not report this to the Runtime API: ")
+        assert untold.startswith("adapter: this error could not be reported to the Runtime API: ")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "..:80"])
