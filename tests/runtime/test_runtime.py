@@ -120,7 +120,8 @@ def test_a_runtime_api_that_stays_away_ends_the_runtime_with_the_reason(app: Scr
         api.answers["/invocation/next"] = (500, b"out of order")
         api.invoke(function_url()).answer()
         assert runtime.exit_code() == 1
-        assert "adapter ERROR ending: no invocation from the Runtime API" in runtime.stderr()
+        assert "adapter ERROR ending: the Runtime API at " in runtime.stderr()
+        assert " sent no invocation: " in runtime.stderr()
         assert "out of order" in runtime.stderr()
 
 
@@ -330,7 +331,7 @@ def test_an_address_without_a_port_is_a_mistake_in_the_settings(variable: str, a
 def test_a_runtime_api_that_was_never_there_ends_the_runtime_with_the_reason(app: ScriptedApp, address: str) -> None:
     with RuntimeProcess(None, app=app, environ={"AWS_LAMBDA_RUNTIME_API": address}) as runtime:
         assert runtime.exit_code() == 1
-        assert f"ending: no invocation from the Runtime API at {address}" in runtime.stderr()
+        assert f"ending: the Runtime API at {address} sent no invocation: " in runtime.stderr()
         assert "Traceback" not in runtime.stderr()
 
 
@@ -594,7 +595,7 @@ def test_a_hook_that_fails_before_the_snapshot_fails_init(api: ScriptedRuntimeAp
         assert runtime.exit_code() == 1
         call = api.wait_for("/init/error").wait()
         assert call.json()["errorType"] == "Adapter.HookFailed"
-        assert "POST /before failed: 500" in call.json()["errorMessage"]
+        assert "POST /before failed: status 500" in call.json()["errorMessage"]
         assert not [call for call in api.calls if "restore" in call.path]
 
 
@@ -626,7 +627,7 @@ def test_a_restore_that_lambda_refuses_ends_the_runtime_with_the_reason(
     api.answers["/restore/next"] = (403, b"wrong state")
     with RuntimeProcess(api, app=app, environ=SNAP_START) as runtime:
         assert runtime.exit_code() == 1
-        assert "ending: no restore from the Runtime API" in runtime.stderr()
+        assert " reported no restore: " in runtime.stderr()
         assert "wrong state" in runtime.stderr()
 
 
@@ -797,7 +798,7 @@ def test_a_slot_finishes_its_invocation_where_the_others_get_no_further_one(
         api.wait_until_waiting()
         api.answers["/invocation/next"] = (500, b"out of order")
         api.invoke(function_url()).answer()
-        runtime.wait_for_line("ending: no invocation from the Runtime API")
+        runtime.wait_for_line(" sent no invocation: ")
         opened.set()
         assert body_of(slow.answer()) == "late"
         assert runtime.exit_code() == 1
