@@ -1,6 +1,6 @@
 """Job control: stops the app and the adapter on Ctrl-Z, and gives the adapter's terminal to the app.
 
-Only the foreground job, one process group, can read a terminal or change the terminal's settings. The app has its own
+Only one process group at a time, the foreground job, can read the terminal or change its settings. The app has its own
 process group, which starts as a background job. If the app reads the terminal or changes the settings, the kernel stops
 it (SIGTTIN, SIGTTOU). The adapter then makes the app the foreground job until the app ends or is stopped. The adapter
 cannot do this if it is a background job itself, or if its stdin is not a terminal.
@@ -75,7 +75,7 @@ class JobControl:
     def suspend(self, process: AppProcess | None) -> None:
         """Stop the app and this process until a shell continues this job.
 
-        If the system does not stop this process (as PID 1, or if no shell can continue it), the app continues at once.
+        If this process cannot be stopped (it is PID 1, or no shell could continue it), the app continues at once.
         """
         was_lent = self.is_lent
         if process is not None:
@@ -105,7 +105,7 @@ def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bo
     """Stop the app (``process``), then this process, with the signal ``number``. Return True after SIGCONT.
 
     If ``with_group`` is True, stop the whole group of this process. Return False if the signal has not stopped this
-    process: the kernel discards it if no process in the session could continue this group (setpgid(2), "orphaned").
+    process: the kernel discards a signal if nothing in the session could continue this group (setpgid(2), "orphaned").
     """
     handler = signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})

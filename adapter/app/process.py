@@ -134,7 +134,7 @@ class Lifeline:
             posix.set_inheritable(self.descriptor, True)
 
     def tie(self, group: int) -> None:
-        """Make the kernel kill the process group ``group`` when the adapter ends. It replaces an earlier group."""
+        """Make the kernel kill the process group ``group`` when the adapter ends. A later call replaces the group."""
         if sys.platform == "linux" and self.descriptor is not None:
             import fcntl  # the app has started by now
 
@@ -394,7 +394,7 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
 
 
 def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:
-    """Return the result of ``spawn()``, called with the limit ``descriptors`` of open files; None means no change."""
+    """Return the result of ``spawn()``, called under a limit of ``descriptors`` open files; None means no change."""
     if descriptors is None:
         return spawn()
     import resource  # the runtime does not need it

@@ -43,8 +43,8 @@ _STDERR_END_TIMEOUT = 0.2
 class AppSupervisor:
     """Runs the app. ``process`` is None if the adapter did not start the app. ``start()`` starts the app again.
 
-    ``ready`` is True while the app can serve requests. ``is_restarting`` is True from the end of an app that is started
-    again until the new app is ready.
+    ``ready`` is True while the app can serve requests. If the app is restarted, ``is_restarting`` is True from the
+    end of the app until it is ready again.
     """
 
     def __init__(

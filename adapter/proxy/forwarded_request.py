@@ -183,7 +183,7 @@ def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> H
 
 
 def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
-    """Return the ``trailers`` that may be forwarded, in either direction. ``headers`` belong to the same message."""
+    """Return the ``trailers`` that may be forwarded, in either direction. ``headers`` are of the same message."""
     if not trailers:
         return trailers
     # Names in the message's Connection header are not forwarded as trailers either.
@@ -192,7 +192,7 @@ def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
 
 
 def announced_trailers(headers: Headers) -> str:
-    """Return the value of the Trailer header to forward: the announced names that may be forwarded. May be empty."""
+    """Return the value of the Trailer header to forward: the announced names that may be forwarded, perhaps none."""
     names = [name.strip() for field, value in headers if field.lower() == "trailer" for name in value.split(",")]
     kept = forwarded_trailers([(name, "") for name in names if is_token(name)], headers)
     return ", ".join([name for name, _ in kept])
@@ -212,7 +212,7 @@ def _forwarded_element(client: str, host: str) -> str:
 
 
 def _offered(upgrade: str) -> str:
-    """Return the protocols of an Upgrade header that may be offered to the app: all except h2c."""
+    """Return the protocols that an Upgrade header may offer to the app: all protocols in ``upgrade`` except h2c."""
     protocols = [protocol.strip() for protocol in upgrade.split(",")]
     return ", ".join([protocol for protocol in protocols if protocol and protocol != _NEVER_OFFERED])
 

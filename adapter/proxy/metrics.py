@@ -37,7 +37,7 @@ class Metrics:
         self.first_byte_sum = 0.0
 
     def count_request(self, method: str, status: int, sent: int, first_byte: float) -> None:
-        """Count a request that has ended. ``sent`` is the number of bytes sent from the app's body.
+        """Count a request that has ended. ``sent`` is how many bytes of the app's body were sent.
 
         ``first_byte`` is the time until the app's response head, in seconds. It is 0 if the app did not answer.
         """

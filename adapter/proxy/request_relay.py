@@ -330,7 +330,7 @@ class ProxiedRequest:
         return compressed_pieces
 
     async def _buffer(self) -> None:
-        """Send the response as one body. Raises ResponseTooLarge if it exceeds Lambda's limit for one body."""
+        """Send the response as one body. Raises ResponseTooLarge if it exceeds Lambda's limit."""
         exchange, compressor = self._exchange, self._compressor
         if exchange.method == "HEAD" or self._status in (204, 304):
             self._begin(b"")

@@ -1,4 +1,4 @@
-"""Lets requests wait for an app that is being restarted: it has ended, or refuses connections.
+"""Lets requests wait while the app is restarted: the app has ended, or it refuses connections.
 
 Nothing of such a request was sent yet, so it can still be served once the app listens. Only one waiting request at a
 time tries to connect, once per RESTART_INTERVAL, so the rate does not depend on the number of requests. If the adapter

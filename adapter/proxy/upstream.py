@@ -107,7 +107,7 @@ async def _connect(address: Address) -> UpstreamConnection:
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to the app. Each exchange calls ``begin``, ``write``, ``next_head`` and ``read`` in this order."""
+    """One connection to the app. An exchange calls ``begin``, ``write``, ``end_request``, ``next_head``, ``read``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -108,8 +108,8 @@ class RuntimeApiClient:
     ) -> str:
         """Send a whole payload as the response. Return the refusal or an empty text.
 
-        Lambda refuses a payload that is too large with 413. ``extra_line`` is a further header line with its line end,
-        or empty.
+        If the payload is too large, Lambda refuses it with 413. ``extra_line`` is a further header line with its line
+        end, or empty.
         """
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
         return self._post(path, parts, f"Content-Type: {content_type}\r\n{extra_line}")

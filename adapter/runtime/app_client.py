@@ -2,7 +2,7 @@
 
 A connection is reused only if its last request is recent and the app has not closed it. The app may still close it
 while the next request is on the way. So only requests that may be executed twice (``is_repeatable``) are sent over a
-reused connection. If that closes before the first byte of a response, the request is sent once more, over a new one.
+reused connection. If it closes before the first byte of a response, the request is sent once more, over a new one.
 
 An app that refuses connections may be restarting. Nothing of the request was sent yet, so the request can wait.
 """

@@ -100,7 +100,7 @@ class InvocationRelay:
         return _RelayedInvocation(self, invocation).run()
 
     def check_cookies(self, format_name: str, head: ResponseHead) -> None:
-        """Log a warning, once, if ``head`` has several cookies: a response of ``format_name`` has only one."""
+        """Log a warning, once, if ``head`` has several cookies: a response in ``format_name`` has only one."""
         if self.body_rules.all_cookies:
             return
         if len([name for name, _ in head.headers if name.lower() == "set-cookie"]) > 1:
@@ -302,7 +302,7 @@ def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
 
 
 class _CompressedBody:
-    """The body of ``response``, compressed. It has the attributes and methods of ``Response`` that are for the body."""
+    """The body of ``response``, compressed. It has the attributes and methods of ``Response`` that concern the body."""
 
     def __init__(self, response: Response, compressor: Compressor) -> None:
         self._response = response
@@ -352,7 +352,7 @@ def _type_of(head: ResponseHead) -> str:
 
 
 def _drain(response: Response) -> None:
-    """Read and discard a short body, so that its connection can be reused."""
+    """Read and discard a short body, so that the connection can be reused."""
     try:
         response.read(_ERROR_BODY_LIMIT)
     except InvocationError:

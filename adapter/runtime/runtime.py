@@ -100,7 +100,9 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so Lambda ends the process without SIGTERM: {error}")
+            self._log.warning(
+                f"the runtime is not registered as an extension, so Lambda ends it without SIGTERM: {error}"
+            )
 
     def _start(self) -> None:
         """Run the init phase: wait until the app is ready. With SnapStart, then wait for the restore.
@@ -214,7 +216,7 @@ class Runtime:
                 self._report_fault(api, invocation)
 
     def _report_fault(self, api: RuntimeApiClient, invocation: Invocation) -> None:
-        """Log an unexpected exception, and end its invocation with an error. The next invocation is not affected."""
+        """Log an unexpected exception, and end the invocation with an error. The next invocation is not affected."""
         from traceback import format_exc  # only an internal error needs it
 
         self._log.error(f"an internal error of the adapter: {format_exc()}", requestId=invocation.request_id)

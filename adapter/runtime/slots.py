@@ -164,7 +164,7 @@ class Slots:
     def _wait_for_ready(self, give_up: float | None) -> list[tuple[greenlet, int]]:
         """Wait until slots can continue. Return these slots with their events.
 
-        All of them are found before any of them runs, since a slot might close a descriptor and reuse its number.
+        All slots are found before any of them runs, since a slot might close a descriptor and reuse its number.
         """
         ready: list[tuple[greenlet, int]] = []
         woken = False

@@ -24,8 +24,8 @@ else:
 def run_signal_handlers() -> None:
     """Run the handlers of signals that have arrived. The interpreter does this whenever it enters a Python function.
 
-    Compiled code does not, so it must call this function before it waits in a system call. A signal that has arrived
-    before does not interrupt the system call.
+    Compiled code does not, so it must call this function before it waits in a system call. An earlier signal does not
+    interrupt the system call.
     """
 
 

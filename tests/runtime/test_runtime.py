@@ -154,7 +154,7 @@ def test_the_extension_is_registered_for_no_events_before_the_first_next(
 def test_a_refused_registration_is_a_warning(api: ScriptedRuntimeApi, app: ScriptedApp) -> None:
     api.answers["/register"] = (403, b'{"errorType":"Extension.Refused"}')
     with RuntimeProcess(api, app=app) as runtime:
-        assert "Extension.Refused" in runtime.wait_for_line("WARN not registered as an extension")
+        assert "Extension.Refused" in runtime.wait_for_line("WARN the runtime is not registered as an extension")
         assert body_of(api.invoke(function_url()).answer()) == "ok"
 
 
