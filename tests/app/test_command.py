@@ -39,7 +39,7 @@ def test_a_program_is_found_as_the_system_finds_it(
     folder: Path, command: list[str], path: str, mistake: str | None
 ) -> None:
     found = list(command_mistakes(command, {"PATH": path.format(folder=folder)}, str(folder)))
-    assert found == ([] if mistake is None else [f"{mistake}; use a name on PATH or a path"])
+    assert found == ([] if mistake is None else [f"{mistake}; give the program's path, or its name if it is on PATH"])
 
 
 @pytest.mark.parametrize(
