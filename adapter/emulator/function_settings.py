@@ -133,7 +133,7 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
             "more only on Managed Instances (--max-concurrency)"
         )
     if config.freeze and config.concurrency > 1:
-        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one of them"
+        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one option"
     if config.freeze and sys.platform != "linux":
         yield f"{name('freeze')}: is possible only on Linux, because the emulator can find all processes only there"
     if config.snapstart and config.provisioned:

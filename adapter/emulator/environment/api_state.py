@@ -102,7 +102,7 @@ class ApiState:
         return not is_known and self.is_ready
 
     def forget(self, invocation: LocalInvocation) -> None:
-        """Remove an invocation that has ended or timed out. Later reports of the runtime about it are refused."""
+        """Remove an invocation that has ended or timed out. Later reports about it are refused."""
         if (
             self._invocations.pop(invocation.request_id, None) is not None
             and invocation.state is not InvocationState.ANSWERED

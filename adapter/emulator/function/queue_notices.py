@@ -18,8 +18,8 @@ _PERIOD = 1.0
 class QueueNotices:
     """Shows lines about queued invocations.
 
-    ``announced`` contains the queued invocations for which a line was shown, or which were only counted because the
-    limit of lines was reached.
+    ``announced`` contains the queued invocations that have a line, and those that were only counted because the limit
+    of lines was reached.
     """
 
     def __init__(self, settings: FunctionSettings, notice: Notice) -> None:

@@ -1,6 +1,6 @@
 """Watches the app's folder for ``--reload``.
 
-Files that apps write while they serve are ignored. Otherwise each request could make the next one a cold start.
+Files that apps write while they serve are ignored. Otherwise each request could cause a cold start of the next request.
 """
 
 from __future__ import annotations

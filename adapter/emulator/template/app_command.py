@@ -88,7 +88,7 @@ def _without_adapter(words: list[str]) -> list[str]:
 
 
 def _of_package(folder: Path, properties: dict[str, Any]) -> AppCommand:
-    """Return the command of a zip package: its handler script, if AWS_LAMBDA_EXEC_WRAPPER is set to start it."""
+    """Return the command of a zip package: its handler script, if AWS_LAMBDA_EXEC_WRAPPER is set."""
     handler, code = properties.get("Handler"), properties.get("CodeUri", properties.get("Code", "."))
     is_wrapped = "AWS_LAMBDA_EXEC_WRAPPER" in properties["Variables"]
     if not is_wrapped or not isinstance(handler, str) or not isinstance(code, str):

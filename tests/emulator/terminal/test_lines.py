@@ -67,7 +67,7 @@ def test_a_line_says_what_happened_and_nothing_else(fields: dict[str, Any], expe
         pytest.param(
             7 * MIB,
             "mars-1",
-            ["1 MB beyond the free 6 MB, no price known for mars-1 (--price-table)"],
+            ["1 MB beyond the free 6 MB; no price is known for mars-1 (--price-table)"],
             id="unknown-region",
         ),
     ],
@@ -129,8 +129,8 @@ def test_a_line_names_its_front_door_where_there_are_several(
         pytest.param(
             {"front_doors": "function-url,rest-api"},
             [
-                "mismatch at function-url: the function is buffered, the front door streams: clients get its JSON",
-                "mismatch at rest-api: the function is buffered, the front door streams: every request fails",
+                "mismatch at function-url: the function is buffered but the front door streams: clients get the JSON",
+                "mismatch at rest-api: the function is buffered but the front door streams: every request fails",
             ],
             id="by-the-first-line-of-each-door",
         ),
