@@ -144,8 +144,8 @@ class CloudWatchLog:
 def _status(failure: Failure | None) -> dict[str, str]:
     """Return the ``status`` field of a telemetry record and, after a failure, its ``errorType`` field.
 
-    The status is ``success``, ``timeout``, ``failure`` if the runtime ended, or ``error`` after any other failure
-    ("Telemetry API": Status).
+    The status is ``success`` or ``timeout``, or ``failure`` if the runtime ended, or ``error`` after any other
+    failure ("Telemetry API": Status).
     """
     if failure is None:
         return {"status": "success"}

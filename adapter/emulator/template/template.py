@@ -38,8 +38,8 @@ _NOT_SIMULATED = {
 class Template:
     """The settings in a template. ``options`` maps the name of each option to its text and to its place in the file.
 
-    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template does
-    not contain it. ``notes`` are lines for the user.
+    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template
+    contains no command. ``notes`` are lines for the user.
     """
 
     options: dict[str, tuple[str, str]] = field(default_factory=dict)

@@ -19,7 +19,7 @@ _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a R
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """Return the lines of the start message. A row that applies only to some front doors names these."""
+    """Return the lines of the start message. A row that applies only to some front doors ends with their names."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
