@@ -134,7 +134,7 @@ class CloudWatchLog:
             invocation.log = (invocation.log + line.encode() + b"\n")[-LOG_TAIL:]
 
     def _write_failure(self, line: str, failure: Failure | None) -> None:
-        """Write ``line``, an INIT_REPORT or RESTORE_REPORT, only if ``failure`` is not None, as Lambda does."""
+        """After a failure, write ``line``, an INIT_REPORT or RESTORE_REPORT. Lambda does the same."""
         if failure is not None:
             status = _status(failure)["status"]
             error = f"\tError Type: {failure.error_type}" if status == "error" else ""

@@ -234,7 +234,7 @@ class _Reader:
             self._note((*path, "Auth"), "authorizers are not simulated; set their result with --authorizer-context")
 
     def _api_settings(self, reference: Any, kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
-        """Yield the properties of the API that ``reference`` names, then those of all APIs of that kind (Globals)."""
+        """Yield the properties of the API that ``reference`` names, then those in Globals for all APIs of this kind."""
         name = reference.get("Ref") if isinstance(reference, dict) else None
         resource = self._resources.get(name) if isinstance(name, str) else None
         shared = self._document.content.get("Globals")

@@ -147,7 +147,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """Return the settings with which the deployed function behaves as it does here."""
+    """Return the settings that make the deployed function behave as the local function does."""
     # Only the adapter reads this variable. With --runtime, another command replaces the adapter.
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
