@@ -167,7 +167,7 @@ async def open_endpoints(
 
 
 def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
-    """Handle all signals. Return a future. Its result is the number of the first signal that must end this process.
+    """Handle all signals. Return a future of the number of the first signal that must end this process.
 
     SIGTSTP calls ``suspend``. All other signals have no effect: there may be any number of apps to which they could be
     forwarded, and Lambda sends no such signals.
