@@ -109,7 +109,7 @@ class DevOptions(OptionTable):
         parse=parsers.text("FILE"),
     )
     retry_delay = Option(
-        "The delay before the first retry of an asynchronous invocation, in seconds; the second is twice as long.",
+        "The seconds before the first retry of an asynchronous invocation; before the second retry, twice as many.",
         parse=parsers.seconds,
         default=60.0,
     )
