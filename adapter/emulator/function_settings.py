@@ -135,7 +135,7 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
     if config.freeze and config.concurrency > 1:
         yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one option"
     if config.freeze and sys.platform != "linux":
-        yield f"{name('freeze')}: is possible only on Linux, because the emulator can find all processes only there"
+        yield f"{name('freeze')}: is possible only on Linux, where the emulator can find all processes"
     if config.snapstart and config.provisioned:
         yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two"
     if config.snapstart and config.concurrency > 1:

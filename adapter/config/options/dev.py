@@ -191,7 +191,7 @@ class DevOptions(OptionTable):
         default=False,
     )
     memory = Option(
-        "The function's memory in MB, for its variables. If the function uses more, a warning is logged.",
+        "The function's memory in MB (AWS_LAMBDA_FUNCTION_MEMORY_SIZE). A warning is logged if the function uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
     )

@@ -94,7 +94,7 @@ class ApiState:
     def is_done_with(self, invocation: LocalInvocation) -> bool:
         """Return whether the invocation has ended.
 
-        With one slot, it has ended only once the runtime and the extensions wait for the next invocation.
+        If there is one slot, an invocation ends only once the runtime and the extensions wait for the next.
         """
         is_known = invocation.request_id in self._invocations
         if self.slots > 1:

@@ -89,7 +89,7 @@ class InvocationFaults:
 
     @property
     def drop_after(self) -> int | None:
-        """The number of body bytes after which the client's connection is closed; None if it must not be closed."""
+        """The number of body bytes after which the client's connection is closed; None means never."""
         return int(self.faults[Kind.DROP].amount) if Kind.DROP in self.faults else None
 
     async def before_invocation(self) -> Failure | None:

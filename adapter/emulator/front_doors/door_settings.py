@@ -31,7 +31,7 @@ class DoorSettings:
     signatures of requests. ``domain`` is the Host header that the app receives; None means the client's Host header.
     ``key`` is the key pair that requests must be signed with; if it is None, requests need no signature. ``cors``
     answers preflights; if it is None, preflights reach the function. ``authorizer`` is the authorizer's context in
-    events; if it is None, events have no such context.
+    events; None means that events have none.
     """
 
     rules: DoorRules

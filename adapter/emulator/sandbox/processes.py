@@ -2,8 +2,8 @@
 
 Each of these processes leads its own session. On Linux, the kernel sends it SIGTERM if the emulator ends. There the
 emulator is also a subreaper: it becomes the parent of every descendant that loses its parent, so ``process_tree`` can
-find and end all of them. On other systems only the process group of each is killed; the runtime ends the app itself
-when it receives SIGTERM.
+find and end all of them. On other systems, only the process groups of these processes are killed; when
+the runtime receives SIGTERM, it ends the app.
 
 asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
 ``waitpid(-1)`` would take exit codes away from asyncio.

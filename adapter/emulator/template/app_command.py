@@ -1,6 +1,7 @@
 """Finds the command that starts the app of a function in a template.
 
-For an image, it is in the image's configuration or its Dockerfile. For a zip package, it is the handler script.
+The command of an image is in the image's configuration or its Dockerfile. The command of a zip package is its handler
+script.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _ALL_ORIGINS = {"AllowOrigins": ["*"]}
 def cors_fields(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[Path_, str], None]) -> Any:
     """Return the fields of ``value``, with the types that AWS's API has, or None if ``value`` has no fields.
 
-    Parts that only a deployed stack knows are left unset; ``note`` is called with the place of each.
+    A part that only a deployed stack knows is left unset, and ``note`` is called with its place and the reason.
     """
     resolved = _resolved(value, path, intrinsics, note)
     if resolved in (None, "false"):

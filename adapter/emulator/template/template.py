@@ -38,8 +38,8 @@ _NOT_SIMULATED = {
 class Template:
     """The settings in a template. ``options`` maps the name of each option to its text and to its place in the file.
 
-    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template does
-    not contain it. ``notes`` are lines for the user.
+    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template
+    contains no command. ``notes`` are lines for the user.
     """
 
     options: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -234,7 +234,7 @@ class _Reader:
             self._note((*path, "Auth"), "authorizers are not simulated; set their result with --authorizer-context")
 
     def _api_settings(self, reference: Any, kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
-        """Yield the properties of the API that ``reference`` names, then those of all APIs of that kind (Globals)."""
+        """Yield the properties of the API that ``reference`` names, then those in Globals for all APIs of this kind."""
         name = reference.get("Ref") if isinstance(reference, dict) else None
         resource = self._resources.get(name) if isinstance(name, str) else None
         shared = self._document.content.get("Globals")

@@ -19,7 +19,7 @@ _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a R
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """Return the lines of the start message. A row that applies only to some front doors names these."""
+    """Return the lines of the start message. A row that applies only to some front doors ends with their names."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
@@ -150,7 +150,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """Return the settings with which the deployed function behaves as it does here."""
+    """Return the settings that make the deployed function behave as the local function does."""
     # Only the adapter reads this variable. With --runtime, another command replaces the adapter.
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
