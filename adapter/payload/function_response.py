@@ -69,7 +69,7 @@ def head_of(response: dict[str, Any], single: Any, multi: Any) -> ResponseHead:
 def format_2_head(response: dict[str, Any]) -> ResponseHead:
     """Return status, headers and cookies of a response in payload format 2.0. Metadata preludes have the same format.
 
-    Raises InvalidFunctionResponse if any of them is malformed.
+    Raises InvalidFunctionResponse if the status, a header or a cookie is malformed.
     """
     headers = headers_of(response.get("headers"), response.get("multiValueHeaders"))
     return ResponseHead(status=status_of(response), headers=headers + set_cookies_of(response))

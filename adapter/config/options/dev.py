@@ -49,7 +49,7 @@ class DevOptions(OptionTable):
     )
     warm = Option("Start the app at once instead of with the first request.", default=False)
     price_table = optional(
-        "A JSON file with prices of streaming that replaces the built-in prices.",
+        "A JSON file with the prices to use instead of the built-in ones.",
         parse=parsers.text("FILE"),
         default_text="built in",
     )

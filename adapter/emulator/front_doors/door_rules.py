@@ -1,7 +1,7 @@
 """The rules of a front door, and the errors that most front doors share.
 
 Each front door has a file with its rules; ``registry.py`` lists the front doors by name. All of them share
-the code of ``front_door.py`` and ``request_event.py``. A value without a source comes from AWS's documentation
+the code of ``front_door.py`` and ``request_event.py``. A value without a mark comes from AWS's documentation
 of the service. [seen] marks a value that others have observed and published, [unsure] a value that is not confirmed.
 """
 

@@ -32,7 +32,7 @@ class QueueNotices:
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
-        """Show a line that ``invocation`` waits behind ``ahead`` others. Above the limit of lines, only count it."""
+        """Show that ``ahead`` others are before ``invocation`` in the queue. At the limit of lines, only count it."""
         self.announced.add(invocation)
         now = asyncio.get_running_loop().time()
         if now - self._period_began >= _PERIOD:
