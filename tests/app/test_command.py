@@ -36,7 +36,7 @@ def test_a_program_is_found_as_the_system_finds_it(
     folder: Path, command: list[str], path: str, mistake: str | None
 ) -> None:
     found = list(command_mistakes(command, {"PATH": path.format(folder=folder)}, str(folder)))
-    assert found == ([] if mistake is None else [f"{mistake}; use a name on PATH or a path"])
+    assert found == ([] if mistake is None else [f"{mistake}; give the program's path, or its name if it is on PATH"])
 
 
 def test_a_file_without_the_run_bit_is_named_with_the_command_that_sets_it(folder: Path) -> None:

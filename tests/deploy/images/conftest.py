@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -22,31 +23,37 @@ BUILD_SECONDS = 600
 InRoot = Callable[[Path], list[str]]
 
 
-def built(name: str, script: str, target: str) -> Path:
-    """Return what ``script`` has built. The hot path stays plain Python, which does the same: compiling takes minutes."""
-    folder = CACHE / name
+def build(folder: Path, script: str, target: str) -> None:
+    """Run ``script``. The hot path stays plain Python, which does the same: compiling takes minutes."""
     environ = os.environ | {"PYTHON": str(BASE_PYTHON), "COMPILE": "no"}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = [REPOSITORY / "deploy" / script, folder / target]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder / target
 
 
 @pytest.fixture(scope="session")
-def layer() -> Path:
-    """The zip file of a layer."""
-    return built("test-layer", "build-layer", "layer.zip")
+def layer(testrun_uid: str) -> Path:
+    """The zip file of a layer, built once for all processes of a test run, and unpacked beside it as ``opt``."""
+    folder = CACHE / "test-layer"
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "test-layer.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if lock.read() != testrun_uid:
+            build(folder, "build-layer", "layer.zip")
+            # Python's own zipfile module would not set the files' permissions.
+            subprocess.run(["unzip", "-q", folder / "layer.zip", "-d", folder / "opt"], check=True)
+            lock.truncate(0)
+            lock.write(testrun_uid)
+    return folder / "layer.zip"
 
 
 @pytest.fixture(scope="session")
 def opt(layer: Path) -> Path:
     """The folder that Lambda mounts at /opt: the unpacked layer."""
-    folder = layer.parent / "opt"
-    # Python's own zipfile module would not set the files' permissions.
-    subprocess.run(["unzip", "-q", layer, "-d", folder], check=True)
-    return folder
+    return layer.parent / "opt"
 
 
 @pytest.fixture
