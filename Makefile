@@ -9,7 +9,7 @@ SOAK_SECONDS ?= 600
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak docs lock clean
+.PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak docs dist lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -117,6 +117,9 @@ soak: $(INSTALLED) ## SOAK_SECONDS (600) of mixed traffic for proxy and dev each
 
 docs: $(INSTALLED) ## Write the generated parts of README.md and docs/
 	$(BIN)/python docs/generate.py
+
+dist: ## Build sdist, plain wheel and compiled wheels into dist/ (PYTHONS: for which interpreters)
+	PYTHON=$(PYTHON) deploy/build-dist dist
 
 lock: ## Renew constraints.txt from what pyproject.toml allows
 	rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock

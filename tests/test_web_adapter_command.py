@@ -61,7 +61,16 @@ def test_the_standard_library_may_be_named(app: Path) -> None:
 
 
 def test_the_app_keeps_its_pythonpath(app: Path) -> None:
-    show = [COMMAND, "run", "--listen", "127.0.0.1:0", "--", "sh", "-c", "echo path $PYTHONPATH >&2; exit 3"]
+    show: list[str | Path] = [
+        COMMAND,
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--",
+        "sh",
+        "-c",
+        "echo path $PYTHONPATH >&2; exit 3",
+    ]
     done = subprocess.run(
         show, cwd=app, env={"PATH": os.environ["PATH"], "PYTHONPATH": "packages"}, capture_output=True, check=False
     )

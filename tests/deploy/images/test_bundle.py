@@ -116,7 +116,7 @@ def test_it_runs_in_any_folder_and_through_links(opt: Path, tmp_path: Path) -> N
 
 def test_a_copy_that_lies_elsewhere_says_what_it_belongs_to(opt: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    result = run([shutil.copy(adapter(opt), tmp_path / "bin/adapter"), "--version"])
+    result = run([shutil.copy(adapter(opt), str(tmp_path / "bin/adapter")), "--version"])
 
     assert (result.returncode, result.stdout) == (1, "")
     assert f"{tmp_path}/bin/adapter belongs to a folder that deploy/build-bundle has made" in result.stderr
@@ -191,9 +191,10 @@ print(*(file for file in files if file and not file.startswith({str(opt)!r})))
 def test_every_shared_library_that_it_needs_is_in_it(opt: Path) -> None:
     python = opt / "adapter/python"
     files = [python / "bin/python", *(opt / "adapter").rglob("*.so")]
-    options = ["--inhibit-cache", "--library-path", python / "lib", "--list"]
+    options = ["--inhibit-cache", "--library-path", str(python / "lib"), "--list"]
     for file in files:
-        listed = subprocess.run([python / "adapter", *options, file], capture_output=True, text=True, check=True).stdout
+        listed = run([str(python / "adapter"), *options, str(file)]).stdout
+        assert "=> " in listed
         found = {path for path in re.findall(r"=> (\S+)", listed) if not path.startswith(str(opt))}
         # The loader itself is loaded already, by the name that the C library knows.
         assert not {path for path in found if "/ld-" not in path and "vdso" not in path}, file
