@@ -35,6 +35,9 @@ WARN_AFTER = 4.0
 _NO_CONNECTION = "no connection"
 # The message of Node for a file that was written for AWS's Node runtime.
 _NEEDS_NODE_RUNTIME = "awslambda is not defined"
+# How a shell or env(1) ends if it does not find a program, or cannot read its script.
+_SHELL_FAILURES = (2, 126, 127)
+CONVERT_LINES = r"convert them to LF: sed -i 's/\r$//' FILE"
 # An app that restarts refuses connections. These are the longest wait of a request for it, and the interval of the
 # attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
@@ -49,6 +52,8 @@ def exit_hint(code: int, stderr: str, *, was_ready: bool = False) -> str:
     """
     if _NEEDS_NODE_RUNTIME in stderr:
         return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
+    if code in _SHELL_FAILURES and "\r" in stderr.replace("\r\n", "\n").replace("\\r", "\r"):
+        return f" (it reads a script with the line ends of Windows; {CONVERT_LINES})"
     if code or was_ready:
         return ""
     return (

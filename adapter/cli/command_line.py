@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 # The options of `adapter run`, on Lambda or elsewhere, which `adapter check` reports.
 _RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
 
+_NO_EMULATOR = (
+    "the local Lambda (adapter dev, invoke and event) is not in this installation, which is for production; "
+    "on your machine: pip install web-adapter"
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="adapter")
@@ -212,6 +217,12 @@ def main(arguments: list[str]) -> int:
     except AdapterError as error:
         write_error(str(error), format=_format(arguments))
         return EXIT_FAILURE
+    except ModuleNotFoundError as error:
+        # deploy/build-bundle leaves it out.
+        if error.name != "adapter.emulator":
+            raise
+        write_error(_NO_EMULATOR, format=_format(arguments))
+        return EXIT_USAGE
 
 
 def _format(arguments: list[str]) -> str:
