@@ -14,6 +14,7 @@ import orjson
 import pybase64
 
 from adapter.payload.headers import excerpt, first
+from adapter.payload.json_text import PIECE, encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,11 +112,16 @@ def is_content_encoded(headers: Headers) -> bool:
 
 def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
     """Return the body as text, or None if it must be encoded as base64."""
+    return _utf8(body) if _may_be_text(headers, rules) else None
+
+
+def _may_be_text(headers: Headers, rules: BodyRules) -> bool:
+    """Return whether the headers allow that the body becomes text, if it is UTF-8."""
     media_type = media_type_of(headers)
     is_text = rules.override(media_type)
     if is_text is None:
         is_text = not (is_content_encoded(headers) or _is_binary_type(media_type))
-    return _utf8(body) if is_text else None
+    return is_text
 
 
 def _is_binary_type(media_type: str) -> bool:
@@ -141,17 +147,23 @@ def response_parts(
 ) -> list[bytes]:
     """Return ``response`` with ``body`` and ``isBase64Encoded`` added, as JSON in parts.
 
-    A binary body is a separate part, which is never copied into a larger string: base64 needs no escaping.
+    A large body is not copied into a larger string. It has parts of its own: base64, which needs no escaping, or
+    escaped text.
     """
-    text = text_of(headers, body, rules)
+    text = text_of(headers, body, rules) if len(body) <= PIECE else None
     if text is not None:
         return [orjson.dumps({**response, "body": text, "isBase64Encoded": False})]
-    opening = orjson.dumps({**response, "isBase64Encoded": True})
-    return [opening[:-1] + b',"body":"', pybase64.b64encode(body), b'"}']
+    pieces = encode_text(body) if len(body) > PIECE and _may_be_text(headers, rules) else None
+    opening = orjson.dumps({**response, "isBase64Encoded": pieces is None})
+    if pieces is None:
+        pieces = [pybase64.b64encode(body)]
+    return [opening[:-1] + b',"body":"', *pieces, b'"}']
 
 
-def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes:
-    """Return the bytes of a ``body`` field. None means an empty body; a memoryview is always base64 text.
+def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes | bytearray:
+    """Return the bytes of a ``body`` field. None means an empty body.
+
+    The body may be text in UTF-8, as a bytearray, or a memoryview of base64 (``event.py``).
 
     Raises ``failure`` if either argument has the wrong type, if base64 is not canonical (white space and trailing text
     are errors, since decoding would silently drop them), or if plain text contains a lone surrogate.
@@ -160,11 +172,13 @@ def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes
         raise failure(f"the base64 flag is {excerpt(is_base64)}, not true or false")
     if body is None:
         return b""
-    if isinstance(body, memoryview) or (is_base64 and isinstance(body, str)):
+    if is_base64 and isinstance(body, (str, bytearray, memoryview)):
         try:
             return pybase64.b64decode(body, validate=True)
         except Base64Error as error:
             raise failure(f"the body is not base64: {error}") from error
+    if isinstance(body, bytearray):
+        return body
     if not isinstance(body, str):
         raise failure(f"the body is of type {type(body).__name__}, not a string")
     try:
