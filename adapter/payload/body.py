@@ -8,13 +8,9 @@ checked.
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
-
 import orjson
-import pybase64
 
 from adapter.payload.headers import excerpt, first
-from adapter.payload.json_text import PIECE, encode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +55,9 @@ _TEXT_SUFFIXES = ("+json", "+xml")
 #: Content-Encoding, become base64. AWS documents this list for ALB; function URLs are known to do the same for forms
 #: and JSON, the rest is [unsure].
 _FRONT_DOOR_TEXT = frozenset({"application/json", "application/javascript", "application/xml"})
+
+# The size in bytes above which a body is large. Measured: a smaller one is encoded faster with the rest of the payload.
+_LARGE_BODY = 64 * 1024
 
 
 class BodyRules:
@@ -150,12 +149,19 @@ def response_parts(
     A large body is not copied into a larger string. It has parts of its own: base64, which needs no escaping, or
     escaped text.
     """
-    text = text_of(headers, body, rules) if len(body) <= PIECE else None
+    is_large = len(body) > _LARGE_BODY
+    text = None if is_large else text_of(headers, body, rules)
     if text is not None:
         return [orjson.dumps({**response, "body": text, "isBase64Encoded": False})]
-    pieces = encode_text(body) if len(body) > PIECE and _may_be_text(headers, rules) else None
+    pieces = None
+    if is_large and _may_be_text(headers, rules):
+        from adapter.payload.json_text import encode_text  # only large texts need it
+
+        pieces = encode_text(body)
     opening = orjson.dumps({**response, "isBase64Encoded": pieces is None})
     if pieces is None:
+        import pybase64  # only binary bodies need it
+
         pieces = [pybase64.b64encode(body)]
     return [opening[:-1] + b',"body":"', *pieces, b'"}']
 
@@ -173,9 +179,11 @@ def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes
     if body is None:
         return b""
     if is_base64 and isinstance(body, (str, bytearray, memoryview)):
+        import pybase64  # only binary bodies need it
+
         try:
             return pybase64.b64decode(body, validate=True)
-        except Base64Error as error:
+        except ValueError as error:
             raise failure(f"the body is not base64: {error}") from error
     if isinstance(body, bytearray):
         return body
@@ -200,4 +208,6 @@ def event_body(headers: Headers, body: bytes | bytearray) -> tuple[str, bool]:
             text = _utf8(body)
             if text is not None:
                 return text, False
+    import pybase64  # only binary bodies need it
+
     return pybase64.b64encode(body).decode("ascii"), True

@@ -22,7 +22,6 @@ from adapter.payload.formats.lattice import LatticeV1, LatticeV2
 from adapter.payload.formats.pass_through import PassThrough
 from adapter.payload.formats.rest_api import RestApi
 from adapter.payload.headers import excerpt
-from adapter.payload.json_text import decode_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ def _read_around_body(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
         end = raw.find(b'"', start)
         text: bytearray | None = None
         if raw.find(b"\\", start, end) >= 0:
+            from adapter.payload.json_text import decode_text  # only large texts need it
+
             decoded = decode_text(raw, start)
             if decoded is None:
                 return None
@@ -145,6 +146,8 @@ def _read_without(raw: bytes | bytearray, start: int, end: int, text: bytearray 
         event["body"] = memoryview(raw)[start:end]
         return codec, event
     if text is None:
+        from adapter.payload.json_text import decode_text  # only large texts need it
+
         decoded = decode_text(raw, start)
         if decoded is None:
             return None
