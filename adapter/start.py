@@ -53,6 +53,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         reason = StartError(f"the app cannot be started: {error.strerror}")
         return _refuse(reason, environ, log_format(environ, flags))
 
+    if listen is None:
+        from adapter.runtime.lean_imports import WithoutImportlib
+
+        with WithoutImportlib():
+            import adapter.logs  # noqa: F401  # imported for the next line
     from adapter.logs import Log
 
     log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
@@ -77,10 +82,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
     """Run as the function's runtime, and return the exit code."""
     from adapter.output import STDERR
-    from adapter.runtime.lean_imports import load_parsers
+    from adapter.runtime.lean_imports import WithoutImportlib, load_parsers
 
     load_parsers()
-    from adapter.runtime.runtime import Runtime
+    with WithoutImportlib():
+        from adapter.runtime.runtime import Runtime
 
     if process is not None:
         process.forward_stderr(STDERR.copy_whole)

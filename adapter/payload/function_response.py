@@ -80,7 +80,7 @@ def body_of(response: dict[str, Any]) -> bytes:
 
     Raises InvalidFunctionResponse if either field is malformed.
     """
-    return decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse)
+    return bytes(decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse))
 
 
 def status_of(response: dict[str, Any]) -> int:

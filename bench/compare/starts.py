@@ -126,7 +126,7 @@ def _nothing(folder: Path) -> list[Subject]:
     return [
         _plain("adapter", folder),
         BarePython(),
-        *(_plain(n, folder) for n in ("plain", "floor", "rust", "rust-rc", "aiohttp")),
+        *(_plain(n, folder) for n in ("plain", "floor", "rust", "rust-rc", "rust-given", "aiohttp")),
     ]
 
 
@@ -159,6 +159,7 @@ def _with_fastapi(folder: Path) -> list[Subject]:
         Start(name="adapter", command=ours, folder=folder, directory=FASTAPI_EXAMPLE),
         beside("rust"),
         beside("rust-rc"),
+        beside("rust-given"),
         mangum,
     ]
 
