@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 APPS = ["Dockerfile", "examples/fastapi_app/Dockerfile", "examples/flask_app/Dockerfile"]
 # The image of a customer-managed runtime runs on Lambda alone.
 DOCKERFILES = [*APPS, "deploy/runtime/Dockerfile"]
-DOCS = ["README.md", "docs/lambda.md", "docs/deploy/containers.md"]
+DOCS = ["README.md", "docs/lambda.md", "docs/deploy/bundle.md", "docs/deploy/containers.md"]
 FENCED = re.compile(r"^```dockerfile\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # A reader's Dockerfile names the adapter's image as it was built in the README, without a tag or a stage of its own.
 FREEDOMS_OF_DOCS = ["--ignore", "DL3006", "--ignore", "DL3022"]
