@@ -29,6 +29,9 @@ ENV ADAPTER_LISTEN=0.0.0.0:8000 \
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/opt/adapter/bin/adapter", "health"]
 
+# Lambda may take snapshots: the app's hooks renew what must not be the same in two copies (docs/lambda.md).
+LABEL com.amazonaws.lambda.feature.snapstart="Allow"
+
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 ENTRYPOINT ["/opt/adapter/bin/adapter", "run", "--"]
