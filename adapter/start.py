@@ -70,6 +70,9 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         log.warning(warning)
     if listen is None:
         return _serve_invocations(config, port, process, log)
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.proxy.proxy import Proxy
 
     _begin_to_collect_garbage()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from compare import baseline, capped, emulators, fastapi, invocations, plot, proxies, report, starts
+from compare import baseline, capped, dev_start, emulators, fastapi, idle, invocations, plot, proxies, report, starts
 from compare.builds import adapter
 from compare.cores import ONE, TWO, name_on
 from compare.peers import PEERS, MissingPeer, name_rust_binary
@@ -52,9 +52,11 @@ def _measurements(*, quick: bool) -> dict[str, Callable[[], Row]]:
     for proxy in proxies.PROXY_ROWS:
         if not quick or proxy.quick:
             found[proxy.name] = partial(proxies.measure, proxy, rounds=rounds, quick=quick, only=few)
+    found[dev_start.NAME] = partial(dev_start.measure, samples=5 if quick else 15)
     if not quick:
         found["fastapi"] = partial(fastapi.measure, rounds=rounds)
         found |= {row.name: partial(capped.measure, row, rounds=2) for row in capped.CAPPED_ROWS}
+        found |= {row.name: partial(idle.measure, row, rounds=2) for row in idle.IDLE_ROWS}
         found |= {row.name: partial(emulators.measure, row, rounds=rounds) for row in emulators.EMULATOR_ROWS}
     return found
 
@@ -93,8 +95,9 @@ def _write_report(order: list[str]) -> None:
     results["rows"].sort(key=lambda row: order.index(row["name"]))
     docs = REPOSITORY / "docs"
     (docs / "performance.md").write_text(report.as_markdown(results))
-    (docs / "performance.svg").write_text(plot.as_svg(report.rows_of(results)))
-    say(f"written: {RESULTS}, docs/performance.md, docs/performance.svg")
+    for name, picture in plot.pictures(report.rows_of(results)).items():
+        (docs / name).write_text(picture)
+    say(f"written: {RESULTS}, docs/performance.md and its pictures")
 
 
 def _guard(rows: list[Row], *, accept: bool) -> None:

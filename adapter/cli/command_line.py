@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from adapter import __version__
@@ -81,8 +83,15 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"
+    # The modules are never freed, so the garbage collector need not search them.
+    gc.disable()
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.emulator.commands.dev import run as run_dev
 
+    gc.freeze()
+    gc.enable()
     return run_dev(environment(), flags, command, wait=is_waiting)
 
 

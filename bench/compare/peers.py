@@ -5,6 +5,7 @@ A peer that cannot be had is named with the reason, and no figure is made up for
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tomllib
@@ -101,12 +102,18 @@ def _in_venv(name: str, package: str, executable: str, *requirements: str) -> Ca
     return _or_missing(get)
 
 
-def _nginx() -> Peer:
-    found = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if found is None:
-        raise MissingPeer("nginx is not installed; on Debian: apt-get install nginx-light")
-    said = subprocess.run([found, "-v"], check=True, capture_output=True, text=True).stderr
-    return Peer(path=Path(found), version=said.strip().rpartition("/")[2])
+def _of_debian(name: str, package: str, *ask: str) -> Callable[[], Peer]:
+    """The program ``name`` of a Debian package; run with ``ask``, it says its version."""
+
+    def get() -> Peer:
+        found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+        if found is None:
+            raise MissingPeer(f"{name} is not installed; on Debian: apt-get install {package}")
+        asked = subprocess.run([found, *ask], check=True, capture_output=True, text=True)
+        version = re.search(r"\d+(\.\d+)+", asked.stdout + asked.stderr)
+        return Peer(path=Path(found), version=version[0] if version else "unknown")
+
+    return _or_missing(get)
 
 
 def _emulator() -> Peer:
@@ -129,7 +136,9 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "mangum": _in_venv(
         "mangum", "awslambdaric", "python", "awslambdaric==4.2.2", "mangum==0.22.0", *_FASTAPI_REQUIREMENTS
     ),
-    "nginx": _or_missing(_nginx),
+    "nginx": _of_debian("nginx", "nginx-light", "-v"),
+    "haproxy": _of_debian("haproxy", "haproxy", "-v"),
+    "caddy": _of_debian("caddy", "caddy", "version"),
     "mitmproxy": _in_venv("mitmproxy", "mitmproxy", "mitmdump", "mitmproxy>=11"),
     "proxy.py": _in_venv("proxy-py", "proxy.py", "proxy", "proxy.py==2.4.10"),
     "emulator": _or_missing(_emulator),

@@ -84,7 +84,7 @@ class AppAlone:
         """Start once."""
         port = free_port()
         with Process(fastapi_command(port), directory=FASTAPI_EXAMPLE) as process:
-            _wait_for_answer(port)
+            wait_for_first_answer(port)
             started = time.monotonic_ns() - process.started_ns
             return {"start_ms": started / 1e6, "cpu_ms": process.cpu_ns() / 1e6}
 
@@ -99,13 +99,14 @@ def mangum_environ() -> dict[str, str]:
     return {"PYTHONPATH": f"{PEER_PROGRAMS}{os.pathsep}{FASTAPI_EXAMPLE}"}
 
 
-def fastapi_command(port: int) -> Command:
-    """The example behind uvicorn; its folder is the one to run in."""
+def fastapi_command(port: int | str) -> Command:
+    """The example behind uvicorn, on ``port`` or a placeholder for it; its folder is the one to run in."""
     python = PEERS["mangum"]().path
     return [python, "-m", "uvicorn", "main:app", "--port", str(port), "--log-level", "warning"]
 
 
-def _wait_for_answer(port: int) -> None:
+def wait_for_first_answer(port: int) -> None:
+    """Return once the server at ``port`` has answered. Raises RuntimeError."""
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
         try:

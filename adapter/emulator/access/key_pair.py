@@ -7,7 +7,6 @@ generated.
 
 from __future__ import annotations
 
-import secrets
 import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,8 @@ class KeyPair:
 
 def make_key_pair() -> KeyPair:
     """Return a new random key pair."""
+    import secrets  # it loads OpenSSL, which only --auth aws-iam needs
+
     alphabet = string.ascii_uppercase + "234567"
     end = "".join(secrets.choice(alphabet) for _ in range(_ID_LENGTH - len(_ID_PREFIX)))
     secret = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_SECRET_LENGTH))

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import http.client
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -176,6 +175,8 @@ def _log(text: str, config: Config) -> None:
 
 def _problem(address: Address) -> str:
     """Send a request to ``address``. Return why no ``adapter dev`` answers there, or "" if one answers."""
+    import http.client  # only --wait needs it
+
     connection = http.client.HTTPConnection(address.host, address.port, timeout=_WAIT_REQUEST_TIMEOUT)
     try:
         connection.request("GET", STATUS, headers={"Host": f"localhost:{address.port}"})

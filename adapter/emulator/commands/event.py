@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from adapter.errors import ConfigurationError, RefusedRequest
 from adapter.payload.headers import is_token
 from adapter.payload.messages import Arrival, Request
 
-_TEMPLATES: dict[str, Any] = json.loads(resources.files(__package__).joinpath("sample_events.json").read_bytes())
+_TEMPLATES: dict[str, Any] = json.loads(Path(__file__).with_name("sample_events.json").read_bytes())
 #: SOURCES are the sources of events that are not HTTP requests. KINDS are all kinds of events.
 SOURCES = tuple(_TEMPLATES)
 KINDS = (*DOORS, *SOURCES)

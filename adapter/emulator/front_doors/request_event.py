@@ -10,7 +10,6 @@ import orjson
 
 from adapter.aws.limits import REQUEST_LIMIT
 from adapter.emulator.access.key_pair import add_iam
-from adapter.emulator.access.signature import RefusedSignatureError, Scope, verify
 from adapter.emulator.front_doors.door_rules import JSON, DoorRules, Reason
 from adapter.errors import RefusedRequest
 from adapter.net.bounded_body import read_body
@@ -101,6 +100,9 @@ def _check_signature(
     exchange: Exchange, target: str, body: bytes, door: DoorSettings, key: KeyPair, now: float
 ) -> None:
     """Raise RefusedError unless the client has signed the request with ``key``. ``now`` is the Unix time in seconds."""
+    # They load OpenSSL, which only --auth aws-iam needs.
+    from adapter.emulator.access.signature import RefusedSignatureError, Scope, verify
+
     request = Request(method=exchange.method, target=target, headers=exchange.headers, body=body)
     try:
         verify(request, key, Scope(region=door.region, service=_SIGNED_SERVICE), now)

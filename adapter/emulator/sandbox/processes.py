@@ -17,7 +17,6 @@ import ctypes
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +59,7 @@ class ProcessTree:
         self._programs = programs
         self._initialization_type = initialization_type
         self._on_line = on_line
-        self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
+        self._log_stream = f"local/[$LATEST]{os.urandom(16).hex()}"
         self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
         self._children: list[ChildProcess] = []
         self.is_frozen = False

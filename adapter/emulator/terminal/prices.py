@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import orjson
@@ -14,6 +13,7 @@ from adapter.numbers import decimal
 
 # The number of bytes in a GB, as AWS bills it.
 _GB = 1024 * MIB
+_BUILT_IN = Path(__file__).with_name("prices.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def load_prices(path: str | None) -> PriceTable:
 
     Raises ConfigurationError if the file cannot be read or is not a price table.
     """
-    file = resources.files(__package__) / "prices.json" if path is None else Path(path)
+    file = _BUILT_IN if path is None else Path(path)
     try:
         text = file.read_bytes()
     except OSError as error:
