@@ -263,7 +263,7 @@ class Inspector:
             "per1000": None if cost.total is None else cost.total * 1000,
             "currency": prices.currency,
             "region": region,
-            "source": "; ".join(prices.sources.values()) or f"--price-table, {prices.dated}",
+            "source": "; ".join(prices.sources_for(region)),
         }
 
     def _cap(self, record: RequestRecord) -> dict[str, int] | None:

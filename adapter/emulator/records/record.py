@@ -86,6 +86,8 @@ class RequestRecord:
     ``response_headers`` are those that the client got. ``body`` is the beginning of the body, and ``body_size`` the
     size of all of it. ``longest_pause`` is the longest time without a piece from the app.
 
+    ``is_counted`` is True once the ring has reported that the request and its invocation are over.
+
     ``replay_of`` is the number of the record that this request repeats, 0 if it repeats none. ``is_stored`` is False
     once the ring has dropped the data of the record.
     """
@@ -148,6 +150,7 @@ class RequestRecord:
     log_lines: list[str] = field(default_factory=list, repr=False)
     report: dict[str, float] = field(default_factory=dict)
     is_stored: bool = True
+    is_counted: bool = False
     keeps_bodies: bool = True
     memory: int = _BASE_SIZE
     on_change: Callable[[RequestRecord, int], None] = _ignore
@@ -279,7 +282,7 @@ class RequestRecord:
         self.client_target = self.client_target[:_BASE_SIZE]
         return freed
 
-    def leave(self) -> None:
-        """Drop the data, and count nothing more: the ring does not contain the record any longer."""
+    def leave(self, on_change: Callable[[RequestRecord, int], None]) -> None:
+        """Drop the data, since the ring does not contain the record any longer. Later changes go to ``on_change``."""
         self.drop()
-        self.on_change = _ignore
+        self.on_change = on_change

@@ -30,6 +30,8 @@ class RecordRing:
     def __init__(self, most: int = RECORDS, memory: int = MEMORY, *, keeps_bodies: bool = True) -> None:
         self.running: dict[RequestRecord, None] = {}
         self.watches: list[Watch] = []
+        #: Called once for each invocation that is over for its client and for its environment.
+        self.on_finished: Callable[[RequestRecord], None] | None = None
         self.memory = 0
         self._most = most
         self._limit = memory
@@ -83,7 +85,7 @@ class RecordRing:
         if self._full and self._full[0] is record:
             self._full.popleft()
         self.memory -= record.memory
-        record.leave()
+        record.leave(self._note_removed)
 
     def _note(self, record: RequestRecord, grown: int) -> None:
         self.memory += grown
@@ -91,5 +93,17 @@ class RecordRing:
             self.memory -= self._full.popleft().drop()
         while self.memory > self._limit and len(self._records) > 1:
             self._remove(next(iter(self._records)))
+        if record.concluded is not None and record.is_over and not record.is_counted:
+            self._finish(record)
         for watch in self.watches:
             watch(record)
+
+    def _note_removed(self, record: RequestRecord, _grown: int) -> None:
+        """Take a change of a record that the ring does not contain any longer."""
+        if record.concluded is not None and record.is_over and not record.is_counted:
+            self._finish(record)
+
+    def _finish(self, record: RequestRecord) -> None:
+        record.is_counted = True
+        if self.on_finished is not None:
+            self.on_finished(record)

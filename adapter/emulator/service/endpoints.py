@@ -44,6 +44,7 @@ class Emulation:
     ``notice`` is called with each line for the user, ``report`` with the record of each request that has ended.
     ``secret_values`` are masked in the inspector. ``other_mode`` returns the same function in the other invoke mode; it
     raises ConfigurationError if the function cannot run twice. ``init_faults`` is the plan of the faults of inits.
+    ``on_finished`` is called with the record of each invocation that is over for its client and its environment.
     """
 
     settings: UrlSettings
@@ -53,18 +54,23 @@ class Emulation:
     secret_values: frozenset[str] = frozenset()
     other_mode: Callable[[], LocalFunction] | None = None
     init_faults: FaultPlan = field(default_factory=FaultPlan)
+    on_finished: Callable[[RequestRecord], None] | None = None
 
 
 class Endpoints:
-    """The open endpoints: ``ring`` has the records of their requests, ``sender`` sends requests again."""
+    """The open endpoints: ``ring`` has the records of their requests, ``sender`` sends requests again.
+
+    Tasks that belong to them run in ``group``.
+    """
 
     def __init__(self, emulation: Emulation, group: asyncio.TaskGroup) -> None:
         self.settings = settings = emulation.settings
         config, notice, report = settings.config, emulation.notice, emulation.report
         keeps_bodies = config.inspector_bodies == "all"
         self.ring = RecordRing(config.inspector_records, config.inspector_memory, keeps_bodies=keeps_bodies)
+        self.ring.on_finished = emulation.on_finished
         self._emulation = emulation
-        self._group = group
+        self.group = group
         self._fault_plan = fault_plan(config)
         self.injector = FaultInjector(self._fault_plan)
         self._recorder = Recorder(config.record, notice) if config.record is not None else None
@@ -120,7 +126,7 @@ class Endpoints:
             if self._emulation.other_mode is None:
                 raise ConfigurationError(["this function cannot run in another mode"])
             function = self._emulation.other_mode()
-            self._other = (function, self._group.create_task(function.run(warm=False)), self._pipeline_to(function))
+            self._other = (function, self.group.create_task(function.run(warm=False)), self._pipeline_to(function))
         return self._other[2]
 
     def _lanes(self) -> list[tuple[int, int | None, list[tuple[float, str]]]]:
