@@ -95,6 +95,8 @@ class Console:
         if self._terminal.status is not None:
             if self._endpoints.ring.running:
                 self._terminal.status.update()
+            # A shell that moves a running job to the foreground sends no signal.
+            self.resume()
             self._timer = self._loop.call_later(_UPDATE_PERIOD, self._update)
 
     # --- keys ------------------------------------------------------------------------------------------------------

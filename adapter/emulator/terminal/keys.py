@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import termios
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     import asyncio
 
 _STDIN = 0
+# What an arrow or a function key sends.
+_SEQUENCE = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|\x1b")
+# More characters at once are a paste, which is not meant for the keys.
+_MOST_KEYS = 4
 # How long a signal that was typed before a key may take to arrive, in seconds.
 _SIGNAL_DELAY = 0.02
 # The position of the local modes in the attributes of a terminal (tcgetattr(3)).
@@ -91,10 +96,10 @@ class Keys:
             self.close()
             return
         self._loop.add_reader(_STDIN, self._wait_for_signals)
-        # An arrow key or a paste is not a key of ours.
-        action = self._actions.get(typed.decode("ascii", "replace")) if len(typed) == 1 else None
-        if action is not None:
-            action()
+        keys = _SEQUENCE.sub("", typed.decode("latin-1"))
+        for key in keys if len(keys) <= _MOST_KEYS else "":
+            if key in self._actions:
+                self._actions[key]()
 
 
 def _is_in_foreground() -> bool:

@@ -32,11 +32,11 @@ def summary_of(*records: RequestRecord, region: str = "us-east-1") -> Summary:
 @pytest.mark.parametrize(
     ("records", "expected"),
     [
-        # 1,000 ms × 1 GB = 1 GB-s: 0.0000166667; one request: 0.0000002.
+        # 1,000 ms by 1 GB = 1 GB-s: 0.0000166667; one request: 0.0000002.
         pytest.param([invocation(1000, 1024)], 0.0000168667, id="a-second-of-a-gigabyte"),
-        # 3 × 250 ms × 128 MB = 0.09375 GB-s: 0.000001562503125; three requests: 0.0000006.
+        # 3 by 250 ms by 128 MB = 0.09375 GB-s: 0.000001562503125; three requests: 0.0000006.
         pytest.param([invocation(250, 128)] * 3, 0.000002162503125, id="three-small-ones"),
-        # 7,003 ms × 512 MB = 3.5015 GB-s: 0.00005835845...; a request; 14 MB of 1,024 MB at 0.008: 0.000109375.
+        # 7,003 ms by 512 MB = 3.5015 GB-s: 0.00005835845...; a request; 14 MB of 1,024 MB at 0.008: 0.000109375.
         pytest.param(
             [invocation(7003, 512, 20 * MIB)], 3.5015 * 0.0000166667 + 0.0000002 + 0.000109375, id="a-stream-of-20-mb"
         ),
