@@ -240,7 +240,7 @@ class RequestRecord:
             self.changed(sum([len(name) + len(value) for name, value in headers]))
 
     def add_piece(self, piece: bytes | memoryview, size: int) -> None:
-        """Record that ``piece``, of which ``size`` bytes belong to the payload, was sent to the client."""
+        """Record that ``piece``, with ``size`` bytes of the payload, was sent to the client."""
         self.body_size += size
         grown = 0
         if self.is_stored and self.keeps_bodies:

@@ -118,7 +118,7 @@ class Console:
             self._endpoints.group.create_task(_run(command, url))
 
     def _last(self) -> RequestRecord | None:
-        """Return the last request of a client, or None after a notice that there is none."""
+        """Return the last request of a client. Write a notice and return None if the ring has none."""
         found = [record for record in self._endpoints.ring if record.is_over and record.client_method]
         if not found:
             self._terminal.notice("there is no request to repeat yet")

@@ -63,7 +63,7 @@ class Endpoints:
     Tasks that belong to them run in ``group``.
     """
 
-    def __init__(self, emulation: Emulation, group: asyncio.TaskGroup) -> None:
+    def __init__(self, emulation: Emulation, recorder: Recorder | None, group: asyncio.TaskGroup) -> None:
         self.settings = settings = emulation.settings
         config, notice, report = settings.config, emulation.notice, emulation.report
         keeps_bodies = config.inspector_bodies == "all"
@@ -73,7 +73,7 @@ class Endpoints:
         self.group = group
         self._fault_plan = fault_plan(config)
         self.injector = FaultInjector(self._fault_plan)
-        self._recorder = Recorder(config.record, notice) if config.record is not None else None
+        self._recorder = recorder
         self._pipeline = self._pipeline_to(emulation.function)
         self._other: tuple[LocalFunction, asyncio.Task[None], InvocationPipeline] | None = None
         self.queue = AsyncQueue(self._pipeline, group, notice, report, delay=config.retry_delay)
@@ -141,16 +141,17 @@ async def open_endpoints(emulation: Emulation) -> AsyncIterator[Endpoints]:
     Then queued events are dropped, and the front doors close after the responses in progress. Raises
     ConfigurationError if a port or the folder of recordings cannot be used.
     """
-    settings = emulation.settings
+    settings, notice = emulation.settings, emulation.notice
+    recorder = Recorder(settings.config.record, notice) if settings.config.record is not None else None
+    listeners = open_listeners(settings)
+    try:
+        inspector_listener = open_inspector(settings, notice)
+    except ConfigurationError:
+        for listener in listeners:
+            listener.close()
+        raise
     async with asyncio.TaskGroup() as group:
-        endpoints = Endpoints(emulation, group)
-        listeners = open_listeners(settings)
-        try:
-            inspector_listener = open_inspector(settings, emulation.notice)
-        except ConfigurationError:
-            for listener in listeners:
-                listener.close()
-            raise
+        endpoints = Endpoints(emulation, recorder, group)
         control = Control(emulation.function, endpoints.api.serve)
         services = [*(door.serve for door in endpoints.doors), control.serve]
         async with (
