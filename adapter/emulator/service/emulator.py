@@ -23,7 +23,6 @@ from adapter.app.process import ACTIONS, ENDING, HANDLED, IGNORE, adopt_orphans
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
-from adapter.emulator.inspector.masking import environment_secrets
 from adapter.emulator.sandbox.processes import OnLine, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
 from adapter.emulator.sandbox.variables import LOG_STREAM, runtime_environ
@@ -121,12 +120,19 @@ def serve(
             function=function_in(settings.invoke_mode, function_settings(config, command)),
             notice=terminal.notice,
             report=terminal.log_request,
-            secret_values=environment_secrets(environ, own_variables),
+            secret_values=partial(_secret_values, environ, own_variables),
             other_mode=partial(_in_other_mode, settings, function_settings(config, command), function_in),
             init_faults=plan,
             on_finished=terminal.summary.add_invocation,
         )
         return runner.run(_serve(emulation, terminal, suspend, environ))
+
+
+def _secret_values(environ: Mapping[str, str], own_variables: Iterable[str]) -> frozenset[str]:
+    # Loaded with the inspector.
+    from adapter.emulator.inspector.masking import environment_secrets
+
+    return environment_secrets(environ, own_variables)
 
 
 def _in_other_mode(
