@@ -1,7 +1,7 @@
 """What the records of ``adapter dev`` cost: time for each request, and memory under many streams.
 
     python bench/inspector.py cost OTHER    requests of 1 KB, this checkout and OTHER by turns
-    python bench/inspector.py memory        1,000 streams of 10 MB, 50 at once
+    python bench/inspector.py memory [N]    N (1,000) streams of 10 MB, 50 at once
 
 ``cost`` shows requests a second of one client, and the processor time of ``adapter dev`` itself for each request; the
 medians of the rounds count. ``memory`` shows the resident memory of ``adapter dev`` before, during and after.
@@ -106,12 +106,12 @@ def measure_cost(other: Path) -> None:
     sys.stdout.write(f"requests/s of this checkout: {median(pairs):.3f} of the other's\n")
 
 
-def measure_memory() -> None:
+def measure_memory(streams: int) -> None:
     with dev(REPOSITORY, "--bandwidth", "unlimited", "--environments", "10") as local:
         with local.connect() as connection:
             ask(connection, "/text/10/0")
         before, most = local.memory(), 0.0
-        numbers = iter(range(_STREAMS))
+        numbers = iter(range(streams))
         lock = threading.Lock()
 
         def client() -> None:
@@ -129,13 +129,13 @@ def measure_memory() -> None:
             most = max(most, local.memory())
             time.sleep(0.2)
         sys.stdout.write(
-            f"{_STREAMS} streams of {_SIZE >> 20} MB, {_AT_ONCE} at once: "
+            f"{streams} streams of {_SIZE >> 20} MB, {_AT_ONCE} at once: "
             f"{before:.0f} MB before, at most {most:.0f} MB, {local.memory():.0f} MB after\n"
         )
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["memory"]:
-        measure_memory()
+        measure_memory(int(sys.argv[2]) if sys.argv[2:] else _STREAMS)
     else:
         measure_cost(Path(sys.argv[2]))
