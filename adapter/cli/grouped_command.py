@@ -123,7 +123,10 @@ def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callabl
     notes = ", ".join(option.env) if default == "none" else f"default: {default}; {', '.join(option.env)}"
     help_text = f"{option.description} [{notes}]".replace("`", "")
     if option.parse is parsers.boolean:
-        return click.option(f"{option.flag}/--no-{str(option.flag)[2:]}", option.name, default=None, help=help_text)
+        flag = str(option.flag)
+        # A flag that switches something off has no opposite.
+        flags = flag if flag.startswith("--no-") else f"{flag}/--no-{flag[2:]}"
+        return click.option(flags, option.name, is_flag=True, default=None, help=help_text)
     metavar = option.parse.metavar
     return click.option(str(option.flag), option.name, metavar=metavar, multiple=option.repeatable, help=help_text)
 

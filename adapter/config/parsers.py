@@ -211,6 +211,12 @@ def listen_address(value: str) -> Address:
     return Address.parse(f"{name or '0.0.0.0'}:{number}")
 
 
+@parser("[HOST:]PORT")
+def loopback_address(value: str) -> Address:
+    """Parse ``HOST:PORT``, or ``PORT`` alone for 127.0.0.1. Port 0 means any free port."""
+    return listen_address(value if ":" in value else f"127.0.0.1:{value}")
+
+
 @parser("LIST")
 def networks(value: str) -> tuple[str, ...]:
     """Parse IP addresses and networks, for example ``10.0.0.0/8,127.0.0.1``; ``*`` means all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapter.aws.limits import MIB
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable, optional
 
@@ -108,6 +109,13 @@ class DevOptions(OptionTable):
         "A JSON file that becomes requestContext.authorizer in events of an HTTP API or a REST API.",
         parse=parsers.text("FILE"),
     )
+    region = Option(
+        "The region of the function, for its prices and ARNs.",
+        parse=parsers.text("REGION"),
+        default="us-east-1",
+        env=("AWS_REGION", "AWS_DEFAULT_REGION"),
+        flag="--region",
+    )
     retry_delay = Option(
         "The delay before the first retry of an asynchronous invocation, in seconds; the second is twice as long.",
         parse=parsers.seconds,
@@ -126,6 +134,26 @@ class DevOptions(OptionTable):
         "Write every invocation, including secrets, to a file in this folder; adapter invoke FILE repeats it.",
         parse=parsers.text("DIR"),
         default_text="off",
+    )
+
+    # The inspector.
+    inspector = optional(
+        "Serve the inspector, a page that shows every invocation, on this address; a port alone means 127.0.0.1.",
+        parse=parsers.loopback_address,
+        default_text="the first free port after the Invoke APIs",
+    )
+    no_inspector = Option("Do not serve the inspector.", default=False)
+    inspector_bodies = Option(
+        "Whether the inspector shows the bodies of requests and responses.",
+        parse=parsers.choice("all", "none"),
+        default="all",
+    )
+    inspector_records = Option("The number of invocations that the inspector remembers.", default=500)
+    inspector_memory = Option(
+        "The memory for the data of these invocations; that of the oldest is dropped first.",
+        parse=parsers.size,
+        default=16 * MIB,
+        default_text="`16mb`",
     )
 
     # The execution environments.

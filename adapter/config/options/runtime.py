@@ -72,9 +72,4 @@ class PlatformOptions(OptionTable):
         default=False,
         env=("ADAPTER_DEV_APP_STATUS",),
     )
-    region = Option(
-        "The region of the function, for its prices.",
-        default="us-east-1",
-        env=("AWS_REGION", "AWS_DEFAULT_REGION"),
-    )
     container_port = optional("The port that a platform assigned.", parse=parsers.port, env=("PORT",))

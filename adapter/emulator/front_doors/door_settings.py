@@ -56,7 +56,8 @@ class UrlSettings:
 
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
     ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` are the settings of each
-    front door, in the order of the ``--front-door`` options. ``template`` contains the settings of the ``--template``
+    front door, in the order of the ``--front-door`` options. ``inspector_url`` is the address of the inspector's page
+    once its port is open; it is empty without an inspector. ``template`` contains the settings of the ``--template``
     alone, without flags and variables.
 
     If ``with_access`` is True, the options for signatures, CORS and authorizers are read, with their files. Raises
@@ -65,6 +66,7 @@ class UrlSettings:
 
     def __init__(self, config: Config, template: Config | None = None, *, with_access: bool = True) -> None:
         self.host = config.dev_host
+        self.inspector_url = ""
         self.port = config.dev_port
         self.config = config
         self.template = None if template is None else UrlSettings(template, with_access=False)

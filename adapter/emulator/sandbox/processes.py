@@ -33,8 +33,9 @@ _PR_SET_PDEATHSIG = 1
 
 _LINUX = sys.platform == "linux"
 
-#: Receives a line that a process wrote, without its newline, and the line's source: ``function`` or ``extension``.
-OnLine: TypeAlias = Callable[[bytes, str], None]
+#: Receives a line that a process wrote, without its newline, the kind of the process (``function`` or ``extension``),
+#: and the stream (``stdout`` or ``stderr``).
+OnLine: TypeAlias = Callable[[bytes, str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ class ProcessTree:
         child = await start_process(
             command,
             environ,
-            on_line=lambda line: self._on_line(line, category),
+            on_line=lambda line, stream: self._on_line(line, category, stream),
             directory=self._programs.directory if category == "function" else None,
         )
         self._children.append(child)
@@ -205,14 +206,18 @@ async def start_process(
     command: Sequence[str],
     environ: Mapping[str, str],
     *,
-    on_line: Callable[[bytes], None],
+    on_line: Callable[[bytes, str], None],
     directory: str | None = None,
 ) -> ChildProcess:
     """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
 
-    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it.
+    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it, and the
+    name of its stream.
     """
-    pipes = [OutputPipe(target, on_line) for target in (STDOUT, STDERR)]
+    pipes = [
+        OutputPipe(STDOUT, lambda line: on_line(line, "stdout")),
+        OutputPipe(STDERR, lambda line: on_line(line, "stderr")),
+    ]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -10,7 +10,7 @@ import pytest
 from adapter.aws.limits import MIB
 from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
-from adapter.emulator.requests.client_request import RequestRecord
+from adapter.emulator.records.record import RequestRecord
 from adapter.emulator.terminal.lines import (
     Terminal,
     cost_text,
