@@ -21,7 +21,8 @@ from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.service.control_api import STATUS
-from adapter.emulator.service.emulator import executables_in, fault_plan, serve
+from adapter.emulator.service.emulator import executables_in, serve
+from adapter.emulator.service.endpoints import fault_plan
 from adapter.emulator.service.reload import require_watchfiles
 from adapter.emulator.template.template import Template, load_template
 from adapter.emulator.terminal.prices import load_prices

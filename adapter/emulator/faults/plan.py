@@ -114,7 +114,12 @@ class FaultPlan:
     """Draws the faults of each invocation and each init phase. The same ``seed`` leads to the same faults."""
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
-        self._faults = [(fault, random.Random(f"{seed}/{number}")) for number, fault in enumerate(faults)]
+        self._seed = seed
+        self.replace(faults)
+
+    def replace(self, faults: Sequence[Fault]) -> None:
+        """Replace all faults, and begin their random numbers anew."""
+        self._faults = [(fault, random.Random(f"{self._seed}/{number}")) for number, fault in enumerate(faults)]
 
     def for_invocation(self, headers: Headers) -> dict[Kind, Fault]:
         """Draw and return the faults of the next invocation, at most one of each kind.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,10 @@ _MOST_ENDED = 20
 
 
 class LocalFunction:
-    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log."""
+    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log.
+
+    ``numbers`` returns the number of each new environment.
+    """
 
     def __init__(
         self,
@@ -43,8 +46,11 @@ class LocalFunction:
         settings: FunctionSettings,
         notice: Notice,
         show: Callable[[str], None] | None = None,
+        *,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.settings = settings
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self.notice = notice
         self._new_environment = partial(
             ExecutionEnvironment, settings, launch, emit=self._handle, notice=notice, show=show
@@ -55,7 +61,6 @@ class LocalFunction:
         self._environments: list[ExecutionEnvironment] = []
         # The last environments that have ended, for the inspector.
         self._ended: deque[ExecutionEnvironment] = deque(maxlen=_MOST_ENDED)
-        self._environment_count = 0
         self._group: asyncio.TaskGroup | None = None
         self._has_stopped = False
         # The number of inits that timed out and have yet to be repeated within an invocation.
@@ -231,9 +236,8 @@ class LocalFunction:
         assert self._group is not None, "the function runs"
         within_invocation = self._inits_to_restart > 0
         self._inits_to_restart -= within_invocation
-        self._environment_count += 1
         environment = self._new_environment(
-            number=self._environment_count, provisioned=provisioned, within_invocation=within_invocation
+            number=next(self._numbers), provisioned=provisioned, within_invocation=within_invocation
         )
         self._environments.append(environment)
         self._counts["coldStarts"] += 1

@@ -11,7 +11,7 @@ import pytest
 from adapter.config.load import load
 from adapter.emulator.faults.injector import FaultInjector
 from adapter.emulator.faults.plan import Fault, FaultPlan, Kind, parse_faults
-from adapter.emulator.service.emulator import fault_plan
+from adapter.emulator.service.endpoints import fault_plan
 from adapter.errors import ConfigurationError
 from tests.emulator.scripted import Handed, ScriptedRuntime, local_lambda, prelude
 from tests.scripted_app import PATIENCE
