@@ -9,14 +9,16 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from threading import Thread
 from typing import Any
 
 import aiohttp
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -47,6 +49,8 @@ class Page:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._loaded = asyncio.Event()
+        #: The addresses of all requests that the page has made.
+        self.requested: list[str] = []
 
     async def read(self) -> None:
         """Take the messages of the browser until the socket is closed."""
@@ -56,6 +60,10 @@ class Page:
                 answer.set_result(data)
             elif data.get("method") == "Page.loadEventFired":
                 self._loaded.set()
+            elif data.get("method") == "Network.requestWillBeSent":
+                self.requested.append(data["params"]["request"]["url"])
+            elif data.get("method") == "Page.javascriptDialogOpening":
+                self.errors.append(f"a dialog: {data['params']['message']}")
             elif data.get("method") == "Runtime.exceptionThrown":
                 details = data["params"]["exceptionDetails"]
                 self.errors.append(details.get("exception", {}).get("description", details["text"]))
@@ -95,12 +103,19 @@ class Page:
 
     async def until(self, expression: str) -> Any:
         """Return the value of the expression once it is true. It is evaluated again after each frame of the page."""
+        milliseconds = int(PATIENCE * 1000) - 2000
         return await self.run(
-            "new Promise((resolve, reject) => { const end = Date.now() + %d; const look = () => {"
-            " let value = null; try { value = (%s); } catch (error) { value = null; }"
-            " if (value) resolve(value); else if (Date.now() > end) reject(new Error(%s));"
-            " else requestAnimationFrame(look); }; look(); })"
-            % (int(PATIENCE * 1000) - 2000, expression, json.dumps(f"never true: {expression}"))
+            f"""new Promise((resolve, reject) => {{
+                const end = Date.now() + {milliseconds};
+                const look = () => {{
+                    let value = null;
+                    try {{ value = ({expression}); }} catch {{ value = null; }}
+                    if (value) resolve(value);
+                    else if (Date.now() > end) reject(new Error({json.dumps(f"never true: {expression}")}));
+                    else requestAnimationFrame(look);
+                }};
+                look();
+            }})"""
         )
 
     async def press(self, key: str) -> None:
@@ -119,56 +134,45 @@ class Page:
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}])
 
 
-class Browser:
-    """A running Chromium at ``endpoint``, its DevTools address."""
-
-    def __init__(self, endpoint: str, session: aiohttp.ClientSession) -> None:
-        self._endpoint = endpoint
-        self._session = session
-
-    @asynccontextmanager
-    async def page(self) -> AsyncIterator[Page]:
-        """A new page, which is closed when the context ends."""
-        async with self._session.put(f"{self._endpoint}/json/new?about:blank") as response:
+@asynccontextmanager
+async def new_page(endpoint: str) -> AsyncIterator[Page]:
+    """A new page of the browser at ``endpoint``, which is closed when the context ends."""
+    async with aiohttp.ClientSession() as session:
+        async with session.put(f"{endpoint}/json/new?about:blank") as response:
             target = await response.json()
-        async with asyncio.TaskGroup() as group:
-            socket = await self._session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+        async with (
+            asyncio.TaskGroup() as group,
+            session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket,
+        ):
             page = Page(socket)
-            group.create_task(page.read())
+            reading = group.create_task(page.read())
             try:
                 yield page
             finally:
-                async with self._session.get(f"{self._endpoint}/json/close/{target['id']}"):
-                    pass
-                await socket.close()
+                async with session.get(f"{endpoint}/json/close/{target['id']}"):
+                    await reading
 
 
-@asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
-    """Run Chromium with a new profile; nothing of it is left when the context ends."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = await asyncio.create_subprocess_exec(
-            chromium(),
-            *FLAGS,
-            f"--user-data-dir={profile}",
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+@contextmanager
+def running_browser() -> Iterator[str]:
+    """Run Chromium with a new profile, and return the address of its DevTools. Nothing of it is left at the end."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        subprocess.Popen(
+            [chromium(), *FLAGS, f"--user-data-dir={profile}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-        )
+        ) as process,
+    ):
+        assert process.stderr is not None
         try:
-            assert process.stderr is not None
-            async with asyncio.timeout(PATIENCE * 2):
-                while not (line := await process.stderr.readline()).startswith(b"DevTools listening on"):
-                    assert line, "Chromium ended at its start"
-            endpoint = "http://" + line.decode().split("//")[1].split("/")[0]
-            async with asyncio.TaskGroup() as group, aiohttp.ClientSession() as session:
-                draining = group.create_task(process.stderr.read())
-                yield Browser(endpoint, session)
-                os.killpg(process.pid, signal.SIGKILL)
-                await draining
+            while not (line := process.stderr.readline()).startswith(b"DevTools listening on"):
+                assert line, "Chromium ended at its start"
+            # It must never wait for a reader of its messages.
+            draining = Thread(target=process.stderr.read)
+            draining.start()
+            yield "http://" + line.decode().split("//")[1].split("/")[0]
         finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-
-
+            os.killpg(process.pid, signal.SIGKILL)
+        draining.join()

@@ -171,7 +171,7 @@ export class CurveChart {
 			"g.cap-labels",
 			{},
 			s("circle.knee", { cx: x, cy: y, r: 4 }),
-			s("text", { x: x + 22, y: y + 18 }, `${size(cap.burst)} at once`),
+			s("text", x > LEFT + 84 ? { x: x - 9, y: y + 4, "text-anchor": "end" } : { x: x + 22, y: y + 18 }, `${size(cap.burst)} at once`),
 			isWide ? s("text", { x: this.x(middle) + 8, y: at + 18 }, `then ${rate(cap.rate)}`) : null,
 		);
 	}

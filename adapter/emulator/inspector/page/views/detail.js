@@ -307,14 +307,16 @@ function responseTab({ detail, bodyStates }) {
 	const { response } = detail;
 	if (!response) return [h("p.note", {}, detail.ended ? "There was no response." : "No response yet.")];
 	bodyStates.response ??= {};
+	const head = (status, headers) => [h("p.request-line", {}, h("b", {}, status ?? "–")), headerTable(headers)];
+	const { prelude } = response;
 	return [
+		section("Body", bodyView({ ...response, headers: response.headers ?? [] }, detail, bodyStates.response)),
 		h(
 			"div.pair",
 			{},
-			section("Head", h("p.request-line", {}, h("b", {}, response.status ?? "–")), headerTable(response.headers)),
-			section("Prelude", response.prelude ? jsonView(response.prelude) : h("p.note", {}, "None: the function answered with one payload.")),
+			section("What the client got", head(response.status, response.headers)),
+			section(prelude ? `The function's prelude, ${size(prelude.bytes)}` : "Prelude", prelude ? head(prelude.statusCode, prelude.headers) : h("p.note", {}, "None: the function answered with one payload.")),
 		),
-		section("Body", bodyView({ ...response, headers: response.headers ?? [] }, detail, bodyStates.response)),
 	];
 }
 
@@ -329,25 +331,30 @@ function outputTab({ detail }) {
 
 function doorsTab({ detail }) {
 	const verdicts = detail.verdicts ?? [];
-	if (!verdicts.length) return [h("p.note", {}, "Known once the invocation is over.")];
+	if (!verdicts.length) return [h("p.note", {}, detail.ended ? "Only for requests through a front door." : "Known once the invocation is over.")];
 	const slowest = Math.max(...verdicts.map((each) => each.totalMs ?? 0), 1);
-	const row = (each) =>
-		h(
-			`tr${each.fits ? "" : ".breaks"}`,
-			{},
-			h("th", { scope: "row" }, visible(each.door), h("span.dim", {}, ` ${visible(each.mode)}`)),
-			h("td", {}, h(`span.verdict.${each.fits ? "yes" : "no"}`, {}, each.fits ? "✓ fits" : "✕ breaks")),
-			h("td.reasons", {}, (each.breaks ?? []).map((text) => h("div", {}, visible(text)))),
-			h("td.number", {}, duration(each.firstByteMs)),
-			h("td.number.total-cell", {}, duration(each.totalMs), timeBar(each, slowest)),
-			h("td.number", {}, each.cost === null || each.cost === undefined ? "–" : money(each.cost * 1000)),
-		);
-	const heads = ["Front door", "", "Limits that it breaks", "First byte", "Total", "Per 1,000"];
+	const row = (each) => {
+		const [kind, text] = each.fits === null ? ["unknown", "? not known"] : each.fits ? ["yes", "✓ fits"] : ["no", "✕ breaks"];
+		const reasons = [...(each.breaks ?? []), ...(each.notes ?? [])].map((reason) => h("div", {}, visible(reason)));
+		return [
+			h(
+				`tr.${kind}`,
+				{},
+				h("th", { scope: "row", title: each.title && visible(each.title) }, visible(each.door), h("span.dim", {}, ` ${visible(each.mode)}`)),
+				h("td", {}, h("span.verdict", {}, text)),
+				h("td.number", {}, duration(each.firstByteMs)),
+				h("td.number", {}, duration(each.totalMs), timeBar(each, slowest)),
+				h("td.number", {}, typeof each.cost === "number" ? money(each.cost * 1000) : "–"),
+			),
+			reasons.length ? h(`tr.reasons.${kind}`, {}, h("td", { colspan: 5 }, reasons)) : null,
+		];
+	};
+	const heads = ["Front door", "", "First byte", "Total", "Per 1,000"];
 	return [
 		section(
 			"Would it work behind …?",
 			h("p.note", {}, "Computed from what was recorded; the app does not run again."),
-			h("table.verdicts", {}, h("thead", {}, h("tr", {}, heads.map((text, at) => h(`th${at > 2 ? ".number" : ""}`, { scope: "col" }, text)))), h("tbody", {}, verdicts.map(row))),
+			h("table.verdicts", {}, h("thead", {}, h("tr", {}, heads.map((text, at) => h(`th${at > 1 ? ".number" : ""}`, { scope: "col" }, text)))), h("tbody", {}, verdicts.map(row))),
 		),
 	];
 }

@@ -147,7 +147,7 @@ export class List {
 		this.scroller = h("div.scroller", { role: "listbox", tabindex: 0, "aria-label": "Requests", id: "requests" }, this.rows);
 		this.empty = h("div.empty");
 		this.footer = h("div.list-footer", { "aria-live": "off" });
-		const heading = ["Time", "Status", "Request", "Door", "First byte", "Total", "Size", "Bytes over time"];
+		const heading = ["Time", "Status", "Request", "Door", "First byte", "Total", "Size", "Stream"];
 		const names = ["time", "status-head", "what", "door", "number.first", "number.total", "number.size", "spark-head"];
 		this.element = h(
 			"div.list",
@@ -257,6 +257,7 @@ export class List {
 
 	_tellCounts() {
 		const total = this.store.records.size;
+		this._tellEmpty(total);
 		const now = performance.now();
 		// Percentiles need a sort, so they are not computed in every frame.
 		if (total && now - (this._counted ?? -1000) < 400) {
@@ -273,7 +274,6 @@ export class List {
 		if (firstBytes.length) parts.push(`first byte p50 ${duration(at(0.5))}, p99 ${duration(at(0.99))}`);
 		if (this.isPaused) parts.push(`paused, ${count(Math.max(0, total - this.shown.length))} more`);
 		setText(this.footer, parts.join("  ·  "));
-		this._tellEmpty(total);
 	}
 
 	_tellEmpty(total) {
