@@ -127,7 +127,7 @@ async def views(page: Page, folder: Path, width: int, url: str) -> None:
         "output": (f"/{failed}/output", "document.querySelector('.panel .code')"),
         "doors": (f"/{rest}/doors", "document.querySelector('.verdicts')"),
         "compare": (f"/compare/{download}/{rest}", "document.querySelector('.comparison')"),
-        "environments": ("/environments", "document.querySelector('.lane rect')"),
+        "environments": ("/environments", "document.querySelector('.lane i')"),
     }
     for name, (path, ready) in shots.items():
         await show(page, path, ready)

@@ -1,6 +1,5 @@
 // The requests of the page to its server. Every address is below the page's own, which has the token.
 
-/** Return a JSON answer. Throws an Error with the server's text if the request failed. */
 async function ask(path, options) {
 	let response;
 	try {
@@ -12,9 +11,7 @@ async function ask(path, options) {
 	let answer = text;
 	try {
 		answer = JSON.parse(text);
-	} catch {
-		// A text export, or an error without JSON.
-	}
+	} catch {}
 	if (!response.ok) throw new Error(answer?.error ?? `adapter dev answered ${response.status}`);
 	return answer;
 }
@@ -36,10 +33,8 @@ export const send = (request) => post("send", request);
 export const clear = () => post("clear");
 export const setFault = (fault) => post("faults", { fault });
 export const age = (seconds) => post("idle", { seconds });
-/** Return the path of an export; `id` null means all records. */
 export const exportPath = (id, as, unmask = false) =>
 	`${id === null ? "" : `${record(id)}/`}export?as=${as}${unmask ? "&unmask=1" : ""}`;
-/** Return an export as text, byte for byte. */
 export async function exportText(id, as, unmask) {
 	const response = await fetch(exportPath(id, as, unmask), { cache: "no-store" });
 	if (!response.ok) throw new Error(`adapter dev answered ${response.status}`);

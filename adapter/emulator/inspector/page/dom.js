@@ -1,41 +1,40 @@
-// The only module that makes elements. Children become text nodes, and tags and attributes are checked against lists, so
-// that nothing a request or a response contains can become markup, a link, a style or a script.
+// The only module that makes elements. Children become text nodes, and attributes are checked against a list, so that
+// nothing in a request or a response can become markup, a link, a style or a script.
 
 const SVG = "http://www.w3.org/2000/svg";
-const HTML_TAGS = new Set(
-	("a aside b button code datalist dd details dialog div dl dt footer form h1 h2 h3 header img input kbd label li nav ol option " +
-		"p pre section select span strong summary table tbody td textarea th thead tr ul").split(" "),
-);
-const SVG_TAGS = new Set("circle clipPath defs g line path pattern rect svg text title".split(" "));
+const FORBIDDEN = new Set("base embed frame iframe link meta object script style template foreignobject use animate set".split(" "));
 const ATTRIBUTES = new Set(
-	("class id title role type name value placeholder for tabindex colspan scope rows cols autocomplete spellcheck min max " +
-		"step list alt maxlength d x y x1 x2 y1 y2 cx cy r width height viewBox preserveAspectRatio transform text-anchor dx " +
-		"rx dy patternUnits patternTransform dominant-baseline").split(" "),
+	("class id title role type name value placeholder tabindex colspan rows list alt d x y x1 x2 y1 y2 cx cy r width height " +
+		"viewBox preserveAspectRatio text-anchor dominant-baseline").split(" "),
 );
-const FLAGS = new Set(["disabled", "checked", "selected", "open", "hidden", "multiple", "readonly"]);
+const FLAGS = new Set(["disabled", "checked", "selected", "hidden"]);
 const PREFIXED = /^(aria|data)-[a-z-]+$/;
-// References within the page: a clip path or a pattern.
-const REFERENCES = new Set(["clip-path", "fill"]);
-const REFERENCE = /^url\(#[a-z0-9-]+\)$/;
 const IMAGE = /^data:image\/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$/;
 // Addresses of this server alone: a path below the page's own.
 const OWN_PATH = /^(records\/[A-Za-z0-9_-]+\/export|export)\?[a-z0-9=&]+$/;
 
 function setAttribute(element, name, value) {
-	if (value === null || value === undefined || value === false) return;
+	if (value == null || value === false) return;
 	if (name.startsWith("on") && typeof value === "function") element.addEventListener(name.slice(2), value);
 	else if (FLAGS.has(name)) element.toggleAttribute(name, Boolean(value));
 	else if (ATTRIBUTES.has(name) || PREFIXED.test(name)) element.setAttribute(name, String(value));
-	else if (REFERENCES.has(name) && REFERENCE.test(value)) element.setAttribute(name, value);
 	else if (name === "src" && element.localName === "img" && IMAGE.test(value)) element.setAttribute("src", value);
 	else if (name === "href" && element.localName === "a" && OWN_PATH.test(value)) element.setAttribute("href", value);
 	else if (name === "download" && element.localName === "a") element.setAttribute("download", "");
 	else throw new TypeError(`the attribute ${name} is not allowed here`);
 }
 
-function make(element, attributes, children) {
-	for (const [name, value] of Object.entries(attributes ?? {})) setAttribute(element, name, value);
-	append(element, children);
+function create(space, name, classes) {
+	if (FORBIDDEN.has(name.toLowerCase())) throw new TypeError(`the element ${name} is not allowed`);
+	const element = space ? document.createElementNS(space, name) : document.createElement(name);
+	if (classes.length) element.setAttribute("class", classes.join(" "));
+	return element;
+}
+
+function make(element, content) {
+	const hasAttributes = content[0]?.constructor === Object;
+	if (hasAttributes) for (const [name, value] of Object.entries(content[0])) setAttribute(element, name, value);
+	append(element, hasAttributes ? content.slice(1) : content);
 	return element;
 }
 
@@ -43,29 +42,24 @@ function append(element, children) {
 	for (const child of children) {
 		if (Array.isArray(child)) append(element, child);
 		else if (child instanceof Node) element.appendChild(child);
-		else if (child !== null && child !== undefined && child !== false) element.append(String(child));
+		else if (child != null && child !== false) element.append(String(child));
 	}
 }
 
-/** Return a new HTML element. `tag` may have classes: "div.row.wide". */
-export function h(tag, attributes, ...children) {
+/** Return a new HTML element. `tag` may have classes: "div.row.wide"; `content` may begin with an object of attributes. */
+export function h(tag, ...content) {
 	const [name, ...classes] = tag.split(".");
-	if (!HTML_TAGS.has(name)) throw new TypeError(`the element ${name} is not allowed`);
-	const element = document.createElement(name);
-	if (classes.length) element.className = classes.join(" ");
-	return make(element, attributes, children);
+	const element = create(null, name, classes);
+	if (name === "button") element.type = "button";
+	if (name === "input" || name === "textarea") element.spellcheck = false;
+	return make(element, content);
 }
 
-/** Return a new SVG element; `tag` is as for `h`. */
-export function s(tag, attributes, ...children) {
+export function s(tag, ...content) {
 	const [name, ...classes] = tag.split(".");
-	if (!SVG_TAGS.has(name)) throw new TypeError(`the element ${name} is not allowed`);
-	const element = document.createElementNS(SVG, name);
-	if (classes.length) element.setAttribute("class", classes.join(" "));
-	return make(element, attributes, children);
+	return make(create(SVG, name, classes), content);
 }
 
-/** Return an <img> of `base64`, whose type is one of those that `imageType` returns. */
 export function picture(type, base64, alt) {
 	return h("img", { src: `data:${type};base64,${base64}`, alt });
 }
@@ -83,7 +77,6 @@ export function imageType(bytes) {
 	return tag(0) === "RIFF" && tag(8) === "WEBP" ? "image/webp" : null;
 }
 
-/** Set the text of `element`, if it differs: an equal text costs no layout. */
 export function setText(element, text) {
 	if (element.textContent !== text) element.textContent = text;
 }
@@ -100,21 +93,21 @@ export function onWidth(element, draw) {
 /** Return a button; `key` is the shortcut that its title names. */
 export function button(text, onclick, { key = "", kind = "", title = "", ...rest } = {}) {
 	const hint = key ? `${title || text} (${key})` : title;
-	return h(`button${kind ? `.${kind}` : ""}`, { type: "button", onclick, title: hint || null, ...rest }, text);
+	return h(`button${kind ? `.${kind}` : ""}`, { onclick, title: hint || null, ...rest }, text);
 }
 
 /** Return a menu: a button that shows `items`, which are [text, onclick] or elements. */
 export function menu(text, items, { title = "" } = {}) {
 	const close = () => details.removeAttribute("open");
-	const list = h("div.menu-items", { role: "menu" });
+	const list = h("div.menu-items");
 	for (const item of items) {
 		list.append(
 			item instanceof Node
 				? item
-				: h("button", { type: "button", role: "menuitem", onclick: () => (close(), item[1]()) }, item[0]),
+				: h("button", { onclick: () => (close(), item[1]()) }, item[0]),
 		);
 	}
-	const details = h("details.menu", {}, h("summary", { title: title || null }, text), list);
+	const details = h("details.menu", h("summary", { title: title || null }, text), list);
 	details.addEventListener("keydown", (event) => {
 		if (event.key !== "Escape" || !details.open) return;
 		event.stopPropagation();

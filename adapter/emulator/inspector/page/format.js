@@ -9,9 +9,8 @@ function digits(value) {
 	return value >= 100 || Number.isInteger(value) ? 0 : value >= 10 ? 1 : 2;
 }
 
-/** Return `bytes` as text: "65 B", "1.2 KB", "20 MB". */
 export function size(bytes) {
-	if (bytes === null || bytes === undefined) return "–";
+	if (bytes == null) return "–";
 	if (bytes < KB) return `${plain.format(Math.round(bytes))} B`;
 	const [value, unit] = bytes < MB ? [bytes / KB, "KB"] : bytes < KB * MB ? [bytes / MB, "MB"] : [bytes / KB / MB, "GB"];
 	return `${trimmed(value)} ${unit}`;
@@ -21,14 +20,12 @@ function trimmed(value) {
 	return String(Number(value.toFixed(digits(value))));
 }
 
-/** Return a number with thousands separators. */
 export function count(value) {
-	return value === null || value === undefined ? "–" : plain.format(value);
+	return value == null ? "–" : plain.format(value);
 }
 
-/** Return a duration in ms as text: "0.4 ms", "12 ms", "4.72 s", "1 min 5 s". */
 export function duration(ms) {
-	if (ms === null || ms === undefined) return "–";
+	if (ms == null) return "–";
 	if (ms < 999.5) return `${ms < 10 && ms > 0 ? Number(ms.toFixed(1)) : Math.round(ms)} ms`;
 	if (ms < 59_995) return `${(ms / 1000).toFixed(2)} s`;
 	const seconds = Math.round(ms / 1000);
@@ -37,19 +34,17 @@ export function duration(ms) {
 
 /** Return an amount of money with two significant digits or more; unknown stays unknown. */
 export function money(amount, currency = "USD") {
-	if (amount === null || amount === undefined) return "unknown";
+	if (amount == null) return "unknown";
 	const sign = currency === "USD" ? "$" : `${currency} `;
 	if (amount === 0) return `${sign}0`;
 	const places = amount >= 0.1 ? 2 : Math.min(12, 2 - Math.floor(Math.log10(Math.abs(amount))));
 	return `${sign}${amount.toFixed(places)}`;
 }
 
-/** Return a rate in bytes per second as text. */
 export function rate(bytesPerSecond) {
 	return `${size(bytesPerSecond)}/s`;
 }
 
-/** Return the time of day of `epochMs`, to the millisecond. */
 export function clock(epochMs, withMs = true) {
 	const at = new Date(epochMs);
 	const two = (value) => String(value).padStart(2, "0");
@@ -68,7 +63,6 @@ export function visible(text) {
 	);
 }
 
-/** Return the bytes of a base64 text. */
 export function fromBase64(text) {
 	const binary = atob(text ?? "");
 	const bytes = new Uint8Array(binary.length);
@@ -76,7 +70,6 @@ export function fromBase64(text) {
 	return bytes;
 }
 
-/** Return `bytes` as base64. */
 export function toBase64(bytes) {
 	let binary = "";
 	for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
@@ -89,7 +82,6 @@ export function byteTicks(most, wanted) {
 	return ticks(most, wanted, unit, name, [1, 2, 4, 5, 8, 10]);
 }
 
-/** The same for durations in ms. */
 export function timeTicks(most, wanted) {
 	const [unit, name] = most >= 1500 ? [1000, "s"] : [1, "ms"];
 	return ticks(most, wanted, unit, name, [1, 2, 5, 10]);

@@ -25,21 +25,9 @@ const CONNECTIONS = {
 	reconnecting: ["Reconnecting", "wait"],
 	ended: ["adapter dev has ended; open the address that its next start prints", "off"],
 };
-const KEYS = [
-	["↑ ↓  or  k j", "the request above, below"],
-	["1 – 5", "the tabs of its details"],
-	["r", "replay"],
-	["e", "edit and send"],
-	["o", "run it the other way, and compare"],
-	["m", "compare with the request that is selected next"],
-	["n", "new request"],
-	["/", "filter"],
-	["p", "pause the list"],
-	["v", "requests or environments"],
-	["t", "dark or light"],
-	["Esc", "close"],
-	["?", "these keys"],
-];
+const KEYS =
+	"j k  select  ·  1–5  tabs  ·  r  replay  ·  e  edit and send  ·  o  run the other way  ·  m  compare with the next selected  ·  " +
+	"n  new request  ·  /  filter  ·  v  environments  ·  t  dark or light  ·  Esc  close";
 
 class Page {
 	constructor() {
@@ -72,8 +60,6 @@ class Page {
 		this.store.listen();
 	}
 
-	// --- the frame
-
 	build() {
 		this.connection = h("span.connection", { role: "status" });
 		this.about = h("span.about");
@@ -85,17 +71,9 @@ class Page {
 			button("Environments", () => this.go("/environments"), { key: "v" }),
 		);
 		this.toast = h("div.toast", { role: "status", "aria-live": "polite", hidden: true });
-		this.help = h(
-			"dialog.help",
-			{ "aria-label": "Keys" },
-			h("h2", {}, "Keys"),
-			h("dl.keys", {}, KEYS.map(([key, text]) => h("div", {}, h("dt", {}, key.split("  ").map((each) => (each === "or" ? " or " : h("kbd", {}, each)))), h("dd", {}, text)))),
-			h("footer.dialog-foot", {}, button("Close", () => this.help.close())),
-		);
 		const header = h(
 			"header.top",
-			{},
-			h("h1", {}, h("span.mark", { "aria-hidden": "true" }), "adapter ", h("span", {}, "inspector")),
+			h("h1", h("span.mark", { "aria-hidden": "true" }), "adapter ", h("span", "inspector")),
 			this.views,
 			this.about,
 			this.faults,
@@ -105,39 +83,32 @@ class Page {
 			this.faultMenu(),
 			button("Clear", () => this.act(api.clear), { title: "Forget all requests" }),
 			button("◐", () => this.toggleTheme(), { key: "t", title: "Dark or light", kind: "icon", "aria-label": "Dark or light" }),
-			button("?", () => this.help.showModal(), { key: "?", title: "Keys", kind: "icon", "aria-label": "Keys" }),
+			button("?", () => this.say(KEYS, "long"), { key: "?", title: "Keys", kind: "icon", "aria-label": "Keys" }),
 		);
 		this.listPane = h("section.list-pane", { "aria-label": "Requests" }, this.filterBar(), this.list.element);
-		this.main = h("div.main", {}, this.listPane, this.detail.element, this.compare.element, this.environments.element);
-		document.body.replaceChildren(header, this.main, this.toast, this.help, this.editor.element);
-		try {
-			const theme = localStorage.getItem("theme");
-			if (theme) document.documentElement.dataset.theme = theme === "dark" ? "dark" : "light";
-		} catch {
-			// The browser stores nothing: the theme is that of the system.
-		}
+		this.main = h("div.main", this.listPane, this.detail.element, this.compare.element, this.environments.element);
+		document.body.replaceChildren(header, this.main, this.toast, this.editor.element);
 	}
 
 	filterBar() {
 		const { filter } = this.list;
 		const changed = () => this.list.refilter();
-		this.search = h("input.search", { type: "search", placeholder: "Filter: path, method, error, id …", "aria-label": "Filter", spellcheck: "false", oninput: (event) => ((filter.text = event.target.value.trim().toLowerCase()), changed()) });
+		this.search = h("input.search", { type: "search", placeholder: "Filter: path, method, error, id …", "aria-label": "Filter", oninput: (event) => ((filter.text = event.target.value.trim().toLowerCase()), changed()) });
 		const options = [["", "All statuses"], ["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"]];
 		const status = h("select", { "aria-label": "Status", onchange: (event) => ((filter.status = event.target.value), changed()) }, options.map(([value, text]) => h("option", { value }, text)));
 		this.doors = h("select", { "aria-label": "Front door", onchange: (event) => ((filter.door = event.target.value), changed()) });
 		const chip = (name, text) =>
-			h("button.chip", { type: "button", "aria-pressed": "false", onclick: ({ currentTarget }) => {
+			h("button.chip", { "aria-pressed": "false", onclick: ({ currentTarget }) => {
 				if (!filter.only.delete(name)) filter.only.add(name);
 				currentTarget.setAttribute("aria-pressed", filter.only.has(name));
 				changed();
 			} }, text);
-		this.pauseButton = button("Pause", () => this.pause(), { key: "p", kind: "chip", "aria-pressed": "false" });
-		return h("div.filters", { role: "search" }, this.search, status, this.doors, h("span.chips", {}, chip("cold", "cold"), chip("errors", "errors"), chip("held", "held back"), this.pauseButton));
+		return h("div.filters", { role: "search" }, this.search, status, this.doors, h("span.chips", chip("cold", "cold"), chip("errors", "errors"), chip("held", "held back")));
 	}
 
 	faultMenu() {
 		const set = (fault) => this.act(() => api.setFault(fault), (answer) => this.showFaults(answer.faults ?? []));
-		const own = h("input", { name: "fault", placeholder: "kind=amount:rate@header", "aria-label": "Fault", spellcheck: "false" });
+		const own = h("input", { name: "fault", placeholder: "kind=amount:rate@header", "aria-label": "Fault" });
 		const form = h("form.fault-form", { onsubmit: (event) => (event.preventDefault(), set(own.value.trim())) }, own, h("button", { type: "submit" }, "Set"));
 		const items = [...FAULTS.map(([text, fault]) => [text, () => set(fault)]), form, ["No faults", () => set("")], ["Age idle environments by an hour", () => this.actions.age(3600)]];
 		return menu("Faults", items, { title: "Let things go wrong" });
@@ -148,23 +119,11 @@ class Page {
 		setText(this.faults, `fault: ${faults.map(visible).join(", ")}`);
 	}
 
-	pause() {
-		this.list.pause(!this.list.isPaused);
-		this.pauseButton.setAttribute("aria-pressed", this.list.isPaused);
-	}
-
 	toggleTheme() {
 		const root = document.documentElement;
-		const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-		root.dataset.theme = isDark ? "light" : "dark";
-		try {
-			localStorage.setItem("theme", root.dataset.theme);
-		} catch {
-			// It lasts until the page is closed.
-		}
+		const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+		root.dataset.theme = (root.dataset.theme ?? (isDark ? "dark" : "light")) === "dark" ? "light" : "dark";
 	}
-
-	// --- what the store says
 
 	update(changes) {
 		if (changes.hello) this.greet();
@@ -195,8 +154,6 @@ class Page {
 		this.route();
 	}
 
-	// --- the address
-
 	go(path) {
 		location.hash = `#${path}`;
 	}
@@ -223,8 +180,6 @@ class Page {
 		this.list.select(compared.length === 2 ? compared[1] : id);
 	}
 
-	// --- actions
-
 	pick(id) {
 		if (this.marked !== null && this.marked !== id) {
 			const first = this.marked;
@@ -240,7 +195,6 @@ class Page {
 		if (this.marked !== null) this.say("Select the request to compare it with.");
 	}
 
-	/** Select the record `id` when it is in the list. */
 	await(id) {
 		if (this.store.records.has(id)) this.pick(id);
 		else this.awaited = id;
@@ -273,10 +227,8 @@ class Page {
 		this.toast.textContent = text;
 		this.toast.hidden = false;
 		clearTimeout(this.silence);
-		this.silence = setTimeout(() => (this.toast.hidden = true), kind === "error" ? 8000 : 3000);
+		this.silence = setTimeout(() => (this.toast.hidden = true), kind ? 8000 : 3000);
 	}
-
-	// --- the keyboard
 
 	press(event) {
 		if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
@@ -288,9 +240,8 @@ class Page {
 		const shown = id ?? other ?? null;
 		const keys = {
 			"/": () => this.search.focus(),
-			"?": () => this.help.showModal(),
+			"?": () => this.say(KEYS, "long"),
 			n: () => this.editor.open(),
-			p: () => this.pause(),
 			t: () => this.toggleTheme(),
 			v: () => this.go(this.environments.element.hidden ? "/environments" : "/"),
 			j: () => this.list.step(1),

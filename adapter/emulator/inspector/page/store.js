@@ -13,7 +13,6 @@ export class Store {
 	constructor() {
 		this.hello = null;
 		this.connection = "connecting";
-		/** Summaries by id, in the order of their beginnings. */
 		this.records = new Map();
 		this.environments = new Map();
 		this._views = [];
@@ -36,16 +35,18 @@ export class Store {
 		on("cleared", () => this._clear());
 		on("faults", ({ faults }) => this._setFaults(faults));
 		source.onerror = () => {
-			// The browser connects again by itself unless the server answered with an error, as one with another token does.
-			this._connect(source.readyState === EventSource.CLOSED ? "ended" : "reconnecting");
-			if (source.readyState === EventSource.CLOSED) setTimeout(() => this.listen(), 3000);
+			// A source that is closed got another answer than events, as from a server with another token.
+			const isEnded = source.readyState === EventSource.CLOSED;
+			source.close();
+			this._connect(isEnded ? "ended" : "reconnecting");
+			setTimeout(() => this.listen(), isEnded ? 3000 : 1000);
 		};
 	}
 
 	_greet(hello) {
 		this.hello = hello;
-		this.records = new Map((hello.records ?? []).map((record) => [record.id, record]));
-		this.environments = new Map((hello.environments ?? []).map((each) => [each.id, each]));
+		this.records = new Map((hello.records).map((record) => [record.id, record]));
+		this.environments = new Map((hello.environments).map((each) => [each.id, each]));
 		this._changes.records.clear();
 		Object.assign(this._changes, { hello: true, members: true, environments: true });
 		for (const id of this.records.keys()) this._changes.records.add(id);
@@ -60,17 +61,14 @@ export class Store {
 	}
 
 	_remove(id) {
-		if (!this.records.delete(id)) return;
+		this.records.delete(id);
 		this._changes.records.delete(id);
 		this._changes.members = true;
 		this._schedule();
 	}
 
 	_clear() {
-		this.records.clear();
-		this._changes.records.clear();
-		this._changes.members = true;
-		this._schedule();
+		for (const id of [...this.records.keys()]) this._remove(id);
 	}
 
 	_putEnvironment(environment) {
@@ -80,7 +78,7 @@ export class Store {
 	}
 
 	_setFaults(faults) {
-		if (this.hello) this.hello.faults = faults;
+		this.hello.faults = faults;
 		this._changes.hello = true;
 		this._schedule();
 	}

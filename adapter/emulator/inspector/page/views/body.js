@@ -10,7 +10,6 @@ const EVENTS_STEP = 200;
 
 const value = (headers, name) => (headers ?? []).find(([each]) => each.toLowerCase() === name)?.[1] ?? "";
 
-/** Return the text of `bytes` in UTF-8, or null if they are not a text. */
 function asText(bytes) {
 	try {
 		const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -42,7 +41,7 @@ async function decoded(bytes, coding) {
 	return parts.length ? new Uint8Array(await new Blob(parts).arrayBuffer()) : bytes;
 }
 
-const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const TOKEN = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /** Return a <pre> of JSON with colors; a long one has none, since each color is an element. */
 export function jsonView(json) {
@@ -51,10 +50,10 @@ export function jsonView(json) {
 	const pre = h("pre.code.json");
 	let last = 0;
 	for (const found of text.matchAll(TOKEN)) {
-		const [whole, string, colon, word] = found;
-		const kind = colon ? "name" : string ? "string" : word ? "word" : "number";
+		const [whole, string, colon] = found;
+		const kind = colon ? "name" : string ? "string" : "value";
 		const token = colon ? string : whole;
-		pre.append(text.slice(last, found.index), h(`span.${kind}`, {}, token));
+		pre.append(text.slice(last, found.index), h(`span.${kind}`, token));
 		last = found.index + token.length;
 	}
 	pre.append(text.slice(last));
@@ -65,9 +64,8 @@ function textView(text) {
 	const shown = text.slice(0, TEXT_LIMIT);
 	return h(
 		"div",
-		{},
-		h("pre.code", {}, shown),
-		shown.length < text.length ? h("p.note", {}, `The first ${count(shown.length)} of ${count(text.length)} characters are shown.`) : null,
+		h("pre.code", shown),
+		shown.length < text.length ? h("p.note", `The first ${count(shown.length)} of ${count(text.length)} characters are shown.`) : null,
 	);
 }
 
@@ -93,7 +91,7 @@ function hexView(bytes) {
 		more.hidden = shown >= bytes.length;
 	};
 	show();
-	return h("div", {}, pre, more);
+	return h("div", pre, more);
 }
 
 /** Return the server-sent events in `bytes`: {type, id, data, retry, end}, `end` being the offset after the event. */
@@ -130,7 +128,7 @@ function readField(event, line) {
 
 /** Return when the byte before `offset` arrived, by the pieces [[ms, bytes…]…]. */
 function timeOf(pieces, offset) {
-	return (pieces ?? []).find(([, total]) => total >= offset)?.[0] ?? null;
+	return pieces.find(([, total]) => total >= offset)?.[0] ?? null;
 }
 
 function eventsView(bytes, detail) {
@@ -145,12 +143,11 @@ function eventsView(bytes, detail) {
 		before = at ?? before;
 		return h(
 			"tr",
-			{},
 			h("td.number", { title: at === null ? null : clock(detail.began + at) }, duration(at)),
-			h("td.number.dim", {}, gap),
-			h("td.mono", {}, visible(event.id)),
-			h("td.mono", {}, event.data ? visible(event.type) : "comment"),
-			h("td", {}, h("pre.code.event", {}, event.data || event.comments.join("\n"))),
+			h("td.number.dim", gap),
+			h("td.mono", visible(event.id)),
+			h("td.mono", event.data ? visible(event.type) : "comment"),
+			h("td", h("pre.code.event", event.data || event.comments.join("\n"))),
 		);
 	};
 	const show = () => {
@@ -159,9 +156,9 @@ function eventsView(bytes, detail) {
 		more.hidden = shown >= events.length;
 	};
 	show();
-	const head = h("tr", {}, ["Arrived", "After", "Id", "Event", "Data"].map((name, at) => h(`th${at < 2 ? ".number" : ""}`, { scope: "col" }, name)));
-	if (!events.length) return h("p.note", {}, "No complete event yet.");
-	return h("div", {}, h("table.events", {}, h("thead", {}, head), body), more);
+	const head = h("tr", ["Arrived", "After", "Id", "Event", "Data"].map((name, at) => h(`th${at < 2 ? ".number" : ""}`, name)));
+	if (!events.length) return h("p.note", "No complete event yet.");
+	return h("div", h("table.events", h("thead", head), body), more);
 }
 
 /** Return the views that suit a body: [[name, () => element]…], the best first. */
@@ -172,7 +169,7 @@ function viewsOf(bytes, type, detail) {
 	const views = [];
 	if (type.startsWith("text/event-stream")) views.push(["Events", () => eventsView(bytes, detail)]);
 	if (json !== undefined && typeof json === "object") views.push(["JSON", () => jsonView(json)]);
-	if (image) views.push(["Image", () => h("div.image-box", {}, picture(image, toBase64(bytes), "The body as an image"))]);
+	if (image) views.push(["Image", () => h("div.image-box", picture(image, toBase64(bytes), "The body as an image"))]);
 	if (text !== null) views.push(["Text", () => textView(text)]);
 	views.push(["Hex", () => hexView(bytes)]);
 	return views;
@@ -184,9 +181,9 @@ function viewsOf(bytes, type, detail) {
  */
 export function bodyView(message, detail, state) {
 	const box = h("div.body");
-	if (!message.bodyBytes) return h("p.note", {}, "No body.");
+	if (!message.bodyBytes) return h("p.note", "No body.");
 	const isText = typeof message.bodyText === "string";
-	if (!isText && typeof message.bodyBase64 !== "string") return h("p.note", {}, `${size(message.bodyBytes)}, which were not recorded.`);
+	if (!isText && typeof message.bodyBase64 !== "string") return h("p.note", `${size(message.bodyBytes)}, which were not recorded.`);
 	const raw = isText ? new TextEncoder().encode(message.bodyText) : fromBase64(message.bodyBase64);
 	const coding = value(message.headers, "content-encoding");
 	decoded(raw, coding).then((bytes) => fill(box, bytes, message, detail, state, { raw, coding })).catch((error) => box.append(error.message));
@@ -211,6 +208,6 @@ function fill(box, bytes, message, detail, state, { raw, coding }) {
 	const notes = [size(message.bodyBytes)];
 	if (bytes !== raw) notes.push(`${visible(coding)} undone: ${size(bytes.length)}`);
 	if (message.cut) notes.push(`the first ${size(raw.length)} were recorded`);
-	box.replaceChildren(h("div.body-bar", {}, tabs, h("span.dim", {}, notes.join("  ·  "))), content);
+	box.replaceChildren(h("div.body-bar", tabs, h("span.dim", notes.join("  ·  "))), content);
 	choose(state.view);
 }

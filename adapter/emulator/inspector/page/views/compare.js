@@ -13,7 +13,7 @@ const dash = "–";
 // Each row: its name, the value of a detail, and how the value is shown.
 const ROWS = [
 	["Mode", mode, null],
-	["Front door", (detail) => detail.door || "invoke-api", null],
+	["Front door", (detail) => detail.door, null],
 	["Status", (detail) => String(detail.status ?? dash), null],
 	["First byte", (detail) => detail.firstByteMs, duration],
 	["Total", (detail) => detail.totalMs, duration],
@@ -26,9 +26,8 @@ const ROWS = [
 	["Cost per 1,000", (detail) => (typeof detail.cost?.total === "number" ? detail.cost.total * 1000 : null), money],
 ];
 
-const isKnown = (value) => value !== null && value !== undefined;
+const isKnown = (value) => value != null;
 
-/** Return how the second of two numbers compares with the first: "1.4 × as much", "−12 %". */
 function change(first, second) {
 	if (!isKnown(first) || !isKnown(second) || typeof first !== "number" || first === second) return ["", "same"];
 	if (!first) return ["", "more"];
@@ -41,12 +40,12 @@ export class Compare {
 	constructor(store, actions) {
 		Object.assign(this, { store, actions });
 		this.ids = [];
-		this.chart = new CurveChart({ height: 300, label: "Both streams, bytes over time" });
+		this.chart = new CurveChart(300, "Both streams, bytes over time");
 		this.body = h("div.panel", { tabindex: 0 });
 		this.element = h(
 			"section.detail.compare",
 			{ "aria-label": "Comparison" },
-			h("header.detail-head", {}, h("div.detail-title", {}, h("div.line", {}, h("h2", {}, "Compare"), button("✕", () => this.actions.close(), { key: "Esc", title: "Close", kind: "icon", "aria-label": "Close the comparison" })))),
+			h("header.detail-head", h("div.detail-title", h("div.line", h("h2", "Compare"), button("✕", () => this.actions.close(), { key: "Esc", title: "Close", kind: "icon", "aria-label": "Close the comparison" })))),
 			this.body,
 		);
 	}
@@ -75,12 +74,11 @@ export class Compare {
 		const line = (detail, kind) => ({
 			name: `${kind.toUpperCase()}, ${mode(detail)}`,
 			kind,
-			points: (detail.pieces ?? []).map(([ms, , total]) => [ms, total]),
-			marks: true,
-			until: detail.ended ? detail.totalMs : null,
+			points: (detail.pieces).map(([ms, , total]) => [ms, total]),
+				until: detail.ended ? detail.totalMs : null,
 		});
 		const [first, second] = details;
-		const begin = (detail) => (detail.pieces ?? []).find(([, , total]) => total > 0);
+		const begin = (detail) => (detail.pieces).find(([, , total]) => total > 0);
 		const capped = details.find((detail) => detail.cap && begin(detail));
 		this.chart.show({
 			lines: [line(first, "a"), line(second, "b")],
@@ -89,8 +87,8 @@ export class Compare {
 		const keys = [["a", `A: ${mode(first)}, ${duration(first.totalMs)}`], ["b", `B: ${mode(second)}, ${duration(second.totalMs)}`]];
 		if (capped) keys.push(["cap", "Lambda's cap"]);
 		this.body.replaceChildren(
-			h("section.card", {}, h("h3", {}, "Bytes over time, to the client"), legend(keys), this.chart.element),
-			h("section.card", {}, this._table(details)),
+			h("section.card", h("h3", "Bytes over time, to the client"), legend(keys), this.chart.element),
+			h("section.card", this._table(details)),
 		);
 	}
 
@@ -99,21 +97,19 @@ export class Compare {
 		const head = (detail, kind) =>
 			h(
 				"th",
-				{ scope: "col" },
-				h("div.compare-head", {}, h(`span.key.${kind}`), kind.toUpperCase(), h(`span.status.${statusKind(detail)}`, {}, detail.status ?? dash), h("span.target", {}, visible(`${detail.method} ${detail.target}`))),
-				h("div.compare-tools", {}, button("Details", () => this.actions.open(detail.id, "stream"), { kind: "quiet" }), button(`Run it ${otherMode(detail) === "buffered" ? "buffered" : "streamed"}`, () => this.actions.runOtherWay(detail.id), { kind: "quiet" })),
+				h("div.compare-head", h(`span.key.${kind}`), kind.toUpperCase(), h(`span.status.${statusKind(detail)}`, detail.status ?? dash), h("span.target", visible(`${detail.method} ${detail.target}`))),
+				h("div.compare-tools", button("Details", () => this.actions.open(detail.id, "stream"), { kind: "quiet" }), button(`Run it ${otherMode(detail) === "buffered" ? "buffered" : "streamed"}`, () => this.actions.runOtherWay(detail.id), { kind: "quiet" })),
 			);
 		const row = ([name, get, show]) => {
 			const values = details.map(get);
 			const texts = values.map((value) => (isKnown(value) ? (show ? show(value) : visible(value)) : dash));
 			const [text, kind] = show ? change(...values) : ["", "same"];
-			return h("tr", {}, h("th", { scope: "row" }, name), texts.map((each) => h("td.number", {}, each)), h(`td.number.change.${kind}`, {}, text));
+			return h("tr", h("th", name), texts.map((each) => h("td.number", each)), h(`td.number.change.${kind}`, text));
 		};
 		return h(
 			"table.comparison",
-			{},
-			h("thead", {}, h("tr", {}, h("td"), head(first, "a"), head(second, "b"), h("th.number", { scope: "col" }, "B to A"))),
-			h("tbody", {}, ROWS.map(row)),
+			h("thead", h("tr", h("td"), head(first, "a"), head(second, "b"), h("th.number", "B to A"))),
+			h("tbody", ROWS.map(row)),
 		);
 	}
 }

@@ -2,10 +2,10 @@
 // the other front doors.
 
 import * as api from "../api.js";
-import { button, h, menu, setText } from "../dom.js";
+import { button, h, menu } from "../dom.js";
 import { clock, count, duration, money, size, visible } from "../format.js";
 import { bodyView, jsonView } from "./body.js";
-import { CurveChart, capNote, legend } from "./curve.js";
+import { CurveChart, legend } from "./curve.js";
 import { badge, badges, statusKind } from "./list.js";
 import { waterfall } from "./waterfall.js";
 
@@ -19,20 +19,13 @@ export const TABS = [
 // A running stream is asked for this often, in ms.
 const REFRESH = 500;
 
-/** Return the other mode of an invocation. */
-export function otherMode(record) {
-	return isBuffered(record) ? "streaming" : "buffered";
-}
+export const isBuffered = (record) => record.mode === "buffered";
+export const otherMode = (record) => (isBuffered(record) ? "streaming" : "buffered");
 
-export function isBuffered(record) {
-	return record.mode === "buffered";
-}
+const section = (title, ...children) => h("section.card", h("h3", title), ...children);
 
-const section = (title, ...children) => h("section.card", {}, h("h3", {}, title), ...children);
-
-/** Return the lines of the chart of one invocation. */
 export function curveData(detail) {
-	const pieces = detail.pieces ?? [];
+	const pieces = detail.pieces;
 	// A moment of one side alone is not a piece of the other one.
 	const steps = (side) => pieces.filter((piece, at) => piece[side] > (pieces[at - 1]?.[side] ?? 0)).map((piece) => [piece[0], piece[side]]);
 	const [app, client] = [steps(1), steps(2)];
@@ -41,29 +34,26 @@ export function curveData(detail) {
 	const first = client[0];
 	return {
 		lines: [
-			{ name: "from the app", kind: "app", points: app, filled: true },
-			{ name: "to the client", kind: "client", points: client, marks: true, until },
+			{ name: "from the app", kind: "app", points: app, isFilled: true },
+			{ name: "to the client", kind: "client", points: client, until },
 		],
 		cap: detail.cap && first ? { ...detail.cap, from: first[0] } : null,
-		held: detail.held ?? [],
+		held: detail.held,
 		until,
-		moments: first ? [{ at: first[0], text: `first byte ${duration(first[0])}` }] : [],
 	};
 }
 
-/** Return a table of [name, value] pairs; those without a value are left out. */
 function facts(pairs) {
-	const known = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== "–");
-	return h("dl.facts", {}, known.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+	const known = pairs.filter(([, value]) => value != null && value !== "" && value !== "–");
+	return h("dl.facts", known.map(([name, value]) => h("div", h("dt", name), h("dd", value))));
 }
 
 function headerTable(headers, marks = new Map()) {
-	if (!headers?.length) return h("p.note", {}, "No headers.");
+	if (!headers?.length) return h("p.note", "No headers.");
 	return h(
 		"table.headers",
-		{},
-		h("tbody", {}, headers.map(([name, value]) =>
-			h(`tr${marks.has(name.toLowerCase()) ? `.${marks.get(name.toLowerCase())}` : ""}`, {}, h("th", { scope: "row" }, visible(name)), h("td", {}, visible(value))),
+		h("tbody", headers.map(([name, value]) =>
+			h(`tr${marks.has(name.toLowerCase()) ? `.${marks.get(name.toLowerCase())}` : ""}`, h("th", visible(name)), h("td", visible(value))),
 		)),
 	);
 }
@@ -75,63 +65,46 @@ function differences(headers, others, kind) {
 }
 
 function message(title, request, marks, detail, state) {
-	if (!request) return section(title, h("p.note", {}, "None."));
+	if (!request) return section(title, h("p.note", "None."));
 	return section(
 		title,
-		h("p.request-line", {}, h("b", {}, visible(request.method)), " ", visible(request.target)),
+		h("p.request-line", h("b", visible(request.method)), " ", visible(request.target)),
 		headerTable(request.headers, marks),
 		request.bodyBytes ? bodyView(request, detail, state) : null,
 	);
 }
 
 export class Detail {
-	/** `actions` are the page's: replay, edit, runOtherWay, compare, copy, close, fail. */
 	constructor(store, actions) {
 		Object.assign(this, { store, actions });
 		this.id = this.detail = null;
 		this.tab = "stream";
 		this.unmasked = false;
 		this.bodyStates = {};
-		this.chart = new CurveChart();
+		this.chart = new CurveChart(260, "Bytes over time");
 		this.title = h("div.detail-title");
 		this.tools = h("div.tools");
 		this.figures = h("dl.figures");
 		this.tabs = h("div.tabs", { role: "tablist", "aria-label": "Details" }, TABS.map(([name, text], at) => this._tabButton(name, text, at)));
 		this.panel = h("div.panel", { role: "tabpanel", id: "panel", tabindex: 0 });
-		this.element = h("section.detail", { "aria-label": "Details of the selected request" }, h("header.detail-head", {}, this.title, this.tools, this.figures, this.tabs), this.panel);
-		this.tabs.addEventListener("keydown", (event) => this._moveTab(event));
+		this.element = h("section.detail", { "aria-label": "Details of the selected request" }, h("header.detail-head", this.title, this.tools, this.figures, this.tabs), this.panel);
 	}
 
 	_tabButton(name, text, at) {
-		return h("button.tab", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "panel", title: `${text} (${at + 1})`, onclick: () => this.actions.open(this.id, name) }, text);
+		return h("button.tab", { role: "tab", id: `tab-${name}`, "aria-controls": "panel", title: `${text} (${at + 1})`, onclick: () => this.actions.open(this.id, name) }, text);
 	}
 
-	_moveTab(event) {
-		const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-		if (!by) return;
-		event.stopPropagation();
-		const at = TABS.findIndex(([name]) => name === this.tab);
-		const [next] = TABS[(at + by + TABS.length) % TABS.length];
-		this.actions.open(this.id, next);
-		this.tabs.querySelector(`#tab-${next}`).focus();
-	}
-
-	/** Show the record `id`, at the tab `tab`. */
 	show(id, tab) {
 		const isNew = id !== this.id;
 		this.tab = TABS.some(([name]) => name === tab) ? tab : "stream";
-		for (const each of this.tabs.children) {
-			const isCurrent = each.id === `tab-${this.tab}`;
-			each.setAttribute("aria-selected", isCurrent);
-			each.tabIndex = isCurrent ? 0 : -1;
-		}
+		for (const each of this.tabs.children) each.setAttribute("aria-selected", each.id === `tab-${this.tab}`);
 		if (isNew) {
 			this.id = id;
 			this.detail = null;
 			this.unmasked = false;
 			this.bodyStates = {};
 			this.panel.scrollTop = 0;
-			this.panel.replaceChildren(h("p.note.wait", {}, "Loading …"));
+			this.panel.replaceChildren(h("p.note.wait", "Loading …"));
 			this._showHead();
 		}
 		// The detail of a running stream may lack the bodies, which other tabs show.
@@ -139,19 +112,15 @@ export class Detail {
 		else this._showPanel();
 	}
 
-	/** Show the changes of the store. */
 	update(changes) {
 		if (this.id === null) return;
 		if (changes.members && !this.store.records.has(this.id)) return this.actions.close();
 		if (!changes.records.has(this.id)) return;
 		this._showHead();
-		const wait = REFRESH - (performance.now() - (this._loaded ?? -REFRESH));
-		const isOver = this.store.records.get(this.id).ended;
-		if (isOver) this._load();
-		else this._timer ??= setTimeout(() => ((this._timer = null), this._load()), Math.max(0, wait));
+		if (this.store.records.get(this.id).ended) this._load();
+		else this._timer ??= setTimeout(() => ((this._timer = null), this._load()), REFRESH);
 	}
 
-	/** Show no record. */
 	leave() {
 		this.id = null;
 	}
@@ -159,11 +128,9 @@ export class Detail {
 	async _load() {
 		const id = this.id;
 		const number = (this._number = (this._number ?? 0) + 1);
-		const isRunning = !this.store.records.get(id)?.ended;
-		this._loaded = performance.now();
 		try {
 			// While a stream runs, only the tab that shows bodies asks for them.
-			const bodies = !isRunning || this.tab !== "stream" || this.detail === null;
+			const bodies = this.store.records.get(id)?.ended || this.tab !== "stream" || !this.detail;
 			const detail = await api.detail(id, { unmask: this.unmasked, bodies });
 			if (id !== this.id || number !== this._number) return;
 			this.detail = detail;
@@ -174,19 +141,12 @@ export class Detail {
 		}
 	}
 
-	/** Show or mask the secrets of this record. */
-	async unmask(on) {
-		this.unmasked = on;
-		await this._load();
-	}
-
 	_showHead() {
 		const record = this.store.records.get(this.id) ?? this.detail;
 		if (!record) return;
-		const state = record.ended ? record.status || "–" : record.status || "running";
 		this.title.replaceChildren(
-			h("div.line", {}, h(`span.status.large.${statusKind(record)}`, {}, state), h("h2", {}, h("span.method", {}, visible(record.method)), " ", visible(record.target)), button("✕", () => this.actions.close(), { key: "Esc", title: "Close", kind: "icon", "aria-label": "Close the details" })),
-			h("div.line.meta", {}, badges(record).map(badge), h("span", {}, visible(record.door || "invoke-api")), h("span", {}, clock(record.began)), record.environment ? h("span", {}, `environment ${visible(record.environment)}`) : null, h("code.id", { title: "Request id" }, visible(record.requestId ?? record.id))),
+			h("div.line", h(`span.status.large.${statusKind(record)}`, record.status || (record.ended ? "–" : "running")), h("h2", h("span.method", visible(record.method)), " ", visible(record.target)), button("✕", () => this.actions.close(), { key: "Esc", title: "Close", kind: "icon", "aria-label": "Close the details" })),
+			h("div.line.meta", badges(record).map(badge), h("span", visible(record.door)), h("span", clock(record.began)), record.environment ? h("span", `environment ${visible(record.environment)}`) : null, h("code.id", { title: "Request id" }, visible(record.requestId ?? record.id))),
 		);
 		this._showTools(record);
 		this._showFigures(record);
@@ -198,7 +158,7 @@ export class Detail {
 		this._toolsShown = key;
 		const { actions } = this;
 		const copies = [["as curl", "curl"], ["as adapter invoke", "invoke"], ["as boto3", "boto3"]].map(([text, as]) => [text, () => actions.copy(this.id, as, this.unmasked)]);
-		const save = (text, id, as) => h("a", { href: api.exportPath(id, as, this.unmasked), download: true, role: "menuitem" }, text);
+		const save = (text, id, as) => h("a", { href: api.exportPath(id, as, this.unmasked), download: true }, text);
 		this.tools.replaceChildren(
 			button("Replay", () => actions.replay(this.id), { key: "r", kind: "primary" }),
 			button("Edit & send", () => actions.edit(this.detail), { key: "e" }),
@@ -206,7 +166,7 @@ export class Detail {
 			button("Compare", () => actions.mark(this.id), { key: "m", title: "Compare with another request" }),
 			menu("Copy", copies, { title: "Copy this request" }),
 			menu("Save", [save("the event", this.id, "event"), save("as HAR", this.id, "har"), save("as a recording", this.id, "recording"), save("all requests as HAR", null, "har")], { title: "Save as a file" }),
-			h("label.toggle", { title: "Masked values are shown, copied and saved as they are" }, h("input", { type: "checkbox", checked: this.unmasked, onchange: (event) => this.unmask(event.target.checked) }), "Show secrets"),
+			h("label.toggle", { title: "Masked values are shown, copied and saved as they are" }, h("input", { type: "checkbox", checked: this.unmasked, onchange: (event) => ((this.unmasked = event.target.checked), this._load()) }), "Show secrets"),
 		);
 	}
 
@@ -220,13 +180,7 @@ export class Detail {
 			["Billed", duration(record.billedMs)],
 			["Cost", cost ? money(cost.total, cost.currency) : "–"],
 		];
-		if (this.figures.children.length) {
-			figures.forEach(([, value, kind], at) => {
-				const dd = this.figures.children[at].lastChild;
-				setText(dd, value);
-				dd.className = kind ?? "";
-			});
-		} else this.figures.append(...figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+		this.figures.replaceChildren(...figures.map(([name, value, kind]) => h("div", h("dt", name), h("dd", { class: kind }, value))));
 	}
 
 	_showPanel() {
@@ -241,26 +195,26 @@ export class Detail {
 
 function streamTab({ detail, chart }) {
 	const keys = [["client", "what the client took, a mark for each piece"], ["app", "what the app sent"]];
-	if (detail.cap) keys.push(["cap", capNote(detail.cap, detail.bytes ?? 0)]);
+	if (detail.cap) keys.push(["cap", `cap: ${size(detail.cap.burst)} at once, then ${size(detail.cap.rate)}/s${detail.bytes < detail.cap.burst / 2 ? " (above this scale)" : ""}`]);
 	if (detail.held?.length) keys.push(["held", `held back ${duration(detail.heldMs)}`]);
 	chart.show(curveData(detail));
 	return [
-		detail.error ? h("p.alert", { role: "alert" }, h("b", {}, visible(detail.error)), detail.errorMessage ? ` ${visible(detail.errorMessage)}` : null) : null,
+		detail.error ? h("p.alert", { role: "alert" }, h("b", visible(detail.error)), detail.errorMessage ? ` ${visible(detail.errorMessage)}` : null) : null,
 		section("Bytes over time", legend(keys), chart.element),
 		detail.phases?.length ? section("Where the time went", waterfall(detail.phases, detail.ended ? detail.totalMs : null)) : null,
-		h("div.pair", {}, costCard(detail), reportCard(detail)),
+		h("div.pair", costCard(detail), reportCard(detail)),
 	];
 }
 
 function costCard({ cost }) {
-	if (!cost) return section("Cost", h("p.note", {}, "Unknown until the invocation is over."));
+	if (!cost) return section("Cost", h("p.note", "Unknown until the invocation is over."));
 	const row = ([name, value]) =>
-		h(`tr${name === "Total" ? ".sum" : ""}`, {}, h("th", { scope: "row" }, name), h("td.number", {}, money(value, cost.currency)), h("td.number", {}, value === null || value === undefined ? "unknown" : money(value * 1000, cost.currency)));
+		h(`tr${name === "Total" ? ".sum" : ""}`, h("th", name), [value, value == null ? value : value * 1000].map((each) => h("td.number", money(each, cost.currency))));
 	const rows = [["Duration", cost.duration], ["Request", cost.request], ["Streamed bytes", cost.streaming], ["Total", cost.total]];
 	return section(
 		"Cost",
-		h("table.amounts", {}, h("thead", {}, h("tr", {}, h("td"), h("th.number", { scope: "col" }, "once"), h("th.number", { scope: "col" }, "per 1,000"))), h("tbody", {}, rows.map(row))),
-		h("p.source", {}, [cost.region, cost.source].filter(Boolean).map(visible).join(", ")),
+		h("table.amounts", h("thead", h("tr", h("td"), h("th.number", "once"), h("th.number", "per 1,000"))), h("tbody", rows.map(row))),
+		h("p.source", [cost.region, cost.source].filter(Boolean).map(visible).join(", ")),
 	);
 }
 
@@ -276,8 +230,8 @@ function reportCard({ report, client, traceId, mode, replayOf }) {
 			["Memory used", memory],
 			["Mode", visible(mode)],
 			["Client", visible(client)],
-			["Trace id", h("code", {}, visible(traceId))],
-			["Replay of", replayOf ? h("code", {}, visible(replayOf)) : null],
+			["Trace id", h("code", visible(traceId))],
+			["Replay of", replayOf ? h("code", visible(replayOf)) : null],
 		]),
 	);
 }
@@ -291,11 +245,9 @@ function requestTab({ detail, bodyStates }) {
 	return [
 		h(
 			"div.pair.requests",
-			{},
-			section("The event", event ? jsonView(event) : h("p.note", {}, "Not recorded.")),
+			section("The event", event ? jsonView(event) : h("p.note", "Not recorded.")),
 			h(
 				"div.stack",
-				{},
 				message("What the client sent", clientRequest, removed, detail, bodyStates.client),
 				message("What the app got", appRequest, added, detail, bodyStates.app),
 			),
@@ -305,56 +257,54 @@ function requestTab({ detail, bodyStates }) {
 
 function responseTab({ detail, bodyStates }) {
 	const { response } = detail;
-	if (!response) return [h("p.note", {}, detail.ended ? "There was no response." : "No response yet.")];
+	if (!response) return [h("p.note", detail.ended ? "There was no response." : "No response yet.")];
 	bodyStates.response ??= {};
-	const head = (status, headers) => [h("p.request-line", {}, h("b", {}, status ?? "–")), headerTable(headers)];
+	const head = (status, headers) => [h("p.request-line", h("b", status ?? "–")), headerTable(headers)];
 	const { prelude } = response;
 	return [
-		section("Body", bodyView({ ...response, headers: response.headers ?? [] }, detail, bodyStates.response)),
+		section("Body", bodyView(response, detail, bodyStates.response)),
 		h(
 			"div.pair",
-			{},
 			section("What the client got", head(response.status, response.headers)),
-			section(prelude ? `The function's prelude, ${size(prelude.bytes)}` : "Prelude", prelude ? head(prelude.statusCode, prelude.headers) : h("p.note", {}, "None: the function answered with one payload.")),
+			section(prelude ? `The function's prelude, ${size(prelude.bytes)}` : "Prelude", prelude ? head(prelude.statusCode, prelude.headers) : h("p.note", "None: the function answered with one payload.")),
 		),
 	];
 }
 
 function outputTab({ detail }) {
-	const lines = detail.output ?? [];
-	const row = ({ ms, stream, text }) => h(`tr${stream === "stderr" ? ".stderr" : ""}`, {}, h("td.number.dim", {}, duration(ms)), h("td.mono", {}, visible(text)));
+	const lines = detail.output;
+	const row = ({ ms, stream, text }) => h(`tr${stream === "stderr" ? ".stderr" : ""}`, h("td.number.dim", duration(ms)), h("td.mono", visible(text)));
 	return [
-		section("What the app wrote during this invocation", lines.length ? h("table.output", {}, h("tbody", {}, lines.map(row))) : h("p.note", {}, "Nothing.")),
-		section("CloudWatch", detail.cloudwatch ? h("pre.code", {}, detail.cloudwatch) : h("p.note", {}, "Nothing yet.")),
+		section("What the app wrote during this invocation", lines.length ? h("table.output", h("tbody", lines.map(row))) : h("p.note", "Nothing.")),
+		section("CloudWatch", detail.cloudwatch ? h("pre.code", detail.cloudwatch) : h("p.note", "Nothing yet.")),
 	];
 }
 
 function doorsTab({ detail }) {
-	const verdicts = detail.verdicts ?? [];
-	if (!verdicts.length) return [h("p.note", {}, detail.ended ? "Only for requests through a front door." : "Known once the invocation is over.")];
+	const verdicts = detail.verdicts;
+	if (!verdicts.length) return [h("p.note", detail.ended ? "Only for requests through a front door." : "Known once the invocation is over.")];
 	const slowest = Math.max(...verdicts.map((each) => each.totalMs ?? 0), 1);
 	const row = (each) => {
 		const [kind, text] = each.fits === null ? ["unknown", "? not known"] : each.fits ? ["yes", "✓ fits"] : ["no", "✕ breaks"];
-		const reasons = [...(each.breaks ?? []), ...(each.notes ?? [])].map((reason) => h("div", {}, visible(reason)));
+		const reasons = [...(each.breaks), ...(each.notes ?? [])].map((reason) => h("div", visible(reason)));
 		return [
 			h(
 				`tr.${kind}`,
-				{},
-				h("th", { scope: "row", title: each.title && visible(each.title) }, visible(each.door), h("span.dim", {}, ` ${visible(each.mode)}`)),
-				h("td", {}, h("span.verdict", {}, text)),
-				h("td.number", {}, duration(each.firstByteMs)),
-				h("td.number", {}, duration(each.totalMs), timeBar(each, slowest)),
-				h("td.number", {}, typeof each.cost === "number" ? money(each.cost * 1000) : "–"),
+				h("th", { title: each.title && visible(each.title) }, visible(each.door), h("span.dim", ` ${visible(each.mode)}`)),
+				h("td", h("span.verdict", text)),
+				h("td.number", duration(each.firstByteMs)),
+				h("td.number", duration(each.totalMs), timeBar(each, slowest)),
+				h("td.number", typeof each.cost === "number" ? money(each.cost * 1000) : "–"),
 			),
-			reasons.length ? h(`tr.reasons.${kind}`, {}, h("td", { colspan: 5 }, reasons)) : null,
+			reasons.length ? h(`tr.reasons.${kind}`, h("td", { colspan: 5 }, reasons)) : null,
 		];
 	};
 	const heads = ["Front door", "", "First byte", "Total", "Per 1,000"];
 	return [
 		section(
 			"Would it work behind …?",
-			h("p.note", {}, "Computed from what was recorded; the app does not run again."),
-			h("table.verdicts", {}, h("thead", {}, h("tr", {}, heads.map((text, at) => h(`th${at > 1 ? ".number" : ""}`, { scope: "col" }, text)))), h("tbody", {}, verdicts.map(row))),
+			h("p.note", "Computed from what was recorded; the app does not run again."),
+			h("table.verdicts", h("thead", h("tr", heads.map((text, at) => h(`th${at > 1 ? ".number" : ""}`, text)))), h("tbody", verdicts.map(row))),
 		),
 	];
 }

@@ -8,7 +8,7 @@ const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 // What the client's own connection decides is not sent again.
 const HOP_BY_HOP = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "host"]);
 
-const field = (label, control, kind = "") => h(`label.field${kind}`, {}, h("span", {}, label), control);
+const field = (label, control, kind = "") => h(`label.field${kind}`, h("span", label), control);
 
 /** Return [[name, value]…] of lines "Name: value". Throws an Error that names the first other line. */
 export function parseHeaders(text) {
@@ -22,7 +22,6 @@ export function parseHeaders(text) {
 		});
 }
 
-/** Return the body of a recorded request as text, or null if it is not one, or only a part of it is known. */
 function bodyText(request) {
 	if (!request?.bodyBytes) return "";
 	if (request.cut) return null;
@@ -36,30 +35,29 @@ function bodyText(request) {
 }
 
 export class Editor {
-	/** `onSent(id)` is called with the id of the new record. */
 	constructor(store, onSent) {
 		Object.assign(this, { store, onSent });
 		this.door = h("select", { name: "door" });
-		this.method = h("input", { name: "method", list: "methods", spellcheck: "false", autocomplete: "off" });
-		this.target = h("input", { name: "target", spellcheck: "false", autocomplete: "off" });
-		this.headers = h("textarea", { name: "headers", rows: 7, spellcheck: "false", placeholder: "Accept: text/event-stream" });
-		this.body = h("textarea", { name: "body", rows: 8, spellcheck: "false" });
-		this.event = h("textarea", { name: "event", rows: 24, spellcheck: "false" });
+		this.method = h("input", { name: "method", list: "methods" });
+		this.target = h("input", { name: "target" });
+		this.headers = h("textarea", { name: "headers", rows: 7, placeholder: "Accept: text/event-stream" });
+		this.body = h("textarea", { name: "body", rows: 8 });
+		this.event = h("textarea", { name: "event", rows: 24 });
 		this.note = h("p.note");
 		this.error = h("p.alert", { role: "alert", hidden: true });
 		this.heading = h("h2");
-		this.asRequest = h("div.fields", {}, h("div.field-row", {}, field("Front door", this.door), field("Method", this.method, ".short"), field("Path and query", this.target, ".wide")), field("Headers, one a line", this.headers), field("Body", this.body));
-		this.asEvent = h("div.fields", {}, field("The whole event, as JSON; it is invoked as it is", this.event));
+		this.asRequest = h("div.fields", h("div.field-row", field("Front door", this.door), field("Method", this.method, ".short"), field("Path and query", this.target, ".wide")), field("Headers, one a line", this.headers), field("Body", this.body));
+		this.asEvent = h("div.fields", field("The whole event, as JSON; it is invoked as it is", this.event));
 		this.modes = h("div.segments", { role: "group", "aria-label": "What to edit" }, button("Request", () => this._choose("request")), button("Event", () => this._choose("event")));
 		this.form = h(
 			"form",
 			{ onsubmit: (event) => (event.preventDefault(), this._send()) },
-			h("header.dialog-head", {}, this.heading, this.modes, button("✕", () => this.element.close(), { kind: "icon", "aria-label": "Close" })),
+			h("header.dialog-head", this.heading, this.modes, button("✕", () => this.element.close(), { kind: "icon", "aria-label": "Close" })),
 			this.asRequest,
 			this.asEvent,
 			this.note,
 			this.error,
-			h("footer.dialog-foot", {}, h("kbd", {}, "Ctrl Enter"), h("button.primary", { type: "submit" }, "Send")),
+			h("footer.dialog-foot", h("kbd", "Ctrl Enter"), h("button.primary", { type: "submit" }, "Send")),
 			h("datalist", { id: "methods" }, METHODS.map((value) => h("option", { value }))),
 		);
 		this.element = h("dialog.editor", { "aria-label": "Send a request" }, this.form);
@@ -68,12 +66,11 @@ export class Editor {
 		});
 	}
 
-	/** Open the dialog with `detail`'s request, or empty. */
 	open(detail = null) {
 		const request = detail?.clientRequest;
 		this.basedOn = detail?.id ?? null;
 		this.originalBody = request ?? null;
-		const doors = (this.store.hello?.function?.doors ?? []).map((each) => each.door);
+		const doors = this.store.hello.function.doors.map((each) => each.door);
 		this.door.replaceChildren(...doors.map((door) => h("option", { value: door, selected: door === detail?.door }, door)));
 		this.heading.textContent = detail ? "Edit and send" : "New request";
 		this.method.value = visible(request?.method ?? "GET");

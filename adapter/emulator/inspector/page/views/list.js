@@ -23,8 +23,7 @@ export function badges(record) {
 	return found;
 }
 
-/** Return the element of one of these badges. */
-export const badge = ([kind, text, more]) => h(`span.badge.${kind}`, {}, text, more ? h("span.more", {}, more) : null);
+export const badge = ([kind, text, more]) => h(`span.badge.${kind}`, text, more ? h("span.more", more) : null);
 
 /** Return the class of a status: "ok", "redirect", "warn", "error", or "running" before it is known. */
 export function statusKind(record) {
@@ -35,18 +34,9 @@ export function statusKind(record) {
 
 const statusClass = (record) => (record.status ? `${Math.floor(record.status / 100)}xx` : "");
 
-const haystack = new WeakMap();
-function textOf(record) {
-	let text = haystack.get(record);
-	if (text === undefined) {
-		text = [record.method, record.target, record.requestId, record.error, record.door, record.client, record.environment, record.traceId]
-			.join(" ").toLowerCase();
-		haystack.set(record, text);
-	}
-	return text;
-}
+const textOf = (record) =>
+	[record.method, record.target, record.requestId, record.error, record.door, record.client, record.traceId].join(" ").toLowerCase();
 
-/** Which records are shown. */
 export class Filter {
 	constructor() {
 		this.text = "";
@@ -55,17 +45,13 @@ export class Filter {
 		this.only = new Set();
 	}
 
-	get isActive() {
-		return Boolean(this.text || this.status || this.door || this.only.size);
-	}
-
 	matches(record) {
 		if (this.status && statusClass(record) !== this.status) return false;
-		if (this.door && (record.door || "invoke-api") !== this.door) return false;
+		if (this.door && record.door !== this.door) return false;
 		if (this.only.has("cold") && !record.cold) return false;
 		if (this.only.has("errors") && statusKind(record) !== "error" && !record.throttled) return false;
 		if (this.only.has("held") && !record.heldMs) return false;
-		return this.text.split(" ").every((word) => textOf(record).includes(word));
+		return !this.text || this.text.split(" ").every((word) => textOf(record).includes(word));
 	}
 }
 
@@ -87,7 +73,7 @@ class Row {
 		this.element = h(
 			"div.row",
 			{ role: "option", onclick: (event) => list.pick(this.record.id, event.ctrlKey || event.metaKey) },
-			this.time, this.status, h("span.what", {}, this.method, this.target, this.badges), this.door, this.first, this.total,
+			this.time, this.status, h("span.what", this.method, this.target, this.badges), this.door, this.first, this.total,
 			this.size, this.spark,
 		);
 	}
@@ -101,7 +87,7 @@ class Row {
 			setText(this.time, clock(record.began, false));
 			setText(this.method, visible(record.method));
 			setText(this.target, visible(record.target));
-			setText(this.door, visible(record.door || "invoke-api"));
+			setText(this.door, visible(record.door));
 			this.target.title = visible(record.target);
 		}
 		const kind = statusKind(record);
@@ -138,8 +124,6 @@ export class List {
 		Object.assign(this, { store, onSelect, onMark });
 		this.filter = new Filter();
 		this.selected = this.marked = null;
-		this.isPaused = false;
-		/** The records that match, newest first. */
 		this.shown = [];
 		this._rows = new Map();
 		this._free = [];
@@ -151,8 +135,7 @@ export class List {
 		const names = ["time", "status-head", "what", "door", "number.first", "number.total", "number.size", "spark-head"];
 		this.element = h(
 			"div.list",
-			{},
-			h("div.row.head", { "aria-hidden": "true" }, heading.map((text, at) => h(`span.cell.${names[at]}`, {}, text))),
+			h("div.row.head", { "aria-hidden": "true" }, heading.map((text, at) => h(`span.cell.${names[at]}`, text))),
 			this.scroller,
 			this.empty,
 			this.footer,
@@ -175,7 +158,6 @@ export class List {
 		this._place();
 	}
 
-	/** Select the next record below (1) or above (-1), and scroll to it. */
 	step(by) {
 		const at = this.shown.findIndex((record) => record.id === this.selected);
 		const next = this.shown[at < 0 ? 0 : Math.min(Math.max(at + by, 0), this.shown.length - 1)];
@@ -192,37 +174,21 @@ export class List {
 		else if ((at + 1) * ROW > scrollTop + clientHeight) this.scroller.scrollTop = (at + 1) * ROW - clientHeight;
 	}
 
-	pause(isPaused) {
-		this.isPaused = isPaused;
-		this.refilter();
-	}
-
-	/** Show the changes of the store. */
 	update(changes) {
-		if (!changes.members && !changes.records.size) return;
-		if (this.isPaused) this._refresh();
-		else this.refilter();
+		if (changes.members || changes.records.size) this.refilter();
 	}
 
 	refilter() {
-		if (!this.isPaused) {
-			const before = this.shown[0];
-			this.shown = [...this.store.records.values()].filter((record) => this.filter.matches(record)).reverse();
-			// New rows come in at the top; what the user has scrolled to stays in place.
-			const added = before && this.scroller.scrollTop > 0 ? this.shown.findIndex((record) => record.id === before.id) : 0;
-			this.rows.style.height = `${this.shown.length * ROW}px`;
-			if (added > 0) this.scroller.scrollTop += added * ROW;
-		}
-		this._refresh();
-	}
-
-	_refresh() {
-		if (this.isPaused) this.shown = this.shown.map((record) => this.store.records.get(record.id) ?? record);
+		const before = this.shown[0];
+		this.shown = [...this.store.records.values()].filter((record) => this.filter.matches(record)).reverse();
+		// New rows come in at the top; what the user has scrolled to stays in place.
+		const added = before && this.scroller.scrollTop > 0 ? this.shown.findIndex((record) => record.id === before.id) : 0;
+		this.rows.style.height = `${this.shown.length * ROW}px`;
+		if (added > 0) this.scroller.scrollTop += added * ROW;
 		this._place();
 		this._tellCounts();
 	}
 
-	/** Put the rows that can be seen into place. */
 	_place() {
 		const { scrollTop, clientHeight } = this.scroller;
 		const from = Math.max(0, Math.floor(scrollTop / ROW) - SPARE);
@@ -256,34 +222,16 @@ export class List {
 	}
 
 	_tellCounts() {
-		const total = this.store.records.size;
-		this._tellEmpty(total);
-		const now = performance.now();
-		// Percentiles need a sort, so they are not computed in every frame.
-		if (total && now - (this._counted ?? -1000) < 400) {
-			this._later ??= setTimeout(() => ((this._later = null), this._tellCounts()), 400);
-			return;
-		}
-		this._counted = now;
-		const ended = this.shown.filter((record) => record.ended);
-		const running = this.shown.length - ended.length;
-		const firstBytes = ended.map((record) => record.firstByteMs).filter((ms) => ms !== null && ms !== undefined).sort((a, b) => a - b);
-		const at = (share) => firstBytes[Math.min(firstBytes.length - 1, Math.floor(firstBytes.length * share))];
-		const parts = [this.filter.isActive ? `${count(this.shown.length)} of ${count(total)}` : `${count(total)} request${total === 1 ? "" : "s"}`];
-		if (running) parts.push(`${running} running`);
-		if (firstBytes.length) parts.push(`first byte p50 ${duration(at(0.5))}, p99 ${duration(at(0.99))}`);
-		if (this.isPaused) parts.push(`paused, ${count(Math.max(0, total - this.shown.length))} more`);
-		setText(this.footer, parts.join("  ·  "));
-	}
-
-	_tellEmpty(total) {
-		const isEmpty = this.shown.length === 0;
-		this.empty.hidden = !isEmpty;
-		if (!isEmpty) return;
-		const door = this.store.hello?.function?.doors?.[0];
-		const text = total
-			? [h("p", {}, "No request matches the filter.")]
-			: [h("p", {}, "Nothing here yet. Send a request:"), door ? h("code", {}, `curl -N ${visible(door.address)}`) : null];
-		this.empty.replaceChildren(...text.filter(Boolean));
+		const [total, shown] = [this.store.records.size, this.shown.length];
+		const running = this.shown.filter((record) => !record.ended).length;
+		const text = shown === total ? `${count(total)} request${total === 1 ? "" : "s"}` : `${count(shown)} of ${count(total)}`;
+		setText(this.footer, running ? `${text}  ·  ${running} running` : text);
+		this.empty.hidden = shown > 0;
+		if (shown) return;
+		const door = this.store.hello?.function.doors[0];
+		this.empty.replaceChildren(
+			total ? "No request matches the filter." : "Nothing here yet. Send a request:",
+			total || !door ? "" : h("code", `curl -N ${visible(door.address)}`),
+		);
 	}
 }
