@@ -21,6 +21,7 @@ from adapter.emulator import inspector
 from adapter.emulator.records.record import RequestRecord
 from adapter.net.paced_writer import PacedWriter
 from tests.browser import Page, chromium, new_page, running_browser
+from tests.drawn_curve import drawn
 from tests.emulator.scripted import Handed, LocalLambda, Script, ScriptedRuntime, local_lambda, prelude
 from tests.emulator.scripts import each, streaming
 
@@ -243,35 +244,13 @@ async def paced_record(local: LocalLambda, size: int) -> RequestRecord:
     return record
 
 
-# The points of a drawn line in milliseconds and bytes, by the positions of the axes' labels.
-DRAWN = r"""(() => {
-  const scale = (kind, at) => {
-    const ticks = [...document.querySelectorAll(`.curve ${kind}`)].map((each) => [
-      Number(each.getAttribute(at)), Number(each.dataset.value),
-    ]);
-    const [[p0, v0], [p1, v1]] = [ticks[0], ticks.at(-1)];
-    return (position) => v0 + (position - p0) * (v1 - v0) / (p1 - p0);
-  };
-  const [time, bytes] = [scale(".tick-x", "x"), scale(".tick-y", "y")];
-  const drawn = document.querySelector("SELECTOR").getAttribute("d");
-  const points = [];
-  let [x, y] = [0, 0];
-  for (const [, letter, first, second] of drawn.matchAll(/([MLHV])([-\d.]+)(?: ([-\d.]+))?/g)) {
-    if (letter === "V") y = Number(first);
-    else [x, y] = [Number(first), second === undefined ? y : Number(second)];
-    points.push([time(x), bytes(y)]);
-  }
-  return points;
-})()"""
-
-
 async def test_the_drawn_curve_bends_at_6_mb_and_rises_by_2_mb_a_second(endpoint: str) -> None:
     async def test(local: LocalLambda, page: Page) -> None:
         record = await paced_record(local, 20 * MIB)
         await page.until(row("/paced"))
         await show(page, record.number, "stream")
         await page.until("document.querySelector('.client .stroke')?.getAttribute('d').length > 500")
-        points = await page.run(DRAWN.replace("SELECTOR", ".client .stroke"))
+        points = await drawn(page, ".client .stroke")
         begin, end = points[0][0], points[-1][0]
         # The burst is one vertical line: until its end, no time passes.
         knee = max(total for ms, total in points if ms < begin + 60)
@@ -281,7 +260,7 @@ async def test_the_drawn_curve_bends_at_6_mb_and_rises_by_2_mb_a_second(endpoint
         assert slope * 1000 == pytest.approx(2 * MIB, rel=0.01)
         assert points[-1][1] == pytest.approx(20 * MIB, rel=0.005)
         # The cap is drawn by its own figures: it has the same knee and the same slope.
-        foot, corner, far = await page.run(DRAWN.replace("SELECTOR", "path.cap"))
+        foot, corner, far = await drawn(page, "path.cap")
         assert foot[0] == pytest.approx(begin, abs=8)
         assert corner[1] == pytest.approx(6 * MIB, rel=0.01)
         assert (far[1] - corner[1]) / (far[0] - corner[0]) * 1000 == pytest.approx(2 * MIB, rel=0.01)

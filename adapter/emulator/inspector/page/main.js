@@ -31,7 +31,7 @@ const KEYS =
 
 class Page {
 	constructor() {
-		this.store = new Store();
+		this.store = new Store((changes) => this.update(changes));
 		this.marked = null;
 		// The record that is selected once it is in the list.
 		this.awaited = null;
@@ -53,7 +53,6 @@ class Page {
 		this.environments = new Environments(this.store, actions);
 		this.editor = new Editor(this.store, (id) => this.await(id));
 		this.build();
-		this.store.subscribe((changes) => this.update(changes));
 		addEventListener("hashchange", () => this.route());
 		document.addEventListener("keydown", (event) => this.press(event));
 		this.route();

@@ -3,37 +3,49 @@
 
 /** The changes since the last frame. `members` means that records were added or removed. */
 class Changes {
-	constructor() {
-		this.hello = this.connection = this.members = this.environments = false;
-		this.records = new Set();
-	}
+	hello = false;
+	connection = false;
+	members = false;
+	environments = false;
+	records = new Set();
 }
 
 export class Store {
-	constructor() {
-		this.hello = null;
-		this.connection = "connecting";
-		this.records = new Map();
-		this.environments = new Map();
-		this._views = [];
-		this._changes = new Changes();
-		this._isScheduled = false;
-	}
+	hello = null;
+	connection = "connecting";
+	records = new Map();
+	environments = new Map();
+	_changes = new Changes();
+	_isScheduled = false;
 
-	/** Call `view(changes)` once per frame in which something has changed. */
-	subscribe(view) {
-		this._views.push(view);
+	/** `view(changes)` is called once per frame in which something has changed. */
+	constructor(view) {
+		this._view = view;
 	}
 
 	listen() {
 		const source = new EventSource("events");
-		const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
-		on("hello", (hello) => this._greet(hello));
-		on("record", (record) => this._put(record));
-		on("environment", (environment) => this._putEnvironment(environment));
+		const on = (name, act) =>
+			source.addEventListener(name, (event) => {
+				act(JSON.parse(event.data), this._changes);
+				this._schedule();
+			});
+		on("hello", (hello, changes) => this._greet(hello, changes));
+		on("record", (record, changes) => {
+			changes.members ||= !this.records.has(record.id);
+			this.records.set(record.id, record);
+			changes.records.add(record.id);
+		});
+		on("environment", (environment, changes) => {
+			this.environments.set(environment.id, environment);
+			changes.environments = true;
+		});
 		on("removed", ({ id }) => this._remove(id));
-		on("cleared", () => this._clear());
-		on("faults", ({ faults }) => this._setFaults(faults));
+		on("cleared", () => [...this.records.keys()].forEach((id) => this._remove(id)));
+		on("faults", ({ faults }, changes) => {
+			this.hello.faults = faults;
+			changes.hello = true;
+		});
 		source.onerror = () => {
 			// A source that is closed got another answer than events, as from a server with another token.
 			const isEnded = source.readyState === EventSource.CLOSED;
@@ -43,44 +55,18 @@ export class Store {
 		};
 	}
 
-	_greet(hello) {
+	_greet(hello, changes) {
 		this.hello = hello;
-		this.records = new Map((hello.records).map((record) => [record.id, record]));
-		this.environments = new Map((hello.environments).map((each) => [each.id, each]));
-		this._changes.records.clear();
-		Object.assign(this._changes, { hello: true, members: true, environments: true });
-		for (const id of this.records.keys()) this._changes.records.add(id);
+		this.records = new Map(hello.records.map((record) => [record.id, record]));
+		this.environments = new Map(hello.environments.map((each) => [each.id, each]));
+		Object.assign(changes, { hello: true, members: true, environments: true, records: new Set(this.records.keys()) });
 		this._connect("live");
-	}
-
-	_put(record) {
-		if (!this.records.has(record.id)) this._changes.members = true;
-		this.records.set(record.id, record);
-		this._changes.records.add(record.id);
-		this._schedule();
 	}
 
 	_remove(id) {
 		this.records.delete(id);
 		this._changes.records.delete(id);
 		this._changes.members = true;
-		this._schedule();
-	}
-
-	_clear() {
-		for (const id of [...this.records.keys()]) this._remove(id);
-	}
-
-	_putEnvironment(environment) {
-		this.environments.set(environment.id, environment);
-		this._changes.environments = true;
-		this._schedule();
-	}
-
-	_setFaults(faults) {
-		this.hello.faults = faults;
-		this._changes.hello = true;
-		this._schedule();
 	}
 
 	_connect(connection) {
@@ -96,7 +82,7 @@ export class Store {
 			this._isScheduled = false;
 			const changes = this._changes;
 			this._changes = new Changes();
-			for (const view of this._views) view(changes);
+			this._view(changes);
 		});
 	}
 }

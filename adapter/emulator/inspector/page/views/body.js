@@ -80,18 +80,21 @@ function hexLines(bytes, from, to) {
 	return lines.join("");
 }
 
+/** Call `add(from, to)` for the first `step` of `total` parts. Return a button that adds the next ones. */
+function paged(total, step, add) {
+	let shown = 0;
+	const next = () => {
+		add(shown, (shown = Math.min(shown + step, total)));
+		more.hidden = shown >= total;
+	};
+	const more = button("Show more", next, { kind: "quiet" });
+	next();
+	return more;
+}
+
 function hexView(bytes) {
 	const pre = h("pre.code.hex");
-	const more = button("Show more", () => show(), { kind: "quiet" });
-	let shown = 0;
-	const show = () => {
-		const to = Math.min(shown + HEX_STEP, bytes.length);
-		pre.append(hexLines(bytes, shown, to));
-		shown = to;
-		more.hidden = shown >= bytes.length;
-	};
-	show();
-	return h("div", pre, more);
+	return h("div", pre, paged(bytes.length, HEX_STEP, (from, to) => pre.append(hexLines(bytes, from, to))));
 }
 
 /** Return the server-sent events in `bytes`: {type, id, data, retry, end}, `end` being the offset after the event. */
@@ -134,8 +137,6 @@ function timeOf(pieces, offset) {
 function eventsView(bytes, detail) {
 	const events = serverSentEvents(bytes);
 	const body = h("tbody");
-	const more = button("Show more", () => show(), { kind: "quiet" });
-	let shown = 0;
 	let before = null;
 	const row = (event) => {
 		const at = timeOf(detail.pieces, event.end);
@@ -150,12 +151,7 @@ function eventsView(bytes, detail) {
 			h("td", h("pre.code.event", event.data || event.comments.join("\n"))),
 		);
 	};
-	const show = () => {
-		body.append(...events.slice(shown, shown + EVENTS_STEP).map(row));
-		shown = Math.min(shown + EVENTS_STEP, events.length);
-		more.hidden = shown >= events.length;
-	};
-	show();
+	const more = paged(events.length, EVENTS_STEP, (from, to) => body.append(...events.slice(from, to).map(row)));
 	const head = h("tr", ["Arrived", "After", "Id", "Event", "Data"].map((name, at) => h(`th${at < 2 ? ".number" : ""}`, name)));
 	if (!events.length) return h("p.note", "No complete event yet.");
 	return h("div", h("table.events", h("thead", head), body), more);
@@ -191,8 +187,8 @@ export function bodyView(message, detail, state) {
 }
 
 function fill(box, bytes, message, detail, state, { raw, coding }) {
-	// The offsets of a decoded body are not those of the pieces.
-	const timed = bytes === raw ? detail : { ...detail, pieces: [] };
+	// The offsets of a decoded body, or of one with masks, are not those of the pieces.
+	const timed = bytes === raw && (message.cut || raw.length === message.bodyBytes) ? detail : { ...detail, pieces: [] };
 	const views = viewsOf(bytes, value(message.headers, "content-type"), timed);
 	const content = h("div.body-content");
 	const choose = (name) => {

@@ -8,13 +8,12 @@ import { isBuffered, otherMode } from "./detail.js";
 import { statusKind } from "./list.js";
 
 const mode = (detail) => (isBuffered(detail) ? "buffered" : "streamed");
-const dash = "–";
 
 // Each row: its name, the value of a detail, and how the value is shown.
 const ROWS = [
 	["Mode", mode, null],
 	["Front door", (detail) => detail.door, null],
-	["Status", (detail) => String(detail.status ?? dash), null],
+	["Status", (detail) => String(detail.status ?? "–"), null],
 	["First byte", (detail) => detail.firstByteMs, duration],
 	["Total", (detail) => detail.totalMs, duration],
 	["Bytes", (detail) => detail.bytes, size],
@@ -26,11 +25,8 @@ const ROWS = [
 	["Cost per 1,000", (detail) => (typeof detail.cost?.total === "number" ? detail.cost.total * 1000 : null), money],
 ];
 
-const isKnown = (value) => value != null;
-
 function change(first, second) {
-	if (!isKnown(first) || !isKnown(second) || typeof first !== "number" || first === second) return ["", "same"];
-	if (!first) return ["", "more"];
+	if (!first || second == null || first === second) return ["", "same"];
 	const share = second / first;
 	const text = share >= 2 ? `${share.toFixed(1)} ×` : `${share >= 1 ? "+" : "−"}${Math.abs((share - 1) * 100).toFixed(share > 0.9 && share < 1.1 ? 1 : 0)} %`;
 	return [text, share > 1 ? "more" : "less"];
@@ -97,12 +93,12 @@ export class Compare {
 		const head = (detail, kind) =>
 			h(
 				"th",
-				h("div.compare-head", h(`span.key.${kind}`), kind.toUpperCase(), h(`span.status.${statusKind(detail)}`, detail.status ?? dash), h("span.target", visible(`${detail.method} ${detail.target}`))),
+				h("div.compare-head", h(`span.key.${kind}`), kind.toUpperCase(), h(`span.status.${statusKind(detail)}`, detail.status ?? "–"), h("span.target", visible(`${detail.method} ${detail.target}`))),
 				h("div.compare-tools", button("Details", () => this.actions.open(detail.id, "stream"), { kind: "quiet" }), button(`Run it ${otherMode(detail) === "buffered" ? "buffered" : "streamed"}`, () => this.actions.runOtherWay(detail.id), { kind: "quiet" })),
 			);
 		const row = ([name, get, show]) => {
 			const values = details.map(get);
-			const texts = values.map((value) => (isKnown(value) ? (show ? show(value) : visible(value)) : dash));
+			const texts = values.map((value) => (value != null ? (show ? show(value) : visible(value)) : "–"));
 			const [text, kind] = show ? change(...values) : ["", "same"];
 			return h("tr", h("th", name), texts.map((each) => h("td.number", each)), h(`td.number.change.${kind}`, text));
 		};

@@ -130,7 +130,7 @@ export class CurveChart {
 		const speed = ((total(points, ms) - total(points, before)) / Math.max(1, ms - before)) * 1000;
 		const x = this.x(ms);
 		this.cross.setAttribute("class", "cross");
-		for (const name of ["x1", "x2"]) this.cross.setAttribute(name, x);
+		for (const end of ["x1", "x2"]) this.cross.setAttribute(end, x);
 		this.tip.replaceChildren(
 			h("div.tip-row", h("b", duration(ms)), h("span", held?.some(([from, to]) => from <= ms && ms <= to) ? "held back" : "")),
 			...lines.map((line) => h("div.tip-row", h(`span.key.${line.kind}`), line.name, h("b", size(total(line.points, ms))))),
