@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -22,8 +23,12 @@ import aiohttp
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+from adapter.emulator.records.record import RequestRecord  # noqa: E402
+from adapter.emulator.records.ring import RecordRing  # noqa: E402
 from tests.browser import Page, new_page, running_browser  # noqa: E402 (after the path is set)
 from tests.drawn_curve import drawn  # noqa: E402
+from tests.emulator.scripted import local_lambda as scripted_lambda  # noqa: E402
+from tests.emulator.scripts import streaming  # noqa: E402
 
 MIB = 1024 * 1024
 APP = (sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "warning")
@@ -81,38 +86,45 @@ async def local_lambda(*flags: str) -> AsyncIterator[dict[str, Any]]:
         await process.wait()
 
 
-async def send(session: aiohttp.ClientSession, url: str, count: int, rate: float) -> None:
-    """Send ``count`` requests, ``rate`` a second, whether or not they are answered in time."""
+async def write_records(ring: RecordRing, count: int, rate: float) -> float:
+    """Write the records of ``count`` requests, ``rate`` a second, and return the rate that was reached.
+
+    The records go to the page as those of real requests do, but the apps and clients of 200 requests a second would
+    take the processors from the browser.
+    """
     loop = asyncio.get_running_loop()
     start = loop.time()
-
-    async def one() -> None:
-        async with session.get(f"{url}status/200") as response:
-            await response.read()
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(count):
-            await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
-            group.create_task(one())
+    pending: deque[RequestRecord] = deque()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, start + number / rate - loop.time()))
+        status = (200, 200, 200, 404, 500)[number % 5]
+        record = RequestRecord("GET", f"/orders/{number}", client_method="GET", client_target=f"/orders/{number}?n=1")
+        record.door, record.mode, record.environment = "function-url", "streaming", number % 4 + 1
+        ring.begin(record)
+        record.add_response(status, [("content-type", "text/plain")])
+        pending.append(record)
+        for each in list(pending)[::8]:
+            each.add_piece(b"x" * 100, 100)
+        if len(pending) > 20:
+            done = pending.popleft()
+            done.duration = done.now()
+            ring.end(done)
+    return count / (loop.time() - start)
 
 
 async def measure_list(page: Page) -> bool:
-    async with local_lambda("--environments", "4") as fields, aiohttp.ClientSession() as session:
-        url = fields["doors"][0]["url"]
-        await send(session, url, ROWS, RATE / 2)
-        await page.open(fields["inspectorUrl"])
+    async with scripted_lambda(streaming(b"")) as local:
+        await write_records(local.ring, ROWS, 10 * RATE)
+        await page.open(local.inspector_url)
         await page.until(f"document.querySelector('.list-footer').textContent.includes('{ROWS} requests')")
         await page.run(WATCH)
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        await send(session, url, RATE * SECONDS, RATE)
-        reached = RATE * SECONDS / (loop.time() - begun)
+        reached = await write_records(local.ring, RATE * SECONDS, RATE)
         seen = await page.run("seen")
     gaps = sorted(seen["gaps"])
     p95 = gaps[int(len(gaps) * 0.95)]
     longest = max(seen["tasks"], default=0.0)
     sys.stdout.write(
-        f"{ROWS} rows, {reached:.0f} requests a second for {SECONDS} s\n"
+        f"{ROWS} rows, {reached:.0f} new ones a second for {SECONDS} s\n"
         f"longest task   {'none' if not seen['tasks'] else f'{longest:.0f} ms'} of those over 50 ms\n"
         f"frame gap p50  {gaps[len(gaps) // 2]:.1f} ms\nframe gap p95  {p95:.1f} ms\nframes         {len(gaps)}\n"
     )
