@@ -24,6 +24,7 @@ from adapter.errors import (
     RefusedRequest,
     ResponseTooLarge,
 )
+from adapter.logs import trace_of
 from adapter.net.compression import available_codings, negotiate_compression
 from adapter.net.http1 import encode_text
 from adapter.net.paced_writer import PacedWriter
@@ -397,6 +398,12 @@ class ProxiedRequest:
             "bytes": self._app_bytes + self._error_bytes,
             "ms": round((monotonic() - self._arrived_at) * 1000, 1),
         }
+        if self._first_byte_seconds:
+            fields["firstByteMs"] = round(self._first_byte_seconds * 1000, 1)
+        if self._exchange.client:
+            fields["client"] = self._exchange.client
+        if trace := trace_of(self._headers.get("x-amzn-trace-id") or self._headers.get("traceparent", "")):
+            fields["traceId"] = trace
         if self._held_seconds:
             fields["heldMs"] = round(self._held_seconds * 1000)
         if self._error:

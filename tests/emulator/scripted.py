@@ -305,7 +305,7 @@ async def local_lambda(
             function=function,
             notice=local.notice,
             report=local.visits.put_nowait,
-            secret_values=frozenset(secret_values),
+            secret_values=lambda: frozenset(secret_values),
         )
         async with open_endpoints(emulation) as endpoints:
             local.ring = endpoints.ring

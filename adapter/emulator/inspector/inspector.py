@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -58,12 +56,15 @@ Query: TypeAlias = dict[str, list[str]]
 class InspectorParts:
     """What the inspector needs of the emulator.
 
+    ``token`` is the secret part of its address. ``started`` is the time of the start: the epoch's and the event loop's.
     ``lanes`` returns the environments (``LocalFunction.lanes``), ``age`` adds seconds to their idle time.
     ``replace_faults`` replaces the injected faults by those in a text, or raises ConfigurationError.
     ``secret_values`` are masked in everything that is shown. ``rules`` are those by which the runtime makes requests
     for the app, or None if they are not known.
     """
 
+    token: str
+    started: tuple[float, float]
     ring: RecordRing
     settings: UrlSettings
     function: FunctionSettings
@@ -80,7 +81,6 @@ class Inspector:
     """Serves the page and its API below ``/TOKEN/``."""
 
     def __init__(self, parts: InspectorParts) -> None:
-        self.token = secrets.token_urlsafe(24)
         self._parts = parts
         self._ring = parts.ring
         self._settings = parts.settings
@@ -89,8 +89,7 @@ class Inspector:
         self._verdicts = Verdicts(parts.settings, parts.prices)
         self._exports = Exports(parts.settings)
         self._faults = parts.settings.config.faults
-        self._started_at = time.time()
-        self._started = asyncio.get_running_loop().time()
+        self._started_at, self._started = parts.started
         self._stopped = asyncio.Event()
         self._files = _page_files()
         self._common_masker = Masker(self._secrets)
@@ -101,7 +100,7 @@ class Inspector:
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request. A request without the token gets no hint at what is served here."""
-        rest = path_after_token(exchange.target, self.token)
+        rest = path_after_token(exchange.target, self._parts.token)
         if rest is None or not is_allowed(exchange):
             exchange.keep_alive = False
             exchange.respond(404, [("content-type", "text/plain"), *SAFETY_HEADERS], b"not found\n")
@@ -263,7 +262,7 @@ class Inspector:
             "per1000": None if cost.total is None else cost.total * 1000,
             "currency": prices.currency,
             "region": region,
-            "source": "; ".join(prices.sources.values()) or f"--price-table, {prices.dated}",
+            "source": "; ".join(prices.sources_for(region)),
         }
 
     def _cap(self, record: RequestRecord) -> dict[str, int] | None:

@@ -44,13 +44,15 @@ class Programs:
 
     ``variables`` is called with the keyword arguments ``runtime_api`` (an address), ``log_stream`` and
     ``initialization_type``, and returns the environment variables of a process. ``directory`` is the runtime's working
-    directory, or None for the emulator's own.
+    directory, or None for the emulator's own. ``shows`` is called with each piece of output before it is copied to the
+    emulator's own; if it returns False, the piece is left out.
     """
 
     runtime: Sequence[str]
     variables: Callable[..., Mapping[str, str]]
     directory: str | None = None
     extensions: Mapping[str, Path] = field(default_factory=dict)
+    shows: Callable[[bytes], bool] | None = None
 
 
 class ProcessTree:
@@ -95,6 +97,7 @@ class ProcessTree:
             environ,
             on_line=lambda line, stream: self._on_line(line, category, stream),
             directory=self._programs.directory if category == "function" else None,
+            shows=self._programs.shows,
         )
         self._children.append(child)
         return child
@@ -208,15 +211,16 @@ async def start_process(
     *,
     on_line: Callable[[bytes, str], None],
     directory: str | None = None,
+    shows: Callable[[bytes], bool] | None = None,
 ) -> ChildProcess:
     """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
 
-    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it, and the
-    name of its stream.
+    The output of the process is copied to the emulator's own output if ``shows`` allows it. ``on_line`` receives each
+    line of it, and the name of its stream.
     """
     pipes = [
-        OutputPipe(STDOUT, lambda line: on_line(line, "stdout")),
-        OutputPipe(STDERR, lambda line: on_line(line, "stderr")),
+        OutputPipe(STDOUT, lambda line: on_line(line, "stdout"), shows),
+        OutputPipe(STDERR, lambda line: on_line(line, "stderr"), shows),
     ]
     try:
         process = await asyncio.create_subprocess_exec(

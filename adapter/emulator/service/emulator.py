@@ -23,10 +23,10 @@ from adapter.app.process import ACTIONS, ENDING, HANDLED, IGNORE, adopt_orphans
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
-from adapter.emulator.inspector.masking import environment_secrets
 from adapter.emulator.sandbox.processes import OnLine, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
 from adapter.emulator.sandbox.variables import LOG_STREAM, runtime_environ
+from adapter.emulator.service.console import Console
 from adapter.emulator.service.endpoints import Emulation, fault_plan, open_endpoints
 from adapter.emulator.service.reload import watch
 from adapter.emulator.terminal.lines import Terminal
@@ -95,6 +95,7 @@ def serve(
             # ``adapter run`` starts the app in this folder itself. Any other runtime is started in this folder.
             directory=config.app_dir if config.runtime is not None else None,
             extensions=executables_in(config.extensions),
+            shows=terminal.shows_output,
         )
         show = terminal.log_cloudwatch_line
         return LocalFunction(partial(launch, programs), function_settings, terminal.notice, show, numbers=numbers)
@@ -119,11 +120,19 @@ def serve(
             function=function_in(settings.invoke_mode, function_settings(config, command)),
             notice=terminal.notice,
             report=terminal.log_request,
-            secret_values=environment_secrets(environ, own_variables),
+            secret_values=partial(_secret_values, environ, own_variables),
             other_mode=partial(_in_other_mode, settings, function_settings(config, command), function_in),
             init_faults=plan,
+            on_finished=terminal.summary.add_invocation,
         )
-        return runner.run(_serve(emulation, terminal, suspend))
+        return runner.run(_serve(emulation, terminal, suspend, environ))
+
+
+def _secret_values(environ: Mapping[str, str], own_variables: Iterable[str]) -> frozenset[str]:
+    # Loaded with the inspector.
+    from adapter.emulator.inspector.masking import environment_secrets
+
+    return environment_secrets(environ, own_variables)
 
 
 def _in_other_mode(
@@ -138,36 +147,52 @@ def _in_other_mode(
     return function_in(mode, replace(function_settings, provisioned=0, idle_reclaim=_OTHER_MODE_IDLE))
 
 
-async def _serve(emulation: Emulation, terminal: Terminal, suspend: Callable[[], None]) -> int:
+async def _serve(
+    emulation: Emulation, terminal: Terminal, suspend: Callable[[], None], environ: Mapping[str, str]
+) -> int:
     config, function = emulation.settings.config, emulation.function
-    stop_signal = _handle_signals(suspend)
-    async with open_endpoints(emulation), asyncio.TaskGroup() as group:
+    ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with open_endpoints(emulation) as endpoints, asyncio.TaskGroup() as group:
+        console = Console(terminal, endpoints, partial(_end, ending, 0), environ)
+        _handle_signals(ending, suspend, console)
         terminal.log_start(emulation.settings)
         for warning in config.warnings:
             terminal.notice(warning, level="warn")
         tasks = [group.create_task(function.run(warm=config.warm))]
         if config.reload:
             tasks.append(group.create_task(_reload(_app_folder(config), function, terminal)))
-        number = await stop_signal
+        with console.active():
+            number = await ending
+        terminal.end()
         for task in tasks:
             task.cancel()
-    return 128 + number
+    terminal.log_summary()
+    return number and 128 + number
 
 
-def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
-    """Handle all signals. Return a future of the number of the first signal that must end this process.
+def _end(ending: asyncio.Future[int], number: int) -> None:
+    if not ending.done():
+        ending.set_result(number)
 
-    SIGTSTP calls ``suspend``. All other signals have no effect: there may be any number of apps to which they could be
-    forwarded, and Lambda sends no such signals.
+
+def _handle_signals(ending: asyncio.Future[int], suspend: Callable[[], None], console: Console) -> None:
+    """Handle all signals. The result of ``ending`` becomes the number of the first one that must end this process.
+
+    SIGTSTP calls ``suspend``; while this process is stopped, ``console`` gives the terminal back. All other signals
+    have no effect: there may be any number of apps to which they could be forwarded, and Lambda sends no such signals.
     """
     loop = asyncio.get_running_loop()
-    received: asyncio.Future[int] = loop.create_future()
 
     def on_signal(number: int) -> None:
         if number == signal.SIGTSTP:
+            console.suspend()
             suspend()
-        elif number in _ENDING and not received.done():
-            received.set_result(number)
+            console.resume()
+        elif number == signal.SIGCONT:
+            # A shell may have continued this process in the foreground after it was in the background.
+            console.resume()
+        elif number in _ENDING:
+            _end(ending, number)
 
     for number in HANDLED:
         # nohup starts programs with SIGHUP ignored.
@@ -176,7 +201,6 @@ def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
     for ignored in ACTIONS:
         if ACTIONS[ignored] == IGNORE:
             signal.signal(ignored, signal.SIG_IGN)
-    return received
 
 
 def _app_folder(config: Config) -> str:

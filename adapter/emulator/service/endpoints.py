@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pybase64
+
 from adapter.emulator.faults.injector import FaultInjector
 from adapter.emulator.faults.plan import FaultPlan, parse_faults
 from adapter.emulator.front_doors.front_door import FrontDoor
-from adapter.emulator.inspector.inspector import Inspector, InspectorParts
-from adapter.emulator.inspector.sender import Sender
 from adapter.emulator.invoke_api.async_queue import AsyncQueue
 from adapter.emulator.invoke_api.invoke_api import InvokeApi
 from adapter.emulator.recording.recordings import Recorder
@@ -30,8 +32,11 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.function.scheduler import LocalFunction
+    from adapter.emulator.inspector.inspector import Inspector
+    from adapter.emulator.inspector.sender import Sender
     from adapter.emulator.notice import Notice
     from adapter.emulator.records.record import RequestRecord
+    from adapter.net.server import Exchange
 
 # The maximum number of connections to the inspector.
 _PAGES = 32
@@ -42,38 +47,64 @@ class Emulation:
     """What the endpoints serve, and to whom they report.
 
     ``notice`` is called with each line for the user, ``report`` with the record of each request that has ended.
-    ``secret_values`` are masked in the inspector. ``other_mode`` returns the same function in the other invoke mode; it
-    raises ConfigurationError if the function cannot run twice. ``init_faults`` is the plan of the faults of inits.
+    ``secret_values`` returns the texts that are masked in the inspector. ``other_mode`` returns the same function in
+    the other invoke mode; it raises ConfigurationError if the function cannot run twice. ``init_faults`` is the plan of
+    the faults of inits. ``on_finished`` is called with the record of each invocation that is over for its client and
+    its environment.
     """
 
     settings: UrlSettings
     function: LocalFunction
     notice: Notice
     report: Callable[[RequestRecord], None]
-    secret_values: frozenset[str] = frozenset()
+    secret_values: Callable[[], frozenset[str]] = frozenset
     other_mode: Callable[[], LocalFunction] | None = None
     init_faults: FaultPlan = field(default_factory=FaultPlan)
+    on_finished: Callable[[RequestRecord], None] | None = None
 
 
 class Endpoints:
-    """The open endpoints: ``ring`` has the records of their requests, ``sender`` sends requests again."""
+    """The open endpoints: ``ring`` has the records of their requests, ``sender`` sends requests again.
 
-    def __init__(self, emulation: Emulation, group: asyncio.TaskGroup) -> None:
+    Tasks that belong to them run in ``group``.
+    """
+
+    def __init__(self, emulation: Emulation, recorder: Recorder | None, group: asyncio.TaskGroup) -> None:
         self.settings = settings = emulation.settings
         config, notice, report = settings.config, emulation.notice, emulation.report
         keeps_bodies = config.inspector_bodies == "all"
         self.ring = RecordRing(config.inspector_records, config.inspector_memory, keeps_bodies=keeps_bodies)
+        self.ring.on_finished = emulation.on_finished
         self._emulation = emulation
-        self._group = group
+        self.group = group
         self._fault_plan = fault_plan(config)
         self.injector = FaultInjector(self._fault_plan)
-        self._recorder = Recorder(config.record, notice) if config.record is not None else None
+        self._recorder = recorder
         self._pipeline = self._pipeline_to(emulation.function)
         self._other: tuple[LocalFunction, asyncio.Task[None], InvocationPipeline] | None = None
         self.queue = AsyncQueue(self._pipeline, group, notice, report, delay=config.retry_delay)
         self.api = InvokeApi(self._pipeline, self.queue, settings, report)
         self.doors = [FrontDoor(self._pipeline, door, report, notice) for door in settings.doors]
-        self.sender = Sender(settings, self.doors, self.api, group, self._other_pipeline)
+        self.token = pybase64.b64encode(os.urandom(24), altchars=b"-_").decode("ascii")
+        self._started = time.time(), asyncio.get_running_loop().time()
+        self._sender: Sender | None = None
+        self._inspector: Inspector | None = None
+
+    @property
+    def sender(self) -> Sender:
+        """The sender of requests of the inspector and of keys."""
+        if self._sender is None:
+            # Loaded when it is needed, since it would delay the start.
+            from adapter.emulator.inspector.sender import Sender
+
+            self._sender = Sender(self.settings, self.doors, self.api, self.group, self._other_pipeline)
+        return self._sender
+
+    async def inspect(self, exchange: Exchange) -> None:
+        """Serve a request to the inspector, which is loaded with the first one."""
+        if self._inspector is None:
+            self._inspector = self._new_inspector()
+        await self._inspector.serve(exchange)
 
     def replace_faults(self, text: str) -> None:
         """Replace all injected faults by those in ``text``. Raises ConfigurationError if it is not valid."""
@@ -85,11 +116,14 @@ class Endpoints:
         """Act as if every idle environment had been idle for ``seconds`` longer."""
         self._emulation.function.age(seconds)
 
-    def inspector(self) -> Inspector:
-        """Return the inspector of these endpoints."""
+    def _new_inspector(self) -> Inspector:
+        from adapter.emulator.inspector.inspector import Inspector, InspectorParts
+
         emulation, config = self._emulation, self.settings.config
         return Inspector(
             InspectorParts(
+                token=self.token,
+                started=self._started,
                 ring=self.ring,
                 settings=self.settings,
                 function=emulation.function.settings,
@@ -98,7 +132,7 @@ class Endpoints:
                 lanes=self._lanes,
                 age=self.age,
                 replace_faults=self.replace_faults,
-                secret_values=emulation.secret_values,
+                secret_values=emulation.secret_values(),
                 rules=request_rules(config, emulation.function.settings) if config.runtime is None else None,
             )
         )
@@ -107,7 +141,10 @@ class Endpoints:
         """Drop queued events, and end all delays, faulty streams and requests of the inspector."""
         self.queue.cancel()
         self.injector.stop()
-        self.sender.cancel()
+        if self._sender is not None:
+            self._sender.cancel()
+        if self._inspector is not None:
+            self._inspector.stop()
         if self._other is not None:
             self._other[1].cancel()
 
@@ -120,7 +157,7 @@ class Endpoints:
             if self._emulation.other_mode is None:
                 raise ConfigurationError(["this function cannot run in another mode"])
             function = self._emulation.other_mode()
-            self._other = (function, self._group.create_task(function.run(warm=False)), self._pipeline_to(function))
+            self._other = (function, self.group.create_task(function.run(warm=False)), self._pipeline_to(function))
         return self._other[2]
 
     def _lanes(self) -> list[tuple[int, int | None, list[tuple[float, str]]]]:
@@ -135,16 +172,17 @@ async def open_endpoints(emulation: Emulation) -> AsyncIterator[Endpoints]:
     Then queued events are dropped, and the front doors close after the responses in progress. Raises
     ConfigurationError if a port or the folder of recordings cannot be used.
     """
-    settings = emulation.settings
+    settings, notice = emulation.settings, emulation.notice
+    recorder = Recorder(settings.config.record, notice) if settings.config.record is not None else None
+    listeners = open_listeners(settings)
+    try:
+        inspector_listener = open_inspector(settings, notice)
+    except ConfigurationError:
+        for listener in listeners:
+            listener.close()
+        raise
     async with asyncio.TaskGroup() as group:
-        endpoints = Endpoints(emulation, group)
-        listeners = open_listeners(settings)
-        try:
-            inspector_listener = open_inspector(settings, emulation.notice)
-        except ConfigurationError:
-            for listener in listeners:
-                listener.close()
-            raise
+        endpoints = Endpoints(emulation, recorder, group)
         control = Control(emulation.function, endpoints.api.serve)
         services = [*(door.serve for door in endpoints.doors), control.serve]
         async with (
@@ -163,13 +201,9 @@ async def _inspecting(listener: socket | None, endpoints: Endpoints) -> AsyncIte
     if listener is None:
         yield
         return
-    inspector = endpoints.inspector()
-    endpoints.settings.inspector_url = inspector_url(listener, inspector.token)
-    async with serving([(listener, inspector.serve)], most=_PAGES):
-        try:
-            yield
-        finally:
-            inspector.stop()
+    endpoints.settings.inspector_url = inspector_url(listener, endpoints.token)
+    async with serving([(listener, endpoints.inspect)], most=_PAGES):
+        yield
 
 
 def is_on_demand(config: Config) -> bool:

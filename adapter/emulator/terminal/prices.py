@@ -52,6 +52,17 @@ class PriceTable:
             streaming=self.cost(streamed, region) if billed_bytes(streamed) else 0.0,
         )
 
+    def sources_for(self, region: str) -> list[str]:
+        """Return the dated sources of the prices that the table has for ``region``."""
+        tables = {
+            "per_gb_second": self.per_gb_second,
+            "per_million_requests": self.per_million_requests,
+            "per_gb": self.per_gb,
+        }
+        default = f"--price-table, dated {self.dated}"
+        found = [self.sources.get(name, default) for name, table in tables.items() if region in table]
+        return list(dict.fromkeys(found))
+
     def cost(self, streamed: int, region: str) -> float | None:
         """Return the cost of a response of ``streamed`` bytes, or None if the table does not contain the region."""
         if region not in self.per_gb:
