@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from os.path import exists, isdir, isfile, join
+from os.path import abspath, exists, isabs, isdir, isfile, join
 
 from adapter.config.ports import PLACEHOLDER
 from adapter.net.port_owner import port_owner
@@ -35,7 +35,7 @@ def command_mistakes(
             # The program's path may be relative to this folder, so it cannot be checked.
             return
     if command and not any(map(_is_executable, _candidates(command[0], environ, folder))):
-        reason = _reason(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
+        reason = _reason(command[0], directory) if "/" in command[0] else "it is not on PATH"
         yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0])}"
 
 
@@ -48,9 +48,13 @@ def _hint(name: str) -> str:
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Yield the paths that the system tries for ``name``. Relative paths, also those on PATH, start in ``folder``."""
+    """Yield the paths that are tried for ``name``. Relative paths, also those on PATH, start in ``folder``.
+
+    A relative path is then looked for in the current folder (``start.py``).
+    """
     if "/" in name:
         yield join(folder, name)
+        yield name
     else:
         for part in os.get_exec_path(dict(environ)):
             yield join(folder, part, name)
@@ -60,10 +64,16 @@ def _is_executable(path: str) -> bool:
     return isfile(path) and os.access(path, os.X_OK)
 
 
-def _reason(path: str) -> str:
-    if isdir(path):
-        return "it is a folder"
-    return "it is not executable" if exists(path) else "it does not exist"
+def _reason(name: str, directory: str | None) -> str:
+    """Return why the path ``name`` is not a program. A relative path was looked for in ``directory`` and here."""
+    tried = [name] if directory is None or isabs(name) else [join(directory, name), name]
+    for path in tried:
+        if exists(path):
+            at = abspath(path) if len(tried) > 1 else "it"
+            return f"{at} is {'a folder' if isdir(path) else 'not executable'}"
+    if len(tried) == 1:
+        return "it does not exist"
+    return f"it is neither in {abspath(tried[0].removesuffix(name) or '.')} (--app-dir) nor in {abspath('.')}"
 
 
 def port_mistake(app: AppAddress) -> str | None:
