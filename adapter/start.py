@@ -41,7 +41,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
                 directory=config.app_dir,
                 descriptors=descriptors,
             )
-            if config.foreground and listen is not None:
+            if config.foreground and (listen is not None or config.is_in_dev):
                 from adapter.app.job_control import give_terminal  # only this option needs it so early
 
                 give_terminal(process.pid)

@@ -1,6 +1,6 @@
 """The names of errors, and ``adapter error``, which prints what a name means and what to do.
 
-``error_names.json`` maps each name to its meaning and a way out, as Markdown, in groups. ``docs/errors.md`` is made of
+``error_names.json`` maps each name to its meaning and what to do, as Markdown, in groups. ``docs/errors.md`` is made of
 it (``docs/generate.py``).
 """
 
@@ -15,7 +15,7 @@ import click
 from adapter.config.parsers import nearest
 from adapter.errors import EXIT_OK, AdapterError, ConfigurationError
 
-#: For each group, the meaning and the way out by name.
+#: For each group, the meaning and what to do, by name.
 ERROR_GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     group: {name: (meaning, remedy) for name, (meaning, remedy) in names.items()}
     for group, names in json.loads(Path(__file__).with_name("error_names.json").read_text("utf-8")).items()

@@ -14,6 +14,7 @@ from adapter.config.options.dev import DEFAULT_ENVIRONMENTS, DEFAULT_MEMORY, DEF
 from adapter.config.parsers import ANY_PORT, FOLLOWED_PORT
 from adapter.config.ports import has_placeholder
 from adapter.errors import ConfigurationError
+from adapter.numbers import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -89,7 +90,9 @@ def function_settings(config: Config, command: list[str]) -> FunctionSettings:
     reason = _only_one_because(config, command)
     return FunctionSettings(
         name=config.dev_function_name or FUNCTION_NAME,
-        timeout=config.timeout,
+        timeout=LONGEST_WAIT if config.debug else config.timeout,
+        init_limit=LONGEST_WAIT if config.debug else INIT_LIMIT,
+        restore_limit=LONGEST_WAIT if config.debug else RESTORE_LIMIT,
         region=config.region,
         memory=config.memory,
         environments=1 if reason else config.environments,
@@ -105,6 +108,8 @@ def function_settings(config: Config, command: list[str]) -> FunctionSettings:
 
 def _only_one_because(config: Config, command: list[str]) -> str:
     """Return why two environments would conflict on one machine, or an empty string if they would not."""
+    if config.debug:
+        return "only one app can be debugged on this terminal (--debug)"
     if config.runtime is not None:
         return ""
     if config.app_socket is not None:

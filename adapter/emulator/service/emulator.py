@@ -79,6 +79,7 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str], templa
         # ``adapter run`` starts the app in this folder itself. Any other runtime is started in this folder.
         directory=config.app_dir if config.runtime is not None else None,
         extensions=executables_in(config.extensions),
+        gets_terminal=config.debug,
     )
     # A separate plan for the init phases. It draws the same numbers as a common plan would, because each fault has its
     # own random number generator.

@@ -30,7 +30,8 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("mismatch", text) for text in mismatches(settings)]
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
-    rows.append(("timeout", f"{settings.config.timeout:g} s"))
+    rows.append(("timeout", "none (--debug)" if settings.config.debug else f"{settings.config.timeout:g} s"))
+    rows.append(("app", _start_text(settings)))
     rows += [("differs", text) for text in _differences(settings)]
     rows += _access_rows(settings)
     if settings.config.faults:
@@ -41,6 +42,14 @@ def start_lines(settings: UrlSettings) -> list[str]:
     tried = [first, *(door for door in others if door.key is not None)]
     rows += [("try", f"curl -N{_signing(door)} {local_url(settings.host, door.port)}") for door in tried]
     return [*lines, *(f"  {name:10} {text}" for name, text in rows)]
+
+
+def _start_text(settings: UrlSettings) -> str:
+    """Return when the app starts."""
+    config = settings.config
+    if config.warm or config.provisioned:
+        return "starts now"
+    return "starts with the first request (--warm: at once)"
 
 
 def start_fields(settings: UrlSettings) -> dict[str, Any]:
