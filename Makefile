@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
+# Most tests wait for processes and timers, so more of them than cores run at a time.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak docs lock clean
@@ -37,18 +39,20 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-# The core, whose branches are all covered, in one process; the rest, most of it waiting for processes, in two.
-# Those that need compilers for other languages are a group of their own.
-TOOLCHAIN_TESTS := tests/toolchains
+# The core, whose branches are all covered, in one process; the rest, most of it waiting for processes, in several.
+# Those with other people's compilers, runtimes, servers, clients and schemas are a group of their own.
+FOREIGN_TESTS := tests/toolchains tests/deploy tests/frameworks tests/e2e/test_aws_clients.py tests/e2e/test_official_emulator.py
+FOREIGN_TESTS += tests/emulator/platform_api/test_plain_handlers.py tests/emulator/platform_api/test_real_runtimes.py
+FOREIGN_TESTS += tests/proxy/test_browser.py tests/supervision/test_reload.py
 CORE_TESTS := tests/payload tests/aws/test_limits.py tests/net/test_http1.py tests/net/test_token_bucket.py
 
 unit: $(INSTALLED)
 	$(BIN)/coverage run -m pytest $(CORE_TESTS)
 	$(BIN)/coverage report
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(CORE_TESTS) $(TOOLCHAIN_TESTS))
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(addprefix --ignore=,$(CORE_TESTS) $(FOREIGN_TESTS))
 
-test-deploy: $(INSTALLED) ## Test with AWS's runtimes for Go and Rust (needs go and cargo; the first build takes minutes)
-	$(BIN)/pytest $(TOOLCHAIN_TESTS)
+test-deploy: $(INSTALLED) ## Test with images, templates and other people's runtimes, servers and tools (needs go, cargo, node, npm)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(FOREIGN_TESTS)
 
 # An environment that has the compiled adapter, and everything else from .venv.
 COMPILED := .cache/compiled

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
-    """Start ``command`` as the app and serve it. If it is empty, serve a running app. Return the exit code."""
+    """Start ``command`` as the app and serve it. If ``command`` is empty, serve a running app. Return the exit code."""
     gc.disable()  # the command line has enabled it
     hold_signals()
     environ = environment()
@@ -120,8 +120,8 @@ def _exists(path: str) -> bool:
 def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:
     """Raise ConfigurationError if ``command`` cannot be started, or if another process listens on ``port``.
 
-    ``port`` is None if the app needs no fixed port. This is not called on Lambda, to save time: a wrong command makes
-    the start itself fail, and no other process uses the port.
+    ``port`` is None if the app needs no fixed port. To save time, this is not called on Lambda. A wrong command is
+    reported there when the start fails, and no other process uses the port.
     """
     from adapter.app.command import command_mistakes, port_mistake
 
@@ -139,7 +139,7 @@ def _begin_to_collect_garbage() -> None:
 
 
 def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], format: str) -> int:
-    """Write ``error`` to stderr, report it to the Runtime API if its address is set, and return the exit code.
+    """Write ``error`` to stderr, report it to the Runtime API if there is one, and return the exit code.
 
     ``format`` is the format of log lines.
     """
@@ -155,5 +155,5 @@ def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], 
         try:
             RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
-            write_error(f"could not report this to the Runtime API: {failure}", format=format)
+            write_error(f"this error could not be reported to the Runtime API: {failure}", format=format)
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

@@ -22,9 +22,9 @@ _CONNECT_TIMEOUT = 1.0
 def command_mistakes(
     command: Sequence[str], environ: Mapping[str, str], directory: str | None, *, source: str = "CMD"
 ) -> Iterator[str]:
-    """Yield a line for each reason why ``command`` cannot be started in ``directory`` with these variables.
+    """Yield a message for each reason why ``command`` cannot be started in ``directory`` with ``environ``.
 
-    ``source`` is the name of the setting that contains the command, for the message.
+    A message about the command begins with ``source``, the name of the command's setting.
     """
     folder = directory or "."
     if directory is not None and not (isdir(folder) and os.access(folder, os.X_OK)):
@@ -44,13 +44,13 @@ def _hint(name: str) -> str:
         return "remove the quotes around the whole command, or use sh -c '…' to run a shell command"
     if "=" in name:
         return "set the app's variables before the adapter's own command, or use env: env NAME=VALUE CMD"
-    return "use a name on PATH or a path"
+    return "give the program's path, or its name if it is on PATH"
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Yield the paths that are tried for ``name``. Relative paths, also those on PATH, start in ``folder``.
+    """Yield the paths that are tried for ``name``. All relative paths, even on PATH, start in ``folder``.
 
-    A relative path is then looked for in the current folder (``start.py``).
+    A relative path in CMD is then looked for in the current folder as well (``start.py``).
     """
     if "/" in name:
         yield join(folder, name)
@@ -80,7 +80,7 @@ def port_mistake(app: AppAddress) -> str | None:
     """Connect to the app's addresses. Return an error message if a process listens there already, else None."""
     for address in (app.current, app.other):
         if address is not None and _has_listener(address):
-            taken = f"{address}: is taken by {port_owner(address.port) or 'another process'}"
+            taken = f"{address} is taken by {port_owner(address.port) or 'another process'}"
             cause = "so CMD cannot listen there"
             if address is app.other:
                 cause = f"which could be mistaken for the app; --app-host {app.current.host} excludes this address"

@@ -57,7 +57,7 @@ def is_refused(error: BaseException | None) -> bool:
 
 
 class ReadinessCheck:
-    """The check whether the app at ``port`` is ready, according to the options.
+    """How to check whether the app at ``port`` is ready, according to the options.
 
     ``address`` is the address to probe; its port may differ from the app's. ``request`` is the request of a probe; None
     means that a connection is enough. ``has_command`` is True if CMD starts the app. If ``follows`` is True
@@ -139,8 +139,8 @@ class ReadinessCheck:
         if self.request is not None and problem.startswith(self._question):
             return (
                 f"{problem}. The server on {self.address.current} must answer this request with a healthy status; to "
-                "change either, set --readiness-path or --readiness-status (AWS_LWA_READINESS_CHECK_PATH, "
-                "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
+                "change the path or the healthy statuses, set --readiness-path or --readiness-status "
+                "(AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
             )
         if _IS_FOREIGN in problem:
             return (
@@ -204,7 +204,7 @@ class ReadinessCheck:
             listener = Address(host=host, port=address.port).local
             if listener.host not in tried:
                 return (
-                    f"A process listens on {listener}: if it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
+                    f"A process listens on {listener}. If it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
                 )
         return ""
 

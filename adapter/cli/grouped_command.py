@@ -33,7 +33,7 @@ GROUPS = {
 
 # The name and the description of CMD in the help.
 _CMD = "-- CMD"
-_CMD_HELP = "The command that starts the app, with its own options; {port} in it stands for a free port."
+_CMD_HELP = "The command that starts the app, with the app's own options; {port} stands for a free port."
 # The key in the context's ``meta`` that is set for --help-all.
 _WITH_ALL = "adapter.help_all"
 # A longer metavar is left out of the short help, in characters.
@@ -137,7 +137,7 @@ class GroupedCommand(click.Command):
         return {flag: option for option in options for flag in (*option.opts, *option.secondary_opts)}
 
     def _unknown(self, ctx: click.Context, arguments: list[str]) -> Iterator[str]:
-        """Yield the unknown flags before CMD. A word after an unknown flag is treated as its value."""
+        """Yield the unknown flags before CMD. A word after an unknown flag counts as the flag's value."""
         flags = self._flags(ctx)
         words = iter(arguments)
         was_unknown = False
@@ -186,7 +186,7 @@ def _short_record(option: Option[Any]) -> tuple[str, str]:
 
 
 def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
-    """Return the error for an unknown flag. It names the commands that have this flag, or else a similar flag."""
+    """Return the error for an unknown flag, with the commands that have this flag, or else with a similar flag."""
     root = ctx.find_root().command
     commands = root.commands if isinstance(root, click.Group) else {}
     others = [
@@ -201,7 +201,7 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
 def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return a decorator that adds the flags of ``groups``, then CMD, to a command.
 
-    The command is called with CMD as a list, and with a mapping of option names to the texts of the given flags.
+    The command gets CMD as a list, and the given flags as a mapping of option names to texts.
     """
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:
@@ -226,7 +226,10 @@ def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callabl
     notes = ", ".join(option.env) if default == "none" else f"default: {default}; {', '.join(option.env)}"
     help_text = f"{option.description} [{notes}]".replace("`", "")
     if option.parse is parsers.boolean:
-        return click.option(f"{option.flag}/--no-{str(option.flag)[2:]}", option.name, default=None, help=help_text)
+        flag = str(option.flag)
+        # A flag that switches something off has no opposite.
+        flags = flag if flag.startswith("--no-") else f"{flag}/--no-{flag[2:]}"
+        return click.option(flags, option.name, is_flag=True, default=None, help=help_text)
     metavar = option.parse.metavar
     return click.option(
         str(option.flag),

@@ -52,7 +52,7 @@ def app_address(config: Config, port: int, path: str | None = None) -> AppAddres
 
 
 def _app_hosts(config: Config) -> tuple[str, ...]:
-    """Return the hosts that the app may listen on: the option's if it is set, else both loopback addresses."""
+    """Return the hosts that the app may listen on: the host that is set, else both loopback addresses."""
     if config.sources["app_host"] != "default":
         return (config.app_host,)
     return config.app_host, _OTHER_LOOPBACK
@@ -74,7 +74,7 @@ def has_placeholder(command: list[str]) -> bool:
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, unless it contains ``{port}``."""
+    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``. None if ``{port}`` occurs."""
     words = " ".join(command)
     if PLACEHOLDER in words:
         return
@@ -97,10 +97,9 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
 def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 
-    The address is the option's if that is set; else PORT on all addresses, if PORT is not the app's port; else
+    It is the first of these: the address in ``--listen``; PORT on all addresses, if PORT is not the app's port;
     127.0.0.1:9000. Cloud Run, Knative and others set PORT to the port that requests will arrive on. Raises
-    ConfigurationError if the proxy would listen on the port of the app or of the admin listener, or if these two use
-    the same port.
+    ConfigurationError if two of the app, the proxy and the admin listener would use the same port.
     """
     source, address = config.sources["listen"], config.listen
     if address is None and config.container_port is not None and config.container_port != app_port:

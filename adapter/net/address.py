@@ -154,8 +154,8 @@ def address_of(listener: socket) -> Address:
 def free_port(*hosts: str) -> int:
     """Return a port that is currently free on all ``hosts``. Raises OSError.
 
-    The system does not assign the port to connections, so it is probably still free when the app listens on it. A host
-    that this machine does not have is ignored, unless it is the first.
+    The system does not assign the port to connections, so it is probably still free when the app listens on it.
+    The first host must be an address of this machine. Other hosts that this machine does not have are ignored.
     """
     unassigned = _unassigned_ports()
     while True:

@@ -1,6 +1,6 @@
 """Why a port cannot be listened on, and which process listens on it.
 
-The process is looked up in /proc: on Linux only, and only among processes that this process may inspect.
+The process is found in /proc. This works only on Linux, and only for processes that this process may inspect.
 """
 
 from __future__ import annotations
@@ -42,5 +42,5 @@ def listening_process(port: int) -> tuple[int, str] | None:
 
 
 def listening_hosts(port: int) -> list[str]:
-    """Return the addresses of this machine that a process listens on at ``port``; ``0.0.0.0`` or ``::`` means all."""
+    """Return the addresses with a listener on ``port``. ``0.0.0.0`` or ``::`` means all addresses of this machine."""
     return [each.host for each in listening_sockets() if each.port == port]

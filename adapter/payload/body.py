@@ -1,9 +1,9 @@
 """Bodies in JSON: a plain string if that preserves every byte, otherwise base64.
 
-A JSON string holds Unicode, a body holds bytes, and a front door sends a text body as UTF-8. So a body that is valid
-UTF-8 arrives unchanged, whatever its charset is, and any other body must travel as base64. Media types that are known
-to be binary become base64 without a check of the bytes. For all other types, text types included, the bytes are
-checked.
+A JSON string contains Unicode, a body contains bytes, and a front door sends a plain string as UTF-8. So a body that is
+valid UTF-8 arrives unchanged, whatever its charset is, and any other body must be sent as base64. If the media type is
+known to be binary, the body becomes base64 without a check of its bytes. For all other types, including text types, the
+bytes are checked.
 """
 
 from __future__ import annotations
@@ -61,11 +61,12 @@ _FRONT_DOOR_TEXT = frozenset({"application/json", "application/javascript", "app
 
 
 class BodyRules:
-    """What the user wants of encoded responses: binary and text media types, and all cookies.
+    """The user's settings for encoding responses: binary and text media types, and whether all cookies are sent.
 
     The types are patterns such as ``application/pdf``, ``image/*`` or ``*+json``. A match takes precedence over the
     built-in rules, and binary takes precedence over text. Text that is not valid UTF-8 still becomes base64.
-    ``all_cookies`` is True if formats with one cookie send all of them, by varying the name's case.
+    If ``all_cookies`` is True, formats that allow only one Set-Cookie header send all cookies, under names that differ
+    in case.
     """
 
     __slots__ = ("_binary", "_text", "all_cookies")
@@ -141,7 +142,7 @@ def response_parts(
 ) -> list[bytes]:
     """Return ``response`` with ``body`` and ``isBase64Encoded`` added, as JSON in parts.
 
-    A binary body is a separate part, which is never copied into a larger string: base64 needs no escaping.
+    A base64 body is a separate part. So it is not copied into a larger string.
     """
     text = text_of(headers, body, rules)
     if text is not None:

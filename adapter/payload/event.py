@@ -4,11 +4,11 @@ Events do not name their format. Each codec recognizes its own events by their k
 an event that matches none is passed through.
 
 orjson is fast, but silently accepts a repeated key. Front doors write JSON as orjson does. So if orjson writes an event
-exactly as it arrived, the event has no repeated key. For any other event, the pairs in the text and in the parsed
-values are counted. If the counts differ or the text is too unusual to count, a slower parser checks the keys.
+exactly as it arrived, the event has no repeated key. For any other event, the key-value pairs are counted, in the text
+and in the parsed values. If the counts differ or the text is too unusual to count, a slower parser checks the keys.
 
-Most of a large event is its body. If the body is base64, parsing it as JSON adds nothing: the rest of the event is
-parsed without it, and the text of the body stays in the receive buffer.
+Most of a large event is its body, and a base64 body need not be parsed as JSON. So only the rest of the event is
+parsed, and the text of the body stays in the receive buffer.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def detect(event: Any) -> Codec:
 def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
     """Parse the event in ``raw``. Return the codec for its format, and the parsed event.
 
-    Its ``body`` may be a memoryview of base64 in ``raw``. Raises InvalidEvent if ``raw`` is not JSON, or if it is
-    an HTTP event that has a repeated key or is nested too deep.
+    The event's ``body`` may be a memoryview of base64 in ``raw``. Raises InvalidEvent if ``raw`` is not JSON, or
+    if it is an HTTP event that has a repeated key or is nested too deep.
     """
     large = len(raw) > _LARGE_EVENT
     if large and (read := _read_around_base64(raw)) is not None:
@@ -80,9 +80,9 @@ def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
 def _read_around_base64(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     """Parse the event without its body. Return None if the body is not base64 or if anything else is unusual.
 
-    In the result, ``body`` is a view of ``raw``. The first quote after the opening one ends the body, since no
-    backslash is between the two. _MARK replaces the body while the rest is parsed. If _MARK occurs only once, and as
-    the value of the key ``body``, it has replaced the body of the event, and not a ``body`` deeper in the event.
+    In the result, ``body`` is a view of ``raw``. The body ends at the next quote, since it contains no backslash. _MARK
+    replaces the body while the rest is parsed. The replaced value could also be a ``body`` deeper in the event. So the
+    result is None unless _MARK occurs once, as the event's own ``body``.
     """
     start = raw.find(_BODY_OPENING) + len(_BODY_OPENING)
     end = raw.find(b'"', start)
@@ -164,9 +164,8 @@ def _count_pairs(value: Any) -> int:
 def _is_written_around_body(raw: bytes | bytearray, event: Any) -> bool:
     """Return whether ``raw`` equals what orjson writes for ``event``, except within the body.
 
-    Also returns False if the body contains a quote. The quote at the expected end of the body cannot be an escaped one:
-    if it were, what is a string and what is not would be swapped in the text after it, and the last string would not
-    end.
+    Also returns False if the body contains a quote. The quote after the body cannot be an escaped one: if it were, the
+    rest of ``raw`` would not be valid JSON.
     """
     before, key, after = orjson.dumps(event | {"body": ""}).partition(_BODY_KEY + b'""')
     opening, closing = before + _BODY_OPENING, b'"' + after

@@ -5,8 +5,8 @@ selects the fields that its front door allows; this module parses them. It raise
 that AWS answers with 502.
 
 A metadata prelude is a JSON head followed by 8 NUL bytes. The body follows the prelude. Preludes are the same for all
-front doors that stream (function URLs and API Gateway REST APIs): they contain ``statusCode``, ``headers``, with
-repeated headers joined, and ``cookies``. ``multiValueHeaders`` are accepted too, but never written, since front doors
+front doors that stream (function URLs and API Gateway REST APIs): they contain ``statusCode``, ``headers`` (with
+repeated headers joined) and ``cookies``. ``multiValueHeaders`` are accepted too, but never written, since front doors
 merge them with ``headers``. The first NUL ends the head, because JSON text cannot contain a NUL (RFC 8259 sections 2
 and 7).
 """
@@ -111,7 +111,7 @@ def headers_of(single: Any, multi: Any) -> Headers:
     headers += others
     if len(headers) > MAX_FIELDS:
         raise InvalidFunctionResponse(
-            f"the function's response has {len(headers)} headers or cookies, the limit is {MAX_FIELDS}"
+            f"the function's response has {len(headers)} headers or cookies, more than the limit of {MAX_FIELDS}"
         )
     return headers
 
@@ -183,7 +183,7 @@ class PreludeDecoder:
 
     def _head(self, end: int) -> ResponseHead:
         if end > MAX_PRELUDE_BYTES:
-            raise InvalidFunctionResponse(f"the metadata prelude has {end} bytes, the limit is {MAX_PRELUDE_BYTES}")
+            raise InvalidFunctionResponse(f"the metadata prelude exceeds {MAX_PRELUDE_BYTES} bytes")
         prelude = {"statusCode": 200} | parse_object(self._buffer[:end])
         if prelude.get("multiValueHeaders") is None:
             # The Rust runtime writes a repeated header as a list within the single-value map.

@@ -1,11 +1,11 @@
-"""Imports httptools and orjson without the slow modules that they import and the runtime does not use.
+"""Imports httptools and orjson, but not the slow modules that these two import. The runtime does not use those modules.
 
-httptools needs two names of ``typing`` for annotations. orjson looks up the types beyond JSON that it can encode:
-enumerations, UUIDs, dataclasses, dates. Their modules, with their own imports, would take a third of the CPU time of a
-cold start, and an event contains none of these types.
+httptools imports ``typing`` for two names in annotations. orjson imports the modules of types that it can encode beyond
+JSON: enumerations, UUIDs, dataclasses, dates. Importing these modules would take a third of the CPU time of a cold
+start, and an event contains none of these types.
 
-So stand-ins replace these modules while httptools and orjson are imported. If code reads any other attribute of a
-stand-in, the real module is imported and its attribute is returned.
+So stand-ins replace these modules while httptools and orjson are imported. A stand-in has only the attributes that the
+two need. If code reads another attribute, the stand-in imports the real module and returns that module's attribute.
 
 orjson differs in such a process: it refuses enumerations and UUIDs, does not encode the fields of dataclasses with
 slots, and its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.
@@ -31,7 +31,7 @@ class _Annotation:
 
 
 class _NoType:
-    """Stands in for a type without instances. orjson keeps its address, so it must never be freed."""
+    """Stands in for a type without instances. This class must never be freed, since orjson keeps its address."""
 
 
 class _JSONDecodeError(ValueError):

@@ -102,16 +102,20 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so Lambda ends the process without SIGTERM: {error}")
+            self._log.warning(
+                f"the runtime is not registered as an extension, so Lambda ends it without SIGTERM: {error}"
+            )
 
     def _start(self) -> None:
-        """Run the init phase: wait until the app is ready, then, with SnapStart, until it is restored.
+        """Run the init phase: wait until the app is ready. With SnapStart, then wait for the restore.
 
         With AWS_LWA_ASYNC_INIT, this may return before the app is ready.
         """
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
-            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, whose init may be longer")
+            self._log.warning(
+                f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, since init may exceed 10 s there"
+            )
         if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
             try:
                 self._wait_until_ready(min(ASYNC_INIT_LIMIT, self._config.readiness_timeout))
@@ -217,7 +221,7 @@ class Runtime:
                 self._report_fault(api, invocation)
 
     def _report_fault(self, api: RuntimeApiClient, invocation: Invocation) -> None:
-        """Log an unexpected exception, and end its invocation with an error. The next invocation is not affected."""
+        """Log an unexpected exception, and end the invocation with an error. The next invocation is not affected."""
         from traceback import format_exc  # only an internal error needs it
 
         self._log.error(f"an internal error of the adapter: {format_exc()}", requestId=invocation.request_id)
@@ -240,7 +244,7 @@ class Runtime:
         return not self._is_over()
 
     def _has_ending_signal(self) -> bool:
-        """Return whether an ending signal has arrived, after which Lambda soon kills this process."""
+        """Return whether an ending signal has arrived. Soon after such a signal, Lambda kills this process."""
         return self._signals.received is not None
 
     def _exit_code(self) -> int | None:
@@ -277,7 +281,7 @@ class Runtime:
             self._log.error(str(failure))
 
     def _shut_down(self) -> int:
-        """End the app, and return the process's exit code: the app's, unless the runtime itself failed."""
+        """End the app. Return the exit code of this process: the app's exit code, unless the runtime itself failed."""
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is None and self._signals.received is None:
@@ -301,5 +305,5 @@ def _runtime_api_address(config: Config) -> Address:
 
 
 def _required(address: Address | None) -> Address:
-    assert address is not None, "on Lambda, there is a Runtime API"
+    assert address is not None, "AWS_LAMBDA_RUNTIME_API is set on Lambda"
     return address

@@ -57,7 +57,7 @@ def test_a_program_is_found_as_the_system_finds_it(
     monkeypatch.chdir(here)
     found = list(command_mistakes(command, {"PATH": path.format(folder=folder)}, str(folder)))
     mistakes = [] if mistake is None else [mistake.format(folder=folder, here=here)]
-    assert found == [f"{each}; use a name on PATH or a path" for each in mistakes]
+    assert found == [f"{each}; give the program's path, or its name if it is on PATH" for each in mistakes]
 
 
 def test_a_path_is_looked_for_in_the_current_folder_alone_without_another() -> None:

@@ -111,8 +111,8 @@ async def test_a_wrong_answer_and_a_long_wait_are_logged_once_with_the_address_a
     with ScriptedApp(default=reply) as app:
         await readiness(app.port).wait(limit, pause, lines.append)
         text = (
-            f"GET / answered 503. The server on 127.0.0.1:{app.port} must answer this request with a healthy status; to "
-            "change either, set --readiness-path or --readiness-status "
+            f"GET / answered 503. The server on 127.0.0.1:{app.port} must answer this request with a healthy status; "
+            "to change the path or the healthy statuses, set --readiness-path or --readiness-status "
             "(AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
         )
         assert lines == [f"the app is not ready: {text}", f"the app is not ready after 0 s{note}: {text}"]

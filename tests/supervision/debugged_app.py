@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pdb  # noqa: T100 – the app is one that is debugged
+import pdb
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 

@@ -50,7 +50,7 @@ def test_an_app_that_needs_another_runtime_is_told_the_page_about_it() -> None:
 def test_an_app_that_is_not_there_is_reported_after_some_seconds() -> None:
     with Supervisor("--app-port", "1", command=[]) as supervisor:
         line = supervisor.wait_for_line("the app is not ready after 4 s")
-        assert "The app must listen on 127.0.0.1:1 or [::1]:1: start it there, or set its port with --app-port" in line
+        assert "The app must listen on 127.0.0.1:1 or [::1]:1; start it there, or set the app's port with" in line
         supervisor.signal(signal.SIGTERM)
         assert supervisor.exit_code() == 0
 

@@ -47,7 +47,9 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     """
     if wait:
         return wait_for_dev(load(environ, flags))
+    shell = environ
     config, environ, template, mistakes = _read_settings(environ, flags, command)
+    own_variables = [name for name, value in environ.items() if shell.get(name) != value]
     command = template.command
     checks: list[Callable[[], object]] = [
         partial(fault_plan, config),
@@ -70,7 +72,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     if mistakes:
         raise ConfigurationError(mistakes)
     config.warnings.extend(placeholder_warnings(command))
-    return serve(config, environ, command, _template_settings(template))
+    return serve(config, environ, command, _template_settings(template), own_variables=own_variables)
 
 
 def _read_settings(

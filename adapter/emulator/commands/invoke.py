@@ -96,8 +96,8 @@ def run(
 
     Payloads are written to stdout unchanged; but if stdout is a terminal, the head of a streamed response is written to
     stderr instead. If ``body`` is True, only the bodies of HTTP responses are written. If ``endpoint`` is None, the
-    address is that of an ``adapter dev`` with the same variables. Raises ConfigurationError if an option or an event
-    cannot be used, and InvokeFailed if the endpoint is not an Invoke API.
+    events go to the address that an ``adapter dev`` with the variables in ``environ`` listens on. Raises
+    ConfigurationError if an option or an event cannot be used, and InvokeFailed if the endpoint is not an Invoke API.
     """
     # The variables belong to adapter dev, which reports mistakes in them itself.
     settings = UrlSettings(read(environ)[0], with_access=False)

@@ -26,12 +26,12 @@ class DoorSettings:
 
     ``port`` is the port to listen on. 0 means any free port; it is replaced by the actual port once that port is open.
     ``streaming`` is True if the front door streams responses. ``decodes`` is True if it decodes streamed responses that
-    have a Content-Encoding. ``response_timeout`` is how long it waits for a complete response, and ``idle_timeout`` is the longest pause within a streamed response, in seconds; None means
-    unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region in the ARNs of events and in the
-    signatures of requests. ``domain`` is the Host header that the app receives; None means the client's Host header.
-    ``key`` is the key pair that requests must be signed with; if it is None, requests need no signature. ``cors``
-    answers preflights; if it is None, preflights reach the function. ``authorizer`` is the authorizer's context in
-    events; None means that events have none.
+    have a Content-Encoding. ``response_timeout`` is how long it waits for a complete response, and ``idle_timeout`` is
+    the longest pause within a streamed response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to
+    a REST API. ``region`` is the region in the ARNs of events and in the signatures of requests. ``domain`` is the Host
+    header that the app receives; None means the client's Host header. ``key`` is the key pair that requests must be
+    signed with; if it is None, requests need no signature. ``cors`` answers preflights; if it is None, preflights reach
+    the function. ``authorizer`` is the authorizer's context in events; None means that events have none.
     """
 
     rules: DoorRules
@@ -57,7 +57,8 @@ class UrlSettings:
 
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
     ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` are the settings of each
-    front door, in the order of the ``--front-door`` options. ``template`` contains the settings of the ``--template``
+    front door, in the order of the ``--front-door`` options. ``inspector_url`` is the address of the inspector's page
+    once its port is open; it is empty without an inspector. ``template`` contains the settings of the ``--template``
     alone, without flags and variables.
 
     If ``with_access`` is True, the options for signatures, CORS and authorizers are read, with their files. Raises
@@ -66,6 +67,7 @@ class UrlSettings:
 
     def __init__(self, config: Config, template: Config | None = None, *, with_access: bool = True) -> None:
         self.host = config.dev_host
+        self.inspector_url = ""
         self.port = config.dev_port
         self.config = config
         self.template = None if template is None else UrlSettings(template, with_access=False)

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from adapter.emulator.sandbox.processes import Launch
 
 
+# The number of environments that are remembered after their end.
+_MOST_ENDED = 20
+
+
 class LocalFunction:
     """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log."""
 
@@ -49,6 +53,9 @@ class LocalFunction:
         self._queue_notices = QueueNotices(settings, notice)
         self._running: set[LocalInvocation] = set()
         self._environments: list[ExecutionEnvironment] = []
+        # The last environments that have ended, for the inspector.
+        self._ended: deque[ExecutionEnvironment] = deque(maxlen=_MOST_ENDED)
+        self._environment_count = 0
         self._group: asyncio.TaskGroup | None = None
         self._has_stopped = False
         # The number of inits that timed out and have yet to be repeated within an invocation.
@@ -110,6 +117,13 @@ class LocalFunction:
             "counts": self._counts | {"waiting": len(self._queue), "running": len(self._running)},
         }
 
+    def lanes(self) -> list[tuple[int, int | None, list[tuple[float, str]]]]:
+        """Return number, peak memory and last changes of state of each environment, including some that have ended.
+
+        The memory is in bytes, or None if unknown. Times are those of the event loop.
+        """
+        return [(each.number, each.memory, list(each.lane.changes)) for each in (*self._ended, *self._environments)]
+
     # --- the updates of environments -------------------------------------------------------------------------------
 
     def _handle(self, update: Update) -> None:
@@ -149,6 +163,7 @@ class LocalFunction:
             self.notice(f"an internal error of adapter dev ended an environment: {fault}", level="error")
         finally:
             self._environments.remove(environment)
+            self._ended.append(environment)
         self._counts["failedInits"] += environment.has_failed_to_start
         self._inits_to_restart += environment.restarts_init
         if environment.provisioned and not environment.has_failed_to_start and self._group is not None:
@@ -216,7 +231,10 @@ class LocalFunction:
         assert self._group is not None, "the function runs"
         within_invocation = self._inits_to_restart > 0
         self._inits_to_restart -= within_invocation
-        environment = self._new_environment(provisioned=provisioned, within_invocation=within_invocation)
+        self._environment_count += 1
+        environment = self._new_environment(
+            number=self._environment_count, provisioned=provisioned, within_invocation=within_invocation
+        )
         self._environments.append(environment)
         self._counts["coldStarts"] += 1
         self._group.create_task(self._run_environment(environment))

@@ -79,7 +79,7 @@ class Telemetry:
         self.emit_platform(kind, name=name, state="Subscribed", types=list(subscription.types))
 
     def close(self) -> None:
-        """Accept no more subscriptions, and discard the records kept for them. Call this at the end of init."""
+        """Refuse later subscriptions, and discard the records kept for them. Call this at the end of init."""
         self.is_closed = True
         self.is_wanted = bool(self._subscribers)
         self._early.clear()

@@ -36,8 +36,9 @@ _LINUX = sys.platform == "linux"
 # The exit codes of servers after Ctrl-C: many of them end in an orderly way.
 _INTERRUPTED = (0, 128 + signal.SIGINT, 128 + signal.SIGQUIT, -signal.SIGINT)
 
-#: Receives a line that a process wrote, without its newline, and the line's source: ``function`` or ``extension``.
-OnLine: TypeAlias = Callable[[bytes, str], None]
+#: Receives a line that a process wrote, without its newline, the kind of the process (``function`` or ``extension``),
+#: and the stream (``stdout`` or ``stderr``).
+OnLine: TypeAlias = Callable[[bytes, str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ class ProcessTree:
         child = await start_process(
             command,
             environ,
-            on_line=lambda line: self._on_line(line, category),
+            on_line=lambda line, stream: self._on_line(line, category, stream),
             directory=self._programs.directory if category == "function" else None,
             gets_terminal=gets_terminal,
         )
@@ -230,16 +231,20 @@ async def start_process(
     command: Sequence[str],
     environ: Mapping[str, str],
     *,
-    on_line: Callable[[bytes], None],
+    on_line: Callable[[bytes, str], None],
     directory: str | None = None,
     gets_terminal: bool = False,
 ) -> ChildProcess:
     """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
 
     If ``gets_terminal`` is True, the process has the emulator's standard input, and stays in its session.
-    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it.
+    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it, and the
+    name of its stream.
     """
-    pipes = [OutputPipe(target, on_line) for target in (STDOUT, STDERR)]
+    pipes = [
+        OutputPipe(STDOUT, lambda line: on_line(line, "stdout")),
+        OutputPipe(STDERR, lambda line: on_line(line, "stderr")),
+    ]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -25,15 +25,18 @@ from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
+from adapter.emulator.inspector.inspector import Inspector
+from adapter.emulator.inspector.masking import environment_secrets
 from adapter.emulator.invoke_api.async_queue import AsyncQueue
 from adapter.emulator.invoke_api.invoke_api import InvokeApi
 from adapter.emulator.recording.recordings import Recorder
+from adapter.emulator.records.ring import RecordRing
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.sandbox.processes import Launch, OnLine, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
-from adapter.emulator.sandbox.variables import LOG_STREAM, runtime_environ
+from adapter.emulator.sandbox.variables import LOG_STREAM, request_rules, runtime_environ
 from adapter.emulator.service.control_api import Control
-from adapter.emulator.service.listening import open_listeners, serving
+from adapter.emulator.service.listening import inspector_url, open_inspector, open_listeners, serving
 from adapter.emulator.service.reload import watch
 from adapter.emulator.terminal.lines import Terminal
 from adapter.emulator.terminal.prices import load_prices
@@ -43,14 +46,17 @@ from adapter.logs import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from socket import socket
 
     from adapter.config.load import Config
     from adapter.emulator.function_settings import FunctionSettings
     from adapter.emulator.notice import Notice
-    from adapter.emulator.requests.client_request import RequestRecord
+    from adapter.emulator.records.record import RequestRecord
 
 # The signals that end this process: the same as for ``adapter run``, and those of Ctrl-\ and of a closed terminal.
 _ENDING = (*ENDING, signal.SIGQUIT, signal.SIGHUP)
+# The maximum number of connections to the inspector.
+_PAGES = 32
 # The program that replaces the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
     runtime=(sys.executable, "-I", "-c", "raise SystemExit(1)"),
@@ -58,11 +64,19 @@ _FAILING_PROGRAMS = Programs(
 )
 
 
-def serve(config: Config, environ: Mapping[str, str], command: list[str], template: Config | None = None) -> int:
+def serve(
+    config: Config,
+    environ: Mapping[str, str],
+    command: list[str],
+    template: Config | None = None,
+    *,
+    own_variables: Iterable[str] = (),
+) -> int:
     """Serve until SIGINT, SIGTERM, SIGQUIT or SIGHUP arrives. Return 128 + the number of the signal, as shells do.
 
-    The function inherits the variables ``environ``. ``template`` has the settings of the ``--template`` alone.
-    Raises ConfigurationError if a setting, a file or a port cannot be used.
+    The function inherits the variables ``environ``. ``own_variables`` are the names of those that the user has set for
+    this function only. ``template`` has the settings of the ``--template`` alone. Raises ConfigurationError if a
+    setting, a file or a port cannot be used.
     """
     terminal = Terminal(
         load_prices(config.price_table),
@@ -107,7 +121,10 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str], templa
         log_stderr_as_json(terminal.log)
     with asyncio.Runner() as runner:
         report_loop_errors(runner.get_loop(), terminal.report_error)
-        return runner.run(_serve(settings, function_settings(config, command), launch, terminal, suspend))
+        secret_values = environment_secrets(environ, own_variables)
+        return runner.run(
+            _serve(settings, function_settings(config, command), launch, terminal, suspend, secret_values)
+        )
 
 
 async def _serve(
@@ -116,12 +133,13 @@ async def _serve(
     launch: Launch,
     terminal: Terminal,
     suspend: Callable[[], None],
+    secret_values: Iterable[str],
 ) -> int:
     config = settings.config
     stop_signal = _handle_signals(suspend)
     function = LocalFunction(launch, function_settings, terminal.notice, terminal.log_cloudwatch_line)
     async with (
-        open_endpoints(settings, function, terminal.notice, terminal.log_request),
+        open_endpoints(settings, function, terminal.notice, terminal.log_request, secret_values=secret_values),
         asyncio.TaskGroup() as group,
     ):
         terminal.log_start(settings)
@@ -142,29 +160,64 @@ async def open_endpoints(
     function: LocalFunction,
     notice: Notice,
     report: Callable[[RequestRecord], None],
-) -> AsyncIterator[None]:
+    *,
+    secret_values: Iterable[str] = (),
+) -> AsyncIterator[RecordRing]:
     """Open the ports, write their numbers into ``settings``, and serve until the context is left.
 
-    Then queued events are dropped, and the front doors close after the responses in progress. Raises
-    ConfigurationError if a port or the folder of recordings cannot be used.
+    The context is the ring of the records. ``secret_values`` are masked in the inspector. At the end, queued events are
+    dropped, and the front doors close after the responses in progress. Raises ConfigurationError if a port or the
+    folder of recordings cannot be used.
     """
     config = settings.config
     injector = FaultInjector(fault_plan(config)) if config.faults else None
     recorder = Recorder(config.record, notice) if config.record is not None else None
-    pipeline = InvocationPipeline(function, injector, recorder)
+    ring = RecordRing(config.inspector_records, config.inspector_memory, keeps_bodies=config.inspector_bodies == "all")
+    pipeline = InvocationPipeline(function, injector, recorder, ring)
     listeners = open_listeners(settings)
+    try:
+        inspector_listener = open_inspector(settings, notice)
+    except ConfigurationError:
+        for listener in listeners:
+            listener.close()
+        raise
     async with asyncio.TaskGroup() as group:
         queue = AsyncQueue(pipeline, group, notice, report, delay=config.retry_delay)
         api = InvokeApi(pipeline, queue, settings, report)
         doors = [FrontDoor(pipeline, door, report, notice) for door in settings.doors]
         services = [*(door.serve for door in doors), Control(function, api.serve).serve]
-        async with serving(list(zip(listeners, services, strict=True))):
+        async with (
+            serving(list(zip(listeners, services, strict=True))),
+            _inspector(inspector_listener, ring, function, settings, secret_values),
+        ):
             try:
-                yield
+                yield ring
             finally:
                 queue.cancel()
                 if injector is not None:
                     injector.stop()
+
+
+@asynccontextmanager
+async def _inspector(
+    listener: socket | None,
+    ring: RecordRing,
+    function: LocalFunction,
+    settings: UrlSettings,
+    secret_values: Iterable[str],
+) -> AsyncIterator[None]:
+    """Serve the inspector on ``listener`` until the context is left. If it is None, there is no inspector."""
+    if listener is None:
+        yield
+        return
+    rules = request_rules(settings.config, function.settings) if settings.config.runtime is None else None
+    inspector = Inspector(ring, function, settings, secret_values=secret_values, rules=rules)
+    settings.inspector_url = inspector_url(listener, inspector.token)
+    async with serving([(listener, inspector.serve)], most=_PAGES):
+        try:
+            yield
+        finally:
+            inspector.stop()
 
 
 def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:

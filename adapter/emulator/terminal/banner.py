@@ -39,6 +39,8 @@ def start_lines(settings: UrlSettings) -> list[str]:
     if settings.config.record is not None:
         rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
     rows.append(("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"))
+    if settings.inspector_url:
+        rows.append(("inspect", settings.inspector_url))
     tried = [first, *(door for door in others if door.key is not None)]
     rows += [("try", f"curl -N{_signing(door)} {local_url(settings.host, door.port)}") for door in tried]
     return [*lines, *(f"  {name:10} {text}" for name, text in rows)]
@@ -66,6 +68,7 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
             for door in settings.doors
         ],
         "invokeUrl": local_url(settings.host, settings.invoke_port),
+        "inspectorUrl": settings.inspector_url or None,
         "invokeMode": settings.invoke_mode,
         "deployAs": _deployment(settings),
         "mismatches": mismatches(settings),
@@ -112,8 +115,8 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         return ""
     if not door.rules.streams:
         return (
-            "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
-            "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+            "the function streams, but this front door cannot: here clients get the whole response; AWS's answer is "
+            "not known; for this front door, deploy the function with AWS_LWA_INVOKE_MODE=buffered"
         )
     if not door.streaming:
         outcome = "the function streams, the front door is buffered: clients wait for the whole response"

@@ -23,7 +23,7 @@ from adapter.output import STDERR
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
-    from adapter.emulator.requests.client_request import RequestRecord
+    from adapter.emulator.records.record import RequestRecord
     from adapter.logs import Log
 
 _STDERR = 2

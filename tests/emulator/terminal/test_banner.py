@@ -98,8 +98,9 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
         pytest.param(
             {"front_doors": "function-url,alb,lattice"},
             [
-                "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
-                "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered (alb, lattice)"
+                "the function streams, but this front door cannot: here clients get the whole response; AWS's answer "
+                "is not known; for this front door, deploy the function with "
+                "AWS_LWA_INVOKE_MODE=buffered (alb, lattice)"
             ],
             id="load-balancers-beside-a-url",
         ),

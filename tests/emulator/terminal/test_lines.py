@@ -10,7 +10,7 @@ import pytest
 from adapter.aws.limits import MIB
 from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
-from adapter.emulator.requests.client_request import RequestRecord
+from adapter.emulator.records.record import RequestRecord
 from adapter.emulator.terminal.lines import (
     Terminal,
     cost_text,
@@ -137,8 +137,8 @@ def test_a_line_names_its_front_door_where_there_are_several(
         pytest.param(
             {"front_doors": "alb,http-api"},
             [
-                "mismatch at alb: the function streams, the front door cannot",
-                "mismatch at http-api: the function streams, the front door cannot",
+                "mismatch at alb: the function streams, but this front door cannot",
+                "mismatch at http-api: the function streams, but this front door cannot",
             ],
             id="of-doors-that-cannot-stream",
         ),
