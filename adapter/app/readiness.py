@@ -144,8 +144,8 @@ class ReadinessCheck:
             )
         if _IS_FOREIGN in problem:
             return (
-                f"{problem}. End that process, or give the app another port: write {PLACEHOLDER} in CMD in place of "
-                "its port, or set --app-port (AWS_LWA_PORT)"
+                f"{problem}. End that process, or give the app another port: write {PLACEHOLDER} in CMD instead of "
+                "a port, or set --app-port (AWS_LWA_PORT)"
             )
         if not problem.startswith(_NO_CONNECTION):
             return f"{problem}. The app must answer there with HTTP; --readiness-protocol tcp needs only a connection"
@@ -153,11 +153,11 @@ class ReadinessCheck:
             return f"{problem}. {elsewhere}"
         must = f"The app must listen on {self.address}"
         if not self._has_command:
-            return f"{problem}. {must}: start it there, or set its port with --app-port (AWS_LWA_PORT)"
+            return f"{problem}. {must}; start it there, or set the app's port with --app-port (AWS_LWA_PORT)"
         if self._names_port:
             return f"{problem}. {must}, the port in CMD, and listens nowhere yet"
         return (
-            f"{problem}. {must}: write {PLACEHOLDER} in CMD in place of its port, or set its port with --app-port "
+            f"{problem}. {must}; write {PLACEHOLDER} in CMD instead of a port, or set the app's port with --app-port "
             "(AWS_LWA_PORT)"
         )
 
