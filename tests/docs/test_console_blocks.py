@@ -1,8 +1,8 @@
 """Every console block of the README and of the docs, run as it is written, page by page, from top to bottom.
 
-A page has a folder of its own with the files that its blocks show (the first line is a comment with the name), and those
-in ``GIVEN``, which its reader has. Commands that serve run until the next one of them, or the end of the page. Lines
-below a command are a part of its output. Ports and the clone's path are this run's own.
+A page has a folder of its own, with the files that its blocks show (the first line is a comment with the name) and with
+those in ``GIVEN``, which its reader has. Commands that serve run until the next one of them, or the end of the page.
+Lines below a command are a part of its output. Ports and the clone's path are this run's own.
 
 A mark in front of a block says why it, or some of its commands, cannot be run here: ``<!-- not run: REASON -->`` or
 ``<!-- not run: REASON: `COMMAND`, `COMMAND` -->``.
@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,7 +194,5 @@ def test_the_console_blocks_of_a_page_run_as_they_are_written(page: str, tmp_pat
                     (tmp_path / named["name"]).write_text(person.own(block.text))
                 continue
             for command, output in block.commands():
-                began = time.monotonic()
                 person.type(command, output)
-                print(f"{page}: $ {command}  # {time.monotonic() - began:.1f} s")
     shutil.rmtree(tmp_path, ignore_errors=True)

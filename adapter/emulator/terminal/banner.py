@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT, LAMBDA_BANDWIDTH
 from adapter.aws.size_text import size_text
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
+from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.net.address import Address
 
 if TYPE_CHECKING:
@@ -38,12 +39,21 @@ def start_lines(settings: UrlSettings) -> list[str]:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
         rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
-    rows.append(("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"))
+    rows.append(("invoke", _invoke_command(settings)))
     if settings.inspector_url:
         rows.append(("inspect", settings.inspector_url))
     tried = [first, *(door for door in others if door.key is not None)]
     rows += [("try", f"curl -N{_signing(door)} {local_url(settings.host, door.port)}") for door in tried]
     return [*lines, *(f"  {name:10} {text}" for name, text in rows)]
+
+
+def _invoke_command(settings: UrlSettings) -> str:
+    """Return a command that works as it is, without keys and a region of the user's."""
+    url, name = local_url(settings.host, settings.invoke_port), settings.config.dev_function_name or FUNCTION_NAME
+    return (
+        f"AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws lambda invoke --region {settings.config.region} "
+        f"--endpoint-url {url} --function-name {name} out.json"
+    )
 
 
 def _start_text(settings: UrlSettings) -> str:
