@@ -75,6 +75,11 @@ class Config(
         return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
 
     @property
+    def is_in_dev(self) -> bool:
+        """Whether ``adapter dev`` has started this process."""
+        return self.sends_app_status
+
+    @property
     def reserved_paths(self) -> tuple[str | None, ...]:
         """The paths of the app that no client may request. Contains None for each option that is not set."""
         guarded = self.pass_through_path if self.guard_pass_through else None

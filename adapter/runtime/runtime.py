@@ -7,7 +7,7 @@ slot blocks in the kernel while it waits; several slots (Managed Instances) shar
 from __future__ import annotations
 
 from adapter.app.process import ACTIONS, STOP
-from adapter.app.readiness import ReadinessCheck, exit_hint
+from adapter.app.readiness import ReadinessCheck
 from adapter.aws.limits import MIB
 from adapter.errors import (
     EXIT_FAILURE,
@@ -65,6 +65,8 @@ class Runtime:
         self._config = config
         self._port = port
         self._readiness = ReadinessCheck(config, port, has_command=process is not None)
+        if process is not None:
+            self._readiness.watch(process.pid, process.command)
         self._process = process
         self._log = log
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
@@ -76,7 +78,7 @@ class Runtime:
         # This connection stays open, without being read, until the process ends.
         self._extension: Connection | None = None
         self._ready = False
-        self._has_warned_of_slow_start = False
+        self._start_warnings: set[str] = set()
         self._failure: AdapterError | None = None
         # True if the last invocation failed because of Lambda's timeout, which may also end the app.
         self._has_timed_out = False
@@ -137,12 +139,15 @@ class Runtime:
             check_process=self._check_process,
             connect=self._connect_to_app,
         )
+        if self._readiness.follows:
+            self._port = self._readiness.address.current.port
+            self._app.follow(self._readiness.address)
         self._ready = True
 
     def _warn_of_slow_start(self, line: str) -> None:
         """Log ``line``, but only once: with AWS_LWA_ASYNC_INIT several slots may wait for the app."""
-        if not self._has_warned_of_slow_start:
-            self._has_warned_of_slow_start = True
+        if line not in self._start_warnings:
+            self._start_warnings.add(line)
             self._log.warning(line)
 
     def _checkpoint_and_restore(self) -> None:
@@ -261,12 +266,13 @@ class Runtime:
         """Raise AppExited if the app has ended, AppNotReady if this process has to end."""
         code = self._exit_code()
         if code is not None and self._process is not None:
+            from adapter.app.exit_report import cause_line, exit_hint, exit_text  # only a failure needs it
+
             stderr = self._process.stderr_tail()
-            hint = exit_hint(code, stderr)
-            # The last line of a traceback is its cause.
-            cause = stderr.rpartition("\n")[2]
+            cause = cause_line(stderr)
             quoted = f": {cause}" + (f"\n{stderr}" if stderr != cause else "") if stderr else ""
-            raise AppExited(f"the app ended with exit code {code} before it was ready{hint}{quoted}", exit_code=code)
+            end = f"the app ended with {exit_text(code)} before it was ready"
+            raise AppExited(f"{end}{exit_hint(code, stderr)}{quoted}", exit_code=code)
         if self._signals.received is not None:
             raise AppNotReady("the runtime was ended before the app was ready")
 
@@ -283,8 +289,10 @@ class Runtime:
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is None and self._signals.received is None:
+            from adapter.app.exit_report import exit_text  # only a failure needs it
+
             cause = "the invocation timed out, and " if self._has_timed_out else ""
-            self._log.error(f"ending: {cause}the app ended with exit code {self._process.exit_code()}")
+            self._log.error(f"ending: {cause}the app ended with {exit_text(self._process.exit_code() or 0)}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
         # Many servers wait until their open connections are closed before they end.

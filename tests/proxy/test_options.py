@@ -247,6 +247,12 @@ async def test_a_listener_on_all_addresses_is_logged_as_such(app: ScriptedApp) -
         assert "(all addresses of this machine)" in proxy.start_line
 
 
+async def test_a_listener_on_this_machine_alone_is_logged_with_how_to_change_that(app: ScriptedApp) -> None:
+    with ProxyProcess("--listen", "127.0.0.1:0", app_port=app.port, waits=False) as proxy:
+        assert f"(this machine only; --listen {proxy.port}: all addresses)" in proxy.start_line
+        assert "each capped at 2 MB/s after 6 MB (--bandwidth unlimited removes the cap)" in proxy.start_line
+
+
 async def test_the_log_line_counts_the_bytes_of_the_proxys_own_errors(app: ScriptedApp) -> None:
     app.replies["/garbage"] = b"nonsense"
     with ProxyProcess(app_port=app.port) as proxy:

@@ -64,7 +64,7 @@ def test_ctrl_c_ends_the_app_and_then_the_adapter(terminal: Terminal, options: s
     terminal.wait_for("the app is ready")
     check_reading(terminal, "one")
     terminal.type(CTRL_C)
-    terminal.wait_for("the app ended with exit code 130, after Ctrl-C")
+    terminal.wait_for("the app ended with exit code 130 \\(SIGINT\\), after Ctrl-C")
     terminal.wait_for("the app has ended: no new connections")
     terminal.type("echo code=$?\n")
     terminal.wait_for("code=130")

@@ -47,6 +47,10 @@ class DevOptions(OptionTable):
         parse=parsers.function_timeout,
         default=DEFAULT_TIMEOUT,
     )
+    debug = Option(
+        "Debug the app with this terminal as its input, in one environment, without limits for init and invocations.",
+        default=False,
+    )
     warm = Option("Start the app at once instead of with the first request.", default=False)
     price_table = optional(
         "A JSON file with the prices to use instead of the built-in ones.",
@@ -158,7 +162,7 @@ class DevOptions(OptionTable):
 
     # The execution environments.
     environments = Option(
-        "The maximum number of execution environments, each started when it is needed; 1 if CMD has no {port}.",
+        "The maximum number of execution environments, each started when it is needed; 1 if all would use one port.",
         default=DEFAULT_ENVIRONMENTS,
     )
     concurrency = Option(

@@ -25,7 +25,7 @@ import click
 
 from adapter.aws.identity import ACCOUNT_ID, DEFAULT_REGION
 from adapter.config.load import read
-from adapter.config.parsers import nearest
+from adapter.config.parsers import nearest_door
 from adapter.emulator.front_doors.registry import DOORS
 from adapter.errors import ConfigurationError, RefusedRequest
 from adapter.payload.headers import is_token
@@ -74,7 +74,7 @@ def run(
         click.echo("\n".join(KINDS))
         return 0
     if kind not in KINDS:
-        hint = nearest(kind, KINDS) or f"; use one of {', '.join(KINDS)}"
+        hint = nearest_door(kind, KINDS) or f"; use one of {', '.join(KINDS)}"
         raise ConfigurationError([f"KIND: {kind!r} is not a source of events{hint}"])
     texts = {name: value for name, value in given.items() if value is not None}
     _refuse_unused(kind, {*texts, *(["headers"] if headers else []), *([] if body is None else ["body"])})

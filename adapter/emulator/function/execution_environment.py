@@ -155,6 +155,11 @@ class ExecutionEnvironment:
         return asking if now < self._asks_until else 0
 
     @property
+    def is_serving(self) -> bool:
+        """Whether the environment is warm: it serves an invocation, or can serve one."""
+        return self.state in _TAKES_INVOCATIONS
+
+    @property
     def is_closing(self) -> bool:
         """Whether the environment is ending its processes. Once they have ended, a new environment can replace it."""
         return self.state is EnvironmentState.CLOSING

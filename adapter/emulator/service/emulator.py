@@ -96,6 +96,7 @@ def serve(
             directory=config.app_dir if config.runtime is not None else None,
             extensions=executables_in(config.extensions),
             shows=terminal.shows_output,
+            gets_terminal=config.debug,
         )
         show = terminal.log_cloudwatch_line
         return LocalFunction(partial(launch, programs), function_settings, terminal.notice, show, numbers=numbers)

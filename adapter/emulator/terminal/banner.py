@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT, LAMBDA_BANDWIDTH
 from adapter.aws.size_text import size_text
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
+from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.net.address import Address
 
 if TYPE_CHECKING:
@@ -30,19 +31,37 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("mismatch", text) for text in mismatches(settings)]
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
-    rows.append(("timeout", f"{settings.config.timeout:g} s"))
+    rows.append(("timeout", "none (--debug)" if settings.config.debug else f"{settings.config.timeout:g} s"))
+    rows.append(("app", _start_text(settings)))
     rows += [("differs", text) for text in _differences(settings)]
     rows += _access_rows(settings)
     if settings.config.faults:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
         rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
-    rows.append(("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"))
+    rows.append(("invoke", _invoke_command(settings)))
     if settings.inspector_url:
         rows.append(("inspect", settings.inspector_url))
     tried = [first, *(door for door in others if door.key is not None)]
     rows += [("try", f"curl -N{_signing(door)} {local_url(settings.host, door.port)}") for door in tried]
     return [*lines, *(f"  {name:10} {text}" for name, text in rows)]
+
+
+def _invoke_command(settings: UrlSettings) -> str:
+    """Return a command that works as it is, without keys and a region of the user's."""
+    url, name = local_url(settings.host, settings.invoke_port), settings.config.dev_function_name or FUNCTION_NAME
+    return (
+        f"AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws lambda invoke --region {settings.config.region} "
+        f"--endpoint-url {url} --function-name {name} out.json"
+    )
+
+
+def _start_text(settings: UrlSettings) -> str:
+    """Return when the app starts."""
+    config = settings.config
+    if config.warm or config.provisioned:
+        return "starts now"
+    return "starts with the first request (--warm: at once)"
 
 
 def start_fields(settings: UrlSettings) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from adapter.emulator.environment.result import THROTTLED
 from tests.emulator.scripted import RUNTIME, Handed, LocalLambda, ScriptedRuntime, local_lambda, prelude
 from tests.raw_client import RawClient, head
+from tests.scripted_app import PATIENCE
 
 
 class Gate:
@@ -65,6 +66,42 @@ async def test_each_request_that_finds_no_free_environment_starts_one() -> None:
         visits = [await local.visit() for _ in range(3)]
         assert all(visit.init is not None for visit in visits), "a cold start each"
         assert local.notices.empty()
+
+
+async def test_environments_that_nobody_waits_for_any_more_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a page: the first request is a cold start, and the others come all at once when it is warm."""
+    # Long enough for a slow machine.
+    monkeypatch.setattr("adapter.emulator.function.scheduler.START_DELAY", 1.0)
+    started = []
+
+    async def quick(runtime: ScriptedRuntime) -> int:
+        started.append(runtime)
+        while True:
+            handed = await runtime.next()
+            upload = await runtime.stream(handed)
+            await upload.write(prelude() + handed.event["rawPath"].encode())
+            await upload.end()
+
+    async with local_lambda(quick, environments="6") as local:
+        assert await answers(await ask(local, "/page")) == [(200, b"/page")]
+        assets = [f"/{number}" for number in range(6)]
+        assert await answers(await ask(local, *assets)) == [(200, asset.encode()) for asset in assets]
+        async with asyncio.timeout(PATIENCE):
+            while len(states(local)) > 1:
+                await asyncio.sleep(0.01)
+        assert len(started) == local.status()["counts"]["coldStarts"] == 1
+
+
+async def test_an_environment_is_started_for_a_request_that_still_waits() -> None:
+    gate = Gate()
+    async with local_lambda(gate, environments="3") as local:
+        first = await ask(local, "/0")
+        assert await gate.arrived.get() == "/0"
+        others = await ask(local, "/1", "/2")
+        assert {await gate.arrived.get() for _ in range(2)} == {"/1", "/2"}
+        assert local.starts == 3
+        gate.open.set()
+        assert await answers(first + others) == [(200, b"/0"), (200, b"/1"), (200, b"/2")]
 
 
 async def test_requests_beyond_the_most_environments_wait_in_their_order() -> None:
