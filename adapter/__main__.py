@@ -47,9 +47,17 @@ def _command_of_run(arguments: list[str]) -> list[str] | None:
 
 def _open_standard_streams() -> None:
     """Open /dev/null for each standard stream that is closed. Otherwise a pipe or socket would get its descriptor."""
-    while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
+    while (descriptor := _open_null()) <= _STDERR:
         posix.set_inheritable(descriptor, True)
     posix.close(descriptor)
+
+
+def _open_null() -> int:
+    try:
+        return posix.open("/dev/null", posix.O_RDWR)
+    except FileNotFoundError:
+        # A file system may have no /dev. A folder can be opened as well, and neither read nor written.
+        return posix.open("/", posix.O_RDONLY)
 
 
 if __name__ == "__main__":

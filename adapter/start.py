@@ -55,6 +55,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         reason = StartError(f"the app cannot be started: {error.strerror}")
         return _refuse(reason, environ, log_format(environ, flags))
 
+    if listen is None:
+        from adapter.runtime.lean_imports import WithoutImportlib
+
+        with WithoutImportlib():
+            import adapter.logs  # noqa: F401  # imported for the next line
     from adapter.logs import Log
 
     log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
@@ -67,6 +72,9 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         log.warning(warning)
     if listen is None:
         return _serve_invocations(config, port, process, log)
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.proxy.proxy import Proxy
 
     _begin_to_collect_garbage()
@@ -79,10 +87,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
     """Run as the function's runtime, and return the exit code."""
     from adapter.output import STDERR
-    from adapter.runtime.lean_imports import load_parsers
+    from adapter.runtime.lean_imports import WithoutImportlib, load_parsers
 
     load_parsers()
-    from adapter.runtime.runtime import Runtime
+    with WithoutImportlib():
+        from adapter.runtime.runtime import Runtime
 
     if process is not None:
         process.forward_stderr(STDERR.copy_whole)

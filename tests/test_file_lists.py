@@ -39,6 +39,7 @@ COMPILED = {
         "event",
         "function_response",
         "headers",
+        "json_text",
         "messages",
         "proxy_claims",
         "request",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 # How long connecting to the app's port may take, in seconds. The app is on this machine.
 _CONNECT_TIMEOUT = 1.0
+# The kernel reads no more of a script's first line, in bytes (BINPRM_BUF_SIZE).
+_LONGEST_FIRST_LINE = 256
+_NOT_EXECUTABLE = "not executable"
+CONVERT_LINES = r"convert them to LF: sed -i 's/\r$//' FILE"
 
 
 def command_mistakes(
@@ -34,12 +38,38 @@ def command_mistakes(
         if command and "/" in command[0]:
             # The program's path may be relative to this folder, so it cannot be checked.
             return
-    if command and not any(map(_is_executable, _candidates(command[0], environ, folder))):
+    if not command:
+        return
+    program = next(filter(_is_executable, _candidates(command[0], environ, folder)), None)
+    if program is None:
         reason = _reason(command[0], directory) if "/" in command[0] else "it is not on PATH"
-        yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0])}"
+        yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0], reason)}"
+    elif mistake := _script_mistake(program):
+        yield f"{source}: {command[0]!r} cannot be started: {mistake}"
 
 
-def _hint(name: str) -> str:
+def _script_mistake(path: str) -> str | None:
+    """Return why the kernel cannot start the script ``path``. Return None if it can, or if it is not a script."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(_LONGEST_FIRST_LINE)
+    except OSError:
+        # A program need not be readable.
+        return None
+    words = line[2:].split()
+    if not line.startswith(b"#!") or not words:
+        return None
+    if line.endswith(b"\r\n"):
+        return f"its lines end with CR LF, as on Windows; {CONVERT_LINES}"
+    interpreter = os.fsdecode(words[0])
+    if interpreter.startswith("/") and not exists(interpreter):
+        return f"{interpreter}, the interpreter in its first line, does not exist here; name one that does"
+    return None
+
+
+def _hint(name: str, reason: str) -> str:
+    if reason.endswith(_NOT_EXECUTABLE):
+        return f"give it the permission: chmod +x {name} (a zip file that was made on Windows loses it)"
     if " " in name:
         return "remove the quotes around the whole command, or use sh -c '…' to run a shell command"
     if "=" in name:
@@ -70,7 +100,7 @@ def _reason(name: str, directory: str | None) -> str:
     for path in tried:
         if exists(path):
             at = abspath(path) if len(tried) > 1 else "it"
-            return f"{at} is {'a folder' if isdir(path) else 'not executable'}"
+            return f"{at} is {'a folder' if isdir(path) else _NOT_EXECUTABLE}"
     if len(tried) == 1:
         return "it does not exist"
     return f"it is neither in {abspath(tried[0].removesuffix(name) or '.')} (--app-dir) nor in {abspath('.')}"

@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 import signal
 
+from adapter.app.command import CONVERT_LINES
+
 # The message of Node for a file that was written for AWS's Node runtime.
 _NEEDS_NODE_RUNTIME = "awslambda is not defined"
+# How a shell or env(1) ends if it does not find a program, or cannot read its script.
+_SHELL_FAILURES = (2, 126, 127)
 # Exit codes above this are 128 + n for signal n.
 _SIGNALLED = 128
 _TRACEBACK = "Traceback (most recent call last):"
@@ -33,12 +37,14 @@ def exit_text(code: int) -> str:
 
 
 def exit_hint(code: int, stderr: str, *, was_ready: bool = False) -> str:
-    """Return what may be wrong with a CMD that has ended with ``code``, or an empty text.
+    """Return a hint why CMD has ended with ``code``, or an empty text.
 
-    ``stderr`` has the last lines that it has written.
+    ``stderr`` has the last lines of CMD's stderr.
     """
     if _NEEDS_NODE_RUNTIME in stderr:
         return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
+    if code in _SHELL_FAILURES and "\r" in stderr.replace("\r\n", "\n").replace("\\r", "\r"):
+        return f" (it reads a script with the line ends of Windows; {CONVERT_LINES})"
     if code or was_ready:
         return ""
     return (

@@ -413,7 +413,10 @@ def _start_mistakes(command: list[str], environ: Mapping[str, str], directory: s
     from adapter.app.command import command_mistakes  # only a mistake needs it
 
     mistakes = list(command_mistakes(command, environ, directory))
-    return mistakes or [f"CMD: {command[0]!r} cannot be started: {error.strerror}"]
+    reason = error.strerror
+    if error.errno == errno.ENOEXEC:
+        reason = "it is neither a script that begins with #! nor a program for this kind of machine"
+    return mistakes or [f"CMD: {command[0]!r} cannot be started: {reason}"]
 
 
 def _ignore_os_error(call: Callable[[], None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from adapter import __version__
@@ -35,6 +37,11 @@ _FIRST_OF_RUN = (
 _FIRST_OF_DEV = (
     *("dev_port", "front_doors", "invoke_mode", "app_port", "app_dir", "warm", "reload", "debug"),
     *("env_file", "template", "environments", "faults"),
+)
+
+_NO_EMULATOR = (
+    "the local Lambda (adapter dev, invoke and event) is not in this installation, which is for production; "
+    "on your machine: pip install web-adapter"
 )
 
 
@@ -95,8 +102,15 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"
+    # The modules are never freed, so the garbage collector need not search them.
+    gc.disable()
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.emulator.commands.dev import run as run_dev
 
+    gc.freeze()
+    gc.enable()
     return run_dev(environment(), flags, command, wait=is_waiting)
 
 
@@ -287,6 +301,12 @@ def main(arguments: list[str]) -> int:
     except AdapterError as error:
         write_error(str(error), format=_format(arguments))
         return EXIT_FAILURE
+    except ModuleNotFoundError as error:
+        # deploy/build-bundle leaves it out.
+        if error.name != "adapter.emulator":
+            raise
+        write_error(_NO_EMULATOR, format=_format(arguments))
+        return EXIT_USAGE
 
 
 def _format(arguments: list[str]) -> str:

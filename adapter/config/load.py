@@ -190,8 +190,8 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
 def _repair(option: Option[Any], source: str, text: str) -> str | None:
     """Return ``text`` in a form that ``option`` accepts, or None if that is not possible.
 
-    Only texts in variables of the Rust adapter are repaired, because the Rust adapter accepts some texts that this
-    adapter does not.
+    Only values of the Rust adapter's environment variables are repaired, because that adapter accepts some values that
+    this one does not.
     """
     is_of_rust_adapter = source.startswith(RUST_ADAPTER_PREFIX) or source in option.deprecated
     if option.parse.repair is None or not is_of_rust_adapter:

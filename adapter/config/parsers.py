@@ -106,7 +106,7 @@ def text(metavar: str) -> Parser[str]:
 
 
 def choice(*choices: str) -> Parser[str]:
-    """Return a parser that accepts one of ``choices`` in any case, and returns it in lower case."""
+    """Return a parser that accepts one of ``choices``, in upper or lower case, and returns it in lower case."""
 
     def parse(value: str) -> str:
         if value.lower() not in choices:

@@ -45,7 +45,7 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
 
 
 def app_address(config: Config, port: int, path: str | None = None) -> AppAddress:
-    """Return where to reach the app: at the Unix socket ``path``, or if that is None, at ``port``."""
+    """Return the app's address: the Unix socket ``path``, or ``port`` if ``path`` is None."""
     if path is not None:
         return AppAddress(Address(path=path))
     return AppAddress(*(Address(host=host, port=port) for host in _app_hosts(config)))
@@ -74,7 +74,7 @@ def has_placeholder(command: list[str]) -> bool:
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``. None if ``{port}`` occurs."""
+    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, or none if ``{port}`` occurs."""
     words = " ".join(command)
     if PLACEHOLDER in words:
         return

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from adapter.app.readiness import ReadinessCheck
     from adapter.config.load import Config
     from adapter.net.address import Address, AppAddress
-    from adapter.runtime.connection import Response
+    from adapter.runtime.connection import Piece, Response
 
 
 class AppClient:
@@ -69,7 +69,7 @@ class AppClient:
         AppTimeout.
         """
         head = encode_request_head(request, self._host_header)
-        parts = (head, request.body) if request.body else (head,)
+        parts: tuple[Piece, ...] = (head, request.body) if request.body else (head,)
         response = None
         idle = self._take_idle()
         if idle is not None:
@@ -110,7 +110,7 @@ class AppClient:
         self,
         connection: Connection,
         method: str,
-        parts: tuple[bytes | bytearray, ...],
+        parts: tuple[Piece, ...],
         deadline: float | None,
         *,
         is_reused: bool,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from adapter.app.process import ACTIONS, STOP
 from adapter.app.readiness import ReadinessCheck
+from adapter.aws.limits import MIB
 from adapter.errors import (
     EXIT_FAILURE,
     EXIT_OK,
@@ -51,6 +52,8 @@ _REPORT_GRACE = 0.03
 _EXIT_TIMEOUT = 0.05
 # With AWS_LWA_ASYNC_INIT, how long init probes the app, in seconds. Lambda's limit is 10 s.
 ASYNC_INIT_LIMIT = 9.8
+# How much freed memory is kept for the next large body, in bytes: as much as two events and their decoded bodies.
+_KEPT_MEMORY = 32 * MIB
 # Initialization types whose init may take longer than 10 s.
 _UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-managed-instances"})
 
@@ -82,6 +85,7 @@ class Runtime:
 
     def run(self) -> int:
         """Run from init to shutdown, and return the process's exit code."""
+        _keep_freed_memory()
         try:
             self._register()
             self._start()
@@ -297,6 +301,16 @@ class Runtime:
         if self._failure is None:
             return code
         return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep up to _KEPT_MEMORY bytes of freed memory for the next allocations.
+
+    Otherwise it may return the memory of a large body to the system after each invocation. Getting it back would take
+    as long as everything else: a page fault for every 4 KiB. When a block is freed that was mapped, glibc raises its
+    limit to twice the block's size (mallopt(3), M_MMAP_THRESHOLD). This block is never written to, so it has no pages.
+    """
+    bytes(_KEPT_MEMORY // 2)
 
 
 def _runtime_api_address(config: Config) -> Address:

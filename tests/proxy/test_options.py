@@ -190,12 +190,15 @@ async def test_each_request_has_a_log_line_without_secrets(app: ScriptedApp) -> 
         assert "secret" not in "\n".join(proxy.lines())
 
 
+TRACE = "X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1"
+
+
 async def test_log_lines_as_json(app: ScriptedApp) -> None:
     with ProxyProcess("--log-format", "json", app_port=app.port, waits=False) as proxy:
         proxy.wait_for_line('"the app is ready"')
-        await ask(proxy.port, get("/x?token=secret", "X-Request-Id: one"))
+        await ask(proxy.port, get("/x?token=secret", "X-Request-Id: one", TRACE))
         line = json.loads(proxy.wait_for_line('"one"'))
-    assert line.pop("ms") > 0
+    assert line.pop("ms") >= line.pop("firstByteMs") > 0
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "level": "INFO",
@@ -205,6 +208,8 @@ async def test_log_lines_as_json(app: ScriptedApp) -> None:
         "path": "/x",
         "status": 200,
         "bytes": 2,
+        "client": "127.0.0.1",
+        "traceId": "1-67891233-abcdef012345678912345678",
     }
 
 

@@ -53,7 +53,7 @@ class DevOptions(OptionTable):
     )
     warm = Option("Start the app at once instead of with the first request.", default=False)
     price_table = optional(
-        "A JSON file with prices of streaming that replaces the built-in prices.",
+        "A JSON file with the prices to use instead of the built-in ones.",
         parse=parsers.text("FILE"),
         default_text="built in",
     )
@@ -195,7 +195,7 @@ class DevOptions(OptionTable):
         default=False,
     )
     memory = Option(
-        "The function's memory in MB, for its variables. If the function uses more, a warning is logged.",
+        "The function's memory in MB (AWS_LAMBDA_FUNCTION_MEMORY_SIZE). A warning is logged if the function uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
     )

@@ -30,8 +30,9 @@ class DoorSettings:
     the longest pause within a streamed response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to
     a REST API. ``region`` is the region in the ARNs of events and in the signatures of requests. ``domain`` is the Host
     header that the app receives; None means the client's Host header. ``key`` is the key pair that requests must be
-    signed with; if it is None, requests need no signature. ``cors`` answers preflights; if it is None, preflights reach
-    the function. ``authorizer`` is the authorizer's context in events; None means that events have none.
+    signed with; if it is None, requests need no signature. If ``checks_signatures`` is False, requests are treated as
+    if they were signed. ``cors`` answers preflights; if it is None, preflights reach the function. ``authorizer`` is
+    the authorizer's context in events; None means that events have none.
     """
 
     rules: DoorRules
@@ -48,6 +49,7 @@ class DoorSettings:
     region: str = DEFAULT_REGION
     domain: str | None = None
     key: KeyPair | None = None
+    checks_signatures: bool = True
     cors: Cors | None = None
     authorizer: dict[str, Any] | None = None
 
@@ -85,9 +87,10 @@ class UrlSettings:
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
         names = [name for name, _ in chosen]
         self.access = access_settings(config, names) if with_access else AccessSettings()
-        self.doors = [self._door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
+        self.doors = [self.door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
-    def _door(self, rules: DoorRules, port: int) -> DoorSettings:
+    def door(self, rules: DoorRules, port: int) -> DoorSettings:
+        """Return the settings of the front door with ``rules`` that listens on ``port``."""
         config = self.config
         is_default = config.sources["bandwidth"] == "default"
         door = DoorSettings(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,10 @@ START_DELAY = 0.1
 
 
 class LocalFunction:
-    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log."""
+    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log.
+
+    ``numbers`` returns the number of each new environment.
+    """
 
     def __init__(
         self,
@@ -47,8 +50,11 @@ class LocalFunction:
         settings: FunctionSettings,
         notice: Notice,
         show: Callable[[str], None] | None = None,
+        *,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.settings = settings
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self.notice = notice
         self._new_environment = partial(
             ExecutionEnvironment, settings, launch, emit=self._handle, notice=notice, show=show
@@ -59,7 +65,6 @@ class LocalFunction:
         self._environments: list[ExecutionEnvironment] = []
         # The last environments that have ended, for the inspector.
         self._ended: deque[ExecutionEnvironment] = deque(maxlen=_MOST_ENDED)
-        self._environment_count = 0
         # The environments whose processes are not started yet, since others may serve the queue before that.
         self._undecided: set[ExecutionEnvironment] = set()
         self._group: asyncio.TaskGroup | None = None
@@ -72,7 +77,7 @@ class LocalFunction:
     # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, invocation: LocalInvocation) -> None:
-        """Queue ``invocation``. Its ``reply`` receives the answer. If the function has stopped, fail it at once."""
+        """Queue ``invocation``; its ``reply`` receives the answer. If the function has stopped, fail the invocation."""
         if self._has_stopped:
             self._stop(invocation)
             return
@@ -155,7 +160,7 @@ class LocalFunction:
             _fail(invocation, why(invocation.request_id))
         else:
             error = why("")
-            text = f"{phase} failed, the next request tries again: {error.error_type}: {error.message}"
+            text = f"{phase} failed, so the next request tries again ({error.error_type}: {error.message})"
             self.notice(text, level="error")
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:
@@ -252,9 +257,8 @@ class LocalFunction:
         assert self._group is not None, "the function runs"
         within_invocation = self._inits_to_restart > 0
         self._inits_to_restart -= within_invocation
-        self._environment_count += 1
         environment = self._new_environment(
-            number=self._environment_count, provisioned=provisioned, within_invocation=within_invocation
+            number=next(self._numbers), provisioned=provisioned, within_invocation=within_invocation
         )
         has_time = START_DELAY > 0 and not provisioned and not within_invocation
         if has_time and any(each.is_serving for each in self._environments):

@@ -2,8 +2,8 @@
 
 Each of these processes leads its own session. On Linux, the kernel sends it SIGTERM if the emulator ends. There the
 emulator is also a subreaper: it becomes the parent of every descendant that loses its parent, so ``process_tree`` can
-find and end all of them. On other systems only the process group of each is killed; the runtime ends the app itself
-when it receives SIGTERM.
+find and end all of them. On other systems, only the process groups of these processes are killed; when
+the runtime receives SIGTERM, it ends the app.
 
 asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
 ``waitpid(-1)`` would take exit codes away from asyncio.
@@ -17,7 +17,6 @@ import ctypes
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,13 +46,16 @@ class Programs:
 
     ``variables`` is called with the keyword arguments ``runtime_api`` (an address), ``log_stream`` and
     ``initialization_type``, and returns the environment variables of a process. ``directory`` is the runtime's working
-    directory, or None for the emulator's own. If ``gets_terminal`` is True, the runtime gets the emulator's terminal.
+    directory, or None for the emulator's own. ``shows`` is called with each piece of output before it is copied to the
+    emulator's own; if it returns False, the piece is left out. If ``gets_terminal`` is True, the runtime gets the
+    emulator's terminal.
     """
 
     runtime: Sequence[str]
     variables: Callable[..., Mapping[str, str]]
     directory: str | None = None
     extensions: Mapping[str, Path] = field(default_factory=dict)
+    shows: Callable[[bytes], bool] | None = None
     gets_terminal: bool = False
 
 
@@ -64,7 +66,7 @@ class ProcessTree:
         self._programs = programs
         self._initialization_type = initialization_type
         self._on_line = on_line
-        self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
+        self._log_stream = f"local/[$LATEST]{os.urandom(16).hex()}"
         self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
         self._children: list[ChildProcess] = []
         self.is_frozen = False
@@ -100,6 +102,7 @@ class ProcessTree:
             environ,
             on_line=lambda line, stream: self._on_line(line, category, stream),
             directory=self._programs.directory if category == "function" else None,
+            shows=self._programs.shows,
             gets_terminal=gets_terminal,
         )
         if gets_terminal:
@@ -233,17 +236,18 @@ async def start_process(
     *,
     on_line: Callable[[bytes, str], None],
     directory: str | None = None,
+    shows: Callable[[bytes], bool] | None = None,
     gets_terminal: bool = False,
 ) -> ChildProcess:
     """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
 
     If ``gets_terminal`` is True, the process has the emulator's standard input, and stays in its session.
-    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it, and the
-    name of its stream.
+    The output of the process is copied to the emulator's own output if ``shows`` allows it. ``on_line`` receives each
+    line of it, and the name of its stream.
     """
     pipes = [
-        OutputPipe(STDOUT, lambda line: on_line(line, "stdout")),
-        OutputPipe(STDERR, lambda line: on_line(line, "stderr")),
+        OutputPipe(STDOUT, lambda line: on_line(line, "stdout"), shows),
+        OutputPipe(STDERR, lambda line: on_line(line, "stderr"), shows),
     ]
     try:
         process = await asyncio.create_subprocess_exec(

@@ -212,7 +212,7 @@ class RequestParser:
                 room -= 1
 
     def _feed_head(self, data: bytes, position: int) -> int:
-        """Parse the head at ``position``, or keep an incomplete head. Return the position after the used bytes."""
+        """Parse the head at ``position``, or keep an incomplete head. Return the position behind it."""
         pending = self._pending
         if not pending:
             if data[position] <= 13:
