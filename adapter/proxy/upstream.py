@@ -117,7 +117,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader: ResponseReader | None = None
-        self._pieces: deque[memoryview] = deque()
+        self._pieces: list[memoryview] = []
         self._waiting_bytes = 0
         self._read_size = READ_HIGH_WATER
         self._is_paused = False
@@ -258,9 +258,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def read_available(self) -> list[memoryview]:
         """Return the pieces of the body that have arrived, perhaps none. Resume reading if it was paused."""
-        pieces = list(self._pieces)
-        self._pieces.clear()
-        self._waiting_bytes = 0
+        pieces = self._pieces
+        if pieces:
+            self._pieces = []
+            self._waiting_bytes = 0
         if self._read_size == READ_HIGH_WATER:
             self._resume_reading()
         return pieces
