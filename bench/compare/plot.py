@@ -7,10 +7,13 @@ from html import escape
 
 from compare.samples import Row
 
-_ROWS = ("1k", "64k", "binary-up", "binary-down", "text-up", "text-down", "stream-length", "stream-chunks", "sse")
+_ROWS = (
+    *("1k", "1k@1", "64k", "binary-up", "binary-down", "text-up-json", "text-up-prose", "text-down-json"),
+    *("text-down-prose", "stream-length", "stream-length@1", "stream-chunks", "sse"),
+)
 _COLOURS = {"adapter": "#1f6feb", "rust": "#b7410e", "rust-rc": "#d9926b", "aiohttp": "#8c959f"}
 _NAMES = {"adapter": "this adapter", "rust": "Rust adapter", "rust-rc": "Rust, pre-release", "aiohttp": "aiohttp"}
-_WIDTH, _LEFT, _BAR, _GAP, _TOP = 860, 250, 12, 16, 64
+_WIDTH, _LEFT, _BAR, _GAP, _TOP = 960, 350, 12, 16, 64
 # Longer bars are cut, and their numbers tell.
 _LONGEST = 32.0
 
