@@ -52,7 +52,7 @@ class Log:
         self._write("warn", message, fields)
 
     def warning_once(self, message: str) -> None:
-        """Log a warning, unless this process has logged the same one."""
+        """Log a warning, unless this process has already logged the same text."""
         if message not in self._once:
             self._once.add(message)
             self.warning(message)
@@ -62,9 +62,9 @@ class Log:
         self._write("error", message, fields)
 
     def log_invocation(self, fields: dict[str, object], level: str = "info") -> None:
-        """Log an invocation: as an ``error`` always, as a ``warn`` or ``info`` only if the access log is on.
+        """Log an invocation. If the access log is off, log it only if ``level`` is ``error``.
 
-        Use ``error`` if the app, the adapter or the function failed, ``warn`` if the client did something wrong.
+        Use ``error`` if the app, the adapter or the function failed, and ``warn`` if the client made a mistake.
         """
         if level == "error" or self._access_log:
             self._write(level, "invocation", fields)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
-    """Start ``command`` as the app and serve it. If it is empty, serve a running app. Return the exit code."""
+    """Start ``command`` as the app and serve it. If ``command`` is empty, serve a running app. Return the exit code."""
     gc.disable()  # the command line has enabled it
     hold_signals()
     environ = environment()
@@ -53,6 +53,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         reason = StartError(f"the app cannot be started: {error.strerror}")
         return _refuse(reason, environ, log_format(environ, flags))
 
+    if listen is None:
+        from adapter.runtime.lean_imports import WithoutImportlib
+
+        with WithoutImportlib():
+            import adapter.logs  # noqa: F401  # imported for the next line
     from adapter.logs import Log
 
     log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
@@ -65,6 +70,9 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         log.warning(warning)
     if listen is None:
         return _serve_invocations(config, port, process, log)
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.proxy.proxy import Proxy
 
     _begin_to_collect_garbage()
@@ -77,10 +85,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
     """Run as the function's runtime, and return the exit code."""
     from adapter.output import STDERR
-    from adapter.runtime.lean_imports import load_parsers
+    from adapter.runtime.lean_imports import WithoutImportlib, load_parsers
 
     load_parsers()
-    from adapter.runtime.runtime import Runtime
+    with WithoutImportlib():
+        from adapter.runtime.runtime import Runtime
 
     if process is not None:
         process.forward_stderr(STDERR.copy_whole)
@@ -102,8 +111,8 @@ def _prepare_for_proxy() -> int:
 def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:
     """Raise ConfigurationError if ``command`` cannot be started, or if another process listens on ``port``.
 
-    ``port`` is None if the app needs no fixed port. This is not called on Lambda, to save time: a wrong command makes
-    the start itself fail, and no other process uses the port.
+    ``port`` is None if the app needs no fixed port. To save time, this is not called on Lambda. A wrong command is
+    reported there when the start fails, and no other process uses the port.
     """
     from adapter.app.command import command_mistakes, port_mistake
 
@@ -121,7 +130,7 @@ def _begin_to_collect_garbage() -> None:
 
 
 def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], format: str) -> int:
-    """Write ``error`` to stderr, report it to the Runtime API if its address is set, and return the exit code.
+    """Write ``error`` to stderr, report it to the Runtime API if there is one, and return the exit code.
 
     ``format`` is the format of log lines.
     """
@@ -137,5 +146,5 @@ def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], 
         try:
             RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
-            write_error(f"could not report this to the Runtime API: {failure}", format=format)
+            write_error(f"this error could not be reported to the Runtime API: {failure}", format=format)
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

@@ -39,6 +39,7 @@ COMPILED = {
         "event",
         "function_response",
         "headers",
+        "json_text",
         "messages",
         "proxy_claims",
         "request",
@@ -73,8 +74,10 @@ def files(pattern: str) -> set[Path]:
 
 def groups_of_tests() -> dict[str, list[str]]:
     """The variables of the Makefile that list tests, without those that they refer to."""
-    groups = re.findall(r"^([A-Z]+_TESTS) := (.+)$", MAKEFILE, re.MULTILINE)
-    return {name: [word for word in value.split() if not word.startswith("$")] for name, value in groups}
+    groups: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^([A-Z]+_TESTS) [:+]= (.+)$", MAKEFILE, re.MULTILINE):
+        groups.setdefault(name, []).extend(word for word in value.split() if not word.startswith("$"))
+    return groups
 
 
 @pytest.mark.parametrize("pattern", [*MYPYC["include"], *MYPYC["exclude"], *COVERED])

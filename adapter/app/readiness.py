@@ -35,6 +35,9 @@ WARN_AFTER = 4.0
 _NO_CONNECTION = "no connection"
 # The message of Node for a file that was written for AWS's Node runtime.
 _NEEDS_NODE_RUNTIME = "awslambda is not defined"
+# How a shell or env(1) ends if it does not find a program, or cannot read its script.
+_SHELL_FAILURES = (2, 126, 127)
+CONVERT_LINES = r"convert them to LF: sed -i 's/\r$//' FILE"
 # An app that restarts refuses connections. These are the longest wait of a request for it, and the interval of the
 # attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
@@ -43,12 +46,14 @@ _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def exit_hint(code: int, stderr: str, *, was_ready: bool = False) -> str:
-    """Return what may be wrong with a CMD that has ended with ``code``, or an empty text.
+    """Return a hint why CMD has ended with ``code``, or an empty text.
 
-    ``stderr`` has the last lines that it has written.
+    ``stderr`` has the last lines of CMD's stderr.
     """
     if _NEEDS_NODE_RUNTIME in stderr:
         return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
+    if code in _SHELL_FAILURES and "\r" in stderr.replace("\r\n", "\n").replace("\\r", "\r"):
+        return f" (it reads a script with the line ends of Windows; {CONVERT_LINES})"
     if code or was_ready:
         return ""
     return (
@@ -63,7 +68,7 @@ def is_refused(error: BaseException | None) -> bool:
 
 
 class ReadinessCheck:
-    """The check whether the app at ``port`` is ready, according to the options.
+    """How to check whether the app at ``port`` is ready, according to the options.
 
     ``address`` is the address to probe; its port may differ from the app's. ``request`` is the request of a probe; None
     means that a connection is enough. ``has_command`` is True if CMD starts the app.
@@ -105,14 +110,15 @@ class ReadinessCheck:
         if self.request is not None and problem.startswith(self._question):
             return (
                 f"{problem}. The server on {self.address.current} must answer this request with a healthy status; to "
-                "change either, set --readiness-path or --readiness-status (AWS_LWA_READINESS_CHECK_PATH, "
-                "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
+                "change the path or the healthy statuses, set --readiness-path or --readiness-status "
+                "(AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
             )
         if elsewhere := self._hint_of_listener(problem):
             return f"{problem}. {elsewhere}"
-        hint = f"write {PLACEHOLDER} in CMD in place of its port" if self._has_command else "start it there"
+        hint = f"write {PLACEHOLDER} in CMD instead of a port" if self._has_command else "start it there"
         return (
-            f"{problem}. The app must listen on {self.address}: {hint}, or set its port with --app-port (AWS_LWA_PORT)"
+            f"{problem}. The app must listen on {self.address}; {hint}, or set the app's port with --app-port "
+            "(AWS_LWA_PORT)"
         )
 
     def _hint_of_listener(self, problem: str) -> str:
@@ -127,7 +133,7 @@ class ReadinessCheck:
             listener = Address(host=host, port=address.port).local
             if listener.host not in tried:
                 return (
-                    f"A process listens on {listener}: if it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
+                    f"A process listens on {listener}. If it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
                 )
         return ""
 

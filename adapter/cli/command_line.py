@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from adapter import __version__
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 # The options of `adapter run`, on Lambda or elsewhere, which `adapter check` reports.
 _RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
 
+_NO_EMULATOR = (
+    "the local Lambda (adapter dev, invoke and event) is not in this installation, which is for production; "
+    "on your machine: pip install web-adapter"
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="adapter")
@@ -47,8 +54,8 @@ def cli() -> None:
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app and serve it. Without CMD, serve an app that is already running.
 
-    If AWS_LAMBDA_RUNTIME_API is set, adapter run is the function's custom runtime, configured by variables. It also
-    works as a file in /opt/extensions. Otherwise it is a proxy in front of the app, for plain HTTP on --listen.
+    If AWS_LAMBDA_RUNTIME_API is set, adapter run is the function's custom runtime, configured by variables; Lambda can
+    also start it from /opt/extensions. Otherwise it is a proxy in front of the app, for plain HTTP on --listen.
 
     \b
     adapter run -- uvicorn main:app --port {port}
@@ -66,8 +73,8 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app, in an emulated Lambda on this machine.
 
     A function URL on http://127.0.0.1:3000, or another front door, turns requests into events. The real runtime handles
-    these events, and the responses are subject to Lambda's bandwidth cap and limits. The Invoke APIs for SDKs and the
-    AWS CLI are on port 3001. Ctrl-C ends everything.
+    these events. Lambda's bandwidth cap and limits apply to the responses. The Invoke APIs for SDKs and the AWS CLI are
+    on port 3001. Ctrl-C ends everything.
 
     \b
     adapter dev -- uvicorn main:app --port {port}
@@ -76,8 +83,15 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"
+    # The modules are never freed, so the garbage collector need not search them.
+    gc.disable()
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.emulator.commands.dev import run as run_dev
 
+    gc.freeze()
+    gc.enable()
     return run_dev(environment(), flags, command, wait=is_waiting)
 
 
@@ -109,9 +123,10 @@ def check(command: list[str], flags: dict[str, str]) -> int:
 @click.option("--listen", metavar="HOST:PORT", help="The address of the proxy. [ADAPTER_LISTEN]")
 @click.option("--admin", metavar="HOST:PORT", help="The address of /readyz. [ADAPTER_ADMIN]")
 def health(**given: str | None) -> int:
-    """Exit with 0 if the proxy on this machine is healthy, else with 1 and the reason: a HEALTHCHECK without curl.
+    """Exit with 0 if the proxy on this machine is healthy. Otherwise write the reason to stderr, and exit with 1.
 
     With an admin address, /readyz must answer that the app is ready; without one, a connection to the proxy is enough.
+    A HEALTHCHECK with this command does not need curl.
 
     \b
     HEALTHCHECK CMD ["/opt/adapter/bin/adapter", "health"]
@@ -131,7 +146,7 @@ def health(**given: str | None) -> int:
     "invocation_type",
     default="RequestResponse",
     type=click.Choice(["RequestResponse", "Event", "DryRun"]),
-    help="Wait for the response, queue the event, or only check. [default: RequestResponse]",
+    help="Wait for the response, queue the event, or only check the request. [default: RequestResponse]",
 )
 @click.option("--qualifier", default="", metavar="VERSION", help="A version or an alias.")
 @click.option("--client-context", default="", metavar="JSON", help="The client context for the function.")
@@ -141,14 +156,14 @@ def health(**given: str | None) -> int:
 @click.option(
     "--fail-on-status",
     is_flag=True,
-    help="Exit with 1 also if the app's status is 400 or higher; 300 or higher for events that are not HTTP requests.",
+    help="Exit with 1 also if the app answers an HTTP request with 400 or higher, or another event with 300 or higher.",
 )
 def invoke(events: tuple[str, ...], **options: Any) -> int:
     """Invoke the function in adapter dev, and write the response payload to stdout.
 
-    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of such files. The
-    payload is written byte for byte to a pipe or a file; on a terminal, the head of a streamed response is decoded and
-    written to stderr. The exit code is 1 if the function fails or no response arrives.
+    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of such files. A pipe
+    or a file gets the payload unchanged; on a terminal, the head of a streamed response is decoded and written to
+    stderr. The exit code is 1 if the function fails or no response arrives.
 
     \b
     adapter invoke event.json
@@ -165,14 +180,14 @@ def invoke(events: tuple[str, ...], **options: Any) -> int:
 @click.option("--method", help="The method of an HTTP request. [default: GET]")
 @click.option("--path", help="The path of a request, with or without a query. [default: /]")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of a request.")
-@click.option("--body", metavar="TEXT|@FILE", help="The body of a request, or another event's message, key or item.")
-@click.option("--name", help="The queue, topic, bucket, table or stream.")
+@click.option("--body", metavar="TEXT|@FILE", help="The body of an HTTP request, or an event's message, key or item.")
+@click.option("--name", help="The name of the queue, topic, bucket, table or stream.")
 @click.option("--stage", help="The stage of a REST API. [default: prod]")
 @click.option("--resource", help="The resource of a REST API. [default: /{proxy+}]")
 def event(kind: str | None, **options: Any) -> int:
     """Write an event of any source to stdout, as JSON. Without KIND, list the kinds.
 
-    A flag that has no meaning for the source is an error.
+    A flag that has no meaning for KIND is an error.
 
     \b
     adapter event http-api --method POST --path '/orders?dry=1' --body @order.json
@@ -211,10 +226,16 @@ def main(arguments: list[str]) -> int:
     except AdapterError as error:
         write_error(str(error), format=_format(arguments))
         return EXIT_FAILURE
+    except ModuleNotFoundError as error:
+        # deploy/build-bundle leaves it out.
+        if error.name != "adapter.emulator":
+            raise
+        write_error(_NO_EMULATOR, format=_format(arguments))
+        return EXIT_USAGE
 
 
 def _format(arguments: list[str]) -> str:
-    """Return the format of log lines, also if click cannot parse ``arguments``."""
+    """Return the format of log lines, even if click cannot parse ``arguments``."""
     flag = str(Config.options["log_format"].flag)
     flags: dict[str, str] = {}
     words = iter(arguments)

@@ -29,7 +29,7 @@ GROUPS = {
 
 # The name and the description of CMD in the help.
 _CMD = "-- CMD"
-_CMD_HELP = "The command that starts the app, with its own options; {port} in it stands for a free port."
+_CMD_HELP = "The command that starts the app, with the app's own options; {port} stands for a free port."
 
 
 class GroupedCommand(click.Command):
@@ -53,7 +53,7 @@ class GroupedCommand(click.Command):
         return {flag: option for option in options for flag in (*option.opts, *option.secondary_opts)}
 
     def _unknown(self, ctx: click.Context, arguments: list[str]) -> Iterator[str]:
-        """Yield the unknown flags before CMD. A word after an unknown flag is treated as its value."""
+        """Yield the unknown flags before CMD. A word after an unknown flag counts as the flag's value."""
         flags = self._flags(ctx)
         words = iter(arguments)
         was_unknown = False
@@ -85,7 +85,7 @@ class GroupedCommand(click.Command):
 
 
 def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
-    """Return the error for an unknown flag. It names the commands that have this flag, or else a similar flag."""
+    """Return the error for an unknown flag, with the commands that have this flag, or else with a similar flag."""
     root = ctx.find_root().command
     commands = root.commands if isinstance(root, click.Group) else {}
     others = [
@@ -100,7 +100,7 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
 def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return a decorator that adds the flags of ``groups``, then CMD, to a command.
 
-    The command is called with CMD as a list, and with a mapping of option names to the texts of the given flags.
+    The command gets CMD as a list, and the given flags as a mapping of option names to texts.
     """
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:

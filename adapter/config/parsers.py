@@ -56,7 +56,7 @@ _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT,
 class Parser(Generic[T_co]):
     """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs.
 
-    ``repair`` converts a text that the Rust adapter accepts, but this parser does not, into a text that it accepts.
+    ``repair`` gets a text that only the Rust adapter accepts, and returns a similar text that this parser accepts.
     """
 
     def __init__(self, parse: Callable[[str], T_co], metavar: str, repair: Callable[[str], str] | None = None) -> None:
@@ -91,7 +91,7 @@ def text(metavar: str) -> Parser[str]:
 
 
 def choice(*choices: str) -> Parser[str]:
-    """Return a parser that accepts one of ``choices`` in any case, and returns it in lower case."""
+    """Return a parser that accepts one of ``choices``, in upper or lower case, and returns it in lower case."""
 
     def parse(value: str) -> str:
         if value.lower() not in choices:
@@ -195,7 +195,7 @@ def host_and_port(value: str) -> Address:
         if not name or "/" in name:
             raise ValueError
     except ValueError:
-        raise ValueError("is not HOST:PORT, for example 127.0.0.1:9001") from None
+        raise ValueError("is not HOST:PORT; use an address such as 127.0.0.1:9001") from None
     return Address.parse(value)
 
 
@@ -207,7 +207,7 @@ def listen_address(value: str) -> Address:
         listen_port(number)
         host(name.strip("[]"))
     except ValueError:
-        raise ValueError("is not an address to listen on, for example 127.0.0.1:9000 or 0.0.0.0:8080") from None
+        raise ValueError("is not an address to listen on; use one such as 127.0.0.1:9000 or 0.0.0.0:8080") from None
     return Address.parse(f"{name or '0.0.0.0'}:{number}")
 
 
@@ -230,7 +230,7 @@ def networks(value: str) -> tuple[str, ...]:
     except ValueError:
         found = ()
     if not found:
-        raise ValueError("is not a list of addresses or networks, for example 10.0.0.0/8,127.0.0.1")
+        raise ValueError("is not a list of addresses or networks; use one such as 10.0.0.0/8,127.0.0.1")
     return found
 
 
@@ -252,12 +252,12 @@ def base_path(value: str) -> str:
 def header_name(value: str) -> str:
     """Parse the name of an HTTP header, and return it in lower case."""
     if not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
-        raise ValueError("is not a header name, for example x-authorization")
+        raise ValueError("is not a header name; use one such as x-authorization")
     return value.lower()
 
 
 def _without_bad_statuses(value: str) -> str:
-    """Return ``value``, a list, without the parts that are neither a status nor a range of statuses."""
+    """Return only those parts of the list ``value`` that are a status or a range of statuses."""
     found = []
     for part in value.split(","):
         try:
@@ -287,7 +287,7 @@ def media_types(value: str) -> tuple[str, ...]:
     """Parse media types, for example ``image/*,application/pdf``; ``*`` stands for any subtype."""
     found = tuple(_listed(value.lower()))
     if not found or any(part.count("/") != 1 or part.startswith(("/", "*")) or part.endswith("/") for part in found):
-        raise ValueError("is not a list of media types, for example image/*,application/pdf")
+        raise ValueError("is not a list of media types; use one such as image/*,application/pdf")
     return found
 
 
@@ -329,7 +329,7 @@ def domain(value: str) -> str:
     """Parse a domain name, and return it in lower case."""
     labels = value.split(".")
     if len(value) > 253 or not value.isascii() or not all(_is_label(label) for label in labels):
-        raise ValueError("is not a domain name, for example abc.lambda-url.us-east-1.on.aws; leave out scheme and port")
+        raise ValueError("is not a domain name (no scheme, no port); use one such as abc.lambda-url.us-east-1.on.aws")
     return value.lower()
 
 
@@ -341,7 +341,7 @@ def _is_label(text: str) -> bool:
 def resource(value: str) -> str:
     """Parse a resource of a REST API: a path whose segments may be parameters."""
     if not value.startswith("/") or "?" in value or value.count("{") != value.count("}"):
-        raise ValueError("is not a resource, for example /{proxy+} or /orders/{id}")
+        raise ValueError("is not a resource; use one such as /{proxy+} or /orders/{id}")
     return value
 
 

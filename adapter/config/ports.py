@@ -37,14 +37,14 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
 
 
 def app_address(config: Config, port: int, path: str | None = None) -> AppAddress:
-    """Return where to reach the app: at the Unix socket ``path``, or if that is None, at ``port``."""
+    """Return the app's address: the Unix socket ``path``, or ``port`` if ``path`` is None."""
     if path is not None:
         return AppAddress(Address(path=path))
     return AppAddress(*(Address(host=host, port=port) for host in _app_hosts(config)))
 
 
 def _app_hosts(config: Config) -> tuple[str, ...]:
-    """Return the hosts that the app may listen on: the option's if it is set, else both loopback addresses."""
+    """Return the hosts that the app may listen on: the host that is set, else both loopback addresses."""
     if config.sources["app_host"] != "default":
         return (config.app_host,)
     return config.app_host, _OTHER_LOOPBACK
@@ -61,7 +61,7 @@ def has_placeholder(command: list[str]) -> bool:
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, unless it contains ``{port}``."""
+    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, or none if ``{port}`` occurs."""
     words = " ".join(command)
     if PLACEHOLDER in words:
         return
@@ -84,10 +84,9 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
 def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 
-    The address is the option's if that is set; else PORT on all addresses, if PORT is not the app's port; else
+    It is the first of these: the address in ``--listen``; PORT on all addresses, if PORT is not the app's port;
     127.0.0.1:9000. Cloud Run, Knative and others set PORT to the port that requests will arrive on. Raises
-    ConfigurationError if the proxy would listen on the port of the app or of the admin listener, or if these two use
-    the same port.
+    ConfigurationError if two of the app, the proxy and the admin listener would use the same port.
     """
     source, address = config.sources["listen"], config.listen
     if address is None and config.container_port is not None and config.container_port != app_port:

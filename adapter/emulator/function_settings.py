@@ -133,9 +133,9 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
             "more only on Managed Instances (--max-concurrency)"
         )
     if config.freeze and config.concurrency > 1:
-        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one of them"
+        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one option"
     if config.freeze and sys.platform != "linux":
-        yield f"{name('freeze')}: is possible only on Linux, because the emulator can find all processes only there"
+        yield f"{name('freeze')}: is possible only on Linux, where the emulator can find all processes"
     if config.snapstart and config.provisioned:
         yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two"
     if config.snapstart and config.concurrency > 1:

@@ -150,7 +150,7 @@ def address_of(listener: socket) -> Address:
 def free_port(*hosts: str) -> int:
     """Return a port that is currently free on all ``hosts``. Raises OSError.
 
-    A host that this machine does not have is ignored, unless it is the first.
+    The first host must be an address of this machine. Other hosts that this machine does not have are ignored.
     """
     while True:
         with listen(hosts[0], 0) as listener:

@@ -1,6 +1,6 @@
 """Why a port cannot be listened on, and which process listens on it.
 
-The process is looked up in /proc: on Linux only, and only among processes that this process may inspect.
+The process is found in /proc. This works only on Linux, and only for processes that this process may inspect.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def listening_process(port: int) -> tuple[int, str] | None:
 
 
 def listening_hosts(port: int) -> list[str]:
-    """Return the addresses of this machine that a process listens on at ``port``; ``0.0.0.0`` or ``::`` means all."""
+    """Return the addresses with a listener on ``port``. ``0.0.0.0`` or ``::`` means all addresses of this machine."""
     return [_address_of(fields[1].partition(":")[0]) for fields in _listeners(port)]
 
 
 def _address_of(words: str) -> str:
-    """Return the address of a socket in /proc/net/tcp: 32-bit words in the machine's byte order, in hexadecimal."""
+    """Return an address from /proc/net/tcp. ``words`` are hexadecimal 32-bit words in the machine's byte order."""
     packed = b"".join(int(words[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(words), 8))
     return socket.inet_ntop(socket.AF_INET if len(packed) == _IPV4_SIZE else socket.AF_INET6, packed)
 

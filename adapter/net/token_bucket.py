@@ -21,8 +21,8 @@ REFILL_INTERVAL = 0.125
 class TokenBucket:
     """A token bucket; one token allows one byte. The bucket starts full and refills up to the burst.
 
-    The schedule of refills starts with the first ``take``, as Lambda's does with the first write. ``now`` is in
-    seconds on any monotonic clock.
+    The schedule of refills starts with the first ``take``. (Lambda's schedule starts with the first write.) ``now`` is
+    in seconds on any monotonic clock.
     """
 
     __slots__ = ("_burst", "_refill", "_refills", "_start", "_tokens")
@@ -42,6 +42,12 @@ class TokenBucket:
         granted = min(wanted, self._tokens)
         self._tokens -= granted
         return granted
+
+    def available(self, now: float) -> int:
+        """Return how many tokens ``take`` could grant now. Before the first ``take``, all of them."""
+        if self._start is not None:
+            self._refill_until(now, self._start)
+        return self._tokens
 
     def give_back(self, unused: int) -> None:
         """Put back ``unused`` tokens that were taken."""

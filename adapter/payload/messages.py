@@ -3,8 +3,8 @@
 They are plain slotted classes with ``Final`` attributes, which the type checker protects. Frozen dataclasses would cost
 three times as much per message, and 0.8 ms per class at the start.
 
-Header names and values are ``str``. On the wire they are UTF-8. Other bytes become Latin-1 characters if the values go
-into JSON; the proxy, which forwards every byte unchanged, keeps them as lone surrogates (``net/http1.py``).
+Header names and values are ``str``, decoded as UTF-8. For JSON, a value that is not UTF-8 is decoded as Latin-1. The
+proxy forwards every byte unchanged, so it decodes bytes that are not UTF-8 as lone surrogates (``net/http1.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Invocation:
@@ -99,7 +99,7 @@ class ResponseHead:
 
 
 class Arrival:
-    """The data that a front door adds to the request in an event.
+    """The data that a front door adds to an event, in addition to the request.
 
     ``time_ms`` is in milliseconds since the epoch. The other attributes are named after AWS's ``requestContext``.
     """
@@ -131,7 +131,7 @@ class Arrival:
     def log_time(self) -> str:
         """The time in the common log format, as in ``requestContext``: ``12/Mar/2020:19:03:58 +0000``."""
         at = gmtime(self.time_ms // 1000)
-        date = f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}"
+        date = f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}"
         return f"{date}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
     def arn(self, service: str, resource: str) -> str:

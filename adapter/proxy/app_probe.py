@@ -1,4 +1,4 @@
-"""The readiness probe of the proxy, with asyncio. It is repeated until the app is ready; later, it serves /readyz."""
+"""The readiness probe of the proxy, with asyncio. The proxy probes until the app is ready, and later for /readyz."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _VALIDITY = 1.0
 class Readiness:
     """Probes the app at the readiness port if that is set, else at ``port``.
 
-    ``has_command`` is True if CMD starts the app. ``last_problem`` is the problem that the last probe of ``wait`` or
-    ``recent_problem`` has found; None if the app was ready.
+    ``has_command`` is True if CMD starts the app. ``last_problem`` is the last result of ``wait`` or
+    ``recent_problem``: a problem, or None if the app was ready.
     """
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
@@ -43,9 +43,9 @@ class Readiness:
             return self._check.no_answer(seconds)
 
     async def recent_problem(self) -> str | None:
-        """Return None if a probe at most a second ago has found the app ready, else the problem that it has found.
+        """Return the result of a probe at most a second ago: the problem, or None if the app was ready.
 
-        All callers share one probe. Call this only after ``wait`` has found the app ready.
+        All callers share one probe. Call this only after ``wait`` has returned.
         """
         now = asyncio.get_running_loop().time
         async with self._probing:

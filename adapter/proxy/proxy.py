@@ -2,10 +2,11 @@
 
 The app is started before this module is imported. Requests are answered with 503 until the app is ready. After the
 first SIGTERM or SIGINT, /readyz answers 503, but the proxy still serves requests for the drain delay. Then it drains:
-it accepts no new connections, and open requests may finish within the grace. Then the app gets the signal. Another
-signal ends the present step early: the drain delay ends; open requests are cut off; or the app, which has got its
-signal, is killed. If the app ends by itself, the responses that it has sent are still delivered. Orphans are reaped
-even if this process is not PID 1.
+it accepts no new connections, and open requests may finish within the grace period. Then the app gets the signal.
+Another signal ends the current step early: the drain delay ends, open requests are cut off, or the app is killed.
+
+If the app ends by itself, the responses that it has sent are still delivered. The proxy reaps orphans even if it is not
+PID 1.
 """
 
 from __future__ import annotations
@@ -144,11 +145,11 @@ class Proxy:
                 await ended.wait()
 
     async def _drain(self, reason: str) -> bool:
-        """Let open requests finish within the grace, then cut off the rest. Return whether a signal ended the grace."""
+        """Let requests finish in the grace period, then cut off the rest. Return whether a signal ended the period."""
         self._signals.on_next = self._cut_off
         self._server.close()
         in_flight = self._metrics.in_flight
-        left = f"; requests under way: {in_flight}, with {self._config.grace:g} s to finish (--grace)"
+        left = f"; requests under way: {in_flight}; they have {self._config.grace:g} s to finish (--grace)"
         self._log.info(f"{reason}: no new connections{left if in_flight else ''}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):

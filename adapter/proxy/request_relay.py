@@ -1,10 +1,10 @@
-"""Relays requests to the app, and its responses to the clients, as a throttled stream or as one buffered body.
+"""Relays requests to the app. Relays each response to the client, as a throttled stream or as one buffered body.
 
 ``ProxiedRequest._fail`` turns errors into responses. If a response has already begun, it is cut off instead, so that
 the client can distinguish it from a complete response. If a client disconnects, its request to the app is cancelled.
 
-A request that may be executed twice is sent once more, over a new connection, if a reused connection closes before any
-byte of a response arrives.
+Only requests that may be executed twice are sent over reused connections. If a reused connection closes before any byte
+of a response arrives, the request is sent once more, over a new connection.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from adapter.proxy.forwarded_request import (
 )
 from adapter.proxy.restart_wait import RestartWait
 from adapter.proxy.upgrade import exchange_bytes
+from adapter.proxy.upstream import READ_HIGH_WATER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -63,9 +64,9 @@ RETRY_AFTER = "1"
 
 
 class RequestRelay:
-    """Relays requests to the app, and holds the state that all requests share.
+    """Relays requests to the app, and keeps the state that all requests share.
 
-    ``is_cutting_off`` is True once the proxy itself ends connections; log lines then do not report that clients left.
+    ``is_cutting_off`` is True once the proxy itself closes connections. Log lines then do not state that a client left.
     """
 
     def __init__(
@@ -81,6 +82,10 @@ class RequestRelay:
         self.codings = available_codings() if config.compression else {}
         self.bandwidth = config.bandwidth
         self.total = None if config.total_bandwidth is None else TokenBucket(config.total_bandwidth)
+        caps = [cap for cap in (config.bandwidth, config.total_bandwidth) if cap is not None]
+        # How many bytes of a stream may be sent when it begins, as far as that matters for reading ahead.
+        self.first_room = min([READ_HIGH_WATER, *[cap.burst for cap in caps]])
+        self.is_capped = bool(caps)
         self.stream_limit = config.stream_limit or None
         self.request_timeout = config.request_timeout
         self.idle_timeout = config.idle_timeout
@@ -169,7 +174,7 @@ class ProxiedRequest:
         )
         if self._exchange.disconnected.done():
             # The client has gone while its request waited behind another one, so the app does not get the request.
-            raise ConnectionResetError("the client has closed its side")
+            raise ConnectionResetError("the client has closed its side of the connection")
         if not await self._send_once(reuse=self._request.repeatable):
             await self._send_once(reuse=False)
 
@@ -180,6 +185,8 @@ class ProxiedRequest:
         exchange.is_response_at_hand = self._is_response_at_hand
         try:
             connection.begin(exchange.method, self._request.head)
+            if relay.streams and relay.first_room < READ_HIGH_WATER:
+                connection.limit_read_ahead(relay.first_room, was_held=False)
             if self._request.has_body:
                 await self._answer_during_upload()
             else:
@@ -248,7 +255,7 @@ class ProxiedRequest:
     async def _answer(self) -> None:
         head = await self._final_head()
         if head.status == 101 and not self._request.offers_upgrade:
-            raise InvalidAppResponse("the app switched protocols, which the request did not offer")
+            raise InvalidAppResponse("the app switched protocols, but the request did not offer that")
         self._status = head.status
         self._first_byte_seconds = monotonic() - self._arrived_at
         if head.status == 101:
@@ -298,14 +305,20 @@ class ProxiedRequest:
         """Send the response as it arrives. Raises ResponseTooLarge if it exceeds the stream limit."""
         relay, connection, compressor = self._relay, self._connection, self._compressor
         writer = PacedWriter(self._write, bandwidth=relay.bandwidth, shared=relay.total, limit=relay.stream_limit)
+        held_before = 0.0
         try:
-            # The part of the body that arrived with the head is sent with it, so most responses need one write.
-            pieces = connection.read_available()
-            opening = b"".join(pieces if compressor is None else self._compress(pieces))
-            fits = await writer.begin(opening, self._begin)
-            while fits and (pieces := await connection.read(relay.idle_timeout)):
+            fits = await writer.begin(self._opening(), self._begin)
+            while fits:
+                if relay.is_capped:
+                    held, held_before = writer.held_seconds - held_before, writer.held_seconds
+                    connection.limit_read_ahead(writer.room(READ_HIGH_WATER), was_held=held > 0)
+                pieces = await connection.read(relay.idle_timeout)
+                if not pieces:
+                    break
                 for piece in pieces if compressor is None else self._compress(pieces):
                     fits = fits and await writer.send(piece)
+                # Else these bytes would take memory until the next ones arrive.
+                del pieces, piece
             if fits and compressor is not None:
                 fits = await writer.send(compressor.finish())
         finally:
@@ -314,6 +327,11 @@ class ProxiedRequest:
         if not fits:
             raise ResponseTooLarge(f"the response exceeds the stream limit of {relay.stream_limit} bytes")
         self._exchange.end(forwarded_trailers(connection.trailers, self._app_head.headers))
+
+    def _opening(self) -> bytes:
+        """Return the part of the body that has arrived. It is sent with the head, so most responses need one write."""
+        pieces = self._connection.read_available()
+        return b"".join(pieces if self._compressor is None else self._compress(pieces))
 
     def _begin(self, piece: Piece) -> None:
         headers, reason = self._response_headers, self._app_head.reason
@@ -331,7 +349,7 @@ class ProxiedRequest:
         return compressed_pieces
 
     async def _buffer(self) -> None:
-        """Send the response as one body. Raises ResponseTooLarge if it exceeds Lambda's limit for such bodies."""
+        """Send the response as one body. Raises ResponseTooLarge if it exceeds Lambda's limit."""
         exchange, compressor = self._exchange, self._compressor
         if exchange.method == "HEAD" or self._status in (204, 304):
             self._begin(b"")
@@ -414,7 +432,7 @@ class ProxiedRequest:
 
 
 def _public_message(error: AdapterError) -> str:
-    """Return the message for the client, without addresses and data of the app. The log contains the cause."""
+    """Return the message for the client, without the app's addresses and data. The log contains the cause."""
     if isinstance(error, RefusedRequest | AppNotServing):
         return str(error)
     if isinstance(error, AppUnreachable) and error.waited:

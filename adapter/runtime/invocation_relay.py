@@ -104,7 +104,7 @@ class InvocationRelay:
         return _RelayedInvocation(self, invocation).run()
 
     def check_cookies(self, format_name: str, head: ResponseHead) -> None:
-        """Log a warning, once, if ``head`` has cookies that a response of the format ``format_name`` cannot have."""
+        """Log a warning, once, if ``head`` has several cookies: a response in ``format_name`` has only one."""
         if self.body_rules.all_cookies:
             return
         if len([name for name, _ in head.headers if name.lower() == "set-cookie"]) > 1:
@@ -114,7 +114,7 @@ class InvocationRelay:
             )
 
     def fail(self, invocation: Invocation, error: AdapterError) -> None:
-        """End an invocation with ``error``, and do not send it to the app. Raises RuntimeApiError as ``relay``."""
+        """End an invocation with ``error``, without a request to the app. Raises RuntimeApiError as ``relay`` does."""
         _RelayedInvocation(self, invocation).fail(error)
 
 
@@ -163,7 +163,7 @@ class _RelayedInvocation:
         return self._error
 
     def fail(self, error: AdapterError) -> None:
-        """End the invocation with ``error``, and log it."""
+        """End the invocation with ``error``, and log the invocation."""
         self._error = error = _or_timeout(error, self._invocation)
         self._log(self._relay.api.send_error(self._invocation, error))
 
@@ -194,7 +194,10 @@ class _RelayedInvocation:
             relay.app.release(response)
 
     def _note_event_status(self, path: str) -> None:
-        """Warn if the app did not handle an event that is not an HTTP request: Lambda drops the status."""
+        """Handle the app's status for an event that is not an HTTP request. Lambda itself drops this status.
+
+        Log a warning if the status means that the app did not handle the event. Send the status to ``adapter dev``.
+        """
         relay = self._relay
         if warning := PASS_THROUGH.lost_event_text(self._status, path):
             relay.log.warning(warning, requestId=self._invocation.request_id)
@@ -265,7 +268,7 @@ class _RelayedInvocation:
         return problem
 
     def _log(self, problem: str) -> None:
-        """Log the invocation. ``problem``, Lambda's refusal of its response, is logged as well unless it is empty."""
+        """Log the invocation. Also log ``problem``, Lambda's refusal of the response, unless it is empty."""
         log, request_id = self._relay.log, self._invocation.request_id
         if problem:
             is_late = "InvalidRequestID" in problem
@@ -316,7 +319,7 @@ def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
 
 
 class _CompressedBody:
-    """The body of ``response``, compressed. Its attributes and methods are those of ``Response`` for the body."""
+    """The body of ``response``, compressed. It has the attributes and methods of ``Response`` that concern the body."""
 
     def __init__(self, response: Response, compressor: Compressor) -> None:
         self._response = response
@@ -325,7 +328,7 @@ class _CompressedBody:
 
     @property
     def pieces(self) -> list[bytes]:
-        """The pieces that arrived with the head, compressed. Read this only once, since each read compresses them."""
+        """The pieces that arrived with the head, compressed. Read this only once: each read compresses them again."""
         return self._compress(self._response.pieces)
 
     def receive(self) -> list[bytes]:
@@ -366,7 +369,7 @@ def _type_of(head: ResponseHead) -> str:
 
 
 def _drain(response: Response) -> None:
-    """Read and discard a short body, so that its connection can be reused."""
+    """Read and discard a short body, so that the connection can be reused."""
     try:
         response.read(_ERROR_BODY_LIMIT)
     except InvocationError:

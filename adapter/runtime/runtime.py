@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from adapter.app.process import ACTIONS, STOP
 from adapter.app.readiness import ReadinessCheck, exit_hint
+from adapter.aws.limits import MIB
 from adapter.errors import (
     EXIT_FAILURE,
     EXIT_OK,
@@ -51,6 +52,8 @@ _REPORT_GRACE = 0.03
 _EXIT_TIMEOUT = 0.05
 # With AWS_LWA_ASYNC_INIT, how long init probes the app, in seconds. Lambda's limit is 10 s.
 ASYNC_INIT_LIMIT = 9.8
+# How much freed memory is kept for the next large body, in bytes: as much as two events and their decoded bodies.
+_KEPT_MEMORY = 32 * MIB
 # Initialization types whose init may take longer than 10 s.
 _UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-managed-instances"})
 
@@ -80,6 +83,7 @@ class Runtime:
 
     def run(self) -> int:
         """Run from init to shutdown, and return the process's exit code."""
+        _keep_freed_memory()
         try:
             self._register()
             self._start()
@@ -100,16 +104,20 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so Lambda ends the process without SIGTERM: {error}")
+            self._log.warning(
+                f"the runtime is not registered as an extension, so Lambda ends it without SIGTERM: {error}"
+            )
 
     def _start(self) -> None:
-        """Run the init phase: wait until the app is ready, then, with SnapStart, until it is restored.
+        """Run the init phase: wait until the app is ready. With SnapStart, then wait for the restore.
 
         With AWS_LWA_ASYNC_INIT, this may return before the app is ready.
         """
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
-            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, whose init may be longer")
+            self._log.warning(
+                f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, since init may exceed 10 s there"
+            )
         if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
             try:
                 self._wait_until_ready(min(ASYNC_INIT_LIMIT, self._config.readiness_timeout))
@@ -212,7 +220,7 @@ class Runtime:
                 self._report_fault(api, invocation)
 
     def _report_fault(self, api: RuntimeApiClient, invocation: Invocation) -> None:
-        """Log an unexpected exception, and end its invocation with an error. The next invocation is not affected."""
+        """Log an unexpected exception, and end the invocation with an error. The next invocation is not affected."""
         from traceback import format_exc  # only an internal error needs it
 
         self._log.error(f"an internal error of the adapter: {format_exc()}", requestId=invocation.request_id)
@@ -235,7 +243,7 @@ class Runtime:
         return not self._is_over()
 
     def _has_ending_signal(self) -> bool:
-        """Return whether an ending signal has arrived, after which Lambda soon kills this process."""
+        """Return whether an ending signal has arrived. Soon after such a signal, Lambda kills this process."""
         return self._signals.received is not None
 
     def _exit_code(self) -> int | None:
@@ -271,7 +279,7 @@ class Runtime:
             self._log.error(str(failure))
 
     def _shut_down(self) -> int:
-        """End the app, and return the process's exit code: the app's, unless the runtime itself failed."""
+        """End the app. Return the exit code of this process: the app's exit code, unless the runtime itself failed."""
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is None and self._signals.received is None:
@@ -287,11 +295,21 @@ class Runtime:
         return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE
 
 
+def _keep_freed_memory() -> None:
+    """Let glibc keep up to _KEPT_MEMORY bytes of freed memory for the next allocations.
+
+    Otherwise it may return the memory of a large body to the system after each invocation. Getting it back would take
+    as long as everything else: a page fault for every 4 KiB. When a block is freed that was mapped, glibc raises its
+    limit to twice the block's size (mallopt(3), M_MMAP_THRESHOLD). This block is never written to, so it has no pages.
+    """
+    bytes(_KEPT_MEMORY // 2)
+
+
 def _runtime_api_address(config: Config) -> Address:
     """Return the address to get invocations from: a proxy of the Runtime API if one is set, else the Runtime API."""
     return config.runtime_api_proxy or _required(config.runtime_api)
 
 
 def _required(address: Address | None) -> Address:
-    assert address is not None, "on Lambda, there is a Runtime API"
+    assert address is not None, "AWS_LAMBDA_RUNTIME_API is set on Lambda"
     return address

@@ -21,6 +21,8 @@ _GUARDED = (
     ("first-byte", "first_p50_us", "floor"),
     ("start", "cpu_ms", "bare-python"),
     ("proxy-1", "cpu_us", "aiohttp"),
+    ("proxy-32", "cpu_us", "aiohttp"),
+    ("dev-start", "answer_ms", "app-alone"),
 )
 
 

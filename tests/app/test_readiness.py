@@ -61,11 +61,11 @@ def test_the_status_of_the_answer_decides(status: int, problem: str | None) -> N
 
 WAYS_OUT = [
     pytest.param(True, "GET / answered 500", "must answer this request with a healthy status", id="unhealthy"),
-    pytest.param(True, "no connection", "write {port} in CMD in place of its port, or set", id="cmd"),
+    pytest.param(True, "no connection", "write {port} in CMD instead of a port, or set", id="cmd"),
     pytest.param(
         False,
         "no connection",
-        "The app must listen on 127.0.0.1:8080 or [::1]:8080: start it there, or set",
+        "The app must listen on 127.0.0.1:8080 or [::1]:8080; start it there, or set",
         id="no-cmd",
     ),
 ]
@@ -154,7 +154,7 @@ def test_a_listener_at_another_address_is_named_with_the_option_for_it(flags: di
         text = check.unready_text(check.no_connection("refused"))
     text = text.removeprefix(f"no connection to {check.address} (refused). ")
     address = Address(host=host, port=port)
-    assert text == f"A process listens on {address}: if it is the app, set --app-host {host} (AWS_LWA_HOST)"
+    assert text == f"A process listens on {address}. If it is the app, set --app-host {host} (AWS_LWA_HOST)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="listeners are found in /proc")

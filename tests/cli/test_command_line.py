@@ -134,7 +134,11 @@ def test_dev_reports_mistakes_of_all_kinds_at_once() -> None:
     assert done.returncode == 2
     assert [line.split(": ")[1:3] for line in done.stderr.splitlines()] == [
         ["--timeout", "'x' is not a duration; use seconds, for example 2 or 0.5"],
-        ["CMD", "'no-such-program' is not a program that can be run (it is not on PATH); use a name on PATH or a path"],
+        [
+            "CMD",
+            "'no-such-program' is not a program that can be run (it is not on PATH); "
+            "give the program's path, or its name if it is on PATH",
+        ],
         ["--fault", "'init@x' has a header, but an init serves no request; use init or init:RATE, or kill@HEADER"],
         ["--fault", "'boom' is not a fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
         ["--price-table", "'/none' cannot be read"],
@@ -204,7 +208,7 @@ def test_another_server_is_not_taken_for_the_app(way_in: str) -> None:
     with ScriptedApp() as other:
         done = adapter(way_in, *listen, "--app-port", str(other.port), "--", "sleep", "60")
     assert done.returncode == 2
-    assert f"adapter: 127.0.0.1:{other.port}: is taken by pid " in done.stderr
+    assert f"adapter: 127.0.0.1:{other.port} is taken by pid " in done.stderr
     assert "{port} in CMD stands for a free port" in done.stderr
 
 

@@ -128,7 +128,7 @@ def test_a_text_that_the_rust_adapter_accepts_is_accepted_with_a_warning_in_its_
     config = load({variable: text})
     assert getattr(config, option) == value
     assert any(
-        line.startswith(f"{variable}: {text!r} is not a ") and "it is read as '" in line for line in config.warnings
+        line.startswith(f"{variable}: {text!r} is not a ") and "is read as '" in line for line in config.warnings
     )
     # A flag is not one of its variables, and a text with nothing usable in it stays a mistake.
     assert len(mistakes_of({}, {option: text})) == 1

@@ -109,7 +109,7 @@ async def test_a_long_wait_is_logged_once_with_the_address_and_the_way_out(
         await readiness(app.port).wait(limit, pause, lines.append)
         assert lines == [
             f"the app is not ready after 0 s{note}: GET / answered 503. The server on 127.0.0.1:{app.port} "
-            "must answer this request with a healthy status; to change either, set --readiness-path or "
-            "--readiness-status "
+            "must answer this request with a healthy status; to change the path or the healthy statuses, set "
+            "--readiness-path or --readiness-status "
             "(AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
         ]

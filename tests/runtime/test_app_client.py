@@ -416,7 +416,7 @@ def test_a_response_that_breaks_off_is_truncated(
     app.default = break_off
     client = app_of(app)
     answer = client.send(Request(method="GET", target="/", headers=[("connection", "close")]))
-    with pytest.raises(TruncatedResponse, match=r"connection broke|bytes short"):
+    with pytest.raises(TruncatedResponse, match=r"connection broke|bytes too early"):
         read(answer)
     client.release(answer)
 
@@ -568,7 +568,7 @@ def test_a_long_wait_is_logged_once_with_the_address_and_the_variable(monkeypatc
         wait_until_ready(check, 0.05, pause=lambda seconds: None, warn=lines.append)
     [line] = lines
     assert line.startswith("the app is not ready after 0 s (the limit is 0.05 s): no connection to 127.0.0.1")
-    assert line.endswith("or set its port with --app-port (AWS_LWA_PORT)")
+    assert line.endswith("or set the app's port with --app-port (AWS_LWA_PORT)")
 
 
 @pytest.mark.parametrize("protocol", ["http", "tcp"])

@@ -299,7 +299,7 @@ def test_a_stream_that_breaks_off_ends_with_error_trailers(bench: Bench) -> None
     assert not call.truncated
     assert call.trailers["lambda-runtime-function-error-type"] == "Function.TruncatedResponse"
     assert call.trailing_error["errorType"] == "Adapter.TruncatedResponse"
-    assert "6 bytes short" in call.trailing_error["errorMessage"]
+    assert "6 bytes too early" in call.trailing_error["errorMessage"]
 
 
 def test_a_stream_that_is_not_http_any_more_ends_with_error_trailers(bench: Bench) -> None:
@@ -731,7 +731,7 @@ def test_the_line_of_a_failed_invocation_says_why(bench: Bench, capfd: pytest.Ca
     bench.relay(function_url("/a"), JSON_LOG)
     [line] = lines(capfd)
     assert line["error"] == "Adapter.TruncatedResponse"
-    assert "6 bytes short" in line["reason"]
+    assert "6 bytes too early" in line["reason"]
 
 
 def test_the_line_of_an_event_that_was_no_request_has_no_path(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ class DevOptions(OptionTable):
         default_text="as `--invoke-mode`",
     )
     decode_streams = Option(
-        "Undo the Content-Encoding of a function URL's streams, as field reports say that Lambda does.",
+        "Decode compressed streams of a function URL, as Lambda does according to field reports.",
         default=True,
     )
     timeout = Option(
@@ -49,7 +49,7 @@ class DevOptions(OptionTable):
     )
     warm = Option("Start the app at once instead of with the first request.", default=False)
     price_table = optional(
-        "A JSON file of streaming prices to use instead of the built-in one.",
+        "A JSON file with the prices to use instead of the built-in ones.",
         parse=parsers.text("FILE"),
         default_text="built in",
     )
@@ -82,17 +82,17 @@ class DevOptions(OptionTable):
         default="/{proxy+}",
     )
     rest_idle_timeout = Option(
-        "Cut off a REST API's stream that sends nothing for this many seconds; 30 for edge-optimised APIs.",
+        "Cut off a REST API's stream that sends nothing for this many seconds; use 30 for edge-optimised APIs.",
         parse=parsers.positive_seconds,
         default=300.0,
     )
     domain = optional(
-        "The front doors' domain: the Host that the app gets, as behind a real front door.",
+        "The domain of the front doors. The app gets it in the Host header, as behind a real front door.",
         parse=parsers.domain,
         default_text="the client's Host",
     )
     cors = optional(
-        "The CORS configuration of the function URL and the HTTP API, with AWS's fields: JSON, or a file.",
+        "The CORS configuration of the function URL and the HTTP API: JSON with AWS's fields, or a file.",
         parse=parsers.text("JSON|FILE"),
     )
     auth = Option(
@@ -117,7 +117,7 @@ class DevOptions(OptionTable):
         flag="--region",
     )
     retry_delay = Option(
-        "The delay before the first retry of an asynchronous invocation, in seconds; the second is twice as long.",
+        "The seconds before the first retry of an asynchronous invocation; before the second retry, twice as many.",
         parse=parsers.seconds,
         default=60.0,
     )
@@ -186,9 +186,12 @@ class DevOptions(OptionTable):
         "Stop every process of an environment between invocations, as Lambda does; Linux only.",
         default=False,
     )
-    snapstart = Option("SnapStart: environments are initialised, then restored when they are needed.", default=False)
+    snapstart = Option(
+        "SnapStart: initialise environments, keep them as snapshots, and restore one when an invocation needs it.",
+        default=False,
+    )
     memory = Option(
-        "The function's memory in MB, for its variables; a warning is logged if it uses more.",
+        "The function's memory in MB (AWS_LAMBDA_FUNCTION_MEMORY_SIZE). A warning is logged if the function uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
     )

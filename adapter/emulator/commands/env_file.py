@@ -58,7 +58,7 @@ def read_env_file(name: str) -> dict[str, str]:
 
 
 def prefix_file_name(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
-    """Return ``lines``. Each line that begins with the name of one of ``variables`` is prefixed with ``name: ``."""
+    """Return ``lines``, with ``name`` and a colon before each line that begins with one of ``variables``."""
     return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 

@@ -87,11 +87,11 @@ def _parse_fault(text: str) -> Fault:
         kinds = [kind.value for kind in Kind]
         raise ValueError(f"is not a fault; use one of {', '.join(kinds)}{nearest(name, kinds)}") from None
     if equals and kind not in _AMOUNTS:
-        raise ValueError(f"has an amount, but {name} does not use one")
+        raise ValueError(f"has an amount, which {name} does not use")
     if at and kind is Kind.INIT:
         raise ValueError("has a header, but an init serves no request; use init or init:RATE, or kill@HEADER")
     if at and not header:
-        raise ValueError("has no header after the @, for example kill@x-fault")
+        raise ValueError("has no header after the @; use a form such as kill@x-fault")
     parse_amount = seconds if kind is Kind.DELAY else size
     return Fault(
         kind=kind,

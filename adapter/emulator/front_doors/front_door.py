@@ -4,10 +4,10 @@
 end, because Lambda does not inform the function of the disconnection.
 
 A front door that streams sends the metadata prelude as the head, and each piece of the body when it arrives, at the
-pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce one: a function URL
-sends a buffered payload undecoded. A front door that does not stream collects the whole payload and decodes it. If the
-function sends a metadata prelude to such a front door, the prelude is decoded [unsure: AWS does not document this
-case].
+pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce a stream: so a
+function URL sends a buffered payload as it is, without decoding it. A front door that does not stream collects the
+whole payload and decodes it. If the function sends a metadata prelude to such a front door, the prelude is decoded
+[unsure: AWS does not document this case].
 
 If a front door decodes the Content-Encoding of a stream, the bandwidth cap and the size limit apply to the encoded
 bytes.
@@ -133,12 +133,12 @@ class FrontDoor:
         self._websocket_paths.add(path)
         rules = self.door.rules
         outcome = (
-            "it is answered with 400"
+            "the request is answered with 400"
             if rules.refuses_upgrades
-            else "here it is a plain GET; AWS's own answer is not known"
+            else "the request is a plain GET here; AWS's own answer is not known"
         )
         self.notice(
-            f"{path}: a WebSocket was asked for, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
+            f"{path}: a client wants a WebSocket, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
             '(docs/lambda.md, "Traps")'
         )
 
@@ -209,7 +209,7 @@ class FrontDoor:
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send a streamed answer piece by piece. If the answer is a failure or its head is not valid, send an error."""
-        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
+        assert not isinstance(answer, Payload), "the answer to a streaming invocation must be a stream or a failure"
         if isinstance(answer, Failure):
             await self._fail(client, answer)
             return
@@ -226,7 +226,7 @@ class FrontDoor:
         door = self.door
         head, piece = await _read_head(stream, door.rules)
         if head is None:
-            assert stream.failure is not None, "a stream without a head has failed"
+            assert stream.failure is not None, "a stream that ended without a head must have failed"
             await self._fail(client, stream.failure)
             return
         client.record.add_head(

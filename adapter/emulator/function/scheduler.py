@@ -71,7 +71,7 @@ class LocalFunction:
     # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, invocation: LocalInvocation) -> None:
-        """Queue ``invocation``. Its ``reply`` receives the answer. If the function has stopped, fail it at once."""
+        """Queue ``invocation``; its ``reply`` receives the answer. If the function has stopped, fail the invocation."""
         if self._has_stopped:
             self._stop(invocation)
             return
@@ -154,7 +154,7 @@ class LocalFunction:
             _fail(invocation, why(invocation.request_id))
         else:
             error = why("")
-            text = f"{phase} failed, the next request tries again: {error.error_type}: {error.message}"
+            text = f"{phase} failed, so the next request tries again ({error.error_type}: {error.message})"
             self.notice(text, level="error")
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:

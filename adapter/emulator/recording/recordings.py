@@ -249,7 +249,7 @@ class InvokeInput:
 
         The header values of HTTP responses are not compared, because they contain dates and ids.
         """
-        assert self.recorded is not None, "there is an answer to compare with"
+        assert self.recorded is not None, "a comparison needs a recorded answer"
         return "; ".join(_differences(self.recorded, payload))
 
 

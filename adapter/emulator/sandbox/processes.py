@@ -2,8 +2,8 @@
 
 Each of these processes leads its own session. On Linux, the kernel sends it SIGTERM if the emulator ends. There the
 emulator is also a subreaper: it becomes the parent of every descendant that loses its parent, so ``process_tree`` can
-find and end all of them. On other systems only the process group of each is killed; the runtime ends the app itself
-when it receives SIGTERM.
+find and end all of them. On other systems, only the process groups of these processes are killed; when
+the runtime receives SIGTERM, it ends the app.
 
 asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
 ``waitpid(-1)`` would take exit codes away from asyncio.
@@ -17,7 +17,6 @@ import ctypes
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +61,7 @@ class ProcessTree:
         self._programs = programs
         self._initialization_type = initialization_type
         self._on_line = on_line
-        self._log_stream = f"local/[$LATEST]{uuid.uuid4().hex}"
+        self._log_stream = f"local/[$LATEST]{os.urandom(16).hex()}"
         self._marker = f"{LOG_STREAM}={self._log_stream}".encode()
         self._children: list[ChildProcess] = []
         self.is_frozen = False

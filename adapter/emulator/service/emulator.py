@@ -211,14 +211,14 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
     """Replace the environments whenever a file in the app's ``folder`` changes, until cancelled."""
 
     def on_change(name: str) -> None:
-        terminal.notice(f"{name} has changed, the next request is a cold start")
+        terminal.notice(f"{name} has changed; the next request is a cold start")
         function.restart()
 
     await watch(folder, on_change, lambda: terminal.notice(f"watching {folder}"))
 
 
 def executables_in(folder: str | None) -> dict[str, Path]:
-    """Return the extensions, which are the executable files in ``folder``, by name. If it is None, there are none.
+    """Return the executable files in ``folder`` by name: the extensions. Empty if ``folder`` is None.
 
     Raises ConfigurationError if the folder cannot be read.
     """

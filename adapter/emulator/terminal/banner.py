@@ -19,7 +19,7 @@ _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a R
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """Return the lines of the start message. If a row applies only to some of the front doors, it names them."""
+    """Return the lines of the start message. A row that applies only to some front doors ends with their names."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
@@ -80,7 +80,7 @@ def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
     if settings.config.domain is not None:
         rows.append(("domain", f"{settings.config.domain}, the Host that the app gets"))
     if settings.access.cors:
-        rows.append(("CORS", f"answered and set by {' and '.join(settings.access.cors)}, not by the app"))
+        rows.append(("CORS", f"preflights and headers from {' and '.join(settings.access.cors)}, not from the app"))
     if (key := settings.access.key) is not None:
         rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} of {key.file or 'this run'}"))
     return rows
@@ -106,15 +106,15 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         return ""
     if not door.rules.streams:
         return (
-            "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
-            "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+            "the function streams, but this front door cannot: here clients get the whole response; AWS's answer is "
+            "not known; for this front door, deploy the function with AWS_LWA_INVOKE_MODE=buffered"
         )
     if not door.streaming:
-        outcome = "the function streams, the front door is buffered: clients wait for the whole response"
+        outcome = "the function streams but the front door is buffered: clients wait for the whole response"
     elif door.rules.needs_prelude:
-        outcome = "the function is buffered, the front door streams: every request fails"
+        outcome = "the function is buffered but the front door streams: every request fails"
     else:
-        outcome = "the function is buffered, the front door streams: clients get its JSON payload as it is"
+        outcome = "the function is buffered but the front door streams: clients get the JSON payload undecoded"
     return f"{outcome}; set both to the same mode (--invoke-mode, --url-invoke-mode)"
 
 
@@ -150,7 +150,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """Return the settings with which the deployed function behaves as it does here."""
+    """Return the settings that make the deployed function behave as the local function does."""
     # Only the adapter reads this variable. With --runtime, another command replaces the adapter.
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
@@ -194,5 +194,5 @@ def _limit_text(settings: UrlSettings, door: DoorSettings) -> str:
     if not door.streaming:
         return f"{size_text(door.rules.response_limit)} for the whole encoded response"
     if settings.stream_limit is None:
-        return "none for a streamed response, Lambda has one"
+        return "none for a streamed response; Lambda has a limit"
     return f"{size_text(settings.stream_limit)} for a streamed response"

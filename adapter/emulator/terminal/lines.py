@@ -275,5 +275,5 @@ def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
     billed = size_text(billed_bytes(streamed))
     cost = prices.cost(streamed, region)
     if cost is None:
-        return [f"{billed} beyond the free 6 MB, no price known for {region} (--price-table)"]
+        return [f"{billed} beyond the free 6 MB; no price is known for {region} (--price-table)"]
     return [f"{billed} beyond the free 6 MB: {cost_text(cost)} {prices.currency} ({region}, prices of {prices.dated})"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 # The number of bytes in a GB, as AWS bills it.
 _GB = 1024 * MIB
+_BUILT_IN = Path(__file__).with_name("prices.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ def load_prices(path: str | None) -> PriceTable:
 
     Raises ConfigurationError if the file cannot be read or is not a price table.
     """
-    file = resources.files(__package__) / "prices.json" if path is None else Path(path)
+    file = _BUILT_IN if path is None else Path(path)
     try:
         text = file.read_bytes()
     except OSError as error:

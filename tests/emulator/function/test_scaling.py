@@ -354,7 +354,10 @@ async def test_memory_above_the_functions_is_warned_of_once(used: int) -> None:
             assert (await local.request("GET", "/")).status == 200
             assert f"Max Memory Used: {used} MB" in await local.reports.get()
         notices = [local.notices.get_nowait() for _ in range(local.notices.qsize())]
-        expected = ["an environment has used 200 MB, --memory allows 128 MB: Lambda would have ended it"]
+        expected = [
+            "an environment has used 200 MB, more than --memory allows (128 MB); "
+            "Lambda would have ended this environment"
+        ]
         assert notices == (expected if used > 128 else [])
 
 
@@ -413,7 +416,10 @@ async def test_a_snapshot_that_is_lost_is_replaced_for_the_next_request() -> Non
 
     async with local_lambda(script, warm="true", snapstart="true") as local:
         assert (await local.notices.get()).startswith("the snapshot is ready")
-        assert await local.notices.get() == "the environment ended (exit status 3), the next request starts a new one"
+        assert (
+            await local.notices.get()
+            == "the environment ended (exit status 3); the next request starts a new environment"
+        )
         assert (await local.request("GET", "/")).status == 200
         assert (local.starts, local.status()["counts"]["failedInits"]) == (2, 1)
 

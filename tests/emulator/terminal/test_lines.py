@@ -64,7 +64,7 @@ def test_a_line_says_what_happened_and_nothing_else(fields: dict[str, Any], expe
         pytest.param(
             7 * MIB,
             "mars-1",
-            ["1 MB beyond the free 6 MB, no price known for mars-1 (--price-table)"],
+            ["1 MB beyond the free 6 MB; no price is known for mars-1 (--price-table)"],
             id="unknown-region",
         ),
     ],
@@ -126,16 +126,16 @@ def test_a_line_names_its_front_door_where_there_are_several(
         pytest.param(
             {"front_doors": "function-url,rest-api"},
             [
-                "mismatch at function-url: the function is buffered, the front door streams: clients get its JSON",
-                "mismatch at rest-api: the function is buffered, the front door streams: every request fails",
+                "mismatch at function-url: the function is buffered but the front door streams: clients get the JSON",
+                "mismatch at rest-api: the function is buffered but the front door streams: every request fails",
             ],
             id="by-the-first-line-of-each-door",
         ),
         pytest.param(
             {"front_doors": "alb,http-api"},
             [
-                "mismatch at alb: the function streams, the front door cannot",
-                "mismatch at http-api: the function streams, the front door cannot",
+                "mismatch at alb: the function streams, but this front door cannot",
+                "mismatch at http-api: the function streams, but this front door cannot",
             ],
             id="of-doors-that-cannot-stream",
         ),
