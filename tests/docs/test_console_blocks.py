@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,7 +109,7 @@ class Reader:
         # What a page installs is not for the environment that runs the tests, whose packages it sees.
         subprocess.run([sys.executable, "-m", "venv", folder / ".own"], check=True)
         [packages] = (folder / ".own" / "lib").glob("python*/site-packages")
-        (packages / "tests.pth").write_text(sysconfig.get_path("purelib"))
+        (packages / "tests.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
         path = f"{binaries}:{folder / '.own' / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ADAPTER_"))},
