@@ -74,7 +74,7 @@ types: $(INSTALLED)
 # Those with other people's compilers, runtimes, servers, clients and schemas are a group of their own.
 FOREIGN_TESTS := tests/toolchains tests/deploy tests/frameworks tests/e2e/test_aws_clients.py tests/e2e/test_official_emulator.py
 FOREIGN_TESTS += tests/emulator/platform_api/test_plain_handlers.py tests/emulator/platform_api/test_real_runtimes.py
-FOREIGN_TESTS += tests/proxy/test_browser.py tests/supervision/test_reload.py
+FOREIGN_TESTS += tests/docs tests/proxy/test_browser.py tests/supervision/test_reload.py
 CORE_TESTS := tests/payload tests/aws/test_limits.py tests/net/test_http1.py tests/net/test_token_bucket.py
 
 unit: $(INSTALLED)

@@ -125,6 +125,16 @@ def write_error(text: str, *, format: str = "text") -> None:
         STDERR.write(f"adapter: {visible(bounded(text))}\n".encode("utf-8", "backslashreplace"))
 
 
+def trace_of(value: str) -> str:
+    """Return the trace id in ``value``, that of X-Amzn-Trace-Id or of traceparent (W3C); empty if it has none.
+
+    A trace id has only hexadecimal digits and hyphens, so no other text of a client gets into the log.
+    """
+    root = value.partition("Root=")[2].partition(";")[0]
+    trace = value[3:].partition("-")[0] if value.startswith("00-") else root
+    return trace if len(trace) <= 64 and not trace.strip("0123456789abcdefABCDEF-") else ""
+
+
 def utc_timestamp(now: float) -> str:
     """Return ``now`` (seconds since the epoch) in the format of Lambda's logs: ISO 8601 in UTC, with milliseconds."""
     return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(now))}.{int(now % 1 * 1000):03d}Z"

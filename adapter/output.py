@@ -11,7 +11,7 @@ because we have already written it.
 
 from __future__ import annotations
 
-import os
+import posix  # instead of `os`; app/process.py explains why
 from _thread import allocate_lock
 from select import PIPE_BUF, POLLOUT, poll
 
@@ -23,6 +23,7 @@ _STDERR = 2
 # How long a line may wait until the reader accepts it, in seconds.
 _WRITE_TIMEOUT = 0.1
 _NEWLINE = 10
+_TERMINAL_FLAGS = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 
 # Held while anything is written, since a thread of the runtime writes the app's output.
 _lock = allocate_lock()
@@ -88,7 +89,7 @@ class Output:
                 return
             _note_output(self._number, is_within_line=data[-1] != _NEWLINE)
             try:
-                os.write(self._number, data)
+                posix.write(self._number, data)
             except OSError:
                 # This cannot be reported anywhere, and a request must not fail because of the app's output.
                 return
@@ -128,7 +129,7 @@ class Output:
             if not self.is_free(0.0 if self._lost else _WRITE_TIMEOUT):
                 break
             try:
-                position += os.write(self._unblocking, data[position : position + PIPE_BUF])
+                position += posix.write(self._unblocking, data[position : position + PIPE_BUF])
             except OSError:
                 break
         if position:
@@ -181,7 +182,7 @@ def _is_stderr(descriptor: int) -> bool:
 
 def _file(descriptor: int) -> tuple[int, int] | None:
     try:
-        status = os.fstat(descriptor)
+        status = posix.fstat(descriptor)
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -198,8 +199,8 @@ def _nonblocking(descriptor: int) -> int:
     must not be made non-blocking, because the shell shares the open file.
     """
     try:
-        if os.isatty(descriptor):
-            return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if posix.isatty(descriptor):
+            return posix.open(posix.ttyname(descriptor), _TERMINAL_FLAGS)
     except OSError:
         # A terminal of another mount namespace, for example, has no name that can be opened.
         return descriptor

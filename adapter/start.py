@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import posix  # instead of `os`; app/process.py explains why
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 from adapter.config.load import environment, load, log_format
@@ -25,6 +26,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
     try:
         config = load(environ, flags)
         port, app_command = resolve_app_port(config, command)
+        app_command = _located(app_command, config.app_dir)
         listen = None if config.on_lambda else resolve_listen(config, port)
         if listen is not None:
             config.warnings.extend(placeholder_warnings(command))
@@ -39,7 +41,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
                 directory=config.app_dir,
                 descriptors=descriptors,
             )
-            if config.foreground and listen is not None:
+            if config.foreground and (listen is not None or config.is_in_dev):
                 from adapter.app.job_control import give_terminal  # only this option needs it so early
 
                 give_terminal(process.pid)
@@ -53,6 +55,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         reason = StartError(f"the app cannot be started: {error.strerror}")
         return _refuse(reason, environ, log_format(environ, flags))
 
+    if listen is None:
+        from adapter.runtime.lean_imports import WithoutImportlib
+
+        with WithoutImportlib():
+            import adapter.logs  # noqa: F401  # imported for the next line
     from adapter.logs import Log
 
     log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
@@ -65,6 +72,9 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         log.warning(warning)
     if listen is None:
         return _serve_invocations(config, port, process, log)
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.proxy.proxy import Proxy
 
     _begin_to_collect_garbage()
@@ -77,10 +87,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
     """Run as the function's runtime, and return the exit code."""
     from adapter.output import STDERR
-    from adapter.runtime.lean_imports import load_parsers
+    from adapter.runtime.lean_imports import WithoutImportlib, load_parsers
 
     load_parsers()
-    from adapter.runtime.runtime import Runtime
+    with WithoutImportlib():
+        from adapter.runtime.runtime import Runtime
 
     if process is not None:
         process.forward_stderr(STDERR.copy_whole)
@@ -97,6 +108,22 @@ def _prepare_for_proxy() -> int:
     adopt_orphans()
     # The proxy raises its own limit later. The app keeps the present limit, since some programs fail with a high one.
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def _located(command: list[str], folder: str | None) -> list[str]:
+    """Return ``command``. If its program is a relative path to a file here, and not in ``folder``, make it absolute."""
+    name = command[0] if command else ""
+    if folder is None or "/" not in name or name.startswith("/") or _exists(f"{folder}/{name}") or not _exists(name):
+        return command
+    return [f"{posix.getcwd()}/{name}", *command[1:]]
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
 
 
 def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:

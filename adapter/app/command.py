@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from os.path import exists, isdir, isfile, join
+from os.path import abspath, exists, isabs, isdir, isfile, join
 
-from adapter.app.readiness import CONVERT_LINES
 from adapter.config.ports import PLACEHOLDER
 from adapter.net.port_owner import port_owner
 
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 _CONNECT_TIMEOUT = 1.0
 # The kernel reads no more of a script's first line, in bytes (BINPRM_BUF_SIZE).
 _LONGEST_FIRST_LINE = 256
-_NOT_EXECUTABLE = "it is not executable"
+_NOT_EXECUTABLE = "not executable"
+CONVERT_LINES = r"convert them to LF: sed -i 's/\r$//' FILE"
 
 
 def command_mistakes(
@@ -42,7 +42,7 @@ def command_mistakes(
         return
     program = next(filter(_is_executable, _candidates(command[0], environ, folder)), None)
     if program is None:
-        reason = _reason(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
+        reason = _reason(command[0], directory) if "/" in command[0] else "it is not on PATH"
         yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0], reason)}"
     elif mistake := _script_mistake(program):
         yield f"{source}: {command[0]!r} cannot be started: {mistake}"
@@ -68,7 +68,7 @@ def _script_mistake(path: str) -> str | None:
 
 
 def _hint(name: str, reason: str) -> str:
-    if reason == _NOT_EXECUTABLE:
+    if reason.endswith(_NOT_EXECUTABLE):
         return f"give it the permission: chmod +x {name} (a zip file that was made on Windows loses it)"
     if " " in name:
         return "remove the quotes around the whole command, or use sh -c '…' to run a shell command"
@@ -78,9 +78,13 @@ def _hint(name: str, reason: str) -> str:
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Yield the paths that the system tries for ``name``. All relative paths, even on PATH, start in ``folder``."""
+    """Yield the paths that are tried for ``name``. All relative paths, even on PATH, start in ``folder``.
+
+    A relative path in CMD is then looked for in the current folder as well (``start.py``).
+    """
     if "/" in name:
         yield join(folder, name)
+        yield name
     else:
         for part in os.get_exec_path(dict(environ)):
             yield join(folder, part, name)
@@ -90,10 +94,16 @@ def _is_executable(path: str) -> bool:
     return isfile(path) and os.access(path, os.X_OK)
 
 
-def _reason(path: str) -> str:
-    if isdir(path):
-        return "it is a folder"
-    return _NOT_EXECUTABLE if exists(path) else "it does not exist"
+def _reason(name: str, directory: str | None) -> str:
+    """Return why the path ``name`` is not a program. A relative path was looked for in ``directory`` and here."""
+    tried = [name] if directory is None or isabs(name) else [join(directory, name), name]
+    for path in tried:
+        if exists(path):
+            at = abspath(path) if len(tried) > 1 else "it"
+            return f"{at} is {'a folder' if isdir(path) else _NOT_EXECUTABLE}"
+    if len(tried) == 1:
+        return "it does not exist"
+    return f"it is neither in {abspath(tried[0].removesuffix(name) or '.')} (--app-dir) nor in {abspath('.')}"
 
 
 def port_mistake(app: AppAddress) -> str | None:

@@ -68,8 +68,8 @@ class JobControl:
         else:
             name = signal.Signals(number).name
             self._warn(
-                f"the app is stopped ({name}), since it uses a terminal that the adapter cannot give it; start adapter "
-                "run with this terminal as stdin, or start the app with </dev/null"
+                f"the app is stopped ({name}), since it uses a terminal that the adapter cannot pass on; start the "
+                "adapter with this terminal as stdin, or start the app with </dev/null"
             )
 
     def suspend(self, process: AppProcess | None) -> None:

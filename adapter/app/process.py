@@ -179,6 +179,7 @@ class AppProcess:
             posix.close(write_end)
         _ignore_os_error(lambda: lifeline.tie(pid))
         self.pid = pid
+        self.command = command
         # The descriptor that ``read_stderr`` reads, for an event loop.
         self.stderr = read_end
         self._tail = b""

@@ -17,7 +17,7 @@ from adapter.config.load import Config, read
 from adapter.config.ports import (
     PLACEHOLDER,
     app_address,
-    has_placeholder,
+    has_any_port,
     placeholder_warnings,
     resolve_app_port,
     resolve_listen,
@@ -154,7 +154,7 @@ def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tu
     are equal.
     """
     port, _ = resolve_app_port(config, command)
-    is_any_port = config.app_port is None and has_placeholder(command)
+    is_any_port = has_any_port(config, command)
     app = app_address(config, port, config.app_socket)
     app_text = "a free port" if is_any_port and config.app_socket is None else str(app.current)
     derived = {"app_port": _derived_app_port(config, port, is_any_port=is_any_port)}
@@ -180,7 +180,8 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
     if config.app_socket is not None:
         return "none", config.sources["app_socket"]
     if is_any_port:
-        return "any free port", f"{PLACEHOLDER} in CMD"
+        is_set = config.app_port is not None
+        return "any free port", config.sources["app_port"] if is_set else f"{PLACEHOLDER} in CMD"
     if config.app_port is None and config.container_port is not None:
         return str(port), "PORT"
     return str(port), config.sources["app_port"]

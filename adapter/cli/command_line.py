@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from adapter import __version__
-from adapter.cli.grouped_command import GROUPS, GroupedCommand, with_options
+from adapter.cli.completion import SHELLS, complete_command, complete_error, complete_kind
+from adapter.cli.grouped_command import GROUPS, Commands, GroupedCommand, help_all_option, help_of, with_options
 from adapter.cli.streams import discard_stdout
 from adapter.config.load import Config, environment, log_format
 from adapter.errors import (
@@ -26,6 +29,15 @@ if TYPE_CHECKING:
 
 # The options of `adapter run`, on Lambda or elsewhere, which `adapter check` reports.
 _RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
+# The options that --help shows; --help-all shows all.
+_FIRST_OF_RUN = (
+    *("listen", "app_port", "app_dir", "invoke_mode", "bandwidth", "admin", "trusted_proxies"),
+    *("grace", "readiness_path", "restart", "log_format"),
+)
+_FIRST_OF_DEV = (
+    *("dev_port", "front_doors", "invoke_mode", "app_port", "app_dir", "warm", "reload", "debug"),
+    *("env_file", "template", "environments", "faults"),
+)
 
 _NO_EMULATOR = (
     "the local Lambda (adapter dev, invoke and event) is not in this installation, which is for production; "
@@ -33,7 +45,11 @@ _NO_EMULATOR = (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[help_all_option()],
+)
 @click.version_option(__version__, "-V", "--version", prog_name="adapter")
 def cli() -> None:
     """Serve any web app on AWS Lambda, with streamed or buffered responses.
@@ -47,7 +63,12 @@ def cli() -> None:
     """
 
 
-@cli.command("run", cls=GroupedCommand, short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.")
+@cli.command(
+    "run",
+    cls=GroupedCommand,
+    first=_FIRST_OF_RUN,
+    short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.",
+)
 @with_options(*_RUN_GROUPS)
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app and serve it. Without CMD, serve an app that is already running.
@@ -64,7 +85,7 @@ def run(command: list[str], flags: dict[str, str]) -> int:
     return start(command, flags)
 
 
-@cli.command("dev", cls=GroupedCommand, short_help="Run an app in Lambda on this machine.")
+@cli.command("dev", cls=GroupedCommand, first=_FIRST_OF_DEV, short_help="Run an app in Lambda on this machine.")
 @click.option("--wait", is_flag=True, help="Start nothing. Wait until another adapter dev answers on these ports.")
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
@@ -81,12 +102,24 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"
+    # The modules are never freed, so the garbage collector need not search them.
+    gc.disable()
+    from adapter.net.lean_asyncio import load_asyncio
+
+    load_asyncio()
     from adapter.emulator.commands.dev import run as run_dev
 
+    gc.freeze()
+    gc.enable()
     return run_dev(environment(), flags, command, wait=is_waiting)
 
 
-@cli.command("check", cls=GroupedCommand, short_help="Show what adapter run would do here, and what prevents it.")
+@cli.command(
+    "check",
+    cls=GroupedCommand,
+    first=_FIRST_OF_RUN,
+    short_help="Show what adapter run would do here, and what prevents it.",
+)
 @click.option("--all", "with_defaults", is_flag=True, help="Also show the settings with default values.")
 @click.option("--format", "report_format", type=click.Choice(["text", "json"]), help="The format of the report.")
 @with_options(*_RUN_GROUPS)
@@ -167,7 +200,7 @@ def invoke(events: tuple[str, ...], **options: Any) -> int:
 
 
 @cli.command("event", short_help="Write an event of any source.")
-@click.argument("kind", required=False, metavar="KIND")
+@click.argument("kind", required=False, metavar="KIND", shell_complete=complete_kind)
 @click.option("--method", help="The method of an HTTP request. [default: GET]")
 @click.option("--path", help="The path of a request, with or without a query. [default: /]")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of a request.")
@@ -187,6 +220,57 @@ def event(kind: str | None, **options: Any) -> int:
     from adapter.emulator.commands.event import run
 
     return run(environment(), kind, **options)
+
+
+@cli.command("error", short_help="Show what an error means and what to do.")
+@click.argument("name", required=False, metavar="NAME", shell_complete=complete_error)
+def error(name: str | None) -> int:
+    """Show what the error NAME means and what to do. Without NAME, list all names.
+
+    \b
+    adapter error Adapter.AppNotReady
+    adapter error sandbox.timeout
+    """
+    from adapter.cli.error_names import run
+
+    return run(name)
+
+
+@cli.command("completion", short_help="Let a shell complete commands, options and their values.")
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion(shell: str) -> int:
+    """Write the script with which SHELL completes commands, options, their values and kinds of events.
+
+    This line in the shell's start file sets it up:
+
+    \b
+    eval "$(adapter completion bash)"      ~/.bashrc
+    eval "$(adapter completion zsh)"       ~/.zshrc
+    adapter completion fish | source       ~/.config/fish/config.fish
+    """
+    from adapter.cli.completion import run
+
+    return run(cli, shell)
+
+
+@cli.command("help", short_help="Show the help of a command.")
+@click.argument("command", required=False, metavar="COMMAND", shell_complete=complete_command)
+@click.option("--all", "with_all", is_flag=True, help="Show every option, by topic.")
+@click.pass_context
+def help_command(ctx: click.Context, command: str | None, *, with_all: bool) -> int:
+    """Show the help of COMMAND. Without COMMAND, list the commands."""
+    if command is not None and command not in cli.commands:
+        raise click.UsageError(cli.no_such_command(command), ctx.find_root())
+    named = cli if command is None else cli.commands[command]
+    click.echo(ctx.find_root().get_help() if command is None else help_of(named, command, ctx, with_all=with_all))
+    return EXIT_OK
+
+
+@cli.command("version", short_help="Show the version.")
+def version() -> int:
+    """Show the version, as adapter --version does."""
+    click.echo(f"adapter, version {__version__}")
+    return EXIT_OK
 
 
 def main(arguments: list[str]) -> int:

@@ -75,6 +75,11 @@ class Config(
         return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
 
     @property
+    def is_in_dev(self) -> bool:
+        """Whether ``adapter dev`` has started this process."""
+        return self.sends_app_status
+
+    @property
     def reserved_paths(self) -> tuple[str | None, ...]:
         """The paths of the app that no client may request. Contains None for each option that is not set."""
         guarded = self.pass_through_path if self.guard_pass_through else None
@@ -185,8 +190,8 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
 def _repair(option: Option[Any], source: str, text: str) -> str | None:
     """Return ``text`` in a form that ``option`` accepts, or None if that is not possible.
 
-    Only texts in variables of the Rust adapter are repaired, because the Rust adapter accepts some texts that this
-    adapter does not.
+    Only values of the Rust adapter's environment variables are repaired, because that adapter accepts some values that
+    this one does not.
     """
     is_of_rust_adapter = source.startswith(RUST_ADAPTER_PREFIX) or source in option.deprecated
     if option.parse.repair is None or not is_of_rust_adapter:

@@ -20,7 +20,7 @@ class Option(Generic[T]):
     """One option. Reading it from a ``Config`` returns its value.
 
     If ``parse`` is not given, the type of the default selects the parser: a boolean, a whole number of at least 1, or
-    any text. ``env`` are the names of its environment variables; the first variable that is set is used. ``deprecated``
+    any text. ``env`` are the option's environment variables; the first variable that is set is used. ``deprecated``
     variables still work, with a warning. If ``env`` or ``flag`` is not given, it is derived from the name of the
     attribute. If ``flag`` is None, the option has no flag. ``default_text`` describes the default as Markdown, if its
     value alone is not clear. A ``repeatable`` flag can be given several times; in the variable of such an option, the

@@ -50,6 +50,15 @@ _MAX_SIZE = 10**12
 NO_LIMIT = 0
 #: The front doors of the local Lambda.
 FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
+# What people call front doors, each with the names of the front doors that they mean.
+_CALLED = {
+    **dict.fromkeys(("apigateway", "apigw", "gateway", "api"), "http-api or rest-api"),
+    **dict.fromkeys(("apigatewayv2", "http"), "http-api"),
+    **dict.fromkeys(("apigatewayv1", "rest"), "rest-api"),
+    **dict.fromkeys(("elb", "elbv2", "loadbalancer", "applicationloadbalancer"), "alb or alb-multi-value"),
+    **dict.fromkeys(("url", "lambdaurl", "functionurl", "furl"), "function-url"),
+    **dict.fromkeys(("vpclattice", "vpc"), "lattice"),
+}
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
 
 
@@ -85,13 +94,19 @@ def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None 
     return f"; did you mean {(shown_as or {}).get(matches[0], matches[0])}?" if matches else ""
 
 
+def nearest_door(text: str, known: Iterable[str]) -> str:
+    """Return a hint that names the front doors that people call ``text``, or else what ``nearest`` returns."""
+    called = _CALLED.get("".join(filter(str.isalnum, text.lower())))
+    return f"; did you mean {called}?" if called else nearest(text, known)
+
+
 def text(metavar: str) -> Parser[str]:
     """Return a parser that accepts any text."""
     return Parser(str, metavar)
 
 
 def choice(*choices: str) -> Parser[str]:
-    """Return a parser that accepts one of ``choices`` in any case, and returns it in lower case."""
+    """Return a parser that accepts one of ``choices``, in upper or lower case, and returns it in lower case."""
 
     def parse(value: str) -> str:
         if value.lower() not in choices:
@@ -122,6 +137,17 @@ def _listed(value: str) -> list[str]:
 _PORT_REFUSAL = f"is not a port; use a number from 1 to {LAST_PORT}"
 #: Parses a TCP port.
 port = _whole_number("PORT", 1, LAST_PORT, _PORT_REFUSAL)
+#: The app's port is any free one, or the one on which the app turns out to listen.
+ANY_PORT, FOLLOWED_PORT = 0, -1
+_PORT_OR_ANY = _whole_number("PORT", ANY_PORT, LAST_PORT, f"{_PORT_REFUSAL}, 0 for any free port, or auto")
+
+
+@parser("PORT|auto")
+def app_port(value: str) -> int:
+    """Parse the app's port: a TCP port, ``0`` (ANY_PORT) or ``auto`` (FOLLOWED_PORT)."""
+    return FOLLOWED_PORT if value.lower() == "auto" else _PORT_OR_ANY(value)
+
+
 #: Parses a TCP port to listen on; 0 lets the system choose a free one.
 listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free port")
 
@@ -317,7 +343,7 @@ def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
     for part in _listed(value):
         name, colon, number = part.partition(":")
         if name not in FRONT_DOORS:
-            raise ValueError(refusal + nearest(name, FRONT_DOORS))
+            raise ValueError(refusal + nearest_door(name, FRONT_DOORS))
         found.append((name, listen_port(number) if colon else None))
     if not found:
         raise ValueError(refusal)

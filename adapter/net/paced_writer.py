@@ -58,7 +58,7 @@ class PacedWriter:
         granted = await self.grant(size) if size else 0
         begin(piece[:granted])
         self.sent += granted
-        return granted == len(piece) or await self.send(piece[granted:])
+        return granted == len(piece) or await self.send(memoryview(piece)[granted:])
 
     async def send(self, piece: Piece) -> bool:
         """Send ``piece`` within the caps. Return False if the limit allowed only a part of ``piece``."""
@@ -83,6 +83,16 @@ class PacedWriter:
                 self._bucket.give_back(granted - allowed)
             granted = allowed
         return granted
+
+    def room(self, most: int) -> int:
+        """Return how many bytes the caps allow to be sent now, at most ``most``."""
+        if self._bucket is None and self._shared is None:
+            return most
+        now = self._clock()
+        for bucket in (self._bucket, self._shared):
+            if bucket is not None:
+                most = min(most, bucket.available(now))
+        return most
 
     def _within_limit(self, size: int) -> int:
         return size if self._limit is None else min(size, self._limit - self.sent)

@@ -43,6 +43,12 @@ class TokenBucket:
         self._tokens -= granted
         return granted
 
+    def available(self, now: float) -> int:
+        """Return how many tokens ``take`` could grant now. Before the first ``take``, all of them."""
+        if self._start is not None:
+            self._refill_until(now, self._start)
+        return self._tokens
+
     def give_back(self, unused: int) -> None:
         """Put back ``unused`` tokens that were taken."""
         self._tokens = min(self._burst, self._tokens + unused)

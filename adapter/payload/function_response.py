@@ -69,7 +69,7 @@ def head_of(response: dict[str, Any], single: Any, multi: Any) -> ResponseHead:
 def format_2_head(response: dict[str, Any]) -> ResponseHead:
     """Return status, headers and cookies of a response in payload format 2.0. Metadata preludes have the same format.
 
-    Raises InvalidFunctionResponse if any of them is malformed.
+    Raises InvalidFunctionResponse if the status, a header or a cookie is malformed.
     """
     headers = headers_of(response.get("headers"), response.get("multiValueHeaders"))
     return ResponseHead(status=status_of(response), headers=headers + set_cookies_of(response))
@@ -80,7 +80,7 @@ def body_of(response: dict[str, Any]) -> bytes:
 
     Raises InvalidFunctionResponse if either field is malformed.
     """
-    return decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse)
+    return bytes(decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse))
 
 
 def status_of(response: dict[str, Any]) -> int:

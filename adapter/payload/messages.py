@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Invocation:
@@ -131,7 +131,7 @@ class Arrival:
     def log_time(self) -> str:
         """The time in the common log format, as in ``requestContext``: ``12/Mar/2020:19:03:58 +0000``."""
         at = gmtime(self.time_ms // 1000)
-        date = f"{at.tm_mday:02}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year}"
+        date = f"{at.tm_mday:02}/{MONTHS[at.tm_mon - 1]}/{at.tm_year}"
         return f"{date}:{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
 
     def arn(self, service: str, resource: str) -> str:

@@ -13,6 +13,7 @@ from adapter.proxy.upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from adapter.app.process import AppProcess
     from adapter.config.load import Config
 
 
@@ -33,6 +34,10 @@ class Readiness:
         self._probing = asyncio.Lock()
         self._check = ReadinessCheck(config, port, has_command=has_command)
         self._upstream = Upstream(config, self._check.address)
+
+    def watch(self, process: AppProcess) -> None:
+        """Set the app's process, which has just been started."""
+        self._check.watch(process.pid, process.command)
 
     async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
         """Probe the app once, for at most ``seconds``. Return None if it is ready, else the problem."""
@@ -59,12 +64,11 @@ class Readiness:
     ) -> None:
         """Probe the app until it is ready. Raises AppNotReady after ``limit`` seconds; None means no limit.
 
-        ``pause(seconds)`` waits between two probes, and raises an error if the app has ended. ``warn`` logs
-        a line, at most once.
+        ``pause(seconds)`` waits between two probes, and raises an error if the app has ended. ``warn`` logs a line.
         """
         now = asyncio.get_running_loop().time
         wait = ReadinessWait(self._check, limit, now())
-        while (problem := await self.problem(wait.begin_probe(now()))) is not None:
+        while (problem := await self.problem(wait.begin_probe(now())) or self._check.foreign_answer()) is not None:
             self.last_problem = problem
             seconds = wait.end_probe(problem, now())
             if wait.warning:

@@ -10,9 +10,9 @@ from select import PIPE_BUF
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from adapter.app.exit_report import exit_hint, exit_text
 from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
-from adapter.app.readiness import exit_hint
 from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
 from adapter.output import STDERR
 
@@ -101,7 +101,7 @@ class AppSupervisor:
                 return code
             if monotonic() - started_at > _LAST_BACKOFF:
                 backoff = _FIRST_BACKOFF
-            self._log.warning(f"the app ended with exit code {code}; it is started again in {backoff:g} s")
+            self._log.warning(f"the app ended with {exit_text(code)}; it is started again in {backoff:g} s")
             process, backoff = await self._start_again(backoff)
 
     def _note_exit(self, code: int) -> bool:
@@ -117,11 +117,12 @@ class AppSupervisor:
         self._stderr_ended = asyncio.Event()
         os.set_blocking(process.stderr, False)
         self._read_stderr(process, self._stderr_ended)
+        self._readiness.watch(process)
         try:
             await self._readiness.wait(self._readiness_timeout, self._pause_probing, self._log.warning)
             self._open_gate()
             code = await self._wait_for_exit(process)
-            exit_message = f"the app ended with exit code {code}"
+            exit_message = f"the app ended with {exit_text(code)}"
         except AppExited as error:
             code = error.exit_code or EXIT_FAILURE
             exit_message = f"{error.name}: {error}"
@@ -154,7 +155,7 @@ class AppSupervisor:
         self._child_ended.clear()
         code = None if self._process is None else self._process.exit_code()
         if code is not None:
-            raise AppExited(f"the app ended with exit code {code} before it was ready", exit_code=code)
+            raise AppExited(f"the app ended with {exit_text(code)} before it was ready", exit_code=code)
 
     async def _start_again(self, backoff: float) -> tuple[AppProcess, float]:
         """Start the app after ``backoff`` seconds. If that fails, try again. Return the app and the next backoff."""

@@ -139,7 +139,9 @@ class Proxy:
         self._signals.on_next = ended.set
         app.add_done_callback(lambda _: ended.set())
         name = signal.Signals(self._signals.number).name
-        self._log.info(f"{name}: requests are still served for {delay:g} s (--drain-delay)")
+        self._log.info(
+            f"{name}: requests are still served for {delay:g} s (--drain-delay); another signal ends that time"
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await ended.wait()
@@ -149,7 +151,10 @@ class Proxy:
         self._signals.on_next = self._cut_off
         self._server.close()
         in_flight = self._metrics.in_flight
-        left = f"; requests under way: {in_flight}; they have {self._config.grace:g} s to finish (--grace)"
+        left = (
+            f"; requests under way: {in_flight}; they have {self._config.grace:g} s to finish (--grace), and a second "
+            "Ctrl-C or SIGTERM ends them at once"
+        )
         self._log.info(f"{reason}: no new connections{left if in_flight else ''}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):
@@ -198,8 +203,13 @@ class Proxy:
 
     def _announce(self, listener: socket, admin_listener: socket | None) -> None:
         """Log the addresses, the limits on responses, and the options that change these limits."""
-        everywhere = " (all addresses of this machine)" if self._listen.is_everywhere else ""
-        url = f"{address_of(listener).url}{everywhere}"
+        address = address_of(listener)
+        reach = ""
+        if address.is_everywhere:
+            reach = " (all addresses of this machine)"
+        elif address.host in ("127.0.0.1", "::1"):
+            reach = f" (this machine only; --listen {address.port}: all addresses)"
+        url = f"{address.url}{reach}"
         self._log.info(f"proxy on {url} to the app at {self._upstream.address.current}: {self._response_mode()}")
         if admin_listener is not None:
             hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"

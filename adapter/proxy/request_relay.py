@@ -24,6 +24,7 @@ from adapter.errors import (
     RefusedRequest,
     ResponseTooLarge,
 )
+from adapter.logs import trace_of
 from adapter.net.compression import available_codings, negotiate_compression
 from adapter.net.http1 import encode_text
 from adapter.net.paced_writer import PacedWriter
@@ -43,6 +44,7 @@ from adapter.proxy.forwarded_request import (
 )
 from adapter.proxy.restart_wait import RestartWait
 from adapter.proxy.upgrade import exchange_bytes
+from adapter.proxy.upstream import READ_HIGH_WATER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -80,6 +82,10 @@ class RequestRelay:
         self.codings = available_codings() if config.compression else {}
         self.bandwidth = config.bandwidth
         self.total = None if config.total_bandwidth is None else TokenBucket(config.total_bandwidth)
+        caps = [cap for cap in (config.bandwidth, config.total_bandwidth) if cap is not None]
+        # How many bytes of a stream may be sent when it begins, as far as that matters for reading ahead.
+        self.first_room = min([READ_HIGH_WATER, *[cap.burst for cap in caps]])
+        self.is_capped = bool(caps)
         self.stream_limit = config.stream_limit or None
         self.request_timeout = config.request_timeout
         self.idle_timeout = config.idle_timeout
@@ -179,6 +185,8 @@ class ProxiedRequest:
         exchange.is_response_at_hand = self._is_response_at_hand
         try:
             connection.begin(exchange.method, self._request.head)
+            if relay.streams and relay.first_room < READ_HIGH_WATER:
+                connection.limit_read_ahead(relay.first_room, was_held=False)
             if self._request.has_body:
                 await self._answer_during_upload()
             else:
@@ -248,6 +256,9 @@ class ProxiedRequest:
         head = await self._final_head()
         if head.status == 101 and not self._request.offers_upgrade:
             raise InvalidAppResponse("the app switched protocols, but the request did not offer that")
+        # The request cannot be sent again, so these bytes are not needed while the response lasts.
+        self._sent_pieces = []
+        self._request.head = b""
         self._status = head.status
         self._first_byte_seconds = monotonic() - self._arrived_at
         if head.status == 101:
@@ -290,6 +301,8 @@ class ProxiedRequest:
             headers.append(("trailer", announced))
         if not first(headers, REQUEST_ID):
             headers.append((REQUEST_ID, self._request_id))
+        # Nothing below needs the client's headers, and a stream may last for hours.
+        self._headers = {}
         self._app_head = head
         self._response_headers = headers
 
@@ -297,14 +310,20 @@ class ProxiedRequest:
         """Send the response as it arrives. Raises ResponseTooLarge if it exceeds the stream limit."""
         relay, connection, compressor = self._relay, self._connection, self._compressor
         writer = PacedWriter(self._write, bandwidth=relay.bandwidth, shared=relay.total, limit=relay.stream_limit)
+        held_before = 0.0
         try:
-            # The part of the body that arrived with the head is sent with it, so most responses need one write.
-            pieces = connection.read_available()
-            opening = b"".join(pieces if compressor is None else self._compress(pieces))
-            fits = await writer.begin(opening, self._begin)
-            while fits and (pieces := await connection.read(relay.idle_timeout)):
+            fits = await writer.begin(self._opening(), self._begin)
+            while fits:
+                if relay.is_capped:
+                    held, held_before = writer.held_seconds - held_before, writer.held_seconds
+                    connection.limit_read_ahead(writer.room(READ_HIGH_WATER), was_held=held > 0)
+                pieces = await connection.read(relay.idle_timeout)
+                if not pieces:
+                    break
                 for piece in pieces if compressor is None else self._compress(pieces):
                     fits = fits and await writer.send(piece)
+                # Else these bytes would take memory until the next ones arrive.
+                del pieces, piece
             if fits and compressor is not None:
                 fits = await writer.send(compressor.finish())
         finally:
@@ -313,6 +332,11 @@ class ProxiedRequest:
         if not fits:
             raise ResponseTooLarge(f"the response exceeds the stream limit of {relay.stream_limit} bytes")
         self._exchange.end(forwarded_trailers(connection.trailers, self._app_head.headers))
+
+    def _opening(self) -> bytes:
+        """Return the part of the body that has arrived. It is sent with the head, so most responses need one write."""
+        pieces = self._connection.read_available()
+        return b"".join(pieces if self._compressor is None else self._compress(pieces))
 
     def _begin(self, piece: Piece) -> None:
         headers, reason = self._response_headers, self._app_head.reason
@@ -397,6 +421,12 @@ class ProxiedRequest:
             "bytes": self._app_bytes + self._error_bytes,
             "ms": round((monotonic() - self._arrived_at) * 1000, 1),
         }
+        if self._first_byte_seconds:
+            fields["firstByteMs"] = round(self._first_byte_seconds * 1000, 1)
+        if self._exchange.client:
+            fields["client"] = self._exchange.client
+        if trace := trace_of(self._headers.get("x-amzn-trace-id") or self._headers.get("traceparent", "")):
+            fields["traceId"] = trace
         if self._held_seconds:
             fields["heldMs"] = round(self._held_seconds * 1000)
         if self._error:

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from adapter.net.address import Address, AppAddress
     from adapter.payload.messages import ResponseHead
 
-# How many bytes of a response may wait for the client before reading from the app pauses.
+# How many bytes of a response may wait for the client before reading from the app pauses, and how many are received at
+# once. If a cap holds the response back, ``limit_read_ahead`` reduces both, but not below READ_LOW_WATER.
 READ_HIGH_WATER = 256 * 1024
+READ_LOW_WATER = 16 * 1024
 # How many pieces may wait. This limit is needed since a piece of a single byte takes 200 bytes of memory.
 MAX_WAITING_PIECES = 1024
 # If more pieces than this arrive at once, they are joined into one.
@@ -35,6 +37,8 @@ WRITE_HIGH_WATER = 256 * 1024
 READ_AHEAD_LIMIT = 1024 * 1024
 # How long connecting may take, in seconds: the app is on this machine.
 CONNECT_TIMEOUT = 5.0
+# All connections receive into this buffer. One is enough, because each copies the received bytes at once.
+_RECEIVED = memoryview(bytearray(READ_HIGH_WATER))
 
 
 class Upstream:
@@ -106,16 +110,19 @@ async def _connect(address: Address) -> UpstreamConnection:
     return made
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(asyncio.BufferedProtocol):
     """One connection to the app. An exchange calls ``begin``, ``write``, ``end_request``, ``next_head``, ``read``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader: ResponseReader | None = None
-        self._pieces: deque[memoryview] = deque()
+        self._pieces: list[memoryview] = []
         self._waiting_bytes = 0
+        self._read_size = READ_HIGH_WATER
         self._is_paused = False
+        # True if the next ``read`` may receive without waiting for the event loop.
+        self._may_receive_now = False
         self._failure: Exception | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -134,7 +141,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return _RECEIVED if self._read_size == READ_HIGH_WATER else _RECEIVED[: self._read_size]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._feed(bytes(_RECEIVED[:nbytes]))
+
+    def _feed(self, data: bytes) -> None:
         if self._reader is None or self._failure is not None:
             # No request is open, so the data is not a response.
             self.close()
@@ -151,7 +164,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._pieces.append(piece)
             self._waiting_bytes += len(piece)
         is_full = self._waiting_bytes > READ_HIGH_WATER or len(self._pieces) > MAX_WAITING_PIECES
-        if is_full and self._transport is not None:
+        if self._read_size < READ_HIGH_WATER:
+            is_full = is_full or self._waiting_bytes >= self._read_size
+        if is_full and self._transport is not None and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
         self._wake(self._arrived)
@@ -179,6 +194,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def begin(self, method: str, request_head: bytes) -> None:
         """Send a request head. ``write`` sends the body; ``end_request`` marks the request as complete."""
+        self._read_size = READ_HIGH_WATER
+        self._may_receive_now = False
         self._reader = ResponseReader(method, lossless_text)
         self._is_sent = False
         self._is_idle = False
@@ -225,18 +242,49 @@ class UpstreamConnection(asyncio.Protocol):
         while not self._pieces:
             if self._current.complete:
                 return []
-            await self._wait_for_data(began, within, "continue its response")
+            if not (self._is_paused and self._receive_now()):
+                await self._wait_for_data(began, within, "continue its response")
         return self.read_available()
+
+    def limit_read_ahead(self, room: int, *, was_held: bool) -> None:
+        """Let only as much of the response wait as the client may get soon: ``room`` bytes, within the water marks.
+
+        Below READ_HIGH_WATER the socket is read only when ``read`` is called, since the event loop would read ahead.
+        ``was_held`` is True if the caller has waited since the last call. Then the next ``read`` may return what has
+        arrived without waiting, else other tasks run first.
+        """
+        self._read_size = min(max(room, READ_LOW_WATER), READ_HIGH_WATER)
+        self._may_receive_now = was_held
 
     def read_available(self) -> list[memoryview]:
         """Return the pieces of the body that have arrived, perhaps none. Resume reading if it was paused."""
-        pieces = list(self._pieces)
-        self._pieces.clear()
-        self._waiting_bytes = 0
+        pieces = self._pieces
+        if pieces:
+            self._pieces = []
+            self._waiting_bytes = 0
+        if self._read_size == READ_HIGH_WATER:
+            self._resume_reading()
+        return pieces
+
+    def _receive_now(self) -> bool:
+        """Receive from the paused socket. If that is not possible now, resume reading and return False."""
+        if self._may_receive_now and self._failure is None and self._transport is not None:
+            self._may_receive_now = False
+            try:
+                data = os.read(self._transport.get_extra_info("socket").fileno(), self._read_size)
+            except OSError:
+                data = b""
+            if data:
+                self._feed(data)
+                return True
+        # The event loop notices the end of the stream, and every error.
+        self._resume_reading()
+        return False
+
+    def _resume_reading(self) -> None:
         if self._is_paused and self._transport is not None:
             self._is_paused = False
             self._transport.resume_reading()
-        return pieces
 
     def is_response_complete(self) -> bool:
         """Read up to READ_AHEAD_LIMIT bytes from the socket. Return whether the response is complete after that."""
@@ -254,7 +302,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._end_of_stream(None)
                 break
             room -= len(data)
-            self.data_received(data)
+            self._feed(data)
         return reader.complete
 
     @property
@@ -276,6 +324,8 @@ class UpstreamConnection(asyncio.Protocol):
     def end_exchange(self) -> bool:
         """End the exchange. Return whether the connection can be reused."""
         reader, self._reader = self._reader, None
+        # The loop must notice if the app closes the idle connection.
+        self._resume_reading()
         finished = reader is not None and reader.complete and reader.reusable and not self._pieces
         self._is_idle = finished and self._is_sent and self._transport is not None
         return self._is_idle

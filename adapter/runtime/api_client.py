@@ -9,7 +9,6 @@ A refusal is the text of the answer with which Lambda refused a request.
 from __future__ import annotations
 
 import orjson
-import pybase64
 
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
 from adapter.numbers import LARGEST_IN_JSON, whole_number
@@ -213,6 +212,8 @@ class ResponseStream:
 
     def fail(self, error: AdapterError) -> str:
         """End an incomplete response with ``error`` in its trailers. Return the refusal or an empty text."""
+        import pybase64  # few streams fail
+
         trailers = (
             f"0\r\n{_ERROR_TYPE_TRAILER}: {error.lambda_type}\r\n"
             f"{_ERROR_BODY_TRAILER}: {pybase64.b64encode(_error_body(error)).decode()}\r\n\r\n"

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from adapter.app.readiness import ReadinessCheck
     from adapter.config.load import Config
-    from adapter.net.address import Address
-    from adapter.runtime.connection import Response
+    from adapter.net.address import Address, AppAddress
+    from adapter.runtime.connection import Piece, Response
 
 
 class AppClient:
@@ -57,6 +57,10 @@ class AppClient:
         self._idle_timeout = config.app_idle_timeout
         self._idle: Connection | None = None
 
+    def follow(self, address: AppAddress) -> None:
+        """Send requests to ``address`` from now on, on which the app turned out to listen."""
+        self.address, self._host_header = address, address.host_header
+
     def send(self, request: Request, deadline: float | None = None, *, restart_limit: float | None = None) -> Response:
         """Send ``request`` and wait for the response head. ``deadline`` is a time of the monotonic clock.
 
@@ -65,7 +69,7 @@ class AppClient:
         AppTimeout.
         """
         head = encode_request_head(request, self._host_header)
-        parts = (head, request.body) if request.body else (head,)
+        parts: tuple[Piece, ...] = (head, request.body) if request.body else (head,)
         response = None
         idle = self._take_idle()
         if idle is not None:
@@ -106,7 +110,7 @@ class AppClient:
         self,
         connection: Connection,
         method: str,
-        parts: tuple[bytes | bytearray, ...],
+        parts: tuple[Piece, ...],
         deadline: float | None,
         *,
         is_reused: bool,
@@ -160,11 +164,11 @@ def wait_until_ready(
 ) -> None:
     """Probe the app until it is ready. Raises AppNotReady after ``limit`` seconds.
 
-    ``pause(seconds)`` waits between two probes, and may return early. ``warn`` logs a line, at most once.
+    ``pause(seconds)`` waits between two probes, and may return early. ``warn`` logs a line.
     ``check_process`` is called after each failed probe, and raises an error if the app has ended.
     """
     wait = ReadinessWait(check, limit, monotonic())
-    while (problem := _probe(check, wait, connect)) is not None:
+    while (problem := _probe(check, wait, connect) or check.foreign_answer()) is not None:
         if check_process is not None:
             check_process()
         seconds = wait.end_probe(problem, monotonic())

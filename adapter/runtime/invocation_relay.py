@@ -18,6 +18,7 @@ from adapter.errors import (
     StartError,
     TruncatedResponse,
 )
+from adapter.logs import trace_of
 from adapter.numbers import LARGEST_IN_JSON, LONGEST_WAIT, whole_number
 from adapter.payload.body import BodyRules
 from adapter.payload.event import PASS_THROUGH
@@ -91,6 +92,9 @@ class InvocationRelay:
         # With several slots, the environment survives a timeout, so every request must end by its deadline.
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
         self.deadline_margin = margin
+        # True until the first invocation, whose line says that it was a cold start. Provisioned environments and
+        # snapshots have their init before that.
+        self.is_cold = config.initialization_type == "on-demand"
 
     def relay(self, invocation: Invocation) -> AdapterError | None:
         """Relay one invocation and end it. Return the error if the invocation or its stream failed, else None.
@@ -121,6 +125,7 @@ class _RelayedInvocation:
         "_bytes",
         "_error",
         "_extra_line",
+        "_first_byte",
         "_invocation",
         "_is_refused",
         "_relay",
@@ -136,6 +141,7 @@ class _RelayedInvocation:
         # None if the event could not be turned into a request.
         self._request: Request | None = None
         self._status = 0
+        self._first_byte = 0.0
         self._bytes = 0
         # True if the adapter refused the client's request.
         self._is_refused = False
@@ -175,6 +181,7 @@ class _RelayedInvocation:
         response = relay.app.send(request, deadline, restart_limit=restart_limit)
         try:
             self._status = response.head.status
+            self._first_byte = monotonic()
             if self._status in relay.error_statuses:
                 _drain(response)
                 # The message does not contain the body: it may quote the request, and errors are logged.
@@ -269,6 +276,7 @@ class _RelayedInvocation:
             if is_late and has_timed_out(self._invocation):
                 what = "the invocation timed out, and its answer came too late"
             log.error(f"{what}: {problem}", requestId=request_id)
+        is_cold, self._relay.is_cold = self._relay.is_cold, False
         level = "warn" if self._is_refused else "info"
         if self._error is not None or self._status >= 500:
             level = "error"
@@ -281,6 +289,15 @@ class _RelayedInvocation:
         if self._status:
             fields |= {"status": self._status, "bytes": self._bytes}
         fields["ms"] = round((monotonic() - self._start) * 1000, 1)
+        if self._first_byte:
+            fields["firstByteMs"] = round((self._first_byte - self._start) * 1000, 1)
+        if self._request is not None and (hops := first(self._request.headers, "x-forwarded-for")):
+            # The front door has appended the address of its client.
+            fields["client"] = hops.rpartition(",")[2].strip()
+        if trace := trace_of(self._invocation.trace_id):
+            fields["traceId"] = trace
+        if is_cold:
+            fields["coldStart"] = True
         if self._error is not None:
             fields |= {"error": self._error.name, "reason": str(self._error)}
         log.log_invocation(fields, level)

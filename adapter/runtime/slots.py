@@ -190,7 +190,7 @@ class Slots:
         return max(0.0, min(ends) - monotonic()) * _SECOND if ends else None
 
     def _take_waiting(self, keys: set[object]) -> list[tuple[greenlet, int]]:
-        """Remove the waits with ``keys``. Return their slots, each with 0 as its events."""
+        """Remove those of ``keys`` that are waited for. Return their slots, each with 0: no event has occurred."""
         return [(self._waiting.pop(key), 0) for key in keys if key in self._waiting]
 
     def _overdue(self) -> set[object]:

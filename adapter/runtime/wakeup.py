@@ -6,7 +6,7 @@ The interpreter writes a byte into this pipe for every signal, including SIGCHLD
 
 from __future__ import annotations
 
-import os
+import posix  # instead of `os`; app/process.py explains why
 from select import POLLIN, poll
 
 from adapter.app.process import ENDING, HANDLED
@@ -41,11 +41,11 @@ class Signals:
         self._forward = forward
         self._grace = grace
         self.received: int | None = None
-        self._read_end, self._write_end = os.pipe()
+        self._read_end, self._write_end = posix.pipe()
         self._poller = poll()
         self._poller.register(self._read_end, POLLIN)
         for descriptor in (self._read_end, self._write_end):
-            os.set_blocking(descriptor, False)
+            posix.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in HANDLED:
             signal.signal(number, lambda number, frame: forward(number))
@@ -63,7 +63,7 @@ class Signals:
         """Empty the pipe: ``fileno()`` is not readable until the next signal or ``wake``."""
         # This runs for every invocation. Reading an empty pipe would raise an exception, which is slow.
         while self._poller.poll(0):
-            os.read(self._read_end, 1024)
+            posix.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
         """Wait until a signal arrives or ``wake`` is called, but at most ``seconds``, rounded down to milliseconds."""
@@ -74,7 +74,7 @@ class Signals:
     def wake(self) -> None:
         """Make ``fileno()`` readable, as a signal does."""
         try:
-            os.write(self._write_end, b"\0")
+            posix.write(self._write_end, b"\0")
         except BlockingIOError:
             # A full pipe is readable as well.
             return

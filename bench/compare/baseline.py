@@ -15,12 +15,20 @@ TOLERANCE = 0.15
 _GUARDED = (
     ("1k", "cpu_us", "floor"),
     ("1k", "p50_us", "floor"),
+    ("1k@1", "cpu_us", "floor"),
     ("64k", "cpu_us", "floor"),
+    ("text-up-json", "cpu_us", "floor"),
+    ("text-up-prose-spaced", "cpu_us", "floor"),
+    ("text-down-json", "cpu_us", "floor"),
+    ("text-down-prose", "cpu_us", "floor"),
     ("binary-down", "cpu_us", "floor"),
     ("stream-length", "cpu_us", "floor"),
+    ("stream-length@1", "cpu_us", "floor"),
     ("first-byte", "first_p50_us", "floor"),
     ("start", "cpu_ms", "bare-python"),
     ("proxy-1", "cpu_us", "aiohttp"),
+    ("proxy-32", "cpu_us", "aiohttp"),
+    ("dev-start", "answer_ms", "app-alone"),
 )
 
 

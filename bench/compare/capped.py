@@ -41,6 +41,18 @@ class CappedRow:
         return -(-(self.size - self.burst) // refill) / _TICKS_PER_SECOND
 
 
+def _many(streams: int) -> CappedRow:
+    return CappedRow(
+        name=f"throttle-{streams}",
+        title=f"{streams} streams under a cap of 64 KiB a second each",
+        streams=streams,
+        size=512 * 1024,
+        burst=64 * 1024,
+        rate=64 * 1024,
+        subjects=("adapter",),
+    )
+
+
 CAPPED_ROWS = (
     CappedRow(
         name="throttle-1",
@@ -51,15 +63,7 @@ CAPPED_ROWS = (
         rate=2 * MIB,
         subjects=("adapter", "emulator-ours"),
     ),
-    CappedRow(
-        name="throttle-500",
-        title="500 streams under a cap of 64 KiB a second each",
-        streams=500,
-        size=512 * 1024,
-        burst=64 * 1024,
-        rate=64 * 1024,
-        subjects=("adapter",),
-    ),
+    *map(_many, (50, 200, 500)),
 )
 
 
@@ -73,6 +77,7 @@ class Candidate:
         self._process = stack.enter_context(_STARTS[name](port, f"{row.burst}+{row.rate}", stack))
         wait_for_answer(port, self._process)
         self._warm_up = stack.enter_context(Load(port, clients=1, path="/text/1024"))
+        self._memory_before = self._process.memory(without="fake_app")
         self._load = stack.enter_context(Load(port, clients=row.streams, path=f"/text/{row.size}"))
 
     def sample(self) -> Sample:
@@ -82,11 +87,13 @@ class Candidate:
         measured = self._load.run(self._row.streams, self._process)
         cpu = self._process.cpu_ns(without="fake_app") - before
         seconds = measured["p50_ns"] / 1e9
+        memory = self._process.peak_memory(without="fake_app")
         return {
             "seconds": seconds,
             "off_percent": (seconds / self._row.ideal_seconds - 1) * 100,
             "core_percent": cpu / measured["wall_ns"] * 100,
-            "memory_mb": self._process.peak_memory(without="fake_app") / 1e6,
+            "memory_mb": memory / 1e6,
+            "stream_memory_kb": (memory - self._memory_before) / self._row.streams / 1e3,
         }
 
 

@@ -24,27 +24,46 @@ _ENVIRONMENTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
+class Function:
+    """What the emulators run: ``bootstrap`` is its command, ``flags`` are how ``adapter dev`` has it."""
+
+    bootstrap: Callable[[], list[str | Path]]
+    flags: Callable[[], list[str]]
+
+
+FUNCTIONS = {
+    "app": Function(
+        bootstrap=lambda: [adapter(), "run", "--", program("fake_app"), "{port}"],
+        flags=lambda: ["--", str(program("fake_app")), "{port}"],
+    ),
+    "echo": Function(
+        bootstrap=lambda: [program("echo_runtime")], flags=lambda: ["--runtime", str(program("echo_runtime"))]
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Emulator:
     """``start`` gives the process that listens for invocations on a port."""
 
-    start: Callable[[int], Process]
+    start: Callable[[int, EmulatorRow], Process]
     has_environments: bool
 
 
-def _ours(port: int) -> Process:
-    flags = ["--port", str(free_port()), "--invoke-port", str(port), "--environments", str(_ENVIRONMENTS)]
+def _ours(port: int, row: EmulatorRow) -> Process:
+    flags = ["--port", str(free_port()), "--invoke-port", str(port), "--environments", str(row.environments)]
     # The runtime's own default, as it has it in the official emulator; `dev` would have responses streamed.
-    command = [adapter(), "dev", *flags, "--invoke-mode", "buffered", "--", program("fake_app"), "{port}"]
+    command = [adapter(), "dev", *flags, "--invoke-mode", "buffered", *FUNCTIONS[row.function].flags()]
     return Process(command, log=CACHE / "emulator-adapter.log", directory=CACHE)
 
 
-def _official(port: int) -> Process:
+def _official(port: int, row: EmulatorRow) -> Process:
     flags = [
         f"--runtime-interface-emulator-address=127.0.0.1:{port}",
         f"--runtime-api-address=127.0.0.1:{free_port()}",
         "--log-level=error",
     ]
-    command = [PEERS["emulator"]().path, *flags, adapter(), "run", "--", program("fake_app"), "{port}"]
+    command = [PEERS["emulator"]().path, *flags, *FUNCTIONS[row.function].bootstrap()]
     return Process(command, LAMBDA_VARIABLES, log=CACHE / "emulator-official.log")
 
 
@@ -57,18 +76,18 @@ EMULATORS = {
 class Candidate:
     """One emulator at work; its processes end with ``stack``. The app's CPU time is not counted, the runtime's is."""
 
-    def __init__(self, name: str, *, clients: int, count: int, stack: ExitStack) -> None:
+    def __init__(self, name: str, row: EmulatorRow, stack: ExitStack) -> None:
         self.name = name
-        self._count = count
+        self._count = row.count
         folder = Path(stack.enter_context(TemporaryDirectory(dir=CACHE)))
         event = folder / "event.json"
         event.write_bytes(function_url_event("/text/1024"))
         port = free_port()
-        self._process = stack.enter_context(EMULATORS[name].start(port))
+        self._process = stack.enter_context(EMULATORS[name].start(port, row))
         wait_for_port(port, self._process)
-        self._load = Load(port, clients=clients, path=_FUNCTION, body=event)
+        self._load = Load(port, clients=row.clients, path=_FUNCTION, body=event)
         stack.enter_context(self._load)
-        self._load.run(clients, self._process)
+        self._load.run(row.clients, self._process)
 
     def sample(self) -> Sample:
         """Send the invocations of one sample."""
@@ -87,35 +106,49 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatorRow:
-    """``clients`` at once; ``count`` invocations make a sample."""
+    """``clients`` at once ask ``environments`` of ``function``; ``count`` invocations make a sample."""
 
     name: str
+    title: str
     clients: int
     count: int
-    needs_environments: bool = False
+    function: str = "app"
+    environments: int = 1
 
 
 EMULATOR_ROWS = (
-    EmulatorRow(name="emulator-1", clients=1, count=1000),
-    EmulatorRow(name="emulator-20", clients=20, count=1000, needs_environments=True),
+    EmulatorRow(name="emulator-1", title="local Lambda, Invoke API, 1 KB, 1 client", clients=1, count=1000),
+    EmulatorRow(
+        name="emulator-20",
+        title="local Lambda, Invoke API, 1 KB, 20 clients",
+        clients=20,
+        count=1000,
+        environments=_ENVIRONMENTS,
+    ),
+    EmulatorRow(
+        name="emulator-echo",
+        title="local Lambda with a runtime that costs nothing, 1 client",
+        clients=1,
+        count=2000,
+        function="echo",
+    ),
 )
 
 
 def measure(row: EmulatorRow, *, rounds: int) -> Row:
     """The samples of ``row``."""
-    title = f"local Lambda, Invoke API, 1 KB, {row.clients} client{'s' if row.clients > 1 else ''}"
-    say(f"{row.name}: {title}")
+    say(f"{row.name}: {row.title}")
     missing: dict[str, str] = {}
     candidates: list[Candidate] = []
     with ExitStack() as stack:
         for name, emulator in EMULATORS.items():
-            if row.needs_environments and not emulator.has_environments:
+            if row.environments > 1 and not emulator.has_environments:
                 missing[name] = "it has one environment and serves one invocation at a time"
                 continue
             try:
-                candidates.append(Candidate(name, clients=row.clients, count=row.count, stack=stack))
+                candidates.append(Candidate(name, row, stack))
             except (MissingPeer, RuntimeError) as error:
                 missing[name] = str(error)
                 say(f"  {name} is missing: {error}")
         samples = take_turns(candidates, rounds) if candidates else {}
-    return Row(name=row.name, title=title, samples=samples, missing=missing)
+    return Row(name=row.name, title=row.title, samples=samples, missing=missing)

@@ -5,8 +5,10 @@ A peer that cannot be had is named with the reason, and no figure is made up for
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -71,6 +73,27 @@ def rust_adapter(name: str) -> Peer:
     return Peer(path=binary, version=version)
 
 
+# The binary of --rust, and its version.
+_NAMED: list[Peer] = []
+
+
+def name_rust_binary(named: str) -> None:
+    """Let ``rust-given`` be the binary in ``PATH`` or ``PATH=VERSION``. Without VERSION, its project's is read."""
+    path, _, version = named.partition("=")
+    binary = Path(path).resolve()
+    if not version:
+        manifests = [folder / "Cargo.toml" for folder in binary.parents]
+        found = next((each for each in manifests if each.exists()), None)
+        version = "unknown version" if found is None else tomllib.loads(found.read_text())["package"]["version"]
+    _NAMED[:] = [Peer(path=binary, version=version)]
+
+
+def _rust_given() -> Peer:
+    if not _NAMED:
+        raise MissingPeer("no binary is named (--rust PATH)")
+    return _NAMED[0]
+
+
 def _in_venv(name: str, package: str, executable: str, *requirements: str) -> Callable[[], Peer]:
     def get() -> Peer:
         binaries = virtual_environment(name, *(requirements or (package,)))
@@ -79,12 +102,18 @@ def _in_venv(name: str, package: str, executable: str, *requirements: str) -> Ca
     return _or_missing(get)
 
 
-def _nginx() -> Peer:
-    found = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if found is None:
-        raise MissingPeer("nginx is not installed; on Debian: apt-get install nginx-light")
-    said = subprocess.run([found, "-v"], check=True, capture_output=True, text=True).stderr
-    return Peer(path=Path(found), version=said.strip().rpartition("/")[2])
+def _of_debian(name: str, package: str, *ask: str) -> Callable[[], Peer]:
+    """The program ``name`` of a Debian package; run with ``ask``, it says its version."""
+
+    def get() -> Peer:
+        found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+        if found is None:
+            raise MissingPeer(f"{name} is not installed; on Debian: apt-get install {package}")
+        asked = subprocess.run([found, *ask], check=True, capture_output=True, text=True)
+        version = re.search(r"\d+(\.\d+)+", asked.stdout + asked.stderr)
+        return Peer(path=Path(found), version=version[0] if version else "unknown")
+
+    return _or_missing(get)
 
 
 def _emulator() -> Peer:
@@ -102,11 +131,14 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "floor": _or_missing(lambda: Peer(path=program("relay"), version="C, substring scanning, no checks")),
     "rust": _or_missing(lambda: rust_adapter("rust")),
     "rust-rc": _or_missing(lambda: rust_adapter("rust-rc")),
+    "rust-given": _rust_given,
     "aiohttp": _or_missing(_aiohttp),
     "mangum": _in_venv(
         "mangum", "awslambdaric", "python", "awslambdaric==4.2.2", "mangum==0.22.0", *_FASTAPI_REQUIREMENTS
     ),
-    "nginx": _or_missing(_nginx),
+    "nginx": _of_debian("nginx", "nginx-light", "-v"),
+    "haproxy": _of_debian("haproxy", "haproxy", "-v"),
+    "caddy": _of_debian("caddy", "caddy", "version"),
     "mitmproxy": _in_venv("mitmproxy", "mitmproxy", "mitmdump", "mitmproxy>=11"),
     "proxy.py": _in_venv("proxy-py", "proxy.py", "proxy", "proxy.py==2.4.10"),
     "emulator": _or_missing(_emulator),

@@ -1,50 +1,162 @@
-"""One picture of the results: CPU time against the floor's, as bars, in SVG."""
+"""The pictures of the results, as SVG: CPU time against the floor's as bars, and how the cost grows as curves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from html import escape
+import io
+import re
+from collections.abc import Callable, Mapping
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from compare.samples import Row
 
-_ROWS = ("1k", "64k", "binary-up", "binary-down", "text-up", "text-down", "stream-length", "stream-chunks", "sse")
-_COLOURS = {"adapter": "#1f6feb", "rust": "#b7410e", "rust-rc": "#d9926b", "aiohttp": "#8c959f"}
-_NAMES = {"adapter": "this adapter", "rust": "Rust adapter", "rust-rc": "Rust, pre-release", "aiohttp": "aiohttp"}
-_WIDTH, _LEFT, _BAR, _GAP, _TOP = 860, 250, 12, 16, 64
+_ROWS = (
+    *("1k", "1k@1", "64k", "binary-up", "binary-down", "text-up-json", "text-up-prose", "text-down-json"),
+    *("text-down-prose", "stream-length", "stream-length@1", "stream-chunks", "sse"),
+)
+_COLOURS = {
+    "adapter": "#1f6feb",
+    "rust": "#b7410e",
+    "rust-rc": "#d9926b",
+    "floor": "#57606a",
+    "aiohttp": "#8c959f",
+    "nginx": "#2da44e",
+    "haproxy": "#8250df",
+    "caddy": "#bf8700",
+}
+_NAMES = {
+    "adapter": "this adapter",
+    "rust": "Rust adapter",
+    "rust-rc": "Rust, pre-release",
+    "floor": "C relay",
+    "nginx": "nginx",
+    "haproxy": "HAProxy",
+    "caddy": "Caddy",
+}
 # Longer bars are cut, and their numbers tell.
 _LONGEST = 32.0
+_BAR = 0.18
 
 
-def as_svg(rows: Mapping[str, Row]) -> str:
-    """The picture."""
-    parts: list[str] = []
-    y = _TOP
-    for row in (rows[name] for name in _ROWS if name in rows):
-        bars = [(name, row.ratio("cpu_us", name, "floor")) for name in _COLOURS]
-        found = [(name, ratio) for name, ratio in bars if ratio is not None]
-        middle = y + len(found) * _BAR / 2 + 4
-        parts.append(f'<text x="{_LEFT - 10}" y="{middle:g}" text-anchor="end">{escape(row.title)}</text>')
-        for name, ratio in found:
-            width = min(ratio, _LONGEST) / _LONGEST * (_WIDTH - _LEFT - 60)
-            parts.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR - 2}" fill="{_COLOURS[name]}"/>')
-            parts.append(f'<text x="{_LEFT + width + 5:.1f}" y="{y + _BAR - 3}" class="n">{ratio:.1f}</text>')
-            y += _BAR
-        y += _GAP
-    return _document(_legend() + "".join(parts), height=y)
+def pictures(rows: Mapping[str, Row]) -> dict[str, str]:
+    """The pictures that the rows suffice for, by the name of the file."""
+    # Text becomes outlines, so it looks the same whatever fonts a viewer has. The salt makes ids the same in each run.
+    with mpl.rc_context({"svg.fonttype": "path", "font.size": 9.0, "svg.hashsalt": "performance"}):
+        return {"performance.svg": _bars(rows), "performance-growth.svg": _growth(rows)}
 
 
-def _legend() -> str:
-    parts = ['<text x="10" y="22" class="t">CPU time, in multiples of the C relay\'s (less is better)</text>']
-    for number, (name, colour) in enumerate(_COLOURS.items()):
-        x = _LEFT + number * 140
-        parts.append(f'<rect x="{x}" y="36" width="10" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 15}" y="45">{_NAMES[name]}</text>')
-    return "".join(parts)
+def _bars(rows: Mapping[str, Row]) -> str:
+    shown = [rows[name] for name in _ROWS if name in rows]
+    figure = Figure(figsize=(9, 1.2 + 0.8 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    for number, subject in enumerate(("adapter", "rust", "rust-rc", "aiohttp")):
+        found = [(place, row.ratio("cpu_us", subject, "floor")) for place, row in enumerate(shown)]
+        bars = [(place + number * _BAR, ratio) for place, ratio in found if ratio is not None]
+        drawn = axes.barh(
+            [place for place, _ in bars],
+            [min(ratio, _LONGEST) for _, ratio in bars],
+            height=_BAR * 0.9,
+            color=_COLOURS[subject],
+            label=_NAMES.get(subject, subject),
+        )
+        axes.bar_label(drawn, [f"{ratio:.1f}" for _, ratio in bars], padding=3, fontsize=7)
+    axes.set_yticks([place + 1.5 * _BAR for place in range(len(shown))], [row.title for row in shown])
+    axes.invert_yaxis()
+    # Room for the number at the end of the longest bar.
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.05)
+    axes.set_title("CPU time, in multiples of the C relay's (less is better)", loc="left", weight="bold")
+    axes.legend(loc="lower right", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return _as_svg(figure)
 
 
-def _document(content: str, *, height: int) -> str:
-    style = "text{font:12px sans-serif;fill:#24292f}.n{font-size:10px}.t{font-size:14px;font-weight:bold}"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}">'
-        f'<style>{style}</style><rect width="100%" height="100%" fill="#fff"/>{content}</svg>\n'
+def _growth(rows: Mapping[str, Row]) -> str:
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    panels = figure.subplots(2, 2)
+    _curves(
+        panels[0][0],
+        rows,
+        r"grow-(\d+)",
+        ("adapter", "rust", "rust-rc", "floor", "aiohttp"),
+        "cpu_us",
+        title="Bytes of one streamed response",
+        across="bytes",
+        up="CPU, µs",
     )
+    _curves(
+        panels[0][1],
+        rows,
+        r"grow-headers-(\d+)",
+        ("adapter", "rust", "rust-rc", "floor", "aiohttp"),
+        "cpu_us",
+        title="Headers both ways",
+        across="headers",
+        up="CPU, µs",
+    )
+    _curves(
+        panels[1][0],
+        rows,
+        r"proxy-(\d+)",
+        ("adapter", "nginx", "haproxy", "caddy", "aiohttp"),
+        "p99_us",
+        title="Clients of the proxy, 1 KB",
+        across="clients",
+        up="p99, µs",
+    )
+    _curves(
+        panels[1][1],
+        rows,
+        r"throttle-(\d+)",
+        ("adapter",),
+        "memory_mb",
+        title="Streams that a cap of 64 KiB/s holds back",
+        across="streams",
+        up="peak memory, MB",
+        scale="linear",
+        chosen=lambda row: "64 KiB" in row.title,
+    )
+    return _as_svg(figure)
+
+
+def _curves(
+    axes: Axes,
+    rows: Mapping[str, Row],
+    pattern: str,
+    subjects: tuple[str, ...],
+    figure: str,
+    *,
+    title: str,
+    across: str,
+    up: str,
+    scale: str = "log",
+    chosen: Callable[[Row], bool] = lambda _: True,
+) -> None:
+    """One panel: ``figure`` of each subject in the rows whose names match, over the number in the name."""
+    points = sorted(
+        (int(found[1]), row) for name, row in rows.items() if (found := re.fullmatch(pattern, name)) and chosen(row)
+    )
+    for subject in subjects:
+        line = [(place, value) for place, row in points if (value := row.figure(subject, figure)) is not None]
+        if line:
+            axes.plot(*zip(*line, strict=True), "o-", color=_COLOURS[subject], label=_NAMES.get(subject, subject))
+    axes.set_xscale(scale)
+    axes.set_yscale(scale)
+    if scale == "linear":
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+    axes.set_title(title, loc="left", weight="bold")
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.lines:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def _as_svg(figure: Figure) -> str:
+    written = io.StringIO()
+    # Without a date in it, the same results give the same file.
+    figure.savefig(written, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    return written.getvalue()

@@ -131,6 +131,14 @@ class Process:
         """The largest resident memory so far in bytes, summed up over the same processes."""
         return sum(map(_peak_memory, self._tree(without)))
 
+    def memory(self, *, without: str = "") -> int:
+        """The resident memory now in bytes, summed up over the same processes."""
+        return sum(map(_memory, self._tree(without)))
+
+    def own_peak_memory(self) -> int:
+        """The largest resident memory so far of the process alone, in bytes."""
+        return _peak_memory(self.pid)
+
     def _tree(self, without: str) -> list[int]:
         return [pid for pid in _descendants(self.pid) if not without or _name(pid) != without]
 
@@ -158,7 +166,15 @@ def _cpu_ns(pid: int) -> int:
 
 
 def _peak_memory(pid: int) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", _read(Path(f"/proc/{pid}/status")))
+    return _of_status("VmHWM", pid)
+
+
+def _memory(pid: int) -> int:
+    return _of_status("VmRSS", pid)
+
+
+def _of_status(name: str, pid: int) -> int:
+    found = re.search(rf"{name}:\s+(\d+) kB", _read(Path(f"/proc/{pid}/status")))
     return int(found[1]) * 1024 if found else 0
 
 

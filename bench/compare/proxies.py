@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from compare.samples import Row, Sample, say, take_turns
 _PATH = "/text/1024"
 _NGINX_CONFIG = """
 daemon off; worker_processes 1; user root; pid {folder}/nginx.pid; error_log /dev/null;
-events {{ worker_connections 1024; }}
+worker_rlimit_nofile {most_files};
+events {{ worker_connections {connections}; }}
 http {{
     access_log /dev/null;
     keepalive_requests 1000000;
@@ -32,19 +34,63 @@ http {{
     upstream app {{ server 127.0.0.1:{app}; keepalive 256; keepalive_requests 1000000; }}
     server {{
         listen 127.0.0.1:{listen};
-        location / {{ proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+        proxy_http_version 1.1; proxy_set_header Connection ""; proxy_read_timeout 1h;
+        location / {{ proxy_pass http://app; }}
+        location /events/ {{ proxy_pass http://app; proxy_buffering off; }}
     }}
+}}
+"""
+
+
+_HAPROXY_CONFIG = """
+global
+    nbthread 1
+    maxconn {connections}
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    http-reuse always
+listen app
+    bind 127.0.0.1:{listen}
+    server app 127.0.0.1:{app}
+"""
+_CADDY_CONFIG = """
+{{
+    admin off
+    auto_https off
+    persist_config off
+}}
+http://127.0.0.1:{listen} {{
+    bind 127.0.0.1
+    reverse_proxy 127.0.0.1:{app}
 }}
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where a proxy listens, where the app does, and a folder for the proxy's files."""
+    """Where a proxy listens, where the app does, and a folder for the proxy's files.
+
+    ``connections`` is how many connections it must have room for, those to the app included.
+    """
 
     listen: int
     app: int
     folder: Path
+    connections: int = 1024
+
+    def fill_in(self, config: str) -> str:
+        """The text of a configuration file."""
+        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return config.format(
+            listen=self.listen,
+            app=self.app,
+            folder=self.folder,
+            connections=self.connections,
+            most_files=most_files,
+        )
 
 
 Start = Callable[[Ports], Process]
@@ -67,8 +113,23 @@ def _aiohttp(ports: Ports) -> Process:
 
 def _nginx(ports: Ports) -> Process:
     config = ports.folder / "nginx.conf"
-    config.write_text(_NGINX_CONFIG.format(listen=ports.listen, app=ports.app, folder=ports.folder))
+    config.write_text(ports.fill_in(_NGINX_CONFIG))
     return Process([PEERS["nginx"]().path, "-c", config, "-p", ports.folder], log=CACHE / "proxy-nginx.log")
+
+
+def _haproxy(ports: Ports) -> Process:
+    config = ports.folder / "haproxy.cfg"
+    config.write_text(ports.fill_in(_HAPROXY_CONFIG))
+    return Process([PEERS["haproxy"]().path, "-db", "-f", config], log=CACHE / "proxy-haproxy.log")
+
+
+def _caddy(ports: Ports) -> Process:
+    config = ports.folder / "Caddyfile"
+    config.write_text(ports.fill_in(_CADDY_CONFIG))
+    command = [PEERS["caddy"]().path, "run", "--config", config, "--adapter", "caddyfile"]
+    # One core, as the others have it.
+    variables = {"GOMAXPROCS": "1", "HOME": str(ports.folder)}
+    return Process(command, variables, log=CACHE / "proxy-caddy.log")
 
 
 def _mitmproxy(ports: Ports) -> Process:
@@ -98,6 +159,8 @@ PROXIES: dict[str, Start] = {
     "adapter": _adapter,
     "aiohttp": _aiohttp,
     "nginx": _nginx,
+    "haproxy": _haproxy,
+    "caddy": _caddy,
     "mitmproxy": _mitmproxy,
     "proxy.py": _proxy_py,
 }
@@ -182,7 +245,7 @@ class ProxyRow:
 
 PROXY_ROWS = (
     ProxyRow(name="proxy-1", clients=1, count=600, quick=600),
-    ProxyRow(name="proxy-32", clients=32, count=1500),
+    ProxyRow(name="proxy-32", clients=32, count=1500, quick=1500),
     ProxyRow(name="proxy-256", clients=256, count=2000),
 )
 

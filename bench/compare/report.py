@@ -25,6 +25,10 @@ _HEADINGS = {
     "memory_mb": "peak memory, MB",
     "fakes_busy": "fakes busy",
     "start_ms": "exec → first /next, ms",
+    "answer_ms": "exec → first answer, ms",
+    "own_memory_mb": "its own peak memory, MB",
+    "all_memory_mb": "memory in all, MB",
+    "stream_memory_kb": "memory of each stream, KB",
     "seconds": "seconds",
     "off_percent": "off, %",
     "core_percent": "of a core, %",
@@ -34,11 +38,14 @@ _TITLES = {
     "plain": "this adapter as plain Python",
     "rust": "Rust adapter",
     "rust-rc": "Rust adapter, pre-release",
+    "rust-given": "Rust adapter, built from source",
     "floor": "C relay",
     "aiohttp": "aiohttp",
     "mangum": "awslambdaric + Mangum",
     "bare-python": "Python alone",
     "app-alone": "the app alone",
+    "haproxy": "HAProxy",
+    "caddy": "Caddy",
     "emulator": "official emulator",
     "emulator-ours": "this adapter's local Lambda",
 }
@@ -58,6 +65,10 @@ app's part. *Fakes busy* is the load of the busier of the two programs on both s
 {versions}
 
 ![CPU time against the C relay's](performance.svg)
+
+How the cost grows with the bytes of a response, its headers, the clients of the proxy, and its capped streams:
+
+![Growth curves](performance-growth.svg)
 """
 _RUST_VERSIONS = """
 "Rust adapter" is version {rust} of the AWS Lambda Web Adapter, and "Rust adapter, pre-release" is its version

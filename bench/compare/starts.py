@@ -59,7 +59,11 @@ class Start:
             log = CACHE / f"start-{self.name}.log"
             process = stack.enter_context(Process(command, variables, directory=self.directory, log=log))
             started = api.first_next_ns(process) - process.started_ns
-            return {"start_ms": started / 1e6, "cpu_ms": process.cpu_ns() / 1e6}
+            return {
+                "start_ms": started / 1e6,
+                "cpu_ms": process.cpu_ns() / 1e6,
+                "memory_mb": process.peak_memory() / 1e6,
+            }
 
 
 class BarePython:
@@ -84,7 +88,7 @@ class AppAlone:
         """Start once."""
         port = free_port()
         with Process(fastapi_command(port), directory=FASTAPI_EXAMPLE) as process:
-            _wait_for_answer(port)
+            wait_for_first_answer(port)
             started = time.monotonic_ns() - process.started_ns
             return {"start_ms": started / 1e6, "cpu_ms": process.cpu_ns() / 1e6}
 
@@ -99,13 +103,14 @@ def mangum_environ() -> dict[str, str]:
     return {"PYTHONPATH": f"{PEER_PROGRAMS}{os.pathsep}{FASTAPI_EXAMPLE}"}
 
 
-def fastapi_command(port: int) -> Command:
-    """The example behind uvicorn; its folder is the one to run in."""
+def fastapi_command(port: int | str) -> Command:
+    """The example behind uvicorn, on ``port`` or a placeholder for it; its folder is the one to run in."""
     python = PEERS["mangum"]().path
     return [python, "-m", "uvicorn", "main:app", "--port", str(port), "--log-level", "warning"]
 
 
-def _wait_for_answer(port: int) -> None:
+def wait_for_first_answer(port: int) -> None:
+    """Return once the server at ``port`` has answered. Raises RuntimeError."""
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
         try:
@@ -126,7 +131,7 @@ def _nothing(folder: Path) -> list[Subject]:
     return [
         _plain("adapter", folder),
         BarePython(),
-        *(_plain(n, folder) for n in ("plain", "floor", "rust", "rust-rc", "aiohttp")),
+        *(_plain(n, folder) for n in ("plain", "floor", "rust", "rust-rc", "rust-given", "aiohttp")),
     ]
 
 
@@ -159,6 +164,7 @@ def _with_fastapi(folder: Path) -> list[Subject]:
         Start(name="adapter", command=ours, folder=folder, directory=FASTAPI_EXAMPLE),
         beside("rust"),
         beside("rust-rc"),
+        beside("rust-given"),
         mangum,
     ]
 

@@ -20,7 +20,7 @@ from adapter.emulator.function_settings import function_settings
 from adapter.emulator.records.record import RequestRecord
 from adapter.emulator.records.ring import RecordRing
 from adapter.emulator.sandbox.processes import ChildProcess, OnLine, ProcessTree
-from adapter.emulator.service.emulator import open_endpoints
+from adapter.emulator.service.endpoints import Emulation, open_endpoints
 from tests.raw_client import RawAnswer, RawClient, head
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
@@ -300,10 +300,15 @@ async def local_lambda(
             local.show,
         )
         local.function = function
-        endpoints = open_endpoints(
-            settings, function, local.notice, local.visits.put_nowait, secret_values=secret_values
+        emulation = Emulation(
+            settings=settings,
+            function=function,
+            notice=local.notice,
+            report=local.visits.put_nowait,
+            secret_values=lambda: frozenset(secret_values),
         )
-        async with endpoints as local.ring:
+        async with open_endpoints(emulation) as endpoints:
+            local.ring = endpoints.ring
             local.inspector_url = settings.inspector_url
             local.port, local.invoke_port = settings.port, settings.invoke_port
             local.door_ports = [door.port for door in settings.doors]

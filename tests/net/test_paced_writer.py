@@ -153,3 +153,19 @@ async def test_no_piece_is_larger_than_a_message_may_be() -> None:
     writer = PacedWriter(write, bandwidth=None, clock=clock, sleep=clock.sleep, piece_limit=4)
     assert await writer.send(b"x" * 10)
     assert pieces == [4, 4, 2]
+
+
+async def test_the_room_is_what_the_tighter_cap_allows_now() -> None:
+    clock = Clock()
+    shared = TokenBucket(Bandwidth(burst=32 * KIB, rate=256 * KIB))
+    writer = PacedWriter(_discard, bandwidth=CAP, clock=clock, sleep=clock.sleep, shared=shared)
+    assert writer.room(KIB) == KIB
+    assert writer.room(1024 * KIB) == 32 * KIB
+    assert await writer.send(b"x" * 32 * KIB)
+    assert writer.room(1024 * KIB) == 0
+    clock.now += REFILL_INTERVAL
+    assert writer.room(1024 * KIB) == 32 * KIB
+
+
+async def test_without_a_cap_the_room_is_what_is_asked_for() -> None:
+    assert PacedWriter(_discard, bandwidth=None).room(1024 * KIB) == 1024 * KIB

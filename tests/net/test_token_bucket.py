@@ -119,3 +119,11 @@ def test_waiting_until_the_next_refill_always_brings_tokens(start: float, ticks:
     bucket.take(1000, start)
     for _ in range(ticks):
         assert bucket.take(5000, bucket.next_refill()) == 100
+
+
+def test_what_is_available_counts_due_refills_and_takes_nothing() -> None:
+    bucket = TokenBucket(SMALL)
+    assert bucket.available(0.0) == 1000
+    assert bucket.take(900, 0.0) == 900
+    assert bucket.available(0.125) == 200
+    assert bucket.take(5000, 0.125) == 200

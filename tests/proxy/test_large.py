@@ -22,6 +22,9 @@ PUSH_SECONDS = 1.0
 # The interpreter with everything imported is 32 MB of it; the rest is for buffers.
 UPLOAD_MEMORY = 48 * MIB
 READERS_MEMORY = 160 * MIB
+# Streams that a cap holds back, and what each of them may take: 16 KB of it are read ahead.
+HELD = 60
+HELD_MEMORY = 100 * 1024
 
 
 def counts(received: Received) -> None:
@@ -74,3 +77,17 @@ async def test_fifty_slow_readers_take_bounded_memory() -> None:
                 # The client does not read, so the app cannot send all of its response.
                 assert not await asyncio.to_thread(taken.get, timeout=PATIENCE)
             assert proxy.peak_memory() < READERS_MEMORY
+
+
+async def test_streams_that_a_cap_holds_back_take_little_memory() -> None:
+    body = response(b"x" * MIB)
+    # 64 KiB at once, then 32 KiB a second.
+    with ScriptedApp(default=body) as app, ProxyProcess("--bandwidth", "65536+32768", app_port=app.port) as proxy:
+        before = proxy.peak_memory()
+        async with AsyncExitStack() as stack:
+            for _ in range(HELD):
+                client = await stack.enter_async_context(raw_client(proxy.port))
+                await client.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
+                await client.head()
+                await client.exactly(65536)
+            assert (proxy.peak_memory() - before) / HELD < HELD_MEMORY

@@ -10,7 +10,7 @@ import pytest
 from adapter.config.load import load
 from adapter.config.ports import app_address
 from adapter.errors import AppUnreachable, TruncatedResponse
-from adapter.proxy.upstream import READ_HIGH_WATER, Upstream, UpstreamConnection
+from adapter.proxy.upstream import READ_HIGH_WATER, READ_LOW_WATER, Upstream, UpstreamConnection
 from tests.scripted_app import PATIENCE, Received, ScriptedApp, response
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -140,6 +140,61 @@ async def test_a_response_that_is_not_read_is_left_in_the_socket() -> None:
         assert sum(taken) == total
         assert max(taken) <= 2 * READ_HIGH_WATER
         connection.close()
+
+
+@pytest.mark.parametrize("was_held", [False, True], ids=["through-the-loop", "at-once"])
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
+async def test_a_limited_response_is_read_no_further_ahead_than_the_limit(was_held: bool, is_chunked: bool) -> None:
+    total = 2_000_000
+    body = b"x" * total
+    reply = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (total, body)
+        if is_chunked
+        else response(body)
+    )
+    with ScriptedApp(default=reply) as app:
+        pool = upstream(app)
+        connection = await pool.acquire()
+        connection.begin("GET", REQUEST)
+        connection.end_request()
+        connection.limit_read_ahead(0, was_held=False)
+        await connection.next_head()
+        for _ in range(500):
+            # The loop could read ahead in all this time.
+            await asyncio.sleep(0)
+        taken = [sum(map(len, connection.read_available()))]
+        while pieces := await connection.read():
+            taken.append(sum(map(len, pieces)))
+            connection.limit_read_ahead(0, was_held=was_held)
+            for _ in range(3):
+                await asyncio.sleep(0)
+        assert sum(taken) == total
+        assert max(taken) <= 2 * READ_LOW_WATER
+        # The next response on the connection is read by the loop again.
+        pool.release(connection)
+        again = await pool.acquire()
+        assert again is connection
+        app.default = response(b"ok")
+        assert await fetch(again) == b"ok"
+        pool.close()
+
+
+async def test_the_error_of_a_limited_response_comes_after_the_bytes_before_it() -> None:
+    def reply(received: Received) -> None:
+        received.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n" + b"x" * 100_000)
+        received.hang_up()
+
+    with ScriptedApp(default=reply) as app:
+        connection = await upstream(app).acquire()
+        connection.begin("GET", REQUEST)
+        connection.limit_read_ahead(0, was_held=False)
+        await connection.next_head()
+        taken = 0
+        while taken < 100_000:
+            connection.limit_read_ahead(0, was_held=True)
+            taken += sum(map(len, await connection.read()))
+        with pytest.raises(TruncatedResponse, match="1 bytes short"):
+            await connection.read()
 
 
 async def test_a_writer_waits_for_an_app_that_does_not_read() -> None:

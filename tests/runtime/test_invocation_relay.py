@@ -713,8 +713,8 @@ def test_an_invocation_has_one_line(bench: Bench, environ: dict[str, str], capfd
     bench.app.default = response(b"hello", TEXT, status=404)
     bench.relay(function_url("/a", method="PUT", query="token=secret"), environ | JSON_LOG)
     [line] = lines(capfd)
-    assert line["ms"] >= 0
-    assert {name: line[name] for name in line if name not in ("ms", "timestamp")} == {
+    assert line["ms"] >= line["firstByteMs"] >= 0
+    assert {name: line[name] for name in line if name not in ("ms", "firstByteMs", "timestamp")} == {
         "level": "INFO",
         "message": "invocation",
         "requestId": "1",
@@ -722,6 +722,7 @@ def test_an_invocation_has_one_line(bench: Bench, environ: dict[str, str], capfd
         "path": "/a",
         "status": 404,
         "bytes": 5,
+        "coldStart": True,
     }
 
 

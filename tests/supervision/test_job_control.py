@@ -64,7 +64,7 @@ def test_ctrl_c_ends_the_app_and_then_the_adapter(terminal: Terminal, options: s
     terminal.wait_for("the app is ready")
     check_reading(terminal, "one")
     terminal.type(CTRL_C)
-    terminal.wait_for("the app ended with exit code 130, after Ctrl-C")
+    terminal.wait_for("the app ended with exit code 130 \\(SIGINT\\), after Ctrl-C")
     terminal.wait_for("the app has ended: no new connections")
     terminal.type("echo code=$?\n")
     terminal.wait_for("code=130")
@@ -167,7 +167,7 @@ def test_a_killed_adapter_leaves_the_terminal_to_the_shell(terminal: Terminal) -
 
 def test_without_the_terminal_as_stdin_a_stopped_app_is_reported(terminal: Terminal) -> None:
     terminal.run("--tty", end=" </dev/null")
-    terminal.wait_for(r"the app is stopped \(SIGTTIN\), since it uses a terminal that the adapter cannot give it")
+    terminal.wait_for(r"the app is stopped \(SIGTTIN\), since it uses a terminal that the adapter cannot pass on")
     terminal.type(CTRL_C)
     terminal.wait_for("SIGINT: no new connections")
     terminal.wait_for_prompt()

@@ -32,8 +32,9 @@ class AppOptions(OptionTable):
     )
     app_port = optional(
         "The app's port. If it is not set: a free port if CMD contains {port}, else PORT, else "
-        f"{DEFAULT_APP_PORT}. The app gets it as PORT.",
-        parse=parsers.port,
+        f"{DEFAULT_APP_PORT}. The app gets it as PORT. 0: any free port, also without {{port}}. auto (in adapter dev): "
+        "the port that the app turns out to listen on.",
+        parse=parsers.app_port,
         default_text=f"`{{port}}`, `PORT`, `{DEFAULT_APP_PORT}`",
         env=("AWS_LWA_PORT",),
     )

@@ -47,9 +47,13 @@ class DevOptions(OptionTable):
         parse=parsers.function_timeout,
         default=DEFAULT_TIMEOUT,
     )
+    debug = Option(
+        "Debug the app with this terminal as its input, in one environment, without limits for init and invocations.",
+        default=False,
+    )
     warm = Option("Start the app at once instead of with the first request.", default=False)
     price_table = optional(
-        "A JSON file with prices of streaming that replaces the built-in prices.",
+        "A JSON file with the prices to use instead of the built-in ones.",
         parse=parsers.text("FILE"),
         default_text="built in",
     )
@@ -158,7 +162,7 @@ class DevOptions(OptionTable):
 
     # The execution environments.
     environments = Option(
-        "The maximum number of execution environments, each started when it is needed; 1 if CMD has no {port}.",
+        "The maximum number of execution environments, each started when it is needed; 1 if all would use one port.",
         default=DEFAULT_ENVIRONMENTS,
     )
     concurrency = Option(
@@ -191,7 +195,7 @@ class DevOptions(OptionTable):
         default=False,
     )
     memory = Option(
-        "The function's memory in MB, for its variables. If the function uses more, a warning is logged.",
+        "The function's memory in MB (AWS_LAMBDA_FUNCTION_MEMORY_SIZE). A warning is logged if the function uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
     )

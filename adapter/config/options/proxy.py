@@ -55,8 +55,8 @@ class ProxyOptions(OptionTable):
         default=(),
     )
     max_connections = optional(
-        "The maximum number of connections. If it is reached, the longest idle one is closed; if none is idle, clients "
-        "get 503.",
+        "The maximum number of connections. If it is reached, the connection that was idle for longest is "
+        "closed; if none is idle, clients get 503.",
         parse=parsers.positive_integer,
         default_text="by the limit of open files",
     )

@@ -7,7 +7,6 @@ generated.
 
 from __future__ import annotations
 
-import secrets
 import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ _USER_ID = "AIDALOCALUSEREXAMPLE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
-    """An AWS key pair. ``repr`` does not show the secret. ``file`` is its source, or empty if it was generated."""
+    """An AWS key pair. ``repr`` does not show the secret. ``file`` is empty if the pair was generated."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -38,6 +37,8 @@ class KeyPair:
 
 def make_key_pair() -> KeyPair:
     """Return a new random key pair."""
+    import secrets  # it loads OpenSSL, which only --auth aws-iam needs
+
     alphabet = string.ascii_uppercase + "234567"
     end = "".join(secrets.choice(alphabet) for _ in range(_ID_LENGTH - len(_ID_PREFIX)))
     secret = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_SECRET_LENGTH))

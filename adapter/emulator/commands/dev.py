@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import http.client
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,8 @@ from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.service.control_api import STATUS
-from adapter.emulator.service.emulator import executables_in, fault_plan, serve
+from adapter.emulator.service.emulator import executables_in, serve
+from adapter.emulator.service.endpoints import fault_plan
 from adapter.emulator.service.reload import require_watchfiles
 from adapter.emulator.template.template import Template, load_template
 from adapter.emulator.terminal.prices import load_prices
@@ -119,10 +119,10 @@ def _template_settings(template: Template) -> Config | None:
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
-    """Yield a message for each mistake in CMD and the app's port or, if ``--runtime`` is set, in its command."""
+    """Yield a message for each mistake in the ``--runtime`` command or, without it, in CMD and the app's port."""
     if config.runtime is None:
         if not command:
-            source = f"; {config.template!r} does not contain one either" if config.template is not None else ""
+            source = f"; {config.template!r} does not contain a command either" if config.template is not None else ""
             yield f"CMD: is missing{source}; name the command that starts the app: adapter dev -- CMD"
         yield from command_mistakes(command, environ, config.app_dir)
         if needs_port(config, command):
@@ -176,6 +176,8 @@ def _log(text: str, config: Config) -> None:
 
 def _problem(address: Address) -> str:
     """Send a request to ``address``. Return why no ``adapter dev`` answers there, or "" if one answers."""
+    import http.client  # only --wait needs it
+
     connection = http.client.HTTPConnection(address.host, address.port, timeout=_WAIT_REQUEST_TIMEOUT)
     try:
         connection.request("GET", STATUS, headers={"Host": f"localhost:{address.port}"})

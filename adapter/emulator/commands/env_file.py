@@ -35,7 +35,8 @@ def read_env_file(name: str) -> dict[str, str]:
     Raises ConfigurationError, which contains every mistake.
     """
     try:
-        text = Path(name).read_text()
+        # Editors on Windows write a byte order mark at the start.
+        text = Path(name).read_text("utf-8-sig")
     except OSError as error:
         raise ConfigurationError([f"--env-file: {name!r} cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:

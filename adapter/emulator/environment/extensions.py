@@ -9,10 +9,10 @@ emulator's source (rapi/handler).
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from adapter.emulator.environment.invocation import new_request_id
 from adapter.emulator.environment.state_tables import EXTENSION, ExtensionEvent, ExtensionState
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Extension:
     def __init__(self, name: str, *, external: bool) -> None:
         self.name = name
         self.external = external
-        self.identifier = str(uuid.uuid4())
+        self.identifier = new_request_id()
         self.state = ExtensionState.STARTED
         self.events: frozenset[str] = frozenset()
         self.poll: asyncio.Future[bytes] | None = None
@@ -139,19 +139,28 @@ class Extensions:
         return extension
 
     def find(self, identifier: str) -> Extension:
-        """Return the registered extension with ``identifier``. Raises RefusedExtension if it does not exist."""
+        """Return the registered extension with ``identifier``. Raises RefusedExtension if there is none."""
         if not identifier:
             raise RefusedExtension("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header")
+        if found := self._find(identifier):
+            return found
+        import uuid  # only an identifier in another form, or a wrong one, needs it
+
         try:
             normal = str(uuid.UUID(identifier))
         except ValueError:
             raise RefusedExtension(
                 "Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier"
             ) from None
-        for extension in self:
-            if extension.identifier == normal and extension.state is not ExtensionState.STARTED:
-                return extension
+        if found := self._find(normal):
+            return found
         raise RefusedExtension("Extension.UnknownExtensionIdentifier", f"Unknown extension {normal}")
+
+    def _find(self, identifier: str) -> Extension | None:
+        for extension in self:
+            if extension.identifier == identifier and extension.state is not ExtensionState.STARTED:
+                return extension
+        return None
 
     def _new_internal(self, name: str) -> Extension:
         if self.is_closed:

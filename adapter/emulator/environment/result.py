@@ -147,7 +147,7 @@ Answer: TypeAlias = Payload | Stream | Failure
 
 
 async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
-    """Return the whole payload, or a failure if it exceeds ``limit`` bytes or the stream failed.
+    """Return the whole payload. Return a failure if the payload exceeds ``limit`` bytes or the stream failed.
 
     A stream that exceeds both ``limit`` and Lambda's own limit is ended at once. A stream that exceeds only ``limit``
     is read to its end, so that the runtime's request succeeds.

@@ -133,12 +133,12 @@ class FrontDoor:
         self._websocket_paths.add(path)
         rules = self.door.rules
         outcome = (
-            "it is answered with 400"
+            "the request is answered with 400"
             if rules.refuses_upgrades
-            else "here it is a plain GET; AWS's own answer is not known"
+            else "the request is a plain GET here; AWS's own answer is not known"
         )
         self.notice(
-            f"{path}: a WebSocket was asked for, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
+            f"{path}: a client wants a WebSocket, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
             '(docs/lambda.md, "Traps")'
         )
 
@@ -165,7 +165,7 @@ class FrontDoor:
 
         In both cases, return only when the function has ended its response.
         """
-        timeout = self.door.rules.response_timeout
+        timeout = self.door.response_timeout
         if timeout is None:
             await self._send_whole(client, await self._collect(client, pending))
             return
@@ -209,7 +209,7 @@ class FrontDoor:
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send a streamed answer piece by piece. If the answer is a failure or its head is not valid, send an error."""
-        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
+        assert not isinstance(answer, Payload), "the answer to a streaming invocation must be a stream or a failure"
         if isinstance(answer, Failure):
             await self._fail(client, answer)
             return

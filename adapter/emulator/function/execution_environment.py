@@ -155,6 +155,11 @@ class ExecutionEnvironment:
         return asking if now < self._asks_until else 0
 
     @property
+    def is_serving(self) -> bool:
+        """Whether the environment is warm: it serves an invocation, or can serve one."""
+        return self.state in _TAKES_INVOCATIONS
+
+    @property
     def is_closing(self) -> bool:
         """Whether the environment is ending its processes. Once they have ended, a new environment can replace it."""
         return self.state is EnvironmentState.CLOSING
@@ -166,7 +171,7 @@ class ExecutionEnvironment:
 
     @property
     def restarts_init(self) -> bool:
-        """Whether init timed out at its first attempt. A new environment then repeats it within an invocation."""
+        """Whether init timed out at its first attempt. A new environment then repeats init within an invocation."""
         timed_out_in = self._ended_in if self._ended_by is EnvironmentEvent.TIMED_OUT else None
         return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
@@ -268,11 +273,11 @@ class ExecutionEnvironment:
             await self._report_failed_start("init")
         elif apis.runtime is RuntimeState.SNAPSHOT:
             self._advance(EnvironmentEvent.SNAPSHOT_TAKEN)
-            self._emit(Started(f"the snapshot is ready, init took {took:.2f} s"))
+            self._emit(Started(f"the snapshot is ready, after {took:.2f} s of init"))
             self._rest()
         else:
             self._spent = took if is_restart else 0.0
-            self._open((took, None), f"the environment is warm, init took {took:.2f} s")
+            self._open((took, None), f"the environment is warm, after {took:.2f} s of init")
 
     async def _restore(self) -> None:
         """Wait until an invocation needs the snapshot (SnapStart), and restore it."""
@@ -291,7 +296,7 @@ class ExecutionEnvironment:
         if has_failed:
             await self._report_failed_start("restore")
         else:
-            self._open((None, took), f"the environment is restored, the restore took {took:.2f} s")
+            self._open((None, took), f"the environment is restored, after {took:.2f} s")
 
     async def _complete(self, seconds: float, condition: Callable[[], bool]) -> float | None:
         """Wait until init or the restore has ended. Return its duration in seconds, or None if ``retire`` was called.
@@ -397,14 +402,14 @@ class ExecutionEnvironment:
             self._emit(InvocationConcluded(invocation))
 
     def _release(self, invocation: LocalInvocation) -> float:
-        """Remove a running invocation and cancel its timeout. Return when it started (monotonic clock)."""
+        """Remove a running invocation and cancel its timeout. Return its start time (``time.monotonic()``)."""
         began, timer = self._running.pop(invocation)
         timer.cancel()
         invocation.kill_app = None
         return began
 
     def _measure_memory(self, now: float) -> None:
-        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn once if it exceeds ``--memory``."""
+        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn once if the peak exceeds ``--memory``."""
         if now - self._memory_measured_at < _MEMORY_PERIOD:
             return
         self._memory_measured_at = now
@@ -414,8 +419,8 @@ class ExecutionEnvironment:
         self.memory = memory = max(measured, self.memory or 0)
         if memory > limit * _MB and not self._is_warned_of_memory:
             self._is_warned_of_memory = True
-            text = f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB"
-            self._notice(f"{text}: Lambda would have ended it", level="warn")
+            text = f"an environment has used {memory / _MB:.0f} MB, more than --memory allows ({limit} MB)"
+            self._notice(f"{text}; Lambda would have ended this environment", level="warn")
 
     # --- without running invocations -------------------------------------------------------------------------------
 
@@ -448,7 +453,7 @@ class ExecutionEnvironment:
     def _end_if_idle(self) -> None:
         self._idle_until, self._idle_timer = math.inf, None
         if self.state is EnvironmentState.IDLE and self._idle_deadline <= self._loop.time():
-            why = "was idle and is reclaimed" if self._apis.is_ready else "has not asked for an invocation and is ended"
+            why = "was idle and is reclaimed" if self._apis.is_ready else "has not asked for an invocation and ends now"
             self._notice(f"an environment {why}; the next request may be a cold start")
             self._advance(EnvironmentEvent.RECLAIMED)
         else:
@@ -472,4 +477,4 @@ class ExecutionEnvironment:
     def _notice_end(self) -> None:
         why = self._apis.failure
         how = f"{why.error_type}: {why.message}" if why else exit_text(self._apis.exit_code or 0)
-        self._notice(f"the environment ended ({how}), the next request starts a new one", level="error")
+        self._notice(f"the environment ended ({how}); the next request starts a new environment", level="error")

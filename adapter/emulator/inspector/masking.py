@@ -142,7 +142,7 @@ class Masker:
         return f"{self.text(path)}?{'&'.join(map(self._pair, query.split('&')))}"
 
     def _pair(self, pair: str) -> str:
-        """Return a pair of a query, whose value is masked if its name is that of a secret."""
+        """Return ``pair``, a ``name=value`` of a query. Mask the value if the name is that of a secret."""
         name, equals, value = pair.partition("=")
         if value and _SECRET_PARAMETER.fullmatch(unquote_plus(name)):
             return f"{name}={MASK}"

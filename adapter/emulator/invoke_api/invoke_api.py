@@ -157,7 +157,7 @@ class InvokeApi:
         headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", request.executed_version)]
         headers += _app_status(invocation)
         await client.begin(200, headers)
-        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
+        assert not isinstance(answer, Payload), "the answer to a streaming invocation must be a stream or a failure"
         if isinstance(answer, Failure):
             why: Failure | None = answer
         else:

@@ -50,9 +50,9 @@ class Curve:
 
     def restart(self, arrived: int) -> None:
         """Count only the last ``arrived`` of the bytes that have arrived so far: the others are a metadata prelude."""
-        self.arrived = arrived
-        for index in range(len(self._times)):
-            self._arrivals[index] = arrived if index == len(self._times) - 1 else 0
+        excess, self.arrived = self.arrived - arrived, arrived
+        for index, total in enumerate(self._arrivals):
+            self._arrivals[index] = max(0, total - excess)
 
     def sample(self, most: int) -> list[tuple[float, int]]:
         """Return up to ``most`` points of the sent bytes, evenly chosen, the first and the last among them."""

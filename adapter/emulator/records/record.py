@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +29,8 @@ OUTPUT_LIMIT = 64 * KIB
 _MOST_PAUSES = 256
 # Pauses of the cap that are closer together than this are one, in seconds.
 _PAUSE_GAP = 0.02
+# How much memory of a record the ring may not know of yet, in bytes.
+_UNCOUNTED = 4 * KIB
 # What a record takes without the data that it counts, in bytes: a rough value.
 _BASE_SIZE = 4 * KIB
 
@@ -47,7 +49,7 @@ class ReportedFailure(Protocol):
         """Whether there was no free environment."""
 
 
-def _ignore(_record: RequestRecord, _grown: int) -> None:
+def _ignore(_record: RequestRecord) -> None:
     """Do nothing: the record is in no ring."""
 
 
@@ -86,8 +88,11 @@ class RequestRecord:
     ``response_headers`` are those that the client got. ``body`` is the beginning of the body, and ``body_size`` the
     size of all of it. ``longest_pause`` is the longest time without a piece from the app.
 
+    ``is_counted`` is True once the ring has reported that the request and its invocation are over.
+
     ``replay_of`` is the number of the record that this request repeats, 0 if it repeats none. ``is_stored`` is False
-    once the ring has dropped the data of the record.
+    once the ring has dropped the data of the record. ``memory`` is roughly what the record takes, in bytes, and
+    ``counted_memory`` what the ring has counted. ``watches`` is empty unless a page wants to know of each change.
     """
 
     method: str
@@ -148,9 +153,12 @@ class RequestRecord:
     log_lines: list[str] = field(default_factory=list, repr=False)
     report: dict[str, float] = field(default_factory=dict)
     is_stored: bool = True
+    is_counted: bool = False
     keeps_bodies: bool = True
     memory: int = _BASE_SIZE
-    on_change: Callable[[RequestRecord, int], None] = _ignore
+    counted_memory: int = 0
+    on_change: Callable[[RequestRecord], None] = _ignore
+    watches: Sized = ()
     clock: Callable[[], float] = time.monotonic
     _started: float = 0.0
     _output_size: int = 0
@@ -169,9 +177,13 @@ class RequestRecord:
         return self.held + (self.now() - self.held_since if self.held_since is not None else 0.0)
 
     def changed(self, grown: int = 0) -> None:
-        """Inform the ring that the record has changed, and holds ``grown`` more bytes."""
+        """Take note that the record has changed, and holds ``grown`` more bytes.
+
+        The ring is informed at once only if a page watches, or if much memory is not counted yet.
+        """
         self.memory += grown
-        self.on_change(self, grown)
+        if self.watches or abs(self.memory - self.counted_memory) > _UNCOUNTED:
+            self.on_change(self)
 
     def add_failure(self, failure: ReportedFailure) -> None:
         """Add the type and the message of the invocation's failure. Set ``refused`` if Lambda throttled it."""
@@ -201,7 +213,7 @@ class RequestRecord:
     def conclude(self, report: dict[str, float]) -> None:
         """Record that the environment is done with the invocation. ``report`` has the figures of the REPORT line."""
         self.concluded, self.report = self.now(), report
-        self.changed()
+        self.on_change(self)
 
     def add_output(self, line: bytes, stream: str) -> None:
         """Add a line that a process wrote to ``stream`` during the invocation. Beyond OUTPUT_LIMIT, leave it out."""
@@ -237,7 +249,7 @@ class RequestRecord:
             self.changed(sum([len(name) + len(value) for name, value in headers]))
 
     def add_piece(self, piece: bytes | memoryview, size: int) -> None:
-        """Record that ``piece``, of which ``size`` bytes belong to the payload, was sent to the client."""
+        """Record that ``piece``, with ``size`` bytes of the payload, was sent to the client."""
         self.body_size += size
         grown = 0
         if self.is_stored and self.keeps_bodies:
@@ -269,17 +281,14 @@ class RequestRecord:
             else:
                 self.pauses.append([began, ended])
 
-    def drop(self) -> int:
-        """Drop the data that takes memory, and keep what a list shows. Return how many bytes that frees."""
-        kept = _BASE_SIZE + POINT_SIZE * len(self.curve)
-        freed = self.memory - kept
-        self.is_stored, self.memory = False, kept
+    def drop(self) -> None:
+        """Drop the data that takes memory, and keep what a list shows."""
+        self.is_stored, self.memory = False, _BASE_SIZE + POINT_SIZE * len(self.curve)
         self.event, self.body, self.head = b"", bytearray(), None
         self.output, self.client_headers, self.response_headers = [], [], []
         self.client_target = self.client_target[:_BASE_SIZE]
-        return freed
 
-    def leave(self) -> None:
-        """Drop the data, and count nothing more: the ring does not contain the record any longer."""
+    def leave(self, on_change: Callable[[RequestRecord], None]) -> None:
+        """Drop the data, since the ring does not contain the record any longer. Later changes go to ``on_change``."""
         self.drop()
-        self.on_change = _ignore
+        self.on_change = on_change

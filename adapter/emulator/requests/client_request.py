@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from adapter.emulator.environment.invocation import new_request_id, new_trace_id
 from adapter.emulator.records.record import RequestRecord
 from adapter.errors import bounded
 from adapter.payload.headers import first, forwardable
+from adapter.payload.messages import MONTHS
 from adapter.payload.request_target import path_alone
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
+# The names of the days in a Date header (RFC 9110 section 5.6.7); ``strftime`` would use those of the locale.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # Statuses whose responses have no body (RFC 9110 section 6.4.1).
 _BODILESS = frozenset({204, 304})
 
@@ -143,4 +145,6 @@ class ClientRequest:
 @lru_cache(maxsize=1)
 def _http_date(second: int) -> str:
     """Return the Date header for ``second``, a Unix time. Cached, because all responses of a second share the value."""
-    return formatdate(second, usegmt=True)
+    at = time.gmtime(second)
+    clock = f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02}"
+    return f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {MONTHS[at.tm_mon - 1]} {at.tm_year:04} {clock} GMT"

@@ -141,7 +141,7 @@ class CloudWatchLog:
             invocation.record.log_lines.append(line)
 
     def _write_failure(self, line: str, failure: Failure | None) -> None:
-        """Write ``line``, an INIT_REPORT or RESTORE_REPORT, only if ``failure`` is not None, as Lambda does."""
+        """After a failure, write ``line``, an INIT_REPORT or RESTORE_REPORT. Lambda does the same."""
         if failure is not None:
             status = _status(failure)["status"]
             error = f"\tError Type: {failure.error_type}" if status == "error" else ""
@@ -151,8 +151,8 @@ class CloudWatchLog:
 def _status(failure: Failure | None) -> dict[str, str]:
     """Return the ``status`` field of a telemetry record and, after a failure, its ``errorType`` field.
 
-    The status is ``success``, ``timeout``, ``failure`` if the runtime ended, or ``error`` after any other failure
-    ("Telemetry API": Status).
+    The status is ``success`` or ``timeout``, or ``failure`` if the runtime ended, or ``error`` after any other
+    failure ("Telemetry API": Status).
     """
     if failure is None:
         return {"status": "success"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from adapter.aws.identity import FUNCTION_VERSION
 from adapter.config.load import TEMPLATE, Config
 from adapter.emulator.function_settings import FUNCTION_NAME, HANDLER, ON_DEMAND, FunctionSettings
+from adapter.numbers import LONGEST_WAIT
 from adapter.payload.request import RequestRules
 
 #: The variable whose value is different in each environment.
@@ -57,6 +58,9 @@ def runtime_environ(
         "ADAPTER_ACCESS_LOG": "false",
         "AWS_LWA_INVOKE_MODE": invoke_mode,
     }
+    if config.debug:
+        # A debugger may stop the app before it is ready. The app gets the terminal from its start.
+        fixed |= {"ADAPTER_FOREGROUND": "true", "AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS": str(LONGEST_WAIT)}
     user_variables = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
     return {"PYTHONUNBUFFERED": "1"} | user_variables | _set_options(config) | lambda_variables | fixed
 

@@ -27,10 +27,9 @@ class ChunkScanner:
         self._tail = b""
 
     def possible_end(self, data: bytes, position: int) -> int:
-        """Return a position in ``data`` that is certainly not after the end of the body.
+        """Return a position in ``data`` that is at the end of the body or before it.
 
-        The chunked body continues at ``position``. If the result is before the end of the body, the caller parses the
-        body in more parts.
+        The chunked body continues at ``position``. The caller parses ``data`` up to the result, then asks again.
         """
         end = len(data)
         tail = self._tail

@@ -427,8 +427,8 @@ def test_a_template_without_a_command_needs_one(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-I", "-m", "adapter", *arguments], capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr == (
-        f"adapter: CMD: is missing; {str(file)!r} does not contain one either; name the command that starts the app: "
-        "adapter dev -- CMD\n"
+        f"adapter: CMD: is missing; {str(file)!r} does not contain a command either; name the command that starts the "
+        "app: adapter dev -- CMD\n"
     )
 
 

@@ -1,0 +1,21 @@
+"""Imports asyncio without its TLS: neither the proxy nor ``adapter dev`` uses TLS, and OpenSSL takes 5 MB and 10 ms.
+
+asyncio itself supports an interpreter that has no ``ssl``. Other modules that import ``ssl`` later get the real one.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def load_asyncio() -> None:
+    """Import asyncio. If something has already imported it or ``ssl``, nothing is left out."""
+    is_lean = "ssl" not in sys.modules
+    if is_lean:
+        # An import of a module whose entry is None raises ImportError.
+        sys.modules["ssl"] = None  # type: ignore[assignment]
+    try:
+        import asyncio  # noqa: F401  # imported for other modules
+    finally:
+        if is_lean:
+            del sys.modules["ssl"]
