@@ -27,7 +27,7 @@ from compare.cores import ONE, TWO, name_on
 from compare.peers import PEERS, MissingPeer, name_rust_binary
 from compare.places import CACHE, REPOSITORY
 from compare.samples import Row, say
-from compare.workloads import ALL, workloads
+from compare.workloads import ALL, QUICK_ON_ONE_CORE, workloads
 
 # What takes part in quick mode: ourselves and what the ratios are taken to.
 _QUICK_SUBJECTS = ("adapter", "floor", "aiohttp", "bare-python")
@@ -43,7 +43,7 @@ def _measurements(*, quick: bool) -> dict[str, Callable[[], Row]]:
     found: dict[str, Callable[[], Row]] = {}
     for workload in workloads():
         for cores in (TWO, ONE):
-            if not quick or workload.quick:
+            if not quick or (workload.quick and (cores == TWO or workload.name in QUICK_ON_ONE_CORE)):
                 measure = partial(invocations.measure, workload, cores=cores)
                 found[name_on(workload.name, cores)] = partial(measure, rounds=rounds, quick=quick, only=only)
     for start in starts.START_ROWS:

@@ -118,7 +118,9 @@ def test_every_module_that_a_page_names_exists(page: str) -> None:
         re.findall(r"`((?:[a-z_0-9]+/)*(?:[a-z_0-9]+/|[a-z_0-9]+\.(?:py|json)))`", (REPOSITORY / page).read_text())
     )
     existing = [f"/{path.relative_to(REPOSITORY)}{'/' * path.is_dir()}" for path in REPOSITORY.glob("adapter/**/*")]
-    existing += [f"/{path.relative_to(REPOSITORY)}" for path in REPOSITORY.glob("tests/**/*.py")]
+    existing += [
+        f"/{path.relative_to(REPOSITORY)}" for top in ("tests", "deploy") for path in (REPOSITORY / top).rglob("*.py")
+    ]
     missing = [name for name in named if not any(path.endswith(f"/{name}") for path in existing)]
     assert named
     assert not missing

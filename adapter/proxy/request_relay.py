@@ -256,6 +256,9 @@ class ProxiedRequest:
         head = await self._final_head()
         if head.status == 101 and not self._request.offers_upgrade:
             raise InvalidAppResponse("the app switched protocols, but the request did not offer that")
+        # The request cannot be sent again, so these bytes are not needed while the response lasts.
+        self._sent_pieces = []
+        self._request.head = b""
         self._status = head.status
         self._first_byte_seconds = monotonic() - self._arrived_at
         if head.status == 101:
@@ -298,6 +301,8 @@ class ProxiedRequest:
             headers.append(("trailer", announced))
         if not first(headers, REQUEST_ID):
             headers.append((REQUEST_ID, self._request_id))
+        # Nothing below needs the client's headers, and a stream may last for hours.
+        self._headers = {}
         self._app_head = head
         self._response_headers = headers
 

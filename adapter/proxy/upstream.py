@@ -117,7 +117,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._reader: ResponseReader | None = None
-        self._pieces: deque[memoryview] = deque()
+        self._pieces: list[memoryview] = []
         self._waiting_bytes = 0
         self._read_size = READ_HIGH_WATER
         self._is_paused = False
@@ -132,6 +132,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._is_idle = True
         self._is_finishing = False
         self._has_ended_sending = False
+        # For ``is_usable``; None until the connection is used again.
+        self._poll: select.poll | None = None
         self.is_reused = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
@@ -258,9 +260,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     def read_available(self) -> list[memoryview]:
         """Return the pieces of the body that have arrived, perhaps none. Resume reading if it was paused."""
-        pieces = list(self._pieces)
-        self._pieces.clear()
-        self._waiting_bytes = 0
+        pieces = self._pieces
+        if pieces:
+            self._pieces = []
+            self._waiting_bytes = 0
         if self._read_size == READ_HIGH_WATER:
             self._resume_reading()
         return pieces
@@ -334,9 +337,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing() or self._began_at <= since:
             return False
         # The loop may not have seen the app's FIN yet. No response is due, so received data also makes it unusable.
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not self._poll.poll(0)
 
     def finish(self, timeout: float) -> None:
         """Close once all written data has been sent to the app; abort if that takes longer than ``timeout`` seconds."""

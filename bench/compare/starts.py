@@ -59,7 +59,11 @@ class Start:
             log = CACHE / f"start-{self.name}.log"
             process = stack.enter_context(Process(command, variables, directory=self.directory, log=log))
             started = api.first_next_ns(process) - process.started_ns
-            return {"start_ms": started / 1e6, "cpu_ms": process.cpu_ns() / 1e6}
+            return {
+                "start_ms": started / 1e6,
+                "cpu_ms": process.cpu_ns() / 1e6,
+                "memory_mb": process.peak_memory() / 1e6,
+            }
 
 
 class BarePython:

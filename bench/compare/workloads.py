@@ -15,6 +15,8 @@ STREAM_CHUNK = 16 * KIB
 SSE_EVENTS, SSE_INTERVAL_US = 1000, 200
 SSE_EVENT = b"id: 1234567\ndata: one small event, OK.\n\n"
 
+# What quick mode measures on one core as well.
+QUICK_ON_ONE_CORE = ("1k", "stream-length")
 ALL = ("adapter", "plain", "rust", "rust-rc", "rust-given", "floor", "aiohttp")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from adapter.net.server import connection_state as states
@@ -77,8 +76,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._state = states.IDLE
         self._deadline = Deadline(self._loop, self._time_out)
         self._parser = RequestParser(limits.head_bytes, server.decode)
-        # The requests that are not answered yet. The first one is being served.
-        self._exchanges: deque[Exchange] = deque()
+        # The requests that are not answered yet, MAX_PIPELINED + 1 at most. The first one is being served.
+        self._exchanges: list[Exchange] = []
         # The body of the last request while it is incomplete, or the bytes that arrive through the tunnel.
         self._arriving: RequestBody | None = None
         self._refusal: Refusal | None = None
@@ -439,7 +438,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _end_exchange(self, exchange: Exchange) -> None:
         if exchange.keep_alive:
-            self._exchanges.popleft()
+            self._exchanges.pop(0)
             if not self._exchanges:
                 self._all_answered()
             if self._parser.kept and (self._state is states.IDLE or self._state is states.DONE):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -82,7 +81,8 @@ class RequestBody:
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self._pieces: deque[bytes] = deque()
+        # A list, because an empty deque takes ten times as much memory, and there are never many pieces.
+        self._pieces: list[bytes] = []
         self._discarded = False
         self.unread_bytes = 0
         self.ended = False
@@ -98,7 +98,7 @@ class RequestBody:
         while not self._pieces and not self.ended and not self._discarded:
             await self._connection.wait_for_bytes()
         if self._pieces:
-            piece = self._pieces.popleft()
+            piece = self._pieces.pop(0)
             self.unread_bytes -= len(piece)
             if not self._connection.is_reading:
                 self._connection.adjust_flow()

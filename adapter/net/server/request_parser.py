@@ -89,6 +89,10 @@ if TYPE_CHECKING:
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
 
 
+# What ``RequestParser._received`` is while nothing is parsed. It is never changed.
+_NO_ITEMS: Final[list[Received]] = []
+
+
 class RequestParser:
     """Parses the bytes of one client, fed in pieces of any size. httptools calls the methods named ``on_…``.
 
@@ -109,7 +113,7 @@ class RequestParser:
         self._host = ""
         self._trailer_bytes: Final = min(head_bytes, MAX_TRAILER_BYTES)
         self._parser = HttpRequestParser(self)
-        self._received: list[Received]
+        self._received = _NO_ITEMS
         self._is_refused = False
         # The bytes of an incomplete head, the number of its lines, and the parser that checks them.
         self._pending = bytearray()
@@ -156,6 +160,8 @@ class RequestParser:
             self._parse_requests(self.take_kept() + data if self.kept else data, room)
         if self._pieces:
             self._flush()
+        # The caller may keep the connection for hours, but not the items.
+        self._received = _NO_ITEMS
         return received
 
     def resume(self, room: int = MAX_PIPELINED + 1) -> list[Received]:

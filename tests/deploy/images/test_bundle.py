@@ -193,9 +193,9 @@ def test_every_shared_library_that_it_needs_is_in_it(opt: Path) -> None:
     files = [python / "bin/python", *(opt / "adapter").rglob("*.so")]
     options = ["--inhibit-cache", "--library-path", str(python / "lib"), "--list"]
     for file in files:
-        listed = run([str(python / "adapter"), *options, str(file)]).stdout
-        assert "=> " in listed
-        found = {path for path in re.findall(r"=> (\S+)", listed) if not path.startswith(str(opt))}
+        listed = run([str(python / "adapter"), *options, str(file)])
+        assert listed.returncode == 0, listed.stderr
+        found = {path for path in re.findall(r"=> (\S+)", listed.stdout) if not path.startswith(str(opt))}
         # The loader itself is loaded already, by the name that the C library knows.
         assert not {path for path in found if "/ld-" not in path and "vdso" not in path}, file
 
