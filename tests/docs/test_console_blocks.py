@@ -143,7 +143,7 @@ class Reader:
                     stderr=subprocess.STDOUT,
                     process_group=0,
                 )
-            wait = [sys.executable, "-m", "adapter", "dev", "--wait", "--readiness-timeout", "60"]
+            wait = [sys.executable, "-m", "adapter", "dev", "--wait", "--readiness-timeout", str(SECONDS)]
             waited = subprocess.run(wait, env=self._environ, capture_output=True, text=True, check=False)
             assert waited.returncode == 0, f"{command}: {waited.stderr}{self._log()}"
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from adapter.aws.identity import DEFAULT_REGION
@@ -26,7 +26,7 @@ class DoorSettings:
 
     ``port`` is the port to listen on. 0 means any free port; it is replaced by the actual port once that port is open.
     ``streaming`` is True if the front door streams responses. ``decodes`` is True if it decodes streamed responses that
-    have a Content-Encoding. ``response_timeout`` is how long it waits for a complete response, and ``idle_timeout`` is
+    have a Content-Encoding. ``idle_timeout`` is
     the longest pause within a streamed response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to
     a REST API. ``region`` is the region in the ARNs of events and in the signatures of requests. ``domain`` is the Host
     header that the app receives; None means the client's Host header. ``key`` is the key pair that requests must be
@@ -41,7 +41,6 @@ class DoorSettings:
     bandwidth: Bandwidth | None
     stream_limit: int | None
     idle_timeout: float | None
-    response_timeout: float | None = None
     decodes: bool = False
     # The default is the stage in the events of function URLs, and of HTTP APIs without stages.
     stage: str = "$default"
@@ -92,6 +91,8 @@ class UrlSettings:
     def door(self, rules: DoorRules, port: int) -> DoorSettings:
         """Return the settings of the front door with ``rules`` that listens on ``port``."""
         config = self.config
+        if config.debug:
+            rules = replace(rules, response_timeout=None)
         is_default = config.sources["bandwidth"] == "default"
         door = DoorSettings(
             rules=rules,
@@ -100,7 +101,6 @@ class UrlSettings:
             bandwidth=rules.bandwidth if is_default and rules.bandwidth is not None else self.bandwidth,
             stream_limit=self.stream_limit,
             idle_timeout=None,
-            response_timeout=None if config.debug else rules.response_timeout,
             decodes=rules.undoes_encoding and config.decode_streams,
             region=config.region,
             domain=config.domain,

@@ -165,7 +165,7 @@ class FrontDoor:
 
         In both cases, return only when the function has ended its response.
         """
-        timeout = self.door.response_timeout
+        timeout = self.door.rules.response_timeout
         if timeout is None:
             await self._send_whole(client, await self._collect(client, pending))
             return
