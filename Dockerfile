@@ -2,19 +2,18 @@
 #
 #     docker build -t web-adapter . && docker run -p 8000:8000 web-adapter
 #
-# An image of your own copies /opt/adapter out of this one; examples/*/Dockerfile show how. Its base image must have the
-# same minor version of Python: docker build --build-arg BASE=python:3.12-slim ...
+# An image of your own copies /opt/adapter out of this one; examples/*/Dockerfile show how. /opt/adapter has an
+# interpreter and a C library of its own, so your image may have any other version of Python, or none.
 ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
 # Optional dependencies of pyproject.toml; "[br,metrics,zstd]" has all that serve at run time.
 ARG EXTRAS=[metrics]
-# With a C compiler the hot path is compiled, which halves its CPU time; a base image without apt gets it as plain Python.
 # Whatever compiler the base image's release has will do.
 # hadolint ignore=DL3008
-RUN if command -v apt-get; then apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev; fi
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
 COPY . /source
-RUN EXTRAS="${EXTRAS}" /source/deploy/install-tree /opt/adapter
+RUN EXTRAS="${EXTRAS}" /source/deploy/build-bundle /opt/adapter
 
 FROM ${BASE}
 COPY --from=build /opt/adapter /opt/adapter
@@ -29,6 +28,9 @@ ENV ADAPTER_LISTEN=0.0.0.0:8000 \
     ADAPTER_BANDWIDTH=lambda
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["/opt/adapter/bin/adapter", "health"]
+
+# Lambda may take snapshots: the app's hooks renew what must not be the same in two copies (docs/lambda.md).
+LABEL com.amazonaws.lambda.feature.snapstart="Allow"
 
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001

@@ -1,4 +1,4 @@
-"""The entry point. To start fast, ``adapter run`` on Lambda and ``adapter health`` do not import the command line."""
+"""The entry point. ``adapter run`` on Lambda and ``adapter health`` start fast: they do not import the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STDERR = 2
 
 
 def main() -> int:
-    """Run the command that this process's arguments name, and return its exit code."""
+    """Run the command that the arguments of this process specify, and return the exit code."""
     # Modules loaded at the start are never freed. Searching them for garbage would take a tenth of the start time.
     gc.disable()
     _open_standard_streams()
@@ -46,10 +46,18 @@ def _command_of_run(arguments: list[str]) -> list[str] | None:
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null for standard streams that are closed. Otherwise a pipe or a socket would get their descriptors."""
-    while (descriptor := posix.open("/dev/null", posix.O_RDWR)) <= _STDERR:
+    """Open /dev/null for each standard stream that is closed. Otherwise a pipe or socket would get its descriptor."""
+    while (descriptor := _open_null()) <= _STDERR:
         posix.set_inheritable(descriptor, True)
     posix.close(descriptor)
+
+
+def _open_null() -> int:
+    try:
+        return posix.open("/dev/null", posix.O_RDWR)
+    except FileNotFoundError:
+        # A file system may have no /dev. A folder can be opened as well, and neither read nor written.
+        return posix.open("/", posix.O_RDONLY)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
     │   └── HookFailed          a SnapStart hook of the app failed
     ├── InvocationError         one invocation failed: posted to /error, the loop continues
     │   ├── InvalidEvent        the event cannot become an HTTP request
-    │   ├── AppUnreachable      no connection to the app, or the app closed it before the response head
+    │   ├── AppUnreachable      connecting to the app failed, or the app closed the connection before the response head
     │   ├── AppTimeout          the app did not respond before the deadline
     │   ├── InvalidAppResponse  the app's response is not HTTP
     │   ├── TruncatedResponse   the app ended its response before the body was complete
@@ -21,9 +21,10 @@
     ├── OutputFailed            stdout cannot be written to (command line)
     └── RuntimeApiError         the Runtime API cannot be reached, or refused a request
 
-Code that calls a library translates the library's exceptions into these errors. ``name`` never changes; logs and
-error bodies contain it. ``lambda_type`` is the error type for Lambda: ``Runtime.`` or ``Function.`` and one capitalized
-word, since Lambda replaces anything else with ``Runtime.Unknown``. ``status`` is the HTTP status for HTTP clients.
+Code that calls a library translates the library's exceptions into these errors. ``name`` never changes, since
+logs and error bodies contain it. ``lambda_type`` is the error type for Lambda: ``Runtime.`` or ``Function.`` and one
+capitalized word, since Lambda replaces anything else with ``Runtime.Unknown``. ``status`` is the HTTP status for HTTP
+clients.
 """
 
 # The adapter's own exit codes: success, a failure, a mistake in the settings. 128 + n stands for signal n, as in a
@@ -43,9 +44,10 @@ def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 class AdapterError(Exception):
-    """The base class. ``str(error)`` states the cause, the value and a remedy. Its first line is a complete message.
+    """The base class. ``str(error)`` states the cause, the invalid value and a remedy.
 
-    Callers of the function and clients can influence the text, so its length is bounded.
+    The first line of the text is a complete message. Callers of the function and clients can influence the text, so
+    its length is bounded.
     """
 
     name = "Adapter.Error"
@@ -117,8 +119,9 @@ class InvalidEvent(InvocationError):
 class AppUnreachable(InvocationError):
     """Connecting to the app failed, or the app closed the connection before the response head.
 
-    ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``connect_error`` is
-    the error of the attempt to connect, or None if a connection was lost. (Compiled code does not set ``__cause__``.)
+    ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``connect_error`` is the
+    error of the failed attempt to connect, or None if the app closed the connection. This is an attribute,
+    because compiled code does not set ``__cause__``.
     """
 
     name = "Adapter.AppUnreachable"
@@ -199,7 +202,7 @@ class InvokeFailed(AdapterError):
 
 
 class OutputFailed(AdapterError):
-    """Stdout cannot be written to. ``reader_gone`` is True if the reader of the pipe has closed it."""
+    """Stdout cannot be written to. ``reader_gone`` is True if stdout is a pipe that its reader has closed."""
 
     name = "Adapter.OutputFailed"
 

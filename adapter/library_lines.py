@@ -23,7 +23,7 @@ _PART_LIMIT = 8192
 
 
 def report_errors(report: Callable[[str], object]) -> None:
-    """Make the interpreter pass exceptions to ``report`` that end the process or a thread, or that it ignores."""
+    """Call ``report`` for each exception that ends the process or a thread, or that the interpreter ignores."""
 
     def on_exception(
         kind: type[BaseException], error: BaseException | None, trace: TracebackType | None, where: str = ""
@@ -44,7 +44,7 @@ def report_errors(report: Callable[[str], object]) -> None:
 
 
 def report_loop_errors(loop: asyncio.AbstractEventLoop, report: Callable[[str], object]) -> None:
-    """Make the event ``loop`` pass its error reports to ``report``, each with the traceback of its exception."""
+    """Make the event ``loop`` pass its error reports to ``report``, each with the exception's traceback."""
 
     def on_report(_: object, context: dict[str, Any]) -> None:
         from traceback import format_exception  # only an error needs it
@@ -61,12 +61,12 @@ def log_stderr_as_json(log: Log) -> None:
     import faulthandler
 
     sys.stderr = _LoggedText(log)
-    # It would write plain text to the descriptor. If PYTHONFAULTHANDLER has enabled it, that was meant for the app.
+    # faulthandler would write plain text to the descriptor. PYTHONFAULTHANDLER is meant for the app, not for us.
     faulthandler.disable()
 
 
 class _LoggedText(TextIOBase):
-    """A text file that writes to ``log``. Text is kept until it ends with a newline, and is then logged as one line."""
+    """A text file that writes to ``log``. It collects text up to a newline, and then logs the text as one line."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -76,7 +76,7 @@ class _LoggedText(TextIOBase):
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Add ``text`` to the text that is kept. Log and clear it if it ends with a newline or is too long."""
+        """Collect ``text``. Log the collected text as soon as it ends with a newline or is too long."""
         self._begun += text
         if self._begun.endswith("\n") or len(self._begun) > _PART_LIMIT:
             complete, self._begun = self._begun.rstrip("\n"), ""

@@ -52,7 +52,7 @@ class Log:
         self._write("warn", message, fields)
 
     def warning_once(self, message: str) -> None:
-        """Log a warning, unless this process has logged the same one."""
+        """Log a warning, unless this process has already logged the same text."""
         if message not in self._once:
             self._once.add(message)
             self.warning(message)
@@ -62,9 +62,9 @@ class Log:
         self._write("error", message, fields)
 
     def log_invocation(self, fields: dict[str, object], level: str = "info") -> None:
-        """Log an invocation: as an ``error`` always, as a ``warn`` or ``info`` only if the access log is on.
+        """Log an invocation. If the access log is off, log it only if ``level`` is ``error``.
 
-        Use ``error`` if the app, the adapter or the function failed, ``warn`` if the client did something wrong.
+        Use ``error`` if the app, the adapter or the function failed, and ``warn`` if the client made a mistake.
         """
         if level == "error" or self._access_log:
             self._write(level, "invocation", fields)
@@ -123,6 +123,16 @@ def write_error(text: str, *, format: str = "text") -> None:
         Log(format=format).error(text)
     else:
         STDERR.write(f"adapter: {visible(bounded(text))}\n".encode("utf-8", "backslashreplace"))
+
+
+def trace_of(value: str) -> str:
+    """Return the trace id in ``value``, that of X-Amzn-Trace-Id or of traceparent (W3C); empty if it has none.
+
+    A trace id has only hexadecimal digits and hyphens, so no other text of a client gets into the log.
+    """
+    root = value.partition("Root=")[2].partition(";")[0]
+    trace = value[3:].partition("-")[0] if value.startswith("00-") else root
+    return trace if len(trace) <= 64 and not trace.strip("0123456789abcdefABCDEF-") else ""
 
 
 def utc_timestamp(now: float) -> str:

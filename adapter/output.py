@@ -1,16 +1,17 @@
 """Standard output and standard error: writing our lines never fails, and never waits long for the reader.
 
-A reader may pause (a pager, Ctrl-S), or have gone; the stream may be closed, or its disk full. Data that cannot be
+The reader may pause (a pager, Ctrl-S) or end. The stream may be closed, or the disk may be full. Data that cannot be
 written is dropped, and its lines are counted. Once the stream accepts data again, one line on stderr reports the number
 of lost lines.
 
-Our lines and the app's output may share a file. A line of ours always begins on a new line: if the app's output before
-it does not end with a newline, we write one. If the app's next output begins with that newline, we drop it.
+Our lines and the app's output may share a file. A line of ours always begins on a new line: if the app's last output
+does not end with a newline, we add one. If the app's next output then begins with a newline, we drop that newline,
+because we have already written it.
 """
 
 from __future__ import annotations
 
-import os
+import posix  # instead of `os`; app/process.py explains why
 from _thread import allocate_lock
 from select import PIPE_BUF, POLLOUT, poll
 
@@ -22,6 +23,7 @@ _STDERR = 2
 # How long a line may wait until the reader accepts it, in seconds.
 _WRITE_TIMEOUT = 0.1
 _NEWLINE = 10
+_TERMINAL_FLAGS = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 
 # Held while anything is written, since a thread of the runtime writes the app's output.
 _lock = allocate_lock()
@@ -34,8 +36,8 @@ _has_ended_line_for_app = False
 class Output:
     """An output stream: its ``descriptor``, and its ``name`` for messages.
 
-    Lost lines are reported on the stream ``log``; None means this stream. ``loss_line(name, lost)`` returns the line
-    which reports that the stream ``name`` has lost ``lost`` lines.
+    Lost lines are reported on the stream ``log``; None means this stream. ``loss_line`` returns the line that
+    reports them, given the name of the stream and the number of lost lines.
     """
 
     __slots__ = (
@@ -80,14 +82,14 @@ class Output:
         self._write_locked(data, is_of_app=True)
 
     def copy_whole(self, data: bytes) -> None:
-        """Write ``data``, a piece of the app's output, and wait until it is written. If writing fails, it is lost."""
+        """Write ``data``, a piece of the app's output, and wait until it is written. On failure, ``data`` is lost."""
         with _lock:
             data = _without_written_newline(self._number, data)
             if not data:
                 return
             _note_output(self._number, is_within_line=data[-1] != _NEWLINE)
             try:
-                os.write(self._number, data)
+                posix.write(self._number, data)
             except OSError:
                 # This cannot be reported anywhere, and a request must not fail because of the app's output.
                 return
@@ -127,7 +129,7 @@ class Output:
             if not self.is_free(0.0 if self._lost else _WRITE_TIMEOUT):
                 break
             try:
-                position += os.write(self._unblocking, data[position : position + PIPE_BUF])
+                position += posix.write(self._unblocking, data[position : position + PIPE_BUF])
             except OSError:
                 break
         if position:
@@ -157,7 +159,7 @@ def _without_written_newline(descriptor: int, data: bytes) -> bytes:
 
 
 def _note_output(descriptor: int, *, is_within_line: bool) -> None:
-    """Record whether the app's last output ends within a line. Ignore output to files other than stderr's."""
+    """Record whether the app's last output ends within a line. Ignore output that does not go to the file of stderr."""
     global _file_within_line
     if _is_stderr(descriptor):
         _file_within_line = _file(_STDERR) if is_within_line else None
@@ -180,7 +182,7 @@ def _is_stderr(descriptor: int) -> bool:
 
 def _file(descriptor: int) -> tuple[int, int] | None:
     try:
-        status = os.fstat(descriptor)
+        status = posix.fstat(descriptor)
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -191,14 +193,14 @@ def _loss_line(name: str, lost: int) -> bytes:
 
 
 def _nonblocking(descriptor: int) -> int:
-    """Return a descriptor of the same terminal that never blocks. If it is not a terminal, return ``descriptor``.
+    """Return a new descriptor that never blocks if ``descriptor`` is a terminal. Otherwise, return ``descriptor``.
 
-    A write to a terminal that is ready may still block, if the terminal has no room for the whole piece. The shell
-    shares the open file of ``descriptor``, so that file must not be made non-blocking.
+    A write to a ready terminal may still block, if the terminal has no room for the whole piece. ``descriptor`` itself
+    must not be made non-blocking, because the shell shares the open file.
     """
     try:
-        if os.isatty(descriptor):
-            return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if posix.isatty(descriptor):
+            return posix.open(posix.ttyname(descriptor), _TERMINAL_FLAGS)
     except OSError:
         # A terminal of another mount namespace, for example, has no name that can be opened.
         return descriptor

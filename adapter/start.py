@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import posix  # instead of `os`; app/process.py explains why
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 from adapter.config.load import environment, load, log_format
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
-    """Start ``command`` as the app and serve it. If it is empty, serve a running app. Return the exit code."""
+    """Start ``command`` as the app and serve it. If ``command`` is empty, serve a running app. Return the exit code."""
     gc.disable()  # the command line has enabled it
     hold_signals()
     environ = environment()
     try:
         config = load(environ, flags)
         port, app_command = resolve_app_port(config, command)
+        app_command = _located(app_command, config.app_dir)
         listen = None if config.on_lambda else resolve_listen(config, port)
         if listen is not None:
             config.warnings.extend(placeholder_warnings(command))
@@ -39,7 +41,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
                 directory=config.app_dir,
                 descriptors=descriptors,
             )
-            if config.foreground and listen is not None:
+            if config.foreground and (listen is not None or config.is_in_dev):
                 from adapter.app.job_control import give_terminal  # only this option needs it so early
 
                 give_terminal(process.pid)
@@ -53,6 +55,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         reason = StartError(f"the app cannot be started: {error.strerror}")
         return _refuse(reason, environ, log_format(environ, flags))
 
+    if listen is None:
+        from adapter.runtime.lean_imports import WithoutImportlib
+
+        with WithoutImportlib():
+            import adapter.logs  # noqa: F401  # imported for the next line
     from adapter.logs import Log
 
     log = Log(format=config.log_format, level=config.log_level, access_log=config.access_log)
@@ -80,10 +87,11 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
     """Run as the function's runtime, and return the exit code."""
     from adapter.output import STDERR
-    from adapter.runtime.lean_imports import load_parsers
+    from adapter.runtime.lean_imports import WithoutImportlib, load_parsers
 
     load_parsers()
-    from adapter.runtime.runtime import Runtime
+    with WithoutImportlib():
+        from adapter.runtime.runtime import Runtime
 
     if process is not None:
         process.forward_stderr(STDERR.copy_whole)
@@ -102,11 +110,27 @@ def _prepare_for_proxy() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+def _located(command: list[str], folder: str | None) -> list[str]:
+    """Return ``command``. If its program is a relative path to a file here, and not in ``folder``, make it absolute."""
+    name = command[0] if command else ""
+    if folder is None or "/" not in name or name.startswith("/") or _exists(f"{folder}/{name}") or not _exists(name):
+        return command
+    return [f"{posix.getcwd()}/{name}", *command[1:]]
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
 def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:
     """Raise ConfigurationError if ``command`` cannot be started, or if another process listens on ``port``.
 
-    ``port`` is None if the app needs no fixed port. This is not called on Lambda, to save time: a wrong command makes
-    the start itself fail, and no other process uses the port.
+    ``port`` is None if the app needs no fixed port. To save time, this is not called on Lambda. A wrong command is
+    reported there when the start fails, and no other process uses the port.
     """
     from adapter.app.command import command_mistakes, port_mistake
 
@@ -124,7 +148,7 @@ def _begin_to_collect_garbage() -> None:
 
 
 def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], format: str) -> int:
-    """Write ``error`` to stderr, report it to the Runtime API if its address is set, and return the exit code.
+    """Write ``error`` to stderr, report it to the Runtime API if there is one, and return the exit code.
 
     ``format`` is the format of log lines.
     """
@@ -140,5 +164,5 @@ def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], 
         try:
             RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
-            write_error(f"could not report this to the Runtime API: {failure}", format=format)
+            write_error(f"this error could not be reported to the Runtime API: {failure}", format=format)
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

@@ -26,7 +26,7 @@ from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import Payload
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
-from adapter.emulator.requests.client_request import RequestRecord
+from adapter.emulator.records.record import RequestRecord
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.service.listening import serving
 from adapter.net.address import listen

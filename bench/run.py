@@ -3,7 +3,8 @@
     python bench/run.py                      everything: .cache/bench/bench.json, docs/performance.md and .svg
     python bench/run.py --quick              under two minutes: the ratios to the floor against bench/baseline.json
     python bench/run.py --quick --accept     make what was measured the baseline
-    python bench/run.py --rows 1k,start      some rows anew, the others as they were
+    python bench/run.py --rows 1k,start      some rows anew, the others as they were; text-* means all that begin so
+    python bench/run.py --rust PATH          also a Rust adapter that was built elsewhere; PATH=VERSION says its version
 
 Needs gcc; what else is compared is installed into .cache/bench, and what cannot be had is named.
 """
@@ -22,10 +23,11 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from compare import baseline, capped, dev_start, emulators, fastapi, idle, invocations, plot, proxies, report, starts
 from compare.builds import adapter
-from compare.peers import PEERS, MissingPeer
+from compare.cores import ONE, TWO, name_on
+from compare.peers import PEERS, MissingPeer, name_rust_binary
 from compare.places import CACHE, REPOSITORY
 from compare.samples import Row, say
-from compare.workloads import ALL, workloads
+from compare.workloads import ALL, QUICK_ON_ONE_CORE, workloads
 
 # What takes part in quick mode: ourselves and what the ratios are taken to.
 _QUICK_SUBJECTS = ("adapter", "floor", "aiohttp", "bare-python")
@@ -40,8 +42,10 @@ def _measurements(*, quick: bool) -> dict[str, Callable[[], Row]]:
     few = _QUICK_SUBJECTS if quick else None
     found: dict[str, Callable[[], Row]] = {}
     for workload in workloads():
-        if not quick or workload.quick:
-            found[workload.name] = partial(invocations.measure, workload, rounds=rounds, quick=quick, only=only)
+        for cores in (TWO, ONE):
+            if not quick or (workload.quick and (cores == TWO or workload.name in QUICK_ON_ONE_CORE)):
+                measure = partial(invocations.measure, workload, cores=cores)
+                found[name_on(workload.name, cores)] = partial(measure, rounds=rounds, quick=quick, only=only)
     for start in starts.START_ROWS:
         if not quick or start.quick:
             found[start.name] = partial(starts.measure, start, quick=quick, only=few)
@@ -108,18 +112,31 @@ def _guard(rows: list[Row], *, accept: bool) -> None:
         sys.stdout.write(f"WARNING: {regression}\n")
 
 
+def _chosen(rows: str | None, known: list[str]) -> list[str]:
+    """The names of the rows to measure. A name that ends with ``*`` stands for all that begin with it."""
+    if rows is None:
+        return known
+    chosen = []
+    for name in rows.split(","):
+        chosen += [each for each in known if each.startswith(name[:-1])] if name.endswith("*") else [name]
+    return chosen
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare the adapter with its peers.")
     parser.add_argument("--quick", action="store_true", help="only what the baseline guards")
     parser.add_argument("--accept", action="store_true", help="with --quick: make the ratios the baseline")
     parser.add_argument("--rows", help="measure only these rows, separated by commas, anew")
+    parser.add_argument("--rust", metavar="PATH[=VERSION]", help="a Rust adapter that was built elsewhere")
     given = parser.parse_args()
+    if given.rust:
+        name_rust_binary(given.rust)
     CACHE.mkdir(parents=True, exist_ok=True)
     # Told to end, it ends what it started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     adapter()
     measurements = _measurements(quick=given.quick)
-    chosen = given.rows.split(",") if given.rows else list(measurements)
+    chosen = _chosen(given.rows, list(measurements))
     if unknown := [name for name in chosen if name not in measurements]:
         parser.error(f"--rows: {', '.join(unknown)}: there are {', '.join(measurements)}")
     if not (given.quick or given.rows):

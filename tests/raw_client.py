@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from tests.answer import Answer, Pairs
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 
 
 class RawAnswer(Answer):

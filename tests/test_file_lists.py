@@ -39,6 +39,7 @@ COMPILED = {
         "event",
         "function_response",
         "headers",
+        "json_text",
         "messages",
         "proxy_claims",
         "request",
@@ -73,8 +74,10 @@ def files(pattern: str) -> set[Path]:
 
 def groups_of_tests() -> dict[str, list[str]]:
     """The variables of the Makefile that list tests, without those that they refer to."""
-    groups = re.findall(r"^([A-Z]+_TESTS) := (.+)$", MAKEFILE, re.MULTILINE)
-    return {name: [word for word in value.split() if not word.startswith("$")] for name, value in groups}
+    groups: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^([A-Z]+_TESTS) [:+]= (.+)$", MAKEFILE, re.MULTILINE):
+        groups.setdefault(name, []).extend(word for word in value.split() if not word.startswith("$"))
+    return groups
 
 
 @pytest.mark.parametrize("pattern", [*MYPYC["include"], *MYPYC["exclude"], *COVERED])
@@ -115,7 +118,9 @@ def test_every_module_that_a_page_names_exists(page: str) -> None:
         re.findall(r"`((?:[a-z_0-9]+/)*(?:[a-z_0-9]+/|[a-z_0-9]+\.(?:py|json)))`", (REPOSITORY / page).read_text())
     )
     existing = [f"/{path.relative_to(REPOSITORY)}{'/' * path.is_dir()}" for path in REPOSITORY.glob("adapter/**/*")]
-    existing += [f"/{path.relative_to(REPOSITORY)}" for path in REPOSITORY.glob("tests/**/*.py")]
+    existing += [
+        f"/{path.relative_to(REPOSITORY)}" for top in ("tests", "deploy") for path in (REPOSITORY / top).rglob("*.py")
+    ]
     missing = [name for name in named if not any(path.endswith(f"/{name}") for path in existing)]
     assert named
     assert not missing

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter.errors import TEXT_LIMIT, AdapterError
-from adapter.logs import LINE_LIMIT, Log
+from adapter.logs import LINE_LIMIT, Log, trace_of
 from adapter.output import STDERR, Output
 from adapter.payload.messages import Invocation
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 INVOCATION = Invocation(request_id="r-1", event=b"{}")
 LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"]
 
@@ -224,3 +227,48 @@ def test_the_same_warning_is_logged_once_if_that_is_wanted(capfd: pytest.Capture
     first, second = capfd.readouterr().err.splitlines()
     assert "one" in first
     assert "two" in second
+
+
+# --- the documentation ----------------------------------------------------------------------------------------------
+
+FIELD_TABLE = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \| ([\w, ]+) \| ", re.MULTILINE)
+# Where the fields of each way in are written.
+WRITERS = {
+    "Lambda": ("runtime/invocation_relay.py", "_log"),
+    "proxy": ("proxy/request_relay.py", "_log_fields"),
+    "dev": ("emulator/terminal/lines.py", "request_fields"),
+}
+
+
+def fields_in(function: ast.AST) -> set[str]:
+    """The keys that ``function`` writes: those of its dictionaries, and those that it assigns."""
+    keys = [key for node in ast.walk(function) if isinstance(node, ast.Dict) for key in node.keys]
+    keys += [node.slice for node in ast.walk(function) if isinstance(node, ast.Subscript)]
+    return {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+
+
+@pytest.mark.parametrize("way_in", WRITERS)
+def test_the_documentation_has_exactly_the_fields_of_each_way_in(way_in: str) -> None:
+    file, name = WRITERS[way_in]
+    tree = ast.parse((REPOSITORY / "adapter" / file).read_text())
+    [function] = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == name]
+    rows = FIELD_TABLE.findall((REPOSITORY / "docs" / "logs.md").read_text())
+    documented = {field for fields, ways in rows if way_in in ways.split(", ") for field in re.findall(r"\w+", fields)}
+    assert documented == fields_in(function)
+
+
+@pytest.mark.parametrize(
+    ("value", "trace"),
+    [
+        pytest.param("Root=1-6789-abc;Parent=53;Sampled=1", "1-6789-abc", id="x-ray"),
+        pytest.param("Self=1;Root=1-6789-abc", "1-6789-abc", id="x-ray-behind-a-proxy"),
+        pytest.param(
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "0af7651916cd43dd8448eb211c80319c", id="w3c"
+        ),
+        pytest.param("Root=secret", "", id="not-hexadecimal"),
+        pytest.param("Root=" + "a" * 65, "", id="too-long"),
+        pytest.param("", "", id="none"),
+    ],
+)
+def test_only_a_trace_id_is_taken_from_a_header(value: str, trace: str) -> None:
+    assert trace_of(value) == trace

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from tests.runtime_process import RuntimeProcess
+from tests.scripted_runtime_api import ScriptedRuntimeApi
 
 LIFE = "import gc; from adapter import start; print(start.run(['false']), gc.isenabled(), gc.get_freeze_count())"
 
@@ -38,3 +45,26 @@ def test_a_start_for_which_no_descriptor_is_left_says_so() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("adapter: the app cannot be started: Too many open files\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "mode", "message"),
+    [
+        pytest.param(b"#!/bin/sh\r\nexec true\r\n", 0o755, "its lines end with CR LF, as on Windows", id="CR-LF"),
+        pytest.param(b"#!/bin/sh\nexec true\n", 0o644, "(it is not executable); give it the perm", id="no-run-bit"),
+        pytest.param(b"#!/no/sh\nexec true\n", 0o755, "/no/sh, the interpreter in its first line", id="interpreter"),
+        pytest.param(b"exec true\n", 0o755, "it is neither a script that begins with #!", id="no-script"),
+        # The kernel can start env, which then looks for a program called "sh\r".
+        pytest.param(b"#!/usr/bin/env sh\r\n", 0o755, "a script with the line ends of Windows; conv", id="env-CR-LF"),
+        pytest.param(b"#!/bin/sh\nexec no-such\r\n", 0o755, "a script with the line ends of Windows", id="one-CR-LF"),
+    ],
+)
+def test_lambda_learns_why_a_start_script_cannot_run(tmp_path: Path, script: bytes, mode: int, message: str) -> None:
+    path = tmp_path / "run.sh"
+    path.write_bytes(script)
+    path.chmod(mode)
+    with ScriptedRuntimeApi() as api, RuntimeProcess(api, str(path)) as runtime:
+        assert runtime.exit_code() != 0
+        error = json.loads(api.wait_for("/runtime/init/error").body)
+        assert message in error["errorMessage"]
+        assert message in runtime.stderr()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from os.path import exists, isdir, isfile, join
+from os.path import abspath, exists, isabs, isdir, isfile, join
 
 from adapter.config.ports import PLACEHOLDER
 from adapter.net.port_owner import port_owner
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 # How long connecting to the app's port may take, in seconds. The app is on this machine.
 _CONNECT_TIMEOUT = 1.0
+# The kernel reads no more of a script's first line, in bytes (BINPRM_BUF_SIZE).
+_LONGEST_FIRST_LINE = 256
+_NOT_EXECUTABLE = "not executable"
+CONVERT_LINES = r"convert them to LF: sed -i 's/\r$//' FILE"
 
 
 def command_mistakes(
     command: Sequence[str], environ: Mapping[str, str], directory: str | None, *, source: str = "CMD"
 ) -> Iterator[str]:
-    """Yield a line for each reason why ``command`` cannot be started in ``directory`` with these variables.
+    """Yield a message for each reason why ``command`` cannot be started in ``directory`` with ``environ``.
 
-    ``source`` is the name of the setting that contains the command, for the message.
+    A message about the command begins with ``source``, the name of the command's setting.
     """
     folder = directory or "."
     if directory is not None and not (isdir(folder) and os.access(folder, os.X_OK)):
@@ -34,23 +38,53 @@ def command_mistakes(
         if command and "/" in command[0]:
             # The program's path may be relative to this folder, so it cannot be checked.
             return
-    if command and not any(map(_is_executable, _candidates(command[0], environ, folder))):
-        reason = _reason(join(folder, command[0])) if "/" in command[0] else "it is not on PATH"
-        yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0])}"
+    if not command:
+        return
+    program = next(filter(_is_executable, _candidates(command[0], environ, folder)), None)
+    if program is None:
+        reason = _reason(command[0], directory) if "/" in command[0] else "it is not on PATH"
+        yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0], reason)}"
+    elif mistake := _script_mistake(program):
+        yield f"{source}: {command[0]!r} cannot be started: {mistake}"
 
 
-def _hint(name: str) -> str:
+def _script_mistake(path: str) -> str | None:
+    """Return why the kernel cannot start the script ``path``. Return None if it can, or if it is not a script."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(_LONGEST_FIRST_LINE)
+    except OSError:
+        # A program need not be readable.
+        return None
+    words = line[2:].split()
+    if not line.startswith(b"#!") or not words:
+        return None
+    if line.endswith(b"\r\n"):
+        return f"its lines end with CR LF, as on Windows; {CONVERT_LINES}"
+    interpreter = os.fsdecode(words[0])
+    if interpreter.startswith("/") and not exists(interpreter):
+        return f"{interpreter}, the interpreter in its first line, does not exist here; name one that does"
+    return None
+
+
+def _hint(name: str, reason: str) -> str:
+    if reason.endswith(_NOT_EXECUTABLE):
+        return f"give it the permission: chmod +x {name} (a zip file that was made on Windows loses it)"
     if " " in name:
         return "remove the quotes around the whole command, or use sh -c '…' to run a shell command"
     if "=" in name:
         return "set the app's variables before the adapter's own command, or use env: env NAME=VALUE CMD"
-    return "use a name on PATH or a path"
+    return "give the program's path, or its name if it is on PATH"
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Yield the paths that the system tries for ``name``. Relative paths, also those on PATH, start in ``folder``."""
+    """Yield the paths that are tried for ``name``. All relative paths, even on PATH, start in ``folder``.
+
+    A relative path in CMD is then looked for in the current folder as well (``start.py``).
+    """
     if "/" in name:
         yield join(folder, name)
+        yield name
     else:
         for part in os.get_exec_path(dict(environ)):
             yield join(folder, part, name)
@@ -60,17 +94,23 @@ def _is_executable(path: str) -> bool:
     return isfile(path) and os.access(path, os.X_OK)
 
 
-def _reason(path: str) -> str:
-    if isdir(path):
-        return "it is a folder"
-    return "it is not executable" if exists(path) else "it does not exist"
+def _reason(name: str, directory: str | None) -> str:
+    """Return why the path ``name`` is not a program. A relative path was looked for in ``directory`` and here."""
+    tried = [name] if directory is None or isabs(name) else [join(directory, name), name]
+    for path in tried:
+        if exists(path):
+            at = abspath(path) if len(tried) > 1 else "it"
+            return f"{at} is {'a folder' if isdir(path) else _NOT_EXECUTABLE}"
+    if len(tried) == 1:
+        return "it does not exist"
+    return f"it is neither in {abspath(tried[0].removesuffix(name) or '.')} (--app-dir) nor in {abspath('.')}"
 
 
 def port_mistake(app: AppAddress) -> str | None:
     """Connect to the app's addresses. Return an error message if a process listens there already, else None."""
     for address in (app.current, app.other):
         if address is not None and _has_listener(address):
-            taken = f"{address}: is taken by {port_owner(address.port) or 'another process'}"
+            taken = f"{address} is taken by {port_owner(address.port) or 'another process'}"
             cause = "so CMD cannot listen there"
             if address is app.other:
                 cause = f"which could be mistaken for the app; --app-host {app.current.host} excludes this address"

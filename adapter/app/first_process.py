@@ -1,6 +1,6 @@
-"""Finds the process of the app that should get a signal: the server, and not a shell that has started the server.
+"""Finds the process of the app that should get a signal: the server, not a shell that has started the server.
 
-This is for signals with the action ``FIRST`` (``process.py``). The module is imported only when such a signal arrives.
+Only signals with the action ``FIRST`` (``process.py``) need this module. It is imported when such a signal arrives.
 It reads /proc. On a system without /proc, the app's first process gets the signal, even if it is a shell.
 """
 
@@ -16,10 +16,10 @@ _SHELLS = frozenset({"ash", "bash", "busybox", "dash", "fish", "ksh", "ksh93", "
 
 
 def first_process(leader: int, number: int) -> int | None:
-    """Return the pid of the process that should get signal ``number``: ``leader``, or if it is a shell, its only child.
+    """Return the pid of the process that should get signal ``number``: ``leader``, unless ``leader`` is a shell.
 
-    The same rule applies to a child that is a shell. A shell that has a trap for the signal, or no child, gets the
-    signal itself. Return None if a shell has several children.
+    Instead of a shell, its only child gets the signal; the same rule applies to a child that is a shell. A shell gets
+    the signal itself if it has a trap for the signal, or no child. Return None if a shell has several children.
     """
     pid = leader
     while _is_shell(pid) and not _handles(pid, number):
@@ -59,7 +59,7 @@ def _handles(pid: int, number: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the pids of the children of all threads of a process. Return what was read so far if the process ends."""
+    """Return the pids of a process's children. If the process ends meanwhile, return those that were read so far."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):

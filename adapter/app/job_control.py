@@ -1,9 +1,9 @@
-"""Job control: stops the app and the adapter on Ctrl-Z, and lends the adapter's terminal to the app.
+"""Job control: stops the app and the adapter on Ctrl-Z, and gives the adapter's terminal to the app.
 
-Only one process group at a time can read a terminal or change its settings. The app has a process group of its own,
-which starts as a background job. So the kernel stops the app if it reads the terminal (SIGTTIN) or changes its settings
-(SIGTTOU). The adapter then lends the terminal to the app, and takes it back when the app ends or is stopped. It cannot
-lend the terminal if it is a background job itself, or if its stdin is not a terminal.
+Only one process group at a time, the foreground job, can read the terminal or change its settings. The app has its own
+process group, which starts as a background job. If the app reads the terminal or changes the settings, the kernel stops
+it (SIGTTIN, SIGTTOU). The adapter then makes the app the foreground job until the app ends or is stopped. The adapter
+cannot do this if it is a background job itself, or if its stdin is not a terminal.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _NEEDS_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
 
 class JobControl:
-    """Lends the terminal on stdin to the app. ``warn`` logs a line.
+    """Gives the terminal on stdin to the app, and takes it back. ``warn`` logs a line.
 
-    While the terminal is lent, the signals of Ctrl-C, Ctrl-\\ and Ctrl-Z are sent to the app and not to the adapter.
+    While the app has the terminal, the signals of Ctrl-C, Ctrl-\\ and Ctrl-Z reach the app, not the adapter.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
@@ -40,7 +40,7 @@ class JobControl:
         return True
 
     def take_back(self, process: AppProcess) -> None:
-        """Make this process's group the foreground job again, if the terminal is lent."""
+        """Make this process's group the foreground job again, if the app has the terminal."""
         if not self.is_lent:
             return
         self.is_lent = False
@@ -56,7 +56,7 @@ class JobControl:
     def handle_stop(self, process: AppProcess, number: int) -> None:
         """Act on the signal ``number``, which has stopped the app."""
         if number not in _NEEDS_TERMINAL:
-            # If the terminal is not lent, another process sent the signal, and that process also continues the app.
+            # If the app does not have the terminal, another process sent the signal, and has to continue the app.
             if self.is_lent:
                 self.suspend(process)
         elif self.lend(process):
@@ -68,14 +68,14 @@ class JobControl:
         else:
             name = signal.Signals(number).name
             self._warn(
-                f"the app is stopped ({name}), since it uses a terminal that cannot be lent to it; start adapter run "
-                "with this terminal as stdin, or start the app with </dev/null"
+                f"the app is stopped ({name}), since it uses a terminal that the adapter cannot pass on; start the "
+                "adapter with this terminal as stdin, or start the app with </dev/null"
             )
 
     def suspend(self, process: AppProcess | None) -> None:
         """Stop the app and this process until a shell continues this job.
 
-        If the system does not stop this process (PID 1, or no shell that could continue it), the app continues at once.
+        If this process cannot be stopped (it is PID 1, or no shell could continue it), the app continues at once.
         """
         was_lent = self.is_lent
         if process is not None:
@@ -102,11 +102,10 @@ def give_terminal(group: int) -> bool:
 
 
 def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bool = False) -> bool:
-    """Stop the app, then this process or its whole group, with the signal ``number``. Return True after SIGCONT.
+    """Stop the app (``process``), then this process, with the signal ``number``. Return True after SIGCONT.
 
-    Return False if the signal has not stopped this process. If ``process`` is None, the app is not stopped.
-
-    The kernel discards the signal if no process in the session could continue this group (setpgid(2), "orphaned").
+    If ``with_group`` is True, stop the whole group of this process. Return False if the signal has not stopped this
+    process: the kernel discards a signal if nothing in the session could continue this group (setpgid(2), "orphaned").
     """
     handler = signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
@@ -123,7 +122,7 @@ def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bo
 
 
 def _foreground_group() -> int | None:
-    """Return the foreground process group of the terminal on stdin, or None if stdin is not this process's terminal."""
+    """Return the foreground process group of the terminal on stdin; None if stdin is not the controlling terminal."""
     try:
         return os.tcgetpgrp(_STDIN)
     except OSError:

@@ -1,11 +1,12 @@
 """The app's process: how it starts, gets signals and ends.
 
 The app leads a process group of its own, so that signals reach all of its processes and no others. If the adapter is
-killed, the kernel kills that group. The app's stderr is copied to ours, and its last lines are kept. The adapter waits
+killed, the kernel kills that group. The adapter copies the app's stderr to its own, and keeps the last lines. It waits
 only briefly for the end of the app's stderr, since grandchildren may keep the pipe open.
 
 The app is spawned (posix_spawn(3)) and not forked, since forking a Python process would add 2 ms to every cold start.
-Settings that posix_spawn cannot make in the child are made in this process before the call, and undone after it.
+posix_spawn cannot set the working directory and the limit of open files. So this process changes its own before the
+call, for the app to inherit, and restores them after the call.
 
 Signals stay pending until their handlers are installed. Otherwise they could be lost: PID 1 ignores signals that have
 no handler.
@@ -101,7 +102,7 @@ _KILL_ROUNDS = 10
 def hold_signals() -> None:
     """Block the signals in HANDLED, and ignore the signals that ACTIONS ignores.
 
-    Blocked signals stay pending until ``release_signals``. Install their handlers before you call it.
+    Blocked signals stay pending until ``release_signals``. Install their handlers before you call that function.
     """
     _signal.pthread_sigmask(_signal.SIG_BLOCK, HANDLED)
     for number, action in ACTIONS.items():
@@ -110,20 +111,20 @@ def hold_signals() -> None:
 
 
 def release_signals() -> None:
-    """Unblock the signals in HANDLED. Those that are pending are delivered now."""
+    """Unblock the signals in HANDLED. Pending signals are delivered now."""
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, HANDLED)
 
 
 class Lifeline:
-    """Makes the kernel kill the app's group when the adapter ends, for any reason. Does nothing except on Linux.
+    """Makes the kernel kill the app's group when the adapter ends, however it ends. Does nothing except on Linux.
 
     It is a pipe without data. The app inherits ``descriptor``, the reading end. Only the adapter has the writing end.
     When the adapter ends, the writing end is closed, and the kernel sends SIGKILL to the group that owns the reading
     end (F_SETSIG and F_SETOWN, fcntl(2)). The usual PR_SET_PDEATHSIG of prctl(2) covers only one process of the group,
-    and can only be set in a fork.
+    and only a forked child can set it.
 
-    The app is not protected during the half millisecond between its start and ``tie``. If it closes inherited
-    descriptors, it may not be protected at all.
+    The app is not protected during the half millisecond between its start and ``tie``. An app that closes inherited
+    descriptors may not be protected at all.
     """
 
     def __init__(self) -> None:
@@ -133,7 +134,7 @@ class Lifeline:
             posix.set_inheritable(self.descriptor, True)
 
     def tie(self, group: int) -> None:
-        """Make the kernel kill the process group ``group`` when the adapter ends. This replaces an earlier group."""
+        """Make the kernel kill the process group ``group`` when the adapter ends. A later call replaces the group."""
         if sys.platform == "linux" and self.descriptor is not None:
             import fcntl  # the app has started by now
 
@@ -143,7 +144,7 @@ class Lifeline:
 
 
 class AppProcess:
-    """The app that ``command`` starts. ``pid`` is also the id of its process group.
+    """The app that ``command`` starts. ``pid`` is the app's pid, and also the id of the app's process group.
 
     The command is looked up on the adapter's own PATH. ``descriptors`` is the app's soft limit of open files; None
     means the adapter's limit. Raises ConfigurationError if the command cannot be started, and OSError if the system has
@@ -178,6 +179,7 @@ class AppProcess:
             posix.close(write_end)
         _ignore_os_error(lambda: lifeline.tie(pid))
         self.pid = pid
+        self.command = command
         # The descriptor that ``read_stderr`` reads, for an event loop.
         self.stderr = read_end
         self._tail = b""
@@ -215,7 +217,7 @@ class AppProcess:
         return True
 
     def stderr_tail(self) -> str:
-        """Return the last whole lines of the app's stderr, up to STDERR_TAIL bytes. Call it after the app has ended."""
+        """Return the last whole lines of the app's stderr, up to STDERR_TAIL bytes. Call this after the app's end."""
         self._wait_for_stderr()
         text = self._tail.decode("utf-8", "replace")
         if len(self._tail) == STDERR_TAIL:
@@ -269,8 +271,8 @@ class AppProcess:
     def pass_on(self, number: int, warn: Callable[[str], None]) -> None:
         """Send a signal to the app's first process or to its whole group, as ACTIONS says.
 
-        If ACTIONS says the first process, but a shell has several children, the whole group gets the signal. The first
-        time, ``warn`` logs a line about it.
+        If the first process is a shell with several children, the whole group gets the signal instead. ``warn`` logs a
+        line about the first such signal.
         """
         if ACTIONS.get(number, FIRST) == FIRST and self._exit_code is None:
             from adapter.app.first_process import first_process, shell_warning  # only such a signal needs it
@@ -294,10 +296,10 @@ class AppProcess:
         self._group_is_gone = self._exit_code is not None
 
     def stop(self, grace: float, wait: Callable[[float], None]) -> int:
-        """Wait up to ``grace`` seconds for the app to end, then kill its group. Return its exit code.
+        """Wait up to ``grace`` seconds for the app to end, then kill its group. Return the app's exit code.
 
-        Send the app a signal to end before you call this. When this returns, the app's stderr has been forwarded,
-        unless a process outside of the group keeps it open. ``wait(seconds)`` may return early.
+        Before you call this, send the app a signal that ends it. When this returns, the app's stderr has been
+        forwarded, unless a process outside of the group keeps it open. ``wait(seconds)`` may return early.
         """
         give_up = monotonic() + grace
         while (code := self.exit_code()) is None and monotonic() < give_up:
@@ -331,10 +333,10 @@ def ended_children() -> Iterator[tuple[int, int]]:
 
 
 def kill_children() -> None:
-    """Kill and reap all children of this process, and the orphans that it adopts from them. Linux only.
+    """Kill and reap all children of this process, and the orphans that they leave behind. Linux only.
 
-    Most of them are orphans that left the app's group. Call ``exit_code`` first, since this function discards the app's
-    exit code. Processes of other users, which this process may not kill, keep running.
+    Most children are orphans that left the app's group. Call ``exit_code`` first, since this function discards the
+    app's exit code. Processes of other users keep running if this process may not kill them.
     """
     for _ in range(_KILL_ROUNDS):
         try:
@@ -375,7 +377,7 @@ def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> in
 
 
 def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
-    """Call ``spawn`` with ``folder`` as the working directory; None means no change. Return its result."""
+    """Return the result of ``spawn()``, called with ``folder`` as the working directory; None means no change."""
     if folder is None:
         return spawn()
     try:
@@ -393,7 +395,7 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
 
 
 def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:
-    """Call ``spawn`` with ``descriptors`` as the soft limit of open files; None means no change. Return its result."""
+    """Return the result of ``spawn()``, called under a limit of ``descriptors`` open files; None means no change."""
     if descriptors is None:
         return spawn()
     import resource  # the runtime does not need it
@@ -407,11 +409,14 @@ def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:
 
 
 def _start_mistakes(command: list[str], environ: Mapping[str, str], directory: str | None, error: OSError) -> list[str]:
-    """Return the reasons why ``command`` cannot be started, at least one line."""
+    """Return at least one message that explains why ``command`` cannot be started."""
     from adapter.app.command import command_mistakes  # only a mistake needs it
 
     mistakes = list(command_mistakes(command, environ, directory))
-    return mistakes or [f"CMD: {command[0]!r} cannot be started: {error.strerror}"]
+    reason = error.strerror
+    if error.errno == errno.ENOEXEC:
+        reason = "it is neither a script that begins with #! nor a program for this kind of machine"
+    return mistakes or [f"CMD: {command[0]!r} cannot be started: {reason}"]
 
 
 def _ignore_os_error(call: Callable[[], None]) -> None:

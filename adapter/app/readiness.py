@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 
+from adapter.config.parsers import FOLLOWED_PORT
 from adapter.config.ports import PLACEHOLDER, app_address
 from adapter.errors import AppNotReady
 from adapter.net.address import Address
@@ -14,6 +15,7 @@ from adapter.payload.messages import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Final
 
     from adapter.config.load import Config
@@ -25,36 +27,28 @@ PROBE_TIMEOUT, _SHORTEST_TIMEOUT = 10.0, 0.01
 # average, half a pause is lost when the app becomes ready: 1 ms, or a quarter of a per cent of the app's start. A
 # refused probe uses about 0.02 ms of CPU time, which is at most one per cent of the CPU time of a small function.
 _PAUSE_PART, _SHORTEST_PAUSE, _LONGEST_PAUSE = 1 / 200, 0.002, 0.05
-# Each unhealthy answer costs the app CPU time. The pause after it is this many times as long as the answer took.
-_PAUSE_PER_ANSWER = 20
+# The pause after a refused probe is at least this many times as long as the probe took.
+_PAUSE_PER_PROBE = 20
+# Each wrong answer costs the app CPU time and a part of its log. The pause after it is this fraction of the time since
+# the first wrong answer, up to a bound in seconds.
+_ANSWER_PAUSE_PART, _LONGEST_ANSWER_PAUSE = 1 / 10, 1.0
+# The last probe before the limit begins this long before it, in seconds.
+_LAST_PROBE = 0.05
 # Every eighth probe of the runtime tries both loopback addresses, the others only one: each refused connection takes
 # CPU time from the starting app.
 _OTHER_EVERY = 8
 # How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
+# Outside of Lambda: how long to wait before the app is looked for at other ports, in seconds. The second value is for
+# --app-port auto, and also the interval in which it is looked for again.
+_LOOK_AFTER, _FOLLOW_AFTER = 1.0, 0.1
 _NO_CONNECTION = "no connection"
-# The message of Node for a file that was written for AWS's Node runtime.
-_NEEDS_NODE_RUNTIME = "awslambda is not defined"
+_IS_FOREIGN = "is answered by another process than the app:"
 # An app that restarts refuses connections. These are the longest wait of a request for it, and the interval of the
 # attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
 # The port is closed, or the Unix socket does not exist.
 _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
-
-
-def exit_hint(code: int, stderr: str, *, was_ready: bool = False) -> str:
-    """Return what may be wrong with a CMD that has ended with ``code``, or an empty text.
-
-    ``stderr`` has the last lines that it has written.
-    """
-    if _NEEDS_NODE_RUNTIME in stderr:
-        return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
-    if code or was_ready:
-        return ""
-    return (
-        " (a command that starts a server in the background is not supported; docs/plain-handlers.md is about handlers "
-        "without a server)"
-    )
 
 
 def is_refused(error: BaseException | None) -> bool:
@@ -63,13 +57,24 @@ def is_refused(error: BaseException | None) -> bool:
 
 
 class ReadinessCheck:
-    """The check whether the app at ``port`` is ready, according to the options.
+    """How to check whether the app at ``port`` is ready, according to the options.
 
     ``address`` is the address to probe; its port may differ from the app's. ``request`` is the request of a probe; None
-    means that a connection is enough. ``has_command`` is True if CMD starts the app.
+    means that a connection is enough. ``has_command`` is True if CMD starts the app. If ``follows`` is True
+    (``--app-port auto``), ``address`` becomes that of the port on which the app is found.
     """
 
-    __slots__ = ("_has_command", "_healthy", "address", "request")
+    __slots__ = (
+        "_app",
+        "_has_command",
+        "_healthy",
+        "_is_local",
+        "_marker",
+        "_names_port",
+        "address",
+        "follows",
+        "request",
+    )
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
         path = config.app_socket
@@ -81,8 +86,20 @@ class ReadinessCheck:
             if config.readiness_protocol == "http"
             else None
         )
+        self.follows: Final = config.app_port == FOLLOWED_PORT
         self._healthy = config.readiness_status
         self._has_command = has_command
+        # The pid of the app, whether its command names its port, and a variable that all of its processes have.
+        self._app: int | None = None
+        self._names_port = False
+        self._marker = f"AWS_LAMBDA_LOG_STREAM_NAME={config.log_stream}" if config.log_stream else ""
+        # On Lambda, no other process uses the port, and the start is too short to look for one.
+        self._is_local = not config.on_lambda or config.is_in_dev
+
+    def watch(self, pid: int, command: Sequence[str]) -> None:
+        """Set the app's process, which ``command`` has started, so that it can be looked for at other ports."""
+        self._app = pid
+        self._names_port = any(str(self.address.current.port) in word for word in command)
 
     def problem_of(self, status: int) -> str | None:
         """Return None if an answer with ``status`` means that the app is ready, else the problem."""
@@ -100,25 +117,85 @@ class ReadinessCheck:
         """Return the problem to report if a probe gets no answer within ``seconds``."""
         return f"{self.address.current} did not answer within {seconds:g} s"
 
+    def foreign_answer(self) -> str | None:
+        """Return the problem if the process that has answered is not of the app.
+
+        Return None if it is, if that is not known, or on Lambda. Call this once a probe has found no problem.
+        """
+        address = self.address.current
+        if self._app is None or not self._is_local or address.path is not None:
+            return None
+        from adapter.app.listeners import foreign_owner  # on Lambda, it is not needed
+
+        owner = foreign_owner(address, self._app, self._marker)
+        if owner is None:
+            return None
+        from adapter.net.port_owner import process_text
+
+        return f"{address} {_IS_FOREIGN} {process_text(*owner)}"
+
     def unready_text(self, problem: str) -> str:
         """Return ``problem`` with a remedy for the user."""
         if self.request is not None and problem.startswith(self._question):
             return (
                 f"{problem}. The server on {self.address.current} must answer this request with a healthy status; to "
-                "change either, set --readiness-path or --readiness-status (AWS_LWA_READINESS_CHECK_PATH, "
-                "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
+                "change the path or the healthy statuses, set --readiness-path or --readiness-status "
+                "(AWS_LWA_READINESS_CHECK_PATH, AWS_LWA_READINESS_CHECK_HEALTHY_STATUS)"
             )
-        if elsewhere := self._hint_of_listener(problem):
+        if _IS_FOREIGN in problem:
+            return (
+                f"{problem}. End that process, or give the app another port: write {PLACEHOLDER} in CMD instead of "
+                "a port, or set --app-port (AWS_LWA_PORT)"
+            )
+        if not problem.startswith(_NO_CONNECTION):
+            return f"{problem}. The app must answer there with HTTP; --readiness-protocol tcp needs only a connection"
+        if elsewhere := self.listener_text() or self._hint_of_listener():
             return f"{problem}. {elsewhere}"
-        hint = f"write {PLACEHOLDER} in CMD in place of its port" if self._has_command else "start it there"
+        must = f"The app must listen on {self.address}"
+        if not self._has_command:
+            return f"{problem}. {must}; start it there, or set the app's port with --app-port (AWS_LWA_PORT)"
+        if self._names_port:
+            return f"{problem}. {must}, the port in CMD, and listens nowhere yet"
         return (
-            f"{problem}. The app must listen on {self.address}: {hint}, or set its port with --app-port (AWS_LWA_PORT)"
+            f"{problem}. {must}; write {PLACEHOLDER} in CMD instead of a port, or set the app's port with --app-port "
+            "(AWS_LWA_PORT)"
         )
 
-    def _hint_of_listener(self, problem: str) -> str:
+    def listener_text(self) -> str:
+        """Return where the app listens instead, and the option for it. Empty if it is not found elsewhere."""
+        address = self.address.current
+        found = self._app_addresses()
+        if not found or address.port in [each.port for each in found]:
+            # At another host of the same port, ``_hint_of_listener`` finds it.
+            return ""
+        [first, *others] = [str(each.port) for each in found]
+        listens = f"It listens on {' and '.join((first, *others))}"
+        if self._names_port:
+            return (
+                f"{listens}, although CMD names {address.port}: correct the program's option for its port in CMD, or "
+                f"set --app-port {first} (AWS_LWA_PORT)"
+            )
+        return f"{listens}: --app-port {first} (AWS_LWA_PORT)"
+
+    def follow(self) -> bool:
+        """With ``--app-port auto``, set ``address`` to the one port that the app listens on. Return whether it has."""
+        found = self._app_addresses()
+        if len(found) != 1:
+            return False
+        self.address.current, self.address.other = found[0], None
+        return True
+
+    def _app_addresses(self) -> list[Address]:
+        if self._app is None or self.address.current.path is not None:
+            return []
+        from adapter.app.listeners import addresses_of  # only a slow start needs it
+
+        return addresses_of(self._app)
+
+    def _hint_of_listener(self) -> str:
         """Return a hint if a process listens on the port at another address, else an empty text."""
         address = self.address.current
-        if address.path is not None or not problem.startswith(_NO_CONNECTION):
+        if address.path is not None:
             return ""
         from adapter.net.port_owner import listening_hosts  # only a failure needs it
 
@@ -127,9 +204,16 @@ class ReadinessCheck:
             listener = Address(host=host, port=address.port).local
             if listener.host not in tried:
                 return (
-                    f"A process listens on {listener}: if it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
+                    f"A process listens on {listener}. If it is the app, set --app-host {listener.host} (AWS_LWA_HOST)"
                 )
         return ""
+
+    @property
+    def look_after(self) -> float:
+        """How long to wait before the app is looked for at other ports, in seconds."""
+        if self.follows:
+            return _FOLLOW_AFTER
+        return _LOOK_AFTER if self._is_local else WARN_AFTER
 
     @property
     def _question(self) -> str:
@@ -145,10 +229,13 @@ class ReadinessWait:
     """
 
     __slots__ = (
+        "_answered",
         "_begun",
         "_check",
         "_has_warned",
         "_limit",
+        "_logged",
+        "_look_at",
         "_probed",
         "_probes",
         "_problem",
@@ -160,6 +247,10 @@ class ReadinessWait:
         self._check = check
         self._limit = limit
         self._begun = self._probed = now
+        # The time of the first wrong answer, and the last wrong answer that was logged.
+        self._answered: float | None = None
+        self._logged = ""
+        self._look_at: float | None = now + check.look_after
         self._problem = ""
         self._has_warned = False
         self._probes = 0
@@ -181,18 +272,52 @@ class ReadinessWait:
         Raises AppNotReady if the limit does not allow another probe.
         """
         waited = now - self._begun
-        pause = max(waited * _PAUSE_PART, (now - self._probed) * _PAUSE_PER_ANSWER, _SHORTEST_PAUSE)
-        pause = min(pause, _LONGEST_PAUSE)
+        is_answer = not problem.startswith(_NO_CONNECTION)
+        pause = self._pause_after_answer(now) if is_answer else self._pause_after_refusal(now)
         # The limit may cut the last probe short. The problem of an earlier, complete probe is more useful.
         if not self._problem or self._limit is None or waited < self._limit:
             self._problem = problem
         if self._limit is not None and waited + pause >= self._limit:
             reason = self._check.unready_text(self._problem)
             raise AppNotReady(f"the app was not ready after {self._limit:g} s: {reason}")
-        self.warning = ""
-        if not self._has_warned and waited >= WARN_AFTER:
-            self._has_warned = True
-            end = "" if self._limit is None else f" (the limit is {self._limit:g} s)"
-            reason = self._check.unready_text(self._problem)
-            self.warning = f"the app is not ready after {WARN_AFTER:g} s{end}: {reason}"
+        self.warning = self._warning(waited, now, is_answer=is_answer)
         return pause
+
+    def _pause_after_refusal(self, now: float) -> float:
+        pause = max((now - self._begun) * _PAUSE_PART, (now - self._probed) * _PAUSE_PER_PROBE, _SHORTEST_PAUSE)
+        return min(pause, _LONGEST_PAUSE)
+
+    def _pause_after_answer(self, now: float) -> float:
+        if self._answered is None:
+            self._answered = now
+        pause = min((now - self._answered) * _ANSWER_PAUSE_PART, _LONGEST_ANSWER_PAUSE)
+        if self._limit is not None:
+            # A long pause does not end the wait before the limit.
+            pause = min(pause, self._begun + self._limit - _LAST_PROBE - now)
+        return max(pause, _SHORTEST_PAUSE)
+
+    def _warning(self, waited: float, now: float, *, is_answer: bool) -> str:
+        """Return a line to log: about a new wrong answer, an app that listens elsewhere, or a long wait."""
+        if is_answer and self._problem != self._logged:
+            first, self._logged = not self._logged, self._problem
+            return f"the app is not ready: {self._check.unready_text(self._problem) if first else self._problem}"
+        is_look_due = not is_answer and self._look_at is not None and now >= self._look_at
+        if is_look_due and (line := self._look(now)):
+            return line
+        if self._has_warned or waited < WARN_AFTER:
+            return ""
+        self._has_warned = True
+        end = "" if self._limit is None else f" (the limit is {self._limit:g} s)"
+        return f"the app is not ready after {WARN_AFTER:g} s{end}: {self._check.unready_text(self._problem)}"
+
+    def _look(self, now: float) -> str:
+        """Look for the app at other ports, and return a line about what was found, or an empty text."""
+        self._look_at = now + self._check.look_after if self._check.follows else None
+        if self._check.follows:
+            if not self._check.follow():
+                return ""
+            self._look_at = None
+            return f"the app listens on {self._check.address} (--app-port auto)"
+        elsewhere = self._check.listener_text()
+        self._has_warned = bool(elsewhere)
+        return f"the app is not ready: {self._problem}. {elsewhere}" if elsewhere else ""

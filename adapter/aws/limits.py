@@ -1,7 +1,7 @@
 """AWS's limits, and the bandwidth limit of one stream. In AWS's documents, 1 MB is 1,024 KiB.
 
 This module must not be compiled. It is imported before the app is started, and importing one compiled module would load
-all of them.
+all compiled modules.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from adapter.aws.limits import KIB, MIB
 
 
 def size_text(size: int) -> str:
-    """Return ``size`` as ``512 B``, ``1.5 KB`` or ``6 MB``. KB and MB have one decimal digit, unless it is 0."""
+    """Return ``size`` as ``512 B``, ``1.5 KB`` or ``6 MB``. KB and MB have at most one decimal digit."""
     if size < KIB:
         return f"{size} B"
     unit, name = (KIB, "KB") if size < MIB else (MIB, "MB")

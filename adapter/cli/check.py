@@ -1,7 +1,7 @@
-"""``adapter check``: what ``adapter run`` would do here with the same flags, variables and CMD, and what prevents it.
+"""``adapter check`` shows what ``adapter run`` would do here with the same flags, variables and CMD.
 
-It starts nothing and changes nothing. The exit code is 2 for a mistake in the settings, as in ``adapter run``, and 1
-for a temporary problem (a port that is taken, an app that is not ready).
+It also shows what prevents the start, and starts nothing itself. The exit code is 2 for a mistake in the settings, as
+in ``adapter run``, and 1 for a temporary problem (a port that is taken, an app that is not ready).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from adapter.config.load import Config, read
 from adapter.config.ports import (
     PLACEHOLDER,
     app_address,
-    has_placeholder,
+    has_any_port,
     placeholder_warnings,
     resolve_app_port,
     resolve_listen,
@@ -51,7 +51,7 @@ class Report:
     """The findings. ``summary`` states what ``adapter run`` would do; it is None if mistakes prevent the start.
 
     ``mistakes`` are invalid settings, ``problems`` are temporary, ``warnings`` do not prevent the start. ``app`` states
-    whether the app listens; it is None if this was not checked, or if it is reported in ``problems``.
+    whether the app listens; it is None if that is unknown, or one of the ``problems``.
     """
 
     def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:
@@ -96,7 +96,7 @@ class Report:
     def as_text(self, headings: Mapping[str, str], *, with_defaults: bool = False) -> str:
         """Return the report as text: options that are set, defaults, findings, and the verdict.
 
-        ``headings`` are the titles of the option groups. Without ``with_defaults``, defaults are only counted.
+        ``headings`` are the titles of the option groups. Without ``with_defaults``, defaults are counted, not shown.
         """
         lines = [self.summary] if self.summary else []
         is_set = [row for row in self.settings if row.source != "default"]
@@ -148,26 +148,28 @@ def examine(
 
 
 def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
-    """Add the findings about this machine to ``report``. Return the values that were derived from several settings.
+    """Add the findings about this machine to ``report``. Return the options whose values depend on other settings.
 
-    The result maps option names to derived values and their sources. Raises ConfigurationError if two ports are equal.
+    The result maps an option's name to its value and to the source of the value. Raises ConfigurationError if two ports
+    are equal.
     """
     port, _ = resolve_app_port(config, command)
-    is_any_port = config.app_port is None and has_placeholder(command)
+    is_any_port = has_any_port(config, command)
     app = app_address(config, port, config.app_socket)
     app_text = "a free port" if is_any_port and config.app_socket is None else str(app.current)
     derived = {"app_port": _derived_app_port(config, port, is_any_port=is_any_port)}
     if config.on_lambda:
         mode = config.invoke_mode or "buffered"
-        report.summary = f"On Lambda: invocations from {config.runtime_api}, to the app on {app_text} ({mode})."
+        relayed = f"invocations from {config.runtime_api}"
     else:
         mode = config.invoke_mode or "response_stream"
         listen = resolve_listen(config, port)
         source = "PORT" if config.listen is None and listen.port == config.container_port else config.sources["listen"]
         derived["listen"] = (str(listen), source)
         derived["stream_limit"] = (config.texts.get("stream_limit", "none"), config.sources["stream_limit"])
-        report.summary = f"Plain HTTP on {listen}, to the app on {app_text} ({mode})."
+        relayed = f"plain HTTP from {listen}"
         report.problems += _taken_ports(config, listen)
+    report.summary = f"adapter run would relay {relayed} to the app on {app_text} ({mode})."
     derived["invoke_mode"] = (mode, config.sources["invoke_mode"])
     if not is_any_port:
         _inspect_app(report, config, app, has_command=bool(command))
@@ -178,7 +180,8 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
     if config.app_socket is not None:
         return "none", config.sources["app_socket"]
     if is_any_port:
-        return "any free port", f"{PLACEHOLDER} in CMD"
+        is_set = config.app_port is not None
+        return "any free port", config.sources["app_port"] if is_set else f"{PLACEHOLDER} in CMD"
     if config.app_port is None and config.container_port is not None:
         return str(port), "PORT"
     return str(port), config.sources["app_port"]
@@ -205,7 +208,7 @@ def _inspect_app(report: Report, config: Config, app: AppAddress, *, has_command
         return
     if has_command:
         problem = None if app.current.path is not None else port_mistake(app)
-        report.problems.append(problem or f"{app}: is taken by another process, so CMD cannot listen there")
+        report.problems.append(problem or f"{app} is taken by another process, so CMD cannot listen there")
         return
     check = ReadinessCheck(config, app.current.port, has_command=has_command)
     try:

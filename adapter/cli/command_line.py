@@ -7,7 +7,8 @@ import gc
 import click
 
 from adapter import __version__
-from adapter.cli.grouped_command import GROUPS, GroupedCommand, with_options
+from adapter.cli.completion import SHELLS, complete_command, complete_error, complete_kind
+from adapter.cli.grouped_command import GROUPS, Commands, GroupedCommand, help_all_option, help_of, with_options
 from adapter.cli.streams import discard_stdout
 from adapter.config.load import Config, environment, log_format
 from adapter.errors import (
@@ -28,9 +29,27 @@ if TYPE_CHECKING:
 
 # The options of `adapter run`, on Lambda or elsewhere, which `adapter check` reports.
 _RUN_GROUPS = ("app", "readiness", "requests", "responses", "lambda", "streams", "proxy", "logs")
+# The options that --help shows; --help-all shows all.
+_FIRST_OF_RUN = (
+    *("listen", "app_port", "app_dir", "invoke_mode", "bandwidth", "admin", "trusted_proxies"),
+    *("grace", "readiness_path", "restart", "log_format"),
+)
+_FIRST_OF_DEV = (
+    *("dev_port", "front_doors", "invoke_mode", "app_port", "app_dir", "warm", "reload", "debug"),
+    *("env_file", "template", "environments", "faults"),
+)
+
+_NO_EMULATOR = (
+    "the local Lambda (adapter dev, invoke and event) is not in this installation, which is for production; "
+    "on your machine: pip install web-adapter"
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[help_all_option()],
+)
 @click.version_option(__version__, "-V", "--version", prog_name="adapter")
 def cli() -> None:
     """Serve any web app on AWS Lambda, with streamed or buffered responses.
@@ -44,13 +63,18 @@ def cli() -> None:
     """
 
 
-@cli.command("run", cls=GroupedCommand, short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.")
+@cli.command(
+    "run",
+    cls=GroupedCommand,
+    first=_FIRST_OF_RUN,
+    short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.",
+)
 @with_options(*_RUN_GROUPS)
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app and serve it. Without CMD, serve an app that is already running.
 
-    If AWS_LAMBDA_RUNTIME_API is set, adapter run is the function's custom runtime, configured by variables. It also
-    works as a file in /opt/extensions. Otherwise it is a proxy in front of the app, for plain HTTP on --listen.
+    If AWS_LAMBDA_RUNTIME_API is set, adapter run is the function's custom runtime, configured by variables; Lambda can
+    also start it from /opt/extensions. Otherwise it is a proxy in front of the app, for plain HTTP on --listen.
 
     \b
     adapter run -- uvicorn main:app --port {port}
@@ -61,15 +85,15 @@ def run(command: list[str], flags: dict[str, str]) -> int:
     return start(command, flags)
 
 
-@cli.command("dev", cls=GroupedCommand, short_help="Run an app in Lambda on this machine.")
+@cli.command("dev", cls=GroupedCommand, first=_FIRST_OF_DEV, short_help="Run an app in Lambda on this machine.")
 @click.option("--wait", is_flag=True, help="Start nothing. Wait until another adapter dev answers on these ports.")
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app, in an emulated Lambda on this machine.
 
     A function URL on http://127.0.0.1:3000, or another front door, turns requests into events. The real runtime handles
-    these events, and the responses are subject to Lambda's bandwidth cap and limits. The Invoke APIs for SDKs and the
-    AWS CLI are on port 3001. Ctrl-C ends everything.
+    these events. Lambda's bandwidth cap and limits apply to the responses. The Invoke APIs for SDKs and the AWS CLI are
+    on port 3001. Ctrl-C ends everything.
 
     \b
     adapter dev -- uvicorn main:app --port {port}
@@ -90,7 +114,12 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     return run_dev(environment(), flags, command, wait=is_waiting)
 
 
-@cli.command("check", cls=GroupedCommand, short_help="Show what adapter run would do here, and what prevents it.")
+@cli.command(
+    "check",
+    cls=GroupedCommand,
+    first=_FIRST_OF_RUN,
+    short_help="Show what adapter run would do here, and what prevents it.",
+)
 @click.option("--all", "with_defaults", is_flag=True, help="Also show the settings with default values.")
 @click.option("--format", "report_format", type=click.Choice(["text", "json"]), help="The format of the report.")
 @with_options(*_RUN_GROUPS)
@@ -118,9 +147,10 @@ def check(command: list[str], flags: dict[str, str]) -> int:
 @click.option("--listen", metavar="HOST:PORT", help="The address of the proxy. [ADAPTER_LISTEN]")
 @click.option("--admin", metavar="HOST:PORT", help="The address of /readyz. [ADAPTER_ADMIN]")
 def health(**given: str | None) -> int:
-    """Exit with 0 if the proxy on this machine is healthy, else with 1 and the reason: a HEALTHCHECK without curl.
+    """Exit with 0 if the proxy on this machine is healthy. Otherwise write the reason to stderr, and exit with 1.
 
     With an admin address, /readyz must answer that the app is ready; without one, a connection to the proxy is enough.
+    A HEALTHCHECK with this command does not need curl.
 
     \b
     HEALTHCHECK CMD ["/opt/adapter/bin/adapter", "health"]
@@ -140,7 +170,7 @@ def health(**given: str | None) -> int:
     "invocation_type",
     default="RequestResponse",
     type=click.Choice(["RequestResponse", "Event", "DryRun"]),
-    help="Wait for the response, queue the event, or only check. [default: RequestResponse]",
+    help="Wait for the response, queue the event, or only check the request. [default: RequestResponse]",
 )
 @click.option("--qualifier", default="", metavar="VERSION", help="A version or an alias.")
 @click.option("--client-context", default="", metavar="JSON", help="The client context for the function.")
@@ -150,14 +180,14 @@ def health(**given: str | None) -> int:
 @click.option(
     "--fail-on-status",
     is_flag=True,
-    help="Exit with 1 also if the app's status is 400 or higher; 300 or higher for events that are not HTTP requests.",
+    help="Exit with 1 also if the app answers an HTTP request with 400 or higher, or another event with 300 or higher.",
 )
 def invoke(events: tuple[str, ...], **options: Any) -> int:
     """Invoke the function in adapter dev, and write the response payload to stdout.
 
-    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of such files. The
-    payload is written byte for byte to a pipe or a file; on a terminal, the head of a streamed response is decoded and
-    written to stderr. The exit code is 1 if the function fails or no response arrives.
+    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of such files. A pipe
+    or a file gets the payload unchanged; on a terminal, the head of a streamed response is decoded and written to
+    stderr. The exit code is 1 if the function fails or no response arrives.
 
     \b
     adapter invoke event.json
@@ -170,18 +200,18 @@ def invoke(events: tuple[str, ...], **options: Any) -> int:
 
 
 @cli.command("event", short_help="Write an event of any source.")
-@click.argument("kind", required=False, metavar="KIND")
+@click.argument("kind", required=False, metavar="KIND", shell_complete=complete_kind)
 @click.option("--method", help="The method of an HTTP request. [default: GET]")
 @click.option("--path", help="The path of a request, with or without a query. [default: /]")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of a request.")
-@click.option("--body", metavar="TEXT|@FILE", help="The body of a request, or another event's message, key or item.")
-@click.option("--name", help="The queue, topic, bucket, table or stream.")
+@click.option("--body", metavar="TEXT|@FILE", help="The body of an HTTP request, or an event's message, key or item.")
+@click.option("--name", help="The name of the queue, topic, bucket, table or stream.")
 @click.option("--stage", help="The stage of a REST API. [default: prod]")
 @click.option("--resource", help="The resource of a REST API. [default: /{proxy+}]")
 def event(kind: str | None, **options: Any) -> int:
     """Write an event of any source to stdout, as JSON. Without KIND, list the kinds.
 
-    A flag that has no meaning for the source is an error.
+    A flag that has no meaning for KIND is an error.
 
     \b
     adapter event http-api --method POST --path '/orders?dry=1' --body @order.json
@@ -190,6 +220,57 @@ def event(kind: str | None, **options: Any) -> int:
     from adapter.emulator.commands.event import run
 
     return run(environment(), kind, **options)
+
+
+@cli.command("error", short_help="Show what an error means and what to do.")
+@click.argument("name", required=False, metavar="NAME", shell_complete=complete_error)
+def error(name: str | None) -> int:
+    """Show what the error NAME means and what to do. Without NAME, list all names.
+
+    \b
+    adapter error Adapter.AppNotReady
+    adapter error sandbox.timeout
+    """
+    from adapter.cli.error_names import run
+
+    return run(name)
+
+
+@cli.command("completion", short_help="Let a shell complete commands, options and their values.")
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion(shell: str) -> int:
+    """Write the script with which SHELL completes commands, options, their values and kinds of events.
+
+    This line in the shell's start file sets it up:
+
+    \b
+    eval "$(adapter completion bash)"      ~/.bashrc
+    eval "$(adapter completion zsh)"       ~/.zshrc
+    adapter completion fish | source       ~/.config/fish/config.fish
+    """
+    from adapter.cli.completion import run
+
+    return run(cli, shell)
+
+
+@cli.command("help", short_help="Show the help of a command.")
+@click.argument("command", required=False, metavar="COMMAND", shell_complete=complete_command)
+@click.option("--all", "with_all", is_flag=True, help="Show every option, by topic.")
+@click.pass_context
+def help_command(ctx: click.Context, command: str | None, *, with_all: bool) -> int:
+    """Show the help of COMMAND. Without COMMAND, list the commands."""
+    if command is not None and command not in cli.commands:
+        raise click.UsageError(cli.no_such_command(command), ctx.find_root())
+    named = cli if command is None else cli.commands[command]
+    click.echo(ctx.find_root().get_help() if command is None else help_of(named, command, ctx, with_all=with_all))
+    return EXIT_OK
+
+
+@cli.command("version", short_help="Show the version.")
+def version() -> int:
+    """Show the version, as adapter --version does."""
+    click.echo(f"adapter, version {__version__}")
+    return EXIT_OK
 
 
 def main(arguments: list[str]) -> int:
@@ -220,10 +301,16 @@ def main(arguments: list[str]) -> int:
     except AdapterError as error:
         write_error(str(error), format=_format(arguments))
         return EXIT_FAILURE
+    except ModuleNotFoundError as error:
+        # deploy/build-bundle leaves it out.
+        if error.name != "adapter.emulator":
+            raise
+        write_error(_NO_EMULATOR, format=_format(arguments))
+        return EXIT_USAGE
 
 
 def _format(arguments: list[str]) -> str:
-    """Return the format of log lines, also if click cannot parse ``arguments``."""
+    """Return the format of log lines, even if click cannot parse ``arguments``."""
     flag = str(Config.options["log_format"].flag)
     flags: dict[str, str] = {}
     words = iter(arguments)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+
 import click
 
+from adapter.cli.completion import complete_file, complete_value
 from adapter.config import parsers
 from adapter.config.load import Config
 
@@ -29,16 +33,96 @@ GROUPS = {
 
 # The name and the description of CMD in the help.
 _CMD = "-- CMD"
-_CMD_HELP = "The command that starts the app, with its own options; {port} in it stands for a free port."
+_CMD_HELP = "The command that starts the app, with the app's own options; {port} stands for a free port."
+# The key in the context's ``meta`` that is set for --help-all.
+_WITH_ALL = "adapter.help_all"
+# A longer metavar is left out of the short help, in characters.
+_SHORT = 24
+# Programs that start apps. They may be missing from PATH.
+_SERVERS = frozenset(
+    {"bun", "deno", "fastapi", "flask", "gunicorn", "hypercorn", "node", "npm", "npx", "python", "python3", "uvicorn"}
+)
+# Names that people try, and the commands that they mean.
+_MEANT = {
+    "serve": "adapter run, or adapter dev for Lambda on this machine",
+    "start": "adapter run, or adapter dev for Lambda on this machine",
+    "proxy": "adapter run",
+    "local": "adapter dev",
+    "lambda": "adapter dev",
+    "errors": "adapter error",
+    "events": "adapter event",
+}
+
+
+class Commands(click.Group):
+    """The program. An unknown command is reported with the one that was probably meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            known = [flag for parameter in self.params for flag in parameter.opts]
+            raise click.UsageError(_no_such_option(error.option_name, known, ctx), ctx) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands and not args[0].startswith("-"):
+            raise click.UsageError(self.no_such_command(*args), ctx)
+        return super().resolve_command(ctx, args)
+
+    def no_such_command(self, name: str, *arguments: str) -> str:
+        """Return the error for an unknown command: a program may be the app's, another word a typing error."""
+        text = f"No such command {name!r}"
+        if name in _MEANT:
+            return f"{text}; did you mean {_MEANT[name]}?"
+        if "/" in name or name in _SERVERS or shutil.which(name) is not None:
+            return f"{text}; to run it as the app: adapter dev -- {shlex.join((name, *arguments))}"
+        return f"{text}{parsers.nearest(name, self.commands) or '; adapter help lists the commands'}"
+
+
+def help_of(command: click.Command, name: str, ctx: click.Context, *, with_all: bool = False) -> str:
+    """Return the help of the program's command ``name``, with all of its options if ``with_all`` is True."""
+    root = ctx.find_root()
+    inner = click.Context(command, info_name=name, parent=root, **root.command.context_settings)
+    inner.meta[_WITH_ALL] = with_all
+    return command.get_help(inner)
+
+
+def _show_all(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_WITH_ALL] = True
+        texts = [ctx.get_help()]
+        if isinstance(ctx.command, Commands):
+            texts += [help_of(command, name, ctx, with_all=True) for name, command in ctx.command.commands.items()]
+        click.echo("\n\n".join(texts))
+        ctx.exit()
+
+
+def help_all_option() -> click.Option:
+    """Return the flag ``--help-all``."""
+    return click.Option(
+        ["--help-all"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_all,
+        help="Show every option, by topic.",
+    )
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its flags by option group. All flags must precede CMD.
+    """A command with many flags. ``--help`` shows the options in ``first``, ``--help-all`` all of them by option group.
 
-    An error about unknown flags lists all of them.
+    All flags must precede CMD. An error about unknown flags lists all of them.
     """
 
     allow_interspersed_args = False
+
+    def __init__(self, *arguments: Any, first: tuple[str, ...] = (), **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.first = first
+        self.params.append(help_all_option())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
@@ -53,7 +137,7 @@ class GroupedCommand(click.Command):
         return {flag: option for option in options for flag in (*option.opts, *option.secondary_opts)}
 
     def _unknown(self, ctx: click.Context, arguments: list[str]) -> Iterator[str]:
-        """Yield the unknown flags before CMD. A word after an unknown flag is treated as its value."""
+        """Yield the unknown flags before CMD. A word after an unknown flag counts as the flag's value."""
         flags = self._flags(ctx)
         words = iter(arguments)
         was_unknown = False
@@ -71,6 +155,14 @@ class GroupedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("The command"):
             formatter.write_dl([(_CMD, _CMD_HELP)])
+        if not ctx.meta.get(_WITH_ALL):
+            own = [each for each in self.params if each.name not in (*Config.options, "command", "help_all")]
+            records = [record for each in own if (record := each.get_help_record(ctx)) is not None]
+            with formatter.section("Options"):
+                formatter.write_dl([*records, *(_short_record(Config.options[name]) for name in self.first)])
+            formatter.write_paragraph()
+            formatter.write_text(f"All options, by topic: {ctx.command_path} --help-all")
+            return
         sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in GROUPS.values()}
         sections["Other"] = []
         for parameter in self.get_params(ctx):
@@ -84,8 +176,17 @@ class GroupedCommand(click.Command):
                     formatter.write_dl(records)
 
 
+def _short_record(option: Option[Any]) -> tuple[str, str]:
+    """Return the row of an option in the short help: the first clause about it, and its default if that is a word."""
+    metavar = "" if option.parse is parsers.boolean else option.parse.metavar
+    clause = option.description.partition(". ")[0].partition("; ")[0].rstrip(".").replace("`", "")
+    default = option.default_as_text
+    note = "" if option.parse is parsers.boolean or default in ("none", "off") or " " in default else f" [{default}]"
+    return f"{option.flag} {metavar if len(metavar) <= _SHORT else 'NAME'}".strip(), f"{clause}.{note}"
+
+
 def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
-    """Return the error for an unknown flag. It names the commands that have this flag, or else a similar flag."""
+    """Return the error for an unknown flag, with the commands that have this flag, or else with a similar flag."""
     root = ctx.find_root().command
     commands = root.commands if isinstance(root, click.Group) else {}
     others = [
@@ -100,7 +201,7 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
 def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return a decorator that adds the flags of ``groups``, then CMD, to a command.
 
-    The command is called with CMD as a list, and with a mapping of option names to the texts of the given flags.
+    The command gets CMD as a list, and the given flags as a mapping of option names to texts.
     """
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:
@@ -109,7 +210,9 @@ def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., i
             return function(list(command), flags)
 
         call.__doc__ = function.__doc__
-        decorated: Callable[..., int] = click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar=_CMD)(call)
+        decorated: Callable[..., int] = click.argument(
+            "command", nargs=-1, type=click.UNPROCESSED, metavar=_CMD, shell_complete=complete_file
+        )(call)
         for option in reversed(Config.options.values()):
             if option.group in groups and option.flag is not None:
                 decorated = _click_option(option)(decorated)
@@ -123,9 +226,19 @@ def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callabl
     notes = ", ".join(option.env) if default == "none" else f"default: {default}; {', '.join(option.env)}"
     help_text = f"{option.description} [{notes}]".replace("`", "")
     if option.parse is parsers.boolean:
-        return click.option(f"{option.flag}/--no-{str(option.flag)[2:]}", option.name, default=None, help=help_text)
+        flag = str(option.flag)
+        # A flag that switches something off has no opposite.
+        flags = flag if flag.startswith("--no-") else f"{flag}/--no-{flag[2:]}"
+        return click.option(flags, option.name, is_flag=True, default=None, help=help_text)
     metavar = option.parse.metavar
-    return click.option(str(option.flag), option.name, metavar=metavar, multiple=option.repeatable, help=help_text)
+    return click.option(
+        str(option.flag),
+        option.name,
+        metavar=metavar,
+        multiple=option.repeatable,
+        help=help_text,
+        shell_complete=complete_value(metavar),
+    )
 
 
 def _as_text(value: str | bool | tuple[str, ...]) -> str:

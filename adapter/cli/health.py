@@ -1,7 +1,7 @@
-"""``adapter health``: check whether the proxy on this machine is healthy, for a HEALTHCHECK without curl.
+"""``adapter health``: check whether the proxy on this machine is healthy. A HEALTHCHECK then does not need curl.
 
 With an admin listener, ``/readyz`` answers whether the app is ready; without one, a connection to the proxy is enough.
-Containers run this every few seconds, so it imports nothing slow.
+Containers run this every few seconds, so this module imports nothing slow.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def find_problem(environ: Mapping[str, str], flags: Mapping[str, str] | None = N
 
 
 def _listen_address(config: Config) -> Address:
-    """Return the address that the proxy listens on. Raises ConfigurationError if it depends on the proxy's CMD."""
+    """Return the address that the proxy listens on. Raises ConfigurationError if the settings leave it open."""
     if config.listen is None and config.container_port is not None and config.app_port is None:
         raise ConfigurationError(
             [f"PORT: {config.container_port} may be the app's port or the proxy's; set ADAPTER_LISTEN or ADAPTER_ADMIN"]
@@ -62,7 +62,7 @@ def _listen_address(config: Config) -> Address:
 
 
 def _known(address: Address, variable: str) -> Address:
-    """Return the address at which clients on this machine reach ``address``. Raises ConfigurationError for port 0."""
+    """Return ``address`` in the form that clients on this machine use. Raises ConfigurationError for port 0."""
     if address.port == 0:
         raise ConfigurationError([f"{variable}: port 0 means any free port, which is not known here; set a port"])
     return address.local

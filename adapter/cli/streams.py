@@ -1,7 +1,7 @@
-"""The standard streams of the command line, whatever they are connected to.
+"""The standard streams of the command line: terminals, pipes, files, or closed.
 
-Writing to stderr never fails and never waits long, even if a library writes (``output.py``). A command cannot do its
-work without stdout, so writing to stdout raises OutputFailed if it fails.
+Writing to stderr never fails and never waits long, even if a library writes (``output.py``). A failed write to stdout
+raises OutputFailed, since a command cannot do its work without stdout.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _wait_until_writable(descriptor: int) -> None:
 
 
 def guard_streams() -> None:
-    """Replace ``sys.stdout`` and ``sys.stderr`` by the streams of this module. Each of them may be None before."""
+    """Replace ``sys.stdout`` and ``sys.stderr`` by streams of this module. Each may be None before the call."""
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Stdout(_STDOUT)), encoding, line_buffering=True)
     encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding

@@ -1,10 +1,10 @@
 """The settings of a process, read from flags and variables.
 
-Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. The value of an option
-comes from its flag, else from the first of its variables that is set and not empty, else from the template of
-``adapter dev``, else it is the default. All texts are parsed before mistakes are reported, so that one run shows every
-mistake. An invalid value is an error; the process does not continue with the default. This is the only module that
-reads the environment.
+Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. An option takes its value
+from the first of these that sets it: its flag, its variables in their order (an empty variable is not set), the
+template of ``adapter dev``. Otherwise it has its default. All texts are parsed before mistakes are reported, so that
+one run shows every mistake. An invalid value is an error; the process does not continue with the default. This is the
+only module that reads the environment.
 
 On Lambda this module is imported before the app starts, so it must be fast to import: no regular expressions, no enums.
 """
@@ -75,6 +75,11 @@ class Config(
         return self.way_in == "runtime" or (self.way_in == "auto" and self.runtime_api is not None)
 
     @property
+    def is_in_dev(self) -> bool:
+        """Whether ``adapter dev`` has started this process."""
+        return self.sends_app_status
+
+    @property
     def reserved_paths(self) -> tuple[str | None, ...]:
         """The paths of the app that no client may request. Contains None for each option that is not set."""
         guarded = self.pass_through_path if self.guard_pass_through else None
@@ -99,8 +104,8 @@ def read(
 ) -> tuple[Config, list[str]]:
     """Return the settings and all mistakes. In the settings, an option with an invalid value has its default.
 
-    ``template`` maps the name of an option to its text in a template, and to the place of this text in the template. It
-    is used for options that neither a flag nor a variable sets.
+    ``template`` maps option names to texts from a template, each with its place in the template. These texts are used
+    for options that have neither a flag nor a variable.
     """
     flags = flags or {}
     template = template or {}
@@ -128,7 +133,7 @@ def read(
                 if repaired is None:
                     mistakes.append(mistake)
                 else:
-                    warnings.append(f"{mistake}; it is read as {repaired!r}")
+                    warnings.append(f"{mistake}; the value is read as {repaired!r}")
                     text, values[name] = repaired, option.parse(repaired)
             texts[name] = text
     config = Config(values=values, sources=sources, texts=texts, warnings=warnings)
@@ -150,7 +155,7 @@ def log_format(environ: Mapping[str, str], flags: Mapping[str, str] | None = Non
 
 
 def is_on_lambda(environ: Mapping[str, str]) -> bool:
-    """Return whether invocations come from the Runtime API, according to the environment alone."""
+    """Return whether invocations come from the Runtime API. Only the environment decides, not the flags."""
     way_in = environ.get("ADAPTER_AS", "auto").lower()
     return way_in == "runtime" or (way_in != "proxy" and bool(environ.get("AWS_LAMBDA_RUNTIME_API")))
 
@@ -185,8 +190,8 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
 def _repair(option: Option[Any], source: str, text: str) -> str | None:
     """Return ``text`` in a form that ``option`` accepts, or None if that is not possible.
 
-    Only texts in variables of the Rust adapter are repaired, because the Rust adapter accepts some texts that this
-    adapter does not.
+    Only values of the Rust adapter's environment variables are repaired, because that adapter accepts some values that
+    this one does not.
     """
     is_of_rust_adapter = source.startswith(RUST_ADAPTER_PREFIX) or source in option.deprecated
     if option.parse.repair is None or not is_of_rust_adapter:
@@ -221,7 +226,7 @@ def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_service_link(name: str, value: str) -> bool:
-    """Return whether Kubernetes has probably set this variable, for a Service whose name begins with "adapter"."""
+    """Return True if this is probably a variable that Kubernetes sets for a Service with a name like "adapter-…"."""
     if "_SERVICE_HOST" in name or "_SERVICE_PORT" in name:
         return True
     return (name.endswith("_PORT") and "://" in value) or name.rpartition("_PORT_")[2][:1].isdigit()

@@ -20,11 +20,11 @@ class Option(Generic[T]):
     """One option. Reading it from a ``Config`` returns its value.
 
     If ``parse`` is not given, the type of the default selects the parser: a boolean, a whole number of at least 1, or
-    any text. ``env`` are the names of its environment variables; the first variable that is set is used. ``deprecated``
+    any text. ``env`` are the option's environment variables; the first variable that is set is used. ``deprecated``
     variables still work, with a warning. If ``env`` or ``flag`` is not given, it is derived from the name of the
     attribute. If ``flag`` is None, the option has no flag. ``default_text`` describes the default as Markdown, if its
-    value alone is not clear. A ``repeatable`` flag can be given several times. The variable of such an option separates
-    the values by commas.
+    value alone is not clear. A ``repeatable`` flag can be given several times; in the variable of such an option, the
+    values are separated by commas.
     """
 
     name: str
@@ -84,8 +84,8 @@ class Option(Generic[T]):
 class OptionTable:
     """A group of options, for ``--help`` and the docs. Each option is added to ``options``, which all groups share.
 
-    If the name of a variable is derived from an attribute's name, it begins with ``prefix``. ``has_flags`` is False if
-    only the platform sets the options. ``values``, set by each instance, maps option names to values.
+    ``prefix`` begins the names of variables that are derived from attributes. ``has_flags`` is False if only the
+    platform sets the options. Each instance sets ``values``, which maps option names to values.
     """
 
     group: ClassVar[str]

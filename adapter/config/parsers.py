@@ -50,13 +50,22 @@ _MAX_SIZE = 10**12
 NO_LIMIT = 0
 #: The front doors of the local Lambda.
 FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
+# What people call front doors, each with the names of the front doors that they mean.
+_CALLED = {
+    **dict.fromkeys(("apigateway", "apigw", "gateway", "api"), "http-api or rest-api"),
+    **dict.fromkeys(("apigatewayv2", "http"), "http-api"),
+    **dict.fromkeys(("apigatewayv1", "rest"), "rest-api"),
+    **dict.fromkeys(("elb", "elbv2", "loadbalancer", "applicationloadbalancer"), "alb or alb-multi-value"),
+    **dict.fromkeys(("url", "lambdaurl", "functionurl", "furl"), "function-url"),
+    **dict.fromkeys(("vpclattice", "vpc"), "lattice"),
+}
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
 
 
 class Parser(Generic[T_co]):
     """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs.
 
-    ``repair`` converts a text that the Rust adapter accepts, but this parser does not, into a text that it accepts.
+    ``repair`` gets a text that only the Rust adapter accepts, and returns a similar text that this parser accepts.
     """
 
     def __init__(self, parse: Callable[[str], T_co], metavar: str, repair: Callable[[str], str] | None = None) -> None:
@@ -85,13 +94,19 @@ def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None 
     return f"; did you mean {(shown_as or {}).get(matches[0], matches[0])}?" if matches else ""
 
 
+def nearest_door(text: str, known: Iterable[str]) -> str:
+    """Return a hint that names the front doors that people call ``text``, or else what ``nearest`` returns."""
+    called = _CALLED.get("".join(filter(str.isalnum, text.lower())))
+    return f"; did you mean {called}?" if called else nearest(text, known)
+
+
 def text(metavar: str) -> Parser[str]:
     """Return a parser that accepts any text."""
     return Parser(str, metavar)
 
 
 def choice(*choices: str) -> Parser[str]:
-    """Return a parser that accepts one of ``choices`` in any case, and returns it in lower case."""
+    """Return a parser that accepts one of ``choices``, in upper or lower case, and returns it in lower case."""
 
     def parse(value: str) -> str:
         if value.lower() not in choices:
@@ -122,6 +137,17 @@ def _listed(value: str) -> list[str]:
 _PORT_REFUSAL = f"is not a port; use a number from 1 to {LAST_PORT}"
 #: Parses a TCP port.
 port = _whole_number("PORT", 1, LAST_PORT, _PORT_REFUSAL)
+#: The app's port is any free one, or the one on which the app turns out to listen.
+ANY_PORT, FOLLOWED_PORT = 0, -1
+_PORT_OR_ANY = _whole_number("PORT", ANY_PORT, LAST_PORT, f"{_PORT_REFUSAL}, 0 for any free port, or auto")
+
+
+@parser("PORT|auto")
+def app_port(value: str) -> int:
+    """Parse the app's port: a TCP port, ``0`` (ANY_PORT) or ``auto`` (FOLLOWED_PORT)."""
+    return FOLLOWED_PORT if value.lower() == "auto" else _PORT_OR_ANY(value)
+
+
 #: Parses a TCP port to listen on; 0 lets the system choose a free one.
 listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free port")
 
@@ -195,7 +221,7 @@ def host_and_port(value: str) -> Address:
         if not name or "/" in name:
             raise ValueError
     except ValueError:
-        raise ValueError("is not HOST:PORT, for example 127.0.0.1:9001") from None
+        raise ValueError("is not HOST:PORT; use an address such as 127.0.0.1:9001") from None
     return Address.parse(value)
 
 
@@ -207,8 +233,14 @@ def listen_address(value: str) -> Address:
         listen_port(number)
         host(name.strip("[]"))
     except ValueError:
-        raise ValueError("is not an address to listen on, for example 127.0.0.1:9000 or 0.0.0.0:8080") from None
+        raise ValueError("is not an address to listen on; use one such as 127.0.0.1:9000 or 0.0.0.0:8080") from None
     return Address.parse(f"{name or '0.0.0.0'}:{number}")
+
+
+@parser("[HOST:]PORT")
+def loopback_address(value: str) -> Address:
+    """Parse ``HOST:PORT``, or ``PORT`` alone for 127.0.0.1. Port 0 means any free port."""
+    return listen_address(value if ":" in value else f"127.0.0.1:{value}")
 
 
 @parser("LIST")
@@ -224,7 +256,7 @@ def networks(value: str) -> tuple[str, ...]:
     except ValueError:
         found = ()
     if not found:
-        raise ValueError("is not a list of addresses or networks, for example 10.0.0.0/8,127.0.0.1")
+        raise ValueError("is not a list of addresses or networks; use one such as 10.0.0.0/8,127.0.0.1")
     return found
 
 
@@ -246,12 +278,12 @@ def base_path(value: str) -> str:
 def header_name(value: str) -> str:
     """Parse the name of an HTTP header, and return it in lower case."""
     if not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
-        raise ValueError("is not a header name, for example x-authorization")
+        raise ValueError("is not a header name; use one such as x-authorization")
     return value.lower()
 
 
 def _without_bad_statuses(value: str) -> str:
-    """Return ``value``, a list, without the parts that are neither a status nor a range of statuses."""
+    """Return only those parts of the list ``value`` that are a status or a range of statuses."""
     found = []
     for part in value.split(","):
         try:
@@ -281,7 +313,7 @@ def media_types(value: str) -> tuple[str, ...]:
     """Parse media types, for example ``image/*,application/pdf``; ``*`` stands for any subtype."""
     found = tuple(_listed(value.lower()))
     if not found or any(part.count("/") != 1 or part.startswith(("/", "*")) or part.endswith("/") for part in found):
-        raise ValueError("is not a list of media types, for example image/*,application/pdf")
+        raise ValueError("is not a list of media types; use one such as image/*,application/pdf")
     return found
 
 
@@ -311,7 +343,7 @@ def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
     for part in _listed(value):
         name, colon, number = part.partition(":")
         if name not in FRONT_DOORS:
-            raise ValueError(refusal + nearest(name, FRONT_DOORS))
+            raise ValueError(refusal + nearest_door(name, FRONT_DOORS))
         found.append((name, listen_port(number) if colon else None))
     if not found:
         raise ValueError(refusal)
@@ -323,7 +355,7 @@ def domain(value: str) -> str:
     """Parse a domain name, and return it in lower case."""
     labels = value.split(".")
     if len(value) > 253 or not value.isascii() or not all(_is_label(label) for label in labels):
-        raise ValueError("is not a domain name, for example abc.lambda-url.us-east-1.on.aws; leave out scheme and port")
+        raise ValueError("is not a domain name (no scheme, no port); use one such as abc.lambda-url.us-east-1.on.aws")
     return value.lower()
 
 
@@ -335,7 +367,7 @@ def _is_label(text: str) -> bool:
 def resource(value: str) -> str:
     """Parse a resource of a REST API: a path whose segments may be parameters."""
     if not value.startswith("/") or "?" in value or value.count("{") != value.count("}"):
-        raise ValueError("is not a resource, for example /{proxy+} or /orders/{id}")
+        raise ValueError("is not a resource; use one such as /{proxy+} or /orders/{id}")
     return value
 
 

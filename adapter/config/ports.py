@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adapter.config.options.app import DEFAULT_APP_PORT
 from adapter.config.options.proxy import DEFAULT_LISTEN
+from adapter.config.parsers import ANY_PORT, FOLLOWED_PORT
 from adapter.errors import ConfigurationError
 from adapter.net.address import Address, AppAddress, free_port
 
@@ -25,26 +26,33 @@ _MIN_SIMILARITY = 0.6
 def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]]:
     """Return the app's port, and ``command`` with ``{port}`` replaced by it.
 
-    The port is the option's if that is set; else a free port if the command contains ``{port}``; else PORT; else 8080.
+    The port is the option's if that is a port; else a free port if the option or ``{port}`` in the command asks for
+    one; else PORT; else 8080. Raises ConfigurationError if the option is ``auto`` outside of ``adapter dev``, or if a
+    free port is wanted without a command.
     """
-    if config.app_port is not None:
-        port = config.app_port
-    elif has_placeholder(command):
+    source = config.sources["app_port"]
+    if config.app_port == FOLLOWED_PORT and not config.is_in_dev:
+        raise ConfigurationError(
+            [f"{source}: 'auto' is possible only in adapter dev; name the port, or use 0 for any free port"]
+        )
+    if config.app_port == ANY_PORT and not command:
+        raise ConfigurationError([f"{source}: '0' needs CMD, which gets the port as PORT; name the port of the app"])
+    if has_any_port(config, command):
         port = free_port(*_app_hosts(config))
     else:
-        port = config.container_port or DEFAULT_APP_PORT
+        port = config.app_port or config.container_port or DEFAULT_APP_PORT
     return port, [argument.replace(PLACEHOLDER, str(port)) for argument in command]
 
 
 def app_address(config: Config, port: int, path: str | None = None) -> AppAddress:
-    """Return where to reach the app: at the Unix socket ``path``, or if that is None, at ``port``."""
+    """Return the app's address: the Unix socket ``path``, or ``port`` if ``path`` is None."""
     if path is not None:
         return AppAddress(Address(path=path))
     return AppAddress(*(Address(host=host, port=port) for host in _app_hosts(config)))
 
 
 def _app_hosts(config: Config) -> tuple[str, ...]:
-    """Return the hosts that the app may listen on: the option's if it is set, else both loopback addresses."""
+    """Return the hosts that the app may listen on: the host that is set, else both loopback addresses."""
     if config.sources["app_host"] != "default":
         return (config.app_host,)
     return config.app_host, _OTHER_LOOPBACK
@@ -52,7 +60,12 @@ def _app_hosts(config: Config) -> tuple[str, ...]:
 
 def needs_port(config: Config, command: list[str]) -> bool:
     """Return whether ``command`` starts an app on a fixed port, which another process may have taken."""
-    return bool(command) and config.app_socket is None and not has_placeholder(command)
+    return bool(command) and config.app_socket is None and not has_any_port(config, command)
+
+
+def has_any_port(config: Config, command: list[str]) -> bool:
+    """Return whether the app gets a free port, as ``--app-port 0`` or ``{port}`` in ``command`` asks."""
+    return config.app_port in (ANY_PORT, FOLLOWED_PORT) or (config.app_port is None and has_placeholder(command))
 
 
 def has_placeholder(command: list[str]) -> bool:
@@ -61,7 +74,7 @@ def has_placeholder(command: list[str]) -> bool:
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, unless it contains ``{port}``."""
+    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, or none if ``{port}`` occurs."""
     words = " ".join(command)
     if PLACEHOLDER in words:
         return
@@ -84,10 +97,9 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
 def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 
-    The address is the option's if that is set; else PORT on all addresses, if PORT is not the app's port; else
+    It is the first of these: the address in ``--listen``; PORT on all addresses, if PORT is not the app's port;
     127.0.0.1:9000. Cloud Run, Knative and others set PORT to the port that requests will arrive on. Raises
-    ConfigurationError if the proxy would listen on the port of the app or of the admin listener, or if these two use
-    the same port.
+    ConfigurationError if two of the app, the proxy and the admin listener would use the same port.
     """
     source, address = config.sources["listen"], config.listen
     if address is None and config.container_port is not None and config.container_port != app_port:

@@ -2,6 +2,7 @@
 
 Each of these packages imports only from the packages above it:
 
+records        the records of invocations: what the terminal and the inspector show
 environment    the state of one execution environment and its invocations
 platform_api   the APIs that the processes of an environment call: Runtime, Extensions, Telemetry, Logs
 sandbox        the processes of an environment: their variables, output and shutdown
@@ -13,6 +14,7 @@ access         signatures, key pairs, CORS, the authorizer's context
 front_doors    function URL, HTTP API, REST API, ALB, VPC Lattice
 invoke_api     Invoke, InvokeWithResponseStream, asynchronous invocations
 terminal       the log lines and the banner
+inspector      the page that shows all invocations, live
 service        the listeners, and the start and stop of the emulator
 template       the settings in SAM and CloudFormation templates
 commands       the commands ``adapter dev``, ``adapter invoke`` and ``adapter event``

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapter.aws.identity import DEFAULT_REGION, function_arn
 from adapter.aws.limits import FUNCTION_TIMEOUT_LIMIT
 from adapter.config.options.dev import DEFAULT_ENVIRONMENTS, DEFAULT_MEMORY, DEFAULT_TIMEOUT
+from adapter.config.parsers import ANY_PORT, FOLLOWED_PORT
+from adapter.config.ports import has_placeholder
 from adapter.errors import ConfigurationError
+from adapter.numbers import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from adapter.config.load import Config
@@ -79,7 +82,7 @@ class FunctionSettings:
         return max(UNHURRIED_INIT_LIMIT, self.timeout)
 
 
-def function_settings(config: Config, command: Sequence[str]) -> FunctionSettings:
+def function_settings(config: Config, command: list[str]) -> FunctionSettings:
     """Return the settings for an app that ``command`` starts. Raises ConfigurationError if options conflict."""
     mistakes = list(_contradictions(config, command))
     if mistakes:
@@ -87,7 +90,9 @@ def function_settings(config: Config, command: Sequence[str]) -> FunctionSetting
     reason = _only_one_because(config, command)
     return FunctionSettings(
         name=config.dev_function_name or FUNCTION_NAME,
-        timeout=config.timeout,
+        timeout=LONGEST_WAIT if config.debug else config.timeout,
+        init_limit=LONGEST_WAIT if config.debug else INIT_LIMIT,
+        restore_limit=LONGEST_WAIT if config.debug else RESTORE_LIMIT,
         region=config.region,
         memory=config.memory,
         environments=1 if reason else config.environments,
@@ -101,20 +106,26 @@ def function_settings(config: Config, command: Sequence[str]) -> FunctionSetting
     )
 
 
-def _only_one_because(config: Config, command: Sequence[str]) -> str:
+def _only_one_because(config: Config, command: list[str]) -> str:
     """Return why two environments would conflict on one machine, or an empty string if they would not."""
+    if config.debug:
+        return "only one app can be debugged on this terminal (--debug)"
     if config.runtime is not None:
         return ""
     if config.app_socket is not None:
         return "all environments would use one Unix socket"
+    if has_placeholder(command) and config.app_port in (None, ANY_PORT, FOLLOWED_PORT):
+        return ""
+    if config.app_port == ANY_PORT:
+        return ""
+    if config.app_port == FOLLOWED_PORT:
+        return f"{config.sources['app_port']} is 'auto' and CMD has no {{port}}, so all environments may use one port"
     if config.app_port is not None:
         return f"{config.sources['app_port']} makes all environments use one port"
-    if not any("{port}" in word for word in command):
-        return "CMD has no {port}, so all environments would use one port"
-    return ""
+    return "CMD has no {port}, so all environments would use one port; --app-port 0 gives each its own, as PORT"
 
 
-def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
+def _contradictions(config: Config, command: list[str]) -> Iterator[str]:
     def name(option: str) -> str:
         source = config.sources[option]
         return str(config.options[option].flag) if source == "default" else source
@@ -133,9 +144,9 @@ def _contradictions(config: Config, command: Sequence[str]) -> Iterator[str]:
             "more only on Managed Instances (--max-concurrency)"
         )
     if config.freeze and config.concurrency > 1:
-        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one of them"
+        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one option"
     if config.freeze and sys.platform != "linux":
-        yield f"{name('freeze')}: is possible only on Linux, because the emulator can find all processes only there"
+        yield f"{name('freeze')}: is possible only on Linux, where the emulator can find all processes"
     if config.snapstart and config.provisioned:
         yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two"
     if config.snapstart and config.concurrency > 1:

@@ -7,18 +7,22 @@ This module is imported before the app is started. To save time, only the functi
 from __future__ import annotations
 
 import errno
+import posix  # instead of `os`; app/process.py explains why
 
 from adapter.numbers import whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from socket import socket
     from typing import Final, TypeVar
 
     T = TypeVar("T")
 
 LAST_PORT = 65535
+# Free ports are looked for from the first port on, and below the second, from which on systems assign ports to
+# connections. The third number is how many ports are tried before the system is asked for one.
+_FREE_FROM, _ASSIGNED_FROM, _FREE_ATTEMPTS = 20_000, 32_768, 100
 # The number of connections that may wait to be accepted. The kernel has a limit of its own (net.core.somaxconn).
 BACKLOG = 1024
 # Maps each host that means "all addresses of this machine" to the address at which a local client connects.
@@ -150,13 +154,34 @@ def address_of(listener: socket) -> Address:
 def free_port(*hosts: str) -> int:
     """Return a port that is currently free on all ``hosts``. Raises OSError.
 
-    A host that this machine does not have is ignored, unless it is the first.
+    The system does not assign the port to connections, so it is probably still free when the app listens on it.
+    The first host must be an address of this machine. Other hosts that this machine does not have are ignored.
     """
+    unassigned = _unassigned_ports()
     while True:
-        with listen(hosts[0], 0) as listener:
-            port = address_of(listener).port
-            if not any(_is_taken(host, port) for host in hosts[1:]):
-                return port
+        wanted = next(unassigned, 0)
+        try:
+            with listen(hosts[0], wanted) as listener:
+                port = address_of(listener).port
+                if not any(_is_taken(host, port) for host in hosts[1:]):
+                    return port
+        except OSError as error:
+            if not wanted or error.errno != errno.EADDRINUSE:
+                raise
+
+
+def _unassigned_ports() -> Iterator[int]:
+    """Yield some random ports below those that the system assigns by itself (ip(7), ``ip_local_port_range``)."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+            end = int(file.read().split()[0])
+    except (OSError, ValueError):
+        end = _ASSIGNED_FROM
+    count = min(end, _ASSIGNED_FROM) - _FREE_FROM
+    if count < _FREE_ATTEMPTS:
+        return
+    for _ in range(_FREE_ATTEMPTS):
+        yield _FREE_FROM + int.from_bytes(posix.urandom(4), "little") % count
 
 
 def next_free_port(address: Address, taken: frozenset[int]) -> int:

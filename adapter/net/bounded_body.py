@@ -13,7 +13,7 @@ class Body(Protocol):
 
 
 class Upload(Protocol):
-    """A request with a body; ``net.server.Exchange`` is one."""
+    """A request with a body, for example an ``Exchange`` of ``net.server``."""
 
     @property
     def body(self) -> Body:

@@ -1,7 +1,7 @@
 """Response compression: which responses are compressed, the choice of the coding, and the compressors. No I/O.
 
-Responses that already have a Content-Encoding, ranges, event streams and responses marked no-transform are not
-compressed. gzip is always available; br and zstd are available if their packages are installed.
+A response is not compressed if it has a Content-Encoding, is a range, is an event stream or is marked no-transform.
+gzip is always available; br and zstd are available if their packages are installed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _GZIP_WINDOW = 31
 
 
 class _StreamCompressor:
-    """A zlib or zstandard compressor. ``flush_mode`` is the mode that its library needs for ``flush``."""
+    """A zlib or zstandard compressor. ``flush_mode`` makes the library's ``flush`` keep the stream open."""
 
     def __init__(self, stream: Any, flush_mode: int) -> None:
         self._stream = stream
@@ -190,7 +190,7 @@ def _with_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _weak(name: str, value: str) -> str:
-    """Return ``value``. A strong ETag is made weak, because compression changes the bytes that it identifies."""
+    """Return the header's ``value``. Make an ETag weak: a strong one would identify the uncompressed bytes."""
     if name.lower() == "etag" and not value.startswith("W/"):
         return f"W/{value}"
     return value

@@ -1,9 +1,10 @@
 """Undoes the Content-Encoding of a response body, piece by piece. No I/O.
 
-gzip and deflate are always available, br and zstd if their packages are installed. A small body may decode to a huge
-one. So the output is produced in pieces of at most 64 KB, and a piece is produced only after the caller has used the
-piece before it. The package zstandard cannot limit its output. So it gets its input in parts that are too small to
-contain more than a few of zstd's blocks, which decode to at most 128 KB each.
+gzip and deflate are always available, br and zstd if their packages are installed.
+
+A small body may decode to a huge one. So the decoders yield pieces of at most 64 KB, and decode the next piece only
+when the caller asks for it. The package zstandard cannot limit its output. So it gets its input in parts of a few
+bytes. Such a part can complete only a few of zstd's blocks, and a block decodes to at most 128 KB.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class _Gzip:
 
 
 class _Deflate:
-    """Decodes deflate with or without zlib's frame. Many servers omit it. The first two bytes show if it is there."""
+    """Decodes deflate. Many servers omit zlib's frame; the first two bytes show whether the frame is there."""
 
     def __init__(self) -> None:
         self._start = b""
@@ -87,7 +88,7 @@ def _inflate(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
     """Yield the decoded bytes of ``data``. Bytes after the end of the coded data are not decoded."""
     while piece := stream.decompress(data, MAX_PIECE):
         yield piece
-        # The loop does not end when this tail is empty, because zlib may still hold output.
+        # This tail may be empty while zlib still has output, so only an empty piece ends the loop.
         data = stream.unconsumed_tail
 
 
@@ -144,7 +145,7 @@ _DECODERS: dict[str, Callable[[], Decoder]] = {
 
 
 class UnknownCodingError(Exception):
-    """A coding cannot be undone. The text is the reason."""
+    """A coding cannot be undone. ``str(error)`` is the reason."""
 
 
 def codings_of(headers: Headers) -> list[str]:
@@ -173,12 +174,12 @@ class BodyDecoder:
         try:
             yield from self._decode(data, self._decoders)
         except Exception as error:  # each library has its own error class
-            raise InvalidFunctionResponse(f"the body does not have its Content-Encoding: {error}") from error
+            raise InvalidFunctionResponse(f"the body is not encoded as its Content-Encoding says: {error}") from error
 
     def check_end(self) -> None:
-        """Raise InvalidFunctionResponse if the body has ended before its coded data. Accept an empty body."""
+        """Raise InvalidFunctionResponse if the body ended before the encoded data did. An empty body is valid."""
         if not self._is_empty and not all(decoder.is_complete for decoder in self._decoders):
-            raise InvalidFunctionResponse("the body ended before the end of its Content-Encoding")
+            raise InvalidFunctionResponse("the body ended before the encoded data was complete")
 
     def _decode(self, data: bytes, decoders: list[Decoder]) -> Iterator[bytes]:
         if not decoders:

@@ -32,6 +32,6 @@ def soft_limit() -> int:
 
 
 def connection_cap(descriptors: int, wanted: int | None) -> int:
-    """Return the number of clients that ``descriptors`` allow, limited to ``wanted`` unless that is None."""
+    """Return the number of clients that ``descriptors`` allow, but at most ``wanted``, unless ``wanted`` is None."""
     possible = max(1, (descriptors - RESERVED) // PER_CLIENT)
     return possible if wanted is None else min(wanted, possible)

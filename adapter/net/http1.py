@@ -74,7 +74,7 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
 
     Adds Content-Length if needed, and ``default_host`` if the request has no Host. The caller must have checked the
     names and values of all headers. Raises InvalidEvent if the Host is not valid or if there are several Hosts, because
-    servers differ in which Host they use and in how they parse it (RFC 9112, section 3.2).
+    servers differ in how they choose and parse the Host (RFC 9112, section 3.2).
     """
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     hosts = 0
@@ -85,7 +85,7 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
                 raise InvalidEvent("the event's Host is not a host with an optional port")
         lines.append(f"{name}: {value}")
     if hosts > 1:
-        raise InvalidEvent(f"the event has {hosts} Host headers, one is expected")
+        raise InvalidEvent(f"the event has {hosts} Host headers instead of one")
     if not hosts:
         lines.insert(1, f"host: {default_host}")
     if request.body or request.method in _METHODS_WITH_BODY:
@@ -198,7 +198,7 @@ class ResponseReader:
             return
         if self.head is None:
             raise TruncatedResponse("the connection was closed before the response head was complete")
-        missing = f"{self._remaining} bytes short of the end" if self._framing == _LENGTH else "within a chunked body"
+        missing = f"{self._remaining} bytes too early" if self._framing == _LENGTH else "within a chunked body"
         raise TruncatedResponse(f"the response ended {missing}")
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
@@ -376,11 +376,11 @@ class _Head:
         self.message: ResponseHead
 
     def on_status(self, reason: bytes) -> None:
-        """Set the reason phrase. llhttp calls this only if the phrase is not empty, and checks only its line end."""
+        """Set the reason phrase. llhttp does not call this for an empty phrase, and does not check the characters."""
         self._reason = reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header without white space around its value. llhttp strips only the white space before a value."""
+        """Add a header. Strip the white space after the value; llhttp has stripped only the white space before it."""
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else self._decode(value)
@@ -394,7 +394,7 @@ class _Head:
             self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
 
     def begin(self, status: int, version: str) -> None:
-        """Set the status and compute ``keep_alive`` (RFC 9112, section 9.3). llhttp's own is wrong for empty bodies.
+        """Set the status and ``keep_alive`` (RFC 9112, section 9.3). llhttp's result is wrong for empty bodies.
 
         Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1, or if an
         HTTP/1.0 response has a transfer coding, which HTTP/1.0 does not have (RFC 9112, section 6.1).

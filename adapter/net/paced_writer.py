@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class PacedWriter:
     """Sends pieces with ``write``, which waits while the client does not keep up.
 
-    - ``bandwidth`` caps this stream, and ``shared`` is a bucket that it shares with other streams.
+    - ``bandwidth`` caps this stream. ``shared`` is a token bucket that several streams share.
     - ``limit`` is the maximum number of bytes in the stream, ``piece_limit`` the maximum in one call of ``write``.
     - ``sent`` is the number of bytes sent so far.
     - ``held_seconds`` is the total time for which the caps have delayed the stream.
@@ -51,7 +51,8 @@ class PacedWriter:
     async def begin(self, piece: Piece, begin: Callable[[Piece], None]) -> bool:
         """Send ``piece`` like ``send``, but pass its first part to ``begin`` instead of ``write``.
 
-        ``begin`` is always called, perhaps with no bytes. It can send the response head and these bytes in one write.
+        The argument ``begin`` is always called, perhaps with no bytes. So it can send the response head and the first
+        bytes in one write.
         """
         size = self._within_limit(len(piece))
         granted = await self.grant(size) if size else 0
@@ -60,7 +61,7 @@ class PacedWriter:
         return granted == len(piece) or await self.send(memoryview(piece)[granted:])
 
     async def send(self, piece: Piece) -> bool:
-        """Send ``piece`` within the caps. Return False if the limit allowed only a part of it to be sent."""
+        """Send ``piece`` within the caps. Return False if the limit allowed only a part of ``piece``."""
         size = self._within_limit(len(piece))
         view = memoryview(piece)
         position = 0

@@ -1,24 +1,17 @@
 """Why a port cannot be listened on, and which process listens on it.
 
-The process is looked up in /proc: on Linux only, and only among processes that this process may inspect.
+The process is found in /proc. This works only on Linux, and only for processes that this process may inspect.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import socket
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+
+from adapter.net.listening_sockets import command_of, holds_one, listening_sockets, processes
 
 # ``port_owner`` cuts a command that is longer than this, in characters.
 _SHOWN = 80
-# The state of a listening socket in /proc/net/tcp.
-_LISTEN = "0A"
-# The size of an IPv4 address in bytes.
-_IPV4_SIZE = 4
 
 
 def listen_problem(error: OSError, port: int) -> str:
@@ -34,42 +27,20 @@ def listen_problem(error: OSError, port: int) -> str:
 def port_owner(port: int) -> str | None:
     """Return the process that listens on ``port`` as ``pid 123 (python3 server.py)``, or None if it is not found."""
     found = listening_process(port)
-    if found is None:
-        return None
-    pid, command = found
+    return None if found is None else process_text(*found)
+
+
+def process_text(pid: int, command: str) -> str:
+    """Return a process as ``pid 123 (python3 server.py)``."""
     return f"pid {pid} ({command if len(command) <= _SHOWN else f'{command[: _SHOWN - 1]}…'})"
 
 
 def listening_process(port: int) -> tuple[int, str] | None:
     """Return the pid and the command of the process that listens on ``port``, or None if it is not found."""
-    sockets = {f"socket:[{inode}]" for inode in (fields[9] for fields in _listeners(port))}
-    if not sockets:
-        return None
-    for process in Path("/proc").glob("[0-9]*"):
-        # A process may end during the search, and processes of other users cannot be inspected.
-        with contextlib.suppress(OSError):
-            if any(str(descriptor.readlink()) in sockets for descriptor in (process / "fd").iterdir()):
-                words = (process / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-                return int(process.name), " ".join(words).strip()
-    return None
+    links = {each.link for each in listening_sockets() if each.port == port}
+    return next(((pid, command_of(pid)) for pid in processes() if holds_one(pid, links)), None) if links else None
 
 
 def listening_hosts(port: int) -> list[str]:
-    """Return the addresses of this machine that a process listens on at ``port``; ``0.0.0.0`` or ``::`` means all."""
-    return [_address_of(fields[1].partition(":")[0]) for fields in _listeners(port)]
-
-
-def _address_of(words: str) -> str:
-    """Return the address of a socket in /proc/net/tcp: 32-bit words in the machine's byte order, in hexadecimal."""
-    packed = b"".join(int(words[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(words), 8))
-    return socket.inet_ntop(socket.AF_INET if len(packed) == _IPV4_SIZE else socket.AF_INET6, packed)
-
-
-def _listeners(port: int) -> Iterator[list[str]]:
-    """Yield the fields of each socket that listens on ``port``, from the tables in /proc/net."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield fields
+    """Return the addresses with a listener on ``port``. ``0.0.0.0`` or ``::`` means all addresses of this machine."""
+    return [each.host for each in listening_sockets() if each.port == port]

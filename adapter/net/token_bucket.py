@@ -21,8 +21,8 @@ REFILL_INTERVAL = 0.125
 class TokenBucket:
     """A token bucket; one token allows one byte. The bucket starts full and refills up to the burst.
 
-    The schedule of refills starts with the first ``take``, as Lambda's does with the first write. ``now`` is in
-    seconds on any monotonic clock.
+    The schedule of refills starts with the first ``take``. (Lambda's schedule starts with the first write.) ``now`` is
+    in seconds on any monotonic clock.
     """
 
     __slots__ = ("_burst", "_refill", "_refills", "_start", "_tokens")

@@ -1,4 +1,4 @@
-"""Socket functions that asyncio does not offer: options set before connecting, the send queue, and ends of connections.
+"""Socket functions that asyncio lacks: options before connecting, the size of the send queue, and ends of connections.
 
 The peer may disconnect at any moment. So the functions that end a connection raise no error if the peer has gone.
 """
@@ -41,7 +41,7 @@ def resolve_number(host: str, port: int) -> Resolved:
 async def connect(addresses: Resolved) -> socket.socket:
     """Return a socket that is connected to the first of ``addresses`` that accepts a connection. Raises OSError.
 
-    The server accepts the connection once bytes arrive, so send them at once.
+    On Linux, the server does not see the connection before its first bytes arrive. So the caller must send at once.
     """
     loop = asyncio.get_running_loop()
     failure = OSError("the host has no address")
@@ -68,7 +68,7 @@ async def connect(addresses: Resolved) -> socket.socket:
 
 
 def reset_on_close(transport: asyncio.Transport) -> None:
-    """Make closing the connection send a reset, so that the peer does not mistake it for a regular end."""
+    """Make ``close`` end the connection with a reset, so that the peer does not mistake this end for a regular one."""
     with suppress(OSError):  # macOS raises it if the peer has gone
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -76,8 +76,8 @@ def reset_on_close(transport: asyncio.Transport) -> None:
 def end_sending(transport: asyncio.Transport) -> None:
     """Close the sending side of the connection once all written data is sent.
 
-    The protocol must call this again in ``resume_writing``, which asyncio then calls when the last byte is sent.
-    ``write_eof`` of asyncio does not need that, but it raises or logs an OSError if the peer has gone.
+    The protocol must call this function again in ``resume_writing``, which asyncio calls when the last byte is sent.
+    asyncio's own ``write_eof`` needs no second call, but it raises or logs an OSError if the peer has gone.
     """
     transport.set_write_buffer_limits(high=0)
     if not transport.get_write_buffer_size() and not transport.is_closing():

@@ -1,17 +1,14 @@
 """Bodies in JSON: a plain string if that preserves every byte, otherwise base64.
 
-A JSON string holds Unicode, a body holds bytes, and a front door sends a text body as UTF-8. So a body that is valid
-UTF-8 arrives unchanged, whatever its charset is, and any other body must travel as base64. Media types that are known
-to be binary become base64 without a check of the bytes. For all other types, text types included, the bytes are
-checked.
+A JSON string contains Unicode, a body contains bytes, and a front door sends a plain string as UTF-8. So a body that is
+valid UTF-8 arrives unchanged, whatever its charset is, and any other body must be sent as base64. If the media type is
+known to be binary, the body becomes base64 without a check of its bytes. For all other types, including text types, the
+bytes are checked.
 """
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
-
 import orjson
-import pybase64
 
 from adapter.payload.headers import excerpt, first
 
@@ -59,13 +56,17 @@ _TEXT_SUFFIXES = ("+json", "+xml")
 #: and JSON, the rest is [unsure].
 _FRONT_DOOR_TEXT = frozenset({"application/json", "application/javascript", "application/xml"})
 
+# The size in bytes above which a body is large. Measured: a smaller one is encoded faster with the rest of the payload.
+_LARGE_BODY = 64 * 1024
+
 
 class BodyRules:
-    """What the user wants of encoded responses: binary and text media types, and all cookies.
+    """The user's settings for encoding responses: binary and text media types, and whether all cookies are sent.
 
     The types are patterns such as ``application/pdf``, ``image/*`` or ``*+json``. A match takes precedence over the
     built-in rules, and binary takes precedence over text. Text that is not valid UTF-8 still becomes base64.
-    ``all_cookies`` is True if formats with one cookie send all of them, by varying the name's case.
+    If ``all_cookies`` is True, formats that allow only one Set-Cookie header send all cookies, under names that differ
+    in case.
     """
 
     __slots__ = ("_binary", "_text", "all_cookies")
@@ -111,11 +112,16 @@ def is_content_encoded(headers: Headers) -> bool:
 
 def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
     """Return the body as text, or None if it must be encoded as base64."""
+    return _utf8(body) if _may_be_text(headers, rules) else None
+
+
+def _may_be_text(headers: Headers, rules: BodyRules) -> bool:
+    """Return whether the headers allow that the body becomes text, if it is UTF-8."""
     media_type = media_type_of(headers)
     is_text = rules.override(media_type)
     if is_text is None:
         is_text = not (is_content_encoded(headers) or _is_binary_type(media_type))
-    return _utf8(body) if is_text else None
+    return is_text
 
 
 def _is_binary_type(media_type: str) -> bool:
@@ -141,17 +147,30 @@ def response_parts(
 ) -> list[bytes]:
     """Return ``response`` with ``body`` and ``isBase64Encoded`` added, as JSON in parts.
 
-    A binary body is a separate part, which is never copied into a larger string: base64 needs no escaping.
+    A large body is not copied into a larger string. It has parts of its own: base64, which needs no escaping, or
+    escaped text.
     """
-    text = text_of(headers, body, rules)
+    is_large = len(body) > _LARGE_BODY
+    text = None if is_large else text_of(headers, body, rules)
     if text is not None:
         return [orjson.dumps({**response, "body": text, "isBase64Encoded": False})]
-    opening = orjson.dumps({**response, "isBase64Encoded": True})
-    return [opening[:-1] + b',"body":"', pybase64.b64encode(body), b'"}']
+    pieces = None
+    if is_large and _may_be_text(headers, rules):
+        from adapter.payload.json_text import encode_text  # only large texts need it
+
+        pieces = encode_text(body)
+    opening = orjson.dumps({**response, "isBase64Encoded": pieces is None})
+    if pieces is None:
+        import pybase64  # only binary bodies need it
+
+        pieces = [pybase64.b64encode(body)]
+    return [opening[:-1] + b',"body":"', *pieces, b'"}']
 
 
-def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes:
-    """Return the bytes of a ``body`` field. None means an empty body; a memoryview is always base64 text.
+def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes | bytearray:
+    """Return the bytes of a ``body`` field. None means an empty body.
+
+    The body may be text in UTF-8, as a bytearray, or a memoryview of base64 (``event.py``).
 
     Raises ``failure`` if either argument has the wrong type, if base64 is not canonical (white space and trailing text
     are errors, since decoding would silently drop them), or if plain text contains a lone surrogate.
@@ -160,11 +179,15 @@ def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes
         raise failure(f"the base64 flag is {excerpt(is_base64)}, not true or false")
     if body is None:
         return b""
-    if isinstance(body, memoryview) or (is_base64 and isinstance(body, str)):
+    if is_base64 and isinstance(body, (str, bytearray, memoryview)):
+        import pybase64  # only binary bodies need it
+
         try:
             return pybase64.b64decode(body, validate=True)
-        except Base64Error as error:
+        except ValueError as error:
             raise failure(f"the body is not base64: {error}") from error
+    if isinstance(body, bytearray):
+        return body
     if not isinstance(body, str):
         raise failure(f"the body is of type {type(body).__name__}, not a string")
     try:
@@ -186,4 +209,6 @@ def event_body(headers: Headers, body: bytes | bytearray) -> tuple[str, bool]:
             text = _utf8(body)
             if text is not None:
                 return text, False
+    import pybase64  # only binary bodies need it
+
     return pybase64.b64encode(body).decode("ascii"), True

@@ -5,8 +5,8 @@ selects the fields that its front door allows; this module parses them. It raise
 that AWS answers with 502.
 
 A metadata prelude is a JSON head followed by 8 NUL bytes. The body follows the prelude. Preludes are the same for all
-front doors that stream (function URLs and API Gateway REST APIs): they contain ``statusCode``, ``headers``, with
-repeated headers joined, and ``cookies``. ``multiValueHeaders`` are accepted too, but never written, since front doors
+front doors that stream (function URLs and API Gateway REST APIs): they contain ``statusCode``, ``headers`` (with
+repeated headers joined) and ``cookies``. ``multiValueHeaders`` are accepted too, but never written, since front doors
 merge them with ``headers``. The first NUL ends the head, because JSON text cannot contain a NUL (RFC 8259 sections 2
 and 7).
 """
@@ -69,7 +69,7 @@ def head_of(response: dict[str, Any], single: Any, multi: Any) -> ResponseHead:
 def format_2_head(response: dict[str, Any]) -> ResponseHead:
     """Return status, headers and cookies of a response in payload format 2.0. Metadata preludes have the same format.
 
-    Raises InvalidFunctionResponse if any of them is malformed.
+    Raises InvalidFunctionResponse if the status, a header or a cookie is malformed.
     """
     headers = headers_of(response.get("headers"), response.get("multiValueHeaders"))
     return ResponseHead(status=status_of(response), headers=headers + set_cookies_of(response))
@@ -80,7 +80,7 @@ def body_of(response: dict[str, Any]) -> bytes:
 
     Raises InvalidFunctionResponse if either field is malformed.
     """
-    return decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse)
+    return bytes(decode_body(response.get("body"), response.get("isBase64Encoded"), InvalidFunctionResponse))
 
 
 def status_of(response: dict[str, Any]) -> int:
@@ -111,7 +111,7 @@ def headers_of(single: Any, multi: Any) -> Headers:
     headers += others
     if len(headers) > MAX_FIELDS:
         raise InvalidFunctionResponse(
-            f"the function's response has {len(headers)} headers or cookies, the limit is {MAX_FIELDS}"
+            f"the function's response has {len(headers)} headers or cookies, more than the limit of {MAX_FIELDS}"
         )
     return headers
 
@@ -183,7 +183,7 @@ class PreludeDecoder:
 
     def _head(self, end: int) -> ResponseHead:
         if end > MAX_PRELUDE_BYTES:
-            raise InvalidFunctionResponse(f"the metadata prelude has {end} bytes, the limit is {MAX_PRELUDE_BYTES}")
+            raise InvalidFunctionResponse(f"the metadata prelude exceeds {MAX_PRELUDE_BYTES} bytes")
         prelude = {"statusCode": 200} | parse_object(self._buffer[:end])
         if prelude.get("multiValueHeaders") is None:
             # The Rust runtime writes a repeated header as a list within the single-value map.

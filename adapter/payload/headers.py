@@ -2,7 +2,7 @@
 
 Headers are a list of name-value pairs in order, with repeats. The JSON of a front door contains them in a single-value
 map, in a multi-value map or in both. Every invocation uses this module, so it must be fast: one C call checks all
-names, and another one all values. The illegal header is searched for only if a check fails.
+names, and a second one checks all values. If a check fails, a slower search finds the illegal header.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ _MAX_KNOWN_LENGTH = 64
 
 
 class HeaderFilter:
-    """Decides, by the name of a header, what `forwardable` does with it. Each name is examined only once.
+    """Decides by the name of a header what `forwardable` does with the header. Each name is examined only once.
 
-    A filter for requests to the app also drops the twins of all headers that an app may believe: CGI, WSGI and others
-    put ``x-a-b``, ``x_a-b`` and ``x.a.b`` into the same variable, so that a client could forge the first by sending one
-    of the other two.
+    CGI, WSGI and others put ``x-a-b``, ``x_a-b`` and ``x.a.b`` into the same variable. So a client could forge
+    ``x-a-b`` by sending one of its twins, ``x_a-b`` or ``x.a.b``. A filter for requests to the app therefore also drops
+    the twins of all headers that an app may believe.
 
     - ``known`` maps names, as they were received, to their codes.
     - ``failure`` is raised if a header that may have only one value occurs twice, with different values.
@@ -171,10 +171,10 @@ def app_filter(
     kept: str = "",
     failure: type[AdapterError] | None = None,
 ) -> HeaderFilter:
-    """Return a filter for requests to the app, which also drops ``dropped``. `proxy_claims.py` has the tables.
+    """Return a filter for requests to the app. It drops headers in the tables of `proxy_claims.py`, and ``dropped``.
 
     If ``origin`` is True, headers about the origin of a request are forwarded; if ``identity`` is True, headers about
-    the user are forwarded. The header ``kept`` is always forwarded: a setting of the user names it.
+    the user are forwarded. The header ``kept`` is always forwarded, because a setting of the user selects it.
     """
     names = NEVER_FOR_APP | dropped
     prefixes: tuple[str, ...] = INTERNAL_PREFIXES
@@ -187,11 +187,11 @@ def app_filter(
 
 
 def forwardable(headers: Headers, rules: HeaderFilter = _CONNECTION_ONLY) -> Headers:
-    """Return ``headers`` without those that ``rules`` drops and without those listed in a Connection header.
+    """Return the headers that ``rules`` does not drop and that no Connection header lists.
 
-    Host is kept even if it is listed there, because the server needs it to select the site. In a request to the app,
-    several cookies are joined in one line, and so are lists about the origin. Raises ``rules.failure`` if a header
-    that may have only one value occurs twice, with different values.
+    Host is kept even if Connection lists it, because the server needs the Host to select the site. In a request to the
+    app, repeated Cookie, Forwarded and X-Forwarded-For headers are joined in one line each. Raises ``rules.failure`` if
+    a header that may have only one value occurs twice, with different values.
     """
     known = rules.known
     kept: Headers = []
@@ -217,20 +217,20 @@ def forwardable(headers: Headers, rules: HeaderFilter = _CONNECTION_ONLY) -> Hea
 
 
 def without_connection(headers: Headers) -> Headers:
-    """Return ``headers`` without Connection headers and without those listed in one, except Host."""
+    """Return ``headers`` without the Connection headers and without the headers that they list. Host is kept."""
     connection = [value for name, value in headers if name.lower() == "connection"]
     others = [header for header in headers if header[0].lower() != "connection"]
     return _without_nominated(others, connection)
 
 
 def _without_nominated(headers: Headers, connection: list[str]) -> Headers:
-    """Return ``headers`` without those listed in the values of ``connection``, except Host."""
+    """Return ``headers`` without those that the values in ``connection`` list. Host is kept."""
     nominated = {option.strip().lower() for value in connection for option in value.split(",")} - {"host"}
     return [header for header in headers if header[0].lower() not in nominated]
 
 
 def _without_twins(headers: Headers) -> Headers:
-    """Return ``headers`` without twins: names that equal another name once their separators are written as ``-``."""
+    """Return ``headers`` without twins: headers with the name of another header, but a separator other than ``-``."""
     names = {name.lower() for name, _ in headers}
     return [header for header in headers if not _has_twin(header[0].lower(), names)]
 
@@ -241,7 +241,7 @@ def _has_twin(name: str, names: set[str]) -> bool:
 
 
 def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError] | None) -> Headers:
-    """Return ``headers`` with the lines of each name in ``repeated`` joined, at the place of its first line."""
+    """Join the lines of each header whose code is in ``repeated``, at the place of the first line."""
     lines: dict[str, list[str]] = {}
     once: Headers = []
     for name, value in headers:
@@ -255,7 +255,7 @@ def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError
             once.append((lower, ""))
     for lower, values in lines.items():
         if lower in _ONLY_ONCE and failure is not None and len(set(values)) > 1:
-            raise failure(f"the request has {len(values)} different {lower} headers, one is expected")
+            raise failure(f"the request has {len(values)} different {lower} headers instead of one")
     return [(name, _joined(name, lines[name]) if name in lines else value) for name, value in once]
 
 
@@ -404,8 +404,8 @@ def from_both(single: Any, multi: Any, failure: type[AdapterError]) -> Headers:
 def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
     """Return a response's headers as a single-value map with lower-case names, and a list of the Set-Cookie values.
 
-    Repeated headers are joined with a comma. Set-Cookie values are not, since they may contain a comma (RFC 6265
-    section 3).
+    Repeated headers are joined with a comma. Set-Cookie values are not joined, since they may contain a comma (RFC
+    6265 section 3).
     """
     single: dict[str, str] = {}
     cookies: list[str] = []
@@ -427,8 +427,8 @@ def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
 def request_map(headers: Headers) -> dict[str, str]:
     """Return a request's headers as the single-value map of an event, with lower-case names.
 
-    Like AWS, it joins repeated headers with a comma and no space. All cookies are joined in one Cookie header (RFC 6265
-    section 5.4).
+    As on AWS, repeated headers are joined with a comma and no space. All cookies are joined in one Cookie header (RFC
+    6265 section 5.4).
     """
     single = {name: ",".join(values) for name, values in group_by_name(headers).items() if name != "cookie"}
     if cookies := cookies_of(headers):
@@ -459,7 +459,7 @@ def single_values(headers: Headers, *, all_cookies: bool) -> dict[str, str]:
     """Return a response's headers as a single-value map with lower-case names, with only the last cookie.
 
     If ``all_cookies`` is True, the map has every cookie, under names that differ in case: ``set-cookie``,
-    ``Set-cookie``, ``sEt-cookie`` … Only the last 512 have a name.
+    ``Set-cookie``, ``sEt-cookie`` … There are 512 such names, so only the last 512 cookies are kept.
     """
     single, cookies = join_repeats(headers)
     if not all_cookies:

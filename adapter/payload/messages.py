@@ -3,8 +3,8 @@
 They are plain slotted classes with ``Final`` attributes, which the type checker protects. Frozen dataclasses would cost
 three times as much per message, and 0.8 ms per class at the start.
 
-Header names and values are ``str``. On the wire they are UTF-8. Other bytes become Latin-1 characters if the values go
-into JSON; the proxy, which forwards every byte unchanged, keeps them as lone surrogates (``net/http1.py``).
+Header names and values are ``str``, decoded as UTF-8. For JSON, a value that is not UTF-8 is decoded as Latin-1. The
+proxy forwards every byte unchanged, so it decodes bytes that are not UTF-8 as lone surrogates (``net/http1.py``).
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class ResponseHead:
 
 
 class Arrival:
-    """The data that a front door adds to the request in an event.
+    """The data that a front door adds to an event, in addition to the request.
 
     ``time_ms`` is in milliseconds since the epoch. The other attributes are named after AWS's ``requestContext``.
     """

@@ -4,8 +4,8 @@ The app's peer is always the adapter, on loopback, so clients must not be able t
 adapter. Names are in lower case. `headers.py` uses these tables in the runtime, the proxy and the emulator;
 docs/security.md shows which headers are removed.
 
-Not in the tables: headers about the request itself that any client may send (``x-http-method-override``,
-``x-requested-with``), and headers that are signed (``x-amzn-oidc-data``).
+The tables do not contain headers about the request itself, which any client may send (``x-http-method-override``,
+``x-requested-with``), or signed headers (``x-amzn-oidc-data``).
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class RequestRules:
 def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Request]:
     """Return the codec that will encode the app's response, and the request for the app.
 
-    The request may lack a Host header. It is added when the request is written. Raises InvalidEvent.
+    If the request has no Host header, `encode_request_head` adds it. Raises InvalidEvent.
     """
     codec, event = read_event(invocation.event)
     if codec is PASS_THROUGH:
@@ -103,8 +103,8 @@ def context_headers(request_context: Any, invocation: Invocation, env_config: di
     """Return the headers that the adapter adds.
 
     ``request_context`` is the parsed request context of the event, in which integers beyond 64 bits are already floats.
-    If it is None, its header is omitted. Raises InvalidEvent if a value cannot be written as a header, or if the client
-    context or the Cognito identity is not JSON.
+    If ``request_context`` is None, its header is omitted. Raises InvalidEvent if a value cannot be written as a header,
+    or if the client context or the Cognito identity is not JSON.
     """
     headers = [(LAMBDA_CONTEXT, ascii_json(_lambda_context(invocation, env_config)))]
     if request_context is not None:
@@ -119,7 +119,7 @@ def context_headers(request_context: Any, invocation: Invocation, env_config: di
 def ascii_json(value: Any) -> str:
     """Return ``value`` as ASCII JSON that is legal as a header value.
 
-    Raises InvalidEvent if ``value`` is nested deeper than 254 levels, which orjson reads but does not write.
+    Raises InvalidEvent if ``value`` has more than 254 levels. orjson reads more levels, but does not write them.
     """
     try:
         text = orjson.dumps(value).decode()

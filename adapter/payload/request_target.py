@@ -1,8 +1,8 @@
 """Conversion of method, path and query between the request line and the events of the front doors.
 
-A target is in origin form, with the encoding that the client used if the event has it. Some front doors decode paths,
-so a path can contain anything: what is illegal in a request line, or would begin a query, is encoded here. Paths are
-not normalized, because that would break signatures and ``%2F``.
+A target is in origin form. If the front door preserves the client's percent-encoding, so does the target. Some front
+doors decode paths, so a path can contain any character. This module encodes the characters that are illegal in a
+request line or would begin a query. Paths are not normalized, because that would break signatures and ``%2F``.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def decode_query(query: str) -> Pairs:
 def strip_base_path(target: str, base: str) -> str:
     """Return ``target`` without the prefix ``base``, which must end where a path segment of ``target`` ends.
 
-    ``target`` may have a query. ``base`` begins with a slash and does not end with one; if empty, nothing is removed.
+    ``target`` may have a query. ``base`` is a result of `normalize_base_path`. An empty ``base`` removes nothing.
     """
     if not base or not target.startswith(base):
         return target
@@ -169,7 +169,7 @@ def percent_encode(text: str, legal: bytes = _UNRESERVED) -> str:
 
 
 def encode_lone_percents(text: str) -> str:
-    """Return ``text`` with each "%" that two hexadecimal digits do not follow as ``%25``."""
+    """Replace each "%" in ``text`` by ``%25``, unless two hexadecimal digits follow. Return the result."""
     parts = text.split("%")
     for index in range(1, len(parts)):
         part = parts[index]

@@ -1,8 +1,9 @@
 """The paths of the app that no request from outside may reach, and the check whether a target leads to one of them.
 
-The app's router decides what a path leads to, and the adapter does not know the router. So a path is compared in the
-form that the most lenient routers see: they ignore case, slashes and path parameters, decode more than once, or resolve
-dot segments, before or after they have removed empty segments. A target is refused if one of these forms is reserved.
+The app's router decides what a path leads to, and the adapter does not know the router. So a path is compared in all
+forms in which lenient routers may read it. Such routers ignore case, slashes and path parameters, decode more than
+once, or resolve dot segments, before or after they remove empty segments. A target is refused if one of its forms is
+reserved.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _IGNORED_AT_END = "." + "".join(map(chr, range(0x21))) + "\x7f\x85\xa0"
 
 
 class ReservedPaths:
-    """The reserved paths. ``targets`` are these paths, with or without a query. An object without paths is false."""
+    """The reserved paths. ``targets`` are these paths, with or without a query. An object without paths is falsy."""
 
     __slots__ = ("_forms",)
 
@@ -61,7 +62,7 @@ def _router_forms(path: str) -> set[tuple[str, ...]]:
 
 
 def _segments(path: str) -> list[str]:
-    """Return the segments of ``path`` without their parameters, with upper and lower case made equal."""
+    """Return the case-folded segments of ``path`` without their parameters."""
     # A decoded "?", "#" or NUL ends the path for a router that decodes first.
     path = path.partition("?")[0].partition("#")[0].partition("\0")[0]
     return [_plain(segment) if segment else "" for segment in path.replace("\\", "/").split("/")]

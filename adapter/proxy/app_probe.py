@@ -1,4 +1,4 @@
-"""The readiness probe of the proxy, with asyncio. It is repeated until the app is ready; later, it serves /readyz."""
+"""The readiness probe of the proxy, with asyncio. The proxy probes until the app is ready, and later for /readyz."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from adapter.proxy.upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from adapter.app.process import AppProcess
     from adapter.config.load import Config
 
 
@@ -23,8 +24,8 @@ _VALIDITY = 1.0
 class Readiness:
     """Probes the app at the readiness port if that is set, else at ``port``.
 
-    ``has_command`` is True if CMD starts the app. ``last_problem`` is the problem that the last probe of ``wait`` or
-    ``recent_problem`` has found; None if the app was ready.
+    ``has_command`` is True if CMD starts the app. ``last_problem`` is the last result of ``wait`` or
+    ``recent_problem``: a problem, or None if the app was ready.
     """
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
@@ -33,6 +34,10 @@ class Readiness:
         self._probing = asyncio.Lock()
         self._check = ReadinessCheck(config, port, has_command=has_command)
         self._upstream = Upstream(config, self._check.address)
+
+    def watch(self, process: AppProcess) -> None:
+        """Set the app's process, which has just been started."""
+        self._check.watch(process.pid, process.command)
 
     async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
         """Probe the app once, for at most ``seconds``. Return None if it is ready, else the problem."""
@@ -43,9 +48,9 @@ class Readiness:
             return self._check.no_answer(seconds)
 
     async def recent_problem(self) -> str | None:
-        """Return None if a probe at most a second ago has found the app ready, else the problem that it has found.
+        """Return the result of a probe at most a second ago: the problem, or None if the app was ready.
 
-        All callers share one probe. Call this only after ``wait`` has found the app ready.
+        All callers share one probe. Call this only after ``wait`` has returned.
         """
         now = asyncio.get_running_loop().time
         async with self._probing:
@@ -59,12 +64,11 @@ class Readiness:
     ) -> None:
         """Probe the app until it is ready. Raises AppNotReady after ``limit`` seconds; None means no limit.
 
-        ``pause(seconds)`` waits between two probes, and raises an error if the app has ended. ``warn`` logs
-        a line, at most once.
+        ``pause(seconds)`` waits between two probes, and raises an error if the app has ended. ``warn`` logs a line.
         """
         now = asyncio.get_running_loop().time
         wait = ReadinessWait(self._check, limit, now())
-        while (problem := await self.problem(wait.begin_probe(now()))) is not None:
+        while (problem := await self.problem(wait.begin_probe(now())) or self._check.foreign_answer()) is not None:
             self.last_problem = problem
             seconds = wait.end_probe(problem, now())
             if wait.warning:

@@ -10,9 +10,9 @@ from select import PIPE_BUF
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from adapter.app.exit_report import exit_hint, exit_text
 from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
-from adapter.app.readiness import exit_hint
 from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
 from adapter.output import STDERR
 
@@ -41,10 +41,10 @@ _STDERR_END_TIMEOUT = 0.2
 
 
 class AppSupervisor:
-    """Runs the app. ``process`` is None if the adapter did not start it. ``start()`` starts it again.
+    """Runs the app. ``process`` is None if the adapter did not start the app. ``start()`` starts the app again.
 
-    ``ready`` is True while the app can serve requests. ``is_restarting`` is True while it is started again after it has
-    ended.
+    ``ready`` is True while the app can serve requests. If the app is restarted, ``is_restarting`` is True from the
+    end of the app until it is ready again.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class AppSupervisor:
     async def run(self) -> int:
         """Run the app until it ends and is not restarted. Return its exit code, or EXIT_FAILURE if it was not ready.
 
-        If the adapter did not start the app, this never returns.
+        If the adapter did not start the app, wait until this task is cancelled.
         """
         if self._process is None:
             # The app may be in another container that has not started yet, so there is no time limit.
@@ -101,11 +101,11 @@ class AppSupervisor:
                 return code
             if monotonic() - started_at > _LAST_BACKOFF:
                 backoff = _FIRST_BACKOFF
-            self._log.warning(f"the app ended with exit code {code}; it is started again in {backoff:g} s")
+            self._log.warning(f"the app ended with {exit_text(code)}; it is started again in {backoff:g} s")
             process, backoff = await self._start_again(backoff)
 
     def _note_exit(self, code: int) -> bool:
-        """Stop sending requests to the app, which has ended with ``code``. Return whether it is to be started again."""
+        """Stop sending requests to the app, which has ended with ``code``. Return whether to start it again."""
         self.ready = False
         is_due = self._restart_policy == "always" or (self._restart_policy == "on-failure" and code != 0)
         self.is_restarting = is_due and not self._was_interrupted
@@ -117,11 +117,12 @@ class AppSupervisor:
         self._stderr_ended = asyncio.Event()
         os.set_blocking(process.stderr, False)
         self._read_stderr(process, self._stderr_ended)
+        self._readiness.watch(process)
         try:
             await self._readiness.wait(self._readiness_timeout, self._pause_probing, self._log.warning)
             self._open_gate()
             code = await self._wait_for_exit(process)
-            exit_message = f"the app ended with exit code {code}"
+            exit_message = f"the app ended with {exit_text(code)}"
         except AppExited as error:
             code = error.exit_code or EXIT_FAILURE
             exit_message = f"{error.name}: {error}"
@@ -154,7 +155,7 @@ class AppSupervisor:
         self._child_ended.clear()
         code = None if self._process is None else self._process.exit_code()
         if code is not None:
-            raise AppExited(f"the app ended with exit code {code} before it was ready", exit_code=code)
+            raise AppExited(f"the app ended with {exit_text(code)} before it was ready", exit_code=code)
 
     async def _start_again(self, backoff: float) -> tuple[AppProcess, float]:
         """Start the app after ``backoff`` seconds. If that fails, try again. Return the app and the next backoff."""
@@ -192,7 +193,7 @@ class AppSupervisor:
         return code
 
     def signal(self, number: int) -> None:
-        """Do what ACTIONS says for the signal ``number``, which does not end the proxy."""
+        """Handle a signal that does not end the proxy, as ACTIONS says."""
         if number == signal.SIGTSTP:
             self._job_control.suspend(self._process)
         elif self._process is not None:
@@ -234,7 +235,7 @@ class AppSupervisor:
     # --- stderr --------------------------------------------------------------------------------------------------
 
     async def _wait_for_stderr(self) -> None:
-        """Wait until the last stderr lines of an app that has ended are copied, for a limited time."""
+        """After the app's end, wait until its stderr is copied, but at most _STDERR_END_TIMEOUT seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STDERR_END_TIMEOUT):
                 await self._stderr_ended.wait()
@@ -243,7 +244,7 @@ class AppSupervisor:
         asyncio.get_running_loop().add_reader(process.stderr, self._forward_stderr, process, ended)
 
     def _forward_stderr(self, process: AppProcess, ended: asyncio.Event) -> None:
-        """Copy the app's stderr to ours while ours accepts data. If ours is full, only the app blocks."""
+        """Copy the app's stderr to the adapter's. While the adapter's stderr is full, only the app blocks."""
         loop = asyncio.get_running_loop()
         descriptor = process.stderr
         for _ in range(_STDERR_PIECES):

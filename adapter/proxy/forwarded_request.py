@@ -1,4 +1,4 @@
-"""Converts a client's request to the request for the app: its headers and target, and data about the client. No I/O."""
+"""Converts a client's request to the request for the app: headers, target, and data about the client. No I/O."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NEVER_OFFERED = "h2c"
 
 
 class TrustedProxies:
-    """The addresses and networks whose headers about the origin and the user are trusted; ``*`` means all."""
+    """The addresses and networks of clients whose headers about origin and user are trusted; ``*`` means all."""
 
     def __init__(self, networks: tuple[str, ...]) -> None:
         self._all = "*" in networks
@@ -72,7 +72,7 @@ class TrustedProxies:
 
 
 class ForwardingRules:
-    """The user's settings for the requests that the app gets. ``default_host`` is used for requests without a Host."""
+    """The user's settings for the requests that the app gets. ``default_host`` replaces a missing Host header."""
 
     def __init__(self, config: Config, *, default_host: str) -> None:
         self.base_path = config.base_path
@@ -92,7 +92,7 @@ class ForwardedRequest:
     """A request for the app: the bytes of its head, and the properties of its body.
 
     ``chunked`` is True if the body is sent in chunks. ``offers_upgrade`` is True if the head offers an upgrade.
-    ``repeatable`` is True if ``is_repeatable`` allows sending the request a second time.
+    ``repeatable`` is True if the request may be sent a second time (``is_repeatable``).
     """
 
     __slots__ = ("chunked", "has_body", "head", "offers_upgrade", "repeatable")
@@ -116,7 +116,7 @@ def forwarded_request(
 ) -> ForwardedRequest:
     """Return the request that the app gets, with ``request_id`` as its id.
 
-    ``first_values`` maps the name of each header of the client's request, in lower case, to its first value.
+    ``first_values`` maps the names of the client's headers, in lower case, to their first values.
     Raises RefusedRequest for a request that cannot be forwarded.
     """
     target = strip_base_path(_target_of(exchange), rules.base_path)
@@ -160,7 +160,7 @@ def forwarded_request(
 def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
     """Return ``headers`` with X-Forwarded-* and Forwarded added for a client at the address ``client``.
 
-    Values from a ``trusted`` client are kept and extended. The filter has already removed such values of other clients.
+    If the client is ``trusted``, the values that it sent are kept and extended. Otherwise the filter has removed them.
     """
     stated: dict[str, list[str]] = {}
     kept = headers
@@ -183,7 +183,7 @@ def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> H
 
 
 def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
-    """Return the ``trailers`` that may be forwarded, in either direction. ``headers`` belong to the same message."""
+    """Return the ``trailers`` that may be forwarded, in either direction. ``headers`` are of the same message."""
     if not trailers:
         return trailers
     # Names in the message's Connection header are not forwarded as trailers either.
@@ -192,7 +192,7 @@ def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
 
 
 def announced_trailers(headers: Headers) -> str:
-    """Return the value of the Trailer header to forward: the announced names that may be forwarded. May be empty."""
+    """Return the value of the Trailer header to forward: the announced names that may be forwarded, perhaps none."""
     names = [name.strip() for field, value in headers if field.lower() == "trailer" for name in value.split(",")]
     kept = forwarded_trailers([(name, "") for name in names if is_token(name)], headers)
     return ", ".join([name for name, _ in kept])
@@ -212,7 +212,7 @@ def _forwarded_element(client: str, host: str) -> str:
 
 
 def _offered(upgrade: str) -> str:
-    """Return the protocols of an Upgrade header that may be offered to the app: all except h2c."""
+    """Return the protocols that an Upgrade header may offer to the app: all protocols in ``upgrade`` except h2c."""
     protocols = [protocol.strip() for protocol in upgrade.split(",")]
     return ", ".join([protocol for protocol in protocols if protocol and protocol != _NEVER_OFFERED])
 

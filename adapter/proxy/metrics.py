@@ -37,9 +37,9 @@ class Metrics:
         self.first_byte_sum = 0.0
 
     def count_request(self, method: str, status: int, sent: int, first_byte: float) -> None:
-        """Count a request that has ended. ``sent`` is the number of the app's body bytes that were sent.
+        """Count a request that has ended. ``sent`` is how many bytes of the app's body were sent.
 
-        ``first_byte`` is the time to the app's response head in seconds, or 0 if the app did not answer.
+        ``first_byte`` is the time until the app's response head, in seconds. It is 0 if the app did not answer.
         """
         self.requests[method, f"{status // 100}xx"] += 1
         self.response_bytes += sent

@@ -2,10 +2,11 @@
 
 The app is started before this module is imported. Requests are answered with 503 until the app is ready. After the
 first SIGTERM or SIGINT, /readyz answers 503, but the proxy still serves requests for the drain delay. Then it drains:
-it accepts no new connections, and open requests may finish within the grace. Then the app gets the signal. Another
-signal ends the present step early: the drain delay ends; open requests are cut off; or the app, which has got its
-signal, is killed. If the app ends by itself, the responses that it has sent are still delivered. Orphans are reaped
-even if this process is not PID 1.
+it accepts no new connections, and open requests may finish within the grace period. Then the app gets the signal.
+Another signal ends the current step early: the drain delay ends, open requests are cut off, or the app is killed.
+
+If the app ends by itself, the responses that it has sent are still delivered. The proxy reaps orphans even if it is not
+PID 1.
 """
 
 from __future__ import annotations
@@ -138,17 +139,22 @@ class Proxy:
         self._signals.on_next = ended.set
         app.add_done_callback(lambda _: ended.set())
         name = signal.Signals(self._signals.number).name
-        self._log.info(f"{name}: requests are still served for {delay:g} s (--drain-delay)")
+        self._log.info(
+            f"{name}: requests are still served for {delay:g} s (--drain-delay); another signal ends that time"
+        )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await ended.wait()
 
     async def _drain(self, reason: str) -> bool:
-        """Let open requests finish within the grace, then cut off the rest. Return whether a signal ended the grace."""
+        """Let requests finish in the grace period, then cut off the rest. Return whether a signal ended the period."""
         self._signals.on_next = self._cut_off
         self._server.close()
         in_flight = self._metrics.in_flight
-        left = f"; requests under way: {in_flight}, with {self._config.grace:g} s to finish (--grace)"
+        left = (
+            f"; requests under way: {in_flight}; they have {self._config.grace:g} s to finish (--grace), and a second "
+            "Ctrl-C or SIGTERM ends them at once"
+        )
         self._log.info(f"{reason}: no new connections{left if in_flight else ''}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):
@@ -197,8 +203,13 @@ class Proxy:
 
     def _announce(self, listener: socket, admin_listener: socket | None) -> None:
         """Log the addresses, the limits on responses, and the options that change these limits."""
-        everywhere = " (all addresses of this machine)" if self._listen.is_everywhere else ""
-        url = f"{address_of(listener).url}{everywhere}"
+        address = address_of(listener)
+        reach = ""
+        if address.is_everywhere:
+            reach = " (all addresses of this machine)"
+        elif address.host in ("127.0.0.1", "::1"):
+            reach = f" (this machine only; --listen {address.port}: all addresses)"
+        url = f"{address.url}{reach}"
         self._log.info(f"proxy on {url} to the app at {self._upstream.address.current}: {self._response_mode()}")
         if admin_listener is not None:
             hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"

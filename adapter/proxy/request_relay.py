@@ -1,10 +1,10 @@
-"""Relays requests to the app, and its responses to the clients, as a throttled stream or as one buffered body.
+"""Relays requests to the app. Relays each response to the client, as a throttled stream or as one buffered body.
 
 ``ProxiedRequest._fail`` turns errors into responses. If a response has already begun, it is cut off instead, so that
 the client can distinguish it from a complete response. If a client disconnects, its request to the app is cancelled.
 
-A request that may be executed twice is sent once more, over a new connection, if a reused connection closes before any
-byte of a response arrives.
+Only requests that may be executed twice are sent over reused connections. If a reused connection closes before any byte
+of a response arrives, the request is sent once more, over a new connection.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from adapter.errors import (
     RefusedRequest,
     ResponseTooLarge,
 )
+from adapter.logs import trace_of
 from adapter.net.compression import available_codings, negotiate_compression
 from adapter.net.http1 import encode_text
 from adapter.net.paced_writer import PacedWriter
@@ -63,9 +64,9 @@ RETRY_AFTER = "1"
 
 
 class RequestRelay:
-    """Relays requests to the app, and holds the state that all requests share.
+    """Relays requests to the app, and keeps the state that all requests share.
 
-    ``is_cutting_off`` is True once the proxy itself ends connections; log lines then do not report that clients left.
+    ``is_cutting_off`` is True once the proxy itself closes connections. Log lines then do not state that a client left.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class ProxiedRequest:
         )
         if self._exchange.disconnected.done():
             # The client has gone while its request waited behind another one, so the app does not get the request.
-            raise ConnectionResetError("the client has closed its side")
+            raise ConnectionResetError("the client has closed its side of the connection")
         if not await self._send_once(reuse=self._request.repeatable):
             await self._send_once(reuse=False)
 
@@ -254,7 +255,7 @@ class ProxiedRequest:
     async def _answer(self) -> None:
         head = await self._final_head()
         if head.status == 101 and not self._request.offers_upgrade:
-            raise InvalidAppResponse("the app switched protocols, which the request did not offer")
+            raise InvalidAppResponse("the app switched protocols, but the request did not offer that")
         # The request cannot be sent again, so these bytes are not needed while the response lasts.
         self._sent_pieces = []
         self._request.head = b""
@@ -353,7 +354,7 @@ class ProxiedRequest:
         return compressed_pieces
 
     async def _buffer(self) -> None:
-        """Send the response as one body. Raises ResponseTooLarge if it exceeds Lambda's limit for such bodies."""
+        """Send the response as one body. Raises ResponseTooLarge if it exceeds Lambda's limit."""
         exchange, compressor = self._exchange, self._compressor
         if exchange.method == "HEAD" or self._status in (204, 304):
             self._begin(b"")
@@ -420,6 +421,12 @@ class ProxiedRequest:
             "bytes": self._app_bytes + self._error_bytes,
             "ms": round((monotonic() - self._arrived_at) * 1000, 1),
         }
+        if self._first_byte_seconds:
+            fields["firstByteMs"] = round(self._first_byte_seconds * 1000, 1)
+        if self._exchange.client:
+            fields["client"] = self._exchange.client
+        if trace := trace_of(self._headers.get("x-amzn-trace-id") or self._headers.get("traceparent", "")):
+            fields["traceId"] = trace
         if self._held_seconds:
             fields["heldMs"] = round(self._held_seconds * 1000)
         if self._error:
@@ -430,7 +437,7 @@ class ProxiedRequest:
 
 
 def _public_message(error: AdapterError) -> str:
-    """Return the message for the client, without addresses and data of the app. The log contains the cause."""
+    """Return the message for the client, without the app's addresses and data. The log contains the cause."""
     if isinstance(error, RefusedRequest | AppNotServing):
         return str(error)
     if isinstance(error, AppUnreachable) and error.waited:

@@ -1,8 +1,8 @@
-"""The wait of requests for an app that refuses connections, or has ended, because it is being started again.
+"""Lets requests wait while the app is restarted: the app has ended, or it refuses connections.
 
-Nothing of such a request was sent yet, so it can still be served once the app listens. Only one of the waiting requests
-tries to connect at a time: there is one attempt in RESTART_INTERVAL, however many requests wait. An app that the
-adapter did not start is always waited for, since its own manager starts it again.
+Nothing of such a request was sent yet, so it can still be served once the app listens. Only one waiting request at a
+time tries to connect, once per RESTART_INTERVAL, so the rate does not depend on the number of requests. If the adapter
+did not start the app, requests wait as well, since the app's own manager may restart it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class RestartWait:
     async def connect(self, problem: AppUnreachable | AppNotServing, limit: float | None) -> UpstreamConnection:
         """Wait up to RESTART_WAIT seconds until the app accepts a connection, and return the connection.
 
-        ``limit`` is a time of the monotonic clock that ends the wait earlier, or None. ``problem`` is the reason for
-        the wait. If the wait fails, raises an error of the same class, which also reports how long the wait was.
+        ``limit`` is None, or a time of the monotonic clock that ends the wait earlier. ``problem`` is the reason for
+        the wait. If the app accepts no connection, raise an error of the same class with the length of the wait.
         """
         began = monotonic()
         end = began + RESTART_WAIT

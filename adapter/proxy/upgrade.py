@@ -1,7 +1,7 @@
 """Relays connections that switched protocols (WebSocket, for example), until both directions have ended.
 
-Each side may end its direction alone, as TCP allows. After that, the connection is closed if the other direction is
-silent for too long: its peer may have disappeared without a FIN, and nothing else would ever end the connection.
+As TCP allows, one side may stop sending before the other does. If the other side then sends nothing for too long, the
+connection is closed: that side may have disappeared without a FIN, and nothing else would ever end the connection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HALF_CLOSED_TIMEOUT = 60.0
 
 
 async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: UpstreamConnection) -> None:
-    """Forward the app's 101 response, then copy bytes in both directions. They are not throttled."""
+    """Forward the app's 101 response, then copy bytes in both directions, without throttling."""
     upgrade = [(name, value) for name, value in head.headers if name.lower() == "upgrade"]
     tunnel = exchange.switch_protocols([*forwardable(head.headers), ("connection", "upgrade"), *upgrade], head.reason)
     try:
@@ -37,7 +37,7 @@ async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: Ups
 
 
 class _TunnelRelay:
-    """Copies bytes in both directions. ``timeout`` limits the silence of one direction after the other has ended."""
+    """Copies bytes in both directions. After one direction has ended, ``timeout`` limits silence in the other."""
 
     def __init__(self, tunnel: Tunnel, connection: UpstreamConnection, timeout: asyncio.Timeout) -> None:
         self._tunnel = tunnel

@@ -1,8 +1,8 @@
 """The app as the upstream of concurrent requests: a pool of connections that stream responses.
 
 An idle connection is reused only for a short time after its last request, since the app may close it at any moment. If
-it closes before the first byte of a response, ``was_lost_unanswered`` is True; the request may then be sent once more.
-While too much of a response waits for the client, the app's socket is not read.
+the app closes a reused connection before the first byte of a response, ``was_lost_unanswered`` is True, and the request
+may be sent once more. While too much of a response waits for the client, the app's socket is not read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Upstream:
         self._sweep: asyncio.TimerHandle | None = None
 
     async def acquire(self, *, reuse: bool = True) -> UpstreamConnection:
-        """Return a connection for one exchange. Pass it to ``release`` after that. Raises AppUnreachable.
+        """Return a connection for one exchange. After the exchange, pass it to ``release``. Raises AppUnreachable.
 
         If ``reuse`` is False, the connection is always a new one.
         """
@@ -111,7 +111,7 @@ async def _connect(address: Address) -> UpstreamConnection:
 
 
 class UpstreamConnection(asyncio.BufferedProtocol):
-    """One connection to the app, for one exchange after another: ``begin``, ``write``, ``next_head``, ``read``."""
+    """One connection to the app. An exchange calls ``begin``, ``write``, ``end_request``, ``next_head``, ``read``."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -223,8 +223,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def next_head(self, within: float | None = None, since: float = 0.0) -> ResponseHead:
         """Return the next response head, interim or final.
 
-        Raises AppUnreachable, InvalidAppResponse, and AppTimeout if no head arrives ``within`` seconds after ``since``,
-        a time of the monotonic clock.
+        Raises AppTimeout if no head arrives ``within`` seconds after ``since``, a time of the monotonic clock. Also
+        raises AppUnreachable and InvalidAppResponse.
         """
         reader = self._current
         while not reader.interim and reader.head is None:
@@ -237,7 +237,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def read(self, within: float | None = None) -> list[memoryview]:
         """Wait for the next pieces of the body, and return them. Return an empty list at the end of the body.
 
-        Raises TruncatedResponse, InvalidAppResponse, and AppTimeout if nothing arrives for ``within`` seconds.
+        Raises AppTimeout if nothing arrives for ``within`` seconds. Also raises TruncatedResponse and
+        InvalidAppResponse.
         """
         began = 0.0 if within is None else self._loop.time()
         while not self._pieces:
@@ -288,7 +289,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def is_response_complete(self) -> bool:
-        """Return whether the whole response has arrived. First read up to READ_AHEAD_LIMIT bytes from the socket."""
+        """Read up to READ_AHEAD_LIMIT bytes from the socket. Return whether the response is complete after that."""
         reader = self._reader
         if reader is None:
             return False
@@ -364,9 +365,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return self._reader
 
     async def _wait_for_data(self, since: float, within: float | None, awaited: str) -> None:
-        """Wait until data arrives. Raises AppTimeout ``within`` seconds after ``since``, or the connection's failure.
+        """Wait until data arrives. Raises AppTimeout if none has arrived ``within`` seconds after ``since``.
 
-        Callers must first use the data that arrived before a failure.
+        If the connection has failed, raise its failure. Callers must first use the data that arrived before that.
         """
         if self._failure is not None:
             raise self._failure

@@ -1,15 +1,14 @@
 """The client of Lambda's Runtime API (2018-06-01).
 
-The caller must end every invocation that ``next`` returns exactly once: with ``send_response``, with ``send_error``, or
-with a ``ResponseStream``.
+Each invocation that ``next`` returns must be ended once: with ``send_response``, ``send_error``, or a
+``ResponseStream``.
 
-Methods that return a refusal return the text of Lambda's answer if Lambda refused the request, else an empty text.
+A refusal is the text of the answer with which Lambda refused a request.
 """
 
 from __future__ import annotations
 
 import orjson
-import pybase64
 
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
 from adapter.numbers import LARGEST_IN_JSON, whole_number
@@ -76,7 +75,7 @@ class RuntimeApiClient:
                 if should_stop():
                     return None
                 if delay is None:
-                    raise RuntimeApiError(f"no invocation from the Runtime API at {self._address}: {error}") from error
+                    raise RuntimeApiError(f"the Runtime API at {self._address} sent no invocation: {error}") from error
                 pause(delay)
         raise AssertionError("the last attempt returns or raises")
 
@@ -106,15 +105,16 @@ class RuntimeApiClient:
     def send_response(
         self, invocation: Invocation, parts: Sequence[bytes], content_type: str, extra_line: str = ""
     ) -> str:
-        """Send a whole payload as the response. Return the refusal (413: too large) or an empty text.
+        """Send a whole payload as the response. Return the refusal or an empty text.
 
-        ``extra_line`` is a further header line with its line end, or empty.
+        If the payload is too large, Lambda refuses it with 413. ``extra_line`` is a further header line with its line
+        end, or empty.
         """
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
         return self._post(path, parts, f"Content-Type: {content_type}\r\n{extra_line}")
 
     def open_stream(self, invocation: Invocation, content_type: str, extra_line: str = "") -> ResponseStream:
-        """Return a stream for a streamed response. Nothing is sent before its first write."""
+        """Return a stream for a streamed response. Nothing is sent before the first write."""
         return ResponseStream(self, invocation, content_type, extra_line)
 
     def send_error(self, invocation: Invocation, error: AdapterError) -> str:
@@ -135,7 +135,7 @@ class RuntimeApiClient:
         except (OSError, InvocationError, RuntimeApiError) as error:
             if should_stop():
                 return
-            raise RuntimeApiError(f"no restore from the Runtime API at {self._address}: {error}") from error
+            raise RuntimeApiError(f"the Runtime API at {self._address} reported no restore: {error}") from error
         finally:
             self.close()
 
@@ -158,7 +158,7 @@ class RuntimeApiClient:
             problem = _problem_of(response)
         except (OSError, InvocationError) as error:
             self.close()
-            raise RuntimeApiError(f"POST {path} to the Runtime API at {self._address}: {error}") from error
+            raise RuntimeApiError(f"POST {path} to the Runtime API at {self._address} failed: {error}") from error
         if not response.has_reusable_connection:
             self.close()
         return problem
@@ -212,6 +212,8 @@ class ResponseStream:
 
     def fail(self, error: AdapterError) -> str:
         """End an incomplete response with ``error`` in its trailers. Return the refusal or an empty text."""
+        import pybase64  # few streams fail
+
         trailers = (
             f"0\r\n{_ERROR_TYPE_TRAILER}: {error.lambda_type}\r\n"
             f"{_ERROR_BODY_TRAILER}: {pybase64.b64encode(_error_body(error)).decode()}\r\n\r\n"
@@ -219,7 +221,7 @@ class ResponseStream:
         return self._end([trailers.encode()])
 
     def _chunk(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """Return ``pieces`` as one chunk. Return nothing if they are empty, since an empty chunk would end the body."""
+        """Return ``pieces`` as one chunk. Without data, return an empty list: an empty chunk would end the body."""
         size = sum(map(len, pieces))
         self.bytes += size
         return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
@@ -246,7 +248,7 @@ class ResponseStream:
         try:
             return _problem_of(self._connection.receive_response("POST"))
         except (OSError, InvocationError) as error:
-            raise RuntimeApiError(f"no answer to a streamed response: {error}") from error
+            raise RuntimeApiError(f"the Runtime API did not answer a streamed response: {error}") from error
         finally:
             self._api.close()
 
@@ -269,7 +271,7 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
 
 
 def _problem_of(response: Response) -> str:
-    """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else its refusal."""
+    """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else the refusal."""
     body = response.read(ANSWER_LIMIT) or bytearray()
     return "" if response.head.status < 300 else _refusal(response.head, body)
 

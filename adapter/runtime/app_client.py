@@ -4,7 +4,7 @@ A connection is reused only if its last request is recent and the app has not cl
 while the next request is on the way. So only requests that may be executed twice (``is_repeatable``) are sent over a
 reused connection. If it closes before the first byte of a response, the request is sent once more, over a new one.
 
-An app that refuses connections may be restarting. Nothing of the request was sent to it, so the request can wait.
+An app that refuses connections may be restarting. Nothing of the request was sent yet, so the request can wait.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from adapter.app.readiness import ReadinessCheck
     from adapter.config.load import Config
-    from adapter.net.address import Address
-    from adapter.runtime.connection import Response
+    from adapter.net.address import Address, AppAddress
+    from adapter.runtime.connection import Piece, Response
 
 
 class AppClient:
@@ -57,15 +57,19 @@ class AppClient:
         self._idle_timeout = config.app_idle_timeout
         self._idle: Connection | None = None
 
+    def follow(self, address: AppAddress) -> None:
+        """Send requests to ``address`` from now on, on which the app turned out to listen."""
+        self.address, self._host_header = address, address.host_header
+
     def send(self, request: Request, deadline: float | None = None, *, restart_limit: float | None = None) -> Response:
         """Send ``request`` and wait for the response head. ``deadline`` is a time of the monotonic clock.
 
-        If the app refuses connections, wait for it until ``restart_limit``, a time of the same clock, but at most
-        RESTART_WAIT seconds. Pass the response to ``release`` afterwards. Raises AppUnreachable, InvalidAppResponse,
+        If the app refuses connections, try again until ``restart_limit``, a time of the same clock, but for at most
+        RESTART_WAIT seconds. After use, pass the response to ``release``. Raises AppUnreachable, InvalidAppResponse,
         AppTimeout.
         """
         head = encode_request_head(request, self._host_header)
-        parts = (head, request.body) if request.body else (head,)
+        parts: tuple[Piece, ...] = (head, request.body) if request.body else (head,)
         response = None
         idle = self._take_idle()
         if idle is not None:
@@ -106,7 +110,7 @@ class AppClient:
         self,
         connection: Connection,
         method: str,
-        parts: tuple[bytes | bytearray, ...],
+        parts: tuple[Piece, ...],
         deadline: float | None,
         *,
         is_reused: bool,
@@ -132,7 +136,7 @@ class AppClient:
             raise
 
     def _open(self, restart_limit: float | None) -> Connection:
-        """Return a new connection. If the app refuses it, wait until it listens again. Raises AppUnreachable."""
+        """Return a new connection. If the app refuses it, wait until the app listens again. Raises AppUnreachable."""
         began = monotonic()
         give_up = began + RESTART_WAIT if restart_limit is None else min(began + RESTART_WAIT, restart_limit)
         while True:
@@ -160,11 +164,11 @@ def wait_until_ready(
 ) -> None:
     """Probe the app until it is ready. Raises AppNotReady after ``limit`` seconds.
 
-    ``pause(seconds)`` waits between two probes, and may return early. ``warn`` logs a line, at most once.
+    ``pause(seconds)`` waits between two probes, and may return early. ``warn`` logs a line.
     ``check_process`` is called after each failed probe, and raises an error if the app has ended.
     """
     wait = ReadinessWait(check, limit, monotonic())
-    while (problem := _probe(check, wait, connect)) is not None:
+    while (problem := _probe(check, wait, connect) or check.foreign_answer()) is not None:
         if check_process is not None:
             check_process()
         seconds = wait.end_probe(problem, monotonic())
@@ -195,7 +199,7 @@ def _probe(check: ReadinessCheck, wait: ReadinessWait, connect: Callable[[Addres
 
 
 def call_hook(app: AppClient, path: str, timeout: float) -> None:
-    """POST to a SnapStart hook of the app. Raises HookFailed unless it answers 2xx within ``timeout`` seconds."""
+    """POST to a SnapStart hook of the app. Raises HookFailed unless the app answers 2xx in ``timeout`` seconds."""
     request = Request(method="POST", target=path, headers=[("connection", "close")])
     try:
         response = app.send(request, monotonic() + timeout)
@@ -203,4 +207,4 @@ def call_hook(app: AppClient, path: str, timeout: float) -> None:
         raise HookFailed(f"the app's SnapStart hook POST {path} failed: {error}") from error
     app.release(response)
     if not 200 <= response.head.status < 300:
-        raise HookFailed(f"the app's SnapStart hook POST {path} failed: {response.head.status}")
+        raise HookFailed(f"the app's SnapStart hook POST {path} failed: status {response.head.status}")

@@ -1,8 +1,8 @@
 """One HTTP/1.1 client connection over a blocking socket.
 
-A receive is a blocking call: an execution environment does one thing at a time, and a blocking read is the fastest.
-A send never blocks in the system call. A server may answer early (413 while we still send) and stop reading; then its
-answer must be received. ``slots.py`` overrides how a connection waits, and nothing else.
+Receiving is a blocking call: an execution environment does one thing at a time, and a blocking read is the fastest.
+The system call for sending never blocks: a server may answer early (413, for example) and stop reading, and the answer
+must then be received. ``slots.py`` overrides only how a connection waits.
 
 Every receive stores its bytes in the same buffer, so the pieces of a body are valid only until the next receive.
 """
@@ -56,7 +56,7 @@ def _connect_blocking(connecting: _socket.socket, address: SocketAddress, timeou
 class Connection:
     """A connection to ``address`` for one exchange after another. ``connect_socket`` connects its socket.
 
-    ``deadline`` is a time of the monotonic clock. After it, receiving and sending raise AppTimeout; None means never.
+    After ``deadline``, a time of the monotonic clock, receiving and sending raise AppTimeout; None means no deadline.
     """
 
     __slots__ = ("_last_sent", "_poller", "_readable_or_woken", "_socket", "_view", "deadline", "unsent")
@@ -83,8 +83,8 @@ class Connection:
     def send(self, parts: Sequence[Piece]) -> bool:
         """Send ``parts``. Return False if the server answered or disconnected before all of them were sent.
 
-        In this case ``receive`` continues to send, since an app may answer while it still reads. Raises OSError if
-        nothing could be sent, and AppTimeout after the deadline.
+        ``receive`` then continues to send, since the app may still read. Raises OSError if nothing could be sent, and
+        AppTimeout after the deadline.
         """
         self._last_sent = (monotonic(), time())
         if len(parts) > _MAX_PARTS:
@@ -125,7 +125,7 @@ class Connection:
     def receive(self, reader: ResponseReader) -> list[memoryview]:
         """Receive once, and pass the data to ``reader``. Return the pieces of the body in the data, perhaps none.
 
-        Raises OSError, InvalidAppResponse, TruncatedResponse, and AppTimeout after the deadline.
+        Raises AppTimeout after the deadline. Also raises OSError, InvalidAppResponse and TruncatedResponse.
         """
         self._wait_readable()
         view = self._view
@@ -139,7 +139,7 @@ class Connection:
         return reader.feed(view[:size])
 
     def receive_rest(self, start: bytearray, reader: ResponseReader) -> bytearray:
-        """Receive the rest of a body of known length that begins with ``start``, and return the whole body."""
+        """Receive the rest of a body of known length, and return the whole body. ``start`` is its first part."""
         position = len(start)
         # Allocated at full size: growing a large buffer would copy it and touch its pages twice.
         body = bytearray(position + reader.remaining)
@@ -157,8 +157,8 @@ class Connection:
     def is_usable(self, idle_timeout: float) -> bool:
         """Return whether the connection was used less than ``idle_timeout`` seconds ago and is still open.
 
-        The time counts from the last send, since the server may have been idle long before its response was read. Two
-        clocks are used, since the monotonic one may stand still while an environment is frozen.
+        The time counts from the last send, since the server may have been idle long before its response was read. The
+        wall clock is checked as well: the monotonic clock may stand still while an environment is frozen.
         """
         since, wall_since = self._last_sent
         if monotonic() - since >= idle_timeout or not 0 <= time() - wall_since < idle_timeout:
@@ -290,7 +290,7 @@ def connect(address: Address, timeout: float, connect_socket: ConnectSocket = _c
 
 
 def _resolved(address: Address) -> Iterable[tuple[int, tuple[object, ...]]]:
-    """Return the family and the socket address of each address of the host. Raises OSError."""
+    """Look up the host. Return each of its addresses as a family and a socket address. Raises OSError."""
     # Nearly every host is 127.0.0.1, and a starting app is probed a hundred times: skip the look-up.
     if address.host.isascii() and address.host.replace(".", "").isdigit():
         return [(_socket.AF_INET, (address.host, address.port))]

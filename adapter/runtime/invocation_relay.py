@@ -18,6 +18,7 @@ from adapter.errors import (
     StartError,
     TruncatedResponse,
 )
+from adapter.logs import trace_of
 from adapter.numbers import LARGEST_IN_JSON, LONGEST_WAIT, whole_number
 from adapter.payload.body import BodyRules
 from adapter.payload.event import PASS_THROUGH
@@ -91,6 +92,9 @@ class InvocationRelay:
         # With several slots, the environment survives a timeout, so every request must end by its deadline.
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
         self.deadline_margin = margin
+        # True until the first invocation, whose line says that it was a cold start. Provisioned environments and
+        # snapshots have their init before that.
+        self.is_cold = config.initialization_type == "on-demand"
 
     def relay(self, invocation: Invocation) -> AdapterError | None:
         """Relay one invocation and end it. Return the error if the invocation or its stream failed, else None.
@@ -100,7 +104,7 @@ class InvocationRelay:
         return _RelayedInvocation(self, invocation).run()
 
     def check_cookies(self, format_name: str, head: ResponseHead) -> None:
-        """Log a warning, once, if ``head`` has cookies that a response of the format ``format_name`` cannot have."""
+        """Log a warning, once, if ``head`` has several cookies: a response in ``format_name`` has only one."""
         if self.body_rules.all_cookies:
             return
         if len([name for name, _ in head.headers if name.lower() == "set-cookie"]) > 1:
@@ -110,7 +114,7 @@ class InvocationRelay:
             )
 
     def fail(self, invocation: Invocation, error: AdapterError) -> None:
-        """End an invocation with ``error``, and do not send it to the app. Raises RuntimeApiError as ``relay``."""
+        """End an invocation with ``error``, without a request to the app. Raises RuntimeApiError as ``relay`` does."""
         _RelayedInvocation(self, invocation).fail(error)
 
 
@@ -121,6 +125,7 @@ class _RelayedInvocation:
         "_bytes",
         "_error",
         "_extra_line",
+        "_first_byte",
         "_invocation",
         "_is_refused",
         "_relay",
@@ -136,6 +141,7 @@ class _RelayedInvocation:
         # None if the event could not be turned into a request.
         self._request: Request | None = None
         self._status = 0
+        self._first_byte = 0.0
         self._bytes = 0
         # True if the adapter refused the client's request.
         self._is_refused = False
@@ -157,7 +163,7 @@ class _RelayedInvocation:
         return self._error
 
     def fail(self, error: AdapterError) -> None:
-        """End the invocation with ``error``, and log it."""
+        """End the invocation with ``error``, and log the invocation."""
         self._error = error = _or_timeout(error, self._invocation)
         self._log(self._relay.api.send_error(self._invocation, error))
 
@@ -175,6 +181,7 @@ class _RelayedInvocation:
         response = relay.app.send(request, deadline, restart_limit=restart_limit)
         try:
             self._status = response.head.status
+            self._first_byte = monotonic()
             if self._status in relay.error_statuses:
                 _drain(response)
                 # The message does not contain the body: it may quote the request, and errors are logged.
@@ -187,7 +194,10 @@ class _RelayedInvocation:
             relay.app.release(response)
 
     def _note_event_status(self, path: str) -> None:
-        """Warn if the app did not handle an event that is not an HTTP request: Lambda drops the status."""
+        """Handle the app's status for an event that is not an HTTP request. Lambda itself drops this status.
+
+        Log a warning if the status means that the app did not handle the event. Send the status to ``adapter dev``.
+        """
         relay = self._relay
         if warning := PASS_THROUGH.lost_event_text(self._status, path):
             relay.log.warning(warning, requestId=self._invocation.request_id)
@@ -258,7 +268,7 @@ class _RelayedInvocation:
         return problem
 
     def _log(self, problem: str) -> None:
-        """Log the invocation. ``problem``, Lambda's refusal of its response, is logged as well unless it is empty."""
+        """Log the invocation. Also log ``problem``, Lambda's refusal of the response, unless it is empty."""
         log, request_id = self._relay.log, self._invocation.request_id
         if problem:
             is_late = "InvalidRequestID" in problem
@@ -266,6 +276,7 @@ class _RelayedInvocation:
             if is_late and has_timed_out(self._invocation):
                 what = "the invocation timed out, and its answer came too late"
             log.error(f"{what}: {problem}", requestId=request_id)
+        is_cold, self._relay.is_cold = self._relay.is_cold, False
         level = "warn" if self._is_refused else "info"
         if self._error is not None or self._status >= 500:
             level = "error"
@@ -278,6 +289,15 @@ class _RelayedInvocation:
         if self._status:
             fields |= {"status": self._status, "bytes": self._bytes}
         fields["ms"] = round((monotonic() - self._start) * 1000, 1)
+        if self._first_byte:
+            fields["firstByteMs"] = round((self._first_byte - self._start) * 1000, 1)
+        if self._request is not None and (hops := first(self._request.headers, "x-forwarded-for")):
+            # The front door has appended the address of its client.
+            fields["client"] = hops.rpartition(",")[2].strip()
+        if trace := trace_of(self._invocation.trace_id):
+            fields["traceId"] = trace
+        if is_cold:
+            fields["coldStart"] = True
         if self._error is not None:
             fields |= {"error": self._error.name, "reason": str(self._error)}
         log.log_invocation(fields, level)
@@ -299,7 +319,7 @@ def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
 
 
 class _CompressedBody:
-    """The body of ``response``, compressed. Its attributes and methods are those of ``Response`` for the body."""
+    """The body of ``response``, compressed. It has the attributes and methods of ``Response`` that concern the body."""
 
     def __init__(self, response: Response, compressor: Compressor) -> None:
         self._response = response
@@ -308,7 +328,7 @@ class _CompressedBody:
 
     @property
     def pieces(self) -> list[bytes]:
-        """The pieces that arrived with the head, compressed. Read this only once, since each read compresses them."""
+        """The pieces that arrived with the head, compressed. Read this only once: each read compresses them again."""
         return self._compress(self._response.pieces)
 
     def receive(self) -> list[bytes]:
@@ -349,7 +369,7 @@ def _type_of(head: ResponseHead) -> str:
 
 
 def _drain(response: Response) -> None:
-    """Read and discard a short body, so that its connection can be reused."""
+    """Read and discard a short body, so that the connection can be reused."""
     try:
         response.read(_ERROR_BODY_LIMIT)
     except InvocationError:

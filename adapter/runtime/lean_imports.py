@@ -1,8 +1,11 @@
-"""Imports httptools and orjson without the slow modules that they import and the runtime does not use.
+"""Imports httptools, orjson and compiled modules without slow modules that these import and the runtime does not use.
 
-httptools needs two names of ``typing`` for annotations. orjson looks up the types beyond JSON that it can encode:
-enumerations, UUIDs, dataclasses, dates. Their modules, with their own imports, would take a third of the CPU time of a
-cold start, and an event contains none of these types.
+httptools imports ``typing`` for two names in annotations. orjson imports the modules of types that it can encode beyond
+JSON: enumerations, UUIDs, dataclasses, dates. Importing these modules would take a third of the CPU time of a cold
+start, and an event contains none of these types.
+
+Compiled modules need one name of ``importlib``, which would import ``warnings``. And httptools would load a parser for
+URLs.
 
 So stand-ins replace these modules while httptools and orjson are imported. If code reads any other attribute of a
 stand-in, the real module is imported and its attribute is returned.
@@ -13,6 +16,7 @@ slots, and its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.
 
 from __future__ import annotations
 
+import _frozen_importlib
 import sys
 from _datetime import datetime_CAPI  # type: ignore[import-not-found]  # the module beneath `datetime`
 
@@ -31,7 +35,7 @@ class _Annotation:
 
 
 class _NoType:
-    """Stands in for a type without instances. orjson keeps its address, so it must never be freed."""
+    """Stands in for a type without instances. This class must never be freed, since orjson keeps its address."""
 
 
 class _JSONDecodeError(ValueError):
@@ -48,10 +52,26 @@ _STAND_INS: dict[str, dict[str, object]] = {
     "dataclasses": {"_FIELD": _NoType},
     "datetime": {"datetime_CAPI": datetime_CAPI},
     "enum": {"EnumMeta": _NoType},
+    "httptools.parser.url_parser": {"parse_url": None},
     "json": {"JSONDecodeError": _JSONDecodeError},
     "typing": {"Optional": _Annotation, "Protocol": _Annotation},
     "uuid": {"UUID": _NoType},
 }
+
+
+class WithoutImportlib:
+    """Lets compiled modules be imported within a ``with`` statement without ``importlib``. Import only such modules."""
+
+    def __enter__(self) -> None:
+        # `importlib` itself gives the frozen module this name.
+        sys.modules.setdefault("importlib._bootstrap", _frozen_importlib)
+        is_loaded = "importlib.machinery" in sys.modules
+        known: dict[str, object] = {"ModuleSpec": _frozen_importlib.ModuleSpec}
+        self._stand_in = None if is_loaded else _place("importlib.machinery", known)
+
+    def __exit__(self, *failure: object) -> None:
+        if self._stand_in is not None:
+            _remove(self._stand_in)
 
 
 def load_parsers() -> None:
@@ -74,7 +94,8 @@ def _place(name: str, known: dict[str, object]) -> ModuleType:
         if attribute == "__path__":
             raise AttributeError(attribute)
         _remove(stand_in)
-        return getattr(__import__(name), attribute)
+        __import__(name)
+        return getattr(sys.modules[name], attribute)
 
     vars(stand_in).update(known, __getattr__=get_from_real_module)
     sys.modules[name] = stand_in

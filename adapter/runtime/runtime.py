@@ -7,7 +7,8 @@ slot blocks in the kernel while it waits; several slots (Managed Instances) shar
 from __future__ import annotations
 
 from adapter.app.process import ACTIONS, STOP
-from adapter.app.readiness import ReadinessCheck, exit_hint
+from adapter.app.readiness import ReadinessCheck
+from adapter.aws.limits import MIB
 from adapter.errors import (
     EXIT_FAILURE,
     EXIT_OK,
@@ -51,6 +52,8 @@ _REPORT_GRACE = 0.03
 _EXIT_TIMEOUT = 0.05
 # With AWS_LWA_ASYNC_INIT, how long init probes the app, in seconds. Lambda's limit is 10 s.
 ASYNC_INIT_LIMIT = 9.8
+# How much freed memory is kept for the next large body, in bytes: as much as two events and their decoded bodies.
+_KEPT_MEMORY = 32 * MIB
 # Initialization types whose init may take longer than 10 s.
 _UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-managed-instances"})
 
@@ -62,6 +65,8 @@ class Runtime:
         self._config = config
         self._port = port
         self._readiness = ReadinessCheck(config, port, has_command=process is not None)
+        if process is not None:
+            self._readiness.watch(process.pid, process.command)
         self._process = process
         self._log = log
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
@@ -73,13 +78,14 @@ class Runtime:
         # This connection stays open, without being read, until the process ends.
         self._extension: Connection | None = None
         self._ready = False
-        self._has_warned_of_slow_start = False
+        self._start_warnings: set[str] = set()
         self._failure: AdapterError | None = None
         # True if the last invocation failed because of Lambda's timeout, which may also end the app.
         self._has_timed_out = False
 
     def run(self) -> int:
         """Run from init to shutdown, and return the process's exit code."""
+        _keep_freed_memory()
         try:
             self._register()
             self._start()
@@ -100,16 +106,20 @@ class Runtime:
         try:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
-            self._log.warning(f"not registered as an extension, so Lambda ends the process without SIGTERM: {error}")
+            self._log.warning(
+                f"the runtime is not registered as an extension, so Lambda ends it without SIGTERM: {error}"
+            )
 
     def _start(self) -> None:
-        """Run the init phase: wait until the app is ready, then, with SnapStart, until it is restored.
+        """Run the init phase: wait until the app is ready. With SnapStart, then wait for the restore.
 
         With AWS_LWA_ASYNC_INIT, this may return before the app is ready.
         """
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
-            self._log.warning(f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, whose init may be longer")
+            self._log.warning(
+                f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, since init may exceed 10 s there"
+            )
         if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
             try:
                 self._wait_until_ready(min(ASYNC_INIT_LIMIT, self._config.readiness_timeout))
@@ -129,12 +139,15 @@ class Runtime:
             check_process=self._check_process,
             connect=self._connect_to_app,
         )
+        if self._readiness.follows:
+            self._port = self._readiness.address.current.port
+            self._app.follow(self._readiness.address)
         self._ready = True
 
     def _warn_of_slow_start(self, line: str) -> None:
         """Log ``line``, but only once: with AWS_LWA_ASYNC_INIT several slots may wait for the app."""
-        if not self._has_warned_of_slow_start:
-            self._has_warned_of_slow_start = True
+        if line not in self._start_warnings:
+            self._start_warnings.add(line)
             self._log.warning(line)
 
     def _checkpoint_and_restore(self) -> None:
@@ -212,7 +225,7 @@ class Runtime:
                 self._report_fault(api, invocation)
 
     def _report_fault(self, api: RuntimeApiClient, invocation: Invocation) -> None:
-        """Log an unexpected exception, and end its invocation with an error. The next invocation is not affected."""
+        """Log an unexpected exception, and end the invocation with an error. The next invocation is not affected."""
         from traceback import format_exc  # only an internal error needs it
 
         self._log.error(f"an internal error of the adapter: {format_exc()}", requestId=invocation.request_id)
@@ -235,7 +248,7 @@ class Runtime:
         return not self._is_over()
 
     def _has_ending_signal(self) -> bool:
-        """Return whether an ending signal has arrived, after which Lambda soon kills this process."""
+        """Return whether an ending signal has arrived. Soon after such a signal, Lambda kills this process."""
         return self._signals.received is not None
 
     def _exit_code(self) -> int | None:
@@ -253,12 +266,13 @@ class Runtime:
         """Raise AppExited if the app has ended, AppNotReady if this process has to end."""
         code = self._exit_code()
         if code is not None and self._process is not None:
+            from adapter.app.exit_report import cause_line, exit_hint, exit_text  # only a failure needs it
+
             stderr = self._process.stderr_tail()
-            hint = exit_hint(code, stderr)
-            # The last line of a traceback is its cause.
-            cause = stderr.rpartition("\n")[2]
+            cause = cause_line(stderr)
             quoted = f": {cause}" + (f"\n{stderr}" if stderr != cause else "") if stderr else ""
-            raise AppExited(f"the app ended with exit code {code} before it was ready{hint}{quoted}", exit_code=code)
+            end = f"the app ended with {exit_text(code)} before it was ready"
+            raise AppExited(f"{end}{exit_hint(code, stderr)}{quoted}", exit_code=code)
         if self._signals.received is not None:
             raise AppNotReady("the runtime was ended before the app was ready")
 
@@ -271,12 +285,14 @@ class Runtime:
             self._log.error(str(failure))
 
     def _shut_down(self) -> int:
-        """End the app, and return the process's exit code: the app's, unless the runtime itself failed."""
+        """End the app. Return the exit code of this process: the app's exit code, unless the runtime itself failed."""
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is None and self._signals.received is None:
+            from adapter.app.exit_report import exit_text  # only a failure needs it
+
             cause = "the invocation timed out, and " if self._has_timed_out else ""
-            self._log.error(f"ending: {cause}the app ended with exit code {self._process.exit_code()}")
+            self._log.error(f"ending: {cause}the app ended with {exit_text(self._process.exit_code() or 0)}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
         # Many servers wait until their open connections are closed before they end.
@@ -287,11 +303,21 @@ class Runtime:
         return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE
 
 
+def _keep_freed_memory() -> None:
+    """Let glibc keep up to _KEPT_MEMORY bytes of freed memory for the next allocations.
+
+    Otherwise it may return the memory of a large body to the system after each invocation. Getting it back would take
+    as long as everything else: a page fault for every 4 KiB. When a block is freed that was mapped, glibc raises its
+    limit to twice the block's size (mallopt(3), M_MMAP_THRESHOLD). This block is never written to, so it has no pages.
+    """
+    bytes(_KEPT_MEMORY // 2)
+
+
 def _runtime_api_address(config: Config) -> Address:
     """Return the address to get invocations from: a proxy of the Runtime API if one is set, else the Runtime API."""
     return config.runtime_api_proxy or _required(config.runtime_api)
 
 
 def _required(address: Address | None) -> Address:
-    assert address is not None, "on Lambda, there is a Runtime API"
+    assert address is not None, "AWS_LAMBDA_RUNTIME_API is set on Lambda"
     return address

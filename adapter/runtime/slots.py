@@ -1,9 +1,9 @@
-"""Many invocation slots in one thread. Each slot is a greenlet that runs the blocking code of a single slot.
+"""Many invocation slots in one thread. Each slot is a greenlet that runs the same blocking code as a single slot.
 
-Threads cost twice as much: every system call releases the interpreter's lock, and the threads compete for it. Here a
-slot runs until one of its connections has to wait, and the thread waits for all connections in one system call. A
-running slot is not interrupted, so long work in one slot delays the others: encoding megabytes, compressing, or waiting
-for a full stderr (``output.py`` limits this wait).
+Threads would take twice the CPU time: every system call releases the interpreter's lock, and the threads compete for
+it. Here a slot runs until one of its connections has to wait, and the thread waits for all connections in one system
+call. A running slot is not interrupted. So work such as encoding megabytes or compressing delays the other slots, and
+so does waiting for a full stderr (``output.py`` limits this wait).
 
 This module is imported only if there is more than one slot.
 """
@@ -51,7 +51,7 @@ class Slots:
 
     When the descriptor ``wake_up`` becomes readable, ``should_stop()`` and then ``is_urgent()`` are called.
     ``should_stop`` must reset the descriptor. ``is_urgent`` returns True if slots have little time left for their
-    invocations. Waiting slots are kept by the descriptor that each waits for, or by the slot itself if it only pauses.
+    invocations. The key of a wait is the descriptor that the slot waits for, or the slot itself if it only pauses.
     """
 
     def __init__(self, *, wake_up: int, should_stop: Callable[[], bool], is_urgent: Callable[[], bool]) -> None:
@@ -82,7 +82,7 @@ class Slots:
         return SlotConnection(address, self, to_app=False)
 
     def connect_to_app(self, address: Address) -> Connection:
-        """Return a connection to the app. Its waits also end when ``app_grace`` of ``run`` has passed."""
+        """Return a connection to the app. Its waits also end after ``app_grace``, an argument of ``run``."""
         return SlotConnection(address, self, to_app=True)
 
     def run(self, serve: Callable[[], None], *, count: int, app_grace: float, report_grace: float) -> None:
@@ -118,8 +118,8 @@ class Slots:
     def wait(self, descriptor: int, events: int, deadline: float | None, group: set[object] | None) -> int:
         """Let other slots run until ``events`` of poll() occur at ``descriptor``. Return the events that occurred.
 
-        Return 0 after the deadline, or if the waits of ``group`` are ended together: ``wakeable`` by a wake-up,
-        ``waiting_for_app`` when ``app_grace`` has passed. None means no group.
+        Return 0 after the deadline. Also return 0 if all waits of ``group`` end: a wake-up ends those of ``wakeable``,
+        and the end of ``app_grace`` those of ``waiting_for_app``. None means no group.
         """
         watched = self._watched.get(descriptor)
         if watched != events:
@@ -135,7 +135,7 @@ class Slots:
         self._switch_away(getcurrent(), monotonic() + seconds, self.wakeable)
 
     def forget(self, descriptor: int) -> None:
-        """Stop watching a descriptor, before it is closed. ``wait`` watches it again."""
+        """Stop watching a descriptor. Call this before the descriptor is closed."""
         if self._watched.pop(descriptor, None) is not None:
             self._poller.unregister(descriptor)
 
@@ -164,7 +164,7 @@ class Slots:
     def _wait_for_ready(self, give_up: float | None) -> list[tuple[greenlet, int]]:
         """Wait until slots can continue. Return these slots with their events.
 
-        No slot runs before all of them are found, since it might close a descriptor and reuse its number.
+        All slots are found before any of them runs, since a slot might close a descriptor and reuse its number.
         """
         ready: list[tuple[greenlet, int]] = []
         woken = False
@@ -190,7 +190,7 @@ class Slots:
         return max(0.0, min(ends) - monotonic()) * _SECOND if ends else None
 
     def _take_waiting(self, keys: set[object]) -> list[tuple[greenlet, int]]:
-        """Remove the waits with ``keys``. Return their slots, each with 0 as its events."""
+        """Remove those of ``keys`` that are waited for. Return their slots, each with 0: no event has occurred."""
         return [(self._waiting.pop(key), 0) for key in keys if key in self._waiting]
 
     def _overdue(self) -> set[object]:
@@ -203,7 +203,7 @@ class Slots:
 
 
 class SlotConnection(Connection):
-    """A connection of one of ``slots``. It lets other slots run instead of waiting in the kernel."""
+    """A connection of one slot. While it waits, it lets the other ``slots`` run."""
 
     __slots__ = ("_group", "_slots")
 

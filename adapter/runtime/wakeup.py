@@ -6,7 +6,7 @@ The interpreter writes a byte into this pipe for every signal, including SIGCHLD
 
 from __future__ import annotations
 
-import os
+import posix  # instead of `os`; app/process.py explains why
 from select import POLLIN, poll
 
 from adapter.app.process import ENDING, HANDLED
@@ -24,27 +24,28 @@ else:
 def run_signal_handlers() -> None:
     """Run the handlers of signals that have arrived. The interpreter does this whenever it enters a Python function.
 
-    Compiled code does not. It must call this function before it waits in a system call, since only signals that arrive
-    during the system call interrupt it.
+    Compiled code does not, so it must call this function before it waits in a system call. An earlier signal does not
+    interrupt the system call.
     """
 
 
 class Signals:
     """Handles signals. Create it once, in the main thread. ``received`` is the first signal in ENDING, or None.
 
-    ``forward`` is called at once with every signal, also during an invocation. If this process still runs ``grace``
-    seconds after the first signal in ENDING, ``forward`` is called with SIGKILL. The end of the app unblocks all waits.
+    ``forward`` is called at once with every signal in HANDLED, even during an invocation. If this process still runs
+    ``grace`` seconds after the first signal in ENDING, ``forward`` is called with SIGKILL. When the app ends, SIGCHLD
+    makes ``fileno()`` readable.
     """
 
     def __init__(self, forward: Callable[[int], None], *, grace: float) -> None:
         self._forward = forward
         self._grace = grace
         self.received: int | None = None
-        self._read_end, self._write_end = os.pipe()
+        self._read_end, self._write_end = posix.pipe()
         self._poller = poll()
         self._poller.register(self._read_end, POLLIN)
         for descriptor in (self._read_end, self._write_end):
-            os.set_blocking(descriptor, False)
+            posix.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in HANDLED:
             signal.signal(number, lambda number, frame: forward(number))
@@ -59,10 +60,10 @@ class Signals:
         return self._read_end
 
     def clear(self) -> None:
-        """Make the descriptor of ``fileno`` unreadable until the next signal or the next ``wake``."""
+        """Empty the pipe: ``fileno()`` is not readable until the next signal or ``wake``."""
         # This runs for every invocation. Reading an empty pipe would raise an exception, which is slow.
         while self._poller.poll(0):
-            os.read(self._read_end, 1024)
+            posix.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
         """Wait until a signal arrives or ``wake`` is called, but at most ``seconds``, rounded down to milliseconds."""
@@ -71,9 +72,9 @@ class Signals:
         self.clear()
 
     def wake(self) -> None:
-        """Make the descriptor of ``fileno`` readable, as a signal does."""
+        """Make ``fileno()`` readable, as a signal does."""
         try:
-            os.write(self._write_end, b"\0")
+            posix.write(self._write_end, b"\0")
         except BlockingIOError:
             # A full pipe is readable as well.
             return

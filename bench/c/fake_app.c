@@ -7,7 +7,9 @@
        /headers/COUNT/N              N bytes of text under COUNT headers
        anything else                 as /text/2
 
-   Each answer says in X-Received how long the request's body was. Says "port N" first. */
+   Each answer says in X-Received how long the request's body was. Says "port N" first.
+
+       fake_app [PORT [FILE]]        the text repeats FILE, if it is named */
 #include "net.h"
 
 #define PATTERN_SIZE (1 << 20)
@@ -31,12 +33,23 @@ struct connection {
 };
 
 static int epoll;
-static char binary[PATTERN_SIZE], text[PATTERN_SIZE], *chunked;
-static size_t chunked_period;
+static char binary[PATTERN_SIZE], text_pattern[PATTERN_SIZE], *text = text_pattern, *chunked;
+static size_t chunked_period, text_period = PATTERN_SIZE;
 static struct connection *delayed;
 
 static void make_patterns(void) {
-    for (size_t i = 0; i < PATTERN_SIZE; i++) binary[i] = i % 251, text[i] = LINE[i % (sizeof LINE - 1)];
+    for (size_t i = 0; i < PATTERN_SIZE; i++) binary[i] = i % 251, text_pattern[i] = LINE[i % (sizeof LINE - 1)];
+}
+
+/* The text in `path`, as often as it fits: many small sends would be what is measured. */
+static void repeat_file(const char *path) {
+    size_t size, count;
+    char *content = read_file(path, &size);
+    if (!size) die(path);
+    count = PATTERN_SIZE / size ? PATTERN_SIZE / size : 1;
+    text = allocate(count * size);
+    for (size_t i = 0; i < count; i++) memcpy(text + i * size, content, size);
+    text_period = count * size;
 }
 
 /* Chunks of `size` bytes one after the other, as many as fit into the pattern. */
@@ -88,13 +101,14 @@ static void begin(struct connection *connection, const char *type, const char *e
                         "Content-Length: %zu\r\n\r\n",
                         type, connection->received, extra, length);
     connection->offset = 0;
-    connection->period = PATTERN_SIZE;
+    connection->period = type[0] == 't' ? text_period : PATTERN_SIZE;
     connection->pattern = type[0] == 't' ? text : binary;
     /* The head and the first bytes in one segment, as servers send them. */
     size_t first = length < 16384 ? length : 16384;
+    if (first > connection->period) first = connection->period;
     struct iovec parts[] = {{head, size}, {(char *)connection->pattern, first}};
     connection->left = send_parts(connection->fd, parts, 2) ? 0 : length - first;
-    connection->offset = first;
+    connection->offset = first % connection->period;
     send_pattern(connection);
 }
 
@@ -243,6 +257,7 @@ int main(int argc, char **argv) {
     int port = argc > 1 ? atoi(argv[1]) : 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
     make_patterns();
+    if (argc > 2) repeat_file(argv[2]);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     int listener = listen_on(&port);
     watch(epoll, listener, &listener, EPOLLIN);

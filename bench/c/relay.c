@@ -51,15 +51,31 @@ static size_t receive_message(struct slot *slot, int fd, size_t *length) {
     return head;
 }
 
-/* What follows `name` in `json`, a string's first character, up to its end in *end; NULL if it is not there. */
+/* What follows `name` and a colon in `json`, a string's first character, up to its end in *end; NULL if it is not there. */
 static char *string_after(char *json, size_t size, const char *name, char **end) {
     char *found = memmem(json, size, name, strlen(name));
     if (!found) return NULL;
     found += strlen(name);
+    while (*found == ' ') found++;
+    if (*found++ != '"') return NULL;
     char *quote = found;
     while ((quote = memchr(quote, '"', json + size - quote)) && quote[-1] == '\\') quote++;
     *end = quote;
     return quote ? found : NULL;
+}
+
+static unsigned code_unit(const char *digits) {
+    unsigned unit = 0;
+    for (int i = 0; i < 4; i++) unit = unit << 4 | ((digits[i] & 15) + (digits[i] > '9' ? 9 : 0));
+    return unit;
+}
+
+static char *put_utf8(char *out, unsigned c) {
+    if (c < 0x80) return *out++ = c, out;
+    if (c < 0x800) *out++ = 0xc0 | c >> 6;
+    else if (c < 0x10000) *out++ = 0xe0 | c >> 12, *out++ = 0x80 | (c >> 6 & 63);
+    else *out++ = 0xf0 | c >> 18, *out++ = 0x80 | (c >> 12 & 63), *out++ = 0x80 | (c >> 6 & 63);
+    return *out++ = 0x80 | (c & 63), out;
 }
 
 static size_t unescape(char *out, const char *in, size_t size) {
@@ -72,6 +88,16 @@ static size_t unescape(char *out, const char *in, size_t size) {
         out += plain;
         if (!backslash) break;
         char c = backslash[1];
+        if (c == 'u') {
+            unsigned unit = code_unit(backslash + 2);
+            in = backslash + 6;
+            if (unit >= 0xd800 && unit < 0xdc00) {
+                unit = 0x10000 + ((unit - 0xd800) << 10) + (code_unit(in + 2) - 0xdc00);
+                in += 6;
+            }
+            out = put_utf8(out, unit);
+            continue;
+        }
         *out++ = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
         in = backslash + 2;
     }
@@ -121,34 +147,35 @@ static size_t from_base64(char *out, const char *in, size_t size) {
 /* The request head for the event at `json`; its size. The body's length is `length`. */
 static size_t request_head(char *head, char *json, size_t size, size_t length) {
     char *end, *out = head;
-    char *method = string_after(json, size, "\"method\":\"", &end);
+    char *method = string_after(json, size, "\"method\":", &end);
     out += sprintf(out, "%.*s ", method ? (int)(end - method) : 3, method ? method : "GET");
-    char *path = string_after(json, size, "\"rawPath\":\"", &end);
+    char *path = string_after(json, size, "\"rawPath\":", &end);
     out += sprintf(out, "%.*s", (int)(end - path), path);
-    char *query = string_after(json, size, "\"rawQueryString\":\"", &end);
+    char *query = string_after(json, size, "\"rawQueryString\":", &end);
     if (query && end > query) out += sprintf(out, "?%.*s", (int)(end - query), query);
     out += sprintf(out, " HTTP/1.1\r\n");
-    char *name = memmem(json, size, "\"headers\":{", 11);
-    for (name = name ? name + 11 : NULL; name && *name == '"';) {
-        char *colon = memmem(name, json + size - name, "\":\"", 3), *value = colon + 3;
+    char *name = memmem(json, size, "\"headers\":", 10);
+    for (name = name ? strchr(name, '{') + 1 : NULL; name && *name == '"';) {
+        char *colon = memmem(name, json + size - name, "\":", 2), *value = strchr(colon + 2, '"') + 1;
         char *quote = value;
         while ((quote = memchr(quote, '"', json + size - quote)) && quote[-1] == '\\') quote++;
         out += sprintf(out, "%.*s: ", (int)(colon - name - 1), name + 1);
         out += unescape(out, value, quote - value);
         out += sprintf(out, "\r\n");
-        name = quote[1] == ',' ? quote + 2 : NULL;
+        name = quote[1] == ',' ? strchr(quote + 2, '"') : NULL;
     }
     return out - head + sprintf(out, "content-length: %zu\r\n\r\n", length);
 }
 
 static void send_request(struct slot *slot, size_t head, size_t length) {
     char request[HEAD_SIZE], *end, *json = slot->in + head;
-    /* Bodies come last in our events' order of keys or not at all; a large one is searched once. */
-    char *body = string_after(json, length, "\"body\":\"", &end);
+    /* Bodies come last in our events' order of keys, before a flag, or not at all; a large one is searched once. */
+    char *body = string_after(json, length, "\"body\":", &end);
     size_t size = 0;
     if (body) {
         need(&slot->out, &slot->out_size, end - body);
-        int is_binary = memmem(json, length, "\"isBase64Encoded\":true", 22) != NULL;
+        char *flag = memmem(end, json + length - end, "\"isBase64Encoded\":", 18);
+        int is_binary = flag && flag[18 + (flag[18] == ' ')] == 't';
         size = is_binary ? from_base64(slot->out, body, end - body) : unescape(slot->out, body, end - body);
     }
     struct iovec parts[] = {{request, request_head(request, json, body ? (size_t)(body - json) : length, size)},

@@ -37,6 +37,7 @@ ADAPTERS: Mapping[str, Adapter] = {
     "plain": Adapter(title="this adapter as plain Python", command=lambda: [adapter(compiled=False), "run"]),
     "rust": Adapter(title="Rust adapter", command=lambda: [PEERS["rust"]().path], has_slots=False),
     "rust-rc": Adapter(title="Rust adapter, pre-release", command=lambda: [PEERS["rust-rc"]().path]),
+    "rust-given": Adapter(title="Rust adapter, as named", command=lambda: [PEERS["rust-given"]().path]),
     "floor": Adapter(title="C relay (the floor)", command=lambda: [PEERS["floor"]().path]),
     "aiohttp": Adapter(
         title="aiohttp as client", command=lambda: [PEERS["aiohttp"]().path, PEER_PROGRAMS / "aiohttp_runtime.py"]

@@ -29,13 +29,13 @@ def program(name: str) -> Path:
 
 @cache
 def adapter(*, compiled: bool = True) -> Path:
-    """The adapter's launcher in a tree of its own, as ``deploy/install-tree`` makes it, with the code as it is now."""
+    """The adapter's launcher in a tree of its own, as ``deploy/build-bundle`` makes it, with the code as it is now."""
     tree = CACHE / ("adapter" if compiled else "adapter-plain")
     stamp = tree / "installed"
     deploy = REPOSITORY / "deploy"
-    install = deploy / "install-tree"
+    install = deploy / "build-bundle"
     sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *(deploy / "launcher").iterdir()]
-    scripts = [deploy / "build-wheel", install, deploy / "pack-start-modules"]
+    scripts = [deploy / "build-wheel", install, deploy / "copy-interpreter", deploy / "pack-start-modules"]
     digest = _digest(REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml", *scripts, *sources)
     if not stamp.exists() or stamp.read_text() != digest:
         shutil.rmtree(tree, ignore_errors=True)

@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from compare.texts import written
+
 # What the fake app repeats (bench/c/fake_app.c).
 _PATTERN_SIZE = 1 << 20
 _LINE = b'{"id": 1234567, "name": "plain text, as most of it is", "ok": 1}\n'
@@ -43,8 +45,10 @@ def _repeated(pattern: bytes, size: int) -> bytes:
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
-def function_url_event(path: str, *, body: bytes = b"", is_text: bool = True, more_headers: int = 0) -> bytes:
-    """An event of a function URL for ``path``: a GET, or a POST of ``body``."""
+def function_url_event(
+    path: str, *, body: bytes = b"", is_text: bool = True, more_headers: int = 0, style: str = "compact"
+) -> bytes:
+    """An event of a function URL for ``path``: a GET, or a POST of ``body``, written in ``style`` (``texts.py``)."""
     headers = _HEADERS | {f"x-header-number-{n:03}": "a value of some length" for n in range(more_headers)}
     event: dict[str, Any] = {
         "version": "2.0",
@@ -71,11 +75,12 @@ def function_url_event(path: str, *, body: bytes = b"", is_text: bool = True, mo
             "time": "01/Jan/2026:00:00:00 +0000",
             "timeEpoch": 1767225600000,
         },
-        "isBase64Encoded": not is_text,
     }
     if body:
         event["body"] = body.decode() if is_text else base64.b64encode(body).decode()
-    return json.dumps(event, separators=(",", ":")).encode()
+    # The last key, as in the events of a front door.
+    event["isBase64Encoded"] = not is_text
+    return written(event, style)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,10 @@ class Fake(Process):
 
 
 class FakeApp(Fake):
-    """The app that does next to nothing."""
+    """The app that does next to nothing. Its text repeats the file ``text``, if there is one."""
 
-    def __init__(self) -> None:
-        super().__init__("fake_app")
+    def __init__(self, text: Path | None = None) -> None:
+        super().__init__("fake_app", 0, *([] if text is None else [text]))
 
 
 class Measuring(Fake):

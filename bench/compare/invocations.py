@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from compare.adapters import ADAPTERS, environ
+from compare.cores import name_on, pinned, title_on
 from compare.fakes import FakeApp, FakeLambda
 from compare.peers import MissingPeer
 from compare.places import CACHE
@@ -25,7 +26,9 @@ class Candidate:
         command = ADAPTERS[name].command()
         event = folder / "event.json"
         event.write_bytes(workload.event)
-        self._app = stack.enter_context(FakeApp())
+        text = folder / "text"
+        text.write_bytes(workload.passage)
+        self._app = stack.enter_context(FakeApp(text if workload.passage else None))
         self._api = FakeLambda(event, slots=workload.slots)
         stack.enter_context(self._api)
         variables = environ(self._api.address, self._app.port, streams=workload.streams, slots=workload.slots)
@@ -55,12 +58,13 @@ class Candidate:
         return chosen | {"fakes_busy": max(measured["peer_cpu_ns"], app_cpu) / wall}
 
 
-def measure(workload: Workload, *, rounds: int, quick: bool, only: tuple[str, ...]) -> Row:
-    """The row of ``workload``."""
-    say(f"{workload.name}: {workload.title}")
+def measure(workload: Workload, *, cores: int, rounds: int, quick: bool, only: tuple[str, ...]) -> Row:
+    """The row of ``workload`` with all processes on ``cores``."""
+    row, title = name_on(workload.name, cores), title_on(workload.title, cores)
+    say(f"{row}: {title}")
     candidates: list[Candidate] = []
     missing: dict[str, str] = {}
-    with TemporaryDirectory(dir=CACHE) as folder, ExitStack() as stack:
+    with pinned(cores), TemporaryDirectory(dir=CACHE) as folder, ExitStack() as stack:
         for name in workload.subjects:
             if name not in only:
                 continue
@@ -71,4 +75,4 @@ def measure(workload: Workload, *, rounds: int, quick: bool, only: tuple[str, ..
                 missing[name] = str(error)
                 say(f"  {name} is missing: {error}")
         samples = take_turns(candidates, rounds * workload.turns)
-    return Row(name=workload.name, title=workload.title, samples=samples, missing=missing)
+    return Row(name=row, title=title, samples=samples, missing=missing)

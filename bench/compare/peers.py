@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -72,6 +73,27 @@ def rust_adapter(name: str) -> Peer:
     return Peer(path=binary, version=version)
 
 
+# The binary of --rust, and its version.
+_NAMED: list[Peer] = []
+
+
+def name_rust_binary(named: str) -> None:
+    """Let ``rust-given`` be the binary in ``PATH`` or ``PATH=VERSION``. Without VERSION, its project's is read."""
+    path, _, version = named.partition("=")
+    binary = Path(path).resolve()
+    if not version:
+        manifests = [folder / "Cargo.toml" for folder in binary.parents]
+        found = next((each for each in manifests if each.exists()), None)
+        version = "unknown version" if found is None else tomllib.loads(found.read_text())["package"]["version"]
+    _NAMED[:] = [Peer(path=binary, version=version)]
+
+
+def _rust_given() -> Peer:
+    if not _NAMED:
+        raise MissingPeer("no binary is named (--rust PATH)")
+    return _NAMED[0]
+
+
 def _in_venv(name: str, package: str, executable: str, *requirements: str) -> Callable[[], Peer]:
     def get() -> Peer:
         binaries = virtual_environment(name, *(requirements or (package,)))
@@ -109,6 +131,7 @@ PEERS: dict[str, Callable[[], Peer]] = {
     "floor": _or_missing(lambda: Peer(path=program("relay"), version="C, substring scanning, no checks")),
     "rust": _or_missing(lambda: rust_adapter("rust")),
     "rust-rc": _or_missing(lambda: rust_adapter("rust-rc")),
+    "rust-given": _rust_given,
     "aiohttp": _or_missing(_aiohttp),
     "mangum": _in_venv(
         "mangum", "awslambdaric", "python", "awslambdaric==4.2.2", "mangum==0.22.0", *_FASTAPI_REQUIREMENTS

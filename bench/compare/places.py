@@ -11,5 +11,5 @@ REPOSITORY = BENCH.parent
 CACHE = REPOSITORY / ".cache" / "bench"
 PEERS = BENCH / "peers"
 FASTAPI_EXAMPLE = REPOSITORY / "examples" / "fastapi_app"
-# The interpreter behind the virtual environment: what a Lambda layer's launcher finds.
+# The interpreter behind the virtual environment: what a bundle gets a copy of.
 BASE_PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()

@@ -12,7 +12,10 @@ from matplotlib.figure import Figure
 
 from compare.samples import Row
 
-_ROWS = ("1k", "64k", "binary-up", "binary-down", "text-up", "text-down", "stream-length", "stream-chunks", "sse")
+_ROWS = (
+    *("1k", "1k@1", "64k", "binary-up", "binary-down", "text-up-json", "text-up-prose", "text-down-json"),
+    *("text-down-prose", "stream-length", "stream-length@1", "stream-chunks", "sse"),
+)
 _COLOURS = {
     "adapter": "#1f6feb",
     "rust": "#b7410e",

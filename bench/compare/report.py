@@ -38,6 +38,7 @@ _TITLES = {
     "plain": "this adapter as plain Python",
     "rust": "Rust adapter",
     "rust-rc": "Rust adapter, pre-release",
+    "rust-given": "Rust adapter, built from source",
     "floor": "C relay",
     "aiohttp": "aiohttp",
     "mangum": "awslambdaric + Mangum",

@@ -59,7 +59,11 @@ class Start:
             log = CACHE / f"start-{self.name}.log"
             process = stack.enter_context(Process(command, variables, directory=self.directory, log=log))
             started = api.first_next_ns(process) - process.started_ns
-            return {"start_ms": started / 1e6, "cpu_ms": process.cpu_ns() / 1e6}
+            return {
+                "start_ms": started / 1e6,
+                "cpu_ms": process.cpu_ns() / 1e6,
+                "memory_mb": process.peak_memory() / 1e6,
+            }
 
 
 class BarePython:
@@ -127,7 +131,7 @@ def _nothing(folder: Path) -> list[Subject]:
     return [
         _plain("adapter", folder),
         BarePython(),
-        *(_plain(n, folder) for n in ("plain", "floor", "rust", "rust-rc", "aiohttp")),
+        *(_plain(n, folder) for n in ("plain", "floor", "rust", "rust-rc", "rust-given", "aiohttp")),
     ]
 
 
@@ -160,6 +164,7 @@ def _with_fastapi(folder: Path) -> list[Subject]:
         Start(name="adapter", command=ours, folder=folder, directory=FASTAPI_EXAMPLE),
         beside("rust"),
         beside("rust-rc"),
+        beside("rust-given"),
         mangum,
     ]
 

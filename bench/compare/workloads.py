@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from compare.events import Expected, binary, function_url_event, text
+from compare.texts import PASSAGES, repeated
 
 KIB, MIB = 1024, 1024 * 1024
 # 4.5 MB of binary are 6.0 MB of base64, as much as fits into an event or a buffered response.
@@ -14,7 +15,9 @@ STREAM_CHUNK = 16 * KIB
 SSE_EVENTS, SSE_INTERVAL_US = 1000, 200
 SSE_EVENT = b"id: 1234567\ndata: one small event, OK.\n\n"
 
-ALL = ("adapter", "plain", "rust", "rust-rc", "floor", "aiohttp")
+# What quick mode measures on one core as well.
+QUICK_ON_ONE_CORE = ("1k", "stream-length")
+ALL = ("adapter", "plain", "rust", "rust-rc", "rust-given", "floor", "aiohttp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class Workload:
 
     ``quick`` is the count in quick mode; 0: not in it. ``turns`` is how many times as many rounds as others it gets:
     what copies memory varies most, with the place that it happens to get and with the neighbours of the machine.
+    ``passage`` is what the app's text repeats, if it is not the usual one.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Workload:
     turns: int = 1
     streams: bool = False
     slots: int = 1
+    passage: bytes = b""
     subjects: tuple[str, ...] = ALL
     figures: tuple[str, ...] = ("cpu_us", "p50_us", "p99_us", "per_second", "memory_mb")
 
@@ -106,6 +111,41 @@ def _growing_headers(headers: int) -> Workload:
     )
 
 
+def _texts() -> list[Workload]:
+    """Real texts, up and down: each kind in events of each style."""
+    rows = []
+    for kind, passage in PASSAGES.items():
+        body, path = repeated(passage.encode(), LARGE), "/text/1024"
+        for style in ("compact", "spaced"):
+            rows.append(
+                Workload(
+                    name=f"text-up-{kind}" + ("" if style == "compact" else f"-{style}"),
+                    title=f"4.5 MB text up: {kind}, event {style}",
+                    event=function_url_event(path, body=body, style=style),
+                    expected=Expected(body=text(KIB), received=len(body)),
+                    count=8,
+                    quick=6 if (kind, style) in _QUICK_TEXTS else 0,
+                    warm_up=2,
+                )
+            )
+        rows.append(
+            Workload(
+                name=f"text-down-{kind}",
+                title=f"4.5 MB text down: {kind}",
+                event=function_url_event(f"/text/{len(body)}"),
+                expected=Expected(body=body),
+                passage=passage.encode(),
+                count=8,
+                quick=6 if kind in ("json", "prose") else 0,
+                warm_up=2,
+            )
+        )
+    return rows
+
+
+_QUICK_TEXTS = (("json", "compact"), ("prose", "spaced"))
+
+
 def _size(size: int) -> str:
     return f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB"
 
@@ -113,14 +153,13 @@ def _size(size: int) -> str:
 def workloads() -> list[Workload]:
     """All of them; they hold hundreds of megabytes of expected answers, so they are made when they are needed."""
     without_slots = tuple(name for name in ALL if name != "rust")
-    large_text, large_binary = text(LARGE), binary(LARGE)
+    large_binary = binary(LARGE)
     return [
         _one_way("1k", "1 KB event and answer", "/text/1024", text(KIB), count=2000, quick=1500),
         _both_ways("64k", "64 KB up and down", "/text/65536", text(64 * KIB), text(64 * KIB), count=400, quick=200),
         _both_ways("binary-up", "4.5 MB binary up", "/binary/1024", large_binary, binary(KIB), count=8, warm_up=2),
         _one_way("binary-down", "4.5 MB binary down", f"/binary/{LARGE}", large_binary, count=12, quick=8, warm_up=2),
-        _both_ways("text-up", "4.5 MB text up", "/text/1024", large_text, text(KIB), count=8, warm_up=2),
-        _one_way("text-down", "4.5 MB text down", f"/text/{LARGE}", large_text, count=12, warm_up=2),
+        *_texts(),
         _stream("stream-length", "200 MB streamed, Content-Length", f"/text/{STREAM}", text(STREAM), 1, quick=1),
         _stream(
             "stream-chunks",

@@ -27,19 +27,64 @@ def folder(tmp_path: Path) -> Path:
         pytest.param(["tool"], "bin", None, id="a-name-on-a-relative-PATH"),
         pytest.param(["tool"], "/", "CMD: 'tool' is not a program that can be run (it is not on PATH)", id="name"),
         pytest.param(
-            ["./none"], "", "CMD: './none' is not a program that can be run (it does not exist)", id="nothing"
+            ["./none"],
+            "",
+            "CMD: './none' is not a program that can be run (it is neither in {folder} (--app-dir) nor in {here})",
+            id="nothing",
         ),
         pytest.param(
-            ["./data"], "", "CMD: './data' is not a program that can be run (it is not executable)", id="mode"
+            ["./bin"], "", "CMD: './bin' is not a program that can be run ({folder}/bin is a folder)", id="a-folder"
         ),
-        pytest.param(["./bin"], "", "CMD: './bin' is not a program that can be run (it is a folder)", id="a-folder"),
+        pytest.param(["./here.sh"], "", None, id="a-path-in-the-current-folder"),
     ],
 )
 def test_a_program_is_found_as_the_system_finds_it(
-    folder: Path, command: list[str], path: str, mistake: str | None
+    folder: Path,
+    command: list[str],
+    path: str,
+    mistake: str | None,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    here = tmp_path_factory.mktemp("here")
+    (here / "here.sh").touch(mode=0o755)
+    monkeypatch.chdir(here)
     found = list(command_mistakes(command, {"PATH": path.format(folder=folder)}, str(folder)))
-    assert found == ([] if mistake is None else [f"{mistake}; use a name on PATH or a path"])
+    mistakes = [] if mistake is None else [mistake.format(folder=folder, here=here)]
+    assert found == [f"{each}; give the program's path, or its name if it is on PATH" for each in mistakes]
+
+
+def test_a_path_is_looked_for_in_the_current_folder_alone_without_another() -> None:
+    [mistake] = command_mistakes(["./none"], {}, None)
+    assert "(it does not exist)" in mistake
+
+
+def test_a_file_without_the_run_bit_is_named_with_the_command_that_sets_it(folder: Path) -> None:
+    [mistake] = command_mistakes(["./data"], {}, str(folder))
+    assert mistake.startswith("CMD: './data' is not a program that can be run (it is not executable); give it the perm")
+    assert "chmod +x ./data (" in mistake
+
+
+@pytest.mark.parametrize(
+    ("first_line", "mistake"),
+    [
+        pytest.param(b"#!/bin/sh\n", None, id="a-script"),
+        pytest.param(b"#!/usr/bin/env -S node --trace\n", None, id="env"),
+        pytest.param(b"#!python\n", None, id="a-relative-interpreter"),
+        pytest.param(b"#!\n", None, id="no-interpreter"),
+        pytest.param(b"\x7fELF\r\n", None, id="no-script"),
+        pytest.param(b"#!/bin/sh\r\n", "its lines end with CR LF, as on Windows; convert them to LF: sed", id="CR-LF"),
+        pytest.param(b"#!/usr/bin/env node\r\n", "its lines end with CR LF, as on Windows; convert", id="env-CR-LF"),
+        pytest.param(b"#! /no/bash -e\n", "/no/bash, the interpreter in its first line, does not", id="interpreter"),
+    ],
+)
+def test_a_script_that_the_kernel_cannot_start_is_explained(
+    folder: Path, first_line: bytes, mistake: str | None
+) -> None:
+    (folder / "run.sh").write_bytes(first_line + b"exec true\r\n")
+    found = list(command_mistakes(["./run.sh"], {}, str(folder)))
+    assert len(found) == (mistake is not None)
+    assert all(text.startswith(f"CMD: './run.sh' cannot be started: {mistake}") for text in found)
 
 
 @pytest.mark.parametrize(

@@ -191,14 +191,14 @@ def test_a_port_that_cmd_could_not_have_is_a_problem(app: ScriptedApp) -> None:
     report = examined({"AWS_LWA_PORT": str(app.port)}, sys.executable, "app.py")
 
     assert report.exit_code == 1
-    assert f"127.0.0.1:{app.port}: is taken by " in report.problems[0]
+    assert f"127.0.0.1:{app.port} is taken by " in report.problems[0]
 
 
 def test_on_lambda_there_is_nothing_to_listen_on(app: ScriptedApp) -> None:
     report = examined({**LAMBDA, "ADAPTER_LISTEN": f"127.0.0.1:{app.port}"})
 
     assert report.exit_code == 0
-    assert str(report.summary).startswith("On Lambda: invocations from 127.0.0.1:9001, to the app on ")
+    assert str(report.summary).startswith("adapter run would relay invocations from 127.0.0.1:9001 to the app on ")
 
 
 def test_the_table_has_headings_columns_and_what_is_wrong() -> None:
@@ -260,7 +260,7 @@ def test_the_command_line_prints_text_and_json(app: ScriptedApp) -> None:
     text, report, mistaken = run(), run("--log-format", "json"), run("--", "no-such-program")
 
     assert (text.returncode, text.stderr) == (0, "")
-    assert text.stdout.startswith("Plain HTTP on 127.0.0.1:0, to the app on 127.0.0.1:")
+    assert text.stdout.startswith("adapter run would relay plain HTTP from 127.0.0.1:0 to the app on 127.0.0.1:")
     assert "\nThe proxy, defaults\n" not in text.stdout
     assert "\nThe proxy, defaults\n" in run("--all").stdout
     assert report.returncode == 0

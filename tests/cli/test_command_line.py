@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -46,8 +47,23 @@ def in_one_line(text: str) -> str:
 
 @pytest.mark.parametrize("command", GROUPS)
 @pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_the_help_of_a_command_lists_every_option_it_has_and_no_other(command: str, flag: str) -> None:
-    done = adapter(command, flag)
+def test_the_help_of_a_command_is_a_page_with_what_one_needs_first(command: str, flag: str) -> None:
+    done = adapter(command, flag, COLUMNS="80")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert 25 < len(lines) <= 50
+    assert lines[-1] == f"All options, by topic: adapter {command} --help-all"
+    shown = set(re.findall(r"^  (--[a-z-]+)", done.stdout, re.MULTILINE))
+    assert {"--app-port", "--app-dir", "--invoke-mode"} <= shown
+    assert "AWS_LWA" not in done.stdout
+    assert adapter("help", command, COLUMNS="80").stdout == done.stdout
+
+
+@pytest.mark.parametrize("command", GROUPS)
+def test_all_help_of_a_command_lists_every_option_it_has_and_no_other(command: str) -> None:
+    done = adapter(command, "--help-all")
+    assert adapter("help", "--all", command).stdout == done.stdout
+    assert done.stdout in adapter("--help-all").stdout
     assert (done.returncode, done.stderr) == (0, "")
     shown = set(re.findall(r"^  (--[a-z-]+)", done.stdout, re.MULTILINE))
     for option in Config.options.values():
@@ -57,7 +73,7 @@ def test_the_help_of_a_command_lists_every_option_it_has_and_no_other(command: s
 
 @pytest.mark.parametrize("command", GROUPS)
 def test_the_help_shows_what_an_option_does_its_default_and_its_variables(command: str) -> None:
-    shown = in_one_line(adapter(command, "--help").stdout)
+    shown = in_one_line(adapter(command, "--help-all").stdout)
     for option in Config.options.values():
         if option.flag is not None and option.group in GROUPS[command]:
             assert in_one_line(option.description.replace("`", "")) in shown, option.name
@@ -70,13 +86,14 @@ def test_the_help_shows_what_an_option_does_its_default_and_its_variables(comman
 def test_the_help_of_the_program_names_its_commands() -> None:
     done = adapter("--help")
     assert done.returncode == 0
-    for command in (*GROUPS, "health", "invoke", "event"):
+    assert adapter("help").stdout == done.stdout
+    for command in (*GROUPS, "health", "invoke", "event", "error", "completion", "help", "version"):
         [line] = [line for line in done.stdout.splitlines() if line.startswith(f"  {command} ")]
         assert line.endswith("."), "its summary is whole"
         assert not line.endswith("...")
 
 
-@pytest.mark.parametrize("flag", ["--version", "-V"])
+@pytest.mark.parametrize("flag", ["--version", "-V", "version"])
 def test_the_version_is_that_of_the_package(flag: str) -> None:
     done = adapter(flag)
     assert (done.returncode, done.stdout) == (0, f"adapter, version {__version__}\n")
@@ -84,7 +101,24 @@ def test_the_version_is_that_of_the_package(flag: str) -> None:
 
 WRONG = [
     pytest.param([], "Usage: adapter", id="nothing"),
-    pytest.param(["serve"], "No such command 'serve'", id="no-such-command"),
+    pytest.param(["foo"], "No such command 'foo'; adapter help lists the commands", id="no-such-command"),
+    pytest.param(["serve"], "did you mean adapter run, or adapter dev for Lambda on this machine?", id="other-word"),
+    pytest.param(["invok", "x"], "No such command 'invok'; did you mean invoke?", id="misspelt-command"),
+    pytest.param(
+        ["uvicorn", "main:app", "--port", "{port}"],
+        "No such command 'uvicorn'; to run it as the app: adapter dev -- uvicorn main:app --port '{port}'",
+        id="a-server-as-the-command",
+    ),
+    pytest.param(["./run.sh"], "to run it as the app: adapter dev -- ./run.sh", id="a-script-as-the-command"),
+    pytest.param(["help", "dve"], "No such command 'dve'; did you mean dev?", id="help-of-no-command"),
+    pytest.param(["--port", "3000"], "No such option --port; it is an option of adapter dev", id="before-the-command"),
+    pytest.param(["error", "AppNotRedy"], "did you mean Adapter.AppNotReady?", id="no-such-error"),
+    pytest.param(["event", "apigateway"], "; did you mean http-api or rest-api?", id="a-door-by-its-service"),
+    pytest.param(
+        ["dev", "--front-door", "API-Gateway", "--", "true"], "did you mean http-api or rest-api?", id="dev-door"
+    ),
+    pytest.param(["run", "--app-port", "auto", "--", "true"], "'auto' is possible only in adapter dev", id="run-auto"),
+    pytest.param(["run", "--app-port", "0"], "--app-port: '0' needs CMD", id="a-free-port-without-a-command"),
     pytest.param(["run", "--prot", "1"], "No such option", id="no-such-option"),
     pytest.param(["run", "--listen"], "Option '--listen' requires an argument", id="no-value"),
     pytest.param(["dev", "--warm=yes", "--", "x"], "does not take a value", id="a-value-too-many"),
@@ -94,6 +128,67 @@ WRONG = [
     pytest.param(["dev", "--app-dir", "/no/dir", "--", "true"], "--app-dir: '/no/dir' is not a folder", id="dev-dir"),
     pytest.param(["run", "--", "no-such-program"], "CMD: 'no-such-program' is not a program", id="run-program"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("Adapter.AppNotReady", ["Adapter.AppNotReady"]),
+        ("appnotready", ["Adapter.AppNotReady"]),
+        ("Sandbox.Timeout:", ["Sandbox.Timeout"]),
+        ("Function.AppTimeout", ["Adapter.AppTimeout"]),
+        ("Runtime.ExitError", ["Runtime.ExitError", "Adapter.AppExited"]),
+        ("TooManyRequestsException", ["TooManyRequestsException"]),
+    ],
+)
+def test_an_error_is_explained_by_its_name(name: str, names: list[str]) -> None:
+    done = adapter("error", name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.findall(r"^\S+", done.stdout, re.MULTILINE) == names
+    assert done.stdout.count("\n  means ") == done.stdout.count("\n  do ") == len(names)
+    assert "`" not in done.stdout
+    assert "](" not in done.stdout
+
+
+def test_all_errors_are_listed() -> None:
+    lines = adapter("error").stdout.splitlines()
+    assert {"  Adapter.AppExited", "  Sandbox.Timeout", "  ValidationException"} <= set(lines)
+
+
+COMPLETIONS = [
+    pytest.param("adapter he", {"health", "help"}, id="command"),
+    pytest.param("adapter dev --invoke-mode re", {"response_stream"}, id="choice"),
+    pytest.param("adapter dev --front-door al", {"alb", "alb-multi-value"}, id="front-door"),
+    pytest.param("adapter run --bandwidth ", {"lambda", "unlimited"}, id="preset"),
+    pytest.param("adapter dev --fault thr", {"throttle"}, id="fault"),
+    pytest.param("adapter event s3", {"s3"}, id="kind-of-event"),
+    pytest.param("adapter error Adapter.AppNotR", {"Adapter.AppNotReady"}, id="error"),
+    pytest.param("adapter help ru", {"run"}, id="help"),
+    pytest.param("adapter completion f", {"fish"}, id="shell"),
+    pytest.param("adapter dev --reloa", {"--reload"}, id="flag"),
+]
+
+
+@pytest.mark.parametrize(("line", "completions"), COMPLETIONS)
+def test_a_shell_completes_commands_flags_and_values(line: str, completions: set[str]) -> None:
+    words = line.split(" ")
+    done = adapter(_ADAPTER_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
+    assert {row.partition(",")[2] for row in done.stdout.splitlines()} == completions
+
+
+@pytest.mark.parametrize("value", ["adapter dev --env-file ", "adapter dev -- ./r"])
+def test_a_shell_completes_files_itself(value: str) -> None:
+    done = adapter(_ADAPTER_COMPLETE="bash_complete", COMP_WORDS=value, COMP_CWORD=str(len(value.split(" ")) - 1))
+    assert done.stdout.startswith("file,")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_a_shell_asks_the_adapter(shell: str) -> None:
+    done = adapter("completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"_ADAPTER_COMPLETE={shell}_complete" in done.stdout
+    if program := which(shell):
+        subprocess.run([program, "-n"], input=done.stdout, text=True, check=True)
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG)
@@ -134,7 +229,11 @@ def test_dev_reports_mistakes_of_all_kinds_at_once() -> None:
     assert done.returncode == 2
     assert [line.split(": ")[1:3] for line in done.stderr.splitlines()] == [
         ["--timeout", "'x' is not a duration; use seconds, for example 2 or 0.5"],
-        ["CMD", "'no-such-program' is not a program that can be run (it is not on PATH); use a name on PATH or a path"],
+        [
+            "CMD",
+            "'no-such-program' is not a program that can be run (it is not on PATH); "
+            "give the program's path, or its name if it is on PATH",
+        ],
         ["--fault", "'init@x' has a header, but an init serves no request; use init or init:RATE, or kill@HEADER"],
         ["--fault", "'boom' is not a fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
         ["--price-table", "'/none' cannot be read"],
@@ -204,7 +303,7 @@ def test_another_server_is_not_taken_for_the_app(way_in: str) -> None:
     with ScriptedApp() as other:
         done = adapter(way_in, *listen, "--app-port", str(other.port), "--", "sleep", "60")
     assert done.returncode == 2
-    assert f"adapter: 127.0.0.1:{other.port}: is taken by pid " in done.stderr
+    assert f"adapter: 127.0.0.1:{other.port} is taken by pid " in done.stderr
     assert "{port} in CMD stands for a free port" in done.stderr
 
 

@@ -128,7 +128,7 @@ def test_a_text_that_the_rust_adapter_accepts_is_accepted_with_a_warning_in_its_
     config = load({variable: text})
     assert getattr(config, option) == value
     assert any(
-        line.startswith(f"{variable}: {text!r} is not a ") and "it is read as '" in line for line in config.warnings
+        line.startswith(f"{variable}: {text!r} is not a ") and "is read as '" in line for line in config.warnings
     )
     # A flag is not one of its variables, and a text with nothing usable in it stays a mistake.
     assert len(mistakes_of({}, {option: text})) == 1
@@ -207,7 +207,7 @@ def test_all_mistakes_are_reported_at_once_with_name_value_and_way_out() -> None
         "AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS": "500",
     }
     assert mistakes_of(environ, {"log_level": "loud"}) == [
-        "AWS_LWA_PORT: 'http' is not a port; use a number from 1 to 65535",
+        "AWS_LWA_PORT: 'http' is not a port; use a number from 1 to 65535, 0 for any free port, or auto",
         "AWS_LWA_INVOKE_MODE: 'streaming' is not one of buffered, response_stream",
         "--log-level: 'loud' is not one of trace, debug, info, warn, error, fatal",
         "ADAPTER_BANDWITH: is not an option; did you mean ADAPTER_BANDWIDTH?",

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-DOCKERFILES = ["Dockerfile", "examples/fastapi_app/Dockerfile", "examples/flask_app/Dockerfile"]
-DOCS = ["README.md", "docs/lambda.md", "docs/deploy/containers.md"]
+APPS = ["Dockerfile", "examples/fastapi_app/Dockerfile", "examples/flask_app/Dockerfile"]
+# The image of a customer-managed runtime runs on Lambda alone.
+DOCKERFILES = [*APPS, "deploy/runtime/Dockerfile"]
+DOCS = ["README.md", "docs/lambda.md", "docs/deploy/bundle.md", "docs/deploy/containers.md"]
 FENCED = re.compile(r"^```dockerfile\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # A reader's Dockerfile names the adapter's image as it was built in the README, without a tag or a stage of its own.
 FREEDOMS_OF_DOCS = ["--ignore", "DL3006", "--ignore", "DL3022"]
@@ -61,6 +63,11 @@ def test_hadolint_finds_what_it_should(run_linter: RunLinter) -> None:
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
+def test_lambda_may_take_snapshots_of_an_image(name: str) -> None:
+    assert instructions(name, "LABEL") == ['com.amazonaws.lambda.feature.snapstart="Allow"']
+
+
+@pytest.mark.parametrize("name", APPS)
 def test_an_image_is_not_root_is_checked_and_says_what_holds(name: str) -> None:
     settings = " ".join(instructions(name, "ENV"))
 

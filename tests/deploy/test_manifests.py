@@ -62,3 +62,17 @@ def test_a_misspelt_manifest_is_refused(
 @pytest.mark.parametrize("path", sorted(DEPLOY.glob("**/*.yaml")), ids=lambda path: path.name)
 def test_a_manifest_says_which_cap_on_streams_holds(path: Path) -> None:
     assert "ADAPTER_BANDWIDTH" in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("deploy/compose.yaml", "deploy/ecs.yaml", "deploy/kubernetes/sidecar.yaml"),
+        *("deploy/kubernetes/entrypoint.yaml", "README.md", "docs/deploy/containers.md"),
+        *("examples/flask_app/Dockerfile", "examples/fastapi_app/Dockerfile"),
+    ],
+)
+def test_what_runs_in_containers_explains_the_proxys_address_and_cap(name: str) -> None:
+    text = (DEPLOY.parent / name).read_text("utf-8")
+    for part in ("ADAPTER_LISTEN", "127.0.0.1:9000", "6 MB at once", "2 MB/s", "unlimited"):
+        assert part in text, part

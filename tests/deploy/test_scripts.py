@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
-SCRIPTS = ["build-layer", "build-wheel", "build-with-buildah", "install-tree", "launcher/bootstrap"]
+SCRIPTS = [
+    "build-bundle",
+    "build-dist",
+    "build-layer",
+    "build-wheel",
+    "build-with-buildah",
+    "launcher/bootstrap",
+    "with-progress",
+]
 
 RunLinter = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -13,8 +13,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from adapter.payload.event import detect
@@ -86,17 +87,27 @@ class OfficialEmulator:
         self.output.join()
 
 
-@contextmanager
-def official_emulator(framework: Framework, invoke_mode: str) -> Iterator[OfficialEmulator]:
+def official_emulator(framework: Framework, invoke_mode: str) -> AbstractContextManager[OfficialEmulator]:
     """Run the example in the official emulator; everything is gone when the context ends."""
+    bootstrap = [sys.executable, "-I", "-m", "adapter", "run", "--", *app_command(framework)]
+    return emulated(*bootstrap, directory=app_dir(framework), AWS_LWA_INVOKE_MODE=invoke_mode)
+
+
+@contextmanager
+def emulated(
+    *bootstrap: str, directory: Path, wrapped_in: Sequence[str] = (), **environ: str
+) -> Iterator[OfficialEmulator]:
+    """Run ``bootstrap`` in the official emulator, which takes its last word for the handler.
+
+    The emulator itself is started by ``wrapped_in``.
+    """
     port, api_port = _free_ports()
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     addresses += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
-    bootstrap = [sys.executable, "-I", "-m", "adapter", "run", "--", *app_command(framework)]
     with subprocess.Popen(
-        [str(rie_binary()), *addresses, *bootstrap],
-        cwd=app_dir(framework),
-        env={"PATH": os.environ["PATH"], "AWS_LWA_INVOKE_MODE": invoke_mode},
+        [*wrapped_in, str(rie_binary()), *addresses, *bootstrap],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"]} | environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

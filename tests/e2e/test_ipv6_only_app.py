@@ -64,4 +64,4 @@ def test_a_host_that_is_set_is_the_only_one(app: ScriptedApp) -> None:
     with ProxyProcess(*flags, app_port=app.port, waits=False) as proxy:
         line = proxy.wait_for_line("the app is not ready after 4 s")
         assert f"no connection to 127.0.0.1:{app.port} ([Errno 111]" in line
-        assert f"A process listens on [::1]:{app.port}: if it is the app, set --app-host ::1 (AWS_LWA_HOST)" in line
+        assert f"A process listens on [::1]:{app.port}. If it is the app, set --app-host ::1 (AWS_LWA_HOST)" in line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -17,9 +17,10 @@ from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
-from adapter.emulator.requests.client_request import RequestRecord
+from adapter.emulator.records.record import RequestRecord
+from adapter.emulator.records.ring import RecordRing
 from adapter.emulator.sandbox.processes import ChildProcess, OnLine, ProcessTree
-from adapter.emulator.service.emulator import open_endpoints
+from adapter.emulator.service.endpoints import Emulation, open_endpoints
 from tests.raw_client import RawAnswer, RawClient, head
 
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
@@ -217,6 +218,8 @@ class LocalLambda:
     block: list[str] = field(default_factory=list)
     reports: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     function: LocalFunction | None = None
+    ring: RecordRing = field(default_factory=RecordRing)
+    inspector_url: str = ""
 
     def notice(self, text: str, *, level: str = "info") -> None:
         """Take a line for the user."""
@@ -242,6 +245,21 @@ class LocalLambda:
         finally:
             await client.close()
 
+    @property
+    def inspector_port(self) -> int:
+        return int(self.inspector_url.split("/")[2].rpartition(":")[2])
+
+    async def inspect(
+        self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", body: bytes = b""
+    ) -> RawAnswer:
+        """Send a request to the inspector; ``path`` follows the token."""
+        token = self.inspector_url.split("/")[3]
+        client = await RawClient.connect(self.inspector_port)
+        try:
+            return await client.request(method, f"/{token}/{path}", body, headers)
+        finally:
+            await client.close()
+
     async def visit(self) -> RequestRecord:
         """The next visit that is over."""
         return await self.visits.get()
@@ -255,9 +273,13 @@ async def local_lambda(
     *,
     extensions: Mapping[str, Script] | None = None,
     memory_used: int | None = None,
+    secret_values: Iterable[str] = (),
     **flags: str,
 ) -> AsyncIterator[LocalLambda]:
-    """A function URL whose environments run ``script``; ``flags`` are those of ``adapter dev``."""
+    """A function URL whose environments run ``script``; ``flags`` are those of ``adapter dev``.
+
+    ``secret_values`` are masked in the inspector.
+    """
     config = load({}, {"dev_port": "0"} | flags)
     settings = UrlSettings(config)
     local = LocalLambda()
@@ -278,7 +300,16 @@ async def local_lambda(
             local.show,
         )
         local.function = function
-        async with open_endpoints(settings, function, local.notice, local.visits.put_nowait):
+        emulation = Emulation(
+            settings=settings,
+            function=function,
+            notice=local.notice,
+            report=local.visits.put_nowait,
+            secret_values=lambda: frozenset(secret_values),
+        )
+        async with open_endpoints(emulation) as endpoints:
+            local.ring = endpoints.ring
+            local.inspector_url = settings.inspector_url
             local.port, local.invoke_port = settings.port, settings.invoke_port
             local.door_ports = [door.port for door in settings.doors]
             running = group.create_task(function.run(warm=config.warm))

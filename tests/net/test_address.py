@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+import sys
+from pathlib import Path
 
 import pytest
 
+from adapter.net import address
 from adapter.net.address import Address, AppAddress, address_of, free_port, listen, next_free_port
+from tests.unused_port import unused_port
 
 ADDRESSES = [
     pytest.param(Address(host="127.0.0.1", port=80), "127.0.0.1:80", "127.0.0.1:80", id="ipv4"),
@@ -60,18 +63,26 @@ def test_the_next_free_port_is_one_that_can_be_had_and_was_not_given() -> None:
 
 def test_a_free_port_is_free_on_all_hosts_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     assert free_port("127.0.0.1", "::1", "192.0.2.1") > 0
-    with listen("::1", 0) as taken:
-        # The kernel offers the taken port first.
-        offered = [address_of(taken).port, 0]
-        real = socket.create_server
+    with listen("::1", 0) as taken, listen("127.0.0.1", 0) as busy:
+        free = unused_port()
+        offered = iter([address_of(taken).port, address_of(busy).port, free])
+        monkeypatch.setattr(address, "_unassigned_ports", lambda: offered)
+        assert free_port("127.0.0.1", "::1") == free
+        assert next(offered, None) is None
 
-        def create_server(address: tuple[str, int], **options: Any) -> socket.socket:
-            host, port = address
-            return real((host, port or offered.pop(0)), **options)
 
-        monkeypatch.setattr(socket, "create_server", create_server)
-        assert free_port("127.0.0.1", "::1") != address_of(taken).port
-        assert not offered
+def test_a_free_port_is_none_that_the_system_assigns() -> None:
+    assigned_from = 32768
+    if sys.platform == "linux":
+        assigned_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = [free_port("127.0.0.1", "::1") for _ in range(20)]
+    assert all(1024 < port < assigned_from for port in ports)
+    assert len(set(ports)) > 10
+
+
+def test_the_system_is_asked_for_a_port_if_it_may_assign_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(address, "_unassigned_ports", lambda: iter(()))
+    assert free_port("127.0.0.1") > 0
 
 
 IPV4, IPV6 = Address(host="127.0.0.1", port=80), Address(host="::1", port=80)

@@ -225,3 +225,66 @@ def test_an_event_is_never_refused_for_the_number_of_its_headers() -> None:
     event = {"version": "2.0", "requestContext": {"http": {"method": "GET"}}, "rawPath": "/", "headers": headers}
     codec, values = read_event(json.dumps(event).encode())
     assert len(codec.decode_request(values).headers) == 20_000
+
+
+TEXTS = st.sampled_from(["é", '"', "\\", "\n", "я", "🎉", "\x00", "a,b", '","body":"', "8203371904126580"])
+OTHERS = st.sampled_from(
+    [
+        ("o", {"body": "x"}),
+        ("o", {"body": '"body": "'}),
+        ("o", {"body": "z" * 6_000}),
+        ("n", 8203371904126580),
+        ("s", '"body": "'),
+        ("isBase64Encoded", False),
+        ("isBase64Encoded", None),
+    ]
+)
+SEPARATORS = st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: "), (",\r\n ", " :")])
+
+
+@given(
+    before=st.lists(OTHERS, max_size=2),
+    text=st.lists(TEXTS, max_size=4).map("".join),
+    after=st.lists(OTHERS, max_size=2),
+    separators=SEPARATORS,
+    is_ascii=st.booleans(),
+    lone=st.sampled_from(["", "\ud800"]),
+)
+def test_a_large_text_is_read_as_the_standard_library_reads_it(
+    before: list[tuple[str, Any]],
+    text: str,
+    after: list[tuple[str, Any]],
+    separators: tuple[str, str],
+    is_ascii: bool,
+    lone: str,
+) -> None:
+    body = "a" * 9_000 + text + "b" * 9_000 + text + lone
+    event = dict(before) | http_api(body=body) | dict(after)
+    raw = json.dumps(event, separators=separators, ensure_ascii=is_ascii).encode(errors="surrogatepass")
+    if lone:
+        with pytest.raises(InvalidEvent):
+            body_of(raw)
+    else:
+        assert body_of(bytearray(raw)) == body.encode()
+
+
+def test_a_key_named_body_in_other_objects_does_not_hide_the_body() -> None:
+    others = {"a": [{"body": "x\n"}], "b": {"body": "y"}, "c": '"body":"'}
+    assert body_of(json.dumps(others | http_api(body="\n" + LARGE)).encode()) == b"\n" + LARGE.encode()
+    many = {f"k{number}": {"body": "x"} for number in range(10)}
+    assert body_of(json.dumps(many | http_api(body="\n" + LARGE)).encode()) == b"\n" + LARGE.encode()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b'{"body":"' + LARGE.encode() + b'\\n","version":"2.0",', id="cut-off"),
+        pytest.param(b'{"body":"' + LARGE.encode(), id="no-end"),
+        pytest.param(b'{"body":"\\' + LARGE.encode() + b'"}', id="invalid-escape"),
+        pytest.param(orjson.dumps(http_api(body=LARGE)).replace(b"aa", b"a\n", 1), id="control-character"),
+        pytest.param(orjson.dumps(http_api(body=LARGE)).replace(b"aa", b"a\xff", 1), id="not-utf-8"),
+    ],
+)
+def test_a_large_event_that_is_not_json_is_invalid(raw: bytes) -> None:
+    with pytest.raises(InvalidEvent, match="not JSON"):
+        read_event(raw)

@@ -190,12 +190,15 @@ async def test_each_request_has_a_log_line_without_secrets(app: ScriptedApp) -> 
         assert "secret" not in "\n".join(proxy.lines())
 
 
+TRACE = "X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1"
+
+
 async def test_log_lines_as_json(app: ScriptedApp) -> None:
     with ProxyProcess("--log-format", "json", app_port=app.port, waits=False) as proxy:
         proxy.wait_for_line('"the app is ready"')
-        await ask(proxy.port, get("/x?token=secret", "X-Request-Id: one"))
+        await ask(proxy.port, get("/x?token=secret", "X-Request-Id: one", TRACE))
         line = json.loads(proxy.wait_for_line('"one"'))
-    assert line.pop("ms") > 0
+    assert line.pop("ms") >= line.pop("firstByteMs") > 0
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "level": "INFO",
@@ -205,6 +208,8 @@ async def test_log_lines_as_json(app: ScriptedApp) -> None:
         "path": "/x",
         "status": 200,
         "bytes": 2,
+        "client": "127.0.0.1",
+        "traceId": "1-67891233-abcdef012345678912345678",
     }
 
 
@@ -240,6 +245,12 @@ async def test_the_address_of_the_admin_listener_is_logged(app: ScriptedApp) -> 
 async def test_a_listener_on_all_addresses_is_logged_as_such(app: ScriptedApp) -> None:
     with ProxyProcess("--listen", "0", app_port=app.port, waits=False) as proxy:
         assert "(all addresses of this machine)" in proxy.start_line
+
+
+async def test_a_listener_on_this_machine_alone_is_logged_with_how_to_change_that(app: ScriptedApp) -> None:
+    with ProxyProcess("--listen", "127.0.0.1:0", app_port=app.port, waits=False) as proxy:
+        assert f"(this machine only; --listen {proxy.port}: all addresses)" in proxy.start_line
+        assert "each capped at 2 MB/s after 6 MB (--bandwidth unlimited removes the cap)" in proxy.start_line
 
 
 async def test_the_log_line_counts_the_bytes_of_the_proxys_own_errors(app: ScriptedApp) -> None:

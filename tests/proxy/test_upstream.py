@@ -238,7 +238,7 @@ async def test_write_returns_false_when_the_app_takes_no_more() -> None:
         pytest.param(b"", AppUnreachable, "before it answered", id="before-the-head"),
         pytest.param(b"HTTP/1.1 200 OK\r\n", AppUnreachable, "before it answered", id="in-the-head"),
         pytest.param(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nx", TruncatedResponse, "2 bytes short", id="in-the-body"
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nx", TruncatedResponse, "2 bytes too early", id="in-the-body"
         ),
     ],
 )

@@ -148,7 +148,7 @@ BAD_ANSWERS = [
     pytest.param(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}", "chunk size", id="a-huge-chunk"
     ),
-    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "3 bytes short", id="truncated"),
+    pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "3 bytes too early", id="truncated"),
     pytest.param(b"", "closed before", id="hung-up"),
     pytest.param(b"what?\r\n", "not an HTTP response", id="not-http"),
 ]
@@ -377,7 +377,7 @@ def test_after_a_stream_the_next_call_has_a_fresh_connection(api: ScriptedRuntim
 def test_a_stream_without_an_answer_is_an_error(client_of: ClientOf) -> None:
     with server(b"") as (address, _):
         stream = client_of(address).open_stream(INVOCATION, "text/plain")
-        with pytest.raises(RuntimeApiError, match="no answer to a streamed response"):
+        with pytest.raises(RuntimeApiError, match="did not answer a streamed response"):
             stream.finish([b"x"])
 
 

@@ -189,7 +189,7 @@ def test_a_big_body_that_ends_early_is_truncated(peer: Peer, deadline: float | N
     peer.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"a" * 1000)
     peer.socket.shutdown(socket.SHUT_WR)
     peer.connection.deadline = None if deadline is None else monotonic() + deadline
-    with pytest.raises(TruncatedResponse, match="999000 bytes short"):
+    with pytest.raises(TruncatedResponse, match="999000 bytes too early"):
         whole(peer.connection)
 
 

@@ -15,13 +15,13 @@ from tests.scripted_app import ScriptedApp
 from tests.scripted_runtime_api import ScriptedRuntimeApi
 
 # Packages of the standard library that the adapter itself imports, and what they bring along.
-STANDARD = {"__future__", "binascii", "errno", "gc", "select"}
+STANDARD = {"__future__", "errno", "gc", "select"}
 # For -m, by which the tests start it.
 FOR_RUNPY = {
     *("collections", "contextlib", "functools", "importlib", "itertools", "keyword", "operator", "reprlib", "runpy"),
     *("types", "warnings"),
 }
-LIBRARIES = {"adapter", "httptools", "orjson", "pybase64"}
+LIBRARIES = {"adapter", "httptools", "orjson"}
 ALLOWED = STANDARD | FOR_RUNPY | LIBRARIES
 
 # Modules of the adapter, and modules in all. CPython's private ones differ from version to version.

@@ -299,7 +299,7 @@ def test_a_stream_that_breaks_off_ends_with_error_trailers(bench: Bench) -> None
     assert not call.truncated
     assert call.trailers["lambda-runtime-function-error-type"] == "Function.TruncatedResponse"
     assert call.trailing_error["errorType"] == "Adapter.TruncatedResponse"
-    assert "6 bytes short" in call.trailing_error["errorMessage"]
+    assert "6 bytes too early" in call.trailing_error["errorMessage"]
 
 
 def test_a_stream_that_is_not_http_any_more_ends_with_error_trailers(bench: Bench) -> None:
@@ -713,8 +713,8 @@ def test_an_invocation_has_one_line(bench: Bench, environ: dict[str, str], capfd
     bench.app.default = response(b"hello", TEXT, status=404)
     bench.relay(function_url("/a", method="PUT", query="token=secret"), environ | JSON_LOG)
     [line] = lines(capfd)
-    assert line["ms"] >= 0
-    assert {name: line[name] for name in line if name not in ("ms", "timestamp")} == {
+    assert line["ms"] >= line["firstByteMs"] >= 0
+    assert {name: line[name] for name in line if name not in ("ms", "firstByteMs", "timestamp")} == {
         "level": "INFO",
         "message": "invocation",
         "requestId": "1",
@@ -722,6 +722,7 @@ def test_an_invocation_has_one_line(bench: Bench, environ: dict[str, str], capfd
         "path": "/a",
         "status": 404,
         "bytes": 5,
+        "coldStart": True,
     }
 
 
@@ -730,7 +731,7 @@ def test_the_line_of_a_failed_invocation_says_why(bench: Bench, capfd: pytest.Ca
     bench.relay(function_url("/a"), JSON_LOG)
     [line] = lines(capfd)
     assert line["error"] == "Adapter.TruncatedResponse"
-    assert "6 bytes short" in line["reason"]
+    assert "6 bytes too early" in line["reason"]
 
 
 def test_the_line_of_an_event_that_was_no_request_has_no_path(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:

@@ -102,3 +102,18 @@ def test_a_module_that_is_there_already_stays_as_it_is() -> None:
     command = [sys.executable, "-IS", "-c", path + before + LOAD + after]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_the_parser_of_urls_is_not_loaded_with_the_other_one() -> None:
+    assert said("print('httptools.parser.url_parser' in sys.modules)") == "False"
+    assert said("from httptools.parser.url_parser import parse_url; print(parse_url(b'/a').path)") == "b'/a'"
+
+
+def test_compiled_modules_find_what_they_need_of_importlib_without_importing_it() -> None:
+    needed = "sys.modules['importlib.machinery'].ModuleSpec; sys.modules['importlib._bootstrap']"
+    without = "from adapter.runtime.lean_imports import WithoutImportlib\nwith WithoutImportlib():"
+    assert said(f"\n{without} {needed}\nprint('importlib' in sys.modules, 'warnings' in sys.modules)") == "False False"
+    after = "import importlib.machinery\nprint(importlib.machinery.SourceFileLoader.__name__)"
+    assert said(f"\n{without} {needed}\n{after}") == "SourceFileLoader"
+    loaded = f"import importlib.machinery as real\n{without} print(sys.modules['importlib.machinery'] is real)"
+    assert said(loaded) == "True"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +19,15 @@ CTRL_C, CTRL_Z = "\x03", "\x1a"
 _PROMPT = "ready> "
 
 
-def state_of(pid: int) -> str:
+def wait_until_stopped(pids: list[int]) -> None:
+    """Wait until all processes are stopped. A process stops when it runs next after the signal, not with it."""
+    deadline = time.monotonic() + PATIENCE
+    while (states := [_state_of(pid) for pid in pids]) != ["T"] * len(pids):
+        assert time.monotonic() < deadline, f"the states of {pids} are {states}"
+        os.sched_yield()
+
+
+def _state_of(pid: int) -> str:
     """The state of a process as one letter: T if it is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 

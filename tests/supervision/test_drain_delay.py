@@ -35,7 +35,10 @@ def test_requests_are_taken_until_a_second_signal_begins_the_drain(
             assert response.readline() == FIRST_PIECE
             assert running.line() == "streaming"
             supervisor.signal(number)
-            supervisor.wait_for_line("no new connections; requests under way: 1, with 600 s to finish (--grace)")
+            line = supervisor.wait_for_line(
+                "no new connections; requests under way: 1; they have 600 s to finish (--grace)"
+            )
+            assert "a second Ctrl-C or SIGTERM ends them at once" in line
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port), PATIENCE)
             assert status_of(admin, "/readyz") == 503

@@ -15,7 +15,7 @@ from tests.logging_process import LoggingProcess
 from tests.scripted_runtime_api import ScriptedRuntimeApi
 from tests.supervision.conftest import CommandFor
 from tests.supervision.supervised import Reporter, Reports, Supervisor, status_of
-from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal, state_of
+from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal, wait_until_stopped
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_ctrl_c_ends_the_app_and_then_the_adapter(terminal: Terminal, options: s
     terminal.wait_for("the app is ready")
     check_reading(terminal, "one")
     terminal.type(CTRL_C)
-    terminal.wait_for("the app ended with exit code 130, after Ctrl-C")
+    terminal.wait_for("the app ended with exit code 130 \\(SIGINT\\), after Ctrl-C")
     terminal.wait_for("the app has ended: no new connections")
     terminal.type("echo code=$?\n")
     terminal.wait_for("code=130")
@@ -91,7 +91,9 @@ def test_ctrl_z_stops_app_and_adapter_and_fg_continues_both(terminal: Terminal, 
         terminal.type(CTRL_Z)
         terminal.wait_for("Stopped")
         terminal.wait_for_prompt()
-        assert [state_of(pid) for pid in group_of(terminal)] == ["T", "T"]
+        group = group_of(terminal)
+        assert len(group) == 2, "the adapter and the app"
+        wait_until_stopped(group)
         terminal.type("fg\n")
         terminal.wait_for("adapter run")
         assert status_of(port) == 200
@@ -165,7 +167,7 @@ def test_a_killed_adapter_leaves_the_terminal_to_the_shell(terminal: Terminal) -
 
 def test_without_the_terminal_as_stdin_a_stopped_app_is_reported(terminal: Terminal) -> None:
     terminal.run("--tty", end=" </dev/null")
-    terminal.wait_for(r"the app is stopped \(SIGTTIN\), since it uses a terminal that cannot be lent to it")
+    terminal.wait_for(r"the app is stopped \(SIGTTIN\), since it uses a terminal that the adapter cannot pass on")
     terminal.type(CTRL_C)
     terminal.wait_for("SIGINT: no new connections")
     terminal.wait_for_prompt()
@@ -178,7 +180,9 @@ def test_sigtstp_stops_app_and_adapter_until_sigcont(terminal: Terminal) -> None
     for _ in range(2):
         terminal.type("kill -TSTP $!; wait; jobs\n")
         terminal.wait_for("Stopped")
-        assert [state_of(pid) for pid in group_of(terminal)] == ["T", "T"]
+        group = group_of(terminal)
+        assert len(group) == 2, "the adapter and the app"
+        wait_until_stopped(group)
         terminal.type("kill -CONT $!\n")
         assert status_of(port) == 200
 

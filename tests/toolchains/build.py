@@ -24,6 +24,14 @@ def go_function() -> Path:
 
 
 @cache
+def go_app() -> Path:
+    """The program of ``go_app``, which needs no shared library."""
+    program = CACHE / "go-app"
+    _build("go", "golang-go", "build", "-o", str(program), ".", folder="go_app", CGO_ENABLED="0")
+    return program
+
+
+@cache
 def rust_function() -> Path:
     """The program of ``rust_function``."""
     target = CACHE / "rust-function"

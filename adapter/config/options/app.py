@@ -23,8 +23,8 @@ class AppOptions(OptionTable):
     group = "app"
 
     app_host = Option(
-        "The host that the app listens on. If it is not set, ::1 is tried if 127.0.0.1 refuses a connection. (HOST is "
-        "read on Lambda only.)",
+        "The host that the app listens on. If it is not set, the adapter tries 127.0.0.1, then ::1. (HOST has an "
+        "effect on Lambda only.)",
         parse=parsers.host,
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),
@@ -32,8 +32,9 @@ class AppOptions(OptionTable):
     )
     app_port = optional(
         "The app's port. If it is not set: a free port if CMD contains {port}, else PORT, else "
-        f"{DEFAULT_APP_PORT}. The app gets it as PORT.",
-        parse=parsers.port,
+        f"{DEFAULT_APP_PORT}. The app gets it as PORT. 0: any free port, also without {{port}}. auto (in adapter dev): "
+        "the port that the app turns out to listen on.",
+        parse=parsers.app_port,
         default_text=f"`{{port}}`, `PORT`, `{DEFAULT_APP_PORT}`",
         env=("AWS_LWA_PORT",),
     )
@@ -87,7 +88,7 @@ class ReadinessOptions(OptionTable):
         env=("AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS",),
     )
     async_init = Option(
-        "If the app is not ready within Lambda's 10 s init, let the first invocation wait for it.",
+        "If the app is not ready within Lambda's 10 s init, let the first invocation wait for the app.",
         default=False,
         env=("AWS_LWA_ASYNC_INIT",),
         deprecated=("ASYNC_INIT",),
@@ -100,7 +101,7 @@ class RequestOptions(OptionTable):
     group = "requests"
 
     base_path = Option(
-        "Remove this prefix from the path of each request, once. A slash or the end of the path must follow it.",
+        "Remove this prefix from the path of each request, once: with /api, /api/x becomes /x, and /apis stays.",
         parse=parsers.base_path,
         default="",
         env=("AWS_LWA_REMOVE_BASE_PATH",),
@@ -113,7 +114,7 @@ class RequestOptions(OptionTable):
         env=("AWS_LWA_PASS_THROUGH_PATH",),
     )
     guard_pass_through = Option(
-        "Answer 403 to clients that request the path of events that are not HTTP, in any spelling.",
+        "Answer 403 to clients that request --pass-through-path, in any spelling of the path.",
         default=False,
     )
     strip_forwarded = Option(
@@ -140,12 +141,12 @@ class ResponseOptions(OptionTable):
         env=("AWS_LWA_INVOKE_MODE",),
     )
     compression = Option(
-        "Compress responses (gzip; br, zstd if installed), streams piece by piece; function URLs undo it in streams.",
+        "Compress responses: gzip; br and zstd if installed. Lambda's function URLs decompress such streams again.",
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )
     alb_cookies = Option(
-        "Load balancer without multi-value headers: send the last cookie, or all, as set-cookie, Set-cookie …",
+        "For load balancers without multi-value headers: send the last cookie, or all (as set-cookie, Set-cookie …).",
         parse=parsers.choice("last", "all"),
         default="last",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapter.aws.limits import MIB
 from adapter.config import parsers
 from adapter.config.option import Option, OptionTable, optional
 
@@ -38,7 +39,7 @@ class DevOptions(OptionTable):
         default_text="as `--invoke-mode`",
     )
     decode_streams = Option(
-        "Undo the Content-Encoding of a function URL's streams, as field reports say that Lambda does.",
+        "Decode compressed streams of a function URL, as Lambda does according to field reports.",
         default=True,
     )
     timeout = Option(
@@ -46,9 +47,13 @@ class DevOptions(OptionTable):
         parse=parsers.function_timeout,
         default=DEFAULT_TIMEOUT,
     )
+    debug = Option(
+        "Debug the app with this terminal as its input, in one environment, without limits for init and invocations.",
+        default=False,
+    )
     warm = Option("Start the app at once instead of with the first request.", default=False)
     price_table = optional(
-        "A JSON file of streaming prices to use instead of the built-in one.",
+        "A JSON file with the prices to use instead of the built-in ones.",
         parse=parsers.text("FILE"),
         default_text="built in",
     )
@@ -81,17 +86,17 @@ class DevOptions(OptionTable):
         default="/{proxy+}",
     )
     rest_idle_timeout = Option(
-        "Cut off a REST API's stream that sends nothing for this many seconds; 30 for edge-optimised APIs.",
+        "Cut off a REST API's stream that sends nothing for this many seconds; use 30 for edge-optimised APIs.",
         parse=parsers.positive_seconds,
         default=300.0,
     )
     domain = optional(
-        "The front doors' domain: the Host that the app gets, as behind a real front door.",
+        "The domain of the front doors. The app gets it in the Host header, as behind a real front door.",
         parse=parsers.domain,
         default_text="the client's Host",
     )
     cors = optional(
-        "The CORS configuration of the function URL and the HTTP API, with AWS's fields: JSON, or a file.",
+        "The CORS configuration of the function URL and the HTTP API: JSON with AWS's fields, or a file.",
         parse=parsers.text("JSON|FILE"),
     )
     auth = Option(
@@ -108,8 +113,15 @@ class DevOptions(OptionTable):
         "A JSON file that becomes requestContext.authorizer in events of an HTTP API or a REST API.",
         parse=parsers.text("FILE"),
     )
+    region = Option(
+        "The region of the function, for its prices and ARNs.",
+        parse=parsers.text("REGION"),
+        default="us-east-1",
+        env=("AWS_REGION", "AWS_DEFAULT_REGION"),
+        flag="--region",
+    )
     retry_delay = Option(
-        "The delay before the first retry of an asynchronous invocation, in seconds; the second is twice as long.",
+        "The seconds before the first retry of an asynchronous invocation; before the second retry, twice as many.",
         parse=parsers.seconds,
         default=60.0,
     )
@@ -128,9 +140,29 @@ class DevOptions(OptionTable):
         default_text="off",
     )
 
+    # The inspector.
+    inspector = optional(
+        "Serve the inspector, a page that shows every invocation, on this address; a port alone means 127.0.0.1.",
+        parse=parsers.loopback_address,
+        default_text="the first free port after the Invoke APIs",
+    )
+    no_inspector = Option("Do not serve the inspector.", default=False)
+    inspector_bodies = Option(
+        "Whether the inspector shows the bodies of requests and responses.",
+        parse=parsers.choice("all", "none"),
+        default="all",
+    )
+    inspector_records = Option("The number of invocations that the inspector remembers.", default=500)
+    inspector_memory = Option(
+        "The memory for the data of these invocations; that of the oldest is dropped first.",
+        parse=parsers.size,
+        default=16 * MIB,
+        default_text="`16mb`",
+    )
+
     # The execution environments.
     environments = Option(
-        "The maximum number of execution environments, each started when it is needed; 1 if CMD has no {port}.",
+        "The maximum number of execution environments, each started when it is needed; 1 if all would use one port.",
         default=DEFAULT_ENVIRONMENTS,
     )
     concurrency = Option(
@@ -158,9 +190,12 @@ class DevOptions(OptionTable):
         "Stop every process of an environment between invocations, as Lambda does; Linux only.",
         default=False,
     )
-    snapstart = Option("SnapStart: environments are initialised, then restored when they are needed.", default=False)
+    snapstart = Option(
+        "SnapStart: initialise environments, keep them as snapshots, and restore one when an invocation needs it.",
+        default=False,
+    )
     memory = Option(
-        "The function's memory in MB, for its variables; a warning is logged if it uses more.",
+        "The function's memory in MB (AWS_LAMBDA_FUNCTION_MEMORY_SIZE). A warning is logged if the function uses more.",
         parse=parsers.memory,
         default=DEFAULT_MEMORY,
     )

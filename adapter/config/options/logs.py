@@ -23,4 +23,4 @@ class LogOptions(OptionTable):
         default="info",
         env=("ADAPTER_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"),
     )
-    access_log = Option("Write one line per invocation or request. Failures always have one.", default=True)
+    access_log = Option("Write one line per invocation or request. Failures always have a line.", default=True)

@@ -55,7 +55,8 @@ class ProxyOptions(OptionTable):
         default=(),
     )
     max_connections = optional(
-        "The maximum number of connections. A new one replaces the one idle for longest, or gets 503 if none is idle.",
+        "The maximum number of connections. If it is reached, the connection that was idle for longest is "
+        "closed; if none is idle, clients get 503.",
         parse=parsers.positive_integer,
         default_text="by the limit of open files",
     )
@@ -70,7 +71,7 @@ class ProxyOptions(OptionTable):
         default_text="no limit",
     )
     client_timeout = Option(
-        "Disconnect a client that the proxy waits for, if it neither reads nor sends data for this many seconds.",
+        "Disconnect a client after this many seconds without progress, if the proxy waits for it to send or to read.",
         parse=parsers.positive_seconds,
         default=60.0,
     )
@@ -81,7 +82,7 @@ class ProxyOptions(OptionTable):
     )
     grace = Option("The time for streams to finish after SIGTERM, in seconds.", parse=parsers.seconds, default=8.0)
     foreground = Option(
-        "Lend the terminal to the app from its start, and not only once the app reads or sets it.",
+        "Give the terminal to the app at its start, instead of when the app first reads or sets the terminal.",
         default=False,
     )
     restart = Option(

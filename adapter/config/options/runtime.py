@@ -34,7 +34,7 @@ class RuntimeOptions(OptionTable):
         env=("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH",),
     )
     extension_name = Option(
-        "Register as this extension, so that Lambda sends SIGTERM. In /opt/extensions it must be the file's name.",
+        "Register as this extension, so that Lambda sends SIGTERM. A file in /opt/extensions must have the same name.",
         parse=parsers.text("NAME"),
         default="web-adapter",
     )
@@ -68,13 +68,8 @@ class PlatformOptions(OptionTable):
     log_group = Option("The log group of the function.", default="", env=("AWS_LAMBDA_LOG_GROUP_NAME",))
     log_stream = Option("The log stream of this environment.", default="", env=("AWS_LAMBDA_LOG_STREAM_NAME",))
     sends_app_status = Option(
-        "Send the path and the status of the app's response to an event that is not an HTTP request; adapter dev only.",
+        "When the app has answered an event that is not an HTTP request, report path and status; for adapter dev.",
         default=False,
         env=("ADAPTER_DEV_APP_STATUS",),
-    )
-    region = Option(
-        "The region of the function, for its prices.",
-        default="us-east-1",
-        env=("AWS_REGION", "AWS_DEFAULT_REGION"),
     )
     container_port = optional("The port that a platform assigned.", parse=parsers.port, env=("PORT",))

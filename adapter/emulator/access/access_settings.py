@@ -70,16 +70,16 @@ def _read_authorizers(settings: AccessSettings, config: Config, doors: Sequence[
 
 
 def _contradictions(config: Config, doors: Sequence[str]) -> Iterator[str]:
-    """Yield a message for each option that would have no effect, and if a new key pair could not be shown to the user.
+    """Yield a message for each option without an effect, and one if a generated key pair could not be shown.
 
-    An option that a template sets may have no effect, since flags choose the front doors.
+    Options from a template are not checked, because flags may choose other front doors than the template.
     """
     sources = config.sources
     is_iam = config.auth == AWS_IAM and FUNCTION_URL in doors
     if config.auth == AWS_IAM and not is_iam and sources["auth"] != TEMPLATE:
         yield f"{sources['auth']}: 'aws-iam' is for a function URL; add --front-door {FUNCTION_URL}"
     if is_iam and config.auth_key_file is None and config.log_format == "json":
-        yield f"{sources['auth']}: 'aws-iam' needs --auth-key-file here, since a log does not show the key pair"
+        yield f"{sources['auth']}: 'aws-iam' needs --auth-key-file, because a JSON log shows no generated key pair"
     if config.auth != AWS_IAM and config.auth_key_file is not None:
         yield f"{sources['auth_key_file']}: has no effect without --auth aws-iam"
     for option, able in (("cors", CORS_DOORS), ("authorizer_context", _AUTHORIZER_DOORS)):

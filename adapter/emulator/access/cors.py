@@ -130,7 +130,7 @@ def _parsed(door: str, fields: dict[str, Any]) -> Cors:
 
 
 def _mistakes(door: str, fields: dict[str, Any]) -> Iterator[str]:
-    """Yield a message for each mistake for which AWS would refuse the configuration."""
+    """Yield a message for each mistake in a configuration that AWS would reject."""
     for name, value in fields.items():
         if name not in _FIELDS:
             yield f"{name!r} is not a field{nearest(name, _FIELDS)}; use {', '.join(_FIELDS)}"
@@ -157,6 +157,6 @@ def _list_mistakes(door: str, name: str, value: Any) -> Iterator[str]:
                 yield f"AllowMethods: {item!r} is not a method of {door}; use {', '.join(_METHODS[door])}"
         elif name == "AllowOrigins":
             if not 1 <= len(item) <= _ORIGIN_LENGTH or not is_value(item) or (item != "*" and "://" not in item):
-                yield f"AllowOrigins: {item!r} is not an origin, for example https://www.example.com"
+                yield f"AllowOrigins: {item!r} is not an origin; use one such as https://www.example.com"
         elif not is_token(item) or len(item) > _NAME_LENGTH:
             yield f"{name}: {item!r} is not a header name"

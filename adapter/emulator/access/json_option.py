@@ -18,8 +18,8 @@ _MOST_BYTES = 64 * KIB
 def by_door(content: dict[str, Any], doors: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
     """Return the part of ``content`` for each front door.
 
-    If ``content`` has keys, and all of them are in ``known``, it already maps front doors to their parts, and is
-    returned unchanged. Otherwise, all of ``content`` is the part for each front door in both ``doors`` and ``known``.
+    If all keys of ``content`` (at least one) are front doors in ``known``, return ``content``: it already maps front
+    doors to their parts. Otherwise all of ``content`` is the part of each front door in both ``doors`` and ``known``.
     """
     if content and content.keys() <= set(known):
         return content

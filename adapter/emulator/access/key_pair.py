@@ -28,7 +28,7 @@ _USER_ID = "AIDALOCALUSEREXAMPLE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
-    """An AWS key pair. ``repr`` does not show the secret. ``file`` is its source, or empty if it was generated."""
+    """An AWS key pair. ``repr`` does not show the secret. ``file`` is empty if the pair was generated."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)

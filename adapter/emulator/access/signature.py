@@ -1,4 +1,4 @@
-"""Verifies the AWS Signature Version 4 of a request. It is in the Authorization header or in the query.
+"""Verifies the AWS Signature Version 4 in the Authorization header or the query of a request.
 
 The steps are from "Create a signed AWS API request" (IAM): canonical request, string to sign, key, signature. The path,
 already encoded in the request, is encoded once more, as for every service except S3. The hash of the body is always
@@ -69,7 +69,7 @@ class Scope:
 
 @dataclass(slots=True, kw_only=True)
 class _Claim:
-    """A client's signature and its parameters, not verified yet. ``expires`` is None if they are in a header."""
+    """A signature and its parameters, not verified yet. ``expires`` is None if the signature is in a header."""
 
     credential: list[str]
     signed: list[str]

@@ -20,7 +20,8 @@ from adapter.emulator.commands.env_file import prefix_file_name, read_env_file
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.function_settings import function_settings
 from adapter.emulator.service.control_api import STATUS
-from adapter.emulator.service.emulator import executables_in, fault_plan, serve
+from adapter.emulator.service.emulator import executables_in, serve
+from adapter.emulator.service.endpoints import fault_plan
 from adapter.emulator.service.reload import require_watchfiles
 from adapter.emulator.template.template import Template, load_template
 from adapter.emulator.terminal.prices import load_prices
@@ -46,7 +47,9 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     """
     if wait:
         return wait_for_dev(load(environ, flags))
+    shell = environ
     config, environ, template, mistakes = _read_settings(environ, flags, command)
+    own_variables = [name for name, value in environ.items() if shell.get(name) != value]
     command = template.command
     checks: list[Callable[[], object]] = [
         partial(fault_plan, config),
@@ -69,7 +72,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     if mistakes:
         raise ConfigurationError(mistakes)
     config.warnings.extend(placeholder_warnings(command))
-    return serve(config, environ, command, _template_settings(template))
+    return serve(config, environ, command, _template_settings(template), own_variables=own_variables)
 
 
 def _read_settings(
@@ -116,10 +119,10 @@ def _template_settings(template: Template) -> Config | None:
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
-    """Yield a message for each mistake in CMD and the app's port or, if ``--runtime`` is set, in its command."""
+    """Yield a message for each mistake in the ``--runtime`` command or, without it, in CMD and the app's port."""
     if config.runtime is None:
         if not command:
-            source = f"; {config.template!r} does not contain one either" if config.template is not None else ""
+            source = f"; {config.template!r} does not contain a command either" if config.template is not None else ""
             yield f"CMD: is missing{source}; name the command that starts the app: adapter dev -- CMD"
         yield from command_mistakes(command, environ, config.app_dir)
         if needs_port(config, command):

@@ -35,7 +35,8 @@ def read_env_file(name: str) -> dict[str, str]:
     Raises ConfigurationError, which contains every mistake.
     """
     try:
-        text = Path(name).read_text()
+        # Editors on Windows write a byte order mark at the start.
+        text = Path(name).read_text("utf-8-sig")
     except OSError as error:
         raise ConfigurationError([f"--env-file: {name!r} cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
@@ -58,7 +59,7 @@ def read_env_file(name: str) -> dict[str, str]:
 
 
 def prefix_file_name(name: str, variables: Container[str], lines: Iterable[str]) -> list[str]:
-    """Return ``lines``. Each line that begins with the name of one of ``variables`` is prefixed with ``name: ``."""
+    """Return ``lines``, with ``name`` and a colon before each line that begins with one of ``variables``."""
     return [f"{name}: {line}" if re.split(r"\W", line, maxsplit=1)[0] in variables else line for line in lines]
 
 

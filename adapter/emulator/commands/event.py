@@ -25,7 +25,7 @@ import click
 
 from adapter.aws.identity import ACCOUNT_ID, DEFAULT_REGION
 from adapter.config.load import read
-from adapter.config.parsers import nearest
+from adapter.config.parsers import nearest_door
 from adapter.emulator.front_doors.registry import DOORS
 from adapter.errors import ConfigurationError, RefusedRequest
 from adapter.payload.headers import is_token
@@ -65,7 +65,7 @@ def run(
     body: str | None,
     **given: str | None,
 ) -> int:
-    """Write an event of ``kind`` to stdout, or the list of kinds if it is None. Return the exit code, 0.
+    """Write an event of ``kind`` to stdout. If ``kind`` is None, write the list of kinds. Return the exit code, 0.
 
     ``given`` contains the other flags; the value of a flag that is not set is None. ARNs contain the region that
     ``environ`` sets. Raises ConfigurationError if an argument is not valid.
@@ -74,7 +74,7 @@ def run(
         click.echo("\n".join(KINDS))
         return 0
     if kind not in KINDS:
-        hint = nearest(kind, KINDS) or f"; use one of {', '.join(KINDS)}"
+        hint = nearest_door(kind, KINDS) or f"; use one of {', '.join(KINDS)}"
         raise ConfigurationError([f"KIND: {kind!r} is not a source of events{hint}"])
     texts = {name: value for name, value in given.items() if value is not None}
     _refuse_unused(kind, {*texts, *(["headers"] if headers else []), *([] if body is None else ["body"])})
@@ -91,7 +91,7 @@ def run(
 def _refuse_unused(kind: str, given: set[str]) -> None:
     """Raise ConfigurationError if ``given`` contains options that an event of ``kind`` does not use."""
     used = options_of(kind)
-    hint = f"an event of {kind} does not use it; its flags are {', '.join(sorted(map(_flag, used))) or 'none'}"
+    hint = f"an event of {kind} does not use this flag; it uses {', '.join(sorted(map(_flag, used))) or 'none'}"
     mistakes = [f"{_flag(name)}: {hint}" for name in sorted(given - used)]
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -104,12 +104,12 @@ def _flag(option: str) -> str:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not is_token(name):
-        raise ConfigurationError([f"--header: {text!r} is not a header, for example 'content-type: text/plain'"])
+        raise ConfigurationError([f"--header: {text!r} is not a header; use one such as 'content-type: text/plain'"])
     return name, value.strip()
 
 
 def _body(text: str | None) -> bytes | None:
-    """Return the body for ``--body``: the content of FILE if it is ``@FILE``, else the text itself."""
+    """Return the body that ``--body`` sets: for ``@FILE``, the content of FILE; for any other text, the text itself."""
     if text is None or not text.startswith("@"):
         return None if text is None else text.encode()
     try:
@@ -134,7 +134,7 @@ def make_event(kind: str, options: EventOptions) -> dict[str, Any]:
     try:
         body = (options.body or b"hello").decode()
     except UnicodeDecodeError as error:
-        raise ConfigurationError([f"--body: is not UTF-8, which an event of {kind} needs"]) from error
+        raise ConfigurationError([f"--body: is not UTF-8; the body of an event of {kind} must be text"]) from error
     return source_event(kind, body=body, name=options.name, region=options.region)
 
 
@@ -153,7 +153,7 @@ def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
     except RefusedRequest as error:
         raise ConfigurationError([f"--path: {options.path!r} is not possible: {error}"]) from error
     if rules.add_resource and not rules.add_resource(event, options.resource):
-        raise ConfigurationError([f"--path: {options.path!r} is not covered by the resource {options.resource}"])
+        raise ConfigurationError([f"--path: {options.path!r} does not match the resource {options.resource}"])
     return event
 
 

@@ -96,8 +96,8 @@ def run(
 
     Payloads are written to stdout unchanged; but if stdout is a terminal, the head of a streamed response is written to
     stderr instead. If ``body`` is True, only the bodies of HTTP responses are written. If ``endpoint`` is None, the
-    address is that of an ``adapter dev`` with the same variables. Raises ConfigurationError if an option or an event
-    cannot be used, and InvokeFailed if the endpoint is not an Invoke API.
+    events go to the address that an ``adapter dev`` with the variables in ``environ`` listens on. Raises
+    ConfigurationError if an option or an event cannot be used, and InvokeFailed if the endpoint is not an Invoke API.
     """
     # The variables belong to adapter dev, which reports mistakes in them itself.
     settings = UrlSettings(read(environ)[0], with_access=False)
@@ -231,7 +231,7 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
                     f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs "
-                    "have a port of their own, separate from the front door's; adapter dev shows it at its start"
+                    "have a port of their own, separate from the front door's; adapter dev shows this port at the start"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
@@ -256,9 +256,7 @@ def _url(event: InvokeInput, options: InvokeOptions) -> URL:
         return URL(f"{endpoint.origin()}{path}{query}", encoded=True)
     except ValueError:
         raise ConfigurationError(
-            [
-                f"--endpoint: {options.shown_endpoint!r} is not the URL of a local Lambda, for example http://127.0.0.1:3001"
-            ]
+            [f"--endpoint: {options.shown_endpoint!r} is not the URL of a local Lambda, such as http://127.0.0.1:3001"]
         ) from None
 
 

@@ -63,7 +63,7 @@ class PayloadView:
             self.write(body)
 
     def end(self) -> None:
-        """End the payload. If it is still held back, it is not a streamed response, and is written now."""
+        """End the payload. A payload that is still held back is not a streamed response: write it now."""
         if self._passes_through:
             return
         if self.decodes_whole:

@@ -94,7 +94,7 @@ class ApiState:
     def is_done_with(self, invocation: LocalInvocation) -> bool:
         """Return whether the invocation has ended.
 
-        With one slot, it has ended only once the runtime and the extensions wait for the next invocation.
+        If there is one slot, an invocation ends only once the runtime and the extensions wait for the next.
         """
         is_known = invocation.request_id in self._invocations
         if self.slots > 1:
@@ -102,7 +102,7 @@ class ApiState:
         return not is_known and self.is_ready
 
     def forget(self, invocation: LocalInvocation) -> None:
-        """Remove an invocation that has ended or timed out. Later reports of the runtime about it are refused."""
+        """Remove an invocation that has ended or timed out. Later reports about it are refused."""
         if (
             self._invocations.pop(invocation.request_id, None) is not None
             and invocation.state is not InvocationState.ANSWERED

@@ -139,7 +139,7 @@ class Extensions:
         return extension
 
     def find(self, identifier: str) -> Extension:
-        """Return the registered extension with ``identifier``. Raises RefusedExtension if it does not exist."""
+        """Return the registered extension with ``identifier``. Raises RefusedExtension if there is none."""
         if not identifier:
             raise RefusedExtension("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header")
         if found := self._find(identifier):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from adapter.emulator.environment.result import Answer, Failure, Stream
 from adapter.emulator.environment.state_tables import InvocationState
+from adapter.emulator.records.record import RequestRecord
 
 
 class Reply:
@@ -54,16 +55,12 @@ class LocalInvocation:
     """An event for the function, with its answer and its log.
 
     ``label`` names the invocation in lines for the user. ``deadline_ms`` is in milliseconds since the epoch; it is set
-    when an environment starts the invocation. ``init_seconds`` is the duration of the init phase for which this
-    invocation waited, or None if it did not wait for an init. ``restore_seconds`` is the same for a snapshot's restore.
+    when an environment starts the invocation. ``record`` is the record of the request that caused the invocation.
 
     ``is_streaming`` is the mode of the invocation: True if its caller reads the response as a stream.
 
     ``log`` is the end of the invocation's log: Lambda's own lines and the output of the processes during the
     invocation. The log is complete only once ``finished`` has returned, which is later than the answer.
-
-    ``app_status`` and ``app_path`` are the app's status and path for an event that is not an HTTP request. They are 0
-    and empty if the runtime does not report them.
 
     ``kill_app`` kills the app, or the runtime if it has not started an app. It is None unless an environment runs the
     invocation.
@@ -81,8 +78,10 @@ class LocalInvocation:
         cognito_identity: str = "",
         tenant_id: str = "",
         is_streaming: bool = False,
+        record: RequestRecord | None = None,
     ) -> None:
         self.label = label
+        self.record = record or RequestRecord(method="", target=label, request_id=request_id)
         self.event = event
         self.request_id = request_id
         self.trace_id = trace_id
@@ -94,11 +93,7 @@ class LocalInvocation:
         self.deadline_ms = 0
         self.state = InvocationState.QUEUED
         self.reply = Reply()
-        self.init_seconds: float | None = None
-        self.restore_seconds: float | None = None
         self.log = b""
-        self.app_status = 0
-        self.app_path = ""
         self.kill_app: Callable[[], None] | None = None
         self._finished = asyncio.Event()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
@@ -48,6 +49,11 @@ class Failure:
     def __init__(self, error_type: str, body: bytes) -> None:
         self.error_type = error_type
         self.body = body
+
+    @property
+    def is_throttling(self) -> bool:
+        """Whether Lambda refused the invocation because no environment was free."""
+        return self.error_type == THROTTLED
 
     @property
     def message(self) -> str:
@@ -106,6 +112,8 @@ class Stream:
         self.is_buffered = content_type in ("", _JSON) and not first(upload.headers, RESPONSE_MODE)
         self.failure: Failure | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Called with the size of each piece.
+        self.on_piece: Callable[[int], None] | None = None
         self._upload = upload
 
     async def read(self) -> bytes:
@@ -117,7 +125,10 @@ class Stream:
         except BodyTruncatedError:
             self.fail(truncated())
             return b""
-        if not piece and not self.ended.done():
+        if piece:
+            if self.on_piece is not None:
+                self.on_piece(len(piece))
+        elif not self.ended.done():
             self._end(reported_in_trailers(self._upload))
         return piece
 
@@ -136,7 +147,7 @@ Answer: TypeAlias = Payload | Stream | Failure
 
 
 async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
-    """Return the whole payload, or a failure if it exceeds ``limit`` bytes or the stream failed.
+    """Return the whole payload. Return a failure if the payload exceeds ``limit`` bytes or the stream failed.
 
     A stream that exceeds both ``limit`` and Lambda's own limit is ended at once. A stream that exceeds only ``limit``
     is read to its end, so that the runtime's request succeeds.

@@ -79,19 +79,19 @@ class EnvironmentState(_Word):
 
 
 class EnvironmentEvent(_Word):
-    """An event that changes the state of an execution environment. In the descriptions, "it" is the environment."""
+    """An event that changes the state of an execution environment."""
 
     OPENED = "init or the restore has succeeded"
     SNAPSHOT_TAKEN = "init has succeeded under SnapStart"
     RESTORE = "an invocation needs the environment"
-    INVOKED = "an invocation is handed over"
-    ALL_CONCLUDED = "its last running invocation has ended"
+    INVOKED = "the runtime receives an invocation"
+    ALL_CONCLUDED = "the last running invocation has ended"
     TIMED_OUT = "init, the restore, or the only running invocation took too long"
     FAILED = "the runtime or an extension ended, reported an error, or could not be started"
     RETIRED = "the function is restarted with new environments"
-    RECLAIMED = "it was idle for too long, or did not ask for an invocation for too long"
+    RECLAIMED = "the environment was idle for too long, or its runtime did not ask for an invocation in time"
     STOPPED = "the function is stopped, or the emulator has an internal error"
-    ENDED = "its last process has ended"
+    ENDED = "the last process of the environment has ended"
 
 
 class RuntimeState(_Word):
@@ -109,16 +109,13 @@ class RuntimeState(_Word):
 
 
 class RuntimeEvent(_Word):
-    """An event that changes the state of a runtime: its own request, or an action of the emulator.
+    """An event that changes the state of a runtime: its own request, or an action of the emulator."""
 
-    In the descriptions, "it" is the runtime.
-    """
-
-    NEXT = "it asks for an invocation"
-    INIT_ERROR = "it reports that it cannot start"
-    RESTORE_NEXT = "it is ready for the snapshot"
+    NEXT = "the runtime asks for an invocation"
+    INIT_ERROR = "the runtime reports that it cannot start"
+    RESTORE_NEXT = "the runtime is ready for the snapshot"
     RESTORE = "the snapshot is restored"
-    RESTORE_ERROR = "it reports that its restore failed"
+    RESTORE_ERROR = "the runtime reports that its restore failed"
     SHUTDOWN = "the emulator ends the environment"
 
 
@@ -137,17 +134,14 @@ class ExtensionState(_Word):
 
 
 class ExtensionEvent(_Word):
-    """An event that changes the state of an extension: its own request, or an action of the emulator.
+    """An event that changes the state of an extension: its own request, or an action of the emulator."""
 
-    In the descriptions, "it" is the extension.
-    """
-
-    REGISTER = "it registers"
-    NEXT = "it asks for its next event"
-    EVENT = "it receives an event"
-    DISCONNECTED = "it closed the connection on which it waited for an event"
-    INIT_ERROR = "it reports that it cannot start"
-    EXIT_ERROR = "it reports that it ends"
+    REGISTER = "the extension registers"
+    NEXT = "the extension asks for its next event"
+    EVENT = "the extension receives an event"
+    DISCONNECTED = "the extension closed the connection on which it waited for an event"
+    INIT_ERROR = "the extension reports that it cannot start"
+    EXIT_ERROR = "the extension reports that it ends"
 
 
 class InvocationState(_Word):
@@ -160,9 +154,9 @@ class InvocationState(_Word):
 
 
 class InvocationEvent(_Word):
-    """An event that changes the state of an invocation. In the descriptions, "it" is the invocation."""
+    """An event that changes the state of an invocation."""
 
-    INVOKED = "it is handed to the runtime"
+    INVOKED = "the runtime receives the invocation"
     RESPONSE = "the runtime begins to respond"
     RESPONSE_ENDED = "the response has ended, complete or not"
     ERROR = "the runtime reports that the invocation failed"

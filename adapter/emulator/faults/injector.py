@@ -89,7 +89,7 @@ class InvocationFaults:
 
     @property
     def drop_after(self) -> int | None:
-        """The number of body bytes after which the client's connection is closed; None if it must not be closed."""
+        """The number of body bytes after which the client's connection is closed; None means never."""
         return int(self.faults[Kind.DROP].amount) if Kind.DROP in self.faults else None
 
     async def before_invocation(self) -> Failure | None:
@@ -174,7 +174,7 @@ class _PreludeScanner:
         self._tail = b""
 
     def body_start(self, piece: bytes) -> int:
-        """Return the position in ``piece`` at which the body begins, or its length if the prelude has not ended.
+        """Return the position in ``piece`` at which the body begins, or ``len(piece)`` if the prelude has not ended.
 
         Call this with each piece of the stream, in order.
         """
@@ -193,7 +193,7 @@ class _PreludeScanner:
 async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> Pieces:
     """Yield the pieces of ``original`` up to ``limit`` bytes of its body. If the body is longer, call ``then``.
 
-    If ``then`` does not fail the stream, the rest of the stream is yielded after this call.
+    After this call, yield the rest of the stream, unless ``then`` has failed the stream.
     """
     scanner = _PreludeScanner(original)
     room = limit

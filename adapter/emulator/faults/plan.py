@@ -87,11 +87,11 @@ def _parse_fault(text: str) -> Fault:
         kinds = [kind.value for kind in Kind]
         raise ValueError(f"is not a fault; use one of {', '.join(kinds)}{nearest(name, kinds)}") from None
     if equals and kind not in _AMOUNTS:
-        raise ValueError(f"has an amount, but {name} does not use one")
+        raise ValueError(f"has an amount, which {name} does not use")
     if at and kind is Kind.INIT:
         raise ValueError("has a header, but an init serves no request; use init or init:RATE, or kill@HEADER")
     if at and not header:
-        raise ValueError("has no header after the @, for example kill@x-fault")
+        raise ValueError("has no header after the @; use a form such as kill@x-fault")
     parse_amount = seconds if kind is Kind.DELAY else size
     return Fault(
         kind=kind,
@@ -114,7 +114,12 @@ class FaultPlan:
     """Draws the faults of each invocation and each init phase. The same ``seed`` leads to the same faults."""
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
-        self._faults = [(fault, random.Random(f"{seed}/{number}")) for number, fault in enumerate(faults)]
+        self._seed = seed
+        self.replace(faults)
+
+    def replace(self, faults: Sequence[Fault]) -> None:
+        """Replace all faults, and begin their random numbers anew."""
+        self._faults = [(fault, random.Random(f"{self._seed}/{number}")) for number, fault in enumerate(faults)]
 
     def for_invocation(self, headers: Headers) -> dict[Kind, Fault]:
         """Draw and return the faults of the next invocation, at most one of each kind.

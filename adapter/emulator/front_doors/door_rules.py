@@ -1,7 +1,7 @@
 """The rules of a front door, and the errors that most front doors share.
 
-Each front door has a file with its rules; ``registry.py`` lists the front doors by name. The code of
-``front_door.py`` and ``request_event.py`` serves all of them. A value without a source comes from AWS's documentation
+Each front door has a file with its rules; ``registry.py`` lists the front doors by name. All of them share
+the code of ``front_door.py`` and ``request_event.py``. A value without a mark comes from AWS's documentation
 of the service. [seen] marks a value that others have observed and published, [unsure] a value that is not confirmed.
 """
 
@@ -68,8 +68,8 @@ class DoorRules:
     ``add_resource`` is a function that adds the front door's resource to an event, like ``rest_api.add_resource``. It
     is None if the front door has no resources and stages.
     ``default_type`` is the content type of responses for which the function sets none. ``stream_type`` is the same for
-    streamed responses; if it is empty, they get ``default_type``.
-    ``forwarded`` are the request headers, in lower case, that the front door sets. It replaces the client's headers of
+    streamed responses; if it is empty, ``default_type`` applies.
+    ``forwarded`` are the request headers, in lower case, that the front door sets. They replace the client's headers of
     the same names. If ``extends_forwarded_for`` is True, the client's address is appended to the X-Forwarded-For that
     the client has sent.
     ``request_id_headers`` are the response headers that contain the request id.

@@ -26,12 +26,13 @@ class DoorSettings:
 
     ``port`` is the port to listen on. 0 means any free port; it is replaced by the actual port once that port is open.
     ``streaming`` is True if the front door streams responses. ``decodes`` is True if it decodes streamed responses that
-    have a Content-Encoding. ``idle_timeout`` is the longest pause within a streamed response, in seconds; None means
-    unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region in the ARNs of events and in the
-    signatures of requests. ``domain`` is the Host header that the app receives; None means the client's Host header.
-    ``key`` is the key pair that requests must be signed with; if it is None, requests need no signature. ``cors``
-    answers preflights; if it is None, preflights reach the function. ``authorizer`` is the authorizer's context in
-    events; None means that events have none.
+    have a Content-Encoding. ``response_timeout`` is how long it waits for a complete response, and ``idle_timeout`` is
+    the longest pause within a streamed response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to
+    a REST API. ``region`` is the region in the ARNs of events and in the signatures of requests. ``domain`` is the Host
+    header that the app receives; None means the client's Host header. ``key`` is the key pair that requests must be
+    signed with; if it is None, requests need no signature. If ``checks_signatures`` is False, requests are treated as
+    if they were signed. ``cors`` answers preflights; if it is None, preflights reach the function. ``authorizer`` is
+    the authorizer's context in events; None means that events have none.
     """
 
     rules: DoorRules
@@ -40,6 +41,7 @@ class DoorSettings:
     bandwidth: Bandwidth | None
     stream_limit: int | None
     idle_timeout: float | None
+    response_timeout: float | None = None
     decodes: bool = False
     # The default is the stage in the events of function URLs, and of HTTP APIs without stages.
     stage: str = "$default"
@@ -47,6 +49,7 @@ class DoorSettings:
     region: str = DEFAULT_REGION
     domain: str | None = None
     key: KeyPair | None = None
+    checks_signatures: bool = True
     cors: Cors | None = None
     authorizer: dict[str, Any] | None = None
 
@@ -56,7 +59,8 @@ class UrlSettings:
 
     ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
     ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` are the settings of each
-    front door, in the order of the ``--front-door`` options. ``template`` contains the settings of the ``--template``
+    front door, in the order of the ``--front-door`` options. ``inspector_url`` is the address of the inspector's page
+    once its port is open; it is empty without an inspector. ``template`` contains the settings of the ``--template``
     alone, without flags and variables.
 
     If ``with_access`` is True, the options for signatures, CORS and authorizers are read, with their files. Raises
@@ -65,6 +69,7 @@ class UrlSettings:
 
     def __init__(self, config: Config, template: Config | None = None, *, with_access: bool = True) -> None:
         self.host = config.dev_host
+        self.inspector_url = ""
         self.port = config.dev_port
         self.config = config
         self.template = None if template is None else UrlSettings(template, with_access=False)
@@ -82,9 +87,10 @@ class UrlSettings:
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
         names = [name for name, _ in chosen]
         self.access = access_settings(config, names) if with_access else AccessSettings()
-        self.doors = [self._door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
+        self.doors = [self.door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
-    def _door(self, rules: DoorRules, port: int) -> DoorSettings:
+    def door(self, rules: DoorRules, port: int) -> DoorSettings:
+        """Return the settings of the front door with ``rules`` that listens on ``port``."""
         config = self.config
         is_default = config.sources["bandwidth"] == "default"
         door = DoorSettings(
@@ -94,6 +100,7 @@ class UrlSettings:
             bandwidth=rules.bandwidth if is_default and rules.bandwidth is not None else self.bandwidth,
             stream_limit=self.stream_limit,
             idle_timeout=None,
+            response_timeout=None if config.debug else rules.response_timeout,
             decodes=rules.undoes_encoding and config.decode_streams,
             region=config.region,
             domain=config.domain,
@@ -102,7 +109,8 @@ class UrlSettings:
             authorizer=self.access.authorizers.get(rules.name),
         )
         if rules.add_resource is not None:
-            door.stage, door.resource, door.idle_timeout = config.stage, config.resource, config.rest_idle_timeout
+            door.stage, door.resource = config.stage, config.resource
+            door.idle_timeout = None if config.debug else config.rest_idle_timeout
         return door
 
 

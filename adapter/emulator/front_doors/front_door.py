@@ -4,10 +4,10 @@
 end, because Lambda does not inform the function of the disconnection.
 
 A front door that streams sends the metadata prelude as the head, and each piece of the body when it arrives, at the
-pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce one: a function URL
-sends a buffered payload undecoded. A front door that does not stream collects the whole payload and decodes it. If the
-function sends a metadata prelude to such a front door, the prelude is decoded [unsure: AWS does not document this
-case].
+pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce a stream: so a
+function URL sends a buffered payload as it is, without decoding it. A front door that does not stream collects the
+whole payload and decodes it. If the function sends a metadata prelude to such a front door, the prelude is decoded
+[unsure: AWS does not document this case].
 
 If a front door decodes the Content-Encoding of a stream, the bandwidth cap and the size limit apply to the encoded
 bytes.
@@ -37,7 +37,7 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.emulator.front_doors.request_event import RefusedError, request_event
-from adapter.emulator.requests.client_request import ClientRequest, RequestRecord
+from adapter.emulator.requests.client_request import ClientRequest
 from adapter.errors import InvalidFunctionResponse
 from adapter.net.decompression import BodyDecoder, UnknownCodingError, codings_of
 from adapter.net.paced_writer import PacedWriter
@@ -49,6 +49,7 @@ from adapter.payload.messages import ResponseHead
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings
+    from adapter.emulator.records.record import RequestRecord
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
@@ -86,15 +87,29 @@ class FrontDoor:
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request, and report its record."""
+        await self.answer(self.accept(exchange))
+
+    def accept(self, exchange: Exchange) -> ClientRequest:
+        """Return the request in ``exchange``, with its new record. The caller must call ``answer``."""
         rules = self.door.rules
-        client = ClientRequest(exchange, door=rules.name, id_headers=rules.request_id_headers)
+        return ClientRequest(exchange, self.pipeline.ring, door=rules.name, id_headers=rules.request_id_headers)
+
+    async def answer(self, client: ClientRequest) -> None:
+        """Answer the request of ``client``, and report its record."""
+        try:
+            await self._answer(client)
+        finally:
+            self.pipeline.ring.end(client.record)
+        self.report(client.record)
+
+    async def _answer(self, client: ClientRequest) -> None:
+        rules, exchange = self.door.rules, client.exchange
         if "websocket" in exchange.upgrade:
             self._explain_websocket(client.record.target[:_WEBSOCKET_PATH_LENGTH])
         if self.door.cors is not None and (answer := self.door.cors.preflight(exchange.method, exchange.headers)):
             # AWS answers a preflight without checking a signature, because browsers do not sign preflights.
             client.record.answered_by = f"{rules.title} (CORS)"
             await client.respond(*answer)
-            self.report(client.record)
             return
         try:
             event = await request_event(client, self.door)
@@ -110,7 +125,6 @@ class FrontDoor:
                 await client.respond(*rules.error_response(reason))
         else:
             await self._invoke(client, event)
-        self.report(client.record)
 
     def _explain_websocket(self, path: str) -> None:
         """Write a notice that no front door supports WebSockets. Each ``path`` gets at most one notice."""
@@ -119,12 +133,12 @@ class FrontDoor:
         self._websocket_paths.add(path)
         rules = self.door.rules
         outcome = (
-            "it is answered with 400"
+            "the request is answered with 400"
             if rules.refuses_upgrades
-            else "here it is a plain GET; AWS's own answer is not known"
+            else "the request is a plain GET here; AWS's own answer is not known"
         )
         self.notice(
-            f"{path}: a WebSocket was asked for, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
+            f"{path}: a client wants a WebSocket, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
             '(docs/lambda.md, "Traps")'
         )
 
@@ -138,20 +152,20 @@ class FrontDoor:
             request_id=client.request_id,
             trace_id=client.trace_id,
             is_streaming=self.door.streaming,
+            record=record,
         )
         pending = self.pipeline.invoke(invocation, client.exchange.headers, source=source, client=client)
         if self.door.streaming:
             await self._stream(client, await pending)
         else:
             await self._send_collected(client, pending)
-        record.add_invocation(invocation)
 
     async def _send_collected(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> None:
         """Send the response once it is complete. If that takes longer than the front door's timeout, send an error.
 
         In both cases, return only when the function has ended its response.
         """
-        timeout = self.door.rules.response_timeout
+        timeout = self.door.response_timeout
         if timeout is None:
             await self._send_whole(client, await self._collect(client, pending))
             return
@@ -180,6 +194,7 @@ class FrontDoor:
             return payload
         try:
             head, body = _split(payload) if has_prelude else self.door.rules.codec.decode_response(payload)
+            client.record.add_head(head, len(payload) - len(body) if has_prelude else 0, len(body))
             _check_status(head)
         except InvalidFunctionResponse as error:
             return failure(error.name, str(error))
@@ -194,7 +209,7 @@ class FrontDoor:
 
     async def _stream(self, client: ClientRequest, answer: Answer) -> None:
         """Send a streamed answer piece by piece. If the answer is a failure or its head is not valid, send an error."""
-        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
+        assert not isinstance(answer, Payload), "the answer to a streaming invocation must be a stream or a failure"
         if isinstance(answer, Failure):
             await self._fail(client, answer)
             return
@@ -211,9 +226,14 @@ class FrontDoor:
         door = self.door
         head, piece = await _read_head(stream, door.rules)
         if head is None:
-            assert stream.failure is not None, "a stream without a head has failed"
+            assert stream.failure is not None, "a stream that ended without a head must have failed"
             await self._fail(client, stream.failure)
             return
+        client.record.add_head(
+            ResponseHead(status=head.status, headers=list(head.headers)),
+            client.record.curve.arrived - len(piece),
+            len(piece),
+        )
         _check_status(head)
         decoding = self._decoding_write(client, head) if door.decodes else None
         await client.begin(head.status, self._headers(client, head, is_stream=not stream.is_buffered))
@@ -221,7 +241,7 @@ class FrontDoor:
             decoding or client.write,
             bandwidth=door.bandwidth,
             clock=asyncio.get_running_loop().time,
-            sleep=asyncio.sleep,
+            sleep=client.record.hold,
             limit=door.stream_limit,
         )
         why: Failure | None = None
@@ -238,7 +258,7 @@ class FrontDoor:
         except InvalidFunctionResponse as error:
             why = failure(error.name, str(error))
             await _read_rest(stream)
-        client.record.streamed, client.record.held = writer.sent, writer.held_seconds
+        client.record.streamed = writer.sent
         why = stream.failure or why
         if why is None:
             client.end()

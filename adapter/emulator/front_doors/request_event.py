@@ -67,9 +67,9 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
     headers += _forwarded(exchange.headers, door, arrival, client.trace_id)
     body = await read_body(exchange, rules.body_limit)
     if body is None:
-        raise RefusedError(Reason.BODY_TOO_LARGE, f"the limit is {rules.body_limit} bytes, the body is larger")
+        raise RefusedError(Reason.BODY_TOO_LARGE, f"the body exceeds the limit of {rules.body_limit} bytes")
     message = Request(method=exchange.method, target=target[0], headers=headers, body=body)
-    if door.key is not None:
+    if door.key is not None and door.checks_signatures:
         _check_signature(exchange, target[0], body, door, door.key, arrival.time_ms / 1000)
     try:
         event = rules.codec.encode_event(message, arrival)
@@ -80,13 +80,13 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
     if door.authorizer is not None:
         event["requestContext"]["authorizer"] = door.authorizer
     if rules.add_resource is not None and not rules.add_resource(event, door.resource):
-        raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not cover this path")
+        raise RefusedError(Reason.NO_RESOURCE, f"the resource {door.resource} does not match this path")
     # Lambda's limit applies to the event, which contains a binary body as base64, so a binary body can have 4.5 MB. The
     # other fields of the event are not counted here, so a text body can have 6 MB [unsure: what AWS counts].
     size = _utf8_size(event.get("body") or "")
     if size > REQUEST_LIMIT:
         raise RefusedError(
-            Reason.EVENT_TOO_LARGE, f"Lambda accepts {REQUEST_LIMIT} bytes, but in the event the body has {size} bytes"
+            Reason.EVENT_TOO_LARGE, f"Lambda accepts {REQUEST_LIMIT} bytes; in the event, the body has {size} bytes"
         )
     return orjson.dumps(event)
 
@@ -110,7 +110,7 @@ def _check_signature(
         headers = [JSON, ("x-amzn-ErrorType", error.error_type)]
         response = (403, headers, orjson.dumps({error.key: str(error)}))
         # AWS's text may quote the client's headers, which must not be logged.
-        raise RefusedError(Reason.BAD_REQUEST, f"{error.error_type}, the answer has the reason", response) from error
+        raise RefusedError(Reason.BAD_REQUEST, f"{error.error_type}; the response has the reason", response) from error
 
 
 def _utf8_size(text: str) -> int:
@@ -126,7 +126,7 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
     size, longest = sum(lines), max(lines)
     if size > rules.head_limit:
         raise RefusedError(
-            Reason.HEAD_TOO_LARGE, f"{rules.title} accepts {rules.head_limit} bytes of headers, the request has {size}"
+            Reason.HEAD_TOO_LARGE, f"{rules.title} accepts {rules.head_limit} bytes of headers; the request has {size}"
         )
     if rules.line_limit is not None and longest > rules.line_limit:
         raise RefusedError(
@@ -139,7 +139,7 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
     for count, what in ((parameters, "query parameters"), (cookies, "cookies")):
         if count > MAX_FIELDS:
             # Each parameter or cookie adds an entry to up to three maps of the event.
-            raise RefusedError(Reason.HEAD_TOO_LARGE, f"the limit is {MAX_FIELDS} {what}, the request has {count}")
+            raise RefusedError(Reason.HEAD_TOO_LARGE, f"the limit is {MAX_FIELDS} {what}; the request has {count}")
     if exchange.upgrade and rules.refuses_upgrades:
         raise RefusedError(Reason.BAD_REQUEST, f"{rules.title} refuses to upgrade the connection")
 

@@ -26,6 +26,7 @@ from adapter.emulator.environment.state_tables import (
     RuntimeState,
 )
 from adapter.emulator.function.environment_updates import InvocationConcluded, SlotFreed, Started, StartFailed
+from adapter.emulator.function.lane import Lane
 from adapter.emulator.sandbox.processes import exit_text
 from adapter.emulator.sandbox.sandbox import EXTERNAL_GRACE, FAILED, SPINDOWN, TIMED_OUT, Sandbox
 
@@ -59,6 +60,9 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 class ExecutionEnvironment:
     """An execution environment, from the start of its first process to the end of its last.
 
+    ``number`` identifies it within the run. ``lane`` has its last changes of state, ``memory`` its peak memory in
+    bytes, or None if unknown.
+
     ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` is True if the
     init repeats an init that timed out; its duration then counts towards the timeout of the first invocation.
 
@@ -74,9 +78,11 @@ class ExecutionEnvironment:
         emit: Callable[[Update], None],
         notice: Notice,
         show: Callable[[str], None] | None,
+        number: int = 0,
         provisioned: bool = False,
         within_invocation: bool = False,
     ) -> None:
+        self.number = number
         self.provisioned = provisioned
         self.state = EnvironmentState.STARTING
         self.idle_since = 0.0
@@ -92,6 +98,7 @@ class ExecutionEnvironment:
         self._apis = self._sandbox.apis
         self._apis.on_change = self._on_change
         self._loop = asyncio.get_running_loop()
+        self.lane = Lane(self._loop.time)
         # Done when the environment closes. Its exception is an internal error of the emulator.
         self._closing: asyncio.Future[None] = self._loop.create_future()
         # The event that led to the end of the environment, and the state in which the event happened.
@@ -110,8 +117,7 @@ class ExecutionEnvironment:
         # The timer that ends an idle environment, and the event loop's time at which the timer fires.
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_until = math.inf
-        # The peak memory of all processes so far, in bytes; None if unknown.
-        self._memory: int | None = None
+        self.memory: int | None = None
         self._memory_measured_at = -_MEMORY_PERIOD
         self._is_warned_of_memory = False
 
@@ -149,6 +155,11 @@ class ExecutionEnvironment:
         return asking if now < self._asks_until else 0
 
     @property
+    def is_serving(self) -> bool:
+        """Whether the environment is warm: it serves an invocation, or can serve one."""
+        return self.state in _TAKES_INVOCATIONS
+
+    @property
     def is_closing(self) -> bool:
         """Whether the environment is ending its processes. Once they have ended, a new environment can replace it."""
         return self.state is EnvironmentState.CLOSING
@@ -160,7 +171,7 @@ class ExecutionEnvironment:
 
     @property
     def restarts_init(self) -> bool:
-        """Whether init timed out at its first attempt. A new environment then repeats it within an invocation."""
+        """Whether init timed out at its first attempt. A new environment then repeats init within an invocation."""
         timed_out_in = self._ended_in if self._ended_by is EnvironmentEvent.TIMED_OUT else None
         return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
@@ -206,15 +217,15 @@ class ExecutionEnvironment:
         """
         if self._processes.is_frozen:
             self._processes.thaw()
-        invocation.init_seconds, invocation.restore_seconds = self._cold_start
         seconds = self._settings.timeout - self._spent
+        invocation.deadline_ms = int((time.time() + seconds) * 1000)
+        invocation.record.begin(self.number, self._cold_start, invocation.deadline_ms)
         self._cold_start, self._spent, self._asks_until = (None, None), 0.0, 0.0
         timer = self._loop.call_later(seconds, self._guarded, self._time_out, invocation)
         self._running[invocation] = time.monotonic(), timer
         self._advance(EnvironmentEvent.INVOKED)
         invocation.kill_app = self._processes.kill_app
         self._log.invocation_started(invocation)
-        invocation.deadline_ms = int((time.time() + seconds) * 1000)
         invocation.invoked_function_arn = invocation.invoked_function_arn or self._arn
         self._apis.invoke(invocation)
 
@@ -262,11 +273,11 @@ class ExecutionEnvironment:
             await self._report_failed_start("init")
         elif apis.runtime is RuntimeState.SNAPSHOT:
             self._advance(EnvironmentEvent.SNAPSHOT_TAKEN)
-            self._emit(Started(f"the snapshot is ready, init took {took:.2f} s"))
+            self._emit(Started(f"the snapshot is ready, after {took:.2f} s of init"))
             self._rest()
         else:
             self._spent = took if is_restart else 0.0
-            self._open((took, None), f"the environment is warm, init took {took:.2f} s")
+            self._open((took, None), f"the environment is warm, after {took:.2f} s of init")
 
     async def _restore(self) -> None:
         """Wait until an invocation needs the snapshot (SnapStart), and restore it."""
@@ -285,7 +296,7 @@ class ExecutionEnvironment:
         if has_failed:
             await self._report_failed_start("restore")
         else:
-            self._open((None, took), f"the environment is restored, the restore took {took:.2f} s")
+            self._open((None, took), f"the environment is restored, after {took:.2f} s")
 
     async def _complete(self, seconds: float, condition: Callable[[], bool]) -> float | None:
         """Wait until init or the restore has ended. Return its duration in seconds, or None if ``retire`` was called.
@@ -333,6 +344,7 @@ class ExecutionEnvironment:
 
     def _advance(self, event: EnvironmentEvent) -> None:
         before, self.state = self.state, ENVIRONMENT[self.state, event]
+        self.lane.note(self.state, is_frozen=False)
         if self.state in _ENDS and event is not EnvironmentEvent.ALL_CONCLUDED:
             self._ended_in, self._ended_by = before, event
         if self.state is EnvironmentState.CLOSING and not self._closing.done():
@@ -379,7 +391,7 @@ class ExecutionEnvironment:
         for invocation in over:
             took = time.monotonic() - self._release(invocation)
             self._measure_memory(now)
-            self._log.invocation_ended(invocation, took, self._memory)
+            self._log.invocation_ended(invocation, took, self.memory)
             self._apis.forget(invocation)
             self._served += 1
             self.idle_since = self._unused_since = now
@@ -390,25 +402,25 @@ class ExecutionEnvironment:
             self._emit(InvocationConcluded(invocation))
 
     def _release(self, invocation: LocalInvocation) -> float:
-        """Remove a running invocation and cancel its timeout. Return the monotonic clock's time of its start."""
+        """Remove a running invocation and cancel its timeout. Return its start time (``time.monotonic()``)."""
         began, timer = self._running.pop(invocation)
         timer.cancel()
         invocation.kill_app = None
         return began
 
     def _measure_memory(self, now: float) -> None:
-        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn once if it exceeds ``--memory``."""
+        """Update the peak memory, at most once per _MEMORY_PERIOD. Warn once if the peak exceeds ``--memory``."""
         if now - self._memory_measured_at < _MEMORY_PERIOD:
             return
         self._memory_measured_at = now
         measured, limit = self._processes.peak_memory(), self._settings.memory
         if measured is None:
             return
-        self._memory = memory = max(measured, self._memory or 0)
+        self.memory = memory = max(measured, self.memory or 0)
         if memory > limit * _MB and not self._is_warned_of_memory:
             self._is_warned_of_memory = True
-            text = f"an environment has used {memory / _MB:.0f} MB, --memory allows {limit} MB"
-            self._notice(f"{text}: Lambda would have ended it", level="warn")
+            text = f"an environment has used {memory / _MB:.0f} MB, more than --memory allows ({limit} MB)"
+            self._notice(f"{text}; Lambda would have ended this environment", level="warn")
 
     # --- without running invocations -------------------------------------------------------------------------------
 
@@ -418,6 +430,7 @@ class ExecutionEnvironment:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
             self._processes.freeze()
+            self.lane.note(self.state, is_frozen=True)
         if self.state is EnvironmentState.IDLE:
             deadline = self._idle_deadline
             # Each invocation moves the deadline, but not the timer. If the timer fires too early, it is set again.
@@ -440,7 +453,7 @@ class ExecutionEnvironment:
     def _end_if_idle(self) -> None:
         self._idle_until, self._idle_timer = math.inf, None
         if self.state is EnvironmentState.IDLE and self._idle_deadline <= self._loop.time():
-            why = "was idle and is reclaimed" if self._apis.is_ready else "has not asked for an invocation and is ended"
+            why = "was idle and is reclaimed" if self._apis.is_ready else "has not asked for an invocation and ends now"
             self._notice(f"an environment {why}; the next request may be a cold start")
             self._advance(EnvironmentEvent.RECLAIMED)
         else:
@@ -464,4 +477,4 @@ class ExecutionEnvironment:
     def _notice_end(self) -> None:
         why = self._apis.failure
         how = f"{why.error_type}: {why.message}" if why else exit_text(self._apis.exit_code or 0)
-        self._notice(f"the environment ended ({how}), the next request starts a new one", level="error")
+        self._notice(f"the environment ended ({how}); the next request starts a new environment", level="error")

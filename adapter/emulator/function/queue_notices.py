@@ -18,8 +18,8 @@ _PERIOD = 1.0
 class QueueNotices:
     """Shows lines about queued invocations.
 
-    ``announced`` contains the queued invocations for which a line was shown, or which were only counted because the
-    limit of lines was reached.
+    ``announced`` contains the queued invocations that have a line, and those that were only counted because the limit
+    of lines was reached.
     """
 
     def __init__(self, settings: FunctionSettings, notice: Notice) -> None:
@@ -32,7 +32,7 @@ class QueueNotices:
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
-        """Show a line that ``invocation`` waits behind ``ahead`` others. Above the limit of lines, only count it."""
+        """Show that ``ahead`` others are before ``invocation`` in the queue. At the limit of lines, only count it."""
         self.announced.add(invocation)
         now = asyncio.get_running_loop().time()
         if now - self._period_began >= _PERIOD:

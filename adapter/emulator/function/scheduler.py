@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,19 @@ if TYPE_CHECKING:
     from adapter.emulator.sandbox.processes import Launch
 
 
+# The number of environments that are remembered after their end.
+_MOST_ENDED = 20
+
+# While another environment serves invocations, a new one is started only if invocations still wait for it after this
+# time, in seconds.
+START_DELAY = 0.1
+
+
 class LocalFunction:
-    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log."""
+    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log.
+
+    ``numbers`` returns the number of each new environment.
+    """
 
     def __init__(
         self,
@@ -39,8 +50,11 @@ class LocalFunction:
         settings: FunctionSettings,
         notice: Notice,
         show: Callable[[str], None] | None = None,
+        *,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.settings = settings
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self.notice = notice
         self._new_environment = partial(
             ExecutionEnvironment, settings, launch, emit=self._handle, notice=notice, show=show
@@ -49,6 +63,10 @@ class LocalFunction:
         self._queue_notices = QueueNotices(settings, notice)
         self._running: set[LocalInvocation] = set()
         self._environments: list[ExecutionEnvironment] = []
+        # The last environments that have ended, for the inspector.
+        self._ended: deque[ExecutionEnvironment] = deque(maxlen=_MOST_ENDED)
+        # The environments whose processes are not started yet, since others may serve the queue before that.
+        self._undecided: set[ExecutionEnvironment] = set()
         self._group: asyncio.TaskGroup | None = None
         self._has_stopped = False
         # The number of inits that timed out and have yet to be repeated within an invocation.
@@ -59,7 +77,7 @@ class LocalFunction:
     # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, invocation: LocalInvocation) -> None:
-        """Queue ``invocation``. Its ``reply`` receives the answer. If the function has stopped, fail it at once."""
+        """Queue ``invocation``; its ``reply`` receives the answer. If the function has stopped, fail the invocation."""
         if self._has_stopped:
             self._stop(invocation)
             return
@@ -110,6 +128,13 @@ class LocalFunction:
             "counts": self._counts | {"waiting": len(self._queue), "running": len(self._running)},
         }
 
+    def lanes(self) -> list[tuple[int, int | None, list[tuple[float, str]]]]:
+        """Return number, peak memory and last changes of state of each environment, including some that have ended.
+
+        The memory is in bytes, or None if unknown. Times are those of the event loop.
+        """
+        return [(each.number, each.memory, list(each.lane.changes)) for each in (*self._ended, *self._environments)]
+
     # --- the updates of environments -------------------------------------------------------------------------------
 
     def _handle(self, update: Update) -> None:
@@ -135,12 +160,15 @@ class LocalFunction:
             _fail(invocation, why(invocation.request_id))
         else:
             error = why("")
-            text = f"{phase} failed, the next request tries again: {error.error_type}: {error.message}"
+            text = f"{phase} failed, so the next request tries again ({error.error_type}: {error.message})"
             self.notice(text, level="error")
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:
         """Run an environment to its end. Replace it if it was provisioned and did not fail to start."""
         try:
+            if environment in self._undecided and not await self._is_still_needed(environment):
+                return
+            self._counts["coldStarts"] += 1
             await environment.live()
         except* IllegalTransitionError as faults:
             fault = faults.exceptions[0]
@@ -148,12 +176,25 @@ class LocalFunction:
                 fault = fault.exceptions[0]
             self.notice(f"an internal error of adapter dev ended an environment: {fault}", level="error")
         finally:
+            self._undecided.discard(environment)
             self._environments.remove(environment)
+            self._ended.append(environment)
         self._counts["failedInits"] += environment.has_failed_to_start
         self._inits_to_restart += environment.restarts_init
         if environment.provisioned and not environment.has_failed_to_start and self._group is not None:
             self._start(provisioned=True)
         self.dispatch()
+
+    async def _is_still_needed(self, environment: ExecutionEnvironment) -> bool:
+        """Wait START_DELAY seconds. Return whether invocations still wait that no other environment will soon serve.
+
+        A page's requests arrive at once, and an environment that is warm has often served them all by then.
+        """
+        await asyncio.sleep(START_DELAY)
+        self._undecided.discard(environment)
+        now = asyncio.get_running_loop().time()
+        others = [each for each in self._environments if each is not environment and each not in self._undecided]
+        return not environment.is_closing and len(self._queue) > sum(each.coming_slots(now) for each in others)
 
     # --- decisions -------------------------------------------------------------------------------------------------
 
@@ -216,9 +257,13 @@ class LocalFunction:
         assert self._group is not None, "the function runs"
         within_invocation = self._inits_to_restart > 0
         self._inits_to_restart -= within_invocation
-        environment = self._new_environment(provisioned=provisioned, within_invocation=within_invocation)
+        environment = self._new_environment(
+            number=next(self._numbers), provisioned=provisioned, within_invocation=within_invocation
+        )
+        has_time = START_DELAY > 0 and not provisioned and not within_invocation
+        if has_time and any(each.is_serving for each in self._environments):
+            self._undecided.add(environment)
         self._environments.append(environment)
-        self._counts["coldStarts"] += 1
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from adapter.emulator.environment.result import STOPPED, THROTTLED, Failure, collect
-from adapter.emulator.requests.client_request import RequestRecord
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.notice import Notice
+    from adapter.emulator.records.record import RequestRecord
     from adapter.emulator.requests.pipeline import InvocationPipeline
     from adapter.payload.headers import Headers
 
@@ -82,27 +82,22 @@ class AsyncQueue:
         Return the invocation and its failure. The failure is None if the invocation succeeded.
         """
         backoff = _FIRST_BACKOFF
-        clock = asyncio.get_running_loop().time
         while True:
             invocation = make_invocation()
-            begun = clock()
+            record = invocation.record
+            self.pipeline.ring.begin(record)
             answer = await self.pipeline.invoke(invocation, headers, source="Event")
             if not (isinstance(answer, Failure) and answer.error_type == THROTTLED):
                 break
+            record.add_failure(answer)
+            self.pipeline.ring.end(record)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LAST_BACKOFF)
         outcome = answer if isinstance(answer, Failure) else await collect(answer)
-        record = RequestRecord(
-            method="",
-            target=f"{invocation.label}, answered",
-            # The status with which the Invoke API accepted the event.
-            status=202,
-            request_id=invocation.request_id,
-            duration=clock() - begun,
-        )
-        record.add_invocation(invocation)
+        record.duration = record.now()
         why = outcome if isinstance(outcome, Failure) else None
         if why is not None:
             record.add_failure(why)
+        self.pipeline.ring.end(record)
         self.report(record)
         return invocation, why

@@ -46,7 +46,7 @@ def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
     encoded = b"".join(_header(name, value) for name, value in headers.items())
     if len(encoded) > MAX_HEADERS or len(payload) > MAX_PAYLOAD:
         raise InvalidEventStreamError(
-            f"the headers have {len(encoded)} bytes (limit {MAX_HEADERS}), the payload {len(payload)} ({MAX_PAYLOAD})"
+            f"headers: {len(encoded)} bytes (limit {MAX_HEADERS}); payload: {len(payload)} bytes (limit {MAX_PAYLOAD})"
         )
     lengths = struct.pack(">II", _FRAMING + len(encoded) + len(payload), len(encoded))
     head = lengths + _CRC.pack(crc32(lengths)) + encoded
@@ -58,7 +58,7 @@ def _header(name: str, value: str) -> bytes:
     encoded_name, encoded_value = name.encode(), value.encode()
     if not 0 < len(encoded_name) < 256 or len(encoded_value) > 0x7FFF:
         raise InvalidEventStreamError(
-            f"the header {name[:50]!r} is not valid: its name is empty or too long, or its value is"
+            f"the header {name[:50]!r} is not valid: its name is empty or too long, or its value is too long"
         )
     lengths = bytes([_STRING]) + _VALUE_LENGTH.pack(len(encoded_value))
     return bytes([len(encoded_name)]) + encoded_name + lengths + encoded_value
@@ -118,7 +118,7 @@ def _headers(encoded: bytes) -> dict[str, str]:
             value_start = name_end + 1 + _VALUE_LENGTH.size
             value_end = value_start + _VALUE_LENGTH.unpack_from(encoded, name_end + 1)[0]
             if value_end > len(encoded):
-                raise InvalidEventStreamError("a header value ends after the headers end")
+                raise InvalidEventStreamError("a header value extends beyond the headers")
             headers[encoded[position + 1 : name_end].decode()] = encoded[value_start:value_end].decode()
             position = value_end
     except (IndexError, struct.error, UnicodeDecodeError) as error:

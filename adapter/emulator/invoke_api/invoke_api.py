@@ -30,7 +30,8 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, encode
 from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInvokeError, read_invoke
-from adapter.emulator.requests.client_request import ClientRequest, RequestRecord
+from adapter.emulator.records.record import RequestRecord
+from adapter.emulator.requests.client_request import ClientRequest
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.formats.pass_through import APP_STATUS
@@ -65,7 +66,21 @@ class InvokeApi:
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request, and pass the request's record to ``report``."""
-        client = ClientRequest(exchange, id_headers=("x-amzn-RequestId",))
+        await self.answer(self.accept(exchange))
+
+    def accept(self, exchange: Exchange) -> ClientRequest:
+        """Return the request in ``exchange``, with its new record. The caller must call ``answer``."""
+        return ClientRequest(exchange, self.pipeline.ring, id_headers=("x-amzn-RequestId",))
+
+    async def answer(self, client: ClientRequest) -> None:
+        """Answer the request of ``client``, and report its record."""
+        try:
+            await self._answer(client)
+        finally:
+            self.pipeline.ring.end(client.record)
+        self.report(client.record)
+
+    async def _answer(self, client: ClientRequest) -> None:
         record = client.record
         try:
             await self._invoke(client)
@@ -76,7 +91,6 @@ class InvokeApi:
             await client.respond(refusal.status, headers, _error_body(refusal))
         except BodyTruncatedError:
             record.add_truncated_request()
-        self.report(record)
 
     async def _invoke(self, client: ClientRequest) -> None:
         """Read the request, invoke the function or queue the event, and send the answer.
@@ -104,13 +118,12 @@ class InvokeApi:
         if request.invocation_type == "DryRun":
             await client.respond(204, [("X-Amz-Executed-Version", request.executed_version)], b"")
         elif request.invocation_type == "Event":
-            self.queue.accept(lambda: _invocation(client, request), exchange.headers)
+            self.queue.accept(lambda: _invocation(client, request, _attempt(client, request)), exchange.headers)
             await client.respond(202, [], b"")
         else:
-            invocation = _invocation(client, request, is_streaming=streams)
+            invocation = _invocation(client, request, record, is_streaming=streams)
             answer = await self.pipeline.invoke(invocation, exchange.headers, source=action, client=client)
             await (self._stream if streams else self._respond)(client, request, invocation, _accepted(answer))
-            record.add_invocation(invocation)
 
     async def _respond(
         self, client: ClientRequest, request: InvokeRequest, invocation: LocalInvocation, answer: Answer
@@ -133,10 +146,10 @@ class InvokeApi:
         """Send the payload as an event stream, and ``InvokeComplete`` after it."""
         limit = self.settings.stream_limit
         writer = PacedWriter(
-            lambda piece: client.write(encode(_CHUNK, piece), size=len(piece)),
+            lambda piece: client.write(encode(_CHUNK, piece), payload=piece),
             bandwidth=self.settings.bandwidth,
             clock=asyncio.get_running_loop().time,
-            sleep=asyncio.sleep,
+            sleep=client.record.hold,
             limit=limit,
             piece_limit=_MAX_CHUNK,
         )
@@ -144,7 +157,7 @@ class InvokeApi:
         headers = [("content-type", CONTENT_TYPE), ("X-Amz-Executed-Version", request.executed_version)]
         headers += _app_status(invocation)
         await client.begin(200, headers)
-        assert not isinstance(answer, Payload), "a streaming invocation has a stream or a failure"
+        assert not isinstance(answer, Payload), "the answer to a streaming invocation must be a stream or a failure"
         if isinstance(answer, Failure):
             why: Failure | None = answer
         else:
@@ -152,18 +165,34 @@ class InvokeApi:
                 if not await writer.send(piece):
                     answer.fail(too_large)
             why = answer.failure
-        client.record.streamed, client.record.held = writer.sent, writer.held_seconds
+        client.record.streamed = writer.sent
         complete: dict[str, str] = {}
         if why is not None:
             client.record.add_failure(why)
             complete = {"ErrorCode": why.error_type, "ErrorDetails": why.body.decode(errors="replace")}
         if request.wants_log:
             complete["LogResult"] = await _log_tail(invocation)
-        await client.write(encode(_COMPLETE, orjson.dumps(complete)), size=0)
+        await client.write(encode(_COMPLETE, orjson.dumps(complete)), payload=b"")
         client.end()
 
 
-def _invocation(client: ClientRequest, request: InvokeRequest, *, is_streaming: bool = False) -> LocalInvocation:
+def _attempt(client: ClientRequest, request: InvokeRequest) -> RequestRecord:
+    """Return the record of an attempt to process an asynchronous event."""
+    return RequestRecord(
+        method="",
+        target=f"{client.record.method} {request.function}, answered",
+        # The status with which the API accepted the event.
+        status=202,
+        request_id=client.request_id,
+        trace_id=client.trace_id,
+        client=client.record.client,
+        clock=asyncio.get_running_loop().time,
+    )
+
+
+def _invocation(
+    client: ClientRequest, request: InvokeRequest, record: RequestRecord, *, is_streaming: bool = False
+) -> LocalInvocation:
     return LocalInvocation(
         label=f"{client.record.method} {request.function}",
         event=request.event,
@@ -173,12 +202,14 @@ def _invocation(client: ClientRequest, request: InvokeRequest, *, is_streaming: 
         client_context=request.client_context,
         tenant_id=request.tenant_id,
         is_streaming=is_streaming,
+        record=record,
     )
 
 
 def _app_status(invocation: LocalInvocation) -> Headers:
     """Return the header for ``adapter invoke`` with the app's status and path, if the runtime has reported them."""
-    return [(APP_STATUS, f"{invocation.app_status} {invocation.app_path}")] if invocation.app_status else []
+    record = invocation.record
+    return [(APP_STATUS, f"{record.app_status} {record.app_path}")] if record.app_status else []
 
 
 def _accepted(answer: Answer) -> Answer:

@@ -1,8 +1,8 @@
 """The HTTP server of an environment's APIs, and helpers that these APIs share.
 
-``AWS_LAMBDA_RUNTIME_API`` is the address of such a server. The runtime has one and the external extensions have
-another, both with the same APIs. So after the runtime's end the emulator can wait until all requests of the runtime are
-served, while extensions continue to send requests.
+``AWS_LAMBDA_RUNTIME_API`` is the address of such a server. The runtime has one server and the external extensions
+have another, both with the same APIs. So after the runtime's end the emulator can wait until all requests of the
+runtime are served, while extensions continue to send requests.
 """
 
 from __future__ import annotations

@@ -187,7 +187,8 @@ def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
 
 async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
     """Receive a response and settle the invocation's reply. Return a refusal, or None if the response is accepted."""
-    invocation.app_status, invocation.app_path = read_app_status(first(exchange.headers, APP_STATUS.lower()))
+    record = invocation.record
+    record.app_status, record.app_path = read_app_status(first(exchange.headers, APP_STATUS.lower()))
     mode = first(exchange.headers, RESPONSE_MODE)
     if mode not in ("", "streaming"):
         message = "Lambda-Runtime-Function-Response-Mode has a value other than streaming"

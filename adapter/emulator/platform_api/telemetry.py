@@ -1,9 +1,9 @@
 """The telemetry of one environment: its subscribers, and the delivery of records to them.
 
 Extensions can subscribe until the init phase ends. Until then all records are kept, so that a late subscriber receives
-them too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when it is full, or
-when its first record has waited for the subscription's timeout. If a subscriber is too slow, records are dropped, and
-the subscriber later receives a record with their number.
+the earlier ones too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when the
+buffer is full, or when its first record has waited for the subscription's timeout. If a subscriber is too slow, records
+are dropped, and a later record tells the subscriber how many.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Telemetry:
         self.emit_platform(kind, name=name, state="Subscribed", types=list(subscription.types))
 
     def close(self) -> None:
-        """Accept no more subscriptions, and discard the records kept for them. Call this at the end of init."""
+        """Refuse later subscriptions, and discard the records kept for them. Call this at the end of init."""
         self.is_closed = True
         self.is_wanted = bool(self._subscribers)
         self._early.clear()

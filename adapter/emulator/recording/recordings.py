@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 import pybase64
@@ -93,24 +93,42 @@ class Recorder:
 
     def _write(self, invocation: LocalInvocation, source: str, fields: dict[str, Any], body: bytes) -> None:
         self._count += 1
-        now = time.gmtime()
-        recording = {
-            FORMAT_KEY: FORMAT,
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", now),
-            "source": source,
-            "requestId": invocation.request_id,
-            "clientContext": invocation.client_context,
-            "tenantId": invocation.tenant_id,
-            "answer": {"bytes": len(body), **fields, **_body_field(body[:_ANSWER_LIMIT])},
-        }
-        # The event is copied as bytes, because parsing could change its numbers.
-        text = orjson.dumps(recording)[:-1] + b',"event":' + (invocation.event or b"null") + b"}\n"
-        name = f"{time.strftime('%Y%m%dT%H%M%S', now)}-{self._count:04}{_name_end(invocation.request_id)}"
+        now = time.time()
+        text = recording_text(invocation, invocation.event, source, fields, body, at=now)
+        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}-{self._count:04}{_name_end(invocation.request_id)}"
         path = self._folder / name
         try:
             _write_whole(path, text)
         except OSError as error:
             self._notice(f"{path} cannot be written: {error.strerror}", level="error")
+
+
+class RecordedInvocation(Protocol):
+    """What a recording contains of an invocation besides its event and its answer."""
+
+    request_id: str
+    client_context: str
+    tenant_id: str
+
+
+def recording_text(
+    invocation: RecordedInvocation, event: bytes, source: str, fields: dict[str, Any], body: bytes, *, at: float
+) -> bytes:
+    """Return the recording of an invocation that happened at the epoch's time ``at``.
+
+    ``source`` is the front door or the API's action, ``fields`` describe the answer, which is ``body``.
+    """
+    recording = {
+        FORMAT_KEY: FORMAT,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)),
+        "source": source,
+        "requestId": invocation.request_id,
+        "clientContext": invocation.client_context,
+        "tenantId": invocation.tenant_id,
+        "answer": {"bytes": len(body), **fields, **_body_field(body[:_ANSWER_LIMIT])},
+    }
+    # The event is copied as bytes, because parsing could change its numbers.
+    return orjson.dumps(recording)[:-1] + b',"event":' + (event or b"null") + b"}\n"
 
 
 def _write_whole(path: Path, text: bytes) -> None:
@@ -231,7 +249,7 @@ class InvokeInput:
 
         The header values of HTTP responses are not compared, because they contain dates and ids.
         """
-        assert self.recorded is not None, "there is an answer to compare with"
+        assert self.recorded is not None, "a comparison needs a recorded answer"
         return "; ".join(_differences(self.recorded, payload))
 
 

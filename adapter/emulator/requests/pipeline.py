@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adapter.emulator.environment.result import Payload, Stream
+from adapter.emulator.records.ring import RecordRing
+
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.environment.result import Answer
@@ -18,11 +21,19 @@ if TYPE_CHECKING:
 
 
 class InvocationPipeline:
-    """Invokes ``function``. Without ``injector`` no faults are injected; without ``recorder`` nothing is recorded."""
+    """Invokes ``function``. Without ``injector`` no faults are injected; without ``recorder`` no files are written.
+
+    ``ring`` receives the record of each request.
+    """
 
     def __init__(
-        self, function: LocalFunction, injector: FaultInjector | None = None, recorder: Recorder | None = None
+        self,
+        function: LocalFunction,
+        injector: FaultInjector | None = None,
+        recorder: Recorder | None = None,
+        ring: RecordRing | None = None,
     ) -> None:
+        self.ring = RecordRing() if ring is None else ring
         self._submit = function.submit
         self._injector = injector
         self._recorder = recorder
@@ -39,6 +50,10 @@ class InvocationPipeline:
         faults = self._injector.draw(invocation, headers) if self._injector is not None else None
         if faults is not None and client is not None:
             client.drop_after = faults.drop_after
+        record = invocation.record
+        record.client_context, record.tenant_id = invocation.client_context, invocation.tenant_id
+        record.function_arn = invocation.invoked_function_arn
+        record.add_event(invocation.event, is_streaming=invocation.is_streaming)
         refusal = await faults.before_invocation() if faults is not None else None
         if refusal is None:
             self._submit(invocation)
@@ -46,6 +61,11 @@ class InvocationPipeline:
             invocation.reply.settle(refusal)
             invocation.finish()
         answer = await invocation.reply.answer()
+        record.answered = record.now()
+        if isinstance(answer, Stream):
+            answer.on_piece = record.add_arrival
+        elif isinstance(answer, Payload):
+            record.add_arrival(len(answer.body))
         if faults is not None:
             answer = faults.apply(answer)
         if self._recorder is not None:

@@ -102,17 +102,23 @@ class CloudWatchLog:
             self._telemetry.emit_platform("end", requestId=request_id)
             self._telemetry.emit_platform("report", **about, metrics=metrics)
         self._invocations.remove(invocation)
+        invocation.record.conclude(metrics)
 
-    def output(self, line: bytes, category: str) -> None:
-        """Log a line that a process wrote. ``category`` is ``function`` or ``extension``, the kind of the process."""
+    def output(self, line: bytes, category: str, stream: str = "stdout") -> None:
+        """Log a line that a process wrote to ``stream``.
+
+        ``category`` is ``function`` or ``extension``, the kind of the process.
+        """
         for invocation in self._invocations:
             invocation.log = (invocation.log + line + b"\n")[-LOG_TAIL:]
+            invocation.record.add_output(line, stream)
         self._telemetry.emit(category, category, line.decode("utf-8", "replace"))
 
     def _metrics(self, invocation: LocalInvocation, took: float, memory: int | None) -> dict[str, float]:
         # Since August 2025 Lambda bills the init phase like an invocation (AWS, "standardizes billing for INIT phase"),
         # except in provisioned environments.
-        init = invocation.init_seconds or 0.0
+        record = invocation.record
+        init = record.init or 0.0
         billed = took + (init if self._initialization_type == ON_DEMAND else 0.0)
         metrics: dict[str, float] = {
             "durationMs": round(took * 1000, 2),
@@ -121,10 +127,10 @@ class CloudWatchLog:
         }
         if memory is not None:
             metrics["maxMemoryUsedMB"] = math.ceil(memory / 1024**2)
-        if invocation.init_seconds is not None:
+        if record.init is not None:
             metrics["initDurationMs"] = round(init * 1000, 2)
-        if invocation.restore_seconds is not None:
-            metrics["restoreDurationMs"] = round(invocation.restore_seconds * 1000, 2)
+        if record.restore is not None:
+            metrics["restoreDurationMs"] = round(record.restore * 1000, 2)
         return metrics
 
     def _write(self, line: str, invocation: LocalInvocation | None = None) -> None:
@@ -132,9 +138,10 @@ class CloudWatchLog:
             self._show(line)
         if invocation is not None:
             invocation.log = (invocation.log + line.encode() + b"\n")[-LOG_TAIL:]
+            invocation.record.log_lines.append(line)
 
     def _write_failure(self, line: str, failure: Failure | None) -> None:
-        """Write ``line``, an INIT_REPORT or RESTORE_REPORT, only if ``failure`` is not None, as Lambda does."""
+        """After a failure, write ``line``, an INIT_REPORT or RESTORE_REPORT. Lambda does the same."""
         if failure is not None:
             status = _status(failure)["status"]
             error = f"\tError Type: {failure.error_type}" if status == "error" else ""
@@ -144,8 +151,8 @@ class CloudWatchLog:
 def _status(failure: Failure | None) -> dict[str, str]:
     """Return the ``status`` field of a telemetry record and, after a failure, its ``errorType`` field.
 
-    The status is ``success``, ``timeout``, ``failure`` if the runtime ended, or ``error`` after any other failure
-    ("Telemetry API": Status).
+    The status is ``success`` or ``timeout``, or ``failure`` if the runtime ended, or ``error`` after any other
+    failure ("Telemetry API": Status).
     """
     if failure is None:
         return {"status": "success"}

@@ -24,11 +24,15 @@ _LINE_LIMIT = 262_144
 class OutputPipe:
     """A pipe whose ``write_end`` becomes the standard output or standard error of a process.
 
-    All data from the pipe is copied to ``target``. ``on_line`` receives each line without its newline.
+    All data from the pipe is copied to ``target``, unless ``shows`` returns False for it. ``on_line`` receives each
+    line without its newline.
     """
 
-    def __init__(self, target: Output, on_line: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, target: Output, on_line: Callable[[bytes], None], shows: Callable[[bytes], bool] | None = None
+    ) -> None:
         self._target = target
+        self._shows = shows
         self._on_line = on_line
         self._partial = b""
         self._read_end, self.write_end = os.pipe()
@@ -51,7 +55,8 @@ class OutputPipe:
             if not piece:
                 self.close()
                 return
-            self._target.copy(piece)
+            if self._shows is None or self._shows(piece):
+                self._target.copy(piece)
             self._split(piece)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Finds, stops and kills all processes of one environment.
 
-They are found by their parents in /proc, and by an environment variable (the marker) whose value is unique to the
+The search uses the parents of processes in /proc, and an environment variable (the marker) whose value is unique to the
 environment. Every process of the environment inherits the marker, so processes that have lost their parent are found
 too. All this works on Linux only: on other systems no process is found.
 
@@ -56,7 +56,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
 
 
 def stop(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Send SIGSTOP to all processes that ``members`` returns, also to new ones. Return the pids of the stopped ones."""
+    """Send SIGSTOP to all processes that ``members`` returns, new ones included. Return the stopped pids."""
     roots = list(roots)
     seen: set[int] = set()
     stopped: set[int] = set()
@@ -84,7 +84,7 @@ async def kill_all(marker: bytes, known: set[int]) -> None:
     """Kill the remaining processes of an environment, and wait until they have ended.
 
     Call this after the environment's direct child processes have ended. ``known`` are the pids that ``members``
-    returned before their end.
+    returned while those child processes were running.
     """
     unkillable: set[int] = set()
     for _ in range(_ROUNDS):

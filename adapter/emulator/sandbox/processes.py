@@ -2,8 +2,8 @@
 
 Each of these processes leads its own session. On Linux, the kernel sends it SIGTERM if the emulator ends. There the
 emulator is also a subreaper: it becomes the parent of every descendant that loses its parent, so ``process_tree`` can
-find and end all of them. On other systems only the process group of each is killed; the runtime ends the app itself
-when it receives SIGTERM.
+find and end all of them. On other systems, only the process groups of these processes are killed; when
+the runtime receives SIGTERM, it ends the app.
 
 asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
 ``waitpid(-1)`` would take exit codes away from asyncio.
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from adapter.app.job_control import give_terminal
 from adapter.emulator.sandbox import process_tree
 from adapter.emulator.sandbox.output import OutputPipe
 from adapter.emulator.sandbox.variables import LOG_STREAM
@@ -31,9 +32,12 @@ from adapter.output import STDERR, STDOUT
 _PR_SET_PDEATHSIG = 1
 
 _LINUX = sys.platform == "linux"
+# The exit codes of servers after Ctrl-C: many of them end in an orderly way.
+_INTERRUPTED = (0, 128 + signal.SIGINT, 128 + signal.SIGQUIT, -signal.SIGINT)
 
-#: Receives a line that a process wrote, without its newline, and the line's source: ``function`` or ``extension``.
-OnLine: TypeAlias = Callable[[bytes, str], None]
+#: Receives a line that a process wrote, without its newline, the kind of the process (``function`` or ``extension``),
+#: and the stream (``stdout`` or ``stderr``).
+OnLine: TypeAlias = Callable[[bytes, str, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +46,17 @@ class Programs:
 
     ``variables`` is called with the keyword arguments ``runtime_api`` (an address), ``log_stream`` and
     ``initialization_type``, and returns the environment variables of a process. ``directory`` is the runtime's working
-    directory, or None for the emulator's own.
+    directory, or None for the emulator's own. ``shows`` is called with each piece of output before it is copied to the
+    emulator's own; if it returns False, the piece is left out. If ``gets_terminal`` is True, the runtime gets the
+    emulator's terminal.
     """
 
     runtime: Sequence[str]
     variables: Callable[..., Mapping[str, str]]
     directory: str | None = None
     extensions: Mapping[str, Path] = field(default_factory=dict)
+    shows: Callable[[bytes], bool] | None = None
+    gets_terminal: bool = False
 
 
 class ProcessTree:
@@ -88,12 +96,17 @@ class ProcessTree:
         environ = self._programs.variables(
             runtime_api=runtime_api, log_stream=self._log_stream, initialization_type=self._initialization_type
         )
+        gets_terminal = self._programs.gets_terminal and category == "function"
         child = await start_process(
             command,
             environ,
-            on_line=lambda line: self._on_line(line, category),
+            on_line=lambda line, stream: self._on_line(line, category, stream),
             directory=self._programs.directory if category == "function" else None,
+            shows=self._programs.shows,
+            gets_terminal=gets_terminal,
         )
+        if gets_terminal:
+            give_terminal(child.pid)
         self._children.append(child)
         return child
 
@@ -128,12 +141,22 @@ class ProcessTree:
     async def end(self) -> None:
         """Kill all remaining processes, and wait until they have ended."""
         self.snapshot_members()
+        if self._programs.gets_terminal:
+            self._take_terminal_back()
         for child in self._children:
             child.kill()
             await child.wait()
         await process_tree.kill_all(self._marker, self._known - {child.pid for child in self._children})
         for child in self._children:
             child.close()
+
+    def _take_terminal_back(self) -> None:
+        """Make the emulator's group the foreground job again. If Ctrl-C has ended the app, end the emulator as well."""
+        with contextlib.suppress(OSError):
+            # SIGTTOU is ignored, so that a background process may do this. Stdin may be something else than a terminal.
+            os.tcsetpgrp(0, os.getpgrp())
+            if any(child.was_interrupted for child in self._children):
+                os.kill(os.getpid(), signal.SIGINT)
 
     def _roots(self) -> list[int]:
         return [child.pid for child in self._children if child.is_running]
@@ -151,11 +174,17 @@ class ChildProcess:
         self._pipes = pipes
         # Set if the process belongs to another user and cannot be killed. In this case ``wait`` returns early.
         self._unkillable = asyncio.Event()
+        self._was_asked_to_end = False
 
     @property
     def pid(self) -> int:
         """The pid of the process, which is also the id of its process group."""
         return self._process.pid
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether the process has ended as programs do after Ctrl-C, and the emulator had not asked it to end."""
+        return not self._was_asked_to_end and self._process.returncode in _INTERRUPTED
 
     @property
     def is_running(self) -> bool:
@@ -184,6 +213,7 @@ class ChildProcess:
 
     def terminate(self) -> None:
         """Send SIGTERM to the process; the runtime forwards it to the app. No effect if the process has ended."""
+        self._was_asked_to_end |= self.is_running
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self._process.terminate()
 
@@ -204,23 +234,31 @@ async def start_process(
     command: Sequence[str],
     environ: Mapping[str, str],
     *,
-    on_line: Callable[[bytes], None],
+    on_line: Callable[[bytes, str], None],
     directory: str | None = None,
+    shows: Callable[[bytes], bool] | None = None,
+    gets_terminal: bool = False,
 ) -> ChildProcess:
     """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
 
-    The output of the process is copied to the emulator's own output. ``on_line`` receives each line of it.
+    If ``gets_terminal`` is True, the process has the emulator's standard input, and stays in its session.
+    The output of the process is copied to the emulator's own output if ``shows`` allows it. ``on_line`` receives each
+    line of it, and the name of its stream.
     """
-    pipes = [OutputPipe(target, on_line) for target in (STDOUT, STDERR)]
+    pipes = [
+        OutputPipe(STDOUT, lambda line: on_line(line, "stdout"), shows),
+        OutputPipe(STDERR, lambda line: on_line(line, "stderr"), shows),
+    ]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
             env=environ,
             cwd=directory,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=None if gets_terminal else asyncio.subprocess.DEVNULL,
             stdout=pipes[0].write_end,
             stderr=pipes[1].write_end,
-            start_new_session=True,
+            start_new_session=not gets_terminal,
+            process_group=0 if gets_terminal else None,
             preexec_fn=_end_with_parent(os.getpid()) if _LINUX else None,
         )
     except OSError:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from adapter.aws.identity import FUNCTION_VERSION
 from adapter.config.load import TEMPLATE, Config
-from adapter.emulator.function_settings import FUNCTION_NAME, HANDLER, ON_DEMAND
+from adapter.emulator.function_settings import FUNCTION_NAME, HANDLER, ON_DEMAND, FunctionSettings
+from adapter.numbers import LONGEST_WAIT
+from adapter.payload.request import RequestRules
 
 #: The variable whose value is different in each environment.
 LOG_STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
@@ -56,8 +58,31 @@ def runtime_environ(
         "ADAPTER_ACCESS_LOG": "false",
         "AWS_LWA_INVOKE_MODE": invoke_mode,
     }
+    if config.debug:
+        # A debugger may stop the app before it is ready. The app gets the terminal from its start.
+        fixed |= {"ADAPTER_FOREGROUND": "true", "AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS": str(LONGEST_WAIT)}
     user_variables = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
     return {"PYTHONUNBUFFERED": "1"} | user_variables | _set_options(config) | lambda_variables | fixed
+
+
+def request_rules(config: Config, settings: FunctionSettings) -> RequestRules:
+    """Return the rules by which ``adapter run`` makes the app's requests in the function's environments.
+
+    The name of the log stream, which differs in each environment, is left out.
+    """
+    return RequestRules(
+        base_path=config.base_path,
+        pass_through_path=config.pass_through_path,
+        authorization_source=config.authorization_source,
+        strip_forwarded=config.strip_forwarded,
+        env_config={
+            "function_name": settings.name,
+            "memory": settings.memory,
+            "version": FUNCTION_VERSION,
+            "log_group": f"/aws/lambda/{settings.name}",
+            "log_stream": "",
+        },
+    )
 
 
 def _set_options(config: Config) -> dict[str, str]:

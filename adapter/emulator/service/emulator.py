@@ -7,11 +7,12 @@ waiting clients receive an answer.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,21 +20,14 @@ from weakref import WeakSet
 
 from adapter.app.job_control import JobControl
 from adapter.app.process import ACTIONS, ENDING, HANDLED, IGNORE, adopt_orphans
-from adapter.emulator.faults.injector import FaultInjector
-from adapter.emulator.faults.plan import FaultPlan, parse_faults
 from adapter.emulator.front_doors.door_settings import UrlSettings
-from adapter.emulator.front_doors.front_door import FrontDoor
 from adapter.emulator.function.scheduler import LocalFunction
 from adapter.emulator.function_settings import function_settings
-from adapter.emulator.invoke_api.async_queue import AsyncQueue
-from adapter.emulator.invoke_api.invoke_api import InvokeApi
-from adapter.emulator.recording.recordings import Recorder
-from adapter.emulator.requests.pipeline import InvocationPipeline
-from adapter.emulator.sandbox.processes import Launch, OnLine, ProcessTree, Programs
+from adapter.emulator.sandbox.processes import OnLine, ProcessTree, Programs
 from adapter.emulator.sandbox.runtime_command import runtime_command
 from adapter.emulator.sandbox.variables import LOG_STREAM, runtime_environ
-from adapter.emulator.service.control_api import Control
-from adapter.emulator.service.listening import open_listeners, serving
+from adapter.emulator.service.console import Console
+from adapter.emulator.service.endpoints import Emulation, fault_plan, open_endpoints
 from adapter.emulator.service.reload import watch
 from adapter.emulator.terminal.lines import Terminal
 from adapter.emulator.terminal.prices import load_prices
@@ -46,11 +40,11 @@ if TYPE_CHECKING:
 
     from adapter.config.load import Config
     from adapter.emulator.function_settings import FunctionSettings
-    from adapter.emulator.notice import Notice
-    from adapter.emulator.requests.client_request import RequestRecord
 
 # The signals that end this process: the same as for ``adapter run``, and those of Ctrl-\ and of a closed terminal.
 _ENDING = (*ENDING, signal.SIGQUIT, signal.SIGHUP)
+# The environments of the other mode are ended after this many idle seconds.
+_OTHER_MODE_IDLE = 60.0
 # The program that replaces the runtime if the init phase must fail.
 _FAILING_PROGRAMS = Programs(
     runtime=(sys.executable, "-I", "-c", "raise SystemExit(1)"),
@@ -58,11 +52,19 @@ _FAILING_PROGRAMS = Programs(
 )
 
 
-def serve(config: Config, environ: Mapping[str, str], command: list[str], template: Config | None = None) -> int:
+def serve(
+    config: Config,
+    environ: Mapping[str, str],
+    command: list[str],
+    template: Config | None = None,
+    *,
+    own_variables: Iterable[str] = (),
+) -> int:
     """Serve until SIGINT, SIGTERM, SIGQUIT or SIGHUP arrives. Return 128 + the number of the signal, as shells do.
 
-    The function inherits the variables ``environ``. ``template`` has the settings of the ``--template`` alone.
-    Raises ConfigurationError if a setting, a file or a port cannot be used.
+    The function inherits the variables ``environ``. ``own_variables`` are the names of those that the user has set for
+    this function only. ``template`` has the settings of the ``--template`` alone. Raises ConfigurationError if a
+    setting, a file or a port cannot be used.
     """
     terminal = Terminal(
         load_prices(config.price_table),
@@ -73,23 +75,31 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str], templa
         cloudwatch_block=config.invocation_log == "cloudwatch",
     )
     settings = UrlSettings(config, template)
-    programs = Programs(
-        runtime=runtime_command(config, command),
-        variables=partial(runtime_environ, config, environ, invoke_mode=settings.invoke_mode),
-        # ``adapter run`` starts the app in this folder itself. Any other runtime is started in this folder.
-        directory=config.app_dir if config.runtime is not None else None,
-        extensions=executables_in(config.extensions),
-    )
     # A separate plan for the init phases. It draws the same numbers as a common plan would, because each fault has its
     # own random number generator.
     plan = fault_plan(config)
 
     trees: WeakSet[ProcessTree] = WeakSet()
 
-    def launch(tell: OnLine, initialization_type: str) -> ProcessTree:
+    def launch(programs: Programs, tell: OnLine, initialization_type: str) -> ProcessTree:
         tree = ProcessTree(_FAILING_PROGRAMS if plan.fails_init() else programs, tell, initialization_type)
         trees.add(tree)
         return tree
+
+    numbers = itertools.count(1)
+
+    def function_in(mode: str, function_settings: FunctionSettings) -> LocalFunction:
+        programs = Programs(
+            runtime=runtime_command(config, command),
+            variables=partial(runtime_environ, config, environ, invoke_mode=mode),
+            # ``adapter run`` starts the app in this folder itself. Any other runtime is started in this folder.
+            directory=config.app_dir if config.runtime is not None else None,
+            extensions=executables_in(config.extensions),
+            shows=terminal.shows_output,
+            gets_terminal=config.debug,
+        )
+        show = terminal.log_cloudwatch_line
+        return LocalFunction(partial(launch, programs), function_settings, terminal.notice, show, numbers=numbers)
 
     def suspend() -> None:
         """Stop the processes of all environments and this process until SIGCONT arrives. Called after Ctrl-Z."""
@@ -106,80 +116,84 @@ def serve(config: Config, environ: Mapping[str, str], command: list[str], templa
         log_stderr_as_json(terminal.log)
     with asyncio.Runner() as runner:
         report_loop_errors(runner.get_loop(), terminal.report_error)
-        return runner.run(_serve(settings, function_settings(config, command), launch, terminal, suspend))
+        emulation = Emulation(
+            settings=settings,
+            function=function_in(settings.invoke_mode, function_settings(config, command)),
+            notice=terminal.notice,
+            report=terminal.log_request,
+            secret_values=partial(_secret_values, environ, own_variables),
+            other_mode=partial(_in_other_mode, settings, function_settings(config, command), function_in),
+            init_faults=plan,
+            on_finished=terminal.summary.add_invocation,
+        )
+        return runner.run(_serve(emulation, terminal, suspend, environ))
+
+
+def _secret_values(environ: Mapping[str, str], own_variables: Iterable[str]) -> frozenset[str]:
+    # Loaded with the inspector.
+    from adapter.emulator.inspector.masking import environment_secrets
+
+    return environment_secrets(environ, own_variables)
+
+
+def _in_other_mode(
+    settings: UrlSettings,
+    function_settings: FunctionSettings,
+    function_in: Callable[[str, FunctionSettings], LocalFunction],
+) -> LocalFunction:
+    """Return the function in the other invoke mode. Raises ConfigurationError if it cannot run twice."""
+    if reason := function_settings.only_one_because:
+        raise ConfigurationError([f"the function cannot run in the other mode beside this one: {reason}"])
+    mode = "buffered" if settings.invoke_mode == "response_stream" else "response_stream"
+    return function_in(mode, replace(function_settings, provisioned=0, idle_reclaim=_OTHER_MODE_IDLE))
 
 
 async def _serve(
-    settings: UrlSettings,
-    function_settings: FunctionSettings,
-    launch: Launch,
-    terminal: Terminal,
-    suspend: Callable[[], None],
+    emulation: Emulation, terminal: Terminal, suspend: Callable[[], None], environ: Mapping[str, str]
 ) -> int:
-    config = settings.config
-    stop_signal = _handle_signals(suspend)
-    function = LocalFunction(launch, function_settings, terminal.notice, terminal.log_cloudwatch_line)
-    async with (
-        open_endpoints(settings, function, terminal.notice, terminal.log_request),
-        asyncio.TaskGroup() as group,
-    ):
-        terminal.log_start(settings)
+    config, function = emulation.settings.config, emulation.function
+    ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with open_endpoints(emulation) as endpoints, asyncio.TaskGroup() as group:
+        console = Console(terminal, endpoints, partial(_end, ending, 0), environ)
+        _handle_signals(ending, suspend, console)
+        terminal.log_start(emulation.settings)
         for warning in config.warnings:
             terminal.notice(warning, level="warn")
         tasks = [group.create_task(function.run(warm=config.warm))]
         if config.reload:
             tasks.append(group.create_task(_reload(_app_folder(config), function, terminal)))
-        number = await stop_signal
+        with console.active():
+            number = await ending
+        terminal.end()
         for task in tasks:
             task.cancel()
-    return 128 + number
+    terminal.log_summary()
+    return number and 128 + number
 
 
-@asynccontextmanager
-async def open_endpoints(
-    settings: UrlSettings,
-    function: LocalFunction,
-    notice: Notice,
-    report: Callable[[RequestRecord], None],
-) -> AsyncIterator[None]:
-    """Open the ports, write their numbers into ``settings``, and serve until the context is left.
-
-    Then queued events are dropped, and the front doors close after the responses in progress. Raises
-    ConfigurationError if a port or the folder of recordings cannot be used.
-    """
-    config = settings.config
-    injector = FaultInjector(fault_plan(config)) if config.faults else None
-    recorder = Recorder(config.record, notice) if config.record is not None else None
-    pipeline = InvocationPipeline(function, injector, recorder)
-    listeners = open_listeners(settings)
-    async with asyncio.TaskGroup() as group:
-        queue = AsyncQueue(pipeline, group, notice, report, delay=config.retry_delay)
-        api = InvokeApi(pipeline, queue, settings, report)
-        doors = [FrontDoor(pipeline, door, report, notice) for door in settings.doors]
-        services = [*(door.serve for door in doors), Control(function, api.serve).serve]
-        async with serving(list(zip(listeners, services, strict=True))):
-            try:
-                yield
-            finally:
-                queue.cancel()
-                if injector is not None:
-                    injector.stop()
+def _end(ending: asyncio.Future[int], number: int) -> None:
+    if not ending.done():
+        ending.set_result(number)
 
 
-def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
-    """Handle all signals. Return a future of the number of the first signal that must end this process.
+def _handle_signals(ending: asyncio.Future[int], suspend: Callable[[], None], console: Console) -> None:
+    """Handle all signals. The result of ``ending`` becomes the number of the first one that must end this process.
 
-    SIGTSTP calls ``suspend``. All other signals have no effect: there may be any number of apps to which they could be
-    forwarded, and Lambda sends no such signals.
+    SIGTSTP calls ``suspend``; while this process is stopped, ``console`` gives the terminal back. All other signals
+    have no effect: there may be any number of apps to which they could be forwarded, and Lambda sends no such signals.
     """
     loop = asyncio.get_running_loop()
-    received: asyncio.Future[int] = loop.create_future()
 
     def on_signal(number: int) -> None:
         if number == signal.SIGTSTP:
+            console.suspend()
             suspend()
-        elif number in _ENDING and not received.done():
-            received.set_result(number)
+            console.resume()
+        elif number == signal.SIGCONT:
+            # A shell may have continued this process in the foreground after it was in the background.
+            console.resume()
+        elif number in _ENDING:
+            _end(ending, number)
 
     for number in HANDLED:
         # nohup starts programs with SIGHUP ignored.
@@ -188,7 +202,6 @@ def _handle_signals(suspend: Callable[[], None]) -> asyncio.Future[int]:
     for ignored in ACTIONS:
         if ACTIONS[ignored] == IGNORE:
             signal.signal(ignored, signal.SIG_IGN)
-    return received
 
 
 def _app_folder(config: Config) -> str:
@@ -199,22 +212,14 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
     """Replace the environments whenever a file in the app's ``folder`` changes, until cancelled."""
 
     def on_change(name: str) -> None:
-        terminal.notice(f"{name} has changed, the next request is a cold start")
+        terminal.notice(f"{name} has changed; the next request is a cold start")
         function.restart()
 
     await watch(folder, on_change, lambda: terminal.notice(f"watching {folder}"))
 
 
-def fault_plan(config: Config) -> FaultPlan:
-    """Return a new plan for ``--fault``. Raises ConfigurationError if the option is not valid."""
-    try:
-        return FaultPlan(parse_faults(config.faults), config.fault_seed)
-    except ConfigurationError as error:
-        raise ConfigurationError([f"{config.sources['faults']}: {mistake}" for mistake in error.mistakes]) from error
-
-
 def executables_in(folder: str | None) -> dict[str, Path]:
-    """Return the extensions, which are the executable files in ``folder``, by name. If it is None, there are none.
+    """Return the executable files in ``folder`` by name: the extensions. Empty if ``folder`` is None.
 
     Raises ConfigurationError if the folder cannot be read.
     """

@@ -1,6 +1,7 @@
 """Opens the ports of the local Lambda, and serves them. Every port that cannot be opened is reported.
 
-``sam local`` has the same default ports (start-api 3000, start-lambda 3001). If it uses a port, the message says so.
+``sam local`` has the same default ports: start-api 3000, start-lambda 3001. If ``sam local`` uses a port, the message
+says so.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from adapter.aws.limits import MIB
 from adapter.errors import ConfigurationError
-from adapter.net.address import LAST_PORT, listen
+from adapter.net.address import LAST_PORT, Address, address_of, listen, next_free_port
 from adapter.net.descriptor_limits import connection_cap, soft_limit
 from adapter.net.port_owner import listen_problem, listening_process
 from adapter.net.server import Exchange, HttpServer, Limits
@@ -23,11 +24,14 @@ from adapter.net.server import Exchange, HttpServer, Limits
 if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.emulator.front_doors.door_settings import UrlSettings
+    from adapter.emulator.notice import Notice
 
 # The limit of the request line and all headers together, in bytes (Lambda quotas). Front doors check lower limits.
 _HEAD_BYTES = MIB
 # The maximum number of connections per port: the concurrency of a new account (Lambda quotas, "Concurrent executions").
 _MAX_CONNECTIONS = 1000
+# The inspector is for this machine only, unless a host is named.
+_LOOPBACK = "127.0.0.1"
 # The time that the responses in progress have to end after the environments have ended, in seconds.
 _CLOSE_GRACE = 0.5
 
@@ -72,14 +76,50 @@ def open_listeners(settings: UrlSettings) -> list[socket]:
     return sockets
 
 
+def open_inspector(settings: UrlSettings, notice: Notice) -> socket | None:
+    """Open and return the socket of the inspector. Return None if it is not wanted, or if no port is free.
+
+    Unless ``--inspector`` names a port, it is the first free one after those of all front doors and of the Invoke APIs.
+    If there is none, only a warning is logged. Raises ConfigurationError if the port that was named cannot be opened.
+    """
+    config = settings.config
+    if config.no_inspector:
+        return None
+    if config.inspector is not None:
+        host, port = config.inspector.host, config.inspector.port
+        try:
+            return listen(host, port)
+        except OSError as error:
+            problem = listen_problem(error, port) if error.errno == errno.EADDRINUSE else f"failed: {error.strerror}"
+            source = config.sources["inspector"]
+            raise ConfigurationError(
+                [f"{source}: '{config.inspector}' {problem}; use another port, or leave it out for any free one"]
+            ) from error
+    last = max([settings.invoke_port, *(door.port for door in settings.doors)])
+    try:
+        is_any = config.dev_port == 0
+        port = 0 if is_any else next_free_port(Address(host=_LOOPBACK, port=last), frozenset())
+        if not (port or is_any):
+            raise OSError(errno.EADDRINUSE, f"no port after {last} is free")
+        return listen(_LOOPBACK, port)
+    except OSError as error:
+        notice(f"there is no inspector: {error.strerror}; name a port with --inspector", level="warn")
+        return None
+
+
+def inspector_url(listener: socket, token: str) -> str:
+    """Return the address of the inspector's page."""
+    return f"{address_of(listener).local.url}/{token}/"
+
+
 @asynccontextmanager
-async def serving(services: Sequence[tuple[socket, Serve]]) -> AsyncIterator[None]:
+async def serving(services: Sequence[tuple[socket, Serve]], most: int = _MAX_CONNECTIONS) -> AsyncIterator[None]:
     """Serve each socket until the context is left, then wait up to 0.5 seconds for the responses in progress.
 
-    The servers share the available file descriptors equally. A server that has reached its limit of connections
-    disconnects the client that has been idle the longest.
+    The servers share the available file descriptors equally, and each has up to ``most`` connections. A server that has
+    reached its limit of connections disconnects the client that has been idle the longest.
     """
-    limits = Limits(head_bytes=_HEAD_BYTES, connections=connection_cap(soft_limit() // len(services), _MAX_CONNECTIONS))
+    limits = Limits(head_bytes=_HEAD_BYTES, connections=connection_cap(soft_limit() // len(services), most))
     async with asyncio.TaskGroup() as group:
         servers = []
         for listener, serve in services:
@@ -112,6 +152,8 @@ def _given_twice(settings: UrlSettings) -> Iterator[str]:
     uses_dev_port = not config.front_doors or any(port is None for _, port in config.front_doors)
     if uses_dev_port and config.sources["dev_port"] != "default" and config.dev_port:
         users_of.setdefault(config.dev_port, []).append(_source(config, "--port"))
+    if config.inspector is not None and config.inspector.port and not config.no_inspector:
+        users_of.setdefault(config.inspector.port, []).append(f"the inspector ({config.sources['inspector']})")
     if settings.invoke_port:
         users_of.setdefault(settings.invoke_port, []).append(f"the Invoke APIs ({_source(config, '--invoke-port')})")
     for port, users in users_of.items():

@@ -1,6 +1,6 @@
 """Watches the app's folder for ``--reload``.
 
-Files that apps write while they serve are ignored. Otherwise each request could make the next one a cold start.
+Files that apps write while they serve are ignored. Otherwise each request could cause a cold start of the next request.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def require_watchfiles() -> None:
 async def watch(folder: str, on_change: Callable[[str], None], on_ready: Callable[[], None]) -> None:
     """Watch ``folder`` until cancelled. Call ``on_ready`` when watching has begun, and ``on_change`` after changes.
 
-    ``on_change`` is called once for all files that change at the same time, with the alphabetically first file name.
+    If several files change at the same time, call ``on_change`` once, with the alphabetically first file name.
     Files of version control, caches, ``.venv``, ``node_modules``, temporary files of editors, logs, SQLite
     databases and recordings are ignored.
     """

@@ -1,6 +1,7 @@
 """Finds the command that starts the app of a function in a template.
 
-For an image, it is in the image's configuration or its Dockerfile. For a zip package, it is the handler script.
+The command of an image is in the image's configuration or its Dockerfile. The command of a zip package is its handler
+script.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def _without_adapter(words: list[str]) -> list[str]:
 
 
 def _of_package(folder: Path, properties: dict[str, Any]) -> AppCommand:
-    """Return the command of a zip package: its handler script, if AWS_LAMBDA_EXEC_WRAPPER is set to start it."""
+    """Return the command of a zip package: its handler script, if AWS_LAMBDA_EXEC_WRAPPER is set."""
     handler, code = properties.get("Handler"), properties.get("CodeUri", properties.get("Code", "."))
     is_wrapped = "AWS_LAMBDA_EXEC_WRAPPER" in properties["Variables"]
     if not is_wrapped or not isinstance(handler, str) or not isinstance(code, str):

@@ -13,9 +13,9 @@ _ALL_ORIGINS = {"AllowOrigins": ["*"]}
 
 
 def cors_fields(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[Path_, str], None]) -> Any:
-    """Return the fields of ``value``, with the types that AWS's API has; None if there are none.
+    """Return the fields of ``value``, with the types that AWS's API has, or None if ``value`` has no fields.
 
-    ``note`` is called with the place of each part that only a deployed stack knows; that part is left unset.
+    A part that only a deployed stack knows is left unset, and ``note`` is called with its place and the reason.
     """
     resolved = _resolved(value, path, intrinsics, note)
     if resolved in (None, "false"):
@@ -43,6 +43,6 @@ def _resolved(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[P
     try:
         resolved = intrinsics.resolve(value)
     except Unresolved as reason:
-        note(path, f"{reason}, so it is left unset")
+        note(path, f"{reason}, so this part is left unset")
         return None
     return None if resolved is NO_VALUE else resolved

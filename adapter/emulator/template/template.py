@@ -38,8 +38,8 @@ _NOT_SIMULATED = {
 class Template:
     """The settings in a template. ``options`` maps the name of each option to its text and to its place in the file.
 
-    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template does
-    not contain it. ``notes`` are lines for the user.
+    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template
+    contains no command. ``notes`` are lines for the user.
     """
 
     options: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -214,7 +214,7 @@ class _Reader:
         self._read_cors("function-url", (*path, "Cors"), url)
 
     def _read_http_api(self, path: Path_, properties: dict[str, Any]) -> None:
-        """Read the HTTP API that ``properties`` refer to, or SAM's implicit one."""
+        """Read the HTTP API that ``properties`` refer to, or else SAM's implicit HTTP API."""
         for place, api in self._api_settings(properties.get("ApiId"), "HttpApi"):
             if "CorsConfiguration" in api:
                 self._read_cors("http-api", (*place, "CorsConfiguration"), api)
@@ -222,7 +222,7 @@ class _Reader:
         self._note_authorizer(path, properties)
 
     def _read_rest_api(self, path: Path_, properties: dict[str, Any]) -> None:
-        """Name what is not simulated of SAM's REST API that ``properties`` refer to, or of the implicit one."""
+        """Note what is not simulated of the REST API that ``properties`` refer to, or of SAM's implicit REST API."""
         for place, api in self._api_settings(properties.get("RestApiId"), "Api"):
             if "Cors" in api:
                 self._note((*place, "Cors"), "CORS of a REST API is not simulated: preflights reach the app")
@@ -231,10 +231,10 @@ class _Reader:
 
     def _note_authorizer(self, path: Path_, properties: dict[str, Any]) -> None:
         if "Auth" in properties:
-            self._note((*path, "Auth"), "authorizers are not simulated; their result: --authorizer-context")
+            self._note((*path, "Auth"), "authorizers are not simulated; set their result with --authorizer-context")
 
     def _api_settings(self, reference: Any, kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
-        """Yield the properties of the API that ``reference`` names, then those of all APIs of that kind (Globals)."""
+        """Yield the properties of the API that ``reference`` names, then those in Globals for all APIs of this kind."""
         name = reference.get("Ref") if isinstance(reference, dict) else None
         resource = self._resources.get(name) if isinstance(name, str) else None
         shared = self._document.content.get("Globals")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT, LAMBDA_BANDWIDTH
 from adapter.aws.size_text import size_text
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
+from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.net.address import Address
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a R
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """Return the lines of the start message. If a row applies only to some of the front doors, it names them."""
+    """Return the lines of the start message. A row that applies only to some front doors ends with their names."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
@@ -30,17 +31,37 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("mismatch", text) for text in mismatches(settings)]
     rows += [("bandwidth", text) for text in _by_doors(settings, _bandwidth_text)]
     rows += [("limit", text) for text in _by_doors(settings, lambda door: _limit_text(settings, door))]
-    rows.append(("timeout", f"{settings.config.timeout:g} s"))
+    rows.append(("timeout", "none (--debug)" if settings.config.debug else f"{settings.config.timeout:g} s"))
+    rows.append(("app", _start_text(settings)))
     rows += [("differs", text) for text in _differences(settings)]
     rows += _access_rows(settings)
     if settings.config.faults:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
         rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
-    rows.append(("invoke", f"aws lambda invoke --endpoint-url {local_url(settings.host, settings.invoke_port)} …"))
+    rows.append(("invoke", _invoke_command(settings)))
+    if settings.inspector_url:
+        rows.append(("inspect", settings.inspector_url))
     tried = [first, *(door for door in others if door.key is not None)]
     rows += [("try", f"curl -N{_signing(door)} {local_url(settings.host, door.port)}") for door in tried]
     return [*lines, *(f"  {name:10} {text}" for name, text in rows)]
+
+
+def _invoke_command(settings: UrlSettings) -> str:
+    """Return a command that works as it is, without keys and a region of the user's."""
+    url, name = local_url(settings.host, settings.invoke_port), settings.config.dev_function_name or FUNCTION_NAME
+    return (
+        f"AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws lambda invoke --region {settings.config.region} "
+        f"--endpoint-url {url} --function-name {name} out.json"
+    )
+
+
+def _start_text(settings: UrlSettings) -> str:
+    """Return when the app starts."""
+    config = settings.config
+    if config.warm or config.provisioned:
+        return "starts now"
+    return "starts with the first request (--warm: at once)"
 
 
 def start_fields(settings: UrlSettings) -> dict[str, Any]:
@@ -57,6 +78,7 @@ def start_fields(settings: UrlSettings) -> dict[str, Any]:
             for door in settings.doors
         ],
         "invokeUrl": local_url(settings.host, settings.invoke_port),
+        "inspectorUrl": settings.inspector_url or None,
         "invokeMode": settings.invoke_mode,
         "deployAs": _deployment(settings),
         "mismatches": mismatches(settings),
@@ -77,7 +99,7 @@ def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
     if settings.config.domain is not None:
         rows.append(("domain", f"{settings.config.domain}, the Host that the app gets"))
     if settings.access.cors:
-        rows.append(("CORS", f"answered and set by {' and '.join(settings.access.cors)}, not by the app"))
+        rows.append(("CORS", f"preflights and headers from {' and '.join(settings.access.cors)}, not from the app"))
     if (key := settings.access.key) is not None:
         rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} of {key.file or 'this run'}"))
     return rows
@@ -103,15 +125,15 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         return ""
     if not door.rules.streams:
         return (
-            "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
-            "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered"
+            "the function streams, but this front door cannot: here clients get the whole response; AWS's answer is "
+            "not known; for this front door, deploy the function with AWS_LWA_INVOKE_MODE=buffered"
         )
     if not door.streaming:
-        outcome = "the function streams, the front door is buffered: clients wait for the whole response"
+        outcome = "the function streams but the front door is buffered: clients wait for the whole response"
     elif door.rules.needs_prelude:
-        outcome = "the function is buffered, the front door streams: every request fails"
+        outcome = "the function is buffered but the front door streams: every request fails"
     else:
-        outcome = "the function is buffered, the front door streams: clients get its JSON payload as it is"
+        outcome = "the function is buffered but the front door streams: clients get the JSON payload undecoded"
     return f"{outcome}; set both to the same mode (--invoke-mode, --url-invoke-mode)"
 
 
@@ -147,7 +169,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """Return the settings with which the deployed function behaves as it does here."""
+    """Return the settings that make the deployed function behave as the local function does."""
     # Only the adapter reads this variable. With --runtime, another command replaces the adapter.
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
@@ -191,5 +213,5 @@ def _limit_text(settings: UrlSettings, door: DoorSettings) -> str:
     if not door.streaming:
         return f"{size_text(door.rules.response_limit)} for the whole encoded response"
     if settings.stream_limit is None:
-        return "none for a streamed response, Lambda has one"
+        return "none for a streamed response; Lambda has a limit"
     return f"{size_text(settings.stream_limit)} for a streamed response"

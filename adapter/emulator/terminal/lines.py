@@ -6,7 +6,6 @@ control characters with visible escapes, since parts of the texts come from clie
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,13 +16,16 @@ from adapter.aws.limits import FREE_STREAM_BYTES
 from adapter.aws.size_text import size_text
 from adapter.emulator.terminal.banner import mismatch_text, start_fields, start_lines
 from adapter.emulator.terminal.prices import PriceTable, billed_bytes
+from adapter.emulator.terminal.summary import Summary
+from adapter.emulator.terminal.words import cost_text, duration_text
 from adapter.errors import bounded
-from adapter.logs import FIELD_LIMIT, visible
+from adapter.logs import FIELD_LIMIT, trace_of, visible
 from adapter.output import STDERR
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
-    from adapter.emulator.requests.client_request import RequestRecord
+    from adapter.emulator.records.record import RequestRecord
+    from adapter.emulator.terminal.status_line import StatusLine
     from adapter.logs import Log
 
 _STDERR = 2
@@ -48,6 +50,12 @@ class Terminal:
     shows_requests: bool = True
     cloudwatch_block: bool = False
     names_doors: bool = False
+    # The line about requests in progress, if stderr is a terminal. It is erased before anything else is written.
+    status: StatusLine | None = None
+    # Set when the run ends on a terminal: the processes' output is then counted and not shown.
+    is_ending: bool = False
+    hidden_lines: int = 0
+    summary: Summary = field(init=False)
     # The front doors, by name, for which no line has explained a mismatch of modes yet.
     _unexplained: dict[str, DoorSettings] = field(default_factory=dict)
 
@@ -56,6 +64,7 @@ class Terminal:
             self.color = os.isatty(_STDERR)
         if self.log is None:
             STDERR.loss_line = _loss_line
+        self.summary = Summary(self.prices, self.region)
 
     def log_start(self, settings: UrlSettings) -> None:
         """Write the start message. If there are several front doors, later lines of requests name their front door."""
@@ -69,8 +78,36 @@ class Terminal:
         else:
             self._write("\n".join(_shown(line) for line in start_lines(settings)))
 
+    def end(self) -> None:
+        """Take note that the run ends. On a terminal, the processes' output during their shutdown is not shown."""
+        self.is_ending = self.log is None and os.isatty(_STDERR)
+
+    def log_summary(self) -> None:
+        """Write the summary of the run."""
+        if self.hidden_lines:
+            self.notice(f"lines of the environments' shutdown that are not shown: {self.hidden_lines}")
+        if self.log is not None:
+            if self.summary.requests:
+                self.log.info("summary", **self.summary.fields())
+        elif lines := self.summary.lines():
+            self._write("\n".join(map(_shown, lines)))
+
+    def shows_output(self, piece: bytes) -> bool:
+        """Make room for ``piece``, output of a process that is about to be copied. Return False to leave it out."""
+        if self.is_ending:
+            self.hidden_lines += piece.count(b"\n")
+            return False
+        if self.status is not None:
+            self.status.erase()
+        return True
+
+    def write_in_place(self, text: str) -> None:
+        """Write ``text``, the line about requests in progress, without a line break."""
+        STDERR.write(text.encode("utf-8", "backslashreplace"))
+
     def log_request(self, record: RequestRecord) -> None:
         """Write the line of a request that has ended, unless the settings hide it."""
+        self.summary.add(record)
         if record.mismatch:
             self._explain_mismatch(record.door)
         level = request_level(record)
@@ -125,6 +162,8 @@ class Terminal:
             self._write("\t".join(map(_shown, text.split("\t"))))
 
     def _write(self, text: str) -> None:
+        if self.status is not None:
+            self.status.erase()
         line = f"{text if self.color else click.unstyle(text)}\n"
         STDERR.write(line.encode("utf-8", "backslashreplace"))
 
@@ -166,6 +205,11 @@ def request_fields(record: RequestRecord, prices: PriceTable, region: str) -> di
         "bytes": record.sent,
         "ms": _milliseconds(record.duration),
         "firstByteMs": _milliseconds(record.first_byte),
+        "client": record.client,
+        "traceId": trace_of(record.trace_id),
+        "environment": record.environment or None,
+        "coldStart": record.init is not None or None,
+        "replayOf": record.replay_of or None,
         "initMs": _milliseconds(record.init),
         "restoreMs": _milliseconds(record.restore),
         "heldMs": _milliseconds(record.held or None),
@@ -214,6 +258,10 @@ def details(record: RequestRecord) -> list[str]:
         parts.append(f"warning: {record.warning}")
     if record.error_type:
         parts.append(f"{record.error_type}: {record.error_message}" if record.error_message else record.error_type)
+    if record.environment:
+        parts.append(f"environment {record.environment}")
+    if record.request_id:
+        parts.append(record.request_id)
     return parts
 
 
@@ -227,16 +275,5 @@ def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
     billed = size_text(billed_bytes(streamed))
     cost = prices.cost(streamed, region)
     if cost is None:
-        return [f"{billed} beyond the free 6 MB, no price known for {region} (--price-table)"]
+        return [f"{billed} beyond the free 6 MB; no price is known for {region} (--price-table)"]
     return [f"{billed} beyond the free 6 MB: {cost_text(cost)} {prices.currency} ({region}, prices of {prices.dated})"]
-
-
-def duration_text(seconds: float) -> str:
-    """Return ``seconds`` as text: in milliseconds if below a second, else in seconds with two decimals."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.2f} s"
-
-
-def cost_text(cost: float) -> str:
-    """Return an amount of money as text, with at least two decimals and two significant digits, without an exponent."""
-    digits = max(2, 1 - math.floor(math.log10(cost))) if cost > 0 else 2
-    return f"{cost:.{digits}f}"

@@ -1,15 +1,23 @@
-"""The prices of streamed bytes, by region. The price table is built in, or is the file that ``--price-table`` names."""
+"""The prices of an invocation, by region. The price table is built in, or is the file that ``--price-table`` names.
+
+A price that the table does not contain is unknown, and so is each cost that it is a part of: nothing is estimated.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
 from adapter.aws.limits import FREE_STREAM_BYTES, MIB
 from adapter.errors import ConfigurationError
 from adapter.numbers import decimal
+
+if TYPE_CHECKING:
+    from adapter.emulator.records.record import RequestRecord
 
 # The number of bytes in a GB, as AWS bills it.
 _GB = 1024 * MIB
@@ -18,17 +26,79 @@ _BUILT_IN = Path(__file__).with_name("prices.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceTable:
-    """The price per streamed GB by region, as of the day ``dated``. The first 6 MB of each response are free."""
+    """Prices by region: per streamed GB, per GB-second and per million requests.
+
+    ``dated`` is the day of the price of streamed bytes; the first 6 MB of each response are free. ``sources`` are the
+    dated sources of the prices, by the names of the attributes.
+    """
 
     dated: str
     currency: str
     per_gb: dict[str, float]
+    per_gb_second: dict[str, float] = field(default_factory=dict)
+    per_million_requests: dict[str, float] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def for_billing(self, *, on_demand: bool) -> PriceTable:
+        """Return the table, without the price of a GB-second for functions that are not billed on demand."""
+        return self if on_demand else replace(self, per_gb_second={})
+
+    def invocation_cost(self, region: str, *, billed_ms: float, memory_mb: float, streamed: int) -> InvocationCost:
+        """Return the cost of one invocation with ``streamed`` bytes. ``streamed`` is 0 for a buffered response."""
+        gb_seconds = billed_ms / 1000 * memory_mb / 1024
+        return InvocationCost(
+            duration=_product(gb_seconds, self.per_gb_second.get(region)),
+            request=_product(1e-6, self.per_million_requests.get(region)),
+            streaming=self.cost(streamed, region) if billed_bytes(streamed) else 0.0,
+        )
+
+    def sources_for(self, region: str) -> list[str]:
+        """Return the dated sources of the prices that the table has for ``region``."""
+        tables = {
+            "per_gb_second": self.per_gb_second,
+            "per_million_requests": self.per_million_requests,
+            "per_gb": self.per_gb,
+        }
+        default = f"--price-table, dated {self.dated}"
+        found = [self.sources.get(name, default) for name, table in tables.items() if region in table]
+        return list(dict.fromkeys(found))
 
     def cost(self, streamed: int, region: str) -> float | None:
         """Return the cost of a response of ``streamed`` bytes, or None if the table does not contain the region."""
         if region not in self.per_gb:
             return None
         return billed_bytes(streamed) / _GB * self.per_gb[region]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationCost:
+    """The parts of a cost, in the table's currency. A part is None if its price is unknown."""
+
+    duration: float | None
+    request: float | None
+    streaming: float | None
+
+    @property
+    def total(self) -> float | None:
+        """The sum, or None if a part is unknown."""
+        if self.duration is None or self.request is None or self.streaming is None:
+            return None
+        return self.duration + self.request + self.streaming
+
+
+def record_cost(record: RequestRecord, prices: PriceTable, region: str) -> InvocationCost:
+    """Return the cost of the invocation in ``record``, which an environment has concluded."""
+    report = record.report
+    return prices.invocation_cost(
+        region,
+        billed_ms=report["billedDurationMs"],
+        memory_mb=report["memorySizeMB"],
+        streamed=record.streamed,
+    )
+
+
+def _product(amount: float, price: float | None) -> float | None:
+    return None if price is None else amount * price
 
 
 def billed_bytes(streamed: int) -> int:
@@ -51,7 +121,10 @@ def load_prices(path: str | None) -> PriceTable:
         return PriceTable(
             dated=str(table["dated"]),
             currency=str(table["currency"]),
-            per_gb={str(region): _price(price) for region, price in table["per_gb"].items()},
+            per_gb=_prices(table["per_gb"]),
+            per_gb_second=_prices(table.get("per_gb_second", {})),
+            per_million_requests=_prices(table.get("per_million_requests", {})),
+            sources={str(name): str(source) for name, source in table.get("sources", {}).items()},
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(
@@ -60,6 +133,10 @@ def load_prices(path: str | None) -> PriceTable:
                 '{"dated": "2023-04-07", "currency": "USD", "per_gb": {"us-east-1": 0.008}}'
             ]
         ) from error
+
+
+def _prices(table: Mapping[str, object]) -> dict[str, float]:
+    return {str(region): _price(price) for region, price in table.items()}
 
 
 def _price(value: object) -> float:

@@ -1,4 +1,4 @@
-"""Finds the end of a chunked body without parsing it, so that the next request is not parsed with it. No I/O."""
+"""Finds the end of a chunked body, so that the next request is not parsed together with the body. No I/O."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class ChunkScanner:
         self._tail = b""
 
     def possible_end(self, data: bytes, position: int) -> int:
-        """Return the position in ``data`` up to which all bytes certainly belong to the body.
+        """Return a position in ``data`` that is at the end of the body or before it.
 
-        The chunked body continues at ``position``. The result may be before the end of the body, so that the caller
-        parses the body in more parts, but it is never beyond that end.
+        The chunked body continues at ``position``. The caller parses ``data`` up to the result, then asks again.
         """
         end = len(data)
         tail = self._tail

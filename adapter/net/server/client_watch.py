@@ -21,8 +21,8 @@ _GONE = select.POLLHUP | select.POLLERR
 async def wait_for_progress(waiter: asyncio.Future[None], progress: Callable[[], int], limit: float) -> None:
     """Wait until ``waiter`` is done.
 
-    Calls ``progress()`` at the start and then every ``limit`` seconds. Raises ClientStalledError if it returns the same
-    number twice in a row.
+    Calls ``progress()`` at the start and then every ``limit`` seconds. Raises ClientStalledError if two
+    calls in a row return the same number.
     """
     before = progress()
     while not (await asyncio.wait((waiter,), timeout=limit))[0]:
@@ -36,17 +36,17 @@ class UnreadClient(Protocol):
     """A connection whose socket is not being read."""
 
     def end_unread_input(self) -> None:
-        """Handle that the client has closed its sending side. Called again at each further check."""
+        """Handle the end of the client's input. Called at every check after the client has closed its sending side."""
 
     def abort(self) -> None:
         """Close the connection. Called if the client has disconnected."""
 
 
 class DisconnectWatcher:
-    """Detects disconnects of clients whose sockets are not being read, because the event loop does not detect these.
+    """Detects when clients disconnect while their sockets are not being read. The event loop does not detect this.
 
-    One system call checks all these clients. A timer for each would be too costly, because clients can make the server
-    stop reading: a few thousand clients that pipeline requests would take a fifth of the CPU time.
+    One system call checks all these clients. A timer for each client would be too costly: a few thousand clients could
+    pipeline requests, so that the server stops reading, and their timers would take a fifth of the CPU time.
     """
 
     def __init__(self) -> None:

@@ -40,10 +40,9 @@ if TYPE_CHECKING:
 class ConnectionOwner(Protocol):
     """The part of the server that a connection uses.
 
-    If ``cancels`` is True, the disconnect of a client cancels the serving of its requests. ``decode`` decodes header
-    values. ``waiting`` contains the connections on which no request is being served. The connection that has waited
-    longest is the first. ``timeouts`` contains the time limit of each state in seconds. States without an entry have no
-    time limit.
+    If ``cancels`` is True, requests are cancelled when their client disconnects. ``decode`` decodes header values.
+    ``waiting`` contains the connections on which no request is being served, the longest-waiting one first.
+    ``timeouts`` contains the time limit of each state in seconds. States without an entry have no time limit.
     """
 
     cancels: bool
@@ -256,7 +255,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             body.end(truncated=truncated)
 
     def _end_input(self) -> None:
-        """Handle that the client has closed its side.
+        """Handle the end of the client's input.
 
         If the connection is a tunnel, or if the current request is worth serving, continue. Otherwise, cancel the
         requests and close the connection.
@@ -362,7 +361,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._watch = self._server.disconnect_watcher.watch(self, self._transport)
 
     def end_unread_input(self) -> None:
-        """Handle that the client has closed its side while its socket is not read. Called by ``DisconnectWatcher``."""
+        """Handle the end of the client's input while the socket is not read. Called by ``DisconnectWatcher``."""
         if not self._exchanges or not self._is_worth_serving():
             self._abandon()
 

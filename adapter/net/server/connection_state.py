@@ -10,8 +10,8 @@ The state defines what the next bytes from the client mean:
                       until the response shows whether they are HTTP
     tunnel            the connection has switched protocols, so the bytes are not HTTP
     ended             the client has closed its side, so no more bytes arrive; responses are outstanding
-    refused           the client broke the protocol or a limit; the bytes are ignored, and the refusal is sent once the
-                      requests before it are answered
+    refused           the client broke the protocol or a limit; the bytes are ignored, and the refusal is sent once all
+                      earlier requests are answered
     draining          the last response is sent; the rest of its request's body is discarded
     lingering         the refusal is sent; the bytes are discarded until the client closes its side
     closing           no more bytes are read; data that is already written is still sent
@@ -21,7 +21,7 @@ Rules:
 
 - Requests may be pipelined. So the state describes the request that is arriving, not the request that is being served.
   Requests that have arrived wait in a queue.
-- A request that arrives in one piece skips ``HEAD``.
+- A request that arrives in one piece skips the state ``HEAD``.
 - ``ALL_ANSWERED`` happens when the queue becomes empty. Before that, the connection does not become idle, no
   refusal is sent, and no upgrade is declined. Only the last request of the queue can offer an upgrade, since the bytes
   after an offer are not parsed.

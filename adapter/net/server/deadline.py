@@ -25,7 +25,7 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float | None) -> None:
-        """Set the deadline to ``seconds`` from now, or remove it if None."""
+        """Set the deadline to ``seconds`` from now. None removes the deadline."""
         if seconds is None:
             self._when = None
             return

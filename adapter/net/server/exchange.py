@@ -126,7 +126,7 @@ class RequestBody:
             self._pieces.append(piece)
 
     def end(self, *, truncated: bool) -> None:
-        """Mark the body as ended, complete or ``truncated``. Called by the connection."""
+        """Mark the body as ended: as complete, or as ``truncated``. Called by the connection."""
         self.ended = True
         self.truncated = truncated
 
@@ -138,7 +138,7 @@ class Exchange:
     - ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or empty
       if there is no offer.
     - ``client`` is the client's address without the port, or empty for a Unix socket.
-    - ``disconnected`` is done once the client has closed its sending side or has disconnected.
+    - ``disconnected`` is a future that is done once the client has closed its sending side or has disconnected.
     - ``keep_alive`` is True if the connection may be used again after this exchange.
     - ``is_response_at_hand`` is a function that returns True if the rest of the response can be sent without waiting.
       The server calls it when the client closes its sending side. If it returns True, the response is delivered, else
@@ -185,7 +185,7 @@ class Exchange:
         self._until_eof = False
 
     def send_continue(self) -> None:
-        """Send ``100 Continue``, unless the client does not expect it or the response has begun."""
+        """Send ``100 Continue`` if the client expects it and the response has not begun."""
         if self._expects_continue and not self.begun:
             self._expects_continue = False
             self.send_interim(100, [])
@@ -206,9 +206,9 @@ class Exchange:
     ) -> None:
         """Send the response head and the first pieces of the body.
 
-        ``headers`` must not contain framing headers. If ``length`` is None, the body is chunked, or for an HTTP/1.0
-        client it ends with the connection. A response to HEAD or with status 304 may have a ``length``, but its body is
-        not sent. If ``reason`` is None, the standard phrase of the status is sent.
+        ``headers`` must not contain framing headers. If ``length`` is None, the body is chunked; for an HTTP/1.0
+        client, the end of the connection ends the body. A response to HEAD or with status 304 may have a ``length``,
+        but its body is not sent. If ``reason`` is None, the standard phrase of the status is sent.
         """
         self.begun = True
         lines = list(headers)

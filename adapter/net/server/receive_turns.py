@@ -43,7 +43,7 @@ class ReceiveTurns:
         return bytes(self._buffer[:nbytes])
 
     def postpone(self, connection: Receiver) -> None:
-        """Add ``connection`` to the queue. Its ``end_postponement`` is called when it is its turn."""
+        """Add ``connection`` to the queue. Call its ``end_postponement`` when its turn comes."""
         if not self.postponed:
             asyncio.get_running_loop().call_soon(self._end_postponement)
         self.postponed.append(connection)

@@ -1,7 +1,7 @@
 """A parser that turns a client's bytes into heads, body pieces, ends of requests, or a refusal. No I/O.
 
-llhttp (httptools) parses and rejects most input that is not HTTP/1. This module refuses requests that llhttp accepts
-but a proxy must not (RFC 9112, sections 3.2 and 6.1).
+llhttp (httptools) parses the input, and rejects most input that is not HTTP/1. This module also refuses requests that
+llhttp accepts but a proxy must refuse (RFC 9112, sections 3.2 and 6.1).
 
 A client decides how many bytes arrive at once. These rules limit how much memory the bytes take:
 
@@ -9,7 +9,7 @@ A client decides how many bytes arrive at once. These rules limit how much memor
   up to 60 times as much memory. A second llhttp parser, without callbacks, checks these bytes, so a mistake is reported
   immediately.
 - No more requests are parsed than the caller has room for. The bytes after these requests are kept unparsed.
-- If many pieces of a body arrive at once, they are joined, even if each is a chunk of one byte.
+- If many pieces of a body arrive at once, for example chunks of one byte, they are joined.
 - The number of fields and the size of heads and trailers are limited.
 """
 
@@ -49,7 +49,7 @@ _LISTS: Final = frozenset({"accept-encoding", "connection", "te", "upgrade"})
 
 
 class Refusal(Exception):
-    """A request that the server refuses. ``str(refusal)`` is the text of the response, ``status`` its status."""
+    """A request that the server refuses. ``status`` and ``str(refusal)`` are the response's status and text."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -146,7 +146,7 @@ class RequestParser:
     def feed(self, data: bytes, room: int = MAX_PIPELINED + 1) -> list[Received]:
         """Parse ``data`` and return the complete items in it, in order. After a refusal, there are no more items.
 
-        The data of at most ``room`` new requests is parsed. The rest is kept.
+        Parse at most ``room`` new requests, and keep the rest of the data.
         """
         received: list[Received] = []
         self._received = received
@@ -169,7 +169,7 @@ class RequestParser:
         return self.feed(self.take_kept(), room)
 
     def take_kept(self) -> bytes:
-        """End the pause. Return the bytes that arrived during it and are not parsed yet."""
+        """End the pause. Return and clear the bytes that are kept unparsed."""
         kept, self.kept = self.kept, b""
         self.is_paused = False
         return kept
@@ -184,7 +184,7 @@ class RequestParser:
         self._fields = []
 
     def _is_one_request(self, data: bytes) -> bool:
-        """Return whether ``data`` is one small head and a part or all of its body. It nearly always is."""
+        """Return whether ``data`` is one small head and a part or all of its body, as is nearly always the case."""
         if self._in_body or self._pending or self.kept or self._is_refused or not 0 < len(data) <= _SMALL_HEAD:
             return False
         found = data.find(_END)
@@ -218,7 +218,7 @@ class RequestParser:
                 room -= 1
 
     def _feed_head(self, data: bytes, position: int) -> int:
-        """Parse the head at ``position``, or keep an incomplete head. Return the position after the used bytes."""
+        """Parse the head at ``position``, or keep an incomplete head. Return the position behind it."""
         pending = self._pending
         if not pending:
             if data[position] <= 13:
@@ -242,7 +242,7 @@ class RequestParser:
         return position + end - before
 
     def _check_incomplete_head(self, fragment: bytes) -> None:
-        """Refuse the incomplete head if it cannot become valid. ``fragment`` is its part that is not checked yet."""
+        """Refuse the incomplete head if it cannot become valid. ``fragment`` is the part not checked yet."""
         self.in_head = True
         self._lines += fragment.count(b"\n")
         if self._checker is None:
@@ -299,10 +299,10 @@ class RequestParser:
             self._refuse(refusal)
 
     def _parse_body(self, data: bytes) -> None:
-        """Parse the body of a request that also offers an upgrade, which is declined (RFC 9110, section 7.8).
+        """Parse the body of a request that also offers an upgrade. The upgrade is declined (RFC 9110, section 7.8).
 
-        llhttp mistakes the body for data of the other protocol. So a second parser continues. It first reads a made-up
-        head that only defines the length of the body.
+        llhttp mistakes the body for data of the other protocol. So a second parser parses the body. It first reads a
+        made-up head that only defines the length of the body.
         """
         self._parser = HttpRequestParser(self)
         self._parser.feed_data(self._body_head)
@@ -409,8 +409,8 @@ def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
     """Check ``head`` and set its ``expects_continue``.
 
     Return two texts: the framing of the body and the Host. The framing is ``chunked``, the Content-Length, or empty if
-    there is no body. ``legal_host`` is a Host that needs no check. Raises Refusal if llhttp accepts the request but a
-    proxy must not.
+    there is no body. ``legal_host`` is a Host that needs no check. Raises Refusal if a proxy must refuse
+    the request.
     """
     hosts = 0
     host = framing = ""
@@ -436,7 +436,7 @@ def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
     if "#" in head.target:
         raise Refusal(400, "a request target must not have a fragment")
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):
-        raise Refusal(400, f"the request has {hosts} Host headers, one is expected")
+        raise Refusal(400, f"the request has {hosts} Host headers instead of one")
     if host != legal_host and not is_host(host):
         raise Refusal(400, "the Host header is not a host with an optional port")
     if not head.target.startswith("/"):

@@ -32,8 +32,8 @@ MAX_REJECTED = 16
 class HttpServer:
     """Serves every request with ``serve``. The tasks of the connections run in ``group``.
 
-    ``held_bytes`` is the memory budget for unfinished requests. If ``cancels`` is True, the disconnect of a client
-    cancels the serving of its requests. ``decode`` decodes header values. If ``serve`` raises an exception, the
+    ``held_bytes`` is the memory budget for unfinished requests. If ``cancels`` is True, requests are
+    cancelled when their client disconnects. ``decode`` decodes header values. If ``serve`` raises an exception, the
     connection is closed and the exception is passed to the loop's exception handler.
     """
 
@@ -67,7 +67,7 @@ class HttpServer:
         self._drained = asyncio.Event()
 
     async def start(self, listener: socket) -> None:
-        """Start accepting connections on ``listener``. ``close`` closes ``listener``."""
+        """Start accepting connections on ``listener``. ``close`` also closes ``listener``."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: HttpConnection(self), sock=listener, backlog=ACCEPTED_AT_ONCE)
         # asyncio uses ``backlog`` as the number of connections that it accepts in one go, and also as the length of the
@@ -97,7 +97,7 @@ class HttpServer:
                 task.cancel()
 
     def accept(self, connection: HttpConnection) -> None:
-        """Start the task of ``connection``, or refuse it if the server is closing or full. Called by the connection."""
+        """Start the task of a new connection, or refuse the connection if the server is closing or full."""
         if self._is_closing or not self._has_room():
             self._reject(connection)
             return

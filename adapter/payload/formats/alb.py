@@ -2,9 +2,11 @@
 
 A setting of the target group, "multi-value headers", decides which maps an event contains, and which map of a response
 the load balancer reads. So a response must contain the same kind of map as its event. Query parameters in events are
-still percent-encoded. With multi-value headers off, an event contains only the last value of each header and of each
-query parameter (Elastic Load Balancing, "Lambda functions as targets"), and if a response has several cookies, only the
-last one is sent, unless the user wants all of them.
+still percent-encoded.
+
+With multi-value headers off, an event contains only the last value of each header and of each query parameter (Elastic
+Load Balancing, "Lambda functions as targets"). Only the last cookie of a response is sent, unless the user's settings
+require all cookies.
 """
 
 from __future__ import annotations

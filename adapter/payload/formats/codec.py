@@ -52,12 +52,12 @@ class Codec(ABC):
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:
         """Return the payload for the front door as a list of parts. Joined, the parts are the payload.
 
-        A binary body is a separate part. So it is not copied into a larger string, since base64 needs no JSON escaping.
+        A base64 body is a separate part. So it is not copied into a larger string.
         """
 
     @abstractmethod
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event that the front door makes of ``request``.
+        """Return the event that the front door makes from ``request``.
 
         Raises RefusedRequest if the front door would refuse the request.
         """
@@ -73,9 +73,9 @@ class Codec(ABC):
 class SingleValueResponseCodec(Codec):
     """A format whose responses have a status description and one value for each header.
 
-    Repeated headers are joined with a comma. If there are several cookies, only the last is sent. If ``all_cookies`` of
-    the rules is True, all are sent, as headers whose names differ in case. Load balancers send such headers [seen:
-    Mangum]; it is not known whether VPC Lattice does [unsure].
+    Repeated headers are joined with a comma. Only the last cookie is sent, unless ``all_cookies`` of the rules is
+    True. Then all cookies are sent, as headers whose names differ in case. Load balancers forward such headers [seen:
+    Mangum]. Whether VPC Lattice forwards them is not known [unsure].
     """
 
     sends_one_cookie = True

@@ -86,8 +86,8 @@ class HttpApi(Codec):
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
         """Return the response. As on AWS, JSON without a ``statusCode`` becomes the body of a 200 response.
 
-        The body is the text of a JSON string, or any other JSON without white space between its tokens. It is not known
-        whether HTTP APIs, too, remove this white space; function URLs do [unsure].
+        If the JSON is a string, the body is the text of the string. Otherwise, the body is the JSON without white space
+        between its tokens. Function URLs remove this white space; whether HTTP APIs do is not known [unsure].
         """
         response = parse_json(payload)
         if not isinstance(response, dict) or "statusCode" not in response:
@@ -97,15 +97,15 @@ class HttpApi(Codec):
 
 
 class FunctionUrl(HttpApi):
-    """Payload format 2.0, with the events of a function URL. Their differences from an HTTP API's are from captures."""
+    """Payload format 2.0, with the events of a function URL. Captures show the differences from HTTP API events."""
 
     name = "function-url"
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
         """Return the event of a function URL without authentication. Empty fields are omitted.
 
-        The event does not contain the Connection header [capture]. So the headers that Connection lists are omitted,
-        too: the runtime would forward them.
+        The event does not contain the Connection header [capture]. The headers that Connection lists are omitted, too:
+        without Connection, the runtime would forward them.
         """
         headers = without_connection(request.headers)
         request = Request(method=request.method, target=request.target, headers=headers, body=request.body)
@@ -122,7 +122,7 @@ def _gateway_path(path: str) -> str:
     """
     once = percent_decode(path).partition("?")[0]
     if encode_lone_percents(once) != once:
-        raise RefusedRequest("an HTTP API decodes paths twice, and the path is malformed after the first time")
+        raise RefusedRequest("an HTTP API decodes paths twice, and the first result has a malformed escape")
     return percent_decode(once)
 
 

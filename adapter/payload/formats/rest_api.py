@@ -123,7 +123,7 @@ class RestApi(Codec):
         }
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the response. As on API Gateway, the status is 200 if it is missing.
+        """Return the response. As on API Gateway, a missing status means 200.
 
         Raises InvalidFunctionResponse if a key is unknown, or if a value in ``multiValueHeaders`` is not a list.
         """
@@ -145,7 +145,7 @@ class RestApi(Codec):
 def _event_headers(headers: Headers) -> dict[str, list[str]]:
     """Return the ``multiValueHeaders`` of an event. If a name occurs in several spellings, use the first [unsure].
 
-    The event does not contain the Connection header [capture]. So the headers that Connection lists are omitted, too:
+    The event does not contain the Connection header [capture]. The headers that Connection lists are omitted, too:
     without Connection, the runtime would forward them.
     """
     spellings = dict(_SPELLINGS)

@@ -95,7 +95,7 @@ def test_options_without_effect_and_files_that_are_absent_are_mistakes() -> None
     ]
     assert mistakes(auth_key_file="none.json") == ["--auth-key-file: has no effect without --auth aws-iam"]
     assert mistakes(auth="aws-iam", log_format="json") == [
-        "--auth: 'aws-iam' needs --auth-key-file here, since a log does not show the key pair"
+        "--auth: 'aws-iam' needs --auth-key-file, because a JSON log shows no generated key pair"
     ]
 
 
@@ -156,8 +156,8 @@ def test_a_cors_configuration_is_json_or_a_file_and_for_all_or_for_each_its_own(
             ["function-url", "http-api"],
             {"AllowOrigins": ["example.com", "https://a\r\nx: 1"], "AllowHeaders": "x", "ExposeHeaders": ["a b", 1]},
             [
-                "AllowOrigins: 'example.com' is not an origin, for example https://www.example.com",
-                "AllowOrigins: 'https://a\\r\\nx: 1' is not an origin, for example https://www.example.com",
+                "AllowOrigins: 'example.com' is not an origin; use one such as https://www.example.com",
+                "AllowOrigins: 'https://a\\r\\nx: 1' is not an origin; use one such as https://www.example.com",
                 "AllowHeaders: 'x' is not a list of texts",
                 "ExposeHeaders: ['a b', 1] is not a list of texts",
             ],

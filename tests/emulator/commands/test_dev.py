@@ -21,7 +21,7 @@ import pytest
 from adapter.app.process import ACTIONS, HANDLED
 from tests.apps import app_command, app_dir
 from tests.supervision.supervised import not_ignored, status_of
-from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal, state_of
+from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal, wait_until_stopped
 
 MIB = 1024 * 1024
 
@@ -184,7 +184,7 @@ def test_ctrl_z_stops_dev_with_its_environments_and_fg_continues_them() -> None:
         job = int(terminal.wait_for(r"(\d+)\r\n")[1])
         tree = [job, *descendants(job)]
         assert len(tree) >= 3, "dev, the runtime and the app"
-        assert {state_of(pid) for pid in tree} == {"T"}
+        wait_until_stopped(tree)
         terminal.type("fg\n")
         terminal.wait_for("adapter dev")
         assert status_of(port, "/status/201") == 201
@@ -427,8 +427,8 @@ def test_a_template_without_a_command_needs_one(tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, "-I", "-m", "adapter", *arguments], capture_output=True, text=True)
     assert result.returncode == 2
     assert result.stderr == (
-        f"adapter: CMD: is missing; {str(file)!r} does not contain one either; name the command that starts the app: "
-        "adapter dev -- CMD\n"
+        f"adapter: CMD: is missing; {str(file)!r} does not contain a command either; name the command that starts the "
+        "app: adapter dev -- CMD\n"
     )
 
 

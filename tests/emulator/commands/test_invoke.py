@@ -302,16 +302,16 @@ async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() 
         pytest.param(["event", "alb", "--header", "x"], "--header: 'x' is not a header", id="header"),
         pytest.param(
             ["event", "sqs", "--method", "GET"],
-            "--method: an event of sqs does not use it; its flags are --body, --name",
+            "--method: an event of sqs does not use this flag; it uses --body, --name",
             id="not-http",
         ),
         pytest.param(
             ["event", "alb", "--name", "x"],
-            "--name: an event of alb does not use it; its flags are --body, --header, --method, --path",
+            "--name: an event of alb does not use this flag; it uses --body, --header, --method, --path",
             id="not-a-queue",
         ),
         pytest.param(
-            ["event", "http-api", "--stage", "x"], "--stage: an event of http-api does not use it", id="no-stage"
+            ["event", "http-api", "--stage", "x"], "--stage: an event of http-api does not use this flag", id="no-stage"
         ),
         pytest.param(["event", "alb", "--body", "@/no/such"], "--body: '/no/such' cannot be read", id="body"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from adapter.config.load import load
 from adapter.emulator.faults.injector import FaultInjector
 from adapter.emulator.faults.plan import Fault, FaultPlan, Kind, parse_faults
-from adapter.emulator.service.emulator import fault_plan
+from adapter.emulator.service.endpoints import fault_plan
 from adapter.errors import ConfigurationError
 from tests.emulator.scripted import Handed, ScriptedRuntime, local_lambda, prelude
 from tests.scripted_app import PATIENCE
@@ -40,7 +40,7 @@ def test_a_fault_is_written_as_kind_amount_rate_and_header(text: str, expected: 
     ("text", "why"),
     [
         pytest.param("explode", "use one of delay, throttle, kill", id="kind"),
-        pytest.param("throttle=1", "does not use one", id="amount-where-there-is-none"),
+        pytest.param("throttle=1", "which throttle does not use", id="amount-where-there-is-none"),
         pytest.param("kil=1MB", r"did you mean kill\?", id="slip"),
         pytest.param("delay=soon", "is not a duration", id="seconds"),
         pytest.param("kill=all", "is not a size", id="size"),
@@ -64,7 +64,7 @@ def test_every_fault_that_is_none_is_told_by_itself() -> None:
         fault_plan(load({}, {"faults": "explode,delay=1,kill@"}))
     first, second = mistake.value.mistakes
     assert first.startswith("--fault: 'explode' is not a fault; use one of delay, ")
-    assert second == "--fault: 'kill@' has no header after the @, for example kill@x-fault"
+    assert second == "--fault: 'kill@' has no header after the @; use a form such as kill@x-fault"
 
 
 def strikes(text: str, seed: int, count: int = 200) -> list[bool]:

@@ -15,7 +15,7 @@ from adapter.emulator.front_doors.door_settings import DoorSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
 from adapter.emulator.front_doors.registry import DOORS
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
-from adapter.emulator.requests.client_request import RequestRecord
+from adapter.emulator.records.record import RequestRecord
 from adapter.emulator.requests.pipeline import InvocationPipeline
 from adapter.emulator.service.listening import serving
 from adapter.net.address import listen

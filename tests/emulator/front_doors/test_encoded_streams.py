@@ -103,8 +103,8 @@ async def test_the_limit_counts_the_bytes_before_decoding() -> None:
 @pytest.mark.parametrize(
     ("body", "received", "why"),
     [
-        pytest.param(b"plain text", b"", "does not have its Content-Encoding", id="not-encoded"),
-        pytest.param(gzip.compress(PLAIN)[:-4], PLAIN, "ended before the end", id="truncated"),
+        pytest.param(b"plain text", b"", "is not encoded as its Content-Encoding says", id="not-encoded"),
+        pytest.param(gzip.compress(PLAIN)[:-4], PLAIN, "before the encoded data was complete", id="truncated"),
     ],
 )
 async def test_a_body_that_cannot_be_decoded_is_broken_off_and_the_runtime_goes_on(

@@ -199,7 +199,7 @@ def test_the_app_knows_its_memory_and_the_user_is_warned_of_it(app: Path) -> Non
         assert "\tMemory Size: 128 MB\t" in report
         assert int(report.partition("Max Memory Used: ")[2].split()[0]) > 190
         assert "\tInit Duration: " in report
-        assert "--memory allows 128 MB" in local.output.wait_for("has used")
+        assert "more than --memory allows (128 MB)" in local.output.wait_for("has used")
         block = [line.split()[0] for line in local.output.text.splitlines() if "RequestId" in line or "INIT" in line]
         assert block == ["INIT_START", "START", "END", "REPORT"]
 

@@ -67,6 +67,42 @@ async def test_each_request_that_finds_no_free_environment_starts_one() -> None:
         assert local.notices.empty()
 
 
+async def test_environments_that_nobody_waits_for_any_more_are_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a page: the first request is a cold start, and the others come all at once when it is warm."""
+    # Long enough for a slow machine.
+    monkeypatch.setattr("adapter.emulator.function.scheduler.START_DELAY", 1.0)
+    started = []
+
+    async def quick(runtime: ScriptedRuntime) -> int:
+        started.append(runtime)
+        while True:
+            handed = await runtime.next()
+            upload = await runtime.stream(handed)
+            await upload.write(prelude() + handed.event["rawPath"].encode())
+            await upload.end()
+
+    async with local_lambda(quick, environments="6") as local:
+        assert await answers(await ask(local, "/page")) == [(200, b"/page")]
+        assets = [f"/{number}" for number in range(6)]
+        assert await answers(await ask(local, *assets)) == [(200, asset.encode()) for asset in assets]
+        # Longer than the delay, and no event follows it.
+        await asyncio.sleep(1.5)
+        assert len(states(local)) == 1
+        assert len(started) == local.status()["counts"]["coldStarts"] == 1
+
+
+async def test_an_environment_is_started_for_a_request_that_still_waits() -> None:
+    gate = Gate()
+    async with local_lambda(gate, environments="3") as local:
+        first = await ask(local, "/0")
+        assert await gate.arrived.get() == "/0"
+        others = await ask(local, "/1", "/2")
+        assert {await gate.arrived.get() for _ in range(2)} == {"/1", "/2"}
+        assert local.starts == 3
+        gate.open.set()
+        assert await answers(first + others) == [(200, b"/0"), (200, b"/1"), (200, b"/2")]
+
+
 async def test_requests_beyond_the_most_environments_wait_in_their_order() -> None:
     gate = Gate()
     async with local_lambda(gate, environments="2") as local:
@@ -354,7 +390,10 @@ async def test_memory_above_the_functions_is_warned_of_once(used: int) -> None:
             assert (await local.request("GET", "/")).status == 200
             assert f"Max Memory Used: {used} MB" in await local.reports.get()
         notices = [local.notices.get_nowait() for _ in range(local.notices.qsize())]
-        expected = ["an environment has used 200 MB, --memory allows 128 MB: Lambda would have ended it"]
+        expected = [
+            "an environment has used 200 MB, more than --memory allows (128 MB); "
+            "Lambda would have ended this environment"
+        ]
         assert notices == (expected if used > 128 else [])
 
 
@@ -413,7 +452,10 @@ async def test_a_snapshot_that_is_lost_is_replaced_for_the_next_request() -> Non
 
     async with local_lambda(script, warm="true", snapstart="true") as local:
         assert (await local.notices.get()).startswith("the snapshot is ready")
-        assert await local.notices.get() == "the environment ended (exit status 3), the next request starts a new one"
+        assert (
+            await local.notices.get()
+            == "the environment ended (exit status 3); the next request starts a new environment"
+        )
         assert (await local.request("GET", "/")).status == 200
         assert (local.starts, local.status()["counts"]["failedInits"]) == (2, 1)
 

@@ -130,7 +130,10 @@ async def test_an_exit_after_the_response_is_noticed() -> None:
 
     async with local_lambda(script) as local:
         assert (await local.request("GET", "/")).status == 200
-        assert await local.notices.get() == "the environment ended (exit status 4), the next request starts a new one"
+        assert (
+            await local.notices.get()
+            == "the environment ended (exit status 4); the next request starts a new environment"
+        )
         assert (await local.visit()).error_type == ""
 
 
@@ -157,7 +160,10 @@ async def test_an_exit_of_the_idle_environment_is_noticed() -> None:
 
     async with local_lambda(script) as local:
         assert (await local.request("GET", "/")).status == 200
-        assert await local.notices.get() == "the environment ended (exit status 9), the next request starts a new one"
+        assert (
+            await local.notices.get()
+            == "the environment ended (exit status 9); the next request starts a new environment"
+        )
         assert (await local.request("GET", "/")).status == 200
         assert local.starts == 2
 
@@ -203,7 +209,7 @@ async def test_an_init_error_without_a_request_is_a_notice_and_the_next_request_
     async with local_lambda(script, warm="true") as local:
         await failed.wait()
         notice = await local.notices.get()
-        assert notice.startswith("init failed, the next request tries again: Runtime.ExitError")
+        assert notice.startswith("init failed, so the next request tries again (Runtime.ExitError")
         assert (await local.request("GET", "/x")).body == b"/x"
 
 

@@ -28,6 +28,12 @@ FUNCTIONS = [
 
 
 @pytest.fixture(autouse=True)
+def without_a_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model decides at once whether an environment is started. Its events have no time between them."""
+    monkeypatch.setattr("adapter.emulator.function.scheduler.START_DELAY", 0.0)
+
+
+@pytest.fixture(autouse=True)
 def _model_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution_environment, "Sandbox", ModelSandbox)
 

@@ -83,7 +83,7 @@ def framed(headers: bytes, headers_length: int | None = None, total: int | None 
     ("stream", "why"),
     [
         pytest.param(framed(b"\x01h\x06\x00\x00"), "type 6", id="not-a-string"),
-        pytest.param(framed(b"\x01h\x07\x00\x05v"), "ends after the headers", id="value-too-long"),
+        pytest.param(framed(b"\x01h\x07\x00\x05v"), "extends beyond the headers", id="value-too-long"),
         pytest.param(framed(b"\x09h"), "cannot be read", id="name-too-long"),
         pytest.param(framed(b"\x01h\x07\x00"), "cannot be read", id="half-a-length"),
         pytest.param(framed(b"\x01\xff\x07\x00\x00"), "cannot be read", id="name-not-utf-8"),

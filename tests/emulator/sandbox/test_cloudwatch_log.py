@@ -49,7 +49,7 @@ async def test_a_cold_invocation_is_a_block_of_four_lines() -> None:
     invocation = new_invocation()
     log.init_started("init")
     log.init_ended("init", 0.25, None)
-    invocation.init_seconds = 0.25
+    invocation.record.init = 0.25
     log.invocation_started(invocation)
     log.output(b"from the function", "function")
     invocation.reply.settle(Payload(b"{}"))
@@ -113,7 +113,7 @@ async def test_a_failure_is_in_the_report_and_in_a_line_of_its_own_if_the_sandbo
 async def test_a_provisioned_environment_is_not_billed_for_its_init_and_a_restore_has_its_own_duration() -> None:
     log, shown, _ = new_log("provisioned-concurrency")
     invocation = new_invocation()
-    invocation.init_seconds = 1.0
+    invocation.record.init = 1.0
     log.invocation_started(invocation)
     log.invocation_ended(invocation, 0.002, None)
     assert "Billed Duration: 2 ms" in shown[-1]
@@ -121,7 +121,7 @@ async def test_a_provisioned_environment_is_not_billed_for_its_init_and_a_restor
     log.restore_started()
     log.restore_ended(0.5, None)
     restored = new_invocation()
-    restored.restore_seconds = 0.5
+    restored.record.restore = 0.5
     log.invocation_started(restored)
     log.invocation_ended(restored, 0.002, None)
     assert shown[0] == "RESTORE_START Runtime Version: local"

@@ -59,7 +59,7 @@ def tree_of(command: list[str], lines: Lines | None = None, **programs: Any) -> 
         ),
         **programs,
     )
-    return ProcessTree(what, lambda line, category: written.append((line, category)), "on-demand")
+    return ProcessTree(what, lambda line, category, _stream: written.append((line, category)), "on-demand")
 
 
 async def started(folder: Path, *arguments: str) -> tuple[ProcessTree, ChildProcess, dict[str, int]]:
@@ -243,7 +243,7 @@ import asyncio, os, signal, sys
 from adapter.emulator.sandbox.processes import start_process
 async def main():
     child = [sys.executable, "-I", "-c", "import os, signal; print(os.getpid(), flush=True); signal.pause()"]
-    process = await start_process(child, dict(os.environ), on_line=lambda line: None)
+    process = await start_process(child, dict(os.environ), on_line=lambda line, stream: None)
     await asyncio.to_thread(sys.stdin.readline)
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())

@@ -7,14 +7,14 @@ import os
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
-from adapter.emulator.service.listening import open_listeners
+from adapter.emulator.service.listening import open_inspector, open_listeners
 from adapter.errors import ConfigurationError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="owners are found in /proc")
@@ -156,3 +156,49 @@ def test_a_host_that_cannot_be_listened_on_is_told_once(flags: dict[str, str], w
     (mistake,) = refusal(flags | {"dev_port": "0"})
     assert mistake.startswith(why)
     assert mistake.endswith("--host 127.0.0.1")
+
+
+# --- the inspector ---------------------------------------------------------------------------------------------------
+
+
+def inspector_port(flags: dict[str, str], *, invoke_port: int) -> tuple[int | None, list[str]]:
+    """The port of the inspector of a dev whose Invoke APIs are on ``invoke_port``, and the warnings."""
+    warnings: list[str] = []
+    settings = UrlSettings(load({}, {"dev_port": str(invoke_port - 1)} | flags))
+    listener = open_inspector(settings, lambda text, level="info": warnings.append(f"{level}: {text}"))
+    if listener is None:
+        return None, warnings
+    host, port = listener.getsockname()
+    listener.close()
+    assert host == "127.0.0.1"
+    return port, warnings
+
+
+def test_the_inspector_gets_the_first_free_port_after_all_others() -> None:
+    with ExitStack() as stack:
+        first = taken(stack)
+        port, warnings = inspector_port({}, invoke_port=first - 1)
+        assert port is not None
+        assert port > first
+        assert not warnings
+    assert inspector_port({"no_inspector": "true"}, invoke_port=first) == (None, [])
+
+
+def test_without_a_free_port_there_is_a_warning_and_no_inspector() -> None:
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", 65535)))
+        port, warnings = inspector_port({}, invoke_port=65534)
+    assert port is None
+    assert warnings == ["warn: there is no inspector: no port after 65534 is free; name a port with --inspector"]
+
+
+def test_only_a_port_that_was_asked_for_must_be_free() -> None:
+    with ExitStack() as stack:
+        port = taken(stack)
+        with pytest.raises(ConfigurationError) as mistake:
+            inspector_port({"inspector": str(port)}, invoke_port=3001)
+        [text] = mistake.value.mistakes
+        assert text.startswith(f"--inspector: '127.0.0.1:{port}' is taken by pid {os.getpid()} (")
+    assert inspector_port({"inspector": str(port)}, invoke_port=3001) == (port, [])
+    assert "port 3000 is given twice" in refusal({"dev_port": "3000", "inspector": "3000"})[0]

@@ -226,7 +226,7 @@ def test_cors_and_authorizers_of_a_rest_api_are_named(tmp_path: Path) -> None:
     assert load_template(str(file), None, "us-east-1", []).notes == [
         f"{file}, line 1: Globals.Api.Cors: CORS of a REST API is not simulated: preflights reach the app",
         f"{file}, line 2: Resources.Web.Properties.Events.E.Properties.Auth: authorizers are not simulated; "
-        "their result: --authorizer-context",
+        "set their result with --authorizer-context",
     ]
 
 

@@ -10,6 +10,11 @@ from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.terminal.banner import local_url, mismatches, start_fields, start_lines
 
+INVOKE = (
+    "  invoke     AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws lambda invoke --region us-east-1 "
+    "--endpoint-url http://127.0.0.1:3001/ --function-name local out.json"
+)
+
 
 def settings(**flags: str) -> UrlSettings:
     return UrlSettings(load({}, flags))
@@ -24,9 +29,10 @@ def test_the_start_says_how_to_deploy_the_same_and_what_to_try() -> None:
         "  bandwidth  6 MB at once, then 2 MB/s, for each response, as on Lambda",
         "  limit      200 MB for a streamed response",
         "  timeout    900 s",
+        "  app        starts with the first request (--warm: at once)",
         "  differs    from Lambda's defaults: mode response_stream (buffered), timeout 900 s (3 s), "
         "memory 1024 MB (128 MB)",
-        "  invoke     aws lambda invoke --endpoint-url http://127.0.0.1:3001/ …",
+        INVOKE,
         "  try        curl -N http://127.0.0.1:3000/",
     ]
 
@@ -60,14 +66,14 @@ def test_where_there_are_several_front_doors_each_row_says_which_it_is_about() -
         "  limit      1 MB for the whole encoded response (alb, alb-multi-value)",
         "  limit      6 MB for the whole encoded response (lattice)",
     ]
-    assert "  invoke     aws lambda invoke --endpoint-url http://127.0.0.1:3001/ …" in lines
+    assert INVOKE in lines
     assert "REST API with responseTransferMode: STREAM" in "\n".join(lines)
 
 
 def test_what_was_lifted_is_said_to_be_lambdas() -> None:
     lines = start_lines(settings(bandwidth="unlimited", stream_limit="none"))
     assert "  bandwidth  unlimited, which Lambda is not" in lines
-    assert "  limit      none for a streamed response, Lambda has one" in lines
+    assert "  limit      none for a streamed response; Lambda has a limit" in lines
     assert "; Lambda's own: --bandwidth lambda" in "\n".join(start_lines(settings(bandwidth="64KB+64KB")))
 
 
@@ -80,7 +86,7 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
         pytest.param(
             {"url_invoke_mode": "buffered"},
             [
-                "the function streams, the front door is buffered: clients wait for the whole response; "
+                "the function streams but the front door is buffered: clients wait for the whole response; "
                 "set both to the same mode (--invoke-mode, --url-invoke-mode)"
             ],
             id="the-url-is-buffered",
@@ -88,9 +94,9 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
         pytest.param(
             {"invoke_mode": "buffered", "url_invoke_mode": "response_stream", "front_doors": "function-url,rest-api"},
             [
-                "the function is buffered, the front door streams: clients get its JSON payload as it is; "
+                "the function is buffered but the front door streams: clients get the JSON payload undecoded; "
                 "set both to the same mode (--invoke-mode, --url-invoke-mode) (function-url)",
-                "the function is buffered, the front door streams: every request fails; "
+                "the function is buffered but the front door streams: every request fails; "
                 "set both to the same mode (--invoke-mode, --url-invoke-mode) (rest-api)",
             ],
             id="the-function-is-buffered",
@@ -98,8 +104,9 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
         pytest.param(
             {"front_doors": "function-url,alb,lattice"},
             [
-                "the function streams, the front door cannot: here clients get the whole response, AWS's answer is not "
-                "known; deploy it there as AWS_LWA_INVOKE_MODE=buffered (alb, lattice)"
+                "the function streams, but this front door cannot: here clients get the whole response; AWS's answer "
+                "is not known; for this front door, deploy the function with "
+                "AWS_LWA_INVOKE_MODE=buffered (alb, lattice)"
             ],
             id="load-balancers-beside-a-url",
         ),
@@ -211,7 +218,7 @@ def test_the_start_shows_a_key_pair_that_was_made_for_this_run_and_how_to_use_it
     user = f"{key.access_key_id}:{key.secret_access_key}"
     assert [line for line in start_lines(chosen) if line.startswith(("  domain", "  CORS", "  auth", "  try"))] == [
         "  domain     shop.example, the Host that the app gets",
-        "  CORS       answered and set by function-url, not by the app",
+        "  CORS       preflights and headers from function-url, not from the app",
         f"  auth       AWS_IAM with the key pair {key.access_key_id} of this run",
         f"  try        curl -N --aws-sigv4 aws:amz:us-east-1:lambda --user {user} http://127.0.0.1:3000/",
     ]
@@ -226,3 +233,9 @@ def test_a_secret_from_a_file_is_neither_in_the_start_message_nor_in_the_log(tmp
     assert "--user AKIAFILE:$AWS_SECRET_ACCESS_KEY" in lines
     assert fields["accessKeyId"] == "AKIAFILE"
     assert "hidden" not in lines + str(fields)
+
+
+def test_the_start_says_when_the_app_starts_and_that_debugging_has_no_timeout() -> None:
+    assert "  app        starts now" in start_lines(settings(warm="true"))
+    assert "  app        starts now" in start_lines(settings(provisioned="1"))
+    assert "  timeout    none (--debug)" in start_lines(settings(debug="true"))

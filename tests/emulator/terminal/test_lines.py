@@ -10,16 +10,10 @@ import pytest
 from adapter.aws.limits import MIB
 from adapter.config.load import load
 from adapter.emulator.front_doors.door_settings import UrlSettings
-from adapter.emulator.requests.client_request import RequestRecord
-from adapter.emulator.terminal.lines import (
-    Terminal,
-    cost_text,
-    details,
-    duration_text,
-    request_fields,
-    streaming_cost,
-)
+from adapter.emulator.records.record import RequestRecord
+from adapter.emulator.terminal.lines import Terminal, details, request_fields, streaming_cost
 from adapter.emulator.terminal.prices import PriceTable
+from adapter.emulator.terminal.words import cost_text, duration_text
 from adapter.logs import Log
 
 PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.008})
@@ -48,6 +42,9 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
             id="failed",
         ),
         pytest.param({"error_type": "Function.X"}, ["0 B", "total 0 ms", "Function.X"], id="failed-without-a-word"),
+        pytest.param(
+            {"environment": 3, "request_id": "r-1"}, ["0 B", "total 0 ms", "environment 3", "r-1"], id="where-and-which"
+        ),
     ],
 )
 def test_a_line_says_what_happened_and_nothing_else(fields: dict[str, Any], expected: list[str]) -> None:
@@ -67,7 +64,7 @@ def test_a_line_says_what_happened_and_nothing_else(fields: dict[str, Any], expe
         pytest.param(
             7 * MIB,
             "mars-1",
-            ["1 MB beyond the free 6 MB, no price known for mars-1 (--price-table)"],
+            ["1 MB beyond the free 6 MB; no price is known for mars-1 (--price-table)"],
             id="unknown-region",
         ),
     ],
@@ -129,16 +126,16 @@ def test_a_line_names_its_front_door_where_there_are_several(
         pytest.param(
             {"front_doors": "function-url,rest-api"},
             [
-                "mismatch at function-url: the function is buffered, the front door streams: clients get its JSON",
-                "mismatch at rest-api: the function is buffered, the front door streams: every request fails",
+                "mismatch at function-url: the function is buffered but the front door streams: clients get the JSON",
+                "mismatch at rest-api: the function is buffered but the front door streams: every request fails",
             ],
             id="by-the-first-line-of-each-door",
         ),
         pytest.param(
             {"front_doors": "alb,http-api"},
             [
-                "mismatch at alb: the function streams, the front door cannot",
-                "mismatch at http-api: the function streams, the front door cannot",
+                "mismatch at alb: the function streams, but this front door cannot",
+                "mismatch at http-api: the function streams, but this front door cannot",
             ],
             id="of-doors-that-cannot-stream",
         ),
@@ -203,6 +200,8 @@ def test_for_machines_an_invocation_has_fields() -> None:
     record.request_id, record.init, record.held, record.restore = "r-1", 0.25, 0.1, 0.05
     record.error_type, record.error_message, record.broken_off, record.mismatch = "E", "why", True, True
     record.app_path, record.app_status = "/events", 404
+    record.client, record.environment, record.replay_of = "127.0.0.1", 2, 7
+    record.trace_id = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=0"
     record.decoded, record.warning = "br", "w"
     assert request_fields(record, PRICES, "us-east-1") == {
         "requestId": "r-1",
@@ -213,6 +212,11 @@ def test_for_machines_an_invocation_has_fields() -> None:
         "bytes": 2,
         "ms": 500.0,
         "firstByteMs": 1.2,
+        "client": "127.0.0.1",
+        "traceId": "1-67891233-abcdef012345678912345678",
+        "environment": 2,
+        "coldStart": True,
+        "replayOf": 7,
         "initMs": 250.0,
         "restoreMs": 50.0,
         "heldMs": 100.0,

@@ -1,0 +1,87 @@
+"""``adapter completion``: the script that lets a shell complete the command line, and what is completed.
+
+The shell runs the adapter again for each completion. Then click calls the functions of this module.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from adapter.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from click import Context, Parameter
+
+#: The shells that can complete, each with the line that sets it up.
+SHELLS = {
+    "bash": 'eval "$(adapter completion bash)"',
+    "zsh": 'eval "$(adapter completion zsh)"',
+    "fish": "adapter completion fish | source",
+}
+# The variable with which the shell asks for completions.
+_VARIABLE = "_ADAPTER_COMPLETE"
+
+
+def run(cli: click.Group, shell: str) -> int:
+    """Write the script for ``shell`` to stdout. Return the exit code, 0."""
+    found = get_completion_class(shell)
+    assert found is not None, "click knows the shells in SHELLS"
+    click.echo(found(cli, {}, "adapter", _VARIABLE).source())
+    return EXIT_OK
+
+
+def choices_of(metavar: str) -> list[str]:
+    """Return the words that ``metavar`` offers as values: ``text|json`` has two, ``BURST+RATE`` has none."""
+    words = metavar.partition("[")[0].split("|")
+    return [word for word in words if word == word.lower()]
+
+
+def complete_value(metavar: str) -> Callable[[Context, Parameter, str], list[CompletionItem]]:
+    """Return a function that completes the value of an option: one of its choices, a file or a folder."""
+
+    def complete(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+        if metavar == "DIR":
+            return [CompletionItem(incomplete, type="dir")]
+        if "FILE" in metavar or metavar == "PATH":
+            return [CompletionItem(incomplete, type="file")]
+        if metavar.startswith("KIND["):
+            from adapter.emulator.faults.plan import Kind
+
+            return _matching([kind.value for kind in Kind], incomplete)
+        return _matching(choices_of(metavar), incomplete)
+
+    return complete
+
+
+def complete_file(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the name of a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_kind(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a kind of event."""
+    from adapter.emulator.commands.event import KINDS
+
+    return _matching(KINDS, incomplete)
+
+
+def complete_error(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an error."""
+    from adapter.cli.error_names import ERROR_GROUPS
+
+    return _matching([name for names in ERROR_GROUPS.values() for name in names], incomplete)
+
+
+def complete_command(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a command."""
+    root = ctx.find_root().command
+    return _matching(root.commands if isinstance(root, click.Group) else (), incomplete)
+
+
+def _matching(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]

@@ -1,0 +1,63 @@
+"""Requests that the inspector itself sends: a front door or an Invoke API serves them like those of a client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from adapter.net.server import Exchange
+from adapter.net.server.request_parser import RequestHead
+
+if TYPE_CHECKING:
+    from adapter.net.server.exchange import RequestBody
+    from adapter.payload.messages import Request
+
+# The address of this client in events.
+_CLIENT = "127.0.0.1"
+
+
+class _NoConnection:
+    """Takes the place of a client's connection: the client reads everything at once, and never leaves."""
+
+    def __init__(self) -> None:
+        self.client = _CLIENT
+        self.disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_reading = True
+
+    def write(self, data: bytes) -> None:
+        """Drop ``data``: the record has the response."""
+
+    async def drain(self) -> None:
+        """Return, but let other tasks run: a stream must not block the event loop."""
+        await asyncio.sleep(0)
+
+    def write_eof(self) -> None:
+        """Do nothing."""
+
+    def cut(self, *, reset: bool = False) -> None:
+        """Do nothing: the record shows that the response is incomplete."""
+
+    async def wait_for_bytes(self) -> None:
+        """Do nothing: the body has arrived."""
+
+    def adjust_flow(self) -> None:
+        """Do nothing."""
+
+    def stop_waiting(self) -> None:
+        """Do nothing."""
+
+    def switch_protocols(self) -> RequestBody:
+        """Raise an error: front doors do not switch protocols."""
+        raise NotImplementedError
+
+
+def exchange_for(request: Request) -> Exchange:
+    """Return an exchange with ``request``. Its response is dropped."""
+    head = RequestHead(
+        method=request.method, target=request.target, version="1.1", headers=request.headers, keep_alive=True
+    )
+    exchange = Exchange(_NoConnection(), head)
+    if request.body:
+        exchange.body.feed(bytes(request.body))
+    exchange.body.end(truncated=False)
+    return exchange

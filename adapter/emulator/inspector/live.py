@@ -1,0 +1,112 @@
+"""The live events of the page (server-sent events): what has changed, at most ten times a second for each record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from adapter.emulator.records.record import RequestRecord
+    from adapter.emulator.records.ring import RecordRing
+    from adapter.net.server import Exchange
+
+# The pause between two deliveries, in seconds.
+PERIOD = 0.1
+# The environments are compared less often: their lanes are long.
+_ENVIRONMENT_PERIODS = 3
+# After this many periods without a change, a comment is written, so that a page that is gone is noticed.
+_KEEP_ALIVE_PERIODS = 150
+_EVENT_STREAM = ("content-type", "text/event-stream")
+
+
+class LiveEvents:
+    """One page's event stream. ``hello`` returns its first event, ``environments`` the state of all environments.
+
+    ``summary`` returns a record as the list shows it.
+    """
+
+    def __init__(
+        self,
+        ring: RecordRing,
+        hello: Callable[[], dict[str, Any]],
+        environments: Callable[[], list[dict[str, Any]]],
+        summary: Callable[[RequestRecord], dict[str, Any]],
+    ) -> None:
+        self._ring = ring
+        self._hello = hello
+        self._environments = environments
+        self._summary = summary
+        # The records that have changed since the last delivery. ``_known`` are the numbers that the page has.
+        self._changed: dict[RequestRecord, None] = {}
+        self._known: set[int] = set()
+        self._sent_environments: dict[int, dict[str, Any]] = {}
+        self._is_cleared = False
+        self._number = 0
+
+    async def serve(self, exchange: Exchange, stopped: asyncio.Event, headers: list[tuple[str, str]]) -> None:
+        """Write events to ``exchange`` until the page leaves or ``stopped`` is set."""
+        exchange.begin(200, [_EVENT_STREAM, *headers])
+        self._ring.watches.append(self._watch)
+        try:
+            first = self._hello()
+            self._sent_environments = {each["id"]: each for each in first["environments"]}
+            self._known = {each["id"] for each in first["records"]}
+            await exchange.write([self._encoded("hello", first)])
+            periods = 0
+            while not stopped.is_set() and not exchange.disconnected.done():
+                await _wait(stopped, PERIOD)
+                periods += 1
+                events = self._due_events(with_environments=periods % _ENVIRONMENT_PERIODS == 0)
+                if not events and periods % _KEEP_ALIVE_PERIODS == 0:
+                    events = [b": still here\n\n"]
+                if events:
+                    await exchange.write(events)
+        except ConnectionError:
+            return
+        finally:
+            self._ring.watches.remove(self._watch)
+        exchange.end()
+
+    def _watch(self, record: RequestRecord | None) -> None:
+        if record is None:
+            self._is_cleared = True
+            self._changed.clear()
+        else:
+            self._changed[record] = None
+
+    def _due_events(self, *, with_environments: bool) -> list[bytes]:
+        """Return the encoded events of everything that has changed since the last call."""
+        events = []
+        if self._is_cleared:
+            self._is_cleared = False
+            self._known.clear()
+            events.append(self._encoded("cleared", {}))
+        changed, self._changed = self._changed, {}
+        for record in changed:
+            if self._ring.find(record.number) is record:
+                self._known.add(record.number)
+                events.append(self._encoded("record", self._summary(record)))
+        for number in sorted(number for number in self._known if self._ring.find(number) is None):
+            self._known.discard(number)
+            events.append(self._encoded("removed", {"id": number}))
+        if with_environments:
+            for environment in self._environments():
+                if self._sent_environments.get(environment["id"]) != environment:
+                    self._sent_environments[environment["id"]] = environment
+                    events.append(self._encoded("environment", environment))
+        return events
+
+    def _encoded(self, event: str, data: dict[str, Any]) -> bytes:
+        self._number += 1
+        return f"event: {event}\nid: {self._number}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"
+
+
+async def _wait(stopped: asyncio.Event, seconds: float) -> None:
+    """Wait for ``seconds``, or until ``stopped`` is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopped.wait()

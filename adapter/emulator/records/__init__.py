@@ -1,0 +1,1 @@
+"""The records of invocations: one bounded model, written by the parts of the emulator and read by its outputs."""

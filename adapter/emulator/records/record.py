@@ -1,0 +1,294 @@
+"""The record of one request to the emulator, of its invocation and of its response. It is written once and read often.
+
+Front doors, Invoke APIs, the function and its environments write what they know as soon as they know it. The terminal,
+the inspector and the summary at the exit read it. A record holds references to the data of the request where it can, so
+writing it costs little. ``RecordRing`` bounds the memory of all records together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sized
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT, KIB
+from adapter.emulator.records.curve import POINT_SIZE, Curve
+from adapter.errors import bounded
+
+if TYPE_CHECKING:
+    from adapter.payload.headers import Headers
+    from adapter.payload.messages import ResponseHead
+
+# How much of the body is kept if it is larger than any buffered response can be, in bytes. Up to that size the whole
+# body is kept, since the inspector computes what a buffered front door would do with it.
+CUT_BODY = 256 * KIB
+# How much of the app's output during one invocation is kept, in bytes, and how many pauses of the cap.
+OUTPUT_LIMIT = 64 * KIB
+_MOST_PAUSES = 256
+# Pauses of the cap that are closer together than this are one, in seconds.
+_PAUSE_GAP = 0.02
+# How much memory of a record the ring may not know of yet, in bytes.
+_UNCOUNTED = 4 * KIB
+# What a record takes without the data that it counts, in bytes: a rough value.
+_BASE_SIZE = 4 * KIB
+
+
+class ReportedFailure(Protocol):
+    """Why an invocation failed; ``environment.result.Failure`` is one."""
+
+    error_type: str
+
+    @property
+    def message(self) -> str:
+        """The reason in words, perhaps empty."""
+
+    @property
+    def is_throttling(self) -> bool:
+        """Whether there was no free environment."""
+
+
+def _ignore(_record: RequestRecord) -> None:
+    """Do nothing: the record is in no ring."""
+
+
+@dataclass(slots=True, eq=False)
+class RequestRecord:
+    """The record of one request and its response. Times and durations are in seconds, sizes in bytes.
+
+    Times without "at" in their name count from the arrival of the request. ``began_at`` is the epoch's time of the
+    arrival. ``number`` identifies the record within the run; several attempts to process an asynchronous event have one
+    request id.
+
+    ``method`` and ``target`` are for lines: the target has no query, and both may be words of the emulator.
+    ``client_method``, ``client_target`` and ``client_headers`` are the client's own. ``mode`` is ``streaming`` if the
+    front door or the API reads the response as a stream, else ``buffered``.
+
+    ``status`` is the status sent to the client, ``sent`` the number of body bytes sent. ``streamed`` is the number of
+    body bytes in a streamed response; they are billed even if the client has disconnected. ``init`` and ``restore`` are
+    the durations of the init and the restore for which the invocation waited, or None if it did not wait. ``held`` is
+    how long the bandwidth cap delayed the response so far, ``pauses`` are the times when it did.
+    ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if the request was refused,
+    so that the function did not run. ``broken_off`` is True if the adapter closed the connection in the middle of the
+    response. ``mismatch`` is True if the invoke modes of the function and the front door differ. ``decoded`` is the
+    Content-Encoding that the front door has decoded. ``warning`` is a problem of the response that does not make the
+    invocation fail. ``app_status`` and ``app_path`` are the app's status and path for an event that is not an HTTP
+    request. ``answered_by`` names the part of the emulator that answered instead of the function; it is empty if the
+    function was invoked or the request refused.
+
+    ``event`` is the event, ``deadline_ms`` its deadline in milliseconds since the epoch; ``client_context``,
+    ``tenant_id`` and ``function_arn`` are the rest of the invocation. ``environment`` is the number of the execution
+    environment, 0 if none has run the invocation. ``queued``, ``begun`` and ``answered`` are the times when the
+    invocation entered the queue, when an environment began it, and when its answer began. ``concluded`` is the time
+    when the environment was done with it, and ``report`` has the figures of its REPORT line. ``is_over`` is True once
+    the client has its response.
+
+    ``head`` is the response head as the function sent it, ``prelude_size`` the size of its metadata prelude.
+    ``response_headers`` are those that the client got. ``body`` is the beginning of the body, and ``body_size`` the
+    size of all of it. ``longest_pause`` is the longest time without a piece from the app.
+
+    ``is_counted`` is True once the ring has reported that the request and its invocation are over.
+
+    ``replay_of`` is the number of the record that this request repeats, 0 if it repeats none. ``is_stored`` is False
+    once the ring has dropped the data of the record. ``memory`` is roughly what the record takes, in bytes, and
+    ``counted_memory`` what the ring has counted. ``watches`` is empty unless a page wants to know of each change.
+    """
+
+    method: str
+    target: str
+    status: int = 0
+    sent: int = 0
+    streamed: int = 0
+    first_byte: float | None = None
+    duration: float = 0.0
+    init: float | None = None
+    restore: float | None = None
+    held: float = 0.0
+    error_type: str = ""
+    error_message: str = ""
+    client_left: bool = False
+    door: str = ""
+    request_id: str = ""
+    refused: bool = False
+    broken_off: bool = False
+    mismatch: bool = False
+    decoded: str = ""
+    warning: str = ""
+    app_status: int = 0
+    app_path: str = ""
+    answered_by: str = ""
+
+    number: int = 0
+    trace_id: str = ""
+    client: str = ""
+    client_method: str = ""
+    # What may contain secrets is not in the representation, which may be logged.
+    client_target: str = field(default="", repr=False)
+    client_headers: Headers = field(default_factory=list, repr=False)
+    mode: str = "buffered"
+    replay_of: int = 0
+    began_at: float = field(default_factory=time.time)
+    event: bytes = field(default=b"", repr=False)
+    client_context: str = field(default="", repr=False)
+    tenant_id: str = ""
+    function_arn: str = ""
+    deadline_ms: int = 0
+    environment: int = 0
+    queued: float | None = None
+    begun: float | None = None
+    answered: float | None = None
+    concluded: float | None = None
+    is_over: bool = False
+    head: ResponseHead | None = field(default=None, repr=False)
+    prelude_size: int = 0
+    response_headers: Headers = field(default_factory=list, repr=False)
+    body: bytearray = field(default_factory=bytearray, repr=False)
+    body_size: int = 0
+    curve: Curve = field(default_factory=Curve)
+    longest_pause: float = 0.0
+    pauses: list[list[float]] = field(default_factory=list)
+    held_since: float | None = None
+    output: list[tuple[float, str, bytes]] = field(default_factory=list, repr=False)
+    log_lines: list[str] = field(default_factory=list, repr=False)
+    report: dict[str, float] = field(default_factory=dict)
+    is_stored: bool = True
+    is_counted: bool = False
+    keeps_bodies: bool = True
+    memory: int = _BASE_SIZE
+    counted_memory: int = 0
+    on_change: Callable[[RequestRecord], None] = _ignore
+    watches: Sized = ()
+    clock: Callable[[], float] = time.monotonic
+    _started: float = 0.0
+    _output_size: int = 0
+    _last_arrival: float | None = None
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
+
+    def now(self) -> float:
+        """Return the time since the arrival of the request."""
+        return self.clock() - self._started
+
+    @property
+    def held_so_far(self) -> float:
+        """How long the bandwidth cap has delayed the response, including the delay in progress."""
+        return self.held + (self.now() - self.held_since if self.held_since is not None else 0.0)
+
+    def changed(self, grown: int = 0) -> None:
+        """Take note that the record has changed, and holds ``grown`` more bytes.
+
+        The ring is informed at once only if a page watches, or if much memory is not counted yet.
+        """
+        self.memory += grown
+        if self.watches or abs(self.memory - self.counted_memory) > _UNCOUNTED:
+            self.on_change(self)
+
+    def add_failure(self, failure: ReportedFailure) -> None:
+        """Add the type and the message of the invocation's failure. Set ``refused`` if Lambda throttled it."""
+        self.error_type, self.error_message = failure.error_type, bounded(failure.message)
+        self.refused = failure.is_throttling
+
+    def add_truncated_request(self) -> None:
+        """Record that the client left before its request was complete, so there is no invocation."""
+        self.error_type = "no invocation, the request broke off"
+        self.client_left = self.refused = True
+
+    def add_event(self, event: bytes, *, is_streaming: bool) -> None:
+        """Record that the event is about to enter the queue."""
+        self.queued = self.now()
+        self.mode = "streaming" if is_streaming else "buffered"
+        if self.is_stored:
+            self.event = event
+            # The headers of the client are in the event as well.
+            self.changed(2 * len(event))
+
+    def begin(self, environment: int, cold_start: tuple[float | None, float | None], deadline_ms: int) -> None:
+        """Record that an environment begins the invocation, which waited for ``cold_start``, an init and a restore."""
+        self.begun, self.environment, self.deadline_ms = self.now(), environment, deadline_ms
+        self.init, self.restore = cold_start
+        self.changed()
+
+    def conclude(self, report: dict[str, float]) -> None:
+        """Record that the environment is done with the invocation. ``report`` has the figures of the REPORT line."""
+        self.concluded, self.report = self.now(), report
+        self.on_change(self)
+
+    def add_output(self, line: bytes, stream: str) -> None:
+        """Add a line that a process wrote to ``stream`` during the invocation. Beyond OUTPUT_LIMIT, leave it out."""
+        if self.is_stored and self._output_size < OUTPUT_LIMIT:
+            line = line[: OUTPUT_LIMIT - self._output_size]
+            self._output_size += len(line) + 64
+            self.output.append((self.now(), stream, line))
+            self.changed(len(line) + 64)
+
+    # --- the response ----------------------------------------------------------------------------------------------
+
+    def add_arrival(self, size: int) -> None:
+        """Record that a piece of ``size`` bytes, or the whole payload, has arrived from the app."""
+        now = self.now()
+        if self._last_arrival is not None:
+            self.longest_pause = max(self.longest_pause, now - self._last_arrival)
+        self._last_arrival = now
+        self._add_point(now, size, 0)
+
+    def add_head(self, head: ResponseHead, prelude_size: int, body_size: int) -> None:
+        """Record the function's response head and the size of its prelude. ``body_size`` bytes arrived after it."""
+        self.prelude_size = prelude_size
+        self.curve.restart(body_size)
+        if self.is_stored:
+            self.head = head
+            self.changed(prelude_size)
+
+    def add_response(self, status: int, headers: Headers) -> None:
+        """Record that the response head is sent to the client."""
+        self.status, self.first_byte = status, self.now()
+        if self.is_stored:
+            self.response_headers = headers
+            self.changed(sum([len(name) + len(value) for name, value in headers]))
+
+    def add_piece(self, piece: bytes | memoryview, size: int) -> None:
+        """Record that ``piece``, with ``size`` bytes of the payload, was sent to the client."""
+        self.body_size += size
+        grown = 0
+        if self.is_stored and self.keeps_bodies:
+            before = len(self.body)
+            if self.body_size <= BUFFERED_RESPONSE_LIMIT:
+                self.body += piece
+            elif before < CUT_BODY:
+                self.body += piece[: CUT_BODY - before]
+            else:
+                del self.body[CUT_BODY:]
+            grown = len(self.body) - before
+        self._add_point(self.now(), 0, size, grown)
+
+    def _add_point(self, now: float, arrived: int, sent: int, grown: int = 0) -> None:
+        before = len(self.curve)
+        self.curve.add(now, arrived, sent)
+        self.changed(grown + POINT_SIZE * (len(self.curve) - before))
+
+    async def hold(self, seconds: float) -> None:
+        """Sleep for ``seconds``, because the bandwidth cap holds the response back."""
+        self.held_since = began = self.now()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.held_since, ended = None, self.now()
+            self.held += ended - began
+            if self.pauses and (began - self.pauses[-1][1] < _PAUSE_GAP or len(self.pauses) >= _MOST_PAUSES):
+                self.pauses[-1][1] = ended
+            else:
+                self.pauses.append([began, ended])
+
+    def drop(self) -> None:
+        """Drop the data that takes memory, and keep what a list shows."""
+        self.is_stored, self.memory = False, _BASE_SIZE + POINT_SIZE * len(self.curve)
+        self.event, self.body, self.head = b"", bytearray(), None
+        self.output, self.client_headers, self.response_headers = [], [], []
+        self.client_target = self.client_target[:_BASE_SIZE]
+
+    def leave(self, on_change: Callable[[RequestRecord], None]) -> None:
+        """Drop the data, since the ring does not contain the record any longer. Later changes go to ``on_change``."""
+        self.drop()
+        self.on_change = on_change

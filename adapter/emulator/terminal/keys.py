@@ -1,0 +1,110 @@
+"""Keys of ``adapter dev`` on a terminal: each press of a key is an action, without Enter.
+
+The terminal reads keys one by one only while this process is in its foreground. At each end, at Ctrl-Z and while the
+process is in the background, the terminal has the mode that it had before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import termios
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+_STDIN = 0
+# What an arrow or a function key sends.
+_SEQUENCE = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|\x1b")
+# More characters at once are a paste, which is not meant for the keys.
+_MOST_KEYS = 4
+# How long a signal that was typed before a key may take to arrive, in seconds.
+_SIGNAL_DELAY = 0.02
+# The position of the local modes in the attributes of a terminal (tcgetattr(3)).
+_LOCAL_MODES = 3
+
+
+class Keys:
+    """Calls ``actions`` by the key that is pressed. Other keys have no effect.
+
+    ``open`` and ``close`` can be called any number of times. Without a terminal on stdin, neither has an effect.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, actions: Mapping[str, Callable[[], None]]) -> None:
+        self._loop = loop
+        self._actions = actions
+        self._timer: asyncio.TimerHandle | None = None
+        # The attributes of the terminal before it was changed, or None if it is not changed now.
+        self._before: list[Any] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether keys are read now."""
+        return self._before is not None
+
+    def open(self) -> None:
+        """Read keys from now on, if stdin is a terminal and this process is in its foreground."""
+        if self.is_open or not _is_in_foreground():
+            return
+        try:
+            before = termios.tcgetattr(_STDIN)
+            changed = termios.tcgetattr(_STDIN)
+            # Without line editing and echo. Ctrl-C and Ctrl-Z still send their signals.
+            changed[_LOCAL_MODES] &= ~(termios.ICANON | termios.ECHO)
+            termios.tcsetattr(_STDIN, termios.TCSADRAIN, changed)
+        except termios.error:
+            return
+        self._before = before
+        atexit.register(self.close)
+        self._loop.add_reader(_STDIN, self._wait_for_signals)
+
+    def close(self) -> None:
+        """Restore the mode of the terminal, and read no more keys."""
+        if self._before is None:
+            return
+        before, self._before = self._before, None
+        atexit.unregister(self.close)
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._loop.is_closed():
+            self._loop.remove_reader(_STDIN)
+        if _is_in_foreground():
+            # In the background, the shell has restored its own mode already.
+            try:
+                termios.tcsetattr(_STDIN, termios.TCSADRAIN, before)
+            except termios.error:
+                # The terminal is closed.
+                return
+
+    def _wait_for_signals(self) -> None:
+        """Wait a moment before reading: what is typed after Ctrl-C or Ctrl-Z is meant for the shell."""
+        self._loop.remove_reader(_STDIN)
+        self._timer = self._loop.call_later(_SIGNAL_DELAY, self._read)
+
+    def _read(self) -> None:
+        if not _is_in_foreground():
+            self.close()
+            return
+        try:
+            typed = os.read(_STDIN, 64)
+        except OSError:
+            typed = b""
+        if not typed:
+            self.close()
+            return
+        self._loop.add_reader(_STDIN, self._wait_for_signals)
+        keys = _SEQUENCE.sub("", typed.decode("latin-1"))
+        for key in keys if len(keys) <= _MOST_KEYS else "":
+            if key in self._actions:
+                self._actions[key]()
+
+
+def _is_in_foreground() -> bool:
+    """Return whether stdin is a terminal, and this process is in its foreground."""
+    try:
+        return os.tcgetpgrp(_STDIN) == os.getpgrp()
+    except OSError:
+        return False

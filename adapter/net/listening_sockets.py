@@ -1,0 +1,89 @@
+"""The sockets that listen in this network namespace, and the processes that hold them, from /proc: on Linux only.
+
+The runtime of ``adapter dev`` imports this module during a cold start, so it imports only built-in modules.
+"""
+
+from __future__ import annotations
+
+import _socket
+import posix  # instead of `os`; app/process.py explains why
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Final
+
+# The state of a listening socket in /proc/net/tcp.
+_LISTEN = "0A"
+# The size of an IPv4 address in bytes.
+_IPV4_SIZE = 4
+
+
+class ListeningSocket:
+    """A socket that listens on ``host`` and ``port``. Its link in /proc/PID/fd has the text ``link``."""
+
+    __slots__ = ("host", "link", "port")
+
+    def __init__(self, *, host: str, port: int, link: str) -> None:
+        self.host: Final = host
+        self.port: Final = port
+        self.link: Final = link
+
+
+def listening_sockets() -> Iterator[ListeningSocket]:
+    """Yield the sockets that listen for TCP. The host ``0.0.0.0`` or ``::`` means all addresses."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as lines:
+                rows = lines.read().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if fields[3] == _LISTEN:
+                words, _, port = fields[1].rpartition(":")
+                yield ListeningSocket(host=_address(words), port=int(port, 16), link=f"socket:[{fields[9]}]")
+
+
+def _address(words: str) -> str:
+    """Return the address of a socket in /proc/net/tcp: 32-bit words in the machine's byte order, in hexadecimal."""
+    packed = b"".join(int(words[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(words), 8))
+    return _socket.inet_ntop(_socket.AF_INET if len(packed) == _IPV4_SIZE else _socket.AF_INET6, packed)
+
+
+def holds_one(pid: int, links: set[str]) -> bool:
+    """Return whether the process has one of the sockets ``links`` open. False if it may not be inspected."""
+    return bool(links and not links.isdisjoint(links_of(pid)))
+
+
+def links_of(pid: int) -> Iterator[str]:
+    """Yield the texts of the links in /proc/PID/fd. Yields nothing if the process may not be inspected."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        descriptors = posix.listdir(folder)
+    except OSError:
+        return
+    for descriptor in descriptors:
+        try:
+            yield posix.readlink(f"{folder}/{descriptor}")
+        except OSError:
+            # The process has closed it since.
+            continue
+
+
+def processes() -> list[int]:
+    """Return the pids of all processes, or an empty list without /proc."""
+    try:
+        return [int(name) for name in posix.listdir("/proc") if name.isdecimal()]
+    except OSError:
+        return []
+
+
+def command_of(pid: int) -> str:
+    """Return the command of a process, with a space between its words; empty if it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().decode("utf-8", "replace").replace("\0", " ").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,136 @@
+"""The layer's zip file, unpacked as /opt, in AWS's own Lambda emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.images.conftest import BUILD_SECONDS, InRoot
+from tests.e2e.official_emulator import emulated
+from tests.events import function_url
+from tests.unused_port import unused_port
+
+pytestmark = pytest.mark.timeout(BUILD_SECONDS)
+
+# In a mount namespace of its own, so that /opt is what Lambda has there, and nothing else sees it.
+MOUNT_OPT = 'mount --bind "$0" /opt && exec "$@"'
+NODE_APP = """#!/usr/bin/env node
+require("node:http").createServer((request, response) => {
+  response.write("one ");
+  setTimeout(() => response.end(JSON.stringify(process.env)), 100);
+}).listen(process.env.PORT, "127.0.0.1");
+"""
+# Writes down that it ran, and starts what it was given, as the wrappers of tracing layers do.
+WRAPPER = '#!/bin/sh\necho "$0 got $#"\nexport TRACED="${AWS_LAMBDA_EXEC_WRAPPER-unset}"\nexec "$@"\n'
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def mounted(opt: Path) -> list[str]:
+    """The words that run a command with ``opt`` at /opt."""
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", *as_root, "--mount", "sh", "-c", MOUNT_OPT, str(opt)]
+
+
+def pieces(payload: bytes) -> tuple[int, bytes]:
+    """The status and the body of a streamed payload."""
+    prelude, _, body = payload.partition(bytes(8))
+    return json.loads(prelude)["statusCode"], body
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    """The function's package, with a Node app as its handler ``app.js`` and a start script ``run.sh`` for it."""
+    if shutil.which("node") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("NOT TESTED: apt-get install nodejs")
+    folder = tmp_path / "task"
+    folder.mkdir()
+    script(folder / "app.js", NODE_APP)
+    script(folder / "run.sh", '#!/bin/sh\ncd "$LAMBDA_TASK_ROOT"\nexec node app.js\n')
+    return folder
+
+
+def variables(task: Path, **more: str) -> dict[str, str]:
+    """What Lambda and a function with this layer set."""
+    return {
+        "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
+        "AWS_LWA_PORT": str(unused_port()),
+        "LAMBDA_TASK_ROOT": str(task),
+        **more,
+    }
+
+
+@pytest.mark.parametrize("handler", ["app.js", "run.sh"])
+@pytest.mark.parametrize("mode", ["buffered", "response_stream"])
+def test_a_node_and_a_shell_handler_answer(opt: Path, task: Path, handler: str, mode: str) -> None:
+    environ = variables(task, AWS_LWA_INVOKE_MODE=mode)
+    with emulated("/opt/bootstrap", handler, directory=task, wrapped_in=mounted(opt), **environ) as emulator:
+        payload = emulator.invoke(function_url("/")).payload
+    if mode == "buffered":
+        answer = json.loads(payload)
+        status, body = answer["statusCode"], answer["body"].encode()
+    else:
+        status, body = pieces(payload)
+    assert status == 200
+    assert body.startswith(b"one {")
+    assert "AWS_LAMBDA_EXEC_WRAPPER" not in json.loads(body.removeprefix(b"one "))
+
+
+def test_another_wrapper_is_chained(opt: Path, task: Path) -> None:
+    script(task / "wrapper", WRAPPER)
+    environ = variables(task, ADAPTER_EXEC_WRAPPER=str(task / "wrapper"))
+    with emulated("/opt/bootstrap", "run.sh", directory=task, wrapped_in=mounted(opt), **environ) as emulator:
+        answer = json.loads(emulator.invoke(function_url("/")).payload)
+        emulator.output.wait_for("wrapper got 4")
+    app = json.loads(answer["body"].removeprefix("one "))
+    assert app["TRACED"] == "unset"
+    assert not app.keys() & {"ADAPTER_EXEC_WRAPPER", "AWS_LAMBDA_EXEC_WRAPPER"}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        pytest.param(lambda path: path.chmod(0o644), "it is not executable", id="no-run-bit"),
+        pytest.param(
+            lambda path: path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n")), "CR LF, as on Windows", id="CR-LF"
+        ),
+        pytest.param(lambda path: path.unlink(), "it does not exist", id="none"),
+    ],
+)
+def test_a_start_script_that_cannot_run_is_an_init_error(
+    opt: Path, task: Path, break_it: Callable[[Path], None], message: str
+) -> None:
+    break_it(task / "run.sh")
+    environ = variables(task)
+    with emulated("/opt/bootstrap", "run.sh", directory=task, wrapped_in=mounted(opt), **environ) as emulator:
+        answer = emulator.invoke(function_url("/")).json()
+    assert message in answer["errorMessage"]
+    assert str(task / "run.sh") in answer["errorMessage"]
+
+
+def test_a_start_script_that_starts_the_bootstrap_ends(opt: Path, task: Path) -> None:
+    script(task / "run.sh", "#!/bin/sh\nexec /opt/bootstrap\n")
+    environ = variables(task)
+    with emulated("/opt/bootstrap", "run.sh", directory=task, wrapped_in=mounted(opt), **environ) as emulator:
+        answer = emulator.invoke(function_url("/")).json()
+    assert "must be the app's start script" in answer["errorMessage"]
+
+
+def test_it_runs_where_there_is_a_static_shell_and_nothing_else(bare_root: Path, in_root: InRoot) -> None:
+    script(bare_root / "var/task/run.sh", "#!/bin/sh\nexec app\n")
+    shutil.copytree(bare_root / "opt/adapter", bare_root / "var/runtime/adapter")
+    # As in the image of a customer-managed runtime: the layers of a function take /opt.
+    shutil.copy(bare_root / "opt/bootstrap", bare_root / "var/runtime/bootstrap")
+    for bootstrap in ("/opt/bootstrap", "/var/runtime/bootstrap"):
+        inside = [*in_root(bare_root), "/bin/busybox", "env", "-u", "LAMBDA_TASK_ROOT", "_HANDLER=run.sh", bootstrap]
+        environ = {"AWS_LWA_PORT": str(unused_port()), "PATH": "/bin"}
+        with emulated(*inside, directory=bare_root, **environ) as emulator:
+            assert json.loads(emulator.invoke(function_url("/")).payload)["body"] == "ok"
