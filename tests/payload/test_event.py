@@ -171,7 +171,7 @@ def test_a_large_base64_body_stays_in_the_received_buffer() -> None:
     "changes",
     [
         pytest.param({"o": {"body": LARGE_BASE64}, "body": "AAAA"}, id="another-body-is-large"),
-        pytest.param({"o": {"body": LARGE_BASE64}, "body": "(left out)"}, id="another-body-and-the-mark"),
+        pytest.param({"o": {"body": LARGE_BASE64}, "body": "8203371904126580"}, id="another-body-and-the-mark"),
         pytest.param({"body": LARGE_BASE64 + "!"}, id="not-base64"),
         pytest.param({"body": "A" + LARGE_BASE64}, id="not-whole"),
     ],
