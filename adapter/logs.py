@@ -152,4 +152,7 @@ def _quoted(value: object) -> str:
     text = str(value)
     if len(text) > FIELD_LIMIT:
         text = bounded(text, FIELD_LIMIT)
+    if text.isalnum():
+        # Most values are numbers, methods and ids. Letters and digits need no quotes and no escapes.
+        return text
     return encode_basestring_ascii(text) if not text or " " in text or '"' in text or "=" in text else visible(text)

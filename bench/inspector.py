@@ -1,7 +1,7 @@
 """What the records of ``adapter dev`` cost: time for each request, and memory under many streams.
 
     python bench/inspector.py cost OTHER    requests of 1 KB, this checkout and OTHER by turns
-    python bench/inspector.py memory [N]    N (1,000) streams of 10 MB, 50 at once
+    python bench/inspector.py memory [N]    N (1,000) streams of 10 MB, 20 at once
 
 ``cost`` shows requests a second of one client, and the processor time of ``adapter dev`` itself for each request; the
 medians of the rounds count. ``memory`` shows the resident memory of ``adapter dev`` before, during and after.
@@ -24,9 +24,9 @@ from statistics import median
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 APP = REPOSITORY / "tests" / "e2e" / "sized_app.py"
-PATIENCE = 60.0
+PATIENCE = 600.0
 _ROUNDS, _REQUESTS, _WARM_UP = 11, 300, 100
-_STREAMS, _AT_ONCE, _SIZE = 1000, 50, 10 * 1024 * 1024
+_STREAMS, _AT_ONCE, _SIZE = 1000, 20, 10 * 1024 * 1024
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from adapter.__main__ import main; sys.exit(main())"
 _URL = re.compile(r"a function URL at http://127\.0\.0\.1:(\d+)/")
 
@@ -107,7 +107,7 @@ def measure_cost(other: Path) -> None:
 
 
 def measure_memory(streams: int) -> None:
-    with dev(REPOSITORY, "--bandwidth", "unlimited", "--environments", "10") as local:
+    with dev(REPOSITORY, "--bandwidth", "unlimited", "--environments", "4") as local:
         with local.connect() as connection:
             ask(connection, "/text/10/0")
         before, most = local.memory(), 0.0

@@ -61,18 +61,19 @@ class ReadinessCheck:
 
     ``address`` is the address to probe; its port may differ from the app's. ``request`` is the request of a probe; None
     means that a connection is enough. ``has_command`` is True if CMD starts the app. If ``follows`` is True
-    (``--app-port auto``), ``address`` becomes that of the port on which the app is found.
+    (``--app-port auto``), ``address`` becomes that of the port on which the app is found. ``is_local`` is False
+    on Lambda.
     """
 
     __slots__ = (
         "_app",
         "_has_command",
         "_healthy",
-        "_is_local",
         "_marker",
         "_names_port",
         "address",
         "follows",
+        "is_local",
         "request",
     )
 
@@ -94,7 +95,7 @@ class ReadinessCheck:
         self._names_port = False
         self._marker = f"AWS_LAMBDA_LOG_STREAM_NAME={config.log_stream}" if config.log_stream else ""
         # On Lambda, no other process uses the port, and the start is too short to look for one.
-        self._is_local = not config.on_lambda or config.is_in_dev
+        self.is_local: Final = not config.on_lambda or config.is_in_dev
 
     def watch(self, pid: int, command: Sequence[str]) -> None:
         """Set the app's process, which ``command`` has started, so that it can be looked for at other ports."""
@@ -123,7 +124,7 @@ class ReadinessCheck:
         Return None if it is, if that is not known, or on Lambda. Call this once a probe has found no problem.
         """
         address = self.address.current
-        if self._app is None or not self._is_local or address.path is not None:
+        if self._app is None or not self.is_local or address.path is not None:
             return None
         from adapter.app.listeners import foreign_owner  # on Lambda, it is not needed
 
@@ -213,7 +214,7 @@ class ReadinessCheck:
         """How long to wait before the app is looked for at other ports, in seconds."""
         if self.follows:
             return _FOLLOW_AFTER
-        return _LOOK_AFTER if self._is_local else WARN_AFTER
+        return _LOOK_AFTER if self.is_local else WARN_AFTER
 
     @property
     def _question(self) -> str:
@@ -312,12 +313,14 @@ class ReadinessWait:
 
     def _look(self, now: float) -> str:
         """Look for the app at other ports, and return a line about what was found, or an empty text."""
-        self._look_at = now + self._check.look_after if self._check.follows else None
+        # It is looked for again until it is found. On Lambda, that costs too much.
+        self._look_at = now + self._check.look_after if self._check.is_local else None
         if self._check.follows:
             if not self._check.follow():
                 return ""
             self._look_at = None
             return f"the app listens on {self._check.address} (--app-port auto)"
         elsewhere = self._check.listener_text()
-        self._has_warned = bool(elsewhere)
+        if elsewhere:
+            self._look_at, self._has_warned = None, True
         return f"the app is not ready: {self._problem}. {elsewhere}" if elsewhere else ""

@@ -273,6 +273,25 @@ def version() -> int:
     return EXIT_OK
 
 
+@cli.command("init", short_help="Write the files that deploy an app.")
+@click.argument("kind", metavar="sam|docker|helm", type=click.Choice(["sam", "docker", "helm"]))
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD")
+def init(kind: str, command: tuple[str, ...]) -> None:
+    """Write the files that deploy the app in this folder, which CMD starts.
+
+    docker writes a Dockerfile for Lambda and containers, sam a template with a streaming function URL as well, helm a
+    chart with the adapter as a sidecar. Files that exist are not overwritten.
+
+    \b
+    adapter init docker -- gunicorn main:app --bind 127.0.0.1:{port}
+    adapter init sam -- uvicorn main:app --port {port}
+    """
+    from adapter.cli.init import run
+
+    for line in run(kind, list(command)):
+        click.echo(line)
+
+
 def main(arguments: list[str]) -> int:
     """Run the command line, and return its exit code. Every error is written to stderr with its cause and a remedy."""
     try:

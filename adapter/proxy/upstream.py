@@ -132,6 +132,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._is_idle = True
         self._is_finishing = False
         self._has_ended_sending = False
+        # For ``is_usable``; None until the connection is used again.
+        self._poll: select.poll | None = None
         self.is_reused = False
 
     # --- asyncio -------------------------------------------------------------------------------------------------
@@ -335,9 +337,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing() or self._began_at <= since:
             return False
         # The loop may not have seen the app's FIN yet. No response is due, so received data also makes it unusable.
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not self._poll.poll(0)
 
     def finish(self, timeout: float) -> None:
         """Close once all written data has been sent to the app; abort if that takes longer than ``timeout`` seconds."""

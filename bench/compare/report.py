@@ -56,6 +56,8 @@ _INTRODUCTION = """\
 the candidates of a table were up at the same time and took turns. Figures are medians over the turns, and ratios are
 medians of the ratios within a turn.
 
+Rows of the runtime are measured twice: with all processes on one core, as in a small function, and on two.
+
 The adapter is measured as in images and layers, with its hot path compiled (`deploy/build-wheel`).
 
 CPU is the CPU time of the candidate itself, user and system, per invocation or request. Only in cold starts does it

@@ -262,6 +262,21 @@ def test_an_app_that_listens_elsewhere_is_reported_after_a_second() -> None:
 
 
 @on_linux
+def test_an_app_that_begins_to_listen_later_is_reported_then() -> None:
+    check = check_of(has_command=True)
+    wait = ReadinessWait(check, None, BEGUN)
+    problem = check.no_connection("refused")
+    with listening() as (pid, port):
+        probe(wait, problem, at=1.0)
+        assert wait.warning == ""
+        check.watch(pid, ["serve"])
+        probe(wait, problem, at=1.9)
+        assert wait.warning == ""
+        probe(wait, problem, at=2.0)
+        assert f"It listens on {port}: --app-port {port}" in wait.warning
+
+
+@on_linux
 def test_with_auto_the_probes_follow_the_app_to_its_port() -> None:
     check = ReadinessCheck(load({"ADAPTER_DEV_APP_STATUS": "true"}, {"app_port": "auto"}), 8080, has_command=True)
     with listening() as (pid, port):

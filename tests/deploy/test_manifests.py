@@ -37,7 +37,10 @@ MISSPELT = [
 def test_every_manifest_is_listed() -> None:
     listed = {str(parameters.values[0]) for parameters in MANIFESTS}
 
-    assert {path.relative_to(DEPLOY).as_posix() for path in DEPLOY.glob("**/*.y*ml")} == listed
+    others = {path.relative_to(DEPLOY).as_posix() for path in [*DEPLOY.glob("*.y*ml"), *DEPLOY.glob("kubernetes/*")]}
+
+    # tests/toolchains has those of SAM and Helm; these two have no schema, see test_knative.py.
+    assert others - {"kubernetes/knative.yaml", "cloud-run.yaml"} == listed
 
 
 @pytest.mark.parametrize(("name", "validator"), MANIFESTS)
@@ -59,7 +62,7 @@ def test_a_misspelt_manifest_is_refused(
     assert run_linter(*validator, misspelt).returncode != 0
 
 
-@pytest.mark.parametrize("path", sorted(DEPLOY.glob("**/*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*DEPLOY.glob("*.yaml"), *DEPLOY.glob("kubernetes/*")], ids=lambda path: path.name)
 def test_a_manifest_says_which_cap_on_streams_holds(path: Path) -> None:
     assert "ADAPTER_BANDWIDTH" in path.read_text("utf-8")
 

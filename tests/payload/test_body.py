@@ -100,6 +100,16 @@ def test_a_text_body_is_one_json_part(body: bytes) -> None:
     assert json.loads(payload) == {"statusCode": 200, "body": body.decode(), "isBase64Encoded": False}
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "image/png"])
+@pytest.mark.parametrize("end", ['"é🎉\n'.encode(), NOT_UTF_8])
+def test_a_large_body_has_parts_of_its_own(end: bytes, content_type: str) -> None:
+    body = b'{"a": "\xc3\xa9"}\n' * 10_000 + end
+    payload = json.loads(b"".join(response_parts({"statusCode": 200}, typed(content_type), body, BodyRules())))
+    is_text = content_type == "text/plain" and end != NOT_UTF_8
+    assert payload.pop("body") == (body.decode() if is_text else b64encode(body).decode())
+    assert payload == {"statusCode": 200, "isBase64Encoded": not is_text}
+
+
 @pytest.mark.parametrize("body", [NOT_UTF_8, bytearray(b"ascii")])
 def test_a_binary_body_is_a_part_of_its_own(body: bytes) -> None:
     parts = response_parts({"statusCode": 200}, typed("image/png"), body, BodyRules())

@@ -269,7 +269,7 @@ def test_a_large_text_is_read_as_the_standard_library_reads_it(
 
 
 def test_a_key_named_body_in_other_objects_does_not_hide_the_body() -> None:
-    others = {"a": [{"body": "x\n"}], "b": {"body": "y"}, "c": '"body":"'}
+    others = {"a": [{"body": "x\n"}], "b": {"body": "y"}, "c": '"body":"', "d": ["body", {"body": 1}]}
     assert body_of(json.dumps(others | http_api(body="\n" + LARGE)).encode()) == b"\n" + LARGE.encode()
     many = {f"k{number}": {"body": "x"} for number in range(10)}
     assert body_of(json.dumps(many | http_api(body="\n" + LARGE)).encode()) == b"\n" + LARGE.encode()

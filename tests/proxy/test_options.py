@@ -258,3 +258,8 @@ async def test_the_log_line_counts_the_bytes_of_the_proxys_own_errors(app: Scrip
     with ProxyProcess(app_port=app.port) as proxy:
         answer = await ask(proxy.port, get("/garbage"))
         assert f" status=502 bytes={len(answer.body)} " in proxy.wait_for_line("request requestId")
+
+
+def test_it_does_not_load_openssl() -> None:
+    with ScriptedApp() as app, ProxyProcess(app_port=app.port) as proxy:
+        assert "libcrypto" not in Path(f"/proc/{proxy.process.pid}/maps").read_text()

@@ -1,4 +1,4 @@
-"""Builds the functions of this folder into ``.cache``. Go and Cargo build again only what has changed."""
+"""Builds functions, examples and tools into ``.cache``. Go and Cargo build again only what has changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / ".cache"
+HELM = "v3.19.2"
 #: How long the first build may take, in seconds: it compiles Go's standard library, or all crates.
 FIRST_BUILD = 900
 
@@ -38,6 +39,33 @@ def rust_function() -> Path:
     # Debian's older cargo cannot build these crates; cargo-web is the newer one.
     _build("cargo", "cargo-web", "build", "--locked", "--quiet", folder="rust_function", CARGO_TARGET_DIR=str(target))
     return target / "debug/function"
+
+
+@cache
+def go_example() -> Path:
+    """The program of ``examples/go_app``."""
+    program = CACHE / "go-example"
+    _build("go", "golang-go", "build", "-o", str(program), ".", folder="../../examples/go_app", CGO_ENABLED="0")
+    return program
+
+
+@cache
+def node_example(name: str, script: str = "") -> Path:
+    """A copy of an example with its packages from npm, and what the ``script`` of its package.json builds."""
+    folder = CACHE / name
+    shutil.copytree(HERE.parents[1] / "examples" / name, folder, dirs_exist_ok=True)
+    _build("npm", "npm", "install", "--no-audit", "--no-fund", "--silent", folder=str(folder))
+    if script:
+        _build("npm", "npm", "run", script, folder=str(folder), NEXT_TELEMETRY_DISABLED="1")
+    return folder
+
+
+@cache
+def helm() -> Path:
+    """Helm, compiled from its Go module."""
+    folder = CACHE / f"helm-{HELM}"
+    _build("go", "golang-go", "install", f"helm.sh/helm/v3/cmd/helm@{HELM}", folder=".", GOBIN=str(folder))
+    return folder / "helm"
 
 
 def _build(tool: str, package: str, *arguments: str, folder: str, **environ: str) -> None:

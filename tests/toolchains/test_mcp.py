@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.local_lambda import LocalLambda, local_lambda
 
-HERE = Path(__file__).resolve().parent
+MCP_APP = Path(__file__).resolve().parents[2] / "examples" / "mcp_app"
 UVICORN = (sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "warning")
 # The client and two environments start one after the other, each with all imports of the SDK.
 CLIENT_SECONDS = 50
@@ -28,7 +28,7 @@ DOMAIN = "abc.lambda-url.us-east-1.on.aws"
 def mcp() -> Path:
     if find_spec("mcp") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("NOT TESTED: mcp is not installed; run make install")
-    return HERE / "mcp_app"
+    return MCP_APP
 
 
 def ask_mcp(running: LocalLambda, mode: str, idle_path: str = "") -> tuple[int, str]:
@@ -37,7 +37,7 @@ def ask_mcp(running: LocalLambda, mode: str, idle_path: str = "") -> tuple[int, 
     if idle_path:
         urls.append(f"http://127.0.0.1:{running.invoke_port}{idle_path}")
     client = subprocess.run(
-        [sys.executable, str(HERE / "mcp_app" / "client.py"), *urls],
+        [sys.executable, str(MCP_APP / "client.py"), *urls],
         capture_output=True,
         check=False,
         timeout=CLIENT_SECONDS,

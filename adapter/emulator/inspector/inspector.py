@@ -18,7 +18,7 @@ from adapter.emulator.inspector.detail import DetailView, masker_for
 from adapter.emulator.inspector.errors import RefusedAction
 from adapter.emulator.inspector.exports import Exports
 from adapter.emulator.inspector.live import LiveEvents
-from adapter.emulator.inspector.masking import Masker, query_secrets
+from adapter.emulator.inspector.masking import Masker
 from adapter.emulator.inspector.page_access import SAFETY_HEADERS, is_allowed, path_after_token
 from adapter.emulator.inspector.summary import environment, summary
 from adapter.emulator.inspector.verdicts import Verdicts
@@ -245,8 +245,10 @@ class Inspector:
         return [environment(*lane, self._started) for lane in self._parts.lanes()]
 
     def _summary(self, record: RequestRecord) -> dict[str, Any]:
-        own = list(query_secrets(record.client_target))
-        return summary(record, Masker([*self._secrets, *own]) if own else self._common_masker)
+        # The message of an error may repeat a secret of its request. Other rows have no text in which one could be.
+        if record.error_message or "?" in record.client_target:
+            return summary(record, self._masker(record))
+        return summary(record, self._common_masker)
 
     def _cost(self, record: RequestRecord) -> dict[str, Any] | None:
         """Return the cost of the invocation, or None if there is none or its duration is not known yet."""

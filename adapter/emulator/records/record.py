@@ -13,7 +13,7 @@ from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT, KIB
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT, KIB, MIB
 from adapter.emulator.records.curve import POINT_SIZE, Curve
 from adapter.errors import bounded
 
@@ -201,8 +201,8 @@ class RequestRecord:
         self.mode = "streaming" if is_streaming else "buffered"
         if self.is_stored:
             self.event = event
-            # The headers of the client are in the event as well.
-            self.changed(2 * len(event))
+            # The headers of the client, which are in the event as well, have up to 1 MB.
+            self.changed(len(event) + min(len(event), MIB))
 
     def begin(self, environment: int, cold_start: tuple[float | None, float | None], deadline_ms: int) -> None:
         """Record that an environment begins the invocation, which waited for ``cold_start``, an init and a restore."""

@@ -443,3 +443,13 @@ def test_a_folder_and_a_program_that_are_not_there_are_told_together() -> None:
     with dev("--app-dir", "/no/such/folder", command=["no-such-program"]) as running:
         running.line("--app-dir: '/no/such/folder' is not a folder")
         running.line("CMD: 'no-such-program' is not a program")
+
+
+def test_no_process_of_it_loads_openssl() -> None:
+    with serving("--warm") as running:
+        running.line("warm")
+        status, _ = running.get("/")
+        assert status == 200
+        runtimes = descendants(running.process.pid)[:1]
+        for pid in (running.process.pid, *runtimes):
+            assert "libcrypto" not in Path(f"/proc/{pid}/maps").read_text()

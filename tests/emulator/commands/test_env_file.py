@@ -37,6 +37,10 @@ def test_a_line_gives_a_variable(tmp_path: Path, line: str, value: str) -> None:
     assert variables(tmp_path, f"# first\n\n{line}\n") == {"K": value}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_variable(tmp_path: Path) -> None:
+    assert variables(tmp_path, "\ufeffK=value\n") == {"K": "value"}
+
+
 def test_of_repeats_the_last_counts(tmp_path: Path) -> None:
     assert variables(tmp_path, "A=1\nB=2\nA=3") == {"A": "3", "B": "2"}
 

@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const FORBIDDEN = new Set("base embed frame iframe link meta object script style template foreignobject use animate set".split(" "));
 const ATTRIBUTES = new Set(
-	("class id title role type name value placeholder tabindex colspan rows list alt d x y x1 x2 y1 y2 cx cy r width height " +
+	("class id title role type name value placeholder tabindex colspan rows alt d x y x1 x2 y1 y2 cx cy r width height " +
 		"viewBox preserveAspectRatio text-anchor dominant-baseline").split(" "),
 );
 const FLAGS = new Set(["disabled", "checked", "selected", "hidden"]);
@@ -108,12 +108,6 @@ export function menu(text, items, { title = "" } = {}) {
 		);
 	}
 	const details = h("details.menu", h("summary", { title: title || null }, text), list);
-	details.addEventListener("keydown", (event) => {
-		if (event.key !== "Escape" || !details.open) return;
-		event.stopPropagation();
-		close();
-		details.firstChild.focus();
-	});
 	return details;
 }
 

@@ -15,9 +15,9 @@ const FAULTS = [
 	["Throttle one in ten", "throttle:10%"],
 	["Kill the app after 64 KB", "kill=64KB"],
 	["Cut the response off after 64 KB", "truncate=64KB"],
-	["Exceed the limit of the response", "fill"],
-	["Drop the client's connection", "drop"],
-	["Fail the next init phases", "init"],
+	["Exceed the response's limit", "fill"],
+	["Drop the connection", "drop"],
+	["Fail init phases", "init"],
 ];
 const CONNECTIONS = {
 	connecting: ["Connecting", "wait"],
@@ -261,6 +261,8 @@ class Page {
 
 	escape(isTyping, target) {
 		if (isTyping) return target.blur();
+		const menu = document.querySelector("details.menu[open]");
+		if (menu) return menu.removeAttribute("open");
 		if (this.marked !== null) return this.mark(this.marked);
 		this.go("/");
 		this.list.scroller.focus();

@@ -99,7 +99,7 @@ export class Compare {
 		const row = ([name, get, show]) => {
 			const values = details.map(get);
 			const texts = values.map((value) => (value != null ? (show ? show(value) : visible(value)) : "–"));
-			const [text, kind] = show ? change(...values) : ["", "same"];
+			const [text, kind] = show && details.every((each) => each.ended) ? change(...values) : ["", "same"];
 			return h("tr", h("th", name), texts.map((each) => h("td.number", each)), h(`td.number.change.${kind}`, text));
 		};
 		return h(

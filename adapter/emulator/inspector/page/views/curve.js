@@ -11,7 +11,7 @@ const BOTTOM = 30;
 // From this number of points on, the server has left some out, so a line between the others is nearer to the truth.
 const THINNED = 200;
 
-/** Return the longest time and the most bytes of all lines, with room for the cap's knee if the stream comes near it. */
+// The cap's knee has room if the stream comes near it.
 function bounds({ lines, until, cap }) {
 	const points = lines.flatMap((line) => line.points);
 	const time = Math.max(until ?? 0, 1, ...points.map(([ms]) => ms));
@@ -31,8 +31,8 @@ function staircase(points, x, y, until) {
 }
 
 /**
- * A chart of `data`: {lines: [{name, kind, points, isFilled, until}], cap: {burst, rate, from}|null, held: [[from, to]…],
- * until}. Times are in ms, sizes in bytes. It fills the width of its parent.
+ * A chart of {lines: [{name, kind, points, isFilled, until}], cap: {burst, rate, from}|null, held: [[from, to]…], until},
+ * as wide as its parent. Times are in ms, sizes in bytes.
  */
 export class CurveChart {
 	constructor(height, label) {
@@ -125,16 +125,12 @@ export class CurveChart {
 		const share = (position - LEFT) / (this.width - LEFT - RIGHT);
 		const ms = Math.min(Math.max(share, 0), 1) * this.most.time;
 		const total = (points, time) => points.findLast(([each]) => each <= time)?.[1] ?? 0;
-		const before = Math.max(0, ms - Math.max(500, this.most.time / 40));
-		const { points } = lines.at(-1);
-		const speed = ((total(points, ms) - total(points, before)) / Math.max(1, ms - before)) * 1000;
 		const x = this.x(ms);
 		this.cross.setAttribute("class", "cross");
 		for (const end of ["x1", "x2"]) this.cross.setAttribute(end, x);
 		this.tip.replaceChildren(
 			h("div.tip-row", h("b", duration(ms)), h("span", held?.some(([from, to]) => from <= ms && ms <= to) ? "held back" : "")),
 			...lines.map((line) => h("div.tip-row", h(`span.key.${line.kind}`), line.name, h("b", size(total(line.points, ms))))),
-			h("div.tip-row.dim", "rate", h("span", rate(speed))),
 		);
 		this.tip.hidden = false;
 		const width = this.tip.offsetWidth;

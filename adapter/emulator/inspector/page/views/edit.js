@@ -4,11 +4,10 @@ import * as api from "../api.js";
 import { button, h } from "../dom.js";
 import { fromBase64, toBase64, visible } from "../format.js";
 
-const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 // What the client's own connection decides is not sent again.
 const HOP_BY_HOP = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "host"]);
 
-const field = (label, control, kind = "") => h(`label.field${kind}`, h("span", label), control);
+const field = (label, control) => h("label.field", h("span", label), control);
 
 /** Return [[name, value]…] of lines "Name: value". Throws an Error that names the first other line. */
 export function parseHeaders(text) {
@@ -38,7 +37,7 @@ export class Editor {
 	constructor(store, onSent) {
 		Object.assign(this, { store, onSent });
 		this.door = h("select", { name: "door" });
-		this.method = h("input", { name: "method", list: "methods" });
+		this.method = h("input", { name: "method" });
 		this.target = h("input", { name: "target" });
 		this.headers = h("textarea", { name: "headers", rows: 7, placeholder: "Accept: text/event-stream" });
 		this.body = h("textarea", { name: "body", rows: 8 });
@@ -46,7 +45,7 @@ export class Editor {
 		this.note = h("p.note");
 		this.error = h("p.alert", { role: "alert", hidden: true });
 		this.heading = h("h2");
-		this.asRequest = h("div.fields", h("div.field-row", field("Front door", this.door), field("Method", this.method, ".short"), field("Path and query", this.target, ".wide")), field("Headers, one a line", this.headers), field("Body", this.body));
+		this.asRequest = h("div.fields", h("div.field-row", field("Front door", this.door), field("Method", this.method), field("Path and query", this.target)), field("Headers, one a line", this.headers), field("Body", this.body));
 		this.asEvent = h("div.fields", field("The whole event, as JSON; it is invoked as it is", this.event));
 		this.modes = h("div.segments", { role: "group", "aria-label": "What to edit" }, button("Request", () => this._choose("request")), button("Event", () => this._choose("event")));
 		this.form = h(
@@ -58,7 +57,6 @@ export class Editor {
 			this.note,
 			this.error,
 			h("footer.dialog-foot", h("kbd", "Ctrl Enter"), h("button.primary", { type: "submit" }, "Send")),
-			h("datalist", { id: "methods" }, METHODS.map((value) => h("option", { value }))),
 		);
 		this.element = h("dialog.editor", { "aria-label": "Send a request" }, this.form);
 		this.form.addEventListener("keydown", (event) => {

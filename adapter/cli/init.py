@@ -1,0 +1,128 @@
+"""``adapter init``: writes the files that deploy an app into its folder.
+
+They are the files in ``deploy/`` and ``examples/`` of the repository, filled in. The wheel has a copy of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import adapter
+from adapter.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_PLACEHOLDER = "{port}"
+# The port of an app that runs in a container of its own, as deploy/helm/values.yaml has it.
+_SIDECAR_PORT = "8080"
+_IGNORED = ".git\n.venv\n__pycache__\nnode_modules\n.env*\n*.pem\n*.key\nDockerfile\ntemplate.yaml\nchart\n"
+
+_NEXT = {
+    "docker": "docker build -t {name} . && docker run --rm -p 8000:8000 {name}",
+    "sam": "adapter dev --template template.yaml    then: sam build && sam deploy --guided --resolve-image-repos",
+    "helm": "helm install {name} ./chart    its image: app.image in chart/values.yaml",
+}
+KINDS = tuple(_NEXT)
+
+
+def run(kind: str, command: list[str]) -> list[str]:
+    """Write the files of ``kind`` for the app that ``command`` starts into the current folder. Return lines to print.
+
+    Raises ConfigurationError, and writes nothing, if there is no command or a file would be overwritten.
+    """
+    if not command:
+        raise ConfigurationError([f"CMD is missing; give the app's command: adapter init {kind} -- CMD"])
+    folder = Path.cwd()
+    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "web"
+    files = {"docker": _docker, "sam": _sam, "helm": _helm}[kind](folder, name, command)
+    missing = {path: text for path, text in files.items() if not _is_there(folder / path, text)}
+    _write(folder, missing)
+    return [
+        *(f"{path} is written" if path in missing else f"{path} is kept" for path in files),
+        f"Next: {_NEXT[kind].format(name=name)}",
+    ]
+
+
+def _is_there(path: Path, text: str) -> bool:
+    """Return whether the file exists and is to be kept: it has this text already, or it is a .dockerignore."""
+    try:
+        return path.read_text("utf-8") == text or path.name == ".dockerignore"
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    taken = [path for path in files if (folder / path).exists() or (folder / path).is_symlink()]
+    if taken:
+        raise ConfigurationError(
+            [f"{path} exists and is not overwritten; rename it, or use another folder" for path in taken]
+        )
+    path = ""
+    try:
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            with (folder / path).open("x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise ConfigurationError([f"{path} cannot be written: {error.strerror}"]) from error
+
+
+def _docker(folder: Path, name: str, command: list[str]) -> dict[str, str]:
+    template = "examples/flask_app/Dockerfile"
+    text = _read(template)
+    changes: dict[str, str | Callable[[re.Match[str]], str]] = {
+        r"From the repository's root:": "In the adapter's repository, then in this folder:",
+        r"docker build -t flask-app examples/flask_app": f"docker build -t {name} .",
+        r"\n# Both builds take the same BASE\.": "",
+        r"COPY main\.py \./": "COPY . ./",
+        r"CMD \[\"gunicorn\".*": lambda _: f"CMD {json.dumps(command)}",
+    }
+    if not (folder / "requirements.txt").exists():
+        changes[r"COPY requirements\.txt \./\nRUN pip install .*\n"] = ""
+    return {"Dockerfile": _filled_in(template, text, changes), ".dockerignore": _IGNORED}
+
+
+def _sam(folder: Path, name: str, command: list[str]) -> dict[str, str]:
+    template = "deploy/sam/image-url.yaml"
+    text = _filled_in(template, _read(template), {r"DockerContext: \S+": "DockerContext: ."})
+    return {"template.yaml": text, **_docker(folder, name, command)}
+
+
+def _helm(folder: Path, name: str, command: list[str]) -> dict[str, str]:
+    chart = _root() / "deploy/helm"
+    files = {
+        f"chart/{path.relative_to(chart).as_posix()}": path.read_text("utf-8")
+        for path in sorted(chart.rglob("*"))
+        if path.is_file()
+    }
+    words = [word.replace(_PLACEHOLDER, _SIDECAR_PORT) for word in command]
+    changes: dict[str, str | Callable[[re.Match[str]], str]] = {
+        r"image: flask-app:latest": f"image: {name}:latest",
+        r"command: \[.*\]": lambda _: f"command: {json.dumps(words)}",
+    }
+    files["chart/values.yaml"] = _filled_in("deploy/helm/values.yaml", files["chart/values.yaml"], changes)
+    return files
+
+
+def _root() -> Path:
+    """Return the folder that has ``deploy`` and ``examples``, in the installed package or in the clone."""
+    package = Path(adapter.__file__).parent
+    shipped = package / "shipped"
+    return shipped if shipped.is_dir() else package.parent
+
+
+def _read(name: str) -> str:
+    return (_root() / name).read_text("utf-8")
+
+
+def _filled_in(name: str, text: str, changes: Mapping[str, str | Callable[[re.Match[str]], str]]) -> str:
+    """Return ``text`` with each pattern of ``changes`` replaced. Raises LookupError if the file ``name`` lacks one."""
+    for pattern, replacement in changes.items():
+        text, count = re.subn(pattern, replacement, text)
+        if count != 1:
+            raise LookupError(f"{name} has {count} times {pattern!r}")
+    return text

@@ -1,0 +1,135 @@
+"""``adapter init``: what it writes, and that it overwrites nothing. tests/toolchains lints and renders it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adapter.emulator.template.template import load_template
+
+# Quotes, blanks and what a shell, YAML or a pattern could take for its own.
+COMMAND = ["python", "-m", "server", "--port", "{port}", "--greeting", 'it\'s "$HOME" \\1 #: ü']
+TOOLS = Path(sys.executable).parent
+
+
+def init(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, "-I", "-m", "adapter", "init", *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("has_requirements", [True, False])
+def test_docker_writes_a_dockerfile_that_starts_the_command(tmp_path: Path, has_requirements: bool) -> None:
+    folder = tmp_path / "My Shop"
+    folder.mkdir()
+    if has_requirements:
+        (folder / "requirements.txt").write_text("flask\n")
+
+    done = init(folder, "docker", "--", *COMMAND)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "Dockerfile is written",
+        ".dockerignore is written",
+        "Next: docker build -t my-shop . && docker run --rm -p 8000:8000 my-shop",
+    ]
+    text = (folder / "Dockerfile").read_text("utf-8")
+    assert json.loads(text.splitlines()[-1].removeprefix("CMD ")) == COMMAND
+    assert ("pip install" in text) is has_requirements
+    assert "flask" not in text
+    linted = subprocess.run([TOOLS / "hadolint", folder / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+def test_sam_writes_a_template_that_adapter_dev_reads(tmp_path: Path) -> None:
+    done = init(tmp_path, "sam", "--", *COMMAND)
+
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path) == {"template.yaml", "Dockerfile", ".dockerignore"}
+    assert "Next: adapter dev --template template.yaml" in done.stdout
+    template = load_template(str(tmp_path / "template.yaml"), None, "us-east-1", [])
+    assert template.command == COMMAND
+    assert template.options["url_invoke_mode"][0] == "RESPONSE_STREAM"
+    assert Path(template.options["app_dir"][0]) == tmp_path
+
+
+def test_helm_writes_a_chart_for_an_app_in_its_own_container(tmp_path: Path) -> None:
+    done = init(tmp_path / "shop", "helm", "--", *COMMAND)
+
+    assert done.returncode == 0, done.stderr
+    assert {"chart/Chart.yaml", "chart/values.yaml", "chart/templates/deployment.yaml"} < files(tmp_path / "shop")
+    app = yaml.safe_load((tmp_path / "shop/chart/values.yaml").read_text("utf-8"))["app"]
+    assert app["image"] == "shop:latest"
+    assert app["command"] == [word.replace("{port}", "8080") for word in COMMAND]
+    assert app["port"] == 8080
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("docker", "Dockerfile"), ("sam", "template.yaml"), ("helm", "chart/values.yaml")]
+)
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_file_that_exists_is_not_overwritten_and_nothing_is_written(
+    kind: str, name: str, is_link: bool, tmp_path: Path
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    if is_link:
+        (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    else:
+        (tmp_path / name).write_text("mine")
+
+    done = init(tmp_path, kind, "--", *COMMAND)
+
+    assert done.returncode == 2
+    assert f"{name} exists and is not overwritten" in done.stderr
+    assert files(tmp_path) == (set() if is_link else {name})
+    assert is_link or (tmp_path / name).read_text() == "mine"
+
+
+def test_what_one_init_wrote_is_kept_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_text("mine")
+    init(tmp_path, "docker", "--", *COMMAND)
+
+    done = init(tmp_path, "sam", "--", *COMMAND)
+
+    assert done.stdout.splitlines()[:3] == ["template.yaml is written", "Dockerfile is kept", ".dockerignore is kept"]
+    assert (tmp_path / ".dockerignore").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(("sam",), "CMD is missing; give the app's command: adapter init sam -- CMD", id="no-command"),
+        pytest.param(("cdk", "--", "x"), "'cdk' is not one of 'sam', 'docker', 'helm'", id="kind"),
+    ],
+)
+def test_a_mistake_is_explained(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = init(tmp_path, *arguments)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert files(tmp_path) == set()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "chart").write_text("a file, not a folder")
+
+    done = init(tmp_path, "helm", "--", *COMMAND)
+
+    assert done.returncode == 2
+    assert "chart/Chart.yaml cannot be written: " in done.stderr
