@@ -61,7 +61,8 @@ def test_a_path_is_looked_for_in_the_current_folder_alone_without_another() -> N
 
 def test_a_file_without_the_run_bit_is_named_with_the_command_that_sets_it(folder: Path) -> None:
     [mistake] = command_mistakes(["./data"], {}, str(folder))
-    assert mistake.startswith("CMD: './data' is not a program that can be run (it is not executable); give it the perm")
+    assert mistake.startswith("CMD: './data' is not a program that can be run (")
+    assert "is not executable); give it the permission: " in mistake
     assert "chmod +x ./data (" in mistake
 
 

@@ -98,7 +98,7 @@ def test_another_wrapper_is_chained(opt: Path, task: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        pytest.param(lambda path: path.chmod(0o644), "it is not executable", id="no-run-bit"),
+        pytest.param(lambda path: path.chmod(0o644), "is not executable", id="no-run-bit"),
         pytest.param(
             lambda path: path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n")), "CR LF, as on Windows", id="CR-LF"
         ),
