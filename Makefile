@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak docs lock clean
+.PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak site docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,7 +47,7 @@ unit: $(INSTALLED)
 	$(BIN)/coverage report
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(addprefix --ignore=,$(CORE_TESTS) $(TOOLCHAIN_TESTS))
 
-test-deploy: $(INSTALLED) ## Test with AWS's runtimes for Go and Rust (needs go and cargo; the first build takes minutes)
+test-deploy: $(INSTALLED) ## Test templates, examples, balancers and AWS's runtimes (needs go, cargo, npm, nginx, haproxy; takes minutes)
 	$(BIN)/pytest $(TOOLCHAIN_TESTS)
 
 # An environment that has the compiled adapter, and everything else from .venv.
@@ -80,6 +80,9 @@ model: $(INSTALLED) ## Explore more states of adapter dev's scheduler than the t
 
 soak: $(INSTALLED) ## SOAK_SECONDS (600) of mixed traffic for proxy and dev each, with an app that is killed at random
 	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
+
+site: $(INSTALLED) ## Write the documentation as a site into .cache/site
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 docs: $(INSTALLED) ## Write the generated parts of README.md and docs/
 	$(BIN)/python docs/generate.py

@@ -32,7 +32,7 @@ MISSPELT = {
 
 def cfn_lint(files: Iterable[Path]) -> tuple[int, str]:
     """The exit code of cfn-lint, and what it found. One run for all files, since its start takes most of the time."""
-    command = [Path(sys.executable).parent / "cfn-lint", "--", *files]
+    command = [str(Path(sys.executable).parent / "cfn-lint"), "--", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
