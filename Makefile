@@ -9,7 +9,7 @@ SOAK_SECONDS ?= 600
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak docs dist lock clean
+.PHONY: help install run run-flask test test-deploy lint types unit compiled bench bench-quick fuzz model soak docs site dist lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -114,6 +114,9 @@ model: $(INSTALLED) ## Explore more states of adapter dev's scheduler than the t
 
 soak: $(INSTALLED) ## SOAK_SECONDS (600) of mixed traffic for proxy and dev each, with an app that is killed at random
 	$(BIN)/python bench/soak.py --seconds $(SOAK_SECONDS)
+
+site: $(INSTALLED) ## Write the documentation as a site into .cache/site
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 docs: $(INSTALLED) ## Write the generated parts of README.md and docs/
 	$(BIN)/python docs/generate.py

@@ -66,7 +66,7 @@ def test_what_helm_renders_is_valid(flags: tuple[str, ...], version: str, tmp_pa
 
 
 def test_a_mode_that_does_not_exist_is_refused() -> None:
-    done = run_helm("template", "shop", CHART, "--set", "mode=side")
+    done = run_helm("template", "shop", CHART, "--kube-version", KUBERNETES[0], "--set", "mode=side")
 
     assert done.returncode != 0
     assert 'mode: "side" is neither sidecar nor entrypoint' in done.stderr

@@ -6,6 +6,7 @@ tests/deploy/test_sam_templates.py has what takes less time.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ MISSPELT = {
 
 def cfn_lint(files: Iterable[Path]) -> tuple[int, str]:
     """The exit code of cfn-lint, and what it found. One run for all files, since its start takes most of the time."""
-    command: list[str | Path] = [Path(sys.executable).parent / "cfn-lint", "--", *files]
+    command = [str(Path(sys.executable).parent / "cfn-lint"), "--", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -90,7 +91,9 @@ def test_cfn_lint_finds_what_it_should(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "framework"), [("image-url.yaml", "fastapi"), ("zip-layer-url.yaml", "flask")])
 def test_a_template_serves_its_example(name: str, framework: str, tmp_path: Path) -> None:
     flags = ("--template", str(SAM / name), "--auth", "none")
-    with local_lambda(directory=tmp_path, flags=flags) as local:
+    # The example's server is beside this interpreter.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with local_lambda(directory=tmp_path, flags=flags, PATH=path) as local:
         reply = local.ask("/")
         assert reply.status == 200
         assert json.loads(reply.body)["framework"] == framework
