@@ -514,15 +514,15 @@ def test_an_app_that_ends_within_an_invocation_fails_it_first_and_then_the_runti
         assert len(invoked.ends) == 1
 
 
-# Whatever it is asked, it closes the connection and ends: as of every process that dies, that takes it a moment.
+# Whatever it is asked, it closes the connection and ends. Between the two, another process may run.
 DYING_APP = """
-import socket, sys
+import os, socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     connection, _ = listener.accept()
     if connection.recv(65536):
         connection.close()
-        sys.exit(6)
+        os._exit(6)
 """
 
 

