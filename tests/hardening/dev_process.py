@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import uuid
 
@@ -19,13 +20,13 @@ class DevProcess(LoggingProcess):
     def __init__(self, app_port: int, *flags: str, doors: tuple[str, ...] = DOORS, **environ: str) -> None:
         listening = ["--port", "0", "--front-door", ",".join(doors)]
         app = ["--app-port", str(app_port), "--readiness-path", PROBE]
-        # The app is the test's; what is started in its place only has to live. It is given the port, or a port where
-        # somebody listens already would be refused.
-        command = [sys.executable, "-c", "import signal; signal.pause()", "{port}"]
+        # The app is the test's, so the runtime starts none.
+        adapter = [sys.executable, "-I", "-m", "adapter"]
+        runtime = ["--runtime", shlex.join([*adapter, "run"])]
         self.mark = f"HARDENING_MARK={uuid.uuid4().hex}"
         name, _, value = self.mark.partition("=")
         super().__init__(
-            [sys.executable, "-I", "-m", "adapter", "dev", *listening, *app, "--warm", *flags, "--", *command],
+            [*adapter, "dev", *listening, *app, *runtime, "--warm", *flags],
             {name: value, **environ},
         )
         try:
