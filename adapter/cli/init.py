@@ -77,7 +77,6 @@ def _docker(folder: Path, name: str, command: list[str]) -> dict[str, str]:
     changes: dict[str, str | Callable[[re.Match[str]], str]] = {
         r"From the repository's root:": "In the adapter's repository, then in this folder:",
         r"docker build -t flask-app examples/flask_app": f"docker build -t {name} .",
-        r"\n# Both builds take the same BASE\.": "",
         r"COPY main\.py \./": "COPY . ./",
         r"CMD \[\"gunicorn\".*": lambda _: f"CMD {json.dumps(command)}",
     }

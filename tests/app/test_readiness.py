@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -236,10 +235,12 @@ def test_a_listener_of_another_process_is_not_the_app() -> None:
 
 def test_a_command_that_names_its_port_is_not_advised_to_name_it() -> None:
     check = check_of(has_command=True)
-    check.watch(os.getpid(), ["serve", "--bind=127.0.0.1:8080"])
-    assert text_of(check).endswith(
-        "must listen on 127.0.0.1:8080 or [::1]:8080, the port in CMD, and listens nowhere yet"
-    )
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        check.watch(process.pid, ["serve", "--bind=127.0.0.1:8080"])
+        assert text_of(check).endswith(
+            "must listen on 127.0.0.1:8080 or [::1]:8080, the port in CMD, and listens nowhere yet"
+        )
+        process.kill()
 
 
 @on_linux

@@ -354,9 +354,9 @@ def test_on_lambda_the_command_is_run_and_its_exit_code_is_ours(arguments: list[
         assert api.wait_for("/init/error").wait().json()["errorType"] == "Adapter.AppExited"
 
 
-def test_the_installed_command_is_the_module() -> None:
+def test_the_installed_command_is_the_entry_module() -> None:
     [script] = entry_points(group="console_scripts", name="adapter")
-    assert script.value == "adapter.__main__:main"
+    assert script.value == "web_adapter_command:main"
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback() -> None:

@@ -193,7 +193,7 @@ async def test_the_error_of_a_limited_response_comes_after_the_bytes_before_it()
         while taken < 100_000:
             connection.limit_read_ahead(0, was_held=True)
             taken += sum(map(len, await connection.read()))
-        with pytest.raises(TruncatedResponse, match="1 bytes short"):
+        with pytest.raises(TruncatedResponse, match="1 bytes too early"):
             await connection.read()
 
 
