@@ -566,9 +566,9 @@ def test_a_long_wait_is_logged_once_with_the_address_and_the_variable(monkeypatc
     lines: list[str] = []
     check = ReadinessCheck(load({}), 1, has_command=False)
     with pytest.raises(AppNotReady):
-        wait_until_ready(check, 0.05, pause=lambda seconds: None, warn=lines.append)
+        wait_until_ready(check, 0.5, pause=lambda seconds: None, warn=lines.append)
     [line] = lines
-    assert line.startswith("the app is not ready after 0 s (the limit is 0.05 s): no connection to 127.0.0.1")
+    assert line.startswith("the app is not ready after 0 s (the limit is 0.5 s): no connection to 127.0.0.1")
     assert line.endswith("or set the app's port with --app-port (AWS_LWA_PORT)")
 
 
