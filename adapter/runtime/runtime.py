@@ -298,6 +298,7 @@ class Runtime:
         # Many servers wait until their open connections are closed before they end.
         self._app.close()
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
+        self._signals.cancel_alarm()
         if self._failure is None:
             return code
         return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE

@@ -79,6 +79,10 @@ class Signals:
             # A full pipe is readable as well.
             return
 
+    def cancel_alarm(self) -> None:
+        """Cancel the alarm at the end of ``grace``. When the interpreter ends, it would kill this process."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
     def _note_alarm(self, number: int, frame: FrameType | None) -> None:
         self._forward(number if self.received is None else signal.SIGKILL)
 
