@@ -34,7 +34,8 @@ def test_the_cost_equals_a_calculation_by_hand(memory: int, sizes: tuple[int, ..
     command = [sys.executable, "-I", "-m", "adapter", "dev", *flags, "--", sys.executable, str(APP), "{port}"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
-        lines = (json.loads(line) for line in process.stderr)
+        # Other lines are the app's.
+        lines = (json.loads(line) for line in process.stderr if line.startswith(b"{"))
         serving = next(line for line in lines if line["message"] == "serving")
         with closing(
             http.client.HTTPConnection("127.0.0.1", urlsplit(serving["doors"][0]["url"]).port, timeout=PATIENCE)
