@@ -135,7 +135,7 @@ class ProxiedRequest:
         self._length: int | None = None
         self._compressor: Compressor | None = None
         # For the log line and the metrics. The headers are not kept while the response lasts.
-        self._trace = trace_of(self._headers.get("x-amzn-trace-id") or self._headers.get("traceparent", ""))
+        self._trace_header = self._headers.get("x-amzn-trace-id") or self._headers.get("traceparent", "")
         self._status = 0
         self._first_byte_seconds = 0.0
         self._held_seconds = 0.0
@@ -428,8 +428,8 @@ class ProxiedRequest:
             fields["firstByteMs"] = round(self._first_byte_seconds * 1000, 1)
         if self._exchange.client:
             fields["client"] = self._exchange.client
-        if self._trace:
-            fields["traceId"] = self._trace
+        if trace := trace_of(self._trace_header):
+            fields["traceId"] = trace
         if self._held_seconds:
             fields["heldMs"] = round(self._held_seconds * 1000)
         if self._error:

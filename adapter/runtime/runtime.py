@@ -96,7 +96,9 @@ class Runtime:
                 self._failure = error
         except RuntimeApiError as error:
             self._fail(error)
-        return self._shut_down()
+        code = self._shut_down()
+        self._signals.cancel_alarm()
+        return code
 
     def _fail(self, error: AdapterError) -> None:
         self._log.error(f"ending: {error}")
@@ -298,7 +300,6 @@ class Runtime:
         # Many servers wait until their open connections are closed before they end.
         self._app.close()
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
-        self._signals.cancel_alarm()
         if self._failure is None:
             return code
         return (isinstance(self._failure, AppExited) and code) or EXIT_FAILURE
