@@ -1,4 +1,4 @@
-"""A record with everything that is known of it: JSON for the page's views of one invocation."""
+"""Encodes all that a record contains as JSON, for the page's view of one invocation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from adapter.emulator.records.record import RequestRecord
 
-# The most bytes of a body that the page gets.
+# The maximum number of bytes of a body that the page gets.
 SHOWN_BODY = MIB
 # The keys that mark a body as base64 text, in the formats of all front doors.
 _BASE64_KEYS = ("isBase64Encoded", "is_base64_encoded")
 
 
 def masker_for(record: RequestRecord, secrets: Iterable[str], *, reveals: bool) -> Masker:
-    """Return a masker for the texts of ``record``: it knows ``secrets`` and those in the record's own headers."""
+    """Return a masker for the texts of ``record``. It masks ``secrets`` and the secrets in the record's own headers."""
     own = [*header_secrets(record.client_headers), *header_secrets(record.response_headers)]
     if record.head is not None:
         own += header_secrets(record.head.headers)
@@ -36,9 +36,9 @@ def masker_for(record: RequestRecord, secrets: Iterable[str], *, reveals: bool) 
 
 
 class DetailView:
-    """Makes the details of records. ``rules`` are those by which the runtime makes requests for the app.
+    """Makes the details of records. ``rules`` are the runtime's rules for making the app's request of an event.
 
-    ``rules`` is None if the runtime is not the adapter, so that the app's request is not known. If ``shows_bodies`` is
+    ``rules`` is None if the runtime is not the adapter: then the app's request is unknown. If ``shows_bodies`` is
     False, bodies are left out.
     """
 
@@ -47,7 +47,7 @@ class DetailView:
         self._shows_bodies = shows_bodies
 
     def detail(self, record: RequestRecord, masker: Masker, *, with_bodies: bool = True) -> dict[str, Any]:
-        """Return ``record`` as JSON, with masked secrets. The response is that of the client.
+        """Return ``record`` as JSON, with masked secrets. The response is the one that the client received.
 
         If ``with_bodies`` is False, the event and all bodies are left out: they do not change while a stream runs.
         """
@@ -97,9 +97,9 @@ class DetailView:
 
 
 def client_request(record: RequestRecord) -> Request | None:
-    """Return the client's request, with the body that it had, or None if its data is not stored any more.
+    """Return the client's request with its body, or None if the ring has dropped the request's data.
 
-    For a front door, the body is the one in the event, which front doors do not change. A refused request has no event,
+    The body is read from the event, because front doors do not change the body. A refused request has no event,
     so its body is empty.
     """
     if not record.is_stored:
@@ -120,7 +120,7 @@ def _body_in(event: bytes) -> bytes | bytearray:
 
 
 def masked_event(event: bytes, masker: Masker) -> Any:
-    """Return the event as JSON with masked secrets, also in a body that is base64 text."""
+    """Return the event as JSON with masked secrets. Secrets in a base64 body are masked too."""
     try:
         parsed = orjson.loads(event)
     except orjson.JSONDecodeError:
@@ -168,7 +168,7 @@ def _response(record: RequestRecord, masker: Masker, *, with_body: bool) -> dict
 
 
 def _body_fields(body: bytes, size: int, masker: Masker, *, with_body: bool, as_text: bool) -> dict[str, Any]:
-    """Return the fields of a body of ``size`` bytes that begins with ``body``."""
+    """Return the page's fields for a body of ``size`` bytes. ``body`` is its recorded beginning."""
     shown = masker.data(body[:SHOWN_BODY]) if with_body else b""
     fields: dict[str, Any] = {"bodyBytes": size, "cut": size > len(body[:SHOWN_BODY]), "bodyText": None}
     if as_text:
@@ -187,7 +187,7 @@ def _pauses(record: RequestRecord) -> list[tuple[float, float]]:
 
 
 def phases(record: RequestRecord) -> list[dict[str, Any]]:
-    """Return the phases of the invocation, each with its begin and its end in milliseconds since the arrival."""
+    """Return the phases of the invocation. Each has a start and an end in milliseconds since the request arrived."""
     begun, answered, queued = record.begun, record.answered, record.queued
     found: list[tuple[str, float | None, float | None]] = []
     if queued is not None:
@@ -228,6 +228,6 @@ def _report(report: dict[str, float]) -> dict[str, float | None] | None:
 
 
 def cloudwatch_block(record: RequestRecord) -> str:
-    """Return the lines that CloudWatch would show of the invocation: Lambda's own, and the output between them."""
+    """Return the lines that CloudWatch would show for the invocation: Lambda's own lines and the function's output."""
     output = [line.decode("utf-8", "replace") for _, _, line in record.output]
     return "\n".join([*record.log_lines[:1], *output, *record.log_lines[1:]])

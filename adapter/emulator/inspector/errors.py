@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RefusedAction(Exception):
-    """The page asked for something that is not possible. ``status`` is that of the answer; the message is shown."""
+    """The page requested something impossible. ``status`` is the answer's status; the page shows the message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""A record as a command, as code, or as a file: curl, ``adapter invoke``, boto3, event, HAR and recording."""
+"""Exports a record as a command, as code or as a file: curl, ``adapter invoke``, boto3, event, HAR and recording."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OF_CURL = frozenset({"host", "content-length", "connection", "transfer-encoding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """Something to copy or to save. ``suffix`` is that of the file's name; it is empty for a text to copy."""
+    """A text to copy, or a file to save. ``suffix`` is the suffix of the file's name; it is empty for a text."""
 
     content_type: str
     content: bytes
@@ -54,13 +54,13 @@ class Exports:
         }
 
     def export(self, kind: str, record: RequestRecord, masker: Masker) -> Export:
-        """Return the export of ``kind``. Raises ValueError if it is not possible; the message is for the user."""
+        """Return ``record`` in the format ``kind``. Raises ValueError, with a message for the user, if it cannot."""
         if kind not in self._kinds:
             raise ValueError(f"{kind!r} is not an export; use one of {', '.join(self._kinds)}")
         if not record.is_stored:
             raise ValueError("the data of this invocation was dropped (--inspector-memory)")
         if kind in ("invoke", "boto3", "event", "recording") and not record.event:
-            raise ValueError("this request was not an invocation, so there is no event")
+            raise ValueError("this request did not invoke the function, so there is no event")
         return self._kinds[kind](record, masker)
 
     def har(self, records: list[tuple[RequestRecord, Masker]]) -> Export:

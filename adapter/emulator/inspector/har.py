@@ -1,4 +1,4 @@
-"""HTTP archives (HAR 1.2): the requests of the clients and their responses, for browsers' tools and other viewers."""
+"""Makes HTTP archives (HAR 1.2) of clients' requests and responses. Browsers and other viewers can open them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _cookies(masker: Masker, headers: list[tuple[str, str]], name: str) -> list[
 
 
 def _text(body: bytes) -> tuple[str, str]:
-    """Return ``body`` as text and the name of its encoding, which is empty for plain text."""
+    """Return ``body`` as text, and ``base64`` if the text is base64, else an empty string."""
     try:
         return body.decode(), ""
     except UnicodeDecodeError:

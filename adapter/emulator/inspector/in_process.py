@@ -1,4 +1,4 @@
-"""Requests that the inspector itself sends: a front door or an Invoke API serves them like those of a client."""
+"""Requests that the inspector itself sends. A front door or an Invoke API serves them like a client's requests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from adapter.net.server.exchange import RequestBody
     from adapter.payload.messages import Request
 
-# The address of this client in events.
+# The client's address that events contain for these requests.
 _CLIENT = "127.0.0.1"
 
 
 class _NoConnection:
-    """Takes the place of a client's connection: the client reads everything at once, and never leaves."""
+    """Takes the place of a client's connection. This client reads everything immediately, and never disconnects."""
 
     def __init__(self) -> None:
         self.client = _CLIENT
@@ -28,7 +28,7 @@ class _NoConnection:
         """Drop ``data``: the record has the response."""
 
     async def drain(self) -> None:
-        """Return, but let other tasks run: a stream must not block the event loop."""
+        """Let other tasks run once, so that a stream does not block the event loop."""
         await asyncio.sleep(0)
 
     def write_eof(self) -> None:
@@ -52,7 +52,7 @@ class _NoConnection:
 
 
 def exchange_for(request: Request) -> Exchange:
-    """Return an exchange with ``request``. Its response is dropped."""
+    """Return an exchange with ``request``, for a front door to serve. The response is not sent anywhere."""
     head = RequestHead(
         method=request.method, target=request.target, version="1.1", headers=request.headers, keep_alive=True
     )

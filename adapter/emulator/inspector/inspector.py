@@ -1,4 +1,4 @@
-"""The inspector's server: the page's files, its live events, and the API with which the page reads and acts."""
+"""The inspector's server: it serves the page's files, its live events, and the API that the page calls."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
     from adapter.payload.request import RequestRules
 
-#: The names of the files of the page may have these suffixes.
+#: Only files with these suffixes belong to the page.
 _TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -54,13 +54,13 @@ Query: TypeAlias = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorParts:
-    """What the inspector needs of the emulator.
+    """The parts of the emulator that the inspector uses.
 
-    ``token`` is the secret part of its address. ``started`` is the time of the start: the epoch's and the event loop's.
-    ``lanes`` returns the environments (``LocalFunction.lanes``), ``age`` adds seconds to their idle time.
-    ``replace_faults`` replaces the injected faults by those in a text, or raises ConfigurationError.
-    ``secret_values`` are masked in everything that is shown. ``rules`` are those by which the runtime makes requests
-    for the app, or None if they are not known.
+    ``token`` is the secret part of the inspector's URL. ``started`` is the time when the emulator started, once in
+    seconds since the epoch and once on the event loop's clock. ``lanes`` returns the environments
+    (``LocalFunction.lanes``), ``age`` adds seconds to their idle time. ``replace_faults`` replaces the injected faults
+    by the faults in a text, or raises ConfigurationError. ``secret_values`` are masked everywhere on the page.
+    ``rules`` are the runtime's rules for making the app's request of an event, or None if they are not known.
     """
 
     token: str
@@ -99,7 +99,7 @@ class Inspector:
         self._stopped.set()
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request. A request without the token gets no hint at what is served here."""
+        """Answer one request. The answer to a request without the token does not reveal that this is the inspector."""
         rest = path_after_token(exchange.target, self._parts.token)
         if rest is None or not is_allowed(exchange):
             exchange.keep_alive = False
@@ -142,7 +142,7 @@ class Inspector:
     async def _detail(self, record: RequestRecord, query: Query) -> dict[str, Any]:
         with_bodies = query.get("bodies") != ["0"]
         detail = self._view.detail(record, self._masker(record, query), with_bodies=with_bodies)
-        # While a stream runs, its verdicts would be wrong a moment later.
+        # While a stream runs, its verdicts would soon be outdated.
         verdicts = await self._verdicts.of(record) if with_bodies else []
         return {**detail, "cap": self._cap(record), "cost": self._cost(record), "verdicts": verdicts}
 
@@ -176,7 +176,7 @@ class Inspector:
     # --- actions ---------------------------------------------------------------------------------------------------
 
     def _act(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """Do what the page asks for, and return the answer. Raises RefusedAction."""
+        """Perform the action that the page requests, and return the answer. Raises RefusedAction."""
         if path.startswith("records/") and path.endswith("/replay"):
             record = self._find(path.removeprefix("records/").removesuffix("/replay"))
             return {"id": self._parts.sender.replay(record, fields.get("mode"))}
@@ -209,7 +209,7 @@ class Inspector:
     # --- the state -------------------------------------------------------------------------------------------------
 
     def _hello(self) -> dict[str, Any]:
-        """Return the first event of the stream: everything that the page shows at its start."""
+        """Return the first event of the stream: all data that the page shows when it is opened."""
         settings, config = self._settings, self._settings.config
         return {
             "version": __version__,
@@ -245,13 +245,13 @@ class Inspector:
         return [environment(*lane, self._started) for lane in self._parts.lanes()]
 
     def _summary(self, record: RequestRecord) -> dict[str, Any]:
-        # The message of an error may repeat a secret of its request. Other rows have no text in which one could be.
+        # An error message may repeat a secret of its request. The rows of other records have no text with secrets.
         if record.error_message or "?" in record.client_target:
             return summary(record, self._masker(record))
         return summary(record, self._common_masker)
 
     def _cost(self, record: RequestRecord) -> dict[str, Any] | None:
-        """Return the cost of the invocation, or None if there is none or its duration is not known yet."""
+        """Return the cost of the invocation, or None if it costs nothing or its duration is not known yet."""
         if not record.report:
             return None
         region, prices = self._settings.config.region, self._parts.prices
@@ -268,7 +268,7 @@ class Inspector:
         }
 
     def _cap(self, record: RequestRecord) -> dict[str, int] | None:
-        """Return the bandwidth cap of the response, or None if it has none."""
+        """Return the bandwidth cap of the response, or None if the response is not capped."""
         if record.mode != "streaming":
             return None
         doors = {door.rules.name: door.bandwidth for door in self._settings.doors}
@@ -297,7 +297,7 @@ async def _json_body(exchange: Exchange) -> dict[str, Any]:
         raise RefusedAction(415, "the request needs Content-Type: application/json")
     body = await read_body(exchange, 2 * BUFFERED_RESPONSE_LIMIT)
     if body is None:
-        raise RefusedAction(413, "the request is larger than any event can be")
+        raise RefusedAction(413, "the request is larger than the largest possible event")
     try:
         parsed = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The live events of the page (server-sent events): what has changed, at most ten times a second for each record."""
+"""The page's live events (server-sent events). They report changes, at most ten times a second for each record."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from adapter.emulator.records.ring import RecordRing
     from adapter.net.server import Exchange
 
-# The pause between two deliveries, in seconds.
+# The pause between two groups of events, in seconds.
 PERIOD = 0.1
-# The environments are compared less often: their lanes are long.
+# The environments are compared less often, because comparing their long lanes is costly.
 _ENVIRONMENT_PERIODS = 3
-# After this many periods without a change, a comment is written, so that a page that is gone is noticed.
+# After this many pauses without a change, a comment is written. If that fails, the page has disconnected.
 _KEEP_ALIVE_PERIODS = 150
 _EVENT_STREAM = ("content-type", "text/event-stream")
 
@@ -26,7 +26,7 @@ _EVENT_STREAM = ("content-type", "text/event-stream")
 class LiveEvents:
     """One page's event stream. ``hello`` returns its first event, ``environments`` the state of all environments.
 
-    ``summary`` returns a record as the list shows it.
+    ``summary`` returns the list's row for a record.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class LiveEvents:
         self._hello = hello
         self._environments = environments
         self._summary = summary
-        # The records that have changed since the last delivery. ``_known`` are the numbers that the page has.
+        # The records that have changed since the last events. ``_known`` contains the numbers of the page's records.
         self._changed: dict[RequestRecord, None] = {}
         self._known: set[int] = set()
         self._sent_environments: dict[int, dict[str, Any]] = {}
@@ -48,7 +48,7 @@ class LiveEvents:
         self._number = 0
 
     async def serve(self, exchange: Exchange, stopped: asyncio.Event, headers: list[tuple[str, str]]) -> None:
-        """Write events to ``exchange`` until the page leaves or ``stopped`` is set."""
+        """Write events to ``exchange`` until the page disconnects or ``stopped`` is set."""
         exchange.begin(200, [_EVENT_STREAM, *headers])
         self._ring.watches.append(self._watch)
         try:

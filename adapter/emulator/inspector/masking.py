@@ -1,8 +1,8 @@
-"""Masks secrets in everything that leaves the inspector, until the user asks to see them.
+"""Masks secrets in everything that the inspector sends, unless the user chooses to see them.
 
-Secrets are the values of headers that carry credentials, cookies, values of query parameters with such names, and the
-values of the function's environment variables that look like secrets. Their values are masked wherever they occur: an
-app may repeat a header in its response, or print a variable.
+These values are secrets: headers with credentials, cookies, query parameters with a secret's name, and environment
+variables of the function that look like secrets. A secret is masked wherever it occurs, because an app may repeat a
+header in its response, or print a variable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pybase64
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
 
-#: What stands in the place of a secret.
+#: The text that replaces a secret.
 MASK = "••••"
 
 # The names of headers, query parameters and variables whose values are secrets.
@@ -37,12 +37,12 @@ _SECRET_VARIABLE = re.compile(
     r"DATABASE_UR|WEBHOOK|JWT).*|.*PASS",
     re.IGNORECASE,
 )
-# Variables whose name looks like that of a secret, but whose value is the user's own working data.
+# Variables with a name like a secret's, but with a value that the user needs to see.
 _HARMLESS_VARIABLES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY", "DESKTOP_SESSION", "XDG_SESSION_ID"})
-# A value without such a name that looks like a generated key, and the password in a URL.
+# A value that looks like a generated key, whatever its name is, and the password in a URL.
 _KEY_LIKE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[\w+/=.~-]{20,}")
 _URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.IGNORECASE)
-# Shorter values are not masked where they occur by chance: a cookie "a=1" must not mask every 1.
+# Shorter values are masked only under their names: a cookie "a=1" must not mask every 1.
 _SHORTEST = 6
 
 
@@ -54,8 +54,8 @@ def is_secret_header(name: str) -> bool:
 def environment_secrets(variables: Mapping[str, str], chosen: Iterable[str] = ()) -> frozenset[str]:
     """Return the values of ``variables`` that are secrets.
 
-    ``chosen`` are the names of the variables that the user has set for this function only: an env file's. Their values
-    are secrets unless they are short.
+    ``chosen`` are the names of the variables that the user has set for this function only, for example in an env file.
+    Their values are secrets unless they are short.
     """
     secrets = set()
     own = frozenset(chosen)
@@ -71,7 +71,7 @@ def environment_secrets(variables: Mapping[str, str], chosen: Iterable[str] = ()
 
 
 def header_secrets(headers: Headers) -> Iterator[str]:
-    """Yield the secrets in ``headers``, also in the forms in which an app may write them elsewhere."""
+    """Yield the secrets in ``headers``, and their other forms, such as the decoded password of Basic credentials."""
     for name, value in headers:
         if not is_secret_header(name):
             continue
@@ -99,7 +99,7 @@ def _basic_secrets(credentials: str) -> Iterator[str]:
 
 
 def query_secrets(target: str) -> Iterator[str]:
-    """Yield the values of the query parameters of ``target`` that are secrets by their names."""
+    """Yield the values of those query parameters of ``target`` that have a secret's name."""
     for name, value in parse_qsl(target.partition("?")[2]):
         if _SECRET_PARAMETER.fullmatch(name):
             yield value
@@ -123,15 +123,15 @@ class Masker:
         self._bytes = re.compile(b"|".join(re.escape(each.encode()) for each in ordered)) if ordered else None
 
     def text(self, text: str) -> str:
-        """Return ``text`` with a mask in the place of each secret."""
+        """Return ``text`` with each secret replaced by the mask."""
         return text if self._text is None else self._text.sub(MASK, text)
 
     def data(self, data: bytes) -> bytes:
-        """Return ``data`` with a mask in the place of each secret."""
+        """Return ``data`` with each secret replaced by the mask."""
         return data if self._bytes is None else self._bytes.sub(MASK.encode(), data)
 
     def headers(self, headers: Headers) -> list[list[str]]:
-        """Return ``headers`` as a list of pairs, ready to encode as JSON."""
+        """Return ``headers`` with masked secrets, as a list of pairs that JSON can encode."""
         return [[name, self._value(name, value)] for name, value in headers]
 
     def target(self, target: str) -> str:
@@ -142,17 +142,17 @@ class Masker:
         return f"{self.text(path)}?{'&'.join(map(self._pair, query.split('&')))}"
 
     def _pair(self, pair: str) -> str:
-        """Return ``pair``, a ``name=value`` of a query. Mask the value if the name is that of a secret."""
+        """Return ``pair``, a ``name=value`` of a query, with a masked value if ``name`` is a secret's name."""
         name, equals, value = pair.partition("=")
         if value and _SECRET_PARAMETER.fullmatch(unquote_plus(name)):
             return f"{name}={MASK}"
         return f"{name}{equals}{self.text(value)}"
 
     def value(self, value: Any, name: str = "") -> Any:
-        """Return ``value``, a JSON value, with masked secrets. ``name`` is its key in the object that contains it.
+        """Return the JSON value ``value`` with masked secrets. ``name`` is its key in the object that contains it.
 
-        In the objects ``headers`` and ``multiValueHeaders``, and in ``cookies``, secret headers are masked by their
-        names.
+        Secret headers in ``headers`` and ``multiValueHeaders`` are recognized by their names; ``cookies`` are always
+        secret.
         """
         if self.reveals:
             return value
@@ -191,13 +191,13 @@ class Masker:
 
 
 def _cookie(text: str) -> str:
-    """Return a cookie, perhaps with attributes, whose value is masked."""
+    """Return the cookie ``text`` with a masked value. Its attributes are unchanged."""
     pair, semicolon, attributes = text.partition(";")
     name, equals, _ = pair.partition("=")
     return f"{name}={MASK}{semicolon}{attributes}" if equals else MASK
 
 
 def _forms(secret: str) -> set[str]:
-    """Return ``secret`` as it is, as it is written in JSON, and as it is encoded in a URL."""
+    """Return ``secret`` unchanged, escaped for JSON, and encoded for a URL."""
     escaped = orjson.dumps(secret.encode("utf-8", "replace").decode()).decode()[1:-1]
     return {secret, escaped, escaped.replace("/", "\\/"), quote(secret), quote(secret, safe=""), quote_plus(secret)}

@@ -1,8 +1,8 @@
-"""Who may use the inspector: only its own page, opened with the token of this run, on a loopback name of this machine.
+"""Decides who may use the inspector: only its own page, opened with this run's token on a loopback name.
 
-The inspector shows all requests and sends new ones, so a page of another site, or another user of this machine, must
-not reach it. Each address contains a token that is made at each start. As in ``page_guard``, Host keeps out pages that
-use a domain of their own for this machine (DNS rebinding).
+The inspector shows all requests and sends new ones. So pages of other sites and other users of this machine must not
+reach it. Each URL contains a random token, which is new at each start. As in ``page_guard``, the Host header must be a
+loopback name. This refuses pages that use a domain of their own for this machine (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adapter.net.server import Exchange
 
 _LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
-#: Headers of each response. No script, style or connection is allowed but the inspector's own.
+#: Headers of each response. They allow only the inspector's own scripts, styles and connections.
 SAFETY_HEADERS = [
     (
         "content-security-policy",
@@ -34,7 +34,7 @@ SAFETY_HEADERS = [
 
 
 def is_allowed(exchange: Exchange) -> bool:
-    """Return whether the request may come from the inspector's page, or from a program of the user."""
+    """Return whether the request's headers are those of the inspector's page or of a program, not of another page."""
     hosts = [value for name, value in exchange.headers if name.lower() == "host"]
     if len(hosts) != 1 or _LOOPBACK_HOST.fullmatch(hosts[0].lower()) is None:
         return False

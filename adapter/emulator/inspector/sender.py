@@ -1,4 +1,4 @@
-"""Sends requests again, edited, or in the other mode. The front door or the Invoke API serves them as any other."""
+"""Sends recorded requests again: unchanged, edited, or in the other mode. They are served like a client's requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
 _MODES = ("buffered", "streaming")
-# The requests in progress that the inspector has sent: more wait for nothing, but would hold memory.
+# The maximum number of requests in progress that the inspector has sent, because each one takes memory.
 _MOST_IN_PROGRESS = 100
 
 
@@ -60,8 +60,8 @@ class Sender:
     def replay(self, record: RequestRecord, mode: str | None) -> int:
         """Send the request of ``record`` again, and return the number of the new record. Raises RefusedAction.
 
-        ``mode`` is ``buffered`` or ``streaming``: how the function and its caller handle the response. None means the
-        mode of the front door.
+        ``mode`` is ``buffered`` or ``streaming``, for the function and for the front door or API. None means the mode
+        of the front door.
         """
         request = client_request(record)
         if request is None or not request.method:
@@ -73,7 +73,7 @@ class Sender:
     def send(self, fields: dict[str, Any], based_on: RequestRecord | None, masker: Masker) -> int:
         """Send the request or the event in ``fields``, and return the number of the new record. Raises RefusedAction.
 
-        Masked values are those of ``based_on``, which ``masker`` has masked.
+        ``masker`` has masked the values of ``based_on`` for the page. Masks in ``fields`` are replaced by them.
         """
         number = based_on.number if based_on is not None else 0
         if "event" in fields:
@@ -113,7 +113,7 @@ class Sender:
 
     def _door_in_mode(self, name: str, mode: str | None) -> FrontDoor:
         door = self._doors[name]
-        # The signature of a recorded request may have expired, and does not fit an edited one.
+        # A recorded signature may have expired, and it does not match an edited request.
         settings: DoorSettings = replace(door.door, checks_signatures=False)
         pipeline = door.pipeline
         if mode is not None:
@@ -137,7 +137,7 @@ class Sender:
 
 
 def _edited_request(fields: dict[str, Any], based_on: RequestRecord | None, masker: Masker) -> Request:
-    """Return the request in ``fields``, in which masked values are replaced by those of ``based_on``."""
+    """Return the request in ``fields``. Its masked values are replaced by the real values from ``based_on``."""
     original = client_request(based_on) if based_on is not None else None
     method, target = fields.get("method", "GET"), fields.get("target", "/")
     if not isinstance(method, str) or not is_token(method):
@@ -199,9 +199,10 @@ def _edited_body(fields: dict[str, Any], original: Request | None, masker: Maske
 
 
 def restored(edited: Any, masked: Any, original: Any) -> Any:
-    """Return ``edited``, a JSON value, with those of ``original`` where it equals ``masked``, which has masks.
+    """Return the JSON value ``edited``, in which the user may have changed parts of ``masked``.
 
-    Raises RefusedAction if a mask remains.
+    ``masked`` is ``original`` with masks. Each part of ``edited`` that equals the same part of ``masked`` is replaced
+    by that part of ``original``. Raises RefusedAction if a mask remains.
     """
     if edited == masked and masked is not None:
         return original

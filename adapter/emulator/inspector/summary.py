@@ -1,4 +1,4 @@
-"""A record as a row of the list, and an environment as a lane: JSON for the page. Times are in milliseconds."""
+"""Encodes a record as a row of the page's list, and an environment as a lane. Times are in milliseconds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from adapter.emulator.inspector.masking import Masker
 if TYPE_CHECKING:
     from adapter.emulator.records.record import RequestRecord
 
-# The points of a row's small curve.
+# The number of points in the small curve of a row.
 _SPARKLINE = 64
 _MB = 1024 * 1024
 
 
 def summary(record: RequestRecord, masker: Masker) -> dict[str, Any]:
-    """Return ``record`` as the list shows it. What is not known yet is None."""
+    """Return the list's row for ``record``. A value that is not known yet is None."""
     report = record.report
     is_client_request = bool(record.door)
     return {
@@ -60,7 +60,7 @@ def summary(record: RequestRecord, masker: Masker) -> dict[str, Any]:
 
 
 def queued_ms(record: RequestRecord) -> float | None:
-    """Return how long the invocation waited for an environment, without the cold start for which it waited."""
+    """Return how long the invocation waited for an environment, without the time of its cold start."""
     if record.queued is None:
         return None
     waited = (record.begun if record.begun is not None else record.now()) - record.queued
@@ -68,7 +68,7 @@ def queued_ms(record: RequestRecord) -> float | None:
 
 
 def environment(number: int, memory: int | None, changes: list[tuple[float, str]], started: float) -> dict[str, Any]:
-    """Return an environment as the page shows it. ``started`` is the event loop's time from which its times count."""
+    """Return the page's lane for an environment. Its times count from ``started``, a time of the event loop's clock."""
     since, state = changes[-1]
     return {
         "id": number,

@@ -1,8 +1,8 @@
-"""Would it work behind another front door? The answer is computed from a record, without invoking the function again.
+"""Computes from a record whether the invocation would work behind another front door, without invoking the function.
 
-The request passes through the same code as at the real front door (``request_event``), and the response is encoded as
-the runtime encodes it and decoded as the front door does. The times come from the recorded stream without the pauses of
-its cap, paced by the cap of the other front door.
+The request passes through the other front door's own code (``request_event``). The response is encoded like the
+runtime's, and decoded like the front door's. To compute the times, the pauses of the recorded cap are removed from the
+stream, and the cap of the other front door is applied.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ROWS = (
     ("alb", False),
     ("lattice", False),
 )
-# After these errors, the app's response is not known: the front door did not wait for it, or did not take it.
+# After these errors, the app's response is not known, because the front door did not wait for it or refused it.
 _UNKNOWN_RESPONSE = (RESPONSE_TOO_LARGE, GATEWAY_TIMEOUT)
 
 
@@ -62,7 +62,7 @@ class Verdicts:
     async def of(self, record: RequestRecord) -> list[dict[str, Any]]:
         """Return a verdict for each front door and mode. The list is empty if ``record`` is not of an HTTP request.
 
-        ``fits`` is None if the record does not contain enough to know.
+        ``fits`` is None if the record does not contain enough data for a verdict.
         """
         request = client_request(record)
         if not record.door or request is None or not record.is_over or record.answered_by:
@@ -93,7 +93,7 @@ class Verdicts:
         }
 
     def _buffered_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return the limits that the response breaks if it is buffered, and what is not known."""
+        """Return two lists: limits that the buffered response would exceed, and reasons for unknown results."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -124,7 +124,7 @@ class Verdicts:
         return breaks, unknown
 
     def _stream_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return the limits that the response breaks if it is streamed, and what is not known."""
+        """Return two lists: limits that the streamed response would exceed, and reasons for unknown results."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -145,9 +145,10 @@ class Verdicts:
         return breaks, unknown
 
     def _cost(self, record: RequestRecord, total: float, whole: float | None, *, streaming: bool) -> float | None:
-        """Return the cost of one invocation with the front door's pace, or None if a price or the duration is unknown.
+        """Return the cost of one invocation at this front door, or None if a price or the duration is unknown.
 
-        A stream's duration lasts until its last byte is sent; ``whole`` is the time without a cap.
+        A streamed invocation lasts until ``total``, when its last byte is sent; a buffered one until ``whole``, when
+        the response is complete.
         """
         report = record.report
         if not report or whole is None:
@@ -163,7 +164,7 @@ class Verdicts:
 
 
 async def _request_problems(request: Request, door: DoorSettings) -> list[str]:
-    """Return why the front door would refuse the request, as a list of at most one text."""
+    """Return a list with the reason why the front door would refuse the request; it is empty if there is none."""
     client = ClientRequest(exchange_for(request), RecordRing(1), door=door.rules.name, id_headers=())
     try:
         await request_event(client, door)
@@ -173,7 +174,7 @@ async def _request_problems(request: Request, door: DoorSettings) -> list[str]:
 
 
 def _response_problems(record: RequestRecord) -> tuple[list[str], list[str]]:
-    """Return why there is no response at any front door, and why it is not known."""
+    """Return two lists: reasons why every front door would fail, and reasons why the response is not known."""
     error = record.error_type
     if record.head is None or error:
         if error in _UNKNOWN_RESPONSE:
@@ -187,10 +188,10 @@ def _response_problems(record: RequestRecord) -> tuple[list[str], list[str]]:
 
 
 def _app_body(record: RequestRecord) -> bytes | bytearray | None:
-    """Return the body as the app sent it, or one that is encoded to the same size. None if it is not known."""
+    """Return the app's body, or a body with the same encoded size, or None if the size is not known."""
     arrived = record.curve.arrived
     if record.decoded and arrived <= BUFFERED_RESPONSE_LIMIT:
-        # The front door has undone the coding. A body with a coding always becomes base64, whatever it contains.
+        # The front door has decoded this body. The runtime sends every body that has a Content-Encoding as base64.
         return bytes(arrived)
     return record.body if not record.decoded and len(record.body) == arrived else None
 
@@ -200,7 +201,7 @@ def _body_size(record: RequestRecord) -> int:
 
 
 def _notes(record: RequestRecord, door: DoorSettings, *, streaming: bool) -> list[str]:
-    """Return what the front door would change in the response."""
+    """Return a text for each change that the front door would make in the response."""
     head: ResponseHead | None = record.head
     if head is None or streaming or not door.rules.codec.sends_one_cookie:
         return []
@@ -209,7 +210,7 @@ def _notes(record: RequestRecord, door: DoorSettings, *, streaming: bool) -> lis
 
 
 def _arrivals(record: RequestRecord) -> list[tuple[float, int]]:
-    """Return the times of the app's pieces without the pauses of the cap, each with all bytes until then."""
+    """Return a time for each piece of the app, without the cap's pauses, and the number of bytes sent until then."""
     found = []
     held, pauses = 0.0, iter(record.pauses)
     pause = next(pauses, None)
@@ -222,13 +223,13 @@ def _arrivals(record: RequestRecord) -> list[tuple[float, int]]:
 
 
 def _time_of_whole(record: RequestRecord) -> float | None:
-    """Return when the whole response would have arrived without a cap. None if there is no response."""
+    """Return when the whole response would have arrived without a cap, or None if there is no response."""
     arrivals = _arrivals(record)
     return next((at for at, arrived in arrivals if arrived == record.curve.arrived), None)
 
 
 def _paced_total(record: RequestRecord, bandwidth: Bandwidth | None) -> float | None:
-    """Return when the last byte of the stream would be sent under the cap ``bandwidth``."""
+    """Return when the last byte of the stream would be sent with the cap ``bandwidth``. None without a response."""
     whole = _time_of_whole(record)
     if whole is None or bandwidth is None:
         return whole

@@ -1,1 +1,1 @@
-"""The records of invocations: one bounded model, written by the parts of the emulator and read by its outputs."""
+"""The records of invocations. The parts of the emulator write them; the terminal and the inspector show them."""

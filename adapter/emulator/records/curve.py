@@ -1,4 +1,4 @@
-"""The curve of a stream: how many bytes the app had sent and the client had taken, over time. Its memory is bounded."""
+"""The curve of a stream: the bytes from the app and the bytes sent to the client, over time. Its memory is bounded."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 # The number of points after which the curve is thinned, and the size of a point in bytes.
 _MOST_POINTS = 256
 POINT_SIZE = 24
-# Points that are closer together than this are one, in seconds.
+# Points that are closer together than this are merged into one, in seconds.
 _RESOLUTION = 0.001
 
 
 class Curve:
-    """Points of time, each with the total bytes that had arrived from the app and those sent to the client until then.
+    """A list of points. Each has a time, the bytes that have arrived from the app, and the bytes sent to the client.
 
-    Times are in seconds since the invocation began. A long stream is thinned: of each two neighbouring points, the one
-    is dropped at which the curve bends less. So corners, such as the end of the burst, keep their exact place.
+    Times are in seconds since the invocation began. The curve of a long stream is thinned: of two neighbouring points,
+    the one at which the curve bends less is dropped. So corners, such as the end of the burst, keep their exact place.
     """
 
     __slots__ = ("_arrivals", "_sent", "_times", "arrived", "sent")
@@ -55,7 +55,7 @@ class Curve:
             self._arrivals[index] = max(0, total - excess)
 
     def sample(self, most: int) -> list[tuple[float, int]]:
-        """Return up to ``most`` points of the sent bytes, evenly chosen, the first and the last among them."""
+        """Return up to ``most`` evenly spaced points of the sent bytes, including the first and the last point."""
         last = len(self._times) - 1
         if last < most:
             chosen: Iterator[int] | range = range(last + 1)
@@ -74,7 +74,7 @@ class Curve:
         self._sent = array("q", [self._sent[index] for index in kept])
 
     def _bend(self, index: int) -> float:
-        """Return the area of the triangles that the point forms with its neighbours in the two curves."""
+        """Return how much the curves bend at a point: the area of the triangles of the point and its neighbours."""
         before, at, after = self._times[index - 1], self._times[index], self._times[index + 1]
         return sum(
             abs((at - before) * (ys[index + 1] - ys[index - 1]) - (after - before) * (ys[index] - ys[index - 1]))

@@ -1,8 +1,8 @@
-"""The record of one request to the emulator, of its invocation and of its response. It is written once and read often.
+"""The record of one request to the emulator, with its invocation and its response.
 
-Front doors, Invoke APIs, the function and its environments write what they know as soon as they know it. The terminal,
-the inspector and the summary at the exit read it. A record holds references to the data of the request where it can, so
-writing it costs little. ``RecordRing`` bounds the memory of all records together.
+Front doors, Invoke APIs, the function and its environments write to it while the request is served. The terminal, the
+inspector and the summary at the exit read it. If possible, a record refers to the request's data instead of copying it,
+so it is cheap to write. ``RecordRing`` bounds the memory of all records together.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from adapter.payload.headers import Headers
     from adapter.payload.messages import ResponseHead
 
-# How much of the body is kept if it is larger than any buffered response can be, in bytes. Up to that size the whole
+# How much of a body is kept if it exceeds the limit of buffered responses, in bytes. Up to that limit the whole
 # body is kept, since the inspector computes what a buffered front door would do with it.
 CUT_BODY = 256 * KIB
-# How much of the app's output during one invocation is kept, in bytes, and how many pauses of the cap.
+# The limits of what is kept for one invocation: the app's output in bytes, and the number of the cap's pauses.
 OUTPUT_LIMIT = 64 * KIB
 _MOST_PAUSES = 256
-# Pauses of the cap that are closer together than this are one, in seconds.
+# Pauses of the cap that are closer together than this are merged into one, in seconds.
 _PAUSE_GAP = 0.02
-# How much memory of a record the ring may not know of yet, in bytes.
+# The maximum memory of a record that is not yet reported to the ring, in bytes.
 _UNCOUNTED = 4 * KIB
-# What a record takes without the data that it counts, in bytes: a rough value.
+# The approximate size of a record without its event, body, output and headers, in bytes.
 _BASE_SIZE = 4 * KIB
 
 
@@ -42,15 +42,15 @@ class ReportedFailure(Protocol):
 
     @property
     def message(self) -> str:
-        """The reason in words, perhaps empty."""
+        """The reason as a text; it may be empty."""
 
     @property
     def is_throttling(self) -> bool:
-        """Whether there was no free environment."""
+        """Whether the invocation was throttled because no environment was free."""
 
 
 def _ignore(_record: RequestRecord) -> None:
-    """Do nothing: the record is in no ring."""
+    """Do nothing. Used while the record is not in a ring."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,16 +61,16 @@ class RequestRecord:
     arrival. ``number`` identifies the record within the run; several attempts to process an asynchronous event have one
     request id.
 
-    ``method`` and ``target`` are for lines: the target has no query, and both may be words of the emulator.
+    ``method`` and ``target`` are for log lines: the target has no query, and the emulator may set its own words.
     ``client_method``, ``client_target`` and ``client_headers`` are the client's own. ``mode`` is ``streaming`` if the
     front door or the API reads the response as a stream, else ``buffered``.
 
     ``status`` is the status sent to the client, ``sent`` the number of body bytes sent. ``streamed`` is the number of
     body bytes in a streamed response; they are billed even if the client has disconnected. ``init`` and ``restore`` are
-    the durations of the init and the restore for which the invocation waited, or None if it did not wait. ``held`` is
-    how long the bandwidth cap delayed the response so far, ``pauses`` are the times when it did.
-    ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if the request was refused,
-    so that the function did not run. ``broken_off`` is True if the adapter closed the connection in the middle of the
+    the durations of the init and the restore that delayed the invocation, or None if there was no delay. ``held`` is
+    how long the bandwidth cap has delayed the response so far, ``pauses`` has the times of these delays.
+    ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if the request was refused
+    and the function did not run. ``broken_off`` is True if the adapter closed the connection in the middle of the
     response. ``mismatch`` is True if the invoke modes of the function and the front door differ. ``decoded`` is the
     Content-Encoding that the front door has decoded. ``warning`` is a problem of the response that does not make the
     invocation fail. ``app_status`` and ``app_path`` are the app's status and path for an event that is not an HTTP
@@ -81,18 +81,19 @@ class RequestRecord:
     ``tenant_id`` and ``function_arn`` are the rest of the invocation. ``environment`` is the number of the execution
     environment, 0 if none has run the invocation. ``queued``, ``begun`` and ``answered`` are the times when the
     invocation entered the queue, when an environment began it, and when its answer began. ``concluded`` is the time
-    when the environment was done with it, and ``report`` has the figures of its REPORT line. ``is_over`` is True once
+    when the environment had finished it, and ``report`` has the figures of its REPORT line. ``is_over`` is True once
     the client has its response.
 
     ``head`` is the response head as the function sent it, ``prelude_size`` the size of its metadata prelude.
-    ``response_headers`` are those that the client got. ``body`` is the beginning of the body, and ``body_size`` the
+    ``response_headers`` were sent to the client. ``body`` is the beginning of the body, and ``body_size`` the
     size of all of it. ``longest_pause`` is the longest time without a piece from the app.
 
-    ``is_counted`` is True once the ring has reported that the request and its invocation are over.
+    ``is_counted`` is True once the ring has called ``on_finished`` for this record.
 
     ``replay_of`` is the number of the record that this request repeats, 0 if it repeats none. ``is_stored`` is False
-    once the ring has dropped the data of the record. ``memory`` is roughly what the record takes, in bytes, and
-    ``counted_memory`` what the ring has counted. ``watches`` is empty unless a page wants to know of each change.
+    once the ring has dropped the data of the record. ``memory`` is the record's approximate size in bytes, and
+    ``counted_memory`` is the part of it that the ring has counted. ``watches`` has a function for each open page,
+    which is called after each change.
     """
 
     method: str
@@ -123,7 +124,7 @@ class RequestRecord:
     trace_id: str = ""
     client: str = ""
     client_method: str = ""
-    # What may contain secrets is not in the representation, which may be logged.
+    # Fields that may contain secrets are not in ``repr``, which may be logged.
     client_target: str = field(default="", repr=False)
     client_headers: Headers = field(default_factory=list, repr=False)
     mode: str = "buffered"
@@ -173,13 +174,13 @@ class RequestRecord:
 
     @property
     def held_so_far(self) -> float:
-        """How long the bandwidth cap has delayed the response, including the delay in progress."""
+        """Return how long the bandwidth cap has delayed the response, including the delay in progress."""
         return self.held + (self.now() - self.held_since if self.held_since is not None else 0.0)
 
     def changed(self, grown: int = 0) -> None:
-        """Take note that the record has changed, and holds ``grown`` more bytes.
+        """Report to the ring that the record has changed, and takes ``grown`` more bytes.
 
-        The ring is informed at once only if a page watches, or if much memory is not counted yet.
+        The report is sent immediately only if a page is open, or if much memory has not been counted yet.
         """
         self.memory += grown
         if self.watches or abs(self.memory - self.counted_memory) > _UNCOUNTED:
@@ -191,7 +192,7 @@ class RequestRecord:
         self.refused = failure.is_throttling
 
     def add_truncated_request(self) -> None:
-        """Record that the client left before its request was complete, so there is no invocation."""
+        """Record that the client disconnected before its request was complete, so there is no invocation."""
         self.error_type = "no invocation, the request broke off"
         self.client_left = self.refused = True
 
@@ -205,18 +206,18 @@ class RequestRecord:
             self.changed(len(event) + min(len(event), MIB))
 
     def begin(self, environment: int, cold_start: tuple[float | None, float | None], deadline_ms: int) -> None:
-        """Record that an environment begins the invocation, which waited for ``cold_start``, an init and a restore."""
+        """Record that an environment begins the invocation. ``cold_start`` has the durations of init and restore."""
         self.begun, self.environment, self.deadline_ms = self.now(), environment, deadline_ms
         self.init, self.restore = cold_start
         self.changed()
 
     def conclude(self, report: dict[str, float]) -> None:
-        """Record that the environment is done with the invocation. ``report`` has the figures of the REPORT line."""
+        """Record that the environment has finished the invocation. ``report`` has the figures of the REPORT line."""
         self.concluded, self.report = self.now(), report
         self.on_change(self)
 
     def add_output(self, line: bytes, stream: str) -> None:
-        """Add a line that a process wrote to ``stream`` during the invocation. Beyond OUTPUT_LIMIT, leave it out."""
+        """Add a line that a process wrote to ``stream`` during the invocation. Drop it if OUTPUT_LIMIT is exceeded."""
         if self.is_stored and self._output_size < OUTPUT_LIMIT:
             line = line[: OUTPUT_LIMIT - self._output_size]
             self._output_size += len(line) + 64
@@ -282,13 +283,13 @@ class RequestRecord:
                 self.pauses.append([began, ended])
 
     def drop(self) -> None:
-        """Drop the data that takes memory, and keep what a list shows."""
+        """Drop the event, the body and the output to free memory. Keep the data that the list shows."""
         self.is_stored, self.memory = False, _BASE_SIZE + POINT_SIZE * len(self.curve)
         self.event, self.body, self.head = b"", bytearray(), None
         self.output, self.client_headers, self.response_headers = [], [], []
         self.client_target = self.client_target[:_BASE_SIZE]
 
     def leave(self, on_change: Callable[[RequestRecord], None]) -> None:
-        """Drop the data, since the ring does not contain the record any longer. Later changes go to ``on_change``."""
+        """Drop the data, because the ring has removed the record. Later changes are reported to ``on_change``."""
         self.drop()
         self.on_change = on_change

@@ -22,8 +22,8 @@ Watch: TypeAlias = "Callable[[RequestRecord | None], None]"
 class RecordRing:
     """Holds the records of the last ``most`` requests, with up to ``memory`` bytes of their data.
 
-    If the data takes more memory, that of the oldest records is dropped; they stay in the list without it. This also
-    applies to requests in progress. ``keeps_bodies`` is False if bodies are left out. ``running`` contains the records
+    If the data takes more memory, the data of the oldest records is dropped, but the records stay. This also applies
+    to requests in progress. ``keeps_bodies`` is False if no bodies are stored. ``running`` contains the records
     of the requests in progress, from the oldest to the newest. Each function in ``watches`` is called after a change.
     """
 
@@ -39,7 +39,7 @@ class RecordRing:
         self._count = 0
         # Ordered, because finding the first key of a dict takes longer with each key that was removed before it.
         self._records: OrderedDict[int, RequestRecord] = OrderedDict()
-        # The records whose data was not dropped yet, from the oldest to the newest.
+        # The records whose data has not been dropped, from the oldest to the newest.
         self._full: deque[RequestRecord] = deque()
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class RecordRing:
         self._note(record)
 
     def end(self, record: RequestRecord) -> None:
-        """Note that the client has its response. The environment may still be busy with the invocation."""
+        """Record that the client has its response. The environment may still be busy with the invocation."""
         record.is_over = True
         self.running.pop(record, None)
         if not record.event:
@@ -104,7 +104,7 @@ class RecordRing:
         record.counted_memory = record.memory
 
     def _note_removed(self, record: RequestRecord) -> None:
-        """Take a change of a record that the ring may not contain any longer."""
+        """Handle a change of a record that the ring may have removed."""
         if record.concluded is not None and record.is_over and not record.is_counted:
             self._finish(record)
 
