@@ -111,7 +111,7 @@ def measure_cost(rounds: int) -> bool:
     rate = median(ours / theirs for theirs, ours in zip(*rates.values(), strict=True))
     cost = median(ours / theirs for theirs, ours in zip(*times.values(), strict=True))
     print_line(f"with the inspector: {(1 - rate) * 100:+.1f} % fewer requests/s, {(cost - 1) * 100:+.1f} % time of dev")
-    return rate >= 1 - LIMIT
+    return bool(rate >= 1 - LIMIT)
 
 
 def measure_start(rounds: int) -> bool:
@@ -130,7 +130,7 @@ def measure_start(rounds: int) -> bool:
         )
     more = median(ours / theirs for theirs, ours in zip(*found.values(), strict=True)) - 1
     print_line(f"with the inspector: {more * 100:+.1f} %")
-    return more <= LIMIT
+    return bool(more <= LIMIT)
 
 
 def measure_memory(streams: int) -> None:
