@@ -1,10 +1,12 @@
-"""What the records of ``adapter dev`` cost: time for each request, and memory under many streams.
+"""What the inspector of ``adapter dev`` costs: time for each request, time of the start, memory under many streams.
 
-    python bench/inspector.py cost OTHER    requests of 1 KB, this checkout and OTHER by turns
-    python bench/inspector.py memory [N]    N (1,000) streams of 10 MB, 20 at once
+    python bench/inspector.py cost [ROUNDS]      requests of 1 KB, with and without the inspector by turns
+    python bench/inspector.py start [ROUNDS]     from the start to the first answer, with and without it by turns
+    python bench/inspector.py memory [STREAMS]   streams of 10 MB, 20 at once
 
-``cost`` shows requests a second of one client, and the processor time of ``adapter dev`` itself for each request; the
-medians of the rounds count. ``memory`` shows the resident memory of ``adapter dev`` before, during and after.
+``cost`` shows requests a second of one client, and the processor time of ``adapter dev`` itself for each request: the
+medians of the rounds, and of the ratios of each round. ``memory`` shows the resident memory of ``adapter dev`` before,
+during and after. The exit code of ``cost`` and ``start`` is 1 if the inspector costs more than 3 %.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -25,7 +28,9 @@ from statistics import median
 REPOSITORY = Path(__file__).resolve().parent.parent
 APP = REPOSITORY / "tests" / "e2e" / "sized_app.py"
 PATIENCE = 600.0
-_ROUNDS, _REQUESTS, _WARM_UP = 11, 300, 100
+_REQUESTS, _WARM_UP = 200, 300
+# What the inspector may cost.
+LIMIT = 0.03
 _STREAMS, _AT_ONCE, _SIZE = 1000, 20, 10 * 1024 * 1024
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from adapter.__main__ import main; sys.exit(main())"
 _URL = re.compile(r"a function URL at http://127\.0\.0\.1:(\d+)/")
@@ -81,29 +86,51 @@ def ask(connection: HTTPConnection, path: str) -> int:
     return size
 
 
-def measure_cost(other: Path) -> None:
-    names = {"this checkout": REPOSITORY, "the other": other}
+def measure_cost(rounds: int) -> bool:
+    """Print what the inspector costs. Return whether the processor time of ``adapter dev`` grows by at most LIMIT."""
+    names = ("without", "with")
     rates: dict[str, list[float]] = {name: [] for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
-    with dev(REPOSITORY) as ours, dev(other) as theirs:
-        for local in (ours, theirs):
-            with local.connect() as connection:
+    with dev(REPOSITORY, "--no-inspector") as without, dev(REPOSITORY) as inspected:
+        running = dict(zip(names, (without, inspected), strict=True))
+        with without.connect() as one, inspected.connect() as other:
+            clients = dict(zip(names, (one, other), strict=True))
+            for client in clients.values():
                 for _ in range(_WARM_UP):
-                    ask(connection, "/text/1024/0")
-        for _ in range(_ROUNDS):
-            for name, local in zip(names, (ours, theirs), strict=True):
-                with local.connect() as connection:
-                    used, began = local.processor_time(), time.monotonic()
+                    ask(client, "/text/1024/0")
+            for number in range(rounds):
+                # Each goes first in every other round, so that a drift of the machine's speed is on both sides.
+                for name in names if number % 2 else reversed(names):
+                    used, began = running[name].processor_time(), time.monotonic()
                     for _ in range(_REQUESTS):
-                        ask(connection, "/text/1024/0")
+                        ask(clients[name], "/text/1024/0")
                     rates[name].append(_REQUESTS / (time.monotonic() - began))
-                    times[name].append((local.processor_time() - used) / _REQUESTS * 1e6)
+                    times[name].append((running[name].processor_time() - used) / _REQUESTS * 1e6)
     for name in names:
-        sys.stdout.write(
-            f"{name:14} {median(rates[name]):6.0f} requests/s, {median(times[name]):5.0f} µs of dev each\n"
+        print_line(f"{name:8} {median(rates[name]):6.0f} requests/s, {median(times[name]):5.0f} µs of dev each")
+    rate = median(ours / theirs for theirs, ours in zip(*rates.values(), strict=True))
+    cost = median(ours / theirs for theirs, ours in zip(*times.values(), strict=True))
+    print_line(f"with the inspector: {(1 - rate) * 100:+.1f} % fewer requests/s, {(cost - 1) * 100:+.1f} % time of dev")
+    return bool(rate >= 1 - LIMIT)
+
+
+def measure_start(rounds: int) -> bool:
+    """Print the time from the start of ``adapter dev`` to its first answer, with and without the inspector."""
+    found: dict[str, list[float]] = {"without": [], "with": []}
+    for number in range(rounds):
+        for name in found if number % 2 else reversed(found):
+            began = time.monotonic()
+            with dev(REPOSITORY, *(["--no-inspector"] if name == "without" else [])) as local:
+                with local.connect() as connection:
+                    ask(connection, "/text/1024/0")
+                found[name].append(time.monotonic() - began)
+    for name, seconds in found.items():
+        print_line(
+            f"{name:8} first answer after {median(seconds) * 1000:4.0f} ms, at best {min(seconds) * 1000:4.0f} ms"
         )
-    pairs = [ours / theirs for ours, theirs in zip(*rates.values(), strict=True)]
-    sys.stdout.write(f"requests/s of this checkout: {median(pairs):.3f} of the other's\n")
+    more = median(ours / theirs for theirs, ours in zip(*found.values(), strict=True)) - 1
+    print_line(f"with the inspector: {more * 100:+.1f} %")
+    return bool(more <= LIMIT)
 
 
 def measure_memory(streams: int) -> None:
@@ -134,8 +161,21 @@ def measure_memory(streams: int) -> None:
         )
 
 
+def print_line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def main() -> int:
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("cost", "start", "memory"))
+    parser.add_argument("count", type=int, nargs="?", help="rounds (cost: 30, start: 10) or streams (1,000)")
+    given = parser.parse_args()
+    if given.what == "memory":
+        measure_memory(given.count or _STREAMS)
+        return 0
+    measure, rounds = {"cost": (measure_cost, 30), "start": (measure_start, 10)}[given.what]
+    return 0 if measure(given.count or rounds) else 1
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["memory"]:
-        measure_memory(int(sys.argv[2]) if sys.argv[2:] else _STREAMS)
-    else:
-        measure_cost(Path(sys.argv[2]))
+    sys.exit(main())

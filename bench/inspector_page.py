@@ -9,14 +9,10 @@ The exit code is 1 if a result is not within the limits of docs/inspector.md.
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
@@ -27,22 +23,11 @@ from adapter.emulator.records.record import RequestRecord  # noqa: E402
 from adapter.emulator.records.ring import RecordRing  # noqa: E402
 from tests.browser import Page, new_page, running_browser  # noqa: E402 (after the path is set)
 from tests.drawn_curve import drawn  # noqa: E402
-from tests.emulator.scripted import local_lambda as scripted_lambda  # noqa: E402
+from tests.emulator.scripted import local_lambda  # noqa: E402
 from tests.emulator.scripts import streaming  # noqa: E402
+from tests.example_dev import example_dev  # noqa: E402
 
 MIB = 1024 * 1024
-APP = (sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "warning")
-FLAGS = (
-    "--port",
-    "0",
-    "--log-format",
-    "json",
-    "--no-access-log",
-    "--invoke-mode",
-    "response_stream",
-    "--timeout",
-    "60",
-)
 ROWS, RATE, SECONDS = 500, 200, 10
 # What the page may take: the longest task and the 95th percentile of the gaps between frames, in milliseconds.
 LONGEST_TASK, FRAME_GAP = 50.0, 34.0
@@ -57,33 +42,6 @@ WATCH = """(() => {
   const frame = (now) => { seen.gaps.push(now - last); last = now; requestAnimationFrame(frame); };
   requestAnimationFrame((now) => { last = now; requestAnimationFrame(frame); });
 })()"""
-
-
-@asynccontextmanager
-async def local_lambda(*flags: str) -> AsyncIterator[dict[str, Any]]:
-    """Run ``adapter dev`` with the FastAPI example. The value is its first line."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "adapter", "dev", *FLAGS, *flags, "--app-dir", "examples/fastapi_app", "--", *APP),
-        cwd=REPOSITORY,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
-        fields: dict[str, Any] = {}
-        while "inspectorUrl" not in fields:
-            line = await process.stderr.readline()
-            assert line, "adapter dev ended at its start"
-            fields = json.loads(line) if line.startswith(b"{") else {}
-        async with asyncio.TaskGroup() as group:
-            draining = group.create_task(process.stderr.read())
-            yield fields
-            process.terminate()
-            await draining
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 async def write_records(ring: RecordRing, count: int, rate: float) -> float:
@@ -113,7 +71,7 @@ async def write_records(ring: RecordRing, count: int, rate: float) -> float:
 
 
 async def measure_list(page: Page) -> bool:
-    async with scripted_lambda(streaming(b"")) as local:
+    async with local_lambda(streaming(b"")) as local:
         await write_records(local.ring, ROWS, 10 * RATE)
         await page.open(local.inspector_url)
         await page.until(f"document.querySelector('.list-footer').textContent.includes('{ROWS} requests')")
@@ -132,7 +90,7 @@ async def measure_list(page: Page) -> bool:
 
 
 async def measure_stream(page: Page) -> bool:
-    async with local_lambda("--warm") as fields, aiohttp.ClientSession() as session:
+    async with example_dev("--warm", "--no-access-log") as fields, aiohttp.ClientSession() as session:
         await page.open(fields["inspectorUrl"])
         await page.until("document.querySelector('.connection.live')")
         for target in ("", f"download?bytes={20 * MIB}"):

@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +21,15 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from tests.browser import Page, new_page, running_browser  # noqa: E402 (after the path is set)
+from tests.example_dev import example_dev  # noqa: E402
 
 PICTURE = REPOSITORY / "docs" / "inspector.png"
-FLAGS = "--port 0 --front-door function-url --front-door rest-api --front-door alb --invoke-mode response_stream"
+DOORS = ("--front-door", "function-url", "--front-door", "rest-api", "--front-door", "alb")
+FLAGS = (*DOORS, "--region", "us-east-1", "--function-name", "web-shop")
 ORDER = b'{"item": "espresso", "sugar": false, "cups": 2}'
 HEADERS = {"Authorization": "Bearer eyJhbGciOiJIUzI1NiJ9.c2VjcmV0", "Cookie": "session=0c7e7bd1f4"}
 JSON = HEADERS | {"Content-Type": "application/json"}
 DOWNLOAD = "/download?bytes=20971520"
-
-
-@asynccontextmanager
-async def local_lambda() -> AsyncIterator[dict[str, Any]]:
-    """Run ``adapter dev``. The value has the addresses that its first line contains."""
-    app = [sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "info"]
-    flags = [
-        *FLAGS.split(),
-        "--timeout",
-        "60",
-        "--log-format",
-        "json",
-        "--region",
-        "us-east-1",
-        "--app-dir",
-        "examples/fastapi_app",
-    ]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "adapter", "dev", *flags, "--function-name", "web-shop", "--", *app),
-        cwd=REPOSITORY,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    try:
-        while line := await process.stderr.readline():
-            if line.startswith(b"{") and "inspectorUrl" in (fields := json.loads(line)):
-                break
-        async with asyncio.TaskGroup() as group:
-            draining = group.create_task(process.stderr.read())
-            yield fields
-            process.terminate()
-            await draining
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 async def make_traffic(session: aiohttp.ClientSession, doors: list[str]) -> None:
@@ -144,7 +108,7 @@ async def views(page: Page, folder: Path, width: int, url: str) -> None:
 
 async def main(folder: Path | None) -> None:
     with running_browser() as endpoint:
-        async with local_lambda() as fields, new_page(endpoint) as page:
+        async with example_dev(*FLAGS) as fields, new_page(endpoint) as page:
             await take_all(page, fields, folder)
 
 

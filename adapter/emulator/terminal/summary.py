@@ -53,6 +53,8 @@ class Summary:
         self.first_bytes = Durations()
         self.totals = Durations()
         self.invocations = 0
+        # The numbers of the requests that are over while an environment is still busy with their invocation.
+        self._unfinished: set[int] = set()
         self.gb_seconds = 0.0
         self.billed_bytes = 0
         # The costs of all invocations; a part is None as soon as its price is unknown for one of them.
@@ -61,6 +63,9 @@ class Summary:
     def add(self, record: RequestRecord) -> None:
         """Add a request that has ended. Its invocation is added by ``add_invocation``."""
         self.requests += 1
+        if record.begun is not None and record.concluded is None:
+            self._unfinished.add(record.number)
+            self.cold_starts += record.init is not None
         if record.error_type:
             self.errors[record.error_type] += 1
         self.sent += record.sent
@@ -73,7 +78,10 @@ class Summary:
         """Add an invocation that is over for its client and for its environment."""
         report = record.report
         self.invocations += 1
-        self.cold_starts += record.init is not None
+        if record.number in self._unfinished:
+            self._unfinished.remove(record.number)
+        else:
+            self.cold_starts += record.init is not None
         self.gb_seconds += report["billedDurationMs"] / 1000 * report["memorySizeMB"] / 1024
         cost = record_cost(record, self._prices, self._region)
         for name, part in (("duration", cost.duration), ("request", cost.request), ("streaming", cost.streaming)):
@@ -97,6 +105,7 @@ class Summary:
         return {
             "requests": self.requests,
             "invocations": self.invocations,
+            "unfinishedInvocations": len(self._unfinished),
             "errors": dict(self.errors.most_common()),
             "coldStarts": self.cold_starts,
             **quantiles,
@@ -113,7 +122,10 @@ class Summary:
         """Return the summary as lines for people. The list is empty if there was no request."""
         if not self.requests:
             return []
-        rows = [("requests", f"{self.requests}, {self.invocations} invocations, {self.cold_starts} cold starts")]
+        invocations = self.invocations + len(self._unfinished)
+        rows = [("requests", f"{self.requests}, {invocations} invocations, {self.cold_starts} cold starts")]
+        if self._unfinished:
+            rows.append(("unfinished", f"{len(self._unfinished)} when this run ended; not in the cost"))
         rows += [("error", f"{name}: {count}") for name, count in self.errors.most_common()]
         for name, durations in (("first byte", self.first_bytes), ("total", self.totals)):
             half, most = durations.quantile(0.5), durations.quantile(0.99)

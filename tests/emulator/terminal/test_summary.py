@@ -80,6 +80,21 @@ def test_a_summary_has_requests_errors_and_times() -> None:
     assert "1 MB, held back by the cap for 1.00 s" in text
 
 
+def test_an_invocation_that_the_end_of_the_run_cuts_off_is_counted_without_a_cost() -> None:
+    record = RequestRecord(method="GET", target="/", begun=0.1, init=0.5)
+    summary = Summary(PRICES, "us-east-1")
+    summary.add(record)
+    assert summary.lines()[1:3] == [
+        "  requests   1, 1 invocations, 1 cold starts",
+        "  unfinished 1 when this run ended; not in the cost",
+    ]
+    assert (summary.fields()["invocations"], summary.fields()["unfinishedInvocations"]) == (0, 1)
+    record.report = {"billedDurationMs": 1000, "memorySizeMB": 1024}
+    summary.add_invocation(record)
+    assert summary.lines()[1] == "  requests   1, 1 invocations, 1 cold starts"
+    assert (summary.fields()["invocations"], summary.fields()["unfinishedInvocations"]) == (1, 0)
+
+
 def test_without_a_request_there_is_no_summary() -> None:
     assert summary_of().lines() == []
 
