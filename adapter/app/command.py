@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from os.path import abspath, exists, isabs, isdir, isfile, join
+from os.path import abspath, basename, exists, isabs, isdir, isfile, join
 
 from adapter.config.ports import PLACEHOLDER
 from adapter.net.port_owner import port_owner
@@ -20,6 +20,15 @@ _CONNECT_TIMEOUT = 1.0
 # The kernel reads no more of a script's first line, in bytes (BINPRM_BUF_SIZE).
 _LONGEST_FIRST_LINE = 256
 _NOT_EXECUTABLE = "not executable"
+# Interpreters, without their version, and how the names of their scripts end. Without such an end, the argument may
+# mean something else: `node inspect`, `node server`.
+_SCRIPTS = {
+    "python": (".py", ".pyz"),
+    "node": (".js", ".mjs", ".cjs"),
+    "nodejs": (".js", ".mjs", ".cjs"),
+    "ruby": (".rb",),
+    "php": (".php",),
+}
 CONVERT_LINES = r"convert them to LF: sed -i 's/\r$//' FILE"
 
 
@@ -46,6 +55,22 @@ def command_mistakes(
         yield f"{source}: {command[0]!r} is not a program that can be run ({reason}); {_hint(command[0], reason)}"
     elif mistake := _script_mistake(program):
         yield f"{source}: {command[0]!r} cannot be started: {mistake}"
+    elif mistake := _argument_mistake(command, directory):
+        yield f"{source}: {mistake}"
+
+
+def _argument_mistake(command: Sequence[str], directory: str | None) -> str | None:
+    """Return a message if the script that an interpreter shall run does not exist, else None.
+
+    Only the first argument is checked: after an option, it is not known which one is the script.
+    """
+    name = command[1] if len(command) > 1 else ""
+    ends = _SCRIPTS.get(basename(command[0]).rstrip("0123456789."), ())
+    if name.startswith("-") or not name.endswith(ends) or exists(join(directory or ".", name)):
+        return None
+    where = f"in {abspath(directory or '.')}{'' if directory is None else ' (--app-dir)'}"
+    way_out = "correct the file's name" if directory is None else "give the file's path from there"
+    return f"{command[0]!r} has no file {name!r} to run {where}; {way_out}"
 
 
 def _script_mistake(path: str) -> str | None:

@@ -120,3 +120,37 @@ def test_the_program_of_another_option_is_named_by_it() -> None:
 def test_a_word_that_is_not_a_program_gets_a_hint_of_its_own(word: str, way_out: str) -> None:
     [mistake] = command_mistakes([word, "more"], {"PATH": "/bin"}, None)
     assert way_out in mistake
+
+
+@pytest.mark.parametrize("command", ["python3.12 none.py", "python none.pyz", "node src/none.js", "ruby none.rb"])
+def test_a_script_that_does_not_exist_is_found_before_the_start(folder: Path, command: str) -> None:
+    program, script = command.split()
+    (folder / "bin" / program).touch(mode=0o755)
+    [mistake] = command_mistakes([program, script], {"PATH": str(folder / "bin")}, str(folder))
+    assert mistake == (
+        f"CMD: {program!r} has no file {script!r} to run in {folder} (--app-dir); give the file's path from there"
+    )
+
+
+def test_a_script_is_looked_for_in_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "bin" / "node").touch(mode=0o755)
+    [mistake] = command_mistakes(["node", "none.js"], {"PATH": "bin"}, None)
+    assert mistake == f"CMD: 'node' has no file 'none.js' to run in {folder}; correct the file's name"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["python"], id="no-script"),
+        pytest.param(["python", "there.py"], id="a-script"),
+        pytest.param(["python", "-m", "none.py"], id="a-module"),
+        pytest.param(["node", "inspect", "none.js"], id="a-debugger"),
+        pytest.param(["node", "server"], id="a-name-that-node-completes"),
+        pytest.param(["tool", "none.py"], id="another-program"),
+    ],
+)
+def test_what_may_be_right_is_not_refused(folder: Path, command: list[str]) -> None:
+    (folder / "there.py").touch()
+    (folder / "bin" / command[0]).touch(mode=0o755)
+    assert list(command_mistakes(command, {"PATH": str(folder / "bin")}, str(folder))) == []
