@@ -164,7 +164,7 @@ class ProxiedRequest:
         finally:
             metrics.in_flight -= 1
             metrics.count_request(self._exchange.method, self._status, self._app_bytes, self._first_byte_seconds)
-            self._relay.log.log_request(self._log_fields(), self._level())
+            self._log()
 
     async def _forward(self) -> None:
         relay = self._relay
@@ -407,6 +407,12 @@ class ProxiedRequest:
         is_ours = self._relay.is_cutting_off
         self._error = "cut off, the proxy ends" if is_ours else "client left"
         self._is_clients_fault = not is_ours
+
+    def _log(self) -> None:
+        """Log the request. The fields of a successful one are collected only if it is logged."""
+        log, level = self._relay.log, self._level()
+        if log.has_access_log or level != "info":
+            log.log_request(self._log_fields(), level)
 
     def _level(self) -> str:
         """Return the level of the log line. An app that answers with 5xx has failed, too."""
