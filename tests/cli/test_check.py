@@ -188,7 +188,7 @@ def test_an_app_that_is_not_ready_is_a_problem(app: ScriptedApp, monkeypatch: py
 
 
 def test_a_port_that_cmd_could_not_have_is_a_problem(app: ScriptedApp) -> None:
-    report = examined({"AWS_LWA_PORT": str(app.port)}, sys.executable, "app.py")
+    report = examined({"AWS_LWA_PORT": str(app.port)}, sys.executable, __file__)
 
     assert report.exit_code == 1
     assert f"127.0.0.1:{app.port} is taken by " in report.problems[0]
