@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,9 +29,13 @@ import aiohttp
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CONFIGURATIONS = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}
+#: nginx has no health checks, so a replica must refuse connections until its app is ready.
+FLAGS = {"nginx": ["--listen-when-ready"], "haproxy": []}
 DRAIN_SECONDS, GRACE_SECONDS = 5, 20
 REQUESTS_PER_SECOND, STREAMS_PER_SECOND = 20, 2
 STREAM_CHUNKS, STREAM_INTERVAL = 8, 0.5
+#: How long the app does nothing at its start, as one that imports much. A replica that starts must get no request.
+START_SECONDS = 3
 #: How long a start, an exit or an answer may take, in seconds.
 PATIENCE = 120
 
@@ -38,10 +43,11 @@ PATIENCE = 120
 class Replica:
     """One ``adapter run`` with the FastAPI example, which can be started again on the same ports."""
 
-    def __init__(self, port: int, admin: int) -> None:
+    def __init__(self, port: int, admin: int, *flags: str) -> None:
         self._command = [
             *(sys.executable, "-m", "adapter", "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"),
-            *("--drain-delay", str(DRAIN_SECONDS), "--grace", str(GRACE_SECONDS), "--bandwidth", "unlimited", "--"),
+            *("--drain-delay", str(DRAIN_SECONDS), "--grace", str(GRACE_SECONDS), "--bandwidth", "unlimited"),
+            *(*flags, "--", "sh", "-c", f'sleep {START_SECONDS}; exec "$@"', "sh"),
             *(sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "warning"),
         ]
         self._ready_url = f"http://127.0.0.1:{admin}/readyz"
@@ -78,12 +84,14 @@ class Load:
     async def run(self, until: asyncio.Event) -> None:
         """Send requests until the event is set, and wait for their answers."""
         start = monotonic()
+        # A balancer tries a replica again at regular times, which must not be those of one method.
+        chance = random.Random(1)
         async with asyncio.TaskGroup() as tasks:
             number = 0
             while not until.is_set():
                 number += 1
                 is_stream = number % (REQUESTS_PER_SECOND // STREAMS_PER_SECOND) == 0
-                method = "GET" if is_stream or number % 2 else "POST"
+                method = "GET" if is_stream else chance.choice(("GET", "POST"))
                 tasks.create_task(self._stream() if is_stream else self._request(method, number))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(until.wait(), max(0.0, start + number / REQUESTS_PER_SECOND - monotonic()))
@@ -154,7 +162,7 @@ async def roll(name: str, restarts: int) -> Load:
     """Restart each of two replicas ``restarts`` times behind the balancer. Return the load that ran meanwhile."""
     front, one, two, admin_one, admin_two = free_ports(5)
     ports = {8100: front, 8101: one, 8102: two, 8201: admin_one, 8202: admin_two}
-    replicas = [Replica(one, admin_one), Replica(two, admin_two)]
+    replicas = [Replica(one, admin_one, *FLAGS[name]), Replica(two, admin_two, *FLAGS[name])]
     limits = aiohttp.TCPConnector(limit=0)
     patience = aiohttp.ClientTimeout(total=PATIENCE)
     async with aiohttp.ClientSession(connector=limits, timeout=patience) as client:

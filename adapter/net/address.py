@@ -145,6 +145,26 @@ def listen(host: str, port: int) -> socket:
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
+def reserve(host: str, port: int) -> socket:
+    """Return a socket that has the address ``host`` and ``port``, but refuses connections until ``listen`` is called.
+
+    Raises OSError, also if another socket listens there.
+    """
+    import socket
+
+    reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        # As in socket.create_server().
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reserved.family == socket.AF_INET6:
+            reserved.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        reserved.bind((host, port))
+    except OSError:
+        reserved.close()
+        raise
+    return reserved
+
+
 def address_of(listener: socket) -> Address:
     """Return the address that ``listener`` listens on."""
     host, port, *_ = listener.getsockname()

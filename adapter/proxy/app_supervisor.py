@@ -17,7 +17,7 @@ from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationEr
 from adapter.output import STDERR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from adapter.app.process import AppProcess
     from adapter.config.load import Config
@@ -43,6 +43,8 @@ _STDERR_END_TIMEOUT = 0.2
 class AppSupervisor:
     """Runs the app. ``process`` is None if the adapter did not start the app. ``start()`` starts the app again.
 
+    ``before_ready()`` is awaited each time the app has become ready, before requests are sent to it.
+
     ``ready`` is True while the app can serve requests. If the app is restarted, ``is_restarting`` is True from the
     end of the app until it is ready again.
     """
@@ -53,6 +55,7 @@ class AppSupervisor:
         process: AppProcess | None,
         *,
         start: Callable[[], AppProcess],
+        before_ready: Callable[[], Awaitable[None]],
         readiness: Readiness,
         metrics: Metrics,
         log: Log,
@@ -61,6 +64,7 @@ class AppSupervisor:
         self.is_restarting = False
         self._process = process
         self._start = start
+        self._before_ready = before_ready
         self._restart_policy = config.restart
         self._readiness_timeout = config.readiness_timeout
         self._readiness = readiness
@@ -83,7 +87,7 @@ class AppSupervisor:
         if self._process is None:
             # The app may be in another container that has not started yet, so there is no time limit.
             await self._readiness.wait(None, asyncio.sleep, self._log.warning)
-            self._open_gate()
+            await self._open_gate()
             forever: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             return await forever
         try:
@@ -120,7 +124,7 @@ class AppSupervisor:
         self._readiness.watch(process)
         try:
             await self._readiness.wait(self._readiness_timeout, self._pause_probing, self._log.warning)
-            self._open_gate()
+            await self._open_gate()
             code = await self._wait_for_exit(process)
             exit_message = f"the app ended with {exit_text(code)}"
         except AppExited as error:
@@ -143,7 +147,8 @@ class AppSupervisor:
             self._log.error(exit_message)
         return code
 
-    def _open_gate(self) -> None:
+    async def _open_gate(self) -> None:
+        await self._before_ready()
         self.ready, self.is_restarting = True, False
         self._log.info("the app is ready")
 

@@ -1,9 +1,10 @@
 """The proxy's life: listen, keep the app running, drain on a signal, and exit with the app's exit code.
 
-The app is started before this module is imported. Requests are answered with 503 until the app is ready. After the
-first SIGTERM or SIGINT, /readyz answers 503, but the proxy still serves requests for the drain delay. Then it drains:
-it accepts no new connections, and open requests may finish within the grace period. Then the app gets the signal.
-Another signal ends the current step early: the drain delay ends, open requests are cut off, or the app is killed.
+The app is started before this module is imported. Until it is ready, requests are answered with 503, or refused if
+--listen-when-ready is set. After the first SIGTERM or SIGINT, /readyz answers 503, but the proxy still serves requests
+for the drain delay; each response is the last one of its connection. Then it drains: it accepts no new connections, and
+open requests may finish within the grace period. Then the app gets the signal. Another signal ends the current step
+early: the drain delay ends, open requests are cut off, or the app is killed.
 
 If the app ends by itself, the responses that it has sent are still delivered. The proxy reaps orphans even if it is not
 PID 1.
@@ -23,9 +24,9 @@ from adapter.app.process import ENDING, HANDLED, hold_signals, kill_children, re
 from adapter.aws.size_text import size_text
 from adapter.config.parsers import NO_LIMIT
 from adapter.config.ports import app_address
-from adapter.errors import EXIT_INTERRUPTED, ConfigurationError
+from adapter.errors import EXIT_INTERRUPTED, EXIT_USAGE, ConfigurationError
 from adapter.library_lines import report_loop_errors
-from adapter.net.address import Address, address_of, listen, next_free_port
+from adapter.net.address import Address, address_of, listen, next_free_port, reserve
 from adapter.net.descriptor_limits import connection_cap, raise_limit
 from adapter.net.http1 import lossless_text
 from adapter.net.port_owner import listen_problem
@@ -69,12 +70,22 @@ class Proxy:
         self._upstream = Upstream(config, app_address(config, port, config.app_socket))
         self._readiness = Readiness(config, port, has_command=process is not None)
         self._supervisor = AppSupervisor(
-            config, process, start=start, readiness=self._readiness, metrics=self._metrics, log=log
+            config,
+            process,
+            start=start,
+            before_ready=self._listen_now,
+            readiness=self._readiness,
+            metrics=self._metrics,
+            log=log,
         )
         self._relay = RequestRelay(
             config, upstream=self._upstream, supervisor=self._supervisor, metrics=self._metrics, log=log
         )
         self._server: HttpServer
+        # The listener until it accepts connections.
+        self._reserved: socket | None = None
+        # True if the address was lost to another process before the app was ready.
+        self._has_lost_address = False
 
     def run(self) -> int:
         """Serve until a signal arrives or the app ends. Return the exit code. Raises ConfigurationError."""
@@ -99,8 +110,10 @@ class Proxy:
             try:
                 self._signals.install(self._supervisor)
                 self._announce(listener, admin_listener)
+                self._reserved = listener
                 app = group.create_task(self._supervisor.run())
-                await self._server.start(listener)
+                if not self._config.listen_when_ready:
+                    await self._listen_now()
                 if admin_listener is not None:
                     await admin_server.start(admin_listener)
                 await self._signals.wait(app)
@@ -111,12 +124,28 @@ class Proxy:
                 for server in (self._server, admin_server):
                     server.close()
                     server.abort(cancel=True)
+                listener.close()
                 self._upstream.close()
+
+    async def _listen_now(self) -> None:
+        """Begin to accept connections, unless that has happened already or the proxy is ending."""
+        listener, self._reserved = self._reserved, None
+        if listener is None or self._is_ending:
+            return
+        address = address_of(listener)
+        try:
+            await self._server.start(listener)
+        except OSError as error:
+            # Two processes can reserve an address, but only one can listen on it.
+            self._log.error(f"--listen: {address} {listen_problem(error, address.port)}; give another address")
+            self._has_lost_address = True
+            self._signals.begin()
 
     async def _shut_down(self, app: asyncio.Task[int]) -> int:
         """Wait for the drain delay, drain, then end the app within the remaining time. Return the exit code."""
         self._is_ending = True
-        if not app.done():
+        self._server.wind_down()
+        if not app.done() and not self._has_lost_address:
             await self._delay_drain(app)
         if app.done():
             await self._drain("the app has ended")
@@ -127,6 +156,8 @@ class Proxy:
         is_hurried = await self._drain(signal.Signals(number).name)
         self._signals.on_next = self._supervisor.kill
         code = await self._supervisor.stop(number, APP_GRACE if is_hurried else deadline - monotonic())
+        if self._has_lost_address:
+            return EXIT_USAGE
         # After Ctrl-C a shell expects a failure, even if the app has exited with 0.
         return EXIT_INTERRUPTED if code == 0 and number == signal.SIGINT else code
 
@@ -149,7 +180,7 @@ class Proxy:
     async def _drain(self, reason: str) -> bool:
         """Let requests finish in the grace period, then cut off the rest. Return whether a signal ended the period."""
         self._signals.on_next = self._cut_off
-        self._server.close()
+        await self._server.close_gently()
         in_flight = self._metrics.in_flight
         left = (
             f"; requests under way: {in_flight}; they have {self._config.grace:g} s to finish (--grace), and a second "
@@ -186,7 +217,8 @@ class Proxy:
         given = {address.port for address in addresses.values()} | {self._port}
         for option, address in addresses.items():
             try:
-                listeners[option] = listen(address.host, address.port)
+                open_listener = reserve if option == "listen" and self._config.listen_when_ready else listen
+                listeners[option] = open_listener(address.host, address.port)
             except OSError as error:
                 flag = str(self._config.options[option].flag)
                 other = Address(host="127.0.0.1", port=address.port)
@@ -210,7 +242,10 @@ class Proxy:
         elif address.host in ("127.0.0.1", "::1"):
             reach = f" (this machine only; --listen {address.port}: all addresses)"
         url = f"{address.url}{reach}"
-        self._log.info(f"proxy on {url} to the app at {self._upstream.address.current}: {self._response_mode()}")
+        app = f"the app at {self._upstream.address.current}"
+        if self._config.listen_when_ready:
+            app += ", refusing connections until it is ready"
+        self._log.info(f"proxy on {url} to {app}: {self._response_mode()}")
         if admin_listener is not None:
             hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"
             self._log.info(f"/healthz, /readyz and /metrics on {address_of(admin_listener).url}{hint}")
@@ -246,6 +281,10 @@ class _ShutdownSignals:
         loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
         supervisor.reap()
         release_signals()
+
+    def begin(self) -> None:
+        """End the proxy as if SIGTERM had arrived."""
+        self._begun.set()
 
     async def wait(self, app: asyncio.Task[int]) -> None:
         """Wait for the first signal, or until ``app`` is done."""

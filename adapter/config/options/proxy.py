@@ -39,6 +39,10 @@ class ProxyOptions(OptionTable):
         parse=parsers.listen_address,
         default_text=f"`0.0.0.0:$PORT`; `{DEFAULT_LISTEN}` if PORT is not set or is the app's port",
     )
+    listen_when_ready = Option(
+        "Refuse connections until the app is ready, instead of answering 503; for balancers without health checks.",
+        default=False,
+    )
     admin = optional(
         "Serve /healthz, /readyz and /metrics on this address; /metrics needs the extra `metrics`.",
         parse=parsers.listen_address,

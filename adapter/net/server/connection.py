@@ -41,6 +41,7 @@ class ConnectionOwner(Protocol):
     """The part of the server that a connection uses.
 
     If ``cancels`` is True, requests are cancelled when their client disconnects. ``decode`` decodes header values.
+    If ``is_winding_down`` is True, each response is the last one of its connection.
     ``waiting`` contains the connections on which no request is being served, the longest-waiting one first.
     ``timeouts`` contains the time limit of each state in seconds. States without an entry have no time limit.
     """
@@ -49,6 +50,7 @@ class ConnectionOwner(Protocol):
     decode: Callable[[bytes], str]
     disconnect_watcher: DisconnectWatcher
     held_bytes: HeldBytes
+    is_winding_down: bool
     limits: Limits
     receive_turns: ReceiveTurns
     serve: Serve
@@ -201,6 +203,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             elif isinstance(item, RequestHead):
                 self._advance(states.HEAD_COMPLETE)
                 exchange = Exchange(self, item)
+                if self._server.is_winding_down:
+                    exchange.keep_alive = False
                 self._arriving = exchange.body
                 self._exchanges.append(exchange)
             elif isinstance(item, EndOfMessage):
@@ -381,12 +385,24 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     # --- for the server ------------------------------------------------------------------------------------------
 
+    def wind_down(self) -> None:
+        """Close the connection after the current response, unless its head is already sent without saying so."""
+        for exchange in self._exchanges:
+            if not exchange.begun:
+                exchange.keep_alive = False
+
     def close_when_answered(self) -> None:
-        """Close the connection now if no request is outstanding, else after the current response."""
+        """Close the connection now if it is idle, else after the current response.
+
+        A new connection whose request has not arrived yet may still send it, within ``late_request_timeout``: a client
+        does not expect that an accepted connection is closed before its first request.
+        """
         for exchange in self._exchanges:
             exchange.keep_alive = False
-        if self._state is states.IDLE or (self._state is states.HEAD and not self._exchanges):
+        if self._state is states.IDLE and self._bytes_received:
             self.cut()
+        elif self._state is states.IDLE or (self._state is states.HEAD and not self._exchanges):
+            self._deadline.set(self._limits.late_request_timeout)
 
     def abort(self) -> None:
         """Close the connection immediately. Discard written data that is not sent yet."""

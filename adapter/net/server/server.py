@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from adapter.net.address import BACKLOG
 from adapter.net.http1 import header_text
 from adapter.net.server.client_watch import DisconnectWatcher
 from adapter.net.server.connection import HttpConnection
-from adapter.net.server.connection_state import state_timeouts
+from adapter.net.server.connection_state import HEAD, state_timeouts
 from adapter.net.server.held_bytes import PROCESS_HELD_BYTES, HeldBytes
 from adapter.net.server.receive_turns import ReceiveTurns
 from adapter.net.server.request_parser import Refusal
@@ -27,6 +28,8 @@ ACCEPTED_AT_ONCE = 16
 # The maximum number of rejected connections that stay open for a while, so that their clients receive the response. If
 # there is one more, the oldest of them is closed immediately.
 MAX_REJECTED = 16
+# The turns of the event loop between asyncio's accept() and ``connection_made``: one makes the transport.
+_TURNS_OF_ACCEPT = 2
 
 
 class HttpServer:
@@ -52,6 +55,7 @@ class HttpServer:
         self.decode = decode
         self.limits = limits or Limits()
         self.held_bytes = held_bytes
+        self.is_winding_down = False
         self.timeouts = state_timeouts(self.limits)
         self.receive_turns = ReceiveTurns()
         self.disconnect_watcher = DisconnectWatcher()
@@ -63,6 +67,7 @@ class HttpServer:
         # Includes tasks of clients that have disconnected.
         self._tasks: set[asyncio.Task[None]] = set()
         self._rejected: dict[HttpConnection, None] = {}
+        self._listener: socket | None = None
         self._server: asyncio.Server | None = None
         self._drained = asyncio.Event()
 
@@ -73,10 +78,38 @@ class HttpServer:
         # asyncio uses ``backlog`` as the number of connections that it accepts in one go, and also as the length of the
         # kernel's queue. The queue must be longer than that.
         listener.listen(BACKLOG)
+        self._listener = listener
+
+    def wind_down(self) -> None:
+        """Tell clients with each response that it is the last one of its connection. Still accept connections.
+
+        So no client has an idle connection on which its next request would meet the end of the server.
+        """
+        self.is_winding_down = True
+        for connection in self._connections:
+            connection.wind_down()
+
+    async def close_gently(self) -> None:
+        """Like ``close``, but also serve the connections that the system has already accepted for this server."""
+        loop = asyncio.get_running_loop()
+        accepted: list[socket] = []
+        if self._listener is not None and not self._is_closing:
+            # asyncio drops the connections that it is still accepting when its server is closed.
+            loop.remove_reader(self._listener)
+            for _ in range(_TURNS_OF_ACCEPT):
+                await asyncio.sleep(0)
+            with suppress(OSError):
+                while True:
+                    accepted.append(self._listener.accept()[0])
+        self.close()
+        for each in accepted:
+            await loop.connect_accepted_socket(lambda: HttpConnection(self), each)
 
     def close(self) -> None:
         """Stop accepting connections. Close idle connections now, and all others after their current response."""
         self._is_closing = True
+        self.is_winding_down = True
+        self.timeouts[HEAD] = self.limits.late_request_timeout
         if self._server is not None:
             self._server.close()
         for connection in self._connections:
@@ -97,8 +130,8 @@ class HttpServer:
                 task.cancel()
 
     def accept(self, connection: HttpConnection) -> None:
-        """Start the task of a new connection, or refuse the connection if the server is closing or full."""
-        if self._is_closing or not self._has_room():
+        """Start the task of a new connection, or refuse the connection if the server is full."""
+        if not self._has_room():
             self._reject(connection)
             return
         self._connections.add(connection)
@@ -106,6 +139,8 @@ class HttpServer:
         connection.task = task = self._group.create_task(connection.run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._is_closing:
+            connection.close_when_answered()
 
     def forget(self, connection: HttpConnection) -> None:
         """Remove a connection that has ended. Called by the connection."""

@@ -34,6 +34,8 @@ class Limits:
     - ``keep_alive_timeout``: the maximum time that a connection may be idle between two requests.
     - ``linger_timeout``: the maximum time that a client may continue to send after the last response. Then it is
       disconnected.
+    - ``late_request_timeout``: the maximum time for a new client to send its request head after the server has stopped
+      accepting connections.
     - ``flush_timeout``: the maximum time for a client to receive the last data after the server begins to close the
       connection.
     - ``client_timeout``: the maximum time that the server waits for a client to make progress in sending or receiving.
@@ -47,6 +49,7 @@ class Limits:
         head_timeout: float = 30.0,
         keep_alive_timeout: float = 75.0,
         linger_timeout: float = 5.0,
+        late_request_timeout: float = 0.5,
         flush_timeout: float = 30.0,
         client_timeout: float | None = None,
         connections: int | None = None,
@@ -55,6 +58,7 @@ class Limits:
         self.head_timeout: Final = head_timeout
         self.keep_alive_timeout: Final = keep_alive_timeout
         self.linger_timeout: Final = linger_timeout
+        self.late_request_timeout: Final = late_request_timeout
         self.flush_timeout: Final = flush_timeout
         self.client_timeout: Final = client_timeout
         self.connections: Final = connections

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 
 import pytest
 
 from adapter.net.address import listen
-from adapter.net.server import Exchange, Limits
+from adapter.net.server import Exchange, HttpServer, Limits
 from adapter.net.server.server import MAX_REJECTED
-from tests.net.server.serving import happened, serving
+from tests.net.server.serving import Recorder, happened, serving
 from tests.raw_client import PATIENCE, RawClient, ask, raw_client
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -20,6 +21,12 @@ STREAM = b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"
 async def send_for_ever(client: RawClient) -> None:
     while True:
         await client.send(b"x" * 100_000)
+
+
+async def accepted(server: HttpServer, count: int) -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(server.waiting) == count
 
 
 class Streams:
@@ -143,6 +150,75 @@ async def test_close_ends_what_is_idle_and_lets_the_rest_finish() -> None:
         assert (answer.body, answer.headers["connection"]) == (b"done", "close")
         assert await busy.rest() == b""
         await asyncio.wait_for(drained, PATIENCE)
+
+
+async def test_close_serves_a_new_connection_whose_request_is_still_on_its_way() -> None:
+    async with serving(Recorder()) as running, raw_client(running.port) as late, raw_client(running.port) as begun:
+        await begun.send(GET[:5])
+        await accepted(running.server, 2)
+        running.server.close()
+        await begun.send(GET[5:])
+        await late.send(GET)
+        for client in (late, begun):
+            answer = await client.answer()
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+            assert await client.rest() == b""
+
+
+async def test_after_close_a_connection_without_a_request_does_not_stay() -> None:
+    limits = Limits(late_request_timeout=0.05)
+    async with serving(Recorder(), limits=limits) as running:
+        async with raw_client(running.port) as silent, raw_client(running.port) as slow:
+            await slow.send(GET[:5])
+            await accepted(running.server, 2)
+            running.server.close()
+            assert await silent.rest() == b""
+            assert (await slow.answer()).status == 408
+        await asyncio.wait_for(running.server.wait_until_drained(), PATIENCE)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("count", [2, 40])
+async def test_close_gently_serves_connections_that_only_the_system_has_accepted(count: int, turns: int) -> None:
+    async with serving(Recorder()) as running:
+        # Without a turn of the loop, the server cannot have accepted them.
+        clients = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(count)]
+        for client in clients:
+            client.sendall(GET)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await running.server.close_gently()
+        await asyncio.wait_for(running.server.wait_until_drained(), PATIENCE)
+        for client in clients:
+            with client:
+                client.setblocking(False)
+                assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", running.port))
+
+
+async def test_while_the_server_winds_down_each_response_ends_its_connection() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def serve(exchange: Exchange) -> None:
+        if exchange.target == "/slow":
+            asked.set()
+            await go_on.wait()
+        exchange.respond(200, [], b"done")
+
+    async with serving(serve) as running, raw_client(running.port) as idle, raw_client(running.port) as busy:
+        await idle.send(GET)
+        assert (await idle.answer()).headers.get("connection") is None
+        await busy.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        await happened(asked)
+        running.server.wind_down()
+        go_on.set()
+        await idle.send(GET)
+        async with raw_client(running.port) as new:
+            await new.send(GET)
+            for client in (idle, busy, new):
+                assert (await client.answer()).headers["connection"] == "close"
+                assert await client.rest() == b""
 
 
 async def test_abort_ends_what_is_under_way() -> None:
