@@ -33,6 +33,14 @@ def go_app() -> Path:
 
 
 @cache
+def knative_types() -> Path:
+    """The program of ``knative_types``, which checks the file in its argument."""
+    program = CACHE / "knative-types"
+    _build("go", "golang-go", "build", "-o", str(program), ".", folder="knative_types")
+    return program
+
+
+@cache
 def rust_function() -> Path:
     """The program of ``rust_function``."""
     target = CACHE / "rust-function"
@@ -58,6 +66,32 @@ def node_example(name: str, script: str = "") -> Path:
     if script:
         _build("npm", "npm", "run", script, folder=str(folder), NEXT_TELEMETRY_DISABLED="1")
     return folder
+
+
+@cache
+def cdk_typescript() -> Path:
+    """A copy of ``deploy/cdk/typescript`` with its packages from npm, where its example is found."""
+    folder = _cdk_copy("typescript")
+    _build("npm", "npm", "install", "--no-audit", "--no-fund", "--silent", folder=str(folder))
+    return folder
+
+
+@cache
+def cdk_python() -> tuple[Path, Path]:
+    """A copy of ``deploy/cdk/python``, and an interpreter that has its requirements."""
+    folder = _cdk_copy("python")
+    python = CACHE / "cdk-python/bin/python"
+    _build("python3", "python3-venv", "-m", "venv", str(CACHE / "cdk-python"), folder=".")
+    install = ("-m", "pip", "install", "--quiet", "--no-compile", "--requirement", "requirements.txt")
+    _build(str(python), "python3-venv", *install, folder=str(folder))
+    return folder, python
+
+
+def _cdk_copy(name: str) -> Path:
+    repository = HERE.parents[1]
+    for part in (f"deploy/cdk/{name}", "examples/fastapi_app"):
+        shutil.copytree(repository / part, CACHE / "cdk" / part, dirs_exist_ok=True)
+    return CACHE / "cdk/deploy/cdk" / name
 
 
 @cache
