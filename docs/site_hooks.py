@@ -1,4 +1,4 @@
-"""What mkdocs needs beside docs/: the README as a page, and the files of deploy/ and examples/ that pages link to."""
+"""What mkdocs needs beside docs/: the files of the repository that pages link to."""
 
 from __future__ import annotations
 
@@ -15,22 +15,14 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-README = "overview.md"
 # Where the site has the repository's files.
 SOURCE = "source"
 _LINK = re.compile(r"(\]\()([^)#\s]+)")
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the README as a page. The linked files are added by ``on_page_markdown``."""
-    text = (REPOSITORY / "README.md").read_text("utf-8")
-    files.append(File.generated(config, README, content=text))
-    return files
-
-
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return the page with its links into the repository turned into links within the site."""
-    origin = "README.md" if page.file.src_uri == README else posixpath.join("docs", page.file.src_uri)
+    origin = posixpath.join("docs", page.file.src_uri)
 
     def within_site(found: re.Match[str]) -> str:
         if "://" in found[2] or found[2].startswith("mailto:"):
@@ -47,8 +39,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _place(target: str, config: MkDocsConfig, files: Files) -> str:
     """Return the place of a file of the repository in the site. A folder is its README, or its first file."""
-    if target == "README.md":
-        return README
     if target.startswith("docs/"):
         return target.removeprefix("docs/")
     path = REPOSITORY / target

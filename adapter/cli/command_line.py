@@ -49,6 +49,7 @@ _NO_EMULATOR = (
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[help_all_option()],
+    epilog="Guides: docs/index.md",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="adapter")
 def cli() -> None:
@@ -68,6 +69,7 @@ def cli() -> None:
     cls=GroupedCommand,
     first=_FIRST_OF_RUN,
     short_help="Serve an app: on Lambda as its runtime, elsewhere as a proxy.",
+    epilog="Guides: docs/lambda.md, docs/deploy/containers.md, docs/options.md",
 )
 @with_options(*_RUN_GROUPS)
 def run(command: list[str], flags: dict[str, str]) -> int:
@@ -85,7 +87,13 @@ def run(command: list[str], flags: dict[str, str]) -> int:
     return start(command, flags)
 
 
-@cli.command("dev", cls=GroupedCommand, first=_FIRST_OF_DEV, short_help="Run an app in Lambda on this machine.")
+@cli.command(
+    "dev",
+    cls=GroupedCommand,
+    first=_FIRST_OF_DEV,
+    short_help="Run an app in Lambda on this machine.",
+    epilog="Guides: docs/dev.md, docs/frameworks.md, docs/options.md",
+)
 @click.option("--wait", is_flag=True, help="Start nothing. Wait until another adapter dev answers on these ports.")
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
@@ -119,6 +127,7 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     cls=GroupedCommand,
     first=_FIRST_OF_RUN,
     short_help="Show what adapter run would do here, and what prevents it.",
+    epilog="Guides: docs/options.md, docs/errors.md",
 )
 @click.option("--all", "with_defaults", is_flag=True, help="Also show the settings with default values.")
 @click.option("--format", "report_format", type=click.Choice(["text", "json"]), help="The format of the report.")
@@ -143,7 +152,11 @@ def check(command: list[str], flags: dict[str, str]) -> int:
     return report.exit_code
 
 
-@cli.command("health", short_help="Check whether the proxy is healthy, for a HEALTHCHECK.")
+@cli.command(
+    "health",
+    short_help="Check whether the proxy is healthy, for a HEALTHCHECK.",
+    epilog="Guide: docs/deploy/containers.md",
+)
 @click.option("--listen", metavar="HOST:PORT", help="The address of the proxy. [ADAPTER_LISTEN]")
 @click.option("--admin", metavar="HOST:PORT", help="The address of /readyz. [ADAPTER_ADMIN]")
 def health(**given: str | None) -> int:
@@ -160,7 +173,7 @@ def health(**given: str | None) -> int:
     return run_health({name: value for name, value in given.items() if value is not None})
 
 
-@cli.command("invoke", short_help="Invoke the function in adapter dev.")
+@cli.command("invoke", short_help="Invoke the function in adapter dev.", epilog="Guide: docs/dev.md")
 @click.argument("events", nargs=-1, required=True, metavar="EVENT...")
 @click.option("--stream", is_flag=True, help="Request a streamed response, and write it as it arrives.")
 @click.option("--function", metavar="NAME", help="The function's name or ARN. [default: local]")
@@ -199,7 +212,7 @@ def invoke(events: tuple[str, ...], **options: Any) -> int:
     return run(environment(), events, **options)
 
 
-@cli.command("event", short_help="Write an event of any source.")
+@cli.command("event", short_help="Write an event of any source.", epilog="Guide: docs/dev.md")
 @click.argument("kind", required=False, metavar="KIND", shell_complete=complete_kind)
 @click.option("--method", help="The method of an HTTP request. [default: GET]")
 @click.option("--path", help="The path of a request, with or without a query. [default: /]")
@@ -222,7 +235,7 @@ def event(kind: str | None, **options: Any) -> int:
     return run(environment(), kind, **options)
 
 
-@cli.command("error", short_help="Show what an error means and what to do.")
+@cli.command("error", short_help="Show what an error means and what to do.", epilog="Guide: docs/errors.md")
 @click.argument("name", required=False, metavar="NAME", shell_complete=complete_error)
 def error(name: str | None) -> int:
     """Show what the error NAME means and what to do. Without NAME, list all names.
@@ -273,7 +286,7 @@ def version() -> int:
     return EXIT_OK
 
 
-@cli.command("init", short_help="Write the files that deploy an app.")
+@cli.command("init", short_help="Write the files that deploy an app.", epilog="Guide: docs/deploy/init.md")
 @click.argument("kind", metavar="sam|docker|helm", type=click.Choice(["sam", "docker", "helm"]))
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD")
 def init(kind: str, command: tuple[str, ...]) -> None:

@@ -65,6 +65,7 @@ def _explanation(name: str) -> str:
         if error.name == name:
             rows.append(("on Lambda", error.lambda_type))
             rows.append(("status", str(error.status)))
+    rows.append(("page", "docs/errors.md"))
     return "\n".join(f"  {label:10} {text}" if text else label for label, text in rows)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from adapter.app.exit_report import exit_hint, exit_text
 from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
-from adapter.errors import EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
+from adapter.errors import ERRORS_PAGE, EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
 from adapter.output import STDERR
 
 if TYPE_CHECKING:
@@ -129,9 +129,9 @@ class AppSupervisor:
             exit_message = f"the app ended with {exit_text(code)}"
         except AppExited as error:
             code = error.exit_code or EXIT_FAILURE
-            exit_message = f"{error.name}: {error}"
+            exit_message = f"{error.name}{ERRORS_PAGE}: {error}"
         except AppNotReady as error:
-            self._log.error(f"{error.name}: {error}")
+            self._log.error(f"{error.name}{ERRORS_PAGE}: {error}")
             await self.stop(signal.SIGTERM, APP_GRACE)
             return EXIT_FAILURE
         was_ready = self.ready

@@ -10,6 +10,7 @@ from adapter.app.process import ACTIONS, STOP
 from adapter.app.readiness import ReadinessCheck
 from adapter.aws.limits import MIB
 from adapter.errors import (
+    ERRORS_PAGE,
     EXIT_FAILURE,
     EXIT_OK,
     AdapterError,
@@ -280,7 +281,7 @@ class Runtime:
 
     def _report_failed_init(self, error: StartError) -> None:
         # Without the app's last lines, which are already in the log and also in the init error.
-        self._log.error(f"{error.name}: {str(error).partition(chr(10))[0]}")
+        self._log.error(f"{error.name}{ERRORS_PAGE}: {str(error).partition(chr(10))[0]}")
         try:
             self._api.send_init_error(error)
         except RuntimeApiError as failure:

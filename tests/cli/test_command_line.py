@@ -14,6 +14,7 @@ from shutil import which
 import pytest
 
 from adapter import __version__
+from adapter.cli.command_line import cli
 from adapter.config.load import Config
 from tests.scripted_app import PATIENCE, Received, ScriptedApp
 from tests.scripted_runtime_api import ScriptedRuntimeApi
@@ -24,6 +25,9 @@ GROUPS = {
     "dev": {"app", "readiness", "requests", "responses", "streams", "dev", "logs"},
     "check": {"app", "readiness", "requests", "responses", "streams", "proxy", "lambda", "logs"},
 }
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+# Commands that need no page.
+WITHOUT_PAGE = {"completion", "help", "version"}
 
 
 def adapter(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -52,7 +56,7 @@ def test_the_help_of_a_command_is_a_page_with_what_one_needs_first(command: str,
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert 25 < len(lines) <= 50
-    assert lines[-1] == f"All options, by topic: adapter {command} --help-all"
+    assert f"All options, by topic: adapter {command} --help-all" in lines
     shown = set(re.findall(r"^  (--[a-z-]+)", done.stdout, re.MULTILINE))
     assert {"--app-port", "--app-dir", "--invoke-mode"} <= shown
     assert "AWS_LWA" not in done.stdout
@@ -81,6 +85,26 @@ def test_the_help_shows_what_an_option_does_its_default_and_its_variables(comman
                 assert variable in shown
     assert "default: 127.0.0.1; AWS_LWA_HOST" in shown
     assert "default: 120; AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS" in shown
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in cli.commands if name not in WITHOUT_PAGE)])
+def test_the_help_of_a_command_names_its_pages(command: tuple[str, ...]) -> None:
+    last = adapter(*command, "--help").stdout.splitlines()[-1].strip()
+
+    assert re.fullmatch(r"Guides?: docs/[a-z/-]+\.md(, docs/[a-z/-]+\.md)*", last), last
+
+
+def test_every_page_that_the_adapter_names_is_there() -> None:
+    """In help, messages, comments and the explanations of errors, whose links lead on from docs/."""
+    named = {
+        page
+        for path in [*REPOSITORY.glob("adapter/**/*.py"), REPOSITORY / "adapter/cli/error_names.json"]
+        for page in re.findall(r"docs/[\w/-]+\.md", path.read_text("utf-8"))
+    }
+    linked = re.findall(r"\]\(([\w/-]+\.md)", (REPOSITORY / "adapter/cli/error_names.json").read_text("utf-8"))
+
+    assert {"docs/dev.md", "docs/errors.md", "docs/options.md"} <= named
+    assert not [page for page in named | {f"docs/{page}" for page in linked} if not (REPOSITORY / page).is_file()]
 
 
 def test_the_help_of_the_program_names_its_commands() -> None:

@@ -251,7 +251,8 @@ def test_a_traceback_is_in_the_log_once_and_its_cause_in_the_adapters_line(api: 
         assert runtime.exit_code() == 1
         cause = "ModuleNotFoundError: No module named 'no_such_module'"
         assert runtime.wait_for_line("adapter ERROR") == (
-            f"adapter ERROR Adapter.AppExited: the app ended with exit code 1 before it was ready: {cause}"
+            "adapter ERROR Adapter.AppExited (docs/errors.md): "
+            f"the app ended with exit code 1 before it was ready: {cause}"
         )
         assert runtime.stderr().count("Traceback") == 1
         first, *said = api.wait_for("/init/error").wait().json()["errorMessage"].splitlines()

@@ -20,7 +20,7 @@ def test_an_app_that_is_never_ready_ends_the_proxy_with_the_reason(
 
         assert supervisor.exit_code() == code
         running.wait_until_gone()
-        assert "Adapter.AppNotReady: the app was not ready after 0.2 s: " in supervisor.log()
+        assert "Adapter.AppNotReady (docs/errors.md): the app was not ready after 0.2 s: " in supervisor.log()
         assert ", the port in CMD, and listens nowhere yet" in supervisor.log()
 
 

@@ -90,7 +90,7 @@ def test_the_page_names_the_versions_that_are_tested() -> None:
 def test_an_app_that_needs_awss_node_runtime_is_told_the_page(folder: Path) -> None:
     with local_lambda("node", "stream.mjs", directory=folder) as local:
         assert local.ask("/").status == 502
-        line = local.output.wait_for("adapter ERROR Adapter.AppExited: the app ended with exit code 1")
+        line = local.output.wait_for("adapter ERROR Adapter.AppExited (docs/errors.md): the app ended with exit code 1")
         assert "docs/plain-handlers.md" in line
         assert "docs/plain-handlers.md" in local.output.wait_for("GET / 502")
 
