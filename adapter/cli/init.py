@@ -19,12 +19,35 @@ if TYPE_CHECKING:
 _PLACEHOLDER = "{port}"
 # The port of an app that runs in a container of its own, as deploy/helm/values.yaml has it.
 _SIDECAR_PORT = "8080"
-_IGNORED = ".git\n.venv\n__pycache__\nnode_modules\n.env*\n*.pem\n*.key\nDockerfile\ntemplate.yaml\nchart\n"
+_IGNORED = """\
+.git
+.venv
+**/__pycache__
+**/node_modules
+.env*
+*.pem
+*.key
+Dockerfile
+template.yaml
+.aws-sam
+cdk.out
+chart
+"""
 
+# For each kind, the image of the adapter, which is built in its repository, and the next command in the app's folder.
 _NEXT = {
-    "docker": "docker build -t {name} . && docker run --rm -p 8000:8000 {name}",
-    "sam": "adapter dev --template template.yaml    then: sam build && sam deploy --guided --resolve-image-repos",
-    "helm": "helm install {name} ./chart    its image: app.image in chart/values.yaml",
+    "docker": (
+        "docker build -t web-adapter .",
+        "docker build -t {name} . && docker run --rm -p 8000:8000 {name}",
+    ),
+    "sam": (
+        "docker build --platform linux/amd64 -t web-adapter .",
+        "adapter dev --template template.yaml    then: sam build && sam deploy --guided --resolve-image-repos",
+    ),
+    "helm": (
+        "docker build -t web-adapter .",
+        "helm install {name} ./chart    its images: app.image and adapter.image in chart/values.yaml",
+    ),
 }
 KINDS = tuple(_NEXT)
 
@@ -39,11 +62,14 @@ def run(kind: str, command: list[str]) -> list[str]:
     folder = Path.cwd()
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "web"
     files = {"docker": _docker, "sam": _sam, "helm": _helm}[kind](folder, name, command)
+    image, command_here = _NEXT[kind]
     missing = {path: text for path, text in files.items() if not _is_there(folder / path, text)}
     _write(folder, missing)
     return [
         *(f"{path} is written" if path in missing else f"{path} is kept" for path in files),
-        f"Next: {_NEXT[kind].format(name=name)}",
+        f"Once, in the adapter's repository: {image}",
+        f"Next: {command_here.format(name=name)}",
+        "Guide: docs/deploy/init.md",
     ]
 
 

@@ -47,7 +47,9 @@ def test_docker_writes_a_dockerfile_that_starts_the_command(tmp_path: Path, has_
     assert done.stdout.splitlines() == [
         "Dockerfile is written",
         ".dockerignore is written",
+        "Once, in the adapter's repository: docker build -t web-adapter .",
         "Next: docker build -t my-shop . && docker run --rm -p 8000:8000 my-shop",
+        "Guide: docs/deploy/init.md",
     ]
     text = (folder / "Dockerfile").read_text("utf-8")
     assert json.loads(text.splitlines()[-1].removeprefix("CMD ")) == COMMAND

@@ -50,7 +50,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
     shell = environ
     config, environ, template, mistakes = _read_settings(environ, flags, command)
     own_variables = [name for name, value in environ.items() if shell.get(name) != value]
-    command = template.command
+    command = command if template is None else template.command
     checks: list[Callable[[], object]] = [
         partial(fault_plan, config),
         partial(load_prices, config.price_table),
@@ -63,13 +63,15 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         # another setting.
         checks.append(partial(function_settings, config, command))
         checks.append(partial(UrlSettings, config))
-    mistakes += _command_mistakes(config, environ, command)
+    if template is not None or command:
+        # A template that cannot be read may contain a command.
+        mistakes += _command_mistakes(config, environ, command)
     for check in checks:
         try:
             check()
         except ConfigurationError as error:
             mistakes += error.mistakes
-    if mistakes:
+    if mistakes or template is None:
         raise ConfigurationError(mistakes)
     config.warnings.extend(placeholder_warnings(command))
     return serve(config, environ, command, _template_settings(template), own_variables=own_variables)
@@ -77,8 +79,8 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
 
 def _read_settings(
     environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
-) -> tuple[Config, Mapping[str, str], Template, list[str]]:
-    """Return the settings, the environment variables, the template, and all mistakes in them.
+) -> tuple[Config, Mapping[str, str], Template | None, list[str]]:
+    """Return the settings, the environment variables, the template (None if it cannot be read), and all mistakes.
 
     The settings include those from the template and the env file. Variables in the env file override the environment,
     which overrides the template's variables.
@@ -89,7 +91,7 @@ def _read_settings(
         try:
             template = load_template(config.template, config.template_function, config.region, command)
         except ConfigurationError as error:
-            return config, environ, template, mistakes + error.mistakes
+            return config, environ, None, mistakes + error.mistakes
         environ = {**template.variables, **environ}
         config, mistakes = read(environ, flags, template.options)
     if config.env_file is not None:

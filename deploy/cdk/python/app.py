@@ -1,8 +1,8 @@
 """A function from an image, behind a URL that streams.
 
-    pip install -r requirements.txt && npx aws-cdk@2 deploy
+    pip install -r requirements.txt && npx aws-cdk@2 deploy --context folder=../shop
 
-FOLDER is the app's folder; ``adapter init docker -- CMD`` writes its Dockerfile.
+``folder`` is the app's folder, here or as an absolute path; ``adapter init docker -- CMD`` writes its Dockerfile.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Duration, Stack
 from aws_cdk import aws_lambda as lambda_
-
-FOLDER = Path(__file__).resolve().parents[3] / "examples/fastapi_app"
+from aws_cdk.aws_ecr_assets import Platform
 
 app = App()
+folder = app.node.try_get_context("folder") or "../../../examples/fastapi_app"
 stack = Stack(app, "Web")
 
 web = lambda_.DockerImageFunction(
     stack,
     "Function",
-    code=lambda_.DockerImageCode.from_image_asset(str(FOLDER)),
+    # With the platform, a Mac with an Apple chip builds for the same processor as Lambda.
+    code=lambda_.DockerImageCode.from_image_asset(
+        str((Path(__file__).parent / folder).resolve()), platform=Platform.LINUX_AMD64
+    ),
     architecture=lambda_.Architecture.X86_64,
     memory_size=1024,
     timeout=Duration.seconds(60),  # at most 900

@@ -1,19 +1,20 @@
 // A function from an image, behind a URL that streams:
 //
-//     npm install && npx tsc && npx cdk deploy
+//     npm install && npx tsc && npx cdk deploy --context folder=../shop
 //
-// FOLDER is the app's folder; `adapter init docker -- CMD` writes its Dockerfile.
+// `folder` is the app's folder, here or as an absolute path; `adapter init docker -- CMD` writes its Dockerfile.
 import * as path from "path";
 import { App, CfnOutput, Duration, Stack } from "aws-cdk-lib";
+import { Platform } from "aws-cdk-lib/aws-ecr-assets";
 import * as lambda from "aws-cdk-lib/aws-lambda";
 
-const FOLDER = path.join(__dirname, "../../../examples/fastapi_app");
-
 const app = new App();
+const folder = app.node.tryGetContext("folder") ?? "../../../examples/fastapi_app";
 const stack = new Stack(app, "Web");
 
 const web = new lambda.DockerImageFunction(stack, "Function", {
-  code: lambda.DockerImageCode.fromImageAsset(FOLDER),
+  // With the platform, a Mac with an Apple chip builds for the same processor as Lambda.
+  code: lambda.DockerImageCode.fromImageAsset(path.resolve(__dirname, folder), { platform: Platform.LINUX_AMD64 }),
   architecture: lambda.Architecture.X86_64,
   memorySize: 1024,
   timeout: Duration.seconds(60), // at most 900

@@ -432,6 +432,14 @@ def test_a_template_without_a_command_needs_one(tmp_path: Path) -> None:
     )
 
 
+def test_a_template_that_cannot_be_read_may_have_a_command(tmp_path: Path) -> None:
+    file = tmp_path / "template.yaml"
+    arguments = ["dev", "--template", str(file)]
+    result = subprocess.run([sys.executable, "-I", "-m", "adapter", *arguments], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert result.stderr == f"adapter: --template: {str(file)!r} cannot be read: No such file or directory\n"
+
+
 def test_a_slip_of_the_placeholder_is_warned_of_by_dev() -> None:
     with dev(command=[sys.executable, "-c", "", "{prot}"]) as running:
         assert running.line("did you mean {port}") == (
