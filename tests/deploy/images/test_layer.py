@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,11 @@ require("node:http").createServer((request, response) => {
   setTimeout(() => response.end(JSON.stringify(process.env)), 100);
 }).listen(process.env.PORT, "127.0.0.1");
 """
+OLD_KERNEL = [sys.executable, str(Path(__file__).with_name("old_kernel.py"))]
+# close_range has this number on every machine, and is of Linux 5.9.
+CALL_A_NEWER_KERNEL = (
+    "import ctypes; libc = ctypes.CDLL(None, use_errno=True); print(libc.syscall(436, 99, 99, 0), ctypes.get_errno())"
+)
 # Writes down that it ran, and starts what it was given, as the wrappers of tracing layers do.
 WRAPPER = '#!/bin/sh\necho "$0 got $#"\nexport TRACED="${AWS_LAMBDA_EXEC_WRAPPER-unset}"\nexec "$@"\n'
 
@@ -124,13 +132,32 @@ def test_a_start_script_that_starts_the_bootstrap_ends(opt: Path, task: Path) ->
     assert "must be the app's start script" in answer["errorMessage"]
 
 
-def test_it_runs_where_there_is_a_static_shell_and_nothing_else(bare_root: Path, in_root: InRoot) -> None:
+def test_what_stands_for_an_old_kernel_is_one() -> None:
+    command = [sys.executable, "-c", CALL_A_NEWER_KERNEL]
+    for words, answer in ((command, "0 0\n"), ([*OLD_KERNEL, *command], f"-1 {errno.ENOSYS}\n")):
+        assert subprocess.run(words, capture_output=True, check=True, text=True).stdout == answer
+
+
+@pytest.mark.parametrize("kernel", [(), OLD_KERNEL], ids=["this-kernel", "4.14"])
+def test_it_runs_where_there_is_a_static_shell_and_nothing_else(
+    bare_root: Path, in_root: InRoot, kernel: Sequence[str]
+) -> None:
+    """With the system calls of Amazon Linux 2's kernel: it runs there, whatever its C library."""
     script(bare_root / "var/task/run.sh", "#!/bin/sh\nexec app\n")
     shutil.copytree(bare_root / "opt/adapter", bare_root / "var/runtime/adapter")
     # As in the image of a customer-managed runtime: the layers of a function take /opt.
     shutil.copy(bare_root / "opt/bootstrap", bare_root / "var/runtime/bootstrap")
     for bootstrap in ("/opt/bootstrap", "/var/runtime/bootstrap"):
-        inside = [*in_root(bare_root), "/bin/busybox", "env", "-u", "LAMBDA_TASK_ROOT", "_HANDLER=run.sh", bootstrap]
+        inside = [
+            *kernel,
+            *in_root(bare_root),
+            "/bin/busybox",
+            "env",
+            "-u",
+            "LAMBDA_TASK_ROOT",
+            "_HANDLER=run.sh",
+            bootstrap,
+        ]
         environ = {"AWS_LWA_PORT": str(unused_port()), "PATH": "/bin"}
         with emulated(*inside, directory=bare_root, **environ) as emulator:
             assert json.loads(emulator.invoke(function_url("/")).payload)["body"] == "ok"
