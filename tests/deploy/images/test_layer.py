@@ -28,6 +28,47 @@ require("node:http").createServer((request, response) => {
   setTimeout(() => response.end(JSON.stringify(process.env)), 100);
 }).listen(process.env.PORT, "127.0.0.1");
 """
+JAVA_APP = """
+import com.sun.net.httpserver.HttpServer;
+import java.net.InetSocketAddress;
+
+public class App {
+  public static void main(String[] arguments) throws Exception {
+    int port = Integer.parseInt(System.getenv("PORT"));
+    HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
+    server.createContext("/", exchange -> {
+      exchange.sendResponseHeaders(200, 0);
+      exchange.getResponseBody().write("one ".getBytes());
+      exchange.getResponseBody().flush();
+      exchange.getResponseBody().write(String.valueOf(System.getenv("AWS_LAMBDA_EXEC_WRAPPER")).getBytes());
+      exchange.close();
+    });
+    server.start();
+  }
+}
+"""
+RUBY_APP = """
+require "socket"
+server = TCPServer.new("127.0.0.1", ENV["PORT"].to_i)
+loop do
+  client = server.accept
+  nil until ["\\r\\n", nil].include?(client.gets)
+  client.write("HTTP/1.1 200 OK\\r\\nConnection: close\\r\\n\\r\\none ")
+  client.write(ENV.fetch("AWS_LAMBDA_EXEC_WRAPPER", "null"))
+  client.close
+end
+"""
+#: The app's file with its program, its text, the Debian package with the program, and what Lambda's own runtime for the
+#: language is started with: a wrapper gets that as its arguments.
+LANGUAGES = {
+    "java": (
+        ("java", "App.java"),
+        JAVA_APP,
+        "default-jdk-headless",
+        ("/var/lang/bin/java", "-XX:+UseSerialGC", "com.amazonaws.services.lambda.runtime.api.client.AWSLambda"),
+    ),
+    "ruby": (("ruby", "app.rb"), RUBY_APP, "ruby", ("/var/lang/bin/ruby", "/var/runtime/lib/runtime.rb")),
+}
 OLD_KERNEL = [sys.executable, str(Path(__file__).with_name("old_kernel.py"))]
 # close_range has this number on every machine, and is of Linux 5.9.
 CALL_A_NEWER_KERNEL = (
@@ -90,6 +131,23 @@ def test_a_node_and_a_shell_handler_answer(opt: Path, task: Path, handler: str, 
     assert status == 200
     assert body.startswith(b"one {")
     assert "AWS_LAMBDA_EXEC_WRAPPER" not in json.loads(body.removeprefix(b"one "))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("mode", ["buffered", "response_stream"])
+def test_in_the_place_of_javas_and_rubys_own_runtime_it_starts_the_app(
+    opt: Path, tmp_path: Path, language: str, mode: str
+) -> None:
+    (program, file), text, package, own_runtime = LANGUAGES[language]
+    if shutil.which(program) is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"NOT TESTED: apt-get install {package}")
+    (tmp_path / file).write_text(text)
+    script(tmp_path / "run.sh", f'#!/bin/sh\ncd "$LAMBDA_TASK_ROOT"\nexec {program} {file}\n')
+    environ = variables(tmp_path, AWS_LWA_INVOKE_MODE=mode)
+    command = ("/opt/bootstrap", *own_runtime, "run.sh")
+    with emulated(*command, directory=tmp_path, wrapped_in=mounted(opt), **environ) as emulator:
+        answer = emulator.invoke(function_url("/")).http(streamed=mode == "response_stream")
+    assert (answer[0].status, answer[1]) == (200, b"one null")
 
 
 def test_another_wrapper_is_chained(opt: Path, task: Path) -> None:
