@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tests.answer import Answer, read_answer
 from tests.e2e.output import PATIENCE, Output
 
+#: The command ``adapter`` of these sources.
+ADAPTER = (sys.executable, "-I", "-m", "adapter")
 _MARK = "LOCAL_LAMBDA_MARK"
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 
@@ -55,11 +57,13 @@ class LocalLambda:
 
 
 @contextmanager
-def local_lambda(*command: str, directory: Path, flags: tuple[str, ...] = (), **environ: str) -> Iterator[LocalLambda]:
+def local_lambda(
+    *command: str, directory: Path, flags: tuple[str, ...] = (), adapter: Sequence[str] = ADAPTER, **environ: str
+) -> Iterator[LocalLambda]:
     """Run ``adapter dev FLAGS -- COMMAND`` on a free port; nothing is left when the context ends."""
     mark = uuid.uuid4().hex
     with subprocess.Popen(
-        [sys.executable, "-I", "-m", "adapter", "dev", "--port", "0", *flags, "--", *command],
+        [*adapter, "dev", "--port", "0", *flags, "--", *command],
         cwd=directory,
         env={"PATH": os.environ["PATH"], _MARK: mark, **environ},
         stdin=subprocess.DEVNULL,

@@ -53,10 +53,11 @@ class Returned:
 class OfficialEmulator:
     """A running emulator. ``output`` is what it, the runtime and the app write."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, end_signal: str) -> None:
         assert process.stdout is not None
         self._process = process
         self._port = port
+        self._end_signal = signal.Signals[end_signal]
         self.output = Output(process.stdout)
 
     def invoke(self, event: Any) -> Returned:
@@ -81,8 +82,8 @@ class OfficialEmulator:
             return
 
     def stop(self) -> None:
-        """Ask the emulator to end, which ends the runtime and the app."""
-        self._process.send_signal(signal.SIGTERM)
+        """End the emulator, which ends the runtime and the app."""
+        self._process.send_signal(self._end_signal)
         self._process.wait(PATIENCE)
         self.output.join()
 
@@ -95,11 +96,15 @@ def official_emulator(framework: Framework, invoke_mode: str) -> AbstractContext
 
 @contextmanager
 def emulated(
-    *bootstrap: str, directory: Path, wrapped_in: Sequence[str] = (), **environ: str
+    *bootstrap: str,
+    directory: Path,
+    wrapped_in: Sequence[str] = (),
+    end_signal: str = "SIGTERM",
+    **environ: str,
 ) -> Iterator[OfficialEmulator]:
     """Run ``bootstrap`` in the official emulator, which takes its last word for the handler.
 
-    The emulator itself is started by ``wrapped_in``.
+    The emulator itself is started by ``wrapped_in``, which ends with ``end_signal`` and ends the emulator with it.
     """
     port, api_port = _free_ports()
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
@@ -112,7 +117,7 @@ def emulated(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as process:
-        emulator = OfficialEmulator(process, port)
+        emulator = OfficialEmulator(process, port, end_signal)
         try:
             emulator.wait_until_listening()
             yield emulator

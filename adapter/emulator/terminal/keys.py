@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import select
 import termios
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,10 @@ class Keys:
     def _read(self) -> None:
         if not _is_in_foreground():
             self.close()
+            return
+        if not select.select([_STDIN], [], [], 0)[0]:
+            # An app that had the terminal meanwhile (``--debug``) has read it. A read would block the whole emulator.
+            self._loop.add_reader(_STDIN, self._wait_for_signals)
             return
         try:
             typed = os.read(_STDIN, 64)

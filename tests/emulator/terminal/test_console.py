@@ -13,6 +13,26 @@ from tests.supervision.terminal import CTRL_C, CTRL_Z, Terminal
 
 APP = Path(__file__).parent / "chatty_app.py"
 DEV = f"{sys.executable} -I -m adapter dev --port 0 --warm -- {sys.executable} {APP} {{port}}"
+# The first key that is typed is read by another process, which had the terminal between its arrival and the keys' read.
+LOST_KEY = """
+import asyncio, os
+from adapter.emulator.terminal.keys import Keys
+
+def lose(seconds, callback):
+    loop.call_later = call_later
+    print("lost", os.read(0, 64), flush=True)
+    loop.call_later(2 * seconds, print, "still here")
+    return loop.call_later(seconds, callback)
+
+loop = asyncio.new_event_loop()
+call_later, loop.call_later = loop.call_later, lose
+keys = Keys(loop, {"k": loop.stop})
+keys.open()
+print("press a key", flush=True)
+loop.run_forever()
+keys.close()
+loop.close()
+"""
 # The shell itself does not touch the terminal between these commands.
 COMPARED = 'mode=$(stty -g); {}; echo code=$?; test "$mode" = "$(stty -g)" && echo "same $((40 + 2))"\n'
 
@@ -116,4 +136,18 @@ def test_the_terminal_is_restored_after_a_crash(end: str) -> None:
         terminal.type(COMPARED.format(f'{sys.executable} -W ignore -c "{code}"'))
         terminal.wait_for("open True")
         terminal.wait_for("code=[1-9]")
+        terminal.wait_for("same 42")
+
+
+def test_a_key_that_another_process_has_read_is_not_waited_for(tmp_path: Path) -> None:
+    """As the lines that a debugger reads, whose app ends before the keys are read."""
+    (tmp_path / "lost_key.py").write_text(LOST_KEY)
+    with Terminal() as terminal:
+        terminal.type(COMPARED.format(f"PYTHONPATH=. {sys.executable} -u {tmp_path}/lost_key.py"))
+        terminal.wait_for("press a key")
+        terminal.type("k")
+        terminal.wait_for("lost b'k'")
+        terminal.wait_for("still here")
+        terminal.type("k")
+        terminal.wait_for("code=0")
         terminal.wait_for("same 42")
