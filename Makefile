@@ -118,8 +118,9 @@ soak: $(INSTALLED) ## SOAK_SECONDS (600) of mixed traffic for proxy and dev each
 site: $(INSTALLED) ## Write the documentation as a site into .cache/site
 	$(BIN)/python -m mkdocs build --strict --quiet
 
-docs: $(INSTALLED) ## Write the generated parts of docs/
+docs: $(INSTALLED) ## Write the generated parts and the drawn pictures of docs/
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/pictures.py
 
 dist: ## Build sdist, plain wheel and compiled wheels into dist/ (PYTHONS: for which interpreters)
 	PYTHON=$(PYTHON) deploy/build-dist dist

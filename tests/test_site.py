@@ -12,6 +12,14 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.parametrize("script", ["generate.py", "pictures.py"])
+def test_what_is_generated_is_up_to_date(script: str) -> None:
+    command = [sys.executable, str(REPOSITORY / "docs" / script), "--check"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.timeout(300)
 def test_the_site_builds_and_has_what_its_pages_link_to(tmp_path: Path) -> None:
     done = subprocess.run(
