@@ -122,8 +122,8 @@ class Summary:
         """Return the summary as lines for people. The list is empty if there was no request."""
         if not self.requests:
             return []
-        invocations = self.invocations + len(self._unfinished)
-        rows = [("requests", f"{self.requests}, {invocations} invocations, {self.cold_starts} cold starts")]
+        invocations = _count(self.invocations + len(self._unfinished), "invocation")
+        rows = [("requests", f"{self.requests}, {invocations}, {_count(self.cold_starts, 'cold start')}")]
         if self._unfinished:
             rows.append(("unfinished", f"{len(self._unfinished)} when this run ended; not in the cost"))
         rows += [("error", f"{name}: {count}") for name, count in self.errors.most_common()]
@@ -141,7 +141,7 @@ class Summary:
         duration, request, streaming = self._costs.values()
         parts = {
             f"{self.gb_seconds:.3f} GB-seconds": duration,
-            f"{self.invocations} requests": request,
+            _count(self.invocations, "request"): request,
             "streamed bytes": streaming,
         }
         texts = [f"{name} {_amount(part)}" for name, part in parts.items()]
@@ -154,3 +154,7 @@ class Summary:
 
 def _amount(cost: float | None) -> str:
     return "unknown" if cost is None else cost_text(cost)
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"

@@ -85,13 +85,13 @@ def test_an_invocation_that_the_end_of_the_run_cuts_off_is_counted_without_a_cos
     summary = Summary(PRICES, "us-east-1")
     summary.add(record)
     assert summary.lines()[1:3] == [
-        "  requests   1, 1 invocations, 1 cold starts",
+        "  requests   1, 1 invocation, 1 cold start",
         "  unfinished 1 when this run ended; not in the cost",
     ]
     assert (summary.fields()["invocations"], summary.fields()["unfinishedInvocations"]) == (0, 1)
     record.report = {"billedDurationMs": 1000, "memorySizeMB": 1024}
     summary.add_invocation(record)
-    assert summary.lines()[1] == "  requests   1, 1 invocations, 1 cold starts"
+    assert summary.lines()[1] == "  requests   1, 1 invocation, 1 cold start"
     assert (summary.fields()["invocations"], summary.fields()["unfinishedInvocations"]) == (1, 0)
 
 
