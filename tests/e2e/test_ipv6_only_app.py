@@ -23,7 +23,8 @@ SERVER = (sys.executable, "-m", "http.server", "--bind", "::1", "{port}")
 
 @pytest.fixture
 def app() -> Iterator[ScriptedApp]:
-    with ScriptedApp(host="::1") as scripted:
+    # Nobody else has this port on 127.0.0.1.
+    with ScriptedApp(host="::1", port=unused_port()) as scripted:
         yield scripted
 
 
