@@ -74,7 +74,7 @@ def _plain(segment: str) -> str:
 
 
 def _resolved(segments: list[str]) -> tuple[str, ...]:
-    """Return ``segments`` with dot segments resolved (RFC 3986 section 5.2.4), and then without empty ones."""
+    """Resolve the dot segments in ``segments`` (RFC 3986 section 5.2.4). Then remove the empty segments."""
     resolved: list[str] = []
     for segment in segments:
         if segment == "..":

@@ -75,7 +75,7 @@ class Exports:
 
     def _curl(self, record: RequestRecord, masker: Masker) -> Export:
         request = client_request(record)
-        assert request is not None, "its data is stored"
+        assert request is not None, "a record without a request cannot be exported"
         target = masker.target(request.target)
         url = self._url(record) + target if target.startswith("/") else target
         words = ["curl", "--globoff", "--path-as-is"]

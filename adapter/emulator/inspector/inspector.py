@@ -114,7 +114,7 @@ class Inspector:
             exchange.keep_alive = False
 
     async def _route(self, exchange: Exchange, path: str, query: Query) -> None:
-        """Answer the request for ``path``, which is relative to the token. Raises RefusedAction."""
+        """Answer the request for ``path``, the part of the URL behind the token. Raises RefusedAction."""
         if exchange.method == "POST":
             _respond_json(exchange, self._act(path, await _json_body(exchange)))
         elif exchange.method != "GET":

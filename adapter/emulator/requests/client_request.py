@@ -32,7 +32,7 @@ _BODILESS = frozenset({204, 304})
 
 
 class ClientRequest:
-    """The request in ``exchange``: its ids, its record, which is added to ``ring``, and methods to send its response.
+    """A client's request: its ids, its record, and methods to send its response. The record is added to ``ring``.
 
     ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the names of the response's
     headers for the request id; if there are any, the response contains the trace id as well. ``drop_after`` is the

@@ -81,7 +81,7 @@ class Keys:
                 return
 
     def _wait_for_signals(self) -> None:
-        """Wait a moment before reading: what is typed after Ctrl-C or Ctrl-Z is meant for the shell."""
+        """Delay the read, so that Ctrl-C or Ctrl-Z can act first: the keys typed after it are meant for the shell."""
         self._loop.remove_reader(_STDIN)
         self._timer = self._loop.call_later(_SIGNAL_DELAY, self._read)
 
