@@ -7,7 +7,7 @@ import gc
 import click
 
 from adapter import __version__
-from adapter.cli.completion import SHELLS, complete_command, complete_error, complete_kind
+from adapter.cli.completion import SET_UP, complete_command, complete_error, complete_kind, complete_shell
 from adapter.cli.grouped_command import GROUPS, Commands, GroupedCommand, help_all_option, help_of, with_options
 from adapter.cli.streams import discard_stdout
 from adapter.config.load import Config, environment, log_format
@@ -249,18 +249,17 @@ def error(name: str | None) -> int:
     return run(name)
 
 
-@cli.command("completion", short_help="Let a shell complete commands, options and their values.")
-@click.argument("shell", type=click.Choice(list(SHELLS)))
-def completion(shell: str) -> int:
-    """Write the script with which SHELL completes commands, options, their values and kinds of events.
-
-    This line in the shell's start file sets it up:
-
-    \b
-    eval "$(adapter completion bash)"      ~/.bashrc
-    eval "$(adapter completion zsh)"       ~/.zshrc
-    adapter completion fish | source       ~/.config/fish/config.fish
-    """
+@cli.command(
+    "completion",
+    short_help="Let a shell complete commands, options and their values.",
+    help=(
+        "Write the script with which SHELL completes commands, options, their values and kinds of events.\n\n"
+        f"This line in the shell's start file sets it up:\n\n\b\n{SET_UP}"
+    ),
+)
+@click.argument("shell", required=False, metavar="bash|zsh|fish", shell_complete=complete_shell)
+def completion(shell: str | None) -> int:
+    """Write the script for a shell."""
     from adapter.cli.completion import run
 
     return run(cli, shell)

@@ -17,20 +17,26 @@ if TYPE_CHECKING:
 
     from click import Context, Parameter
 
-#: The shells that can complete, each with the line that sets it up.
-SHELLS = {
-    "bash": 'eval "$(adapter completion bash)"',
-    "zsh": 'eval "$(adapter completion zsh)"',
-    "fish": "adapter completion fish | source",
+# The shells that can complete, each with the line that sets it up, and the file for this line.
+_SHELLS = {
+    "bash": ('eval "$(adapter completion bash)"', "~/.bashrc"),
+    "zsh": ('eval "$(adapter completion zsh)"', "~/.zshrc"),
+    "fish": ("adapter completion fish | source", "~/.config/fish/config.fish"),
 }
+#: These lines, as they are shown.
+SET_UP = "\n".join(f"{line:38} {file}" for line, file in _SHELLS.values())
 # The variable with which the shell asks for completions.
 _VARIABLE = "_ADAPTER_COMPLETE"
 
 
-def run(cli: click.Group, shell: str) -> int:
-    """Write the script for ``shell`` to stdout. Return the exit code, 0."""
+def run(cli: click.Group, shell: str | None) -> int:
+    """Write the script for ``shell`` to stdout. Return the exit code, 0. Raises UsageError for any other shell."""
+    if shell not in _SHELLS:
+        mistake = "is missing" if shell is None else f"{shell!r} cannot complete"
+        lines = SET_UP.replace("\n", "\n  ")
+        raise click.UsageError(f"SHELL: {mistake}; use one of {', '.join(_SHELLS)}, each with its line:\n\n  {lines}")
     found = get_completion_class(shell)
-    assert found is not None, "click knows the shells in SHELLS"
+    assert found is not None, "click knows the shells in _SHELLS"
     click.echo(found(cli, {}, "adapter", _VARIABLE).source())
     return EXIT_OK
 
@@ -75,6 +81,11 @@ def complete_error(ctx: Context, parameter: Parameter, incomplete: str) -> list[
     from adapter.cli.error_names import ERROR_GROUPS
 
     return _matching([name for names in ERROR_GROUPS.values() for name in names], incomplete)
+
+
+def complete_shell(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a shell."""
+    return _matching(_SHELLS, incomplete)
 
 
 def complete_command(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:

@@ -78,7 +78,7 @@ class Commands(click.Group):
             return f"{text}; did you mean {_MEANT[name]}?"
         if "/" in name or name in _SERVERS or shutil.which(name) is not None:
             return f"{text}; to run it as the app: adapter dev -- {shlex.join((name, *arguments))}"
-        return f"{text}{parsers.nearest(name, self.commands) or '; adapter help lists the commands'}"
+        return text + (parsers.nearest(name, self.commands) or f"; the commands are {', '.join(sorted(self.commands))}")
 
 
 def help_of(command: click.Command, name: str, ctx: click.Context, *, with_all: bool = False) -> str:
@@ -194,8 +194,11 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
         for name, command in commands.items()
         if command is not ctx.command and any(flag in parameter.opts for parameter in command.params)
     ]
-    hint = f"; it is an option of {' and '.join(others)}" if others else parsers.nearest(flag, known)
-    return f"No such option {flag}{hint}"
+    if others:
+        return f"No such option {flag}; it is an option of {' and '.join(others)}"
+    # The dashes are alike in all flags.
+    names = {each.lstrip("-"): each for each in known}
+    return f"No such option {flag}{parsers.nearest(flag.lstrip('-'), names, names)}"
 
 
 def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:

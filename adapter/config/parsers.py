@@ -59,6 +59,9 @@ _CALLED = {
     **dict.fromkeys(("url", "lambdaurl", "functionurl", "furl"), "function-url"),
     **dict.fromkeys(("vpclattice", "vpc"), "lattice"),
 }
+# The least similarity of a typing error and what was meant, as difflib measures it. Two of three letters (dve) are
+# enough, three of five (nope, invoke) are not.
+_LEAST_SIMILARITY = 0.65
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
 
 
@@ -90,7 +93,7 @@ def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None 
     """
     from difflib import get_close_matches  # only a mistake needs it
 
-    matches = get_close_matches(text, known, n=1)
+    matches = get_close_matches(text, known, n=1, cutoff=_LEAST_SIMILARITY)
     return f"; did you mean {(shown_as or {}).get(matches[0], matches[0])}?" if matches else ""
 
 
@@ -165,7 +168,10 @@ concurrency = _whole_number(
 )
 #: Parses a function's memory in MB, within Lambda's bounds.
 memory = _whole_number(
-    "MB", MIN_MEMORY, MAX_MEMORY, f"is not a function's memory; use MB from {MIN_MEMORY} to {MAX_MEMORY}"
+    "MB",
+    MIN_MEMORY,
+    MAX_MEMORY,
+    f"is not possible: Lambda gives a function {MIN_MEMORY} to {MAX_MEMORY} MB; use a whole number in this range",
 )
 
 

@@ -125,7 +125,12 @@ def test_the_version_is_that_of_the_package(flag: str) -> None:
 
 WRONG = [
     pytest.param([], "Usage: adapter", id="nothing"),
-    pytest.param(["foo"], "No such command 'foo'; adapter help lists the commands", id="no-such-command"),
+    pytest.param(
+        ["foo"],
+        "No such command 'foo'; the commands are check, completion, dev, error, event, health, help, ",
+        id="no-such-command",
+    ),
+    pytest.param(["help", "nope"], "No such command 'nope'; the commands are ", id="a-word-that-resembles-invoke"),
     pytest.param(["serve"], "did you mean adapter run, or adapter dev for Lambda on this machine?", id="other-word"),
     pytest.param(["invok", "x"], "No such command 'invok'; did you mean invoke?", id="misspelt-command"),
     pytest.param(
@@ -144,6 +149,9 @@ WRONG = [
     pytest.param(["run", "--app-port", "auto", "--", "true"], "'auto' is possible only in adapter dev", id="run-auto"),
     pytest.param(["run", "--app-port", "0"], "--app-port: '0' needs CMD", id="a-free-port-without-a-command"),
     pytest.param(["run", "--prot", "1"], "No such option", id="no-such-option"),
+    pytest.param(["dev", "--nope"], "No such option --nope\n", id="a-flag-that-resembles-no-queue"),
+    pytest.param(["completion"], "SHELL: is missing; use one of bash, zsh, fish, each with its line:", id="no-shell"),
+    pytest.param(["completion", "ksh"], 'eval "$(adapter completion zsh)"       ~/.zshrc\n', id="other-shell"),
     pytest.param(["run", "--listen"], "Option '--listen' requires an argument", id="no-value"),
     pytest.param(["dev", "--warm=yes", "--", "x"], "does not take a value", id="a-value-too-many"),
     pytest.param(["dev"], "CMD: is missing", id="dev-without-a-command"),
@@ -269,7 +277,7 @@ def test_an_env_files_mistakes_are_reported_with_the_others(tmp_path: Path) -> N
     file.write_text("not a variable\n")
     done = adapter("dev", "--env-file", str(file), "--memory", "1", "--", "true")
     assert done.returncode == 2
-    assert "--memory: '1' is not a function's memory" in done.stderr
+    assert "--memory: '1' is not possible: Lambda gives a function 128 to 10240 MB; use a whole number" in done.stderr
     assert "line 1: is not KEY=VALUE" in done.stderr
     assert "not a variable" not in done.stderr
 

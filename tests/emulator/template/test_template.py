@@ -339,6 +339,6 @@ def test_a_value_that_an_option_refuses_is_reported_with_its_place(tmp_path: Pat
     template = load_template(str(file), None, "us-east-1", [])
     _, mistakes = read({}, {}, template.options)
     assert mistakes == [
-        f"--template: {file}, line 5: Resources.A.Properties.MemorySize: '64' is not a function's memory; "
-        "use MB from 128 to 10240"
+        f"--template: {file}, line 5: Resources.A.Properties.MemorySize: '64' is not possible: "
+        "Lambda gives a function 128 to 10240 MB; use a whole number in this range"
     ]
