@@ -101,8 +101,8 @@ def test_a_compressed_stream_is_plain_from_a_function_url_and_compressed_from_a_
             assert answer.header("content-encoding") == coding
             bodies[coding] = answer.body
         assert gzip.decompress(bodies["gzip"]) == bodies[None]
-        assert "gzip undone (field report)" in running.output.wait_for("function-url GET /stream 200")
-        assert "undone" not in running.output.wait_for("rest-api GET /stream 200")
+        assert "gzip decoded (field report)" in running.output.wait_for("function-url GET /stream 200")
+        assert "decoded" not in running.output.wait_for("rest-api GET /stream 200")
 
 
 def test_a_load_balancer_has_all_cookies_if_that_is_wanted() -> None:

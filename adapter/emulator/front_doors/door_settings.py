@@ -26,13 +26,13 @@ class DoorSettings:
 
     ``port`` is the port to listen on. 0 means any free port; it is replaced by the actual port once that port is open.
     ``streaming`` is True if the front door streams responses. ``decodes`` is True if it decodes streamed responses that
-    have a Content-Encoding. ``idle_timeout`` is
-    the longest pause within a streamed response, in seconds; None means unlimited. ``stage`` and ``resource`` apply to
-    a REST API. ``region`` is the region in the ARNs of events and in the signatures of requests. ``domain`` is the Host
-    header that the app receives; None means the client's Host header. ``key`` is the key pair that requests must be
-    signed with; if it is None, requests need no signature. If ``checks_signatures`` is False, requests are treated as
-    if they were signed. ``cors`` answers preflights; if it is None, preflights reach the function. ``authorizer`` is
-    the authorizer's context in events; None means that events have none.
+    have a Content-Encoding. ``idle_timeout`` is the longest pause within a streamed response, in seconds; None means
+    unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region in the ARNs of events and in the
+    signatures of requests. ``domain`` is the Host header that the app receives; None means the client's Host header.
+    ``key`` is the key pair with which clients must sign requests; if it is None, requests need no signature. If
+    ``checks_signatures`` is False, requests are treated as if they were signed. ``cors`` answers preflights; if it is
+    None, preflights reach the function. ``authorizer`` is the authorizer's context in events; None means that events
+    have no such context.
     """
 
     rules: DoorRules

@@ -100,7 +100,7 @@ def _check_signature(
     exchange: Exchange, target: str, body: bytes, door: DoorSettings, key: KeyPair, now: float
 ) -> None:
     """Raise RefusedError unless the client has signed the request with ``key``. ``now`` is the Unix time in seconds."""
-    # They load OpenSSL, which only --auth aws-iam needs.
+    # Imported here because it loads OpenSSL, which only --auth aws-iam needs.
     from adapter.emulator.access.signature import RefusedSignatureError, Scope, verify
 
     request = Request(method=exchange.method, target=target, headers=exchange.headers, body=body)
@@ -110,7 +110,8 @@ def _check_signature(
         headers = [JSON, ("x-amzn-ErrorType", error.error_type)]
         response = (403, headers, orjson.dumps({error.key: str(error)}))
         # AWS's text may quote the client's headers, which must not be logged.
-        raise RefusedError(Reason.BAD_REQUEST, f"{error.error_type}; the response has the reason", response) from error
+        reason = f"{error.error_type}; the response contains the reason"
+        raise RefusedError(Reason.BAD_REQUEST, reason, response) from error
 
 
 def _utf8_size(text: str) -> int:

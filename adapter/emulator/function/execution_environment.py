@@ -44,7 +44,7 @@ ASKING_GRACE = 0.1
 # The minimum time between two measurements of the memory, in seconds. A measurement takes some milliseconds.
 _MEMORY_PERIOD = 1.0
 
-# The event that ended the environment → the shutdown reason that extensions receive. For other events, it is SPINDOWN.
+# The event that ended the environment → the shutdown reason that extensions receive. All other events mean SPINDOWN.
 _SHUTDOWN_REASONS: dict[EnvironmentEvent | None, str] = {
     EnvironmentEvent.FAILED: FAILED,
     EnvironmentEvent.TIMED_OUT: TIMED_OUT,

@@ -1,4 +1,4 @@
-"""What an execution environment did over time, for the inspector: its last changes of state."""
+"""The history of an execution environment, for the inspector: its last changes of state."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reads requests to the Invoke APIs, and refuses the requests that Lambda refuses.
 
-If ``--function-name`` is set, only this name is accepted, otherwise every name. Every qualifier is accepted.
+If ``--function-name`` is set, only this name is accepted. Otherwise every name is accepted. So is every qualifier.
 Signatures are not checked.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EVENT_LIMIT = MIB
 # "Up to 3,583 bytes of base64-encoded data" (Lambda, "Invoke", ClientContext).
 _CONTEXT_LIMIT = 3583
-# A name, a partial or a full ARN, each with or without a qualifier (Lambda, "Invoke", FunctionName).
+# A function name, a partial ARN or a full ARN, each with or without a qualifier (Lambda, "Invoke", FunctionName).
 _FUNCTION = re.compile(
     r"(?:(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:)?"
     r"(?P<name>[a-zA-Z0-9_-]{1,64})(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]{1,128}))?"

@@ -78,7 +78,7 @@ class RuntimeApi:
 
     async def _next(self, exchange: Exchange) -> None:
         if self._state.runtime is RuntimeState.SHUTDOWN:
-            # The process has been asked to end. If this request were refused, the process would log an error.
+            # Leave the request unanswered: the process is about to end, and would log an error about a refusal.
             await asyncio.shield(exchange.disconnected)
             return
         poll = self._state.next()
@@ -132,7 +132,7 @@ class RuntimeApi:
         else:
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE)
             refusal = await _receive(exchange, invocation)
-            # This must precede the response to the runtime, because the runtime then asks for the next invocation.
+            # Do this before the response: once the runtime has it, it asks for the next invocation.
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE_ENDED)
             if refusal is None:
                 accept(exchange)
@@ -194,7 +194,8 @@ async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal |
         message = "Lambda-Runtime-Function-Response-Mode has a value other than streaming"
         invocation.reply.settle(failure(INVALID_MODE, message))
         return UNKNOWN_MODE
-    # A buffered invocation takes a stream too: its caller collects it, and knows from it that the modes differ.
+    # A runtime may also stream the response of a buffered invocation. The caller then collects the stream, and reports
+    # that the modes differ.
     if mode or invocation.is_streaming:
         return await _receive_stream(exchange, invocation)
     return await _receive_payload(exchange, invocation)
@@ -208,7 +209,7 @@ async def _receive_stream(exchange: Exchange, invocation: LocalInvocation) -> Re
     exchange.send_continue()
     stream = Stream(exchange)
     invocation.reply.settle(stream)
-    # The front door may still read the rest after the runtime has closed the connection.
+    # The runtime may close the connection before the front door has read the whole stream.
     await asyncio.wait((stream.ended, exchange.disconnected), return_when=asyncio.FIRST_COMPLETED)
     if stream.failure is not None and stream.failure.error_type == RESPONSE_TOO_LARGE:
         status, error_type, message = TOO_LARGE

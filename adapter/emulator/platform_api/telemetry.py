@@ -3,7 +3,7 @@
 Extensions can subscribe until the init phase ends. Until then all records are kept, so that a late subscriber receives
 the earlier ones too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when the
 buffer is full, or when its first record has waited for the subscription's timeout. If a subscriber is too slow, records
-are dropped, and a later record tells the subscriber how many.
+are dropped. A later record contains the number of dropped records.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _SLOW = "Consumer seems to have fallen behind as it has not acknowledged receipt
 class Telemetry:
     """Distributes records to the subscribed extensions of one environment. Call ``start`` before ``subscribe``.
 
-    ``is_closed`` is True once extensions can no longer subscribe. ``is_wanted`` is False if, at that time, no extension
-    has subscribed.
+    ``is_closed`` is True once extensions can no longer subscribe. ``is_wanted`` is False if no extension had subscribed
+    by then.
     """
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ NAME_PATTERN = r"\d{8}T\d{6}-\d{4,}-[0-9a-f]{8}\.json"
 UNFINISHED = ".part"
 #: The header in which ``adapter invoke`` sends the request id of the recording that it replays.
 REPLAY_HEADER = "x-adapter-recording"
-# The maximum number of bytes that are recorded of an answer.
+# The number of bytes of an answer that are recorded at most.
 _ANSWER_LIMIT = MIB
 #: The argument that means standard input.
 STANDARD_INPUT = "-"
@@ -114,9 +114,10 @@ class RecordedInvocation(Protocol):
 def recording_text(
     invocation: RecordedInvocation, event: bytes, source: str, fields: dict[str, Any], body: bytes, *, at: float
 ) -> bytes:
-    """Return the recording of an invocation that happened at the epoch's time ``at``.
+    """Return the content of a recording.
 
-    ``source`` is the front door or the API's action, ``fields`` describe the answer, which is ``body``.
+    ``source`` names the front door or the API action. ``body`` is the answer, and ``fields`` describe it. ``at`` is the
+    time of the invocation, in seconds since the epoch.
     """
     recording = {
         FORMAT_KEY: FORMAT,
@@ -157,7 +158,7 @@ def _make_private(folder: Path) -> str:
             folder.chmod(0o700)
             return ""
     except OSError:
-        # The folder belongs to another user, or is on a file system without modes.
+        # The folder belongs to another user, or its file system has no permissions.
         mode = 0
     return (
         f"other users may enter {folder}{f' (mode {mode:o})' if mode else ''}, but recordings contain secrets; "
@@ -341,7 +342,7 @@ def read_input(name: str) -> InvokeInput:
     try:
         content = json.loads(text)
     except ValueError:
-        # Text that is not JSON is sent as well, because the Invoke API refuses it with a message of its own.
+        # Text that is not JSON is sent unchanged. The Invoke API refuses it, and its message explains why.
         return InvokeInput(name, text)
     if not isinstance(content, dict) or FORMAT_KEY not in content:
         return InvokeInput(name, text)

@@ -94,7 +94,8 @@ async def kill_all(marker: bytes, known: set[int]) -> None:
             return
         killed = kill(known)
         unkillable |= known - killed
-        # When its parent ends, a killed process becomes our child. This happens in any order. Process 1 reaps the rest.
+        # A killed process becomes our child when its parent ends. If its parent has not ended yet, that parent or
+        # process 1 reaps it.
         for pid in killed:
             await _reap(pid)
 

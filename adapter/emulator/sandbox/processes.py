@@ -1,9 +1,12 @@
 """The processes of an execution environment: the runtime, usually a real ``adapter run``, and external extensions.
 
-Each of these processes leads its own session. On Linux, the kernel sends it SIGTERM if the emulator ends. There the
-emulator is also a subreaper: it becomes the parent of every descendant that loses its parent, so ``process_tree`` can
-find and end all of them. On other systems, only the process groups of these processes are killed; when
-the runtime receives SIGTERM, it ends the app.
+Each of these processes leads its own session.
+
+On Linux, the kernel sends SIGTERM to each of these processes if the emulator ends. The emulator is a subreaper: it
+becomes the parent of every descendant that loses its parent, so ``process_tree`` can find and end all of them.
+
+On other systems, only the process groups of these processes are killed. The runtime ends the app when it receives
+SIGTERM.
 
 asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
 ``waitpid(-1)`` would take exit codes away from asyncio.
@@ -32,7 +35,7 @@ from adapter.output import STDERR, STDOUT
 _PR_SET_PDEATHSIG = 1
 
 _LINUX = sys.platform == "linux"
-# The exit codes of servers after Ctrl-C: many of them end in an orderly way.
+# The exit codes of servers after Ctrl-C. Many servers handle the signal and exit with 0.
 _INTERRUPTED = (0, 128 + signal.SIGINT, 128 + signal.SIGQUIT, -signal.SIGINT)
 
 #: Receives a line that a process wrote, without its newline, the kind of the process (``function`` or ``extension``),
@@ -47,8 +50,8 @@ class Programs:
     ``variables`` is called with the keyword arguments ``runtime_api`` (an address), ``log_stream`` and
     ``initialization_type``, and returns the environment variables of a process. ``directory`` is the runtime's working
     directory, or None for the emulator's own. ``shows`` is called with each piece of output before it is copied to the
-    emulator's own; if it returns False, the piece is left out. If ``gets_terminal`` is True, the runtime gets the
-    emulator's terminal.
+    emulator's own output; if it returns False, the piece is not copied. If ``gets_terminal`` is True, the runtime gets
+    the emulator's terminal.
     """
 
     runtime: Sequence[str]
@@ -152,8 +155,9 @@ class ProcessTree:
 
     def _take_terminal_back(self) -> None:
         """Make the emulator's group the foreground job again. If Ctrl-C has ended the app, end the emulator as well."""
+        # OSError means that stdin is not a terminal.
         with contextlib.suppress(OSError):
-            # SIGTTOU is ignored, so that a background process may do this. Stdin may be something else than a terminal.
+            # The emulator ignores SIGTTOU, so this is allowed although it is in the background.
             os.tcsetpgrp(0, os.getpgrp())
             if any(child.was_interrupted for child in self._children):
                 os.kill(os.getpid(), signal.SIGINT)
@@ -183,12 +187,12 @@ class ChildProcess:
 
     @property
     def was_interrupted(self) -> bool:
-        """Whether the process has ended as programs do after Ctrl-C, and the emulator had not asked it to end."""
+        """Whether the exit code means Ctrl-C. False if the emulator itself has ended the process."""
         return not self._was_asked_to_end and self._process.returncode in _INTERRUPTED
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is running. True until asyncio has noticed the end of the process."""
+        """Whether the process is running. Stays True until asyncio has noticed the end of the process."""
         return self._process.returncode is None
 
     async def wait(self) -> int:

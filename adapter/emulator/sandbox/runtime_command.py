@@ -35,7 +35,7 @@ def _site_folders() -> list[str]:
     """Return the folders that ``site`` has added to sys.path, those that ``.pth`` files name included."""
     site = sys.modules.get("site")
     if site is None:
-        # The launcher started this process (deploy/launcher/adapter): all packages are in one folder.
+        # The launcher (deploy/launcher/adapter.c) started this process. All packages are in one folder.
         return []
     standard = site.getsitepackages()
     begin = next((index for index, folder in enumerate(sys.path) if folder in standard), len(sys.path))

@@ -48,7 +48,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
 
 
 def _invoke_command(settings: UrlSettings) -> str:
-    """Return a command that works as it is, without keys and a region of the user's."""
+    """Return an ``aws lambda invoke`` command that works even if the user has set no keys and no region."""
     url, name = local_url(settings.host, settings.invoke_port), settings.config.dev_function_name or FUNCTION_NAME
     return (
         f"AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws lambda invoke --region {settings.config.region} "
@@ -125,8 +125,8 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         return ""
     if not door.rules.streams:
         return (
-            "the function streams, but this front door cannot: here clients get the whole response; AWS's answer is "
-            "not known; for this front door, deploy the function with AWS_LWA_INVOKE_MODE=buffered"
+            "the function streams, but this front door cannot: clients get the whole response here, but perhaps not on "
+            "AWS; for this front door, deploy the function with AWS_LWA_INVOKE_MODE=buffered"
         )
     if not door.streaming:
         outcome = "the function streams but the front door is buffered: clients wait for the whole response"
@@ -199,7 +199,7 @@ def _bandwidth_text(door: DoorSettings) -> str:
     if not door.streaming:
         return ""
     if cap is None:
-        return "unlimited, which Lambda is not"
+        return "unlimited; Lambda has a cap"
     source = _CAP_SOURCES.get(cap, "; Lambda's own: --bandwidth lambda")
     return f"{size_text(cap.burst)} at once, then {size_text(cap.rate)}/s, for each response{source}"
 

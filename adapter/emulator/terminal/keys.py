@@ -1,7 +1,7 @@
-"""Keys of ``adapter dev`` on a terminal: each press of a key is an action, without Enter.
+"""Keys of ``adapter dev`` on a terminal: each key press is an action, without Enter.
 
-The terminal reads keys one by one only while this process is in its foreground. At each end, at Ctrl-Z and while the
-process is in the background, the terminal has the mode that it had before.
+The terminal passes on keys one by one only while this process is in the foreground. It has its original mode again when
+this process ends, is stopped by Ctrl-Z or is in the background.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     import asyncio
 
 _STDIN = 0
-# What an arrow or a function key sends.
+# The characters that an arrow key or a function key sends.
 _SEQUENCE = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|\x1b")
-# More characters at once are a paste, which is not meant for the keys.
+# If more characters arrive at once, they are pasted text, and are ignored.
 _MOST_KEYS = 4
-# How long a signal that was typed before a key may take to arrive, in seconds.
+# The time after a key press in which the signal of an earlier Ctrl-C or Ctrl-Z may still arrive, in seconds.
 _SIGNAL_DELAY = 0.02
 # The position of the local modes in the attributes of a terminal (tcgetattr(3)).
 _LOCAL_MODES = 3
 
 
 class Keys:
-    """Calls ``actions`` by the key that is pressed. Other keys have no effect.
+    """Calls the function that ``actions`` has for the pressed key. Other keys have no effect.
 
     ``open`` and ``close`` can be called any number of times. Without a terminal on stdin, neither has an effect.
     """
@@ -53,7 +53,7 @@ class Keys:
         try:
             before = termios.tcgetattr(_STDIN)
             changed = termios.tcgetattr(_STDIN)
-            # Without line editing and echo. Ctrl-C and Ctrl-Z still send their signals.
+            # Switch off line editing and echo. Ctrl-C and Ctrl-Z still send their signals.
             changed[_LOCAL_MODES] &= ~(termios.ICANON | termios.ECHO)
             termios.tcsetattr(_STDIN, termios.TCSADRAIN, changed)
         except termios.error:
@@ -72,8 +72,8 @@ class Keys:
             self._timer.cancel()
         if not self._loop.is_closed():
             self._loop.remove_reader(_STDIN)
+        # If this process is in the background, the shell has already restored its own mode.
         if _is_in_foreground():
-            # In the background, the shell has restored its own mode already.
             try:
                 termios.tcsetattr(_STDIN, termios.TCSADRAIN, before)
             except termios.error:
@@ -81,7 +81,7 @@ class Keys:
                 return
 
     def _wait_for_signals(self) -> None:
-        """Delay the read, so that Ctrl-C or Ctrl-Z can act first: the keys typed after it are meant for the shell."""
+        """Read the keys after _SIGNAL_DELAY. Keys typed after a Ctrl-C or Ctrl-Z are meant for the shell."""
         self._loop.remove_reader(_STDIN)
         self._timer = self._loop.call_later(_SIGNAL_DELAY, self._read)
 
@@ -90,7 +90,7 @@ class Keys:
             self.close()
             return
         if not select.select([_STDIN], [], [], 0)[0]:
-            # An app that had the terminal meanwhile (``--debug``) has read it. A read would block the whole emulator.
+            # The app (``--debug``) has read the keys in the meantime. A read would now block the whole emulator.
             self._loop.add_reader(_STDIN, self._wait_for_signals)
             return
         try:

@@ -52,7 +52,7 @@ class Terminal:
     names_doors: bool = False
     # The line about requests in progress, if stderr is a terminal. It is erased before anything else is written.
     status: StatusLine | None = None
-    # Set when the run ends on a terminal: the processes' output is then counted and not shown.
+    # True once the run is ending on a terminal. The lines that processes then write are counted, but not shown.
     is_ending: bool = False
     hidden_lines: int = 0
     summary: Summary = field(init=False)
@@ -79,7 +79,7 @@ class Terminal:
             self._write("\n".join(_shown(line) for line in start_lines(settings)))
 
     def end(self) -> None:
-        """Take note that the run ends. On a terminal, the processes' output during their shutdown is not shown."""
+        """Hide the output of the processes from now on, if stderr is a terminal. Call this when the run ends."""
         self.is_ending = self.log is None and os.isatty(_STDERR)
 
     def log_summary(self) -> None:
@@ -93,7 +93,7 @@ class Terminal:
             self._write("\n".join(map(_shown, lines)))
 
     def shows_output(self, piece: bytes) -> bool:
-        """Make room for ``piece``, output of a process that is about to be copied. Return False to leave it out."""
+        """Return whether ``piece`` of a process's output is to be shown. If so, erase the status line."""
         if self.is_ending:
             self.hidden_lines += piece.count(b"\n")
             return False
@@ -102,7 +102,7 @@ class Terminal:
         return True
 
     def write_in_place(self, text: str) -> None:
-        """Write ``text``, the line about requests in progress, without a line break."""
+        """Write ``text``, the status line, without a line break."""
         STDERR.write(text.encode("utf-8", "backslashreplace"))
 
     def log_request(self, record: RequestRecord) -> None:
@@ -253,7 +253,7 @@ def details(record: RequestRecord) -> list[str]:
     if record.mismatch:
         parts.append("mismatch")
     if record.decoded:
-        parts.append(f"{record.decoded} undone (field report)")
+        parts.append(f"{record.decoded} decoded (field report)")
     if record.warning:
         parts.append(f"warning: {record.warning}")
     if record.error_type:

@@ -1,6 +1,6 @@
 """The prices of an invocation, by region. The price table is built in, or is the file that ``--price-table`` names.
 
-A price that the table does not contain is unknown, and so is each cost that it is a part of: nothing is estimated.
+If the table does not contain a price, each cost that includes this price is unknown. Nothing is estimated.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class InvocationCost:
 
 
 def record_cost(record: RequestRecord, prices: PriceTable, region: str) -> InvocationCost:
-    """Return the cost of the invocation in ``record``, which an environment has concluded."""
+    """Return the cost of the invocation in ``record``. Requires that an environment has concluded it."""
     report = record.report
     return prices.invocation_cost(
         region,

@@ -1,6 +1,6 @@
 """A line at the bottom of the terminal about the request that has been running the longest, updated in place.
 
-It is on a terminal only. Before anything else is written, it is erased.
+It is shown only on a terminal. It is erased before anything else is written.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StatusLine:
         self._last = (0, 0, 0.0)
 
     def update(self) -> None:
-        """Show the present state, or erase the line if no request takes long."""
+        """Write the line with the current values, or erase it if no request takes long."""
         text = self.text()
         self.erase()
         if text:
@@ -67,7 +67,7 @@ class StatusLine:
         return " | ".join(filter(None, parts))
 
     def _progress(self, record: RequestRecord) -> str:
-        """Return the bytes sent and their rate since the last update, or what the request waits for."""
+        """Return the sent bytes and their rate since the last update. If nothing was sent, return the reason."""
         now, sent = record.now(), record.curve.sent
         number, before, at = self._last
         self._last = (record.number, sent, now)

@@ -30,7 +30,7 @@ class Durations:
         self._size += 1
 
     def quantile(self, share: float) -> float | None:
-        """Return the duration that ``share`` of all do not exceed, exact to one percent. None if there are none."""
+        """Return the quantile for ``share`` (0.5 is the median), exact to one percent. None if nothing was counted."""
         rank = math.ceil(share * self._size)
         for step in sorted(self._counts):
             rank -= self._counts[step]
@@ -40,7 +40,7 @@ class Durations:
 
 
 class Summary:
-    """Sums up the records of a run. ``prices`` and ``region`` are those of the costs."""
+    """Sums up the records of a run. ``prices`` and ``region`` determine the costs."""
 
     def __init__(self, prices: PriceTable, region: str) -> None:
         self._prices = prices
@@ -53,7 +53,7 @@ class Summary:
         self.first_bytes = Durations()
         self.totals = Durations()
         self.invocations = 0
-        # The numbers of the requests that are over while an environment is still busy with their invocation.
+        # The numbers of the requests that have ended while an environment still runs their invocation.
         self._unfinished: set[int] = set()
         self.gb_seconds = 0.0
         self.billed_bytes = 0
@@ -75,7 +75,7 @@ class Summary:
             self.first_bytes.add(record.first_byte)
 
     def add_invocation(self, record: RequestRecord) -> None:
-        """Add an invocation that is over for its client and for its environment."""
+        """Add an invocation. Call this when its request has ended and its environment has concluded it."""
         report = record.report
         self.invocations += 1
         if record.number in self._unfinished:
@@ -119,7 +119,7 @@ class Summary:
         }
 
     def lines(self) -> list[str]:
-        """Return the summary as lines for people. The list is empty if there was no request."""
+        """Return the summary as lines of text. The list is empty if there was no request."""
         if not self.requests:
             return []
         invocations = _count(self.invocations + len(self._unfinished), "invocation")

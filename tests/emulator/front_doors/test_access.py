@@ -202,7 +202,7 @@ async def test_requests_without_a_valid_signature_get_awss_403(key_file: Path) -
         assert all(record.refused for record in records)
         # AWS's text may quote a header, so it is not in the line.
         assert [record.error_type for record in records] == [
-            f"{name}; the response has the reason"
+            f"{name}; the response contains the reason"
             for name in ("AccessDeniedException", "InvalidSignatureException", "IncompleteSignatureException")
         ]
         # Only function URLs have an AuthType.

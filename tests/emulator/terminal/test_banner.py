@@ -72,7 +72,7 @@ def test_where_there_are_several_front_doors_each_row_says_which_it_is_about() -
 
 def test_what_was_lifted_is_said_to_be_lambdas() -> None:
     lines = start_lines(settings(bandwidth="unlimited", stream_limit="none"))
-    assert "  bandwidth  unlimited, which Lambda is not" in lines
+    assert "  bandwidth  unlimited; Lambda has a cap" in lines
     assert "  limit      none for a streamed response; Lambda has a limit" in lines
     assert "; Lambda's own: --bandwidth lambda" in "\n".join(start_lines(settings(bandwidth="64KB+64KB")))
 
@@ -104,8 +104,8 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
         pytest.param(
             {"front_doors": "function-url,alb,lattice"},
             [
-                "the function streams, but this front door cannot: here clients get the whole response; AWS's answer "
-                "is not known; for this front door, deploy the function with "
+                "the function streams, but this front door cannot: clients get the whole response here, but perhaps "
+                "not on AWS; for this front door, deploy the function with "
                 "AWS_LWA_INVOKE_MODE=buffered (alb, lattice)"
             ],
             id="load-balancers-beside-a-url",

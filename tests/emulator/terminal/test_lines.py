@@ -34,7 +34,7 @@ PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.0
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
         pytest.param({"mismatch": True}, ["0 B", "total 0 ms", "mismatch"], id="mismatch"),
         pytest.param({"app_status": 404, "app_path": "/events"}, ["0 B", "total 0 ms", "POST /events 404"], id="event"),
-        pytest.param({"decoded": "gzip"}, ["0 B", "total 0 ms", "gzip undone (field report)"], id="decoded"),
+        pytest.param({"decoded": "gzip"}, ["0 B", "total 0 ms", "gzip decoded (field report)"], id="decoded"),
         pytest.param({"warning": "a, b"}, ["0 B", "total 0 ms", "warning: a, b"], id="warning"),
         pytest.param(
             {"error_type": "Runtime.ExitError", "error_message": "why"},
