@@ -8,12 +8,14 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from compare.places import BASE_PYTHON, BENCH, CACHE, REPOSITORY
 from compare.process import SEARCH_PATH
 
 _SOURCES = BENCH / "c"
 _COMPILER = ["gcc", "-O2", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"]
+_BUILD_ENVIRON = {"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON)}
 
 
 @cache
@@ -31,18 +33,25 @@ def program(name: str) -> Path:
 def adapter(*, compiled: bool = True) -> Path:
     """The adapter's launcher in a tree of its own, as ``deploy/build-bundle`` makes it, with the code as it is now."""
     tree = CACHE / ("adapter" if compiled else "adapter-plain")
-    stamp = tree / "installed"
-    deploy = REPOSITORY / "deploy"
-    install = deploy / "build-bundle"
-    sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *(deploy / "launcher").iterdir()]
-    scripts = [deploy / "build-wheel", install, deploy / "copy-interpreter", deploy / "pack-start-modules"]
-    digest = _digest(REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml", *scripts, *sources)
-    if not stamp.exists() or stamp.read_text() != digest:
-        shutil.rmtree(tree, ignore_errors=True)
-        environ = {"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON), "COMPILE": "yes" if compiled else "no"}
-        subprocess.run([str(install), str(tree)], check=True, env=environ)
-        stamp.write_text(digest)
+    if _is_outdated(tree):
+        environ = _BUILD_ENVIRON | {"COMPILE": "yes" if compiled else "no"}
+        subprocess.run([str(REPOSITORY / "deploy" / "build-bundle"), str(tree)], check=True, env=environ)
+        _note_sources(tree)
     return tree / "bin" / "adapter"
+
+
+@cache
+def local_lambda() -> Path:
+    """The command of an installation by pip of a compiled wheel. It has ``adapter dev``, which bundles leave out."""
+    folder = CACHE / "venvs" / "adapter"
+    if _is_outdated(folder):
+        with TemporaryDirectory(dir=CACHE) as built:
+            environ = _BUILD_ENVIRON | {"COMPILE": "yes"}
+            subprocess.run([str(REPOSITORY / "deploy" / "build-wheel"), built], check=True, env=environ)
+            (wheel,) = Path(built).glob("*.whl")
+            _install(folder, f"--constraint={REPOSITORY / 'constraints.txt'}", str(wheel))
+        _note_sources(folder)
+    return folder / "bin" / "adapter"
 
 
 @cache
@@ -62,12 +71,17 @@ def virtual_environment(name: str, *requirements: str) -> Path:
     folder = CACHE / "venvs" / name
     stamp = folder / "installed"
     if not stamp.exists() or stamp.read_text() != "\n".join(requirements):
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *requirements], check=True)
+        _install(folder, *requirements)
         stamp.write_text("\n".join(requirements))
     return folder / "bin"
+
+
+def _install(folder: Path, *requirements: str) -> None:
+    """Make a virtual environment with ``requirements`` in ``folder``."""
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, *requirements], check=True)
 
 
 def installed_version(binaries: Path, package: str) -> str:
@@ -76,5 +90,24 @@ def installed_version(binaries: Path, package: str) -> str:
     return subprocess.run([binaries / "python", "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def _digest(*files: Path) -> str:
+def _is_outdated(tree: Path) -> bool:
+    """Whether ``tree`` was built from other sources than today's. If so, it is removed."""
+    stamp = tree / "installed"
+    if stamp.exists() and stamp.read_text() == _digest():
+        return False
+    shutil.rmtree(tree, ignore_errors=True)
+    return True
+
+
+def _note_sources(tree: Path) -> None:
+    (tree / "installed").write_text(_digest())
+
+
+@cache
+def _digest() -> str:
+    """A digest of everything that an installation of the adapter is built from."""
+    deploy = REPOSITORY / "deploy"
+    scripts = [deploy / name for name in ("build-bundle", "build-wheel", "copy-interpreter", "pack-start-modules")]
+    sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *sorted((deploy / "launcher").iterdir())]
+    files = [REPOSITORY / "constraints.txt", REPOSITORY / "pyproject.toml", *scripts, *sources]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

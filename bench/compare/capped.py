@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from compare.builds import adapter, program
+from compare.builds import adapter, local_lambda, program
 from compare.fakes import FakeApp, Load
 from compare.places import CACHE
 from compare.process import Process
@@ -105,7 +105,7 @@ def _proxy(port: int, cap: str, stack: ExitStack) -> Process:
 
 def _emulator(port: int, cap: str, stack: ExitStack) -> Process:
     flags = ["--port", str(port), "--invoke-port", str(free_port()), "--bandwidth", cap]
-    command = [adapter(), "dev", *flags, "--", program("fake_app"), "{port}"]
+    command = [local_lambda(), "dev", *flags, "--", program("fake_app"), "{port}"]
     return Process(command, log=CACHE / "capped-emulator.log", directory=CACHE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from compare.builds import adapter
+from compare.builds import local_lambda
 from compare.peers import MissingPeer
 from compare.places import CACHE, FASTAPI_EXAMPLE
 from compare.process import Process
@@ -37,7 +37,7 @@ class _Dev:
         """Start once."""
         port = free_port()
         flags = ["--port", str(port), "--invoke-port", str(free_port())]
-        command = [adapter(), "dev", *flags, "--", *fastapi_command("{port}")]
+        command = [local_lambda(), "dev", *flags, "--", *fastapi_command("{port}")]
         with Process(command, log=CACHE / "dev-start.log", directory=FASTAPI_EXAMPLE) as process:
             return {
                 "answer_ms": _first_answer_ms(port, process),
@@ -46,7 +46,7 @@ class _Dev:
 
 
 def _first_answer_ms(port: int, process: Process) -> float:
-    wait_for_first_answer(port)
+    wait_for_first_answer(port, process)
     return (time.monotonic_ns() - process.started_ns) / 1e6
 
 

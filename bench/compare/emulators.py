@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from compare.adapters import LAMBDA_VARIABLES
-from compare.builds import adapter, program
+from compare.builds import local_lambda, program
 from compare.events import function_url_event
 from compare.fakes import Load
 from compare.peers import PEERS, MissingPeer
@@ -33,7 +33,7 @@ class Function:
 
 FUNCTIONS = {
     "app": Function(
-        bootstrap=lambda: [adapter(), "run", "--", program("fake_app"), "{port}"],
+        bootstrap=lambda: [local_lambda(), "run", "--", program("fake_app"), "{port}"],
         flags=lambda: ["--", str(program("fake_app")), "{port}"],
     ),
     "echo": Function(
@@ -53,7 +53,7 @@ class Emulator:
 def _ours(port: int, row: EmulatorRow) -> Process:
     flags = ["--port", str(free_port()), "--invoke-port", str(port), "--environments", str(row.environments)]
     # The runtime's own default, as it has it in the official emulator; `dev` would have responses streamed.
-    command = [adapter(), "dev", *flags, "--invoke-mode", "buffered", *FUNCTIONS[row.function].flags()]
+    command = [local_lambda(), "dev", *flags, "--invoke-mode", "buffered", *FUNCTIONS[row.function].flags()]
     return Process(command, log=CACHE / "emulator-adapter.log", directory=CACHE)
 
 

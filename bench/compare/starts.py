@@ -88,7 +88,7 @@ class AppAlone:
         """Start once."""
         port = free_port()
         with Process(fastapi_command(port), directory=FASTAPI_EXAMPLE) as process:
-            wait_for_first_answer(port)
+            wait_for_first_answer(port, process)
             started = time.monotonic_ns() - process.started_ns
             return {"start_ms": started / 1e6, "cpu_ms": process.cpu_ns() / 1e6}
 
@@ -109,10 +109,12 @@ def fastapi_command(port: int | str) -> Command:
     return [python, "-m", "uvicorn", "main:app", "--port", str(port), "--log-level", "warning"]
 
 
-def wait_for_first_answer(port: int) -> None:
-    """Return once the server at ``port`` has answered. Raises RuntimeError."""
+def wait_for_first_answer(port: int, process: Process) -> None:
+    """Return once ``process`` has answered at ``port``. Raises RuntimeError."""
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
+        if process.ended:
+            raise RuntimeError(f"{process.name} has ended: {process.last_words()}")
         try:
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.sendall(_PROBE)
