@@ -59,5 +59,5 @@ def exchange_for(request: Request) -> Exchange:
     exchange = Exchange(_NoConnection(), head)
     if request.body:
         exchange.body.feed(bytes(request.body))
-    exchange.body.end(truncated=False)
+    exchange.body.ended = True
     return exchange

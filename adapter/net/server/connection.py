@@ -113,11 +113,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._server.accept(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        is_body = self._arriving is not None or self._state is states.DRAINING
-        return self._server.receive_turns.get_buffer(is_body=is_body, is_costly=self._parser.is_costly)
+        turns = self._server.receive_turns
+        if self._parser.is_costly:
+            return turns.costly_part
+        return turns.head_part if self._arriving is None and self._state is not states.DRAINING else turns.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(self._server.receive_turns.get_received(nbytes))
+        self.data_received(bytes(self._server.receive_turns.buffer[:nbytes]))
         if self._parser.is_costly and self.is_reading and self._transport is not None:
             # All other connections may receive before this one continues.
             self._is_postponed = True
@@ -177,7 +179,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         if state is self._state:
             return
         self._state = state
-        self._deadline.set(self._server.timeouts.get(state))
+        seconds = self._server.timeouts.get(state)
+        if seconds is None:
+            self._deadline.when = None
+        else:
+            self._deadline.set(seconds)
         if state is states.DRAINING or state is states.LINGERING:
             self.write_eof()
         elif state is states.CLOSING and self._transport is not None:
@@ -256,7 +262,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _end_body(self, *, truncated: bool) -> None:
         body, self._arriving = self._arriving, None
         if body is not None:
-            body.end(truncated=truncated)
+            body.ended, body.truncated = True, truncated
 
     def _end_input(self) -> None:
         """Handle the end of the client's input.

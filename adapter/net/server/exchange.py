@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # In bytes. Unread pieces that are smaller are joined: one object for each byte would take 40 times as much memory.
 _SMALL_PIECE = 4096
 
+# The end of a chunked body without trailers.
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -72,9 +75,10 @@ class ClientConnection(Protocol):
 
 
 class RequestBody:
-    """A request body that is still arriving. Only one task may read it. ``trailers`` is set when the body ends.
+    """A request body that is still arriving. Only one task may read it.
 
-    If the body is truncated because the client broke the protocol or a limit, ``refusal`` is the reason, else None.
+    When the body ends, complete or ``truncated``, the connection sets ``ended``, and ``trailers``. If the body is
+    truncated because the client broke the protocol or a limit, ``refusal`` is the reason, else None.
     """
 
     __slots__ = ("_connection", "_discarded", "_pieces", "ended", "refusal", "trailers", "truncated", "unread_bytes")
@@ -124,11 +128,6 @@ class RequestBody:
             self._pieces[-1] += piece
         else:
             self._pieces.append(piece)
-
-    def end(self, *, truncated: bool) -> None:
-        """Mark the body as ended: as complete, or as ``truncated``. Called by the connection."""
-        self.ended = True
-        self.truncated = truncated
 
 
 class Exchange:
@@ -244,9 +243,11 @@ class Exchange:
     def end(self, trailers: Headers | None = None) -> None:
         """Complete the response. ``trailers`` are sent only if the body is chunked."""
         self.ended = True
-        if self._chunked:
-            lines = "".join(f"{name}: {value}\r\n" for name, value in trailers or ())
+        if self._chunked and trailers:
+            lines = "".join([f"{name}: {value}\r\n" for name, value in trailers])
             self._connection.write(encode_text(f"0\r\n{lines}\r\n"))
+        elif self._chunked:
+            self._connection.write(_LAST_CHUNK)
 
     def respond(self, status: int, headers: Headers, body: bytes | bytearray, *, reason: str | None = None) -> None:
         """Send a complete response."""

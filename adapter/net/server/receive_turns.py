@@ -19,32 +19,26 @@ class Receiver(Protocol):
 class ReceiveTurns:
     """The receive buffer that all connections share, and the queue of connections that wait for their turn to receive.
 
-    One buffer is enough, because each connection copies the received bytes before another connection receives.
+    One buffer is enough, because each connection copies the received bytes before another connection receives. The size
+    of the part that a connection passes to the event loop limits how many bytes are received at once:
+
+    - ``buffer``, all of it, is for bytes that continue a body, unless the last ones were costly to parse.
+    - ``head_part`` is for all other bytes of a client whose last bytes were not costly to parse.
+    - ``costly_part`` is for a client whose last bytes were costly.
     """
 
     def __init__(self) -> None:
         # Connections whose input is costly to parse. In each iteration of the event loop, one of them receives.
         self.postponed: deque[Receiver] = deque()
-        self._buffer: Final = memoryview(bytearray(RECEIVE_BODY))
-
-    def get_buffer(self, *, is_body: bool, is_costly: bool) -> memoryview:
-        """Return a buffer for the next bytes of a client. Its size limits how many bytes are received at once.
-
-        ``is_body`` is True if these bytes continue a body. ``is_costly`` is True if the client's last bytes were costly
-        to parse.
-        """
-        if is_body and not is_costly:
-            return self._buffer
-        # While costly bodies wait for their turn, a new request may be the beginning of another costly body.
-        return self._buffer[: RECEIVE_BUSY if self.postponed and not is_costly else RECEIVE_HEAD]
-
-    def get_received(self, nbytes: int) -> bytes:
-        """Return a copy of the first ``nbytes`` bytes in the buffer."""
-        return bytes(self._buffer[:nbytes])
+        self.buffer: Final = memoryview(bytearray(RECEIVE_BODY))
+        self.costly_part: Final = self.buffer[:RECEIVE_HEAD]
+        self.head_part = self.costly_part
 
     def postpone(self, connection: Receiver) -> None:
         """Add ``connection`` to the queue. Call its ``end_postponement`` when its turn comes."""
         if not self.postponed:
+            # While costly bodies wait for their turn, a new request may be the beginning of another costly body.
+            self.head_part = self.buffer[:RECEIVE_BUSY]
             asyncio.get_running_loop().call_soon(self._end_postponement)
         self.postponed.append(connection)
 
@@ -52,3 +46,5 @@ class ReceiveTurns:
         self.postponed.popleft().end_postponement()
         if self.postponed:
             asyncio.get_running_loop().call_soon(self._end_postponement)
+        else:
+            self.head_part = self.costly_part

@@ -100,12 +100,15 @@ class RequestParser:
     upgrade: the bytes after it may not be HTTP, so they are stored in ``kept`` until ``resume`` or ``take_kept`` is
     called. ``kept`` also stores the bytes of requests for which the caller has no room; the next ``feed`` parses them.
     After a refusal, all further bytes are ignored. ``is_costly`` is True if the last pieces of a body were tiny.
+    ``held_bytes`` is the memory that unfinished input takes after a ``feed``, in bytes: an incomplete head or trailers,
+    and kept requests.
     """
 
     def __init__(self, head_bytes: int, decode: Callable[[bytes], str] = header_text) -> None:
         self.in_head = False
         self.is_paused = False
         self.is_costly = False
+        self.held_bytes = 0
         self.kept = b""
         self._head_bytes: Final = head_bytes
         self._decode: Final = decode
@@ -138,11 +141,6 @@ class RequestParser:
         self._target = b""
         self._fields: Headers = []
 
-    @property
-    def held_bytes(self) -> int:
-        """The memory that unfinished input takes, in bytes: an incomplete head or trailers, and kept requests."""
-        return len(self._pending) + len(self.kept) + self._unfinished + len(self._fields) * _FIELD_COST
-
     def feed(self, data: bytes, room: int = MAX_PIPELINED + 1) -> list[Received]:
         """Parse ``data`` and return the complete items in it, in order. After a refusal, there are no more items.
 
@@ -162,6 +160,7 @@ class RequestParser:
             self._flush()
         # The caller may keep the connection for hours, but not the items.
         self._received = _NO_ITEMS
+        self.held_bytes = len(self._pending) + len(self.kept) + self._unfinished + len(self._fields) * _FIELD_COST
         return received
 
     def resume(self, room: int = MAX_PIPELINED + 1) -> list[Received]:

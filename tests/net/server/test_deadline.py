@@ -93,7 +93,7 @@ def test_a_deadline_that_is_removed_does_not_time_out(stop: bool) -> None:
         waiting.deadline.stop()
         assert not [timer for timer in waiting.clock.timers if not timer.cancelled]
     else:
-        waiting.deadline.set(None)
+        waiting.deadline.when = None
     waiting.clock.pass_to(200.0)
     assert not waiting.timeouts
     waiting.deadline.set(5.0)
