@@ -1,10 +1,10 @@
 """The settings of a process, read from flags and variables.
 
 Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. An option takes its value
-from the first of these that sets it: its flag, its variables in their order (an empty variable is not set), the
-template of ``adapter dev``. Otherwise it has its default. All texts are parsed before mistakes are reported, so that
-one run shows every mistake. An invalid value is an error; the process does not continue with the default. This is the
-only module that reads the environment.
+from the first of these that sets it: its flag, its variables in their order, the template of ``adapter dev``. An empty
+variable counts as not set. If nothing sets the option, it has its default. All texts are parsed before mistakes are
+reported, so that one run shows every mistake. An invalid value is an error; the process does not continue with the
+default. This is the only module that reads the environment.
 
 On Lambda this module is imported before the app starts, so it must be fast to import: no regular expressions, no enums.
 """
@@ -168,7 +168,7 @@ def environment() -> dict[str, str]:
     os = sys.modules.get("os")
     if os is not None:
         return {name: value for name, value in os.environ.items() if name}
-    # This equals os.environ: without `os`, no code can have changed a variable yet.
+    # ``os`` is not imported yet, so no code can have changed a variable, and the result equals os.environ.
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
     pairs = [(name.decode(encoding, errors), value.decode(encoding, errors)) for name, value in posix.environ.items()]
     return {name: value for name, value in pairs if name}
@@ -190,8 +190,8 @@ def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str,
 def _repair(option: Option[Any], source: str, text: str) -> str | None:
     """Return ``text`` in a form that ``option`` accepts, or None if that is not possible.
 
-    Only values of the Rust adapter's environment variables are repaired, because that adapter accepts some values that
-    this one does not.
+    Only values of the Rust adapter's variables are repaired, because the Rust adapter accepts some values that this
+    adapter does not.
     """
     is_of_rust_adapter = source.startswith(RUST_ADAPTER_PREFIX) or source in option.deprecated
     if option.parse.repair is None or not is_of_rust_adapter:

@@ -44,13 +44,13 @@ _FALSE = frozenset({"false", "0", "no", "off"})
 _SIZE_UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmg", 1):
     _SIZE_UNITS |= dict.fromkeys((_letter, f"{_letter}b", f"{_letter}ib"), 1024**_power)
-# The largest number in a size, in the unit that the text names.
+# The largest number before the unit in the text of a size.
 _MAX_SIZE = 10**12
 #: The value of the stream limit ``none``.
 NO_LIMIT = 0
 #: The front doors of the local Lambda.
 FRONT_DOORS = ("function-url", "http-api", "rest-api", "alb", "alb-multi-value", "lattice", "lattice-v1")
-# What people call front doors, each with the names of the front doors that they mean.
+# Other names of front doors, each with the names that this program uses.
 _CALLED = {
     **dict.fromkeys(("apigateway", "apigw", "gateway", "api"), "http-api or rest-api"),
     **dict.fromkeys(("apigatewayv2", "http"), "http-api"),
@@ -98,7 +98,7 @@ def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None 
 
 
 def nearest_door(text: str, known: Iterable[str]) -> str:
-    """Return a hint that names the front doors that people call ``text``, or else what ``nearest`` returns."""
+    """Return a hint with the front doors that ``text`` is another name of. For any other text, call ``nearest``."""
     called = _CALLED.get("".join(filter(str.isalnum, text.lower())))
     return f"; did you mean {called}?" if called else nearest(text, known)
 
@@ -140,7 +140,7 @@ def _listed(value: str) -> list[str]:
 _PORT_REFUSAL = f"is not a port; use a number from 1 to {LAST_PORT}"
 #: Parses a TCP port.
 port = _whole_number("PORT", 1, LAST_PORT, _PORT_REFUSAL)
-#: The app's port is any free one, or the one on which the app turns out to listen.
+#: The values for any free port, and for the port on which the app actually listens.
 ANY_PORT, FOLLOWED_PORT = 0, -1
 _PORT_OR_ANY = _whole_number("PORT", ANY_PORT, LAST_PORT, f"{_PORT_REFUSAL}, 0 for any free port, or auto")
 

@@ -26,9 +26,9 @@ _MIN_SIMILARITY = 0.6
 def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]]:
     """Return the app's port, and ``command`` with ``{port}`` replaced by it.
 
-    The port is the option's if that is a port; else a free port if the option or ``{port}`` in the command asks for
-    one; else PORT; else 8080. Raises ConfigurationError if the option is ``auto`` outside of ``adapter dev``, or if a
-    free port is wanted without a command.
+    The port is the first of these: the port in ``--app-port``; a free port, if ``--app-port`` is 0 or the command
+    contains ``{port}``; PORT; 8080. Raises ConfigurationError if the option is ``auto`` outside of ``adapter dev``, or
+    if it is 0 without a command.
     """
     source = config.sources["app_port"]
     if config.app_port == FOLLOWED_PORT and not config.is_in_dev:
@@ -64,7 +64,7 @@ def needs_port(config: Config, command: list[str]) -> bool:
 
 
 def has_any_port(config: Config, command: list[str]) -> bool:
-    """Return whether the app gets a free port, as ``--app-port 0`` or ``{port}`` in ``command`` asks."""
+    """Return whether the app gets a free port: ``--app-port`` is 0, or ``command`` contains ``{port}``."""
     return config.app_port in (ANY_PORT, FOLLOWED_PORT) or (config.app_port is None and has_placeholder(command))
 
 

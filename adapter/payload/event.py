@@ -46,7 +46,7 @@ FORMATS: dict[str, Codec] = {codec.name: codec for codec in (*HTTP_FORMATS, PASS
 _LARGE_EVENT = 16 * 1024
 _BODY_KEY = b'"body"'
 _WHITE_SPACE = b" \t\n\r"
-# At how many places a body is looked for. Usually the first one is right.
+# The maximum number of places that are tried as the start of the body. Usually the first one is right.
 _MOST_PLACES = 4
 # White space before a colon. In a text with one of these, a colon may not directly follow the quote that ends a key.
 _UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
@@ -81,7 +81,7 @@ def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
 def _read_around_body(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     """Parse an HTTP event without its body, and decode the body alone. Return None if that is not possible.
 
-    A body that is not most of the event is not looked for. Raises as ``read_event`` does.
+    This only finds a body that is most of the event. Raises as ``read_event`` does.
     """
     start = 0
     for _ in range(_MOST_PLACES):
@@ -126,9 +126,9 @@ def _skip_white_space(raw: bytes | bytearray, position: int) -> int:
 def _read_without(raw: bytes | bytearray, start: int, end: int, text: bytearray | None) -> tuple[Codec, Any] | None:
     """Parse the event without its body, and add the body. Return None if ``raw[start:end]`` is not the body.
 
-    ``text`` is the decoded body, or None if the body has no escapes. A number replaces the body and its quotes. If the
-    value of the key ``body`` is this number, and the number occurs only once, then it is the value: so the text that it
-    replaced was the value, too, whatever ``start`` and ``end`` are.
+    ``text`` is the decoded body, or None if the body has no escapes. A number replaces the body and its quotes before
+    the event is parsed. If the number occurs only once, and is then the value of the key ``body``, the text that it
+    replaced was the value of this key.
     """
     outline = b"".join((raw[: start - 1], _MARK_TEXT, raw[end + 1 :]))
     if outline.count(_MARK_TEXT) > 1:

@@ -65,7 +65,7 @@ _HEX = b"0123456789abcdefABCDEF"
 _REG_NAME = b"-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: A name in the DNS has at most 253 characters, and RFC 3986 section 3.2.2 names 255. A colon and a port may follow.
 _LONGEST_HOST = 255 + len(":65535")
-#: How many names differ from ``set-cookie`` only in the case of its 9 letters, itself included.
+#: The number of ways to write ``set-cookie``: each of its 9 letters can be upper or lower case.
 _SET_COOKIE_CASES = 2**9
 
 #: The maximum number of characters of a value in `excerpt`.
@@ -94,7 +94,7 @@ _ONLY_ONCE = {"authorization": 64, "content-type": 128}
 _CODES = {name: code for name, (code, _) in _JOINED.items()} | _ONLY_ONCE
 # Characters of a token that CGI, WSGI and other servers do not distinguish: all that are neither letter nor digit.
 _FOLD = str.maketrans("!#$%&'*+.^_`|~", "-" * 14)
-# How many names a filter remembers, and the longest name that it remembers, in characters.
+# The maximum number of names that a filter remembers, and the maximum length of such a name, in characters.
 _MAX_KNOWN_NAMES = 1024
 _MAX_KNOWN_LENGTH = 64
 
@@ -409,7 +409,7 @@ def join_repeats(headers: Headers) -> tuple[dict[str, str], list[str]]:
     """
     single: dict[str, str] = {}
     cookies: list[str] = []
-    # The values of repeated headers, joined only once: joining value by value would copy the first ones every time.
+    # The values of repeated headers. They are joined only once, because each join copies all earlier values.
     repeated: dict[str, list[str]] = {}
     for name, value in headers:
         lower = name.lower()

@@ -56,9 +56,9 @@ def decode_text(raw: bytes | bytearray, start: int) -> tuple[bytearray, int] | N
 
 
 def _furthest_end(raw: bytes | bytearray, start: int) -> int:
-    """Return the place of a quote that ends the string from ``start`` on, or that comes after its end.
+    """Return the place of a quote at or after the end of the string that begins at ``start``, or -1.
 
-    Usually it is the end: front doors write the body last, or before a flag. Return -1 if there is no such quote.
+    Usually this quote ends the string, because front doors write the body last, or before a flag.
     """
     end = raw.rfind(b'",', start)
     if end < 0 or raw[end - 1] == _BACKSLASH:
@@ -67,10 +67,10 @@ def _furthest_end(raw: bytes | bytearray, start: int) -> int:
 
 
 def _end_of_string(piece: bytes, start: int) -> int:
-    """Return ``start`` plus the place of the first quote in ``piece`` that no backslash escapes, or -1.
+    """Return ``start`` plus the place of the first quote in ``piece`` that no backslash escapes.
 
-    Return -1 if ``piece`` is not valid up to this quote. Read as Latin-1, each byte is a character, and neither a quote
-    nor a backslash is a part of another character.
+    Return -1 if there is no such quote, or if ``piece`` is not valid up to it. ``piece`` is decoded as Latin-1, so that
+    each byte becomes one character. In UTF-8, the bytes of a quote and a backslash occur in no other character.
     """
     try:
         end: int = scanstring(piece.decode("latin-1"), 0, True)[1]
@@ -80,7 +80,7 @@ def _end_of_string(piece: bytes, start: int) -> int:
 
 
 def _place_to_cut(raw: bytes | bytearray, start: int, end: int) -> int:
-    """Return where the piece of a JSON text that begins at ``start`` ends: at ``end``, unless there are several."""
+    """Return the end of the piece that begins at ``start`` in a JSON text. The last piece ends at ``end``."""
     cut = start + PIECE
     if cut >= end:
         return end
@@ -106,7 +106,7 @@ def encode_text(text: bytes | bytearray) -> list[bytes] | None:
 
 
 def _end_of_characters(text: bytes | bytearray, end: int) -> int:
-    """Return a place at or shortly before ``end`` where no character of ``text`` is cut, if it is UTF-8."""
+    """Return the last place up to ``end`` that is not within a character of ``text``, if ``text`` is UTF-8."""
     if end >= len(text):
         return len(text)
     for place in range(end, end - 4, -1):

@@ -63,8 +63,8 @@ class Invocation:
 class Request:
     """An HTTP request with its whole body.
 
-    ``target`` is the origin form, percent-encoded as the client sent it: ``/a%2Fb?x=1``. ``headers``
-    keep their order and repeats. ``body`` is decoded, never base64.
+    ``target`` is the origin form, percent-encoded as the client sent it: ``/a%2Fb?x=1``. ``headers`` keep their order
+    and repeats. ``body`` is decoded, never base64.
     """
 
     __slots__ = ("body", "headers", "method", "target")

@@ -11,7 +11,7 @@ The tables do not contain headers about the request itself, which any client may
 from __future__ import annotations
 
 #: The origin of a request: the client's address, the scheme, the host, the port and the prefix of the path, as proxies
-#: report them. Proxies must be able to send these headers, so they are kept from a trusted client, and on Lambda.
+#: report them. Proxies must be able to send these headers. So they are kept on Lambda, and if the client is trusted.
 ORIGIN_PREFIXES = (
     # uvicorn and gunicorn, from 127.0.0.1 by default: -proto, -for, -protocol, -ssl. Werkzeug's ProxyFix: -host, -port,
     # -prefix. mod_wsgi, WSGITrustedProxyHeaders: -https, -scheme, -script-name, -server. Rack: -scheme, -ssl.
@@ -67,7 +67,7 @@ ORIGIN = frozenset(
     }
 )
 
-#: The user whom a proxy has authenticated. These headers are kept only from a trusted client of the proxy. On Lambda,
+#: The user whom a proxy has authenticated. The proxy keeps these headers only if the client is trusted. On Lambda,
 #: no front door sends them.
 IDENTITY_PREFIXES = (
     # Django's RemoteUserMiddleware (HTTP_REMOTE_USER); Authelia: Remote-User, -Groups, -Name, -Email.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
-# How often a path is decoded: once more than by the worst known pair of a proxy and a router.
+# How often a path is decoded at most. The worst known pair of a proxy and a router decodes it three times.
 _MAX_DECODINGS = 4
 # The longest path that is compared, in characters. A longer path counts as reserved: comparing it would delay other
 # requests, and no server that is known for lenient routing accepts it (Tomcat, IIS, nginx: 8 to 16 KB for the whole

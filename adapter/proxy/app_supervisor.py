@@ -1,4 +1,4 @@
-"""Runs the app: waits until it is ready, copies its stderr, restarts it if ``--restart`` says so, and ends it."""
+"""Runs the app: waits until it is ready, copies its stderr, restarts it according to ``--restart``, and ends it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class AppSupervisor:
             self.is_restarting = False
 
     async def _run_again_and_again(self, process: AppProcess) -> int:
-        """Run the app, and start it again as ``--restart`` says. Return its last exit code."""
+        """Run the app, and start it again according to ``--restart``. Return its last exit code."""
         backoff = _FIRST_BACKOFF
         while True:
             started_at = monotonic()
@@ -198,7 +198,7 @@ class AppSupervisor:
         return code
 
     def signal(self, number: int) -> None:
-        """Handle a signal that does not end the proxy, as ACTIONS says."""
+        """Handle a signal that does not end the proxy, according to ACTIONS."""
         if number == signal.SIGTSTP:
             self._job_control.suspend(self._process)
         elif self._process is not None:

@@ -199,7 +199,7 @@ def announced_trailers(headers: Headers) -> str:
 
 
 def _takes_trailers(headers: Headers) -> bool:
-    """Return whether a TE header says that the client accepts trailers (RFC 9110 section 10.1.4)."""
+    """Return whether the client accepts trailers, according to its TE headers (RFC 9110 section 10.1.4)."""
     codings = [coding.strip().lower() for name, value in headers if name.lower() == "te" for coding in value.split(",")]
     return "trailers" in codings
 

@@ -119,7 +119,8 @@ class Proxy:
                 await self._signals.wait(app)
                 return await self._shut_down(app)
             finally:
-                # The loop removes its handlers soon. A signal must not end the process before its cleanup is done.
+                # The loop is about to remove its handlers. A signal must not end the process before its cleanup is
+                # done.
                 hold_signals()
                 for server in (self._server, admin_server):
                     server.close()

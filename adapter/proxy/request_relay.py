@@ -83,7 +83,7 @@ class RequestRelay:
         self.bandwidth = config.bandwidth
         self.total = None if config.total_bandwidth is None else TokenBucket(config.total_bandwidth)
         caps = [cap for cap in (config.bandwidth, config.total_bandwidth) if cap is not None]
-        # How many bytes of a stream may be sent when it begins, as far as that matters for reading ahead.
+        # The number of bytes of a new stream that may be sent at once. More than READ_HIGH_WATER makes no difference.
         self.first_room = min([READ_HIGH_WATER, *[cap.burst for cap in caps]])
         self.is_capped = bool(caps)
         self.stream_limit = config.stream_limit or None
@@ -198,7 +198,7 @@ class ProxiedRequest:
                 raise
             return False
         finally:
-            # Otherwise the exchange and this object would keep each other alive until the garbage collector finds them.
+            # Break the reference cycle of the exchange and this object, so that no garbage collection is needed.
             exchange.is_response_at_hand = None
             relay.upstream.release(connection)
         return True
@@ -325,7 +325,7 @@ class ProxiedRequest:
                     break
                 for piece in pieces if compressor is None else self._compress(pieces):
                     fits = fits and await writer.send(piece)
-                # Else these bytes would take memory until the next ones arrive.
+                # Free the memory of these pieces now, not when the next pieces arrive.
                 del pieces, piece
             if fits and compressor is not None:
                 fits = await writer.send(compressor.finish())

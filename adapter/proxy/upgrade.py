@@ -32,7 +32,7 @@ async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: Ups
             group.create_task(relay.copy_to_client())
         connection.finish(HALF_CLOSED_TIMEOUT)
     except* (TruncatedResponse, OSError):
-        # One side broke off or sent nothing for too long. The other side's connection is closed as well.
+        # One side broke off or sent nothing for too long, so close the connection of the other side as well.
         exchange.cut()
 
 

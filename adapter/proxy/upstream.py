@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from adapter.net.address import Address, AppAddress
     from adapter.payload.messages import ResponseHead
 
-# How many bytes of a response may wait for the client before reading from the app pauses, and how many are received at
-# once. If a cap holds the response back, ``limit_read_ahead`` reduces both, but not below READ_LOW_WATER.
+# The number of bytes of a response that may wait for the client before reading from the app pauses, and the number of
+# bytes that are received at once. If a cap delays the response, ``limit_read_ahead`` reduces both numbers, but not
+# below READ_LOW_WATER.
 READ_HIGH_WATER = 256 * 1024
 READ_LOW_WATER = 16 * 1024
 # How many pieces may wait. This limit is needed since a piece of a single byte takes 200 bytes of memory.
@@ -62,8 +63,7 @@ class Upstream:
             if reuse and connection.is_usable(loop.time() - self._idle_timeout):
                 connection.is_reused = True
                 return connection
-            # Closed before another one is opened: a server that serves one connection at a time would not accept a
-            # second one.
+            # Close it before opening another one: some servers accept only one connection at a time.
             connection.close()
             if not reuse:
                 break
@@ -160,7 +160,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._fail(error)
             return
         if len(pieces) > MAX_PIECES:
-            # Many small chunks. A write for each of them would delay all other requests.
+            # One write for each of many small chunks would delay all other requests.
             pieces = [memoryview(b"".join(pieces))]
         for piece in pieces:
             self._pieces.append(piece)
@@ -249,11 +249,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return self.read_available()
 
     def limit_read_ahead(self, room: int, *, was_held: bool) -> None:
-        """Let only as much of the response wait as the client may get soon: ``room`` bytes, within the water marks.
+        """Let at most ``room`` bytes of the response wait for the client, within the water marks.
 
-        Below READ_HIGH_WATER the socket is read only when ``read`` is called, since the event loop would read ahead.
-        ``was_held`` is True if the caller has waited since the last call. Then the next ``read`` may return what has
-        arrived without waiting, else other tasks run first.
+        If ``room`` is below READ_HIGH_WATER, only ``read`` reads from the socket, since the event loop would read
+        ahead. ``was_held`` is True if the caller has waited since the last call. The next ``read`` may then return
+        arrived data without waiting; otherwise other tasks run first.
         """
         self._read_size = min(max(room, READ_LOW_WATER), READ_HIGH_WATER)
         self._may_receive_now = was_held

@@ -4,7 +4,7 @@ A connection is reused only if its last request is recent and the app has not cl
 while the next request is on the way. So only requests that may be executed twice (``is_repeatable``) are sent over a
 reused connection. If it closes before the first byte of a response, the request is sent once more, over a new one.
 
-An app that refuses connections may be restarting. Nothing of the request was sent yet, so the request can wait.
+If the app refuses a connection, it may be restarting. No part of the request was sent yet, so the request can wait.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class AppClient:
         self._idle: Connection | None = None
 
     def follow(self, address: AppAddress) -> None:
-        """Send requests to ``address`` from now on, on which the app turned out to listen."""
+        """Send all later requests to ``address``, because the app listens there."""
         self.address, self._host_header = address, address.host_header
 
     def send(self, request: Request, deadline: float | None = None, *, restart_limit: float | None = None) -> Response:
@@ -76,7 +76,7 @@ class AppClient:
             if is_repeatable(request.method, len(request.body)) and idle.is_usable(self._idle_timeout):
                 response = self._exchange(idle, request.method, parts, deadline, is_reused=True)
             else:
-                # Closed first: a server that serves one connection at a time would not accept another one.
+                # Close it before opening another one: some servers accept only one connection at a time.
                 idle.close()
         if response is None:
             connection = self._open(restart_limit)

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 _JSON = "application/json"
 # How many bytes of an error response are read at most, so that its connection can be reused.
 _ERROR_BODY_LIMIT = 64 * 1024
-# The wait for an app that restarts ends this long before the invocation's deadline, in seconds, so that its failure can
-# still be reported.
+# The wait for a restart of the app ends this many seconds before the invocation's deadline, so that a failure can still
+# be reported.
 _RESTART_MARGIN = 0.1
 _FORBIDDEN = b'{"message":"Forbidden"}'
 # The errors that Lambda's timeout can cause: Lambda ends the processes, and so the app closes its connections.
@@ -92,8 +92,8 @@ class InvocationRelay:
         # With several slots, the environment survives a timeout, so every request must end by its deadline.
         margin = 0.0 if config.deadline_margin is None and config.max_concurrency > 1 else config.deadline_margin
         self.deadline_margin = margin
-        # True until the first invocation, whose line says that it was a cold start. Provisioned environments and
-        # snapshots have their init before that.
+        # True until the first invocation, whose log line shows a cold start. Provisioned environments and snapshots
+        # complete their init earlier, so they have no cold start.
         self.is_cold = config.initialization_type == "on-demand"
 
     def relay(self, invocation: Invocation) -> AdapterError | None:
@@ -184,7 +184,7 @@ class _RelayedInvocation:
             self._first_byte = monotonic()
             if self._status in relay.error_statuses:
                 _drain(response)
-                # The message does not contain the body: it may quote the request, and errors are logged.
+                # The message does not contain the body, because the body may quote the request, and errors are logged.
                 event = "" if codec.has_prelude else f"POST {path_alone(request.target)}: "
                 raise AppErrorStatus(f"{event}the app answered {self._status}, which is in AWS_LWA_ERROR_STATUS_CODES")
             if not codec.has_prelude:
@@ -253,7 +253,7 @@ class _RelayedInvocation:
             pieces: Sequence[Piece] = [*opening, *body.pieces]
             while not body.complete:
                 if pieces and not stream.write(pieces):
-                    # Lambda does not accept more data. These pieces have already been counted as sent.
+                    # Lambda does not accept more data. These pieces are already counted as sent.
                     pieces = ()
                     break
                 pieces = body.receive()

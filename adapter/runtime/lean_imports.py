@@ -4,11 +4,11 @@ httptools imports ``typing`` for two names in annotations. orjson imports the mo
 JSON: enumerations, UUIDs, dataclasses, dates. Importing these modules would take a third of the CPU time of a cold
 start, and an event contains none of these types.
 
-Compiled modules need one name of ``importlib``, which would import ``warnings``. And httptools would load a parser for
+Compiled modules need one name of ``importlib``, which would import ``warnings``. httptools would also load a parser for
 URLs.
 
-So stand-ins replace these modules while httptools and orjson are imported. If code reads any other attribute of a
-stand-in, the real module is imported and its attribute is returned.
+So stand-ins replace these modules while httptools and orjson are imported. Each stand-in has only the needed
+attributes. If code reads another attribute, the real module is imported and its attribute is returned.
 
 orjson differs in such a process: it refuses enumerations and UUIDs, does not encode the fields of dataclasses with
 slots, and its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.

@@ -73,7 +73,7 @@ class Runtime:
         self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
         self._api = RuntimeApiClient(_runtime_api_address(config), wake_up=self._signals.fileno())
         self._app = AppClient(config, port, wait_for_restart=self._wait_for_restart)
-        # How a slot pauses and connects. ``_take_invocations`` replaces these functions if there are several slots.
+        # The functions with which a slot pauses and connects. With several slots, ``_take_invocations`` replaces them.
         self._pause: Callable[[float], None] = self._signals.wait
         self._connect_to_app: Callable[[Address], Connection] = Connection
         # This connection stays open, without being read, until the process ends.

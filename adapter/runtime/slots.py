@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from adapter.net.address import Address
     from adapter.runtime.connection import SocketAddress
 
-# How long to wait before connecting again to a Unix socket whose backlog is full, in seconds. poll() has no event
+# The pause before another attempt to connect to a Unix socket whose backlog is full, in seconds. poll() has no event
 # for this.
 _BACKLOG_PAUSE = 0.005
-# The codes of connect(2) for a connection that is being made, that exists, and that found a full backlog.
+# The codes of connect(2) if the connection is being made, if it exists, and if the backlog is full.
 _CONNECTING = (errno.EINPROGRESS, errno.EALREADY)
 _CONNECTED = (0, errno.EISCONN)
 _FULL = errno.EAGAIN
@@ -51,7 +51,7 @@ class Slots:
 
     When the descriptor ``wake_up`` becomes readable, ``should_stop()`` and then ``is_urgent()`` are called.
     ``should_stop`` must reset the descriptor. ``is_urgent`` returns True if slots have little time left for their
-    invocations. The key of a wait is the descriptor that the slot waits for, or the slot itself if it only pauses.
+    invocations. Each wait of a slot has a key: the descriptor that the slot waits for, or the slot itself if it pauses.
     """
 
     def __init__(self, *, wake_up: int, should_stop: Callable[[], bool], is_urgent: Callable[[], bool]) -> None:
@@ -72,7 +72,7 @@ class Slots:
         self.waiting_for_app: set[object] = set()
         # The time of the next check for passed deadlines, not later than the first deadline; None without deadlines.
         self._next_check: float | None = None
-        # What ``should_stop()`` and ``is_urgent()`` returned last.
+        # The last results of ``should_stop()`` and ``is_urgent()``.
         self.is_ending = False
         self._is_urgent = False
         self.is_app_time_over = False
@@ -151,7 +151,7 @@ class Slots:
         try:
             events: int = self._hub.switch()
         except BaseException:
-            # The slot was ended while it waited. Another socket may get the descriptor's number next.
+            # The slot was ended while it waited. Another socket may soon have the same descriptor.
             self._waiting.pop(key, None)
             raise
         finally:
@@ -175,7 +175,7 @@ class Slots:
             elif descriptor == self._wake_up:
                 woken = True
             else:
-                # No slot waits for this connection now: it was disconnected, or its slot does not read at the moment.
+                # No slot waits for this connection now: the peer has disconnected, or the slot does not read yet.
                 self.forget(descriptor)
         if woken:
             self.is_ending = self._should_stop()
@@ -190,14 +190,14 @@ class Slots:
         return max(0.0, min(ends) - monotonic()) * _SECOND if ends else None
 
     def _take_waiting(self, keys: set[object]) -> list[tuple[greenlet, int]]:
-        """Remove those of ``keys`` that are waited for. Return their slots, each with 0: no event has occurred."""
+        """Remove the waits with these ``keys``. Return their slots, each with 0, which means that no event occurred."""
         return [(self._waiting.pop(key), 0) for key in keys if key in self._waiting]
 
     def _overdue(self) -> set[object]:
         """Return the keys of the waits whose deadline has passed, and set the time of the next check."""
         now = monotonic()
         overdue = {key for key, deadline in self._deadlines.items() if deadline <= now}
-        # Finding the next deadline whenever one is removed would cost more than waking up early.
+        # ``_next_check`` may be too early, because a search at each removal of a deadline would cost more.
         self._next_check = min((self._deadlines[key] for key in self._deadlines.keys() - overdue), default=None)
         return overdue
 

@@ -24,8 +24,8 @@ else:
 def run_signal_handlers() -> None:
     """Run the handlers of signals that have arrived. The interpreter does this whenever it enters a Python function.
 
-    Compiled code does not, so it must call this function before it waits in a system call. An earlier signal does not
-    interrupt the system call.
+    Compiled code does not do this, so it must call this function before it waits in a system call. A signal that
+    arrived before the system call does not interrupt it.
     """
 
 
@@ -67,7 +67,7 @@ class Signals:
 
     def wait(self, seconds: float | None) -> None:
         """Wait until a signal arrives or ``wake`` is called, but at most ``seconds``, rounded down to milliseconds."""
-        # poll() would round up, which would lose half a millisecond with every start of an app.
+        # poll() would round up. That would delay every start of an app by half a millisecond.
         self._poller.poll(None if seconds is None else int(seconds * 1000))
         self.clear()
 
@@ -80,7 +80,7 @@ class Signals:
             return
 
     def cancel_alarm(self) -> None:
-        """Cancel the alarm at the end of ``grace``. When the interpreter ends, it would kill this process."""
+        """Cancel the alarm at the end of ``grace``. It would kill this process while the interpreter exits."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _note_alarm(self, number: int, frame: FrameType | None) -> None:

@@ -154,7 +154,7 @@ class DevOptions(OptionTable):
     )
     inspector_records = Option("The number of invocations that the inspector remembers.", default=500)
     inspector_memory = Option(
-        "The memory for the data of these invocations; that of the oldest is dropped first.",
+        "The memory for the data of these invocations; the data of the oldest is dropped first.",
         parse=parsers.size,
         default=16 * MIB,
         default_text="`16mb`",

@@ -1,4 +1,4 @@
-"""Options of running on Lambda, and the variables that Lambda or another platform sets."""
+"""Options of the runtime on Lambda, and the variables that Lambda or another platform sets."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class HttpApi(Codec):
 
 
 class FunctionUrl(HttpApi):
-    """Payload format 2.0, with the events of a function URL. Captures show the differences from HTTP API events."""
+    """Payload format 2.0, with the events of a function URL. They differ from those of an HTTP API [capture]."""
 
     name = "function-url"
 
@@ -117,8 +117,8 @@ class FunctionUrl(HttpApi):
 def _gateway_path(path: str) -> str:
     """Return ``path`` as an HTTP API writes it into events: decoded, cut off before the first "?", and decoded again.
 
-    Raises RefusedRequest if an escape is malformed after the first decoding. All of this is from captures. It is not
-    known what an HTTP API does if an escape is malformed before the first decoding, or if bytes are not UTF-8 [unsure].
+    Raises RefusedRequest if an escape is malformed after the first decoding. All of this is from captures. The result
+    for an escape that is malformed before the first decoding, or for bytes that are not UTF-8, is a guess [unsure].
     """
     once = percent_decode(path).partition("?")[0]
     if encode_lone_percents(once) != once:
