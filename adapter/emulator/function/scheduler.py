@@ -1,8 +1,9 @@
 """The local function: one queue of invocations, and the environments that serve them.
 
 As on Lambda, if no environment is free for an invocation, a new environment is started (a cold start). If the maximum
-number of environments exists, invocations wait in a queue, or are throttled. The first environment that becomes free
-serves the first invocation of the queue. (On Lambda, an invocation sometimes waits for the environment that was started
+number of environments exists, invocations wait in a queue, or are throttled. An invocation is also throttled if as many
+run or wait as an account may run at a time. The first environment that becomes free serves the first invocation of the
+queue. (On Lambda, an invocation sometimes waits for the environment that was started
 for it, even if another environment becomes free earlier.)
 
 If init fails, the first invocation of the queue fails at once. Lambda would first try a second init.
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 # The number of environments that are remembered after their end.
 _MOST_ENDED = 20
+
+# The maximum number of invocations that run or wait: the concurrency of a new account (Lambda quotas, "Concurrent
+# executions"). Without a limit, clients that leave and send their requests again would fill the memory.
+_MOST_INVOCATIONS = 1000
 
 # While another environment serves invocations, a new one is started only if invocations still wait for it after this
 # time, in seconds.
@@ -267,20 +272,21 @@ class LocalFunction:
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:
-        """Announce that the last ``missing`` invocations of the queue wait, or (``--no-queue``) throttle them."""
+        """Announce that the last ``missing`` invocations of the queue wait. Throttle them if they may not wait."""
         new = []
         # From the end of the queue: the invocations that are not yet announced are the newest.
         for invocation in itertools.islice(reversed(self._queue), max(0, missing)):
             if invocation in self._queue_notices.announced:
                 break
             new.append(invocation)
-        for position, invocation in enumerate(reversed(new), len(self._queue) - len(new)):
-            if self.settings.queue:
-                self._queue_notices.announce(invocation, position + len(self._running))
+        for ahead, invocation in enumerate(reversed(new), len(self._running) + len(self._queue) - len(new)):
+            if self.settings.queue and ahead < _MOST_INVOCATIONS:
+                self._queue_notices.announce(invocation, ahead)
             else:
                 self._queue.remove(invocation)
                 self._counts["throttled"] += 1
-                _fail(invocation, failure(THROTTLED, "Rate Exceeded."))
+                why = f"{_MOST_INVOCATIONS} invocations run or wait" if self.settings.queue else "Rate Exceeded."
+                _fail(invocation, failure(THROTTLED, why))
 
     @staticmethod
     def _stop(invocation: LocalInvocation) -> None:

@@ -140,6 +140,25 @@ async def test_without_a_queue_they_are_throttled_but_not_those_of_a_cold_start(
         }
 
 
+async def test_requests_beyond_the_longest_queue_are_throttled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.emulator.function.scheduler._MOST_INVOCATIONS", 3)
+    gate = Gate()
+    async with local_lambda(gate, environments="1") as local:
+        clients = await ask(local, "/0")
+        assert await gate.arrived.get() == "/0"
+        for number in range(1, 3):
+            clients += await ask(local, f"/{number}")
+            await local.notices.get()
+        # A client that has left still has its invocation in the queue, as Lambda would still run it.
+        await clients.pop().close()
+        assert (await local.request("GET", "/3")).status == 429
+        assert (await local.visit()).error_type == THROTTLED
+        gate.open.set()
+        assert await answers(clients) == [(200, b"/0"), (200, b"/1")]
+        assert (await local.request("GET", "/4")).body == b"/4"
+        assert local.status()["counts"]["throttled"] == 1
+
+
 async def test_one_client_after_its_own_answer_never_starts_a_second_environment() -> None:
     """The client is faster than the runtime, which has yet to ask for the next invocation."""
 
