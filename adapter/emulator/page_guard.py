@@ -11,7 +11,7 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from adapter.payload.headers import excerpt, first_values
+from adapter.payload.headers import excerpt
 
 if TYPE_CHECKING:
     from adapter.payload.headers import Headers
@@ -22,13 +22,13 @@ _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 def page_refusal(headers: Headers) -> str:
     """Return the reason to refuse a request with ``headers``, if a web page may have sent it. Else return ""."""
-    fields = first_values(headers)
-    # Sec-Fetch-Site is "none" if the user typed the URL. Clients other than browsers do not send this header.
-    if fields.get("origin") or fields.get("sec-fetch-site", "").lower() not in ("", "none"):
-        return "web pages may not use this API: the request has an Origin"
-    host = fields.get("host", "")
-    if host and not _is_own_name(host):
-        return f"the Host {excerpt(host)} is not a name of this machine; use localhost or an IP address"
+    for name, value in headers:
+        field = name.lower()
+        # Sec-Fetch-Site is "none" if the user typed the URL. Clients other than browsers do not send this header.
+        if (field == "origin" and value) or (field == "sec-fetch-site" and value.lower() not in ("", "none")):
+            return "web pages may not use this API: the request has an Origin"
+        if field == "host" and value and not _is_own_name(value):
+            return f"the Host {excerpt(value)} is not a name of this machine; use localhost or an IP address"
     return ""
 
 

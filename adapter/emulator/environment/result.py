@@ -16,7 +16,6 @@ import orjson
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.net.server import BodyTruncatedError
-from adapter.payload.headers import first
 
 if TYPE_CHECKING:
     from adapter.net.server import Exchange
@@ -96,7 +95,10 @@ class Payload:
 
 
 class Stream:
-    """A streamed response. ``ended`` is a future that is done when the response has ended.
+    """A streamed response, which arrives in the body of ``upload``.
+
+    ``ended`` is a future that is done when the response has ended. ``is_announced`` is True if the runtime has sent
+    RESPONSE_MODE.
 
     ``failure`` is the reason if the stream ended early. It is None if the stream is complete or has not ended.
     ``is_buffered`` is True if the runtime seems not to stream: it announces no stream, and the content type is missing
@@ -106,10 +108,9 @@ class Stream:
 
     is_buffered = False
 
-    def __init__(self, upload: Exchange) -> None:
-        content_type = first(upload.headers, "content-type")
+    def __init__(self, upload: Exchange, content_type: str, *, is_announced: bool) -> None:
         self.content_type = content_type or "application/octet-stream"
-        self.is_buffered = content_type in ("", _JSON) and not first(upload.headers, RESPONSE_MODE)
+        self.is_buffered = content_type in ("", _JSON) and not is_announced
         self.failure: Failure | None = None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Called with the size of each piece.

@@ -58,6 +58,8 @@ class FaultInjector:
 
         ``headers`` are the headers of its request. Call this once for each invocation, in the order of their arrival.
         """
+        if not self._plan.has_faults:
+            return None
         faults = self._plan.for_invocation(headers)
         return InvocationFaults(self, faults, invocation) if faults else None
 

@@ -111,7 +111,10 @@ def _parse_rate(text: str) -> float:
 
 
 class FaultPlan:
-    """Draws the faults of each invocation and each init phase. The same ``seed`` leads to the same faults."""
+    """Draws the faults of each invocation and each init phase. The same ``seed`` leads to the same faults.
+
+    ``has_faults`` is False if there is nothing to draw.
+    """
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
         self._seed = seed
@@ -119,6 +122,7 @@ class FaultPlan:
 
     def replace(self, faults: Sequence[Fault]) -> None:
         """Replace all faults, and begin their random numbers anew."""
+        self.has_faults = bool(faults)
         self._faults = [(fault, random.Random(f"{self._seed}/{number}")) for number, fault in enumerate(faults)]
 
     def for_invocation(self, headers: Headers) -> dict[Kind, Fault]:

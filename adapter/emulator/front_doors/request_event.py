@@ -12,7 +12,6 @@ from adapter.aws.limits import REQUEST_LIMIT
 from adapter.emulator.access.key_pair import add_iam
 from adapter.emulator.front_doors.door_rules import JSON, DoorRules, Reason
 from adapter.errors import RefusedRequest
-from adapter.net.bounded_body import read_body
 from adapter.payload.headers import MAX_FIELDS, first
 from adapter.payload.messages import Arrival, Request
 from adapter.payload.request_target import origin_form
@@ -65,7 +64,7 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
         raise RefusedError(Reason.BAD_REQUEST, "the request target is neither a path nor an http URL")
     headers = [_as_seen(header, door) for header in exchange.headers if header[0].lower() not in rules.forwarded]
     headers += _forwarded(exchange.headers, door, arrival, client.trace_id)
-    body = await read_body(exchange, rules.body_limit)
+    body = await exchange.read_body(rules.body_limit)
     if body is None:
         raise RefusedError(Reason.BODY_TOO_LARGE, f"the body exceeds the limit of {rules.body_limit} bytes")
     message = Request(method=exchange.method, target=target[0], headers=headers, body=body)

@@ -24,7 +24,6 @@ from adapter.emulator.inspector.summary import environment, summary
 from adapter.emulator.inspector.verdicts import Verdicts
 from adapter.emulator.terminal.prices import record_cost
 from adapter.errors import ConfigurationError
-from adapter.net.bounded_body import read_body
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.headers import first_values
 
@@ -295,7 +294,7 @@ async def _json_body(exchange: Exchange) -> dict[str, Any]:
     content_type = first_values(exchange.headers).get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise RefusedAction(415, "the request needs Content-Type: application/json")
-    body = await read_body(exchange, 2 * BUFFERED_RESPONSE_LIMIT)
+    body = await exchange.read_body(2 * BUFFERED_RESPONSE_LIMIT)
     if body is None:
         raise RefusedAction(413, "the request is larger than the largest possible event")
     try:

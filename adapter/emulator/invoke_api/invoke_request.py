@@ -19,7 +19,6 @@ import pybase64
 from adapter.aws.identity import ACCOUNT_ID, FUNCTION_VERSION
 from adapter.aws.limits import MIB, REQUEST_LIMIT
 from adapter.errors import bounded
-from adapter.net.bounded_body import read_body
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.headers import first_values
 
@@ -142,7 +141,7 @@ def _function(path_name: str, target: str, region: str) -> tuple[str, str, str]:
 
 async def _event(exchange: Exchange, invocation_type: str) -> bytes:
     try:
-        body = await read_body(exchange, REQUEST_LIMIT)
+        body = await exchange.read_body(REQUEST_LIMIT)
     except BodyTruncatedError as error:
         if error.refusal is None:
             raise

@@ -24,7 +24,6 @@ from adapter.emulator.platform_api.subscription import (
     Api,
     parse_subscription,
 )
-from adapter.net.bounded_body import read_body
 from adapter.payload.headers import first
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class ExtensionsApi:
         name = first(exchange.headers, "lambda-extension-name")
         if not name:
             raise RefusedExtension("Extension.InvalidExtensionName", "Empty extension name")
-        body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
+        body = await exchange.read_body(BUFFERED_RESPONSE_LIMIT)
         extension = self._state.register_extension(name, _events(body or b""))
         self._telemetry.emit_platform("extension", name=name, state="Registered", events=sorted(extension.events))
         function = {"functionName": self._function_name, "functionVersion": FUNCTION_VERSION, "handler": HANDLER}
@@ -86,13 +85,13 @@ class ExtensionsApi:
         error_type = first(exchange.headers, "lambda-extension-function-error-type")
         if not error_type:
             raise RefusedExtension("Extension.MissingHeader", "Lambda-Extension-Function-Error-Type not found")
-        await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
+        await exchange.read_body(BUFFERED_RESPONSE_LIMIT)
         self._state.fail_extension(extension, event, error_type)
         accept(exchange)
 
     async def _subscribe(self, api: Api, exchange: Exchange) -> None:
         extension = self._extension(exchange)
-        body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT) or b""
+        body = await exchange.read_body(BUFFERED_RESPONSE_LIMIT) or b""
         if self._telemetry.is_closed:
             raise RefusedExtension(api.closed_error, f"{api.name.capitalize()} API subscription is closed")
         if self._telemetry.api_of(extension.name) not in ("", api.name):

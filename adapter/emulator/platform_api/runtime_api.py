@@ -36,10 +36,9 @@ from adapter.emulator.platform_api.api_server import (
     accept,
     refuse,
 )
-from adapter.net.bounded_body import read_body
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.formats.pass_through import APP_STATUS, read_app_status
-from adapter.payload.headers import first
+from adapter.payload.headers import first, first_values
 
 if TYPE_CHECKING:
     from adapter.emulator.environment.api_state import ApiState
@@ -187,9 +186,11 @@ def _invocation_headers(invocation: LocalInvocation) -> list[tuple[str, str]]:
 
 async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
     """Receive a response and settle the invocation's reply. Return a refusal, or None if the response is accepted."""
-    record = invocation.record
-    record.app_status, record.app_path = read_app_status(first(exchange.headers, APP_STATUS.lower()))
-    mode = first(exchange.headers, RESPONSE_MODE)
+    fields = first_values(exchange.headers)
+    if app_status := fields.get(APP_STATUS.lower()):
+        invocation.record.app_status, invocation.record.app_path = read_app_status(app_status)
+    mode = fields.get(RESPONSE_MODE, "")
+    content_type = fields.get("content-type", "")
     if mode not in ("", "streaming"):
         message = "Lambda-Runtime-Function-Response-Mode has a value other than streaming"
         invocation.reply.settle(failure(INVALID_MODE, message))
@@ -197,17 +198,16 @@ async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal |
     # A runtime may also stream the response of a buffered invocation. The caller then collects the stream, and reports
     # that the modes differ.
     if mode or invocation.is_streaming:
-        return await _receive_stream(exchange, invocation)
-    return await _receive_payload(exchange, invocation)
+        return await _receive_stream(exchange, invocation, Stream(exchange, content_type, is_announced=bool(mode)))
+    return await _receive_payload(exchange, invocation, content_type)
 
 
-async def _receive_stream(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
-    """Hand the upload to the front door as a stream, and wait until the stream ends.
+async def _receive_stream(exchange: Exchange, invocation: LocalInvocation, stream: Stream) -> Refusal | None:
+    """Hand ``stream``, the upload, to the front door, and wait until the stream ends.
 
     Return a refusal, or None if the upload is accepted.
     """
     exchange.send_continue()
-    stream = Stream(exchange)
     invocation.reply.settle(stream)
     # The runtime may close the connection before the front door has read the whole stream.
     await asyncio.wait((stream.ended, exchange.disconnected), return_when=asyncio.FIRST_COMPLETED)
@@ -221,9 +221,9 @@ async def _receive_stream(exchange: Exchange, invocation: LocalInvocation) -> Re
     return TRUNCATED if exchange.body.truncated else None
 
 
-async def _receive_payload(exchange: Exchange, invocation: LocalInvocation) -> Refusal | None:
+async def _receive_payload(exchange: Exchange, invocation: LocalInvocation, content_type: str) -> Refusal | None:
     try:
-        payload = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
+        payload = await exchange.read_body(BUFFERED_RESPONSE_LIMIT)
     except BodyTruncatedError:
         invocation.reply.settle(truncated())
         return TRUNCATED
@@ -231,12 +231,12 @@ async def _receive_payload(exchange: Exchange, invocation: LocalInvocation) -> R
         invocation.reply.settle(too_large())
         return TOO_LARGE
     reported = reported_in_trailers(exchange)
-    invocation.reply.settle(reported or Payload(payload, first(exchange.headers, "content-type")))
+    invocation.reply.settle(reported or Payload(payload, content_type))
     return None
 
 
 async def _reported_failure(exchange: Exchange) -> Failure:
     """Read and return the failure that the runtime reports. Raises BodyTruncatedError if the body is incomplete."""
     error_type = first(exchange.headers, "lambda-runtime-function-error-type")
-    body = await read_body(exchange, BUFFERED_RESPONSE_LIMIT)
+    body = await exchange.read_body(BUFFERED_RESPONSE_LIMIT)
     return Failure(error_type if _ERROR_TYPE.search(error_type) else UNKNOWN_ERROR, body or b"")

@@ -98,7 +98,7 @@ def serve(
             shows=terminal.shows_output,
             gets_terminal=config.debug,
         )
-        show = terminal.log_cloudwatch_line
+        show = terminal.show_cloudwatch_line
         return LocalFunction(partial(launch, programs), function_settings, terminal.notice, show, numbers=numbers)
 
     def suspend() -> None:

@@ -7,6 +7,7 @@ control characters with visible escapes, since parts of the texts come from clie
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -152,10 +153,12 @@ class Terminal:
         """Write a line about an internal error."""
         self.notice(text, level="error")
 
-    def log_cloudwatch_line(self, text: str) -> None:
-        """Write a line of an invocation's CloudWatch block, if ``cloudwatch_block`` is True."""
-        if not self.cloudwatch_block:
-            return
+    @property
+    def show_cloudwatch_line(self) -> Callable[[str], None] | None:
+        """The function that writes a line of an invocation's CloudWatch block, or None if there are no blocks."""
+        return self._log_cloudwatch_line if self.cloudwatch_block else None
+
+    def _log_cloudwatch_line(self, text: str) -> None:
         if self.log is not None:
             self.log.info(text)
         else:
@@ -170,6 +173,8 @@ class Terminal:
 
 def _shown(text: str) -> str:
     """Return ``text``, shortened to the limit of a field, with visible escapes for control characters."""
+    if len(text) <= FIELD_LIMIT and text.isprintable():
+        return text
     return visible(bounded(text, FIELD_LIMIT))
 
 

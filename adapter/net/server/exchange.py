@@ -189,6 +189,19 @@ class Exchange:
             self._expects_continue = False
             self.send_interim(100, [])
 
+    async def read_body(self, limit: int) -> bytes | None:
+        """Read the whole body and return it, or None if it exceeds ``limit`` bytes.
+
+        Sends ``100 Continue`` first if the client waits for it. Raises BodyTruncatedError if the body is incomplete.
+        """
+        self.send_continue()
+        body = bytearray()
+        while piece := await self.body.read():
+            body += piece
+            if len(body) > limit:
+                return None
+        return bytes(body)
+
     def send_interim(self, status: int, headers: Headers, reason: str | None = None) -> None:
         """Send a 1xx response. Do nothing for an HTTP/1.0 client, which does not understand it."""
         if self.version == "1.1":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter.aws.limits import LAMBDA_BANDWIDTH, MIB
-from adapter.emulator.records.curve import Curve
+from adapter.emulator.records.record import Curve
 from adapter.net.token_bucket import TokenBucket
 
 

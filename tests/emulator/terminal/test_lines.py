@@ -19,6 +19,12 @@ from adapter.logs import Log
 PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.008})
 
 
+def show_cloudwatch_line(terminal: Terminal, line: str) -> None:
+    """Let ``terminal`` write a line of a CloudWatch block, unless it shows none."""
+    if terminal.show_cloudwatch_line is not None:
+        terminal.show_cloudwatch_line(line)
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -252,7 +258,7 @@ def test_with_a_json_log_every_line_is_one_object(capfd: pytest.CaptureFixture[s
     terminal.log_request(RequestRecord(method="GET", target="/x", status=200))
     terminal.notice("something happened")
     with_block = Terminal(PRICES, "us-east-1", log=Log(format="json"), cloudwatch_block=True)
-    with_block.log_cloudwatch_line("START RequestId: 1")
+    show_cloudwatch_line(with_block, "START RequestId: 1")
     start, record, notice, line = map(json.loads, capfd.readouterr().err.splitlines())
     assert start["message"] == "serving"
     assert [(door["door"], door["url"]) for door in start["doors"]] == [
@@ -299,7 +305,7 @@ def test_cloudwatchs_block_replaces_the_lines_of_invocations(
     options: dict[str, Any], expected: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Terminal(PRICES, "us-east-1", color=False, **options)
-    terminal.log_cloudwatch_line("START")
+    show_cloudwatch_line(terminal, "START")
     terminal.log_request(RequestRecord(method="", target="served", status=200))
     terminal.log_request(RequestRecord(method="", target="refused", status=429, refused=True))
     assert [line.split()[0] for line in capfd.readouterr().err.splitlines()] == expected
@@ -320,7 +326,7 @@ def lines_about(terminal: Terminal, text: str) -> None:
     terminal.notice(text)
     terminal.notice(text, level="error")
     terminal.report_error(text)
-    terminal.log_cloudwatch_line(f"REPORT\t{text}")
+    show_cloudwatch_line(terminal, f"REPORT\t{text}")
     terminal.log_start(UrlSettings(load({}, {"record": text})))
 
 

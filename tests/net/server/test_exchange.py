@@ -221,3 +221,38 @@ async def test_the_tunnel_waits_for_a_client_that_does_not_read() -> None:
         await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
         await happened(waiting)
         assert sent[0] < 200
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [
+        pytest.param(b"Content-Length: 5\r\n\r\nhello", b"hello", id="exactly-the-limit"),
+        pytest.param(b"Content-Length: 6\r\n\r\nhello!", None, id="one-byte-more"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", b"hello", id="pieces"),
+        # The rest never arrives: what exceeds the limit is not read to its end.
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n6\r\nhello!\r\n", None, id="not-to-the-end"),
+        pytest.param(b"\r\n", b"", id="no-body"),
+    ],
+)
+async def test_a_body_is_read_up_to_a_limit(request_bytes: bytes, expected: bytes | None) -> None:
+    bodies: list[bytes | None] = []
+
+    async def serve(exchange: Exchange) -> None:
+        bodies.append(await exchange.read_body(5))
+        exchange.respond(200, [], b"")
+
+    async with serving(serve) as running, raw_client(running.port) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + request_bytes)
+        assert (await client.answer()).status == 200
+    assert bodies == [expected]
+
+
+async def test_reading_a_body_asks_for_it() -> None:
+    async def serve(exchange: Exchange) -> None:
+        exchange.respond(200, [], await exchange.read_body(2) or b"")
+
+    async with serving(serve) as running, raw_client(running.port) as client:
+        await client.send(EXPECTING)
+        assert (await client.head()).status == 100
+        await client.send(b"hi")
+        assert (await client.answer()).body == b"hi"
