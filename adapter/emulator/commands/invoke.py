@@ -94,9 +94,9 @@ def run(
     The code is 1 if an invocation failed or was refused, or if an answer differs from the recorded answer. If the
     option ``fail_on_status`` is set, the code is also 1 if the app's status reports an error.
 
-    Payloads are written to stdout unchanged; but if stdout is a terminal, the head of a streamed response is written to
+    Payloads are written to stdout unchanged. If stdout is a terminal, the head of a streamed response is written to
     stderr instead. If ``body`` is True, only the bodies of HTTP responses are written. If ``endpoint`` is None, the
-    events go to the address that an ``adapter dev`` with the variables in ``environ`` listens on. Raises
+    events are sent to the address on which an ``adapter dev`` with the variables in ``environ`` would listen. Raises
     ConfigurationError if an option or an event cannot be used, and InvokeFailed if the endpoint is not an Invoke API.
     """
     # The variables belong to adapter dev, which reports mistakes in them itself.

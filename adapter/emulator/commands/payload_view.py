@@ -32,7 +32,7 @@ class PayloadView:
     write: Callable[[bytes], None]
     show_head: Callable[[str], None]
     decodes_whole: bool
-    # The decoder of the prelude; None once the payload turns out to have no prelude.
+    # The decoder of the prelude. None once it is clear that the payload has no prelude.
     _decoder: PreludeDecoder | None = field(default_factory=PreludeDecoder, init=False)
     _passes_through: bool = field(default=False, init=False)
     _held: bytearray = field(default_factory=bytearray, init=False)

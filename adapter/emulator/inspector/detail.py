@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from adapter.emulator.records.record import RequestRecord
 
-# The maximum number of bytes of a body that the page gets.
+# The maximum number of bytes of a body that are sent to the page.
 SHOWN_BODY = MIB
 # The keys that mark a body as base64 text, in the formats of all front doors.
 _BASE64_KEYS = ("isBase64Encoded", "is_base64_encoded")
@@ -36,9 +36,9 @@ def masker_for(record: RequestRecord, secrets: Iterable[str], *, reveals: bool) 
 
 
 class DetailView:
-    """Makes the details of records. ``rules`` are the runtime's rules for making the app's request of an event.
+    """Makes the details of records. ``rules`` are the runtime's rules for converting an event to the app's request.
 
-    ``rules`` is None if the runtime is not the adapter: then the app's request is unknown. If ``shows_bodies`` is
+    If the runtime is not the adapter, ``rules`` is None, and the app's request is unknown. If ``shows_bodies`` is
     False, bodies are left out.
     """
 

@@ -54,7 +54,9 @@ class Exports:
         }
 
     def export(self, kind: str, record: RequestRecord, masker: Masker) -> Export:
-        """Return ``record`` in the format ``kind``. Raises ValueError, with a message for the user, if it cannot."""
+        """Return ``record`` in the format ``kind``.
+
+        Raises ValueError, with a message for the user, if the record cannot be exported in this format."""
         if kind not in self._kinds:
             raise ValueError(f"{kind!r} is not an export; use one of {', '.join(self._kinds)}")
         if not record.is_stored:

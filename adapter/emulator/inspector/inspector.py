@@ -59,7 +59,7 @@ class InspectorParts:
     seconds since the epoch and once on the event loop's clock. ``lanes`` returns the environments
     (``LocalFunction.lanes``), ``age`` adds seconds to their idle time. ``replace_faults`` replaces the injected faults
     by the faults in a text, or raises ConfigurationError. ``secret_values`` are masked everywhere on the page.
-    ``rules`` are the runtime's rules for making the app's request of an event, or None if they are not known.
+    ``rules`` are the runtime's rules for converting an event to the app's request, or None if they are not known.
     """
 
     token: str
@@ -244,7 +244,7 @@ class Inspector:
         return [environment(*lane, self._started) for lane in self._parts.lanes()]
 
     def _summary(self, record: RequestRecord) -> dict[str, Any]:
-        # An error message may repeat a secret of its request. The rows of other records have no text with secrets.
+        # An error message may repeat a secret of its request. The rows of other records contain no secrets.
         if record.error_message or "?" in record.client_target:
             return summary(record, self._masker(record))
         return summary(record, self._common_masker)

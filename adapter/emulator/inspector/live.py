@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 # The pause between two groups of events, in seconds.
 PERIOD = 0.1
-# The environments are compared less often, because comparing their long lanes is costly.
+# The number of periods between two comparisons of the environments, because comparing their long lanes is slow.
 _ENVIRONMENT_PERIODS = 3
-# After this many pauses without a change, a comment is written. If that fails, the page has disconnected.
+# The number of periods without a change after which a comment is sent. If that fails, the page has disconnected.
 _KEEP_ALIVE_PERIODS = 150
 _EVENT_STREAM = ("content-type", "text/event-stream")
 

@@ -37,12 +37,13 @@ _SECRET_VARIABLE = re.compile(
     r"DATABASE_UR|WEBHOOK|JWT).*|.*PASS",
     re.IGNORECASE,
 )
-# Variables with a name like a secret's, but with a value that the user needs to see.
+# Variables that have a name like a secret, but no secret value.
 _HARMLESS_VARIABLES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY", "DESKTOP_SESSION", "XDG_SESSION_ID"})
-# A value that looks like a generated key, whatever its name is, and the password in a URL.
+# Values that are secrets under any name: those that look like a generated key, and the password in a URL.
 _KEY_LIKE = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[\w+/=.~-]{20,}")
 _URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.IGNORECASE)
-# Shorter values are masked only under their names: a cookie "a=1" must not mask every 1.
+# The minimum length of a secret that is masked everywhere. A shorter one is masked only at its own place, because a
+# cookie "a=1" must not mask every 1.
 _SHORTEST = 6
 
 

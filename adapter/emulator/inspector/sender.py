@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _INVOKE = "/2015-03-31/functions/{}/invocations"
 _STREAM = "/2021-11-15/functions/{}/response-streaming-invocations"
 _MODES = ("buffered", "streaming")
-# The maximum number of requests in progress that the inspector has sent, because each one takes memory.
+# The maximum number of the inspector's own requests that are in progress, because each of them takes memory.
 _MOST_IN_PROGRESS = 100
 
 
@@ -73,7 +73,7 @@ class Sender:
     def send(self, fields: dict[str, Any], based_on: RequestRecord | None, masker: Masker) -> int:
         """Send the request or the event in ``fields``, and return the number of the new record. Raises RefusedAction.
 
-        ``masker`` has masked the values of ``based_on`` for the page. Masks in ``fields`` are replaced by them.
+        ``masker`` is the masker of ``based_on``. The masks in ``fields`` are replaced by the original values.
         """
         number = based_on.number if based_on is not None else 0
         if "event" in fields:

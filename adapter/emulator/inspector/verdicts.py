@@ -1,4 +1,4 @@
-"""Computes from a record whether the invocation would work behind another front door, without invoking the function.
+"""Computes whether a recorded invocation would work behind another front door, without invoking the function.
 
 The request passes through the other front door's own code (``request_event``). The response is encoded like the
 runtime's, and decoded like the front door's. To compute the times, the pauses of the recorded cap are removed from the
@@ -210,7 +210,7 @@ def _notes(record: RequestRecord, door: DoorSettings, *, streaming: bool) -> lis
 
 
 def _arrivals(record: RequestRecord) -> list[tuple[float, int]]:
-    """Return a time for each piece of the app, without the cap's pauses, and the number of bytes sent until then."""
+    """Return pairs of a time, without the pauses of the cap, and the number of bytes that the app had sent by then."""
     found = []
     held, pauses = 0.0, iter(record.pauses)
     pause = next(pauses, None)
@@ -223,13 +223,13 @@ def _arrivals(record: RequestRecord) -> list[tuple[float, int]]:
 
 
 def _time_of_whole(record: RequestRecord) -> float | None:
-    """Return when the whole response would have arrived without a cap, or None if there is no response."""
+    """Return the time at which the whole response would have arrived without a cap. None without a response."""
     arrivals = _arrivals(record)
     return next((at for at, arrived in arrivals if arrived == record.curve.arrived), None)
 
 
 def _paced_total(record: RequestRecord, bandwidth: Bandwidth | None) -> float | None:
-    """Return when the last byte of the stream would be sent with the cap ``bandwidth``. None without a response."""
+    """Return the time at which the cap ``bandwidth`` would let the last byte pass. None without a response."""
     whole = _time_of_whole(record)
     if whole is None or bandwidth is None:
         return whole

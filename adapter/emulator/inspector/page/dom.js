@@ -10,7 +10,7 @@ const ATTRIBUTES = new Set(
 const FLAGS = new Set(["disabled", "checked", "selected", "hidden"]);
 const PREFIXED = /^(aria|data)-[a-z-]+$/;
 const IMAGE = /^data:image\/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=]+$/;
-// Addresses of this server alone: a path below the page's own.
+// Only paths below the path of this page are allowed as addresses.
 const OWN_PATH = /^(records\/[A-Za-z0-9_-]+\/export|export)\?[a-z0-9=&]+$/;
 
 function setAttribute(element, name, value) {

@@ -52,7 +52,7 @@ export function clock(epochMs, withMs = true) {
 	return withMs ? `${text}.${String(at.getMilliseconds()).padStart(3, "0")}` : text;
 }
 
-/** Return a foreign text for one line: what would turn its direction or hide parts of it is shown as an escape. */
+/** Return a foreign text for one line. Characters that change its direction or hide parts of it become escapes. */
 export function visible(text) {
 	return String(text ?? "").replace(
 		/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,

@@ -110,7 +110,7 @@ class Page {
 		const own = h("input", { name: "fault", placeholder: "kind=amount:rate@header", "aria-label": "Fault" });
 		const form = h("form.fault-form", { onsubmit: (event) => (event.preventDefault(), set(own.value.trim())) }, own, h("button", { type: "submit" }, "Set"));
 		const items = [...FAULTS.map(([text, fault]) => [text, () => set(fault)]), form, ["No faults", () => set("")], ["Age idle environments by an hour", () => this.actions.age(3600)]];
-		return menu("Faults", items, { title: "Let things go wrong" });
+		return menu("Faults", items, { title: "Inject a fault" });
 	}
 
 	showFaults(faults) {

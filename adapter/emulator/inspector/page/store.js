@@ -1,5 +1,5 @@
-// What the page knows, and the server-sent events that it learns this from. Views are called once per frame with all
-// changes since the last one, however many events arrived.
+// The data of the page, and the server-sent events that update it. Each view is called at most once per frame, with all
+// changes since the previous call.
 
 /** The changes since the last frame. `members` means that records were added or removed. */
 class Changes {
@@ -47,7 +47,7 @@ export class Store {
 			changes.hello = true;
 		});
 		source.onerror = () => {
-			// A source that is closed got another answer than events, as from a server with another token.
+			// The source is closed if the answer was not a stream of events: the server now has another token.
 			const isEnded = source.readyState === EventSource.CLOSED;
 			source.close();
 			this._connect(isEnded ? "ended" : "reconnecting");

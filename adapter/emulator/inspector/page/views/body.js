@@ -27,7 +27,7 @@ function asJson(text) {
 	}
 }
 
-/** Return `bytes` without their gzip or deflate coding; the bytes as they are if that is not possible. */
+/** Return `bytes` decoded from gzip or deflate, or unchanged if that is not possible. */
 async function decoded(bytes, coding) {
 	const format = { gzip: "gzip", "x-gzip": "gzip", deflate: "deflate" }[coding.trim().toLowerCase()];
 	if (!format) return bytes;
@@ -36,7 +36,7 @@ async function decoded(bytes, coding) {
 	try {
 		for await (const part of stream) parts.push(part);
 	} catch {
-		// The body was cut: its beginning is shown.
+		// Only the beginning of the body was recorded. Show its decoded part.
 	}
 	return parts.length ? new Uint8Array(await new Blob(parts).arrayBuffer()) : bytes;
 }
@@ -187,7 +187,7 @@ export function bodyView(message, detail, state) {
 }
 
 function fill(box, bytes, message, detail, state, { raw, coding }) {
-	// The offsets of a decoded body, or of one with masks, are not those of the pieces.
+	// The pieces have offsets in the original body. They do not fit a decoded body or a body with masks.
 	const timed = bytes === raw && (message.cut || raw.length === message.bodyBytes) ? detail : { ...detail, pieces: [] };
 	const views = viewsOf(bytes, value(message.headers, "content-type"), timed);
 	const content = h("div.body-content");
@@ -202,7 +202,7 @@ function fill(box, bytes, message, detail, state, { raw, coding }) {
 		views.map(([name]) => button(name, () => choose((state.view = name)))),
 	);
 	const notes = [size(message.bodyBytes)];
-	if (bytes !== raw) notes.push(`${visible(coding)} undone: ${size(bytes.length)}`);
+	if (bytes !== raw) notes.push(`${visible(coding)} decoded: ${size(bytes.length)}`);
 	if (message.cut) notes.push(`the first ${size(raw.length)} were recorded`);
 	box.replaceChildren(h("div.body-bar", tabs, h("span.dim", notes.join("  ·  "))), content);
 	choose(state.view);

@@ -8,10 +8,10 @@ const LEFT = 64;
 const RIGHT = 20;
 const TOP = 22;
 const BOTTOM = 30;
-// From this number of points on, the server has left some out, so a line between the others is nearer to the truth.
+// If a curve has at least this number of points, the server has left some out, so straight lines fit better than steps.
 const THINNED = 200;
 
-// The cap's knee has room if the stream comes near it.
+/** Return the largest time and number of bytes of the chart. The knee of the cap is visible if the stream comes near it. */
 function bounds({ lines, until, cap }) {
 	const points = lines.flatMap((line) => line.points);
 	const time = Math.max(until ?? 0, 1, ...points.map(([ms]) => ms));
@@ -94,7 +94,7 @@ export class CurveChart {
 	_line({ kind, points, isFilled, until }) {
 		const { x, y } = this;
 		const path = staircase(points, x, y, until ?? null);
-		// A mark is a stroke without a length, which round ends make visible.
+		// A mark is a stroke of length 0. Its round ends make it visible.
 		const marks = new Set(points.map(([ms, total]) => `M${x(ms)} ${y(total)}h0`));
 		return s(
 			`g.${kind}`,
@@ -108,7 +108,7 @@ export class CurveChart {
 		const { x, y, most } = this;
 		const at = (ms) => burst + (perSecond * (ms - from)) / 1000;
 		if (burst > most.bytes) return [];
-		// Where the line leaves the plot, and half of the way to there.
+		// The time at which the line leaves the plot, and the middle of the line.
 		const end = Math.min(most.time, from + ((most.bytes - burst) / perSecond) * 1000);
 		const middle = (from + end) / 2;
 		const [left, top] = [x(from), y(burst)];

@@ -16,7 +16,7 @@ export const TABS = [
 	["output", "Output"],
 	["doors", "Would it work behind …?"],
 ];
-// A running stream is asked for this often, in ms.
+// The time between two requests for the details of a running stream, in ms.
 const REFRESH = 500;
 
 export const isBuffered = (record) => record.mode === "buffered";
@@ -26,11 +26,11 @@ const section = (title, ...children) => h("section.card", h("h3", title), ...chi
 
 export function curveData(detail) {
 	const pieces = detail.pieces;
-	// A moment of one side alone is not a piece of the other one.
+	// Each entry has the bytes of both sides. Keep those at which the bytes of this side increase.
 	const steps = (side) => pieces.filter((piece, at) => piece[side] > (pieces[at - 1]?.[side] ?? 0)).map((piece) => [piece[0], piece[side]]);
 	const [app, client] = [steps(1), steps(2)];
 	const until = detail.ended ? detail.totalMs : null;
-	// The bucket of the cap is full until the first write to the client.
+	// The cap begins with the first write to the client. Until then, the whole burst is available.
 	const first = client[0];
 	return {
 		lines: [
@@ -107,7 +107,7 @@ export class Detail {
 			this.panel.replaceChildren(h("p.note.wait", "Loading …"));
 			this._showHead();
 		}
-		// The detail of a running stream may lack the bodies, which other tabs show.
+		// The loaded details of a running stream may have no bodies, but other tabs show them.
 		if (isNew || !this.detail?.ended) this._load();
 		else this._showPanel();
 	}
@@ -129,7 +129,7 @@ export class Detail {
 		const id = this.id;
 		const number = (this._number = (this._number ?? 0) + 1);
 		try {
-			// While a stream runs, only the tab that shows bodies asks for them.
+			// While a stream runs, load the bodies only for a tab that shows them.
 			const bodies = this.store.records.get(id)?.ended || this.tab !== "stream" || !this.detail;
 			const detail = await api.detail(id, { unmask: this.unmasked, bodies });
 			if (id !== this.id || number !== this._number) return;

@@ -4,12 +4,12 @@ import * as api from "../api.js";
 import { button, h } from "../dom.js";
 import { fromBase64, toBase64, visible } from "../format.js";
 
-// What the client's own connection decides is not sent again.
+// Headers that are not sent again, because they depend on the client's connection.
 const HOP_BY_HOP = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "host"]);
 
 const field = (label, control) => h("label.field", h("span", label), control);
 
-/** Return [[name, value]…] of lines "Name: value". Throws an Error that names the first other line. */
+/** Return [[name, value]…] of lines "Name: value". Throws an Error with the first line that has another form. */
 export function parseHeaders(text) {
 	return text
 		.split("\n")
@@ -46,7 +46,7 @@ export class Editor {
 		this.error = h("p.alert", { role: "alert", hidden: true });
 		this.heading = h("h2");
 		this.asRequest = h("div.fields", h("div.field-row", field("Front door", this.door), field("Method", this.method), field("Path and query", this.target)), field("Headers, one a line", this.headers), field("Body", this.body));
-		this.asEvent = h("div.fields", field("The whole event, as JSON; it is invoked as it is", this.event));
+		this.asEvent = h("div.fields", field("The whole event, as JSON; it is sent unchanged", this.event));
 		this.modes = h("div.segments", { role: "group", "aria-label": "What to edit" }, button("Request", () => this._choose("request")), button("Event", () => this._choose("event")));
 		this.form = h(
 			"form",
@@ -77,7 +77,7 @@ export class Editor {
 		const text = bodyText(request);
 		this.body.value = text ?? "";
 		this.body.disabled = text === null;
-		this.note.textContent = text === null ? "The body is binary or was not recorded as a whole; it is sent as it was, if it is known." : detail ? "•••• stands for a masked value; the original is sent." : "";
+		this.note.textContent = text === null ? "The body is binary, or only a part of it was recorded. It is sent unchanged if all of it is known." : detail ? "•••• stands for a masked value; the original is sent." : "";
 		this.event.value = detail?.event ? JSON.stringify(detail.event, null, 2) : '{\n  "hello": "Lambda"\n}';
 		this.error.hidden = true;
 		this._choose(detail && !request ? "event" : "request");

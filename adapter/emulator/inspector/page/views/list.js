@@ -10,7 +10,7 @@ const SPARK = { width: 92, height: 20 };
 // Rows beyond the edges, so that a short scroll shows no gap.
 const SPARE = 4;
 
-/** Return the badges of a summary: [[kind, text, what a narrow list leaves out]…]. */
+/** Return the badges of a summary: [[kind, text, further text that a narrow list leaves out]…]. */
 export function badges(record) {
 	const found = [];
 	if (record.cold) found.push(["cold", "cold"]);
@@ -181,7 +181,7 @@ export class List {
 	refilter() {
 		const before = this.shown[0];
 		this.shown = [...this.store.records.values()].filter((record) => this.filter.matches(record)).reverse();
-		// New rows come in at the top; what the user has scrolled to stays in place.
+		// New rows are added at the top. The rows that the user has scrolled to stay in place.
 		const added = before && this.scroller.scrollTop > 0 ? this.shown.findIndex((record) => record.id === before.id) : 0;
 		this.rows.style.height = `${this.shown.length * ROW}px`;
 		if (added > 0) this.scroller.scrollTop += added * ROW;

@@ -13,7 +13,7 @@ const PHASES = {
 	end: "until the environment was done",
 };
 
-/** Put `element` at a share of the width of its parent, with a width that is a share of it too, unless it is null. */
+/** Place `element` at `left`, with the width `width` unless it is null. Both are shares of the parent's width. */
 export function place(element, left, width = null) {
 	element.style.left = `${left * 100}%`;
 	if (width !== null) element.style.width = `${Math.max(0, width) * 100}%`;
