@@ -10,6 +10,10 @@ import signal
 
 from adapter.app.command import CONVERT_LINES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # The message of Node for a file that was written for AWS's Node runtime.
 _NEEDS_NODE_RUNTIME = "awslambda is not defined"
 # How a shell or env(1) ends if it does not find a program, or cannot read its script.
@@ -25,6 +29,15 @@ _EXCEPTION = re.compile(
     r"|.*\(\w+(Error|Exception)\)$"
     r"|(PHP )?Fatal error:"
 )
+# What reports a module that was not found: Python and Flask, Uvicorn, Hypercorn, Node.
+_MISSING = re.compile(
+    r"No module named '?(?P<python>[\w.]+)"
+    r"|Could not import (?:module )?['\"](?P<named>[\w.]+)"
+    r"|Cannot load application from '(?P<loaded>[\w.]+).*module not found"
+    r"|Cannot find (?:module|package) '(?P<node>[^']+)'"
+)
+# A name after a module that does not have it.
+_NO_ATTRIBUTE = re.compile(r"Failed to find attribute ")
 # A line that reports an error in another form, for example that of a logger or of a command line.
 _REPORT = re.compile(r"\b(error|fatal|critical|panic)\b", re.IGNORECASE)
 
@@ -36,21 +49,41 @@ def exit_text(code: int) -> str:
     return f"exit code {code} ({name})" if name else f"exit code {code}"
 
 
-def exit_hint(code: int, stderr: str, *, was_ready: bool = False) -> str:
-    """Return a hint why CMD has ended with ``code``, or an empty text.
+def failed_start_text(code: int, stderr: str, command: Sequence[str]) -> str:
+    """Return how ``command`` has ended before it was ready, with a hint, and the line of ``stderr`` with the cause."""
+    cause = cause_line(stderr)
+    hint = exit_hint(code, stderr, command)
+    return f"the app ended with {exit_text(code)} before it was ready{hint}{f': {cause}' if cause else ''}"
 
-    ``stderr`` has the last lines of CMD's stderr.
+
+def exit_hint(code: int, stderr: str, command: Sequence[str], *, was_ready: bool = False) -> str:
+    """Return a hint why ``command`` has ended with ``code``, or an empty text.
+
+    ``stderr`` has the last lines of its stderr.
     """
     if _NEEDS_NODE_RUNTIME in stderr:
         return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
     if code in _SHELL_FAILURES and "\r" in stderr.replace("\r\n", "\n").replace("\\r", "\r"):
         return f" (it reads a script with the line ends of Windows; {CONVERT_LINES})"
-    if code or was_ready:
+    if not was_ready and (missing := _MISSING.search(cause_line(stderr))):
+        return f" ({_missing_hint(missing, command)})"
+    if code or was_ready or any(map(_EXCEPTION.match, stderr.splitlines())):
         return ""
     return (
         " (a command that starts a server in the background is not supported; docs/plain-handlers.md is about handlers "
         "without a server)"
     )
+
+
+def _missing_hint(missing: re.Match[str], command: Sequence[str]) -> str:
+    """Return what to do about a module that was not found."""
+    if module := missing["node"]:
+        is_file = module.startswith(("/", "."))
+        return "correct the path of this file" if is_file else f"in the app's folder: npm install {module}"
+    name = missing["python"] or missing["named"] or missing["loaded"]
+    if any(name in word for word in command):
+        return f"correct {name!r} in CMD, install it, or start CMD in the folder that has it: --app-dir FOLDER"
+    return f"install the package with the module {name!r} for the Python that CMD starts"
 
 
 def cause_line(stderr: str) -> str:
@@ -65,7 +98,7 @@ def cause_line(stderr: str) -> str:
         for line in after.splitlines():
             if line.strip() and not line[:1].isspace() and not line.startswith(("+", "|")):
                 return line.strip()
-    for form in (_EXCEPTION.match, _REPORT.search):
+    for form in (_EXCEPTION.match, _MISSING.search, _NO_ATTRIBUTE.search, _REPORT.search):
         found = [line for line in lines if form(line)]
         if found:
             return found[-1]

@@ -43,6 +43,7 @@ WARN_AFTER = 4.0
 # --app-port auto, and also the interval in which it is looked for again.
 _LOOK_AFTER, _FOLLOW_AFTER = 1.0, 0.1
 _NO_CONNECTION = "no connection"
+_NO_HTTP = "did not answer with HTTP"
 _IS_FOREIGN = "is answered by another process than the app:"
 # An app that restarts refuses connections. These are the longest wait of a request for it, and the interval of the
 # attempts to connect, in seconds.
@@ -112,7 +113,7 @@ class ReadinessCheck:
 
     def no_response(self, error: object) -> str:
         """Return the problem to report if the answer to a probe is not an HTTP response."""
-        return f"{self.address.current} did not answer with HTTP ({error})"
+        return f"{self.address.current} {_NO_HTTP} ({error})"
 
     def no_answer(self, seconds: float) -> str:
         """Return the problem to report if a probe gets no answer within ``seconds``."""
@@ -240,6 +241,7 @@ class ReadinessWait:
         "_probed",
         "_probes",
         "_problem",
+        "_was_broken",
         "tries_other",
         "warning",
     )
@@ -253,6 +255,7 @@ class ReadinessWait:
         self._logged = ""
         self._look_at: float | None = now + check.look_after
         self._problem = ""
+        self._was_broken = False
         self._has_warned = False
         self._probes = 0
         self.tries_other = True
@@ -299,7 +302,9 @@ class ReadinessWait:
 
     def _warning(self, waited: float, now: float, *, is_answer: bool) -> str:
         """Return a line to log: about a new wrong answer, an app that listens elsewhere, or a long wait."""
-        if is_answer and self._problem != self._logged:
+        # An app that ends breaks its connections, so only the second broken connection is a wrong answer.
+        was_broken, self._was_broken = self._was_broken, _NO_HTTP in self._problem
+        if is_answer and self._problem != self._logged and (was_broken or not self._was_broken):
             first, self._logged = not self._logged, self._problem
             return f"the app is not ready: {self._check.unready_text(self._problem) if first else self._problem}"
         is_look_due = not is_answer and self._look_at is not None and now >= self._look_at

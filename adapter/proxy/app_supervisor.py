@@ -10,7 +10,7 @@ from select import PIPE_BUF
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from adapter.app.exit_report import exit_hint, exit_text
+from adapter.app.exit_report import exit_hint, exit_text, failed_start_text
 from adapter.app.job_control import JobControl
 from adapter.app.process import ended_children
 from adapter.errors import ERRORS_PAGE, EXIT_FAILURE, AppExited, AppNotReady, ConfigurationError
@@ -126,10 +126,8 @@ class AppSupervisor:
             await self._readiness.wait(self._readiness_timeout, self._pause_probing, self._log.warning)
             await self._open_gate()
             code = await self._wait_for_exit(process)
-            exit_message = f"the app ended with {exit_text(code)}"
         except AppExited as error:
             code = error.exit_code or EXIT_FAILURE
-            exit_message = f"{error.name}{ERRORS_PAGE}: {error}"
         except AppNotReady as error:
             self._log.error(f"{error.name}{ERRORS_PAGE}: {error}")
             await self.stop(signal.SIGTERM, APP_GRACE)
@@ -140,12 +138,18 @@ class AppSupervisor:
         # Another process of the app's group may still be running and listening on the app's port.
         process.kill()
         await self._wait_for_stderr()
-        exit_message += exit_hint(process.exit_code() or 0, process.stderr_tail(), was_ready=was_ready)
+        exit_message = self._exit_message(process, was_ready=was_ready)
         if self._was_interrupted:
             self._log.info(f"{exit_message}, after Ctrl-C or Ctrl-\\")
         else:
             self._log.error(exit_message)
         return code
+
+    def _exit_message(self, process: AppProcess, *, was_ready: bool) -> str:
+        code, stderr = process.exit_code() or 0, process.stderr_tail()
+        if was_ready:
+            return f"the app ended with {exit_text(code)}{exit_hint(code, stderr, process.command, was_ready=True)}"
+        return f"{AppExited.name}{ERRORS_PAGE}: {failed_start_text(code, stderr, process.command)}"
 
     async def _open_gate(self) -> None:
         await self._before_ready()

@@ -269,13 +269,11 @@ class Runtime:
         """Raise AppExited if the app has ended, AppNotReady if this process has to end."""
         code = self._exit_code()
         if code is not None and self._process is not None:
-            from adapter.app.exit_report import cause_line, exit_hint, exit_text  # only a failure needs it
+            from adapter.app.exit_report import failed_start_text  # only a failure needs it
 
             stderr = self._process.stderr_tail()
-            cause = cause_line(stderr)
-            quoted = f": {cause}" + (f"\n{stderr}" if stderr != cause else "") if stderr else ""
-            end = f"the app ended with {exit_text(code)} before it was ready"
-            raise AppExited(f"{end}{exit_hint(code, stderr)}{quoted}", exit_code=code)
+            text = failed_start_text(code, stderr, self._process.command)
+            raise AppExited(text if text.endswith(stderr) else f"{text}\n{stderr}", exit_code=code)
         if self._signals.received is not None:
             raise AppNotReady("the runtime was ended before the app was ready")
 

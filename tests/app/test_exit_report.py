@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.app.exit_report import cause_line, exit_text
+from adapter.app.exit_report import cause_line, exit_hint, exit_text, failed_start_text
 
 NODE = """node:internal/modules/cjs/loader:1228
   throw err;
@@ -57,6 +57,11 @@ CAUSES = [
         "ERROR:    [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use",
         id="a-logger",
     ),
+    pytest.param(
+        "Failed to find attribute 'nope' in 'main'.\n[6] [ERROR] Reason: App failed to load.\n",
+        "Failed to find attribute 'nope' in 'main'.",
+        id="no-attribute",
+    ),
     pytest.param("reading settings\nno database\n", "no database", id="the-last-line"),
     pytest.param("", "", id="nothing"),
 ]
@@ -65,6 +70,39 @@ CAUSES = [
 @pytest.mark.parametrize(("stderr", "cause"), CAUSES)
 def test_the_line_with_the_exception_is_the_cause(stderr: str, cause: str) -> None:
     assert cause_line(stderr) == cause
+
+
+IN_CMD = "correct 'missing' in CMD, install it, or start CMD in the folder that has it: --app-dir FOLDER"
+NOT_FOUND = [
+    pytest.param("ModuleNotFoundError: No module named 'missing'", IN_CMD, id="gunicorn"),
+    pytest.param('ERROR:    Error loading ASGI app. Could not import module "missing".', IN_CMD, id="uvicorn"),
+    pytest.param("Error: Could not import 'missing'.", IN_CMD, id="flask"),
+    pytest.param("/usr/bin/python: No module named missing", IN_CMD, id="python-m"),
+    pytest.param(
+        "hypercorn.utils.NoAppError: Cannot load application from 'missing:app', module not found.",
+        IN_CMD,
+        id="hypercorn",
+    ),
+    pytest.param(
+        "ModuleNotFoundError: No module named 'boto3'",
+        "install the package with the module 'boto3' for the Python that CMD starts",
+        id="imported-by-the-app",
+    ),
+    pytest.param("Error: Cannot find module 'express'", "in the app's folder: npm install express", id="node"),
+    pytest.param("Error: Cannot find module '/app/lib/db'", "correct the path of this file", id="a-file-of-node"),
+]
+
+
+@pytest.mark.parametrize(("cause", "hint"), NOT_FOUND)
+def test_a_module_that_is_not_found_is_reported_with_what_to_do(cause: str, hint: str) -> None:
+    text = failed_start_text(3, f"Traceback:\n{cause}\n", ["server", "missing:app"])
+    assert text == f"the app ended with exit code 3 before it was ready ({hint}): {cause}"
+
+
+def test_an_app_that_has_failed_does_not_start_a_server_in_the_background() -> None:
+    """Hypercorn and other servers end with 0 after an exception in a process of theirs."""
+    assert "in the background" in exit_hint(0, "bye", ["server"])
+    assert exit_hint(0, "Traceback:\nKeyError: 'DATABASE'\nbye", ["server"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,21 @@ def test_a_wrong_answer_is_logged_at_once_and_when_it_changes() -> None:
     assert lines[1:] == ["", "the app is not ready: GET / answered 503", "", "the app is not ready: GET / answered 500"]
 
 
+def test_a_broken_connection_is_a_wrong_answer_only_if_the_next_one_breaks_too() -> None:
+    """A server that ends breaks its connections: Gunicorn, if it cannot import the app."""
+    wait = ReadinessWait(check_of(), None, BEGUN)
+    lines = []
+    broken = "127.0.0.1:8080 did not answer with HTTP (reset)"
+    for problem in (broken, "no connection", broken, broken, broken):
+        probe(wait, problem, at=0.5)
+        lines.append(wait.warning)
+    assert [line.partition(" (reset)")[0] for line in lines] == [
+        *("", "", ""),
+        "the app is not ready: 127.0.0.1:8080 did not answer with HTTP",
+        "",
+    ]
+
+
 def test_the_wait_ends_if_the_next_probe_would_begin_after_the_limit() -> None:
     wait = ReadinessWait(check_of(), 1.0, BEGUN)
     assert probe(wait, "no connection", at=0.99) == pytest.approx(0.00495)

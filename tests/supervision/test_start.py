@@ -38,6 +38,7 @@ def test_an_app_that_ends_before_it_is_ready_ends_the_proxy(script: str, code: i
         assert supervisor.exit_code() == code
         assert "the last words\n" in supervisor.log()
         assert "before it was ready" in supervisor.log()
+        assert ": the last words\n" in supervisor.log(), "the adapter's line quotes the cause"
 
 
 def test_an_app_that_needs_another_runtime_is_told_the_page_about_it() -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from adapter.logs import Log
 
 _STDERR = 2
+# How much of the processes' output is remembered, in bytes: more than a runtime writes after the reason of its end.
+_REMEMBERED = 4096
 # The colour of a status, by its first digit.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
@@ -56,6 +58,8 @@ class Terminal:
     # True once the run is ending on a terminal. The lines that processes then write are counted, but not shown.
     is_ending: bool = False
     hidden_lines: int = 0
+    # The last output of the processes.
+    _shown_output: bytes = b""
     summary: Summary = field(init=False)
     # The front doors, by name, for which no line has explained a mismatch of modes yet.
     _unexplained: dict[str, DoorSettings] = field(default_factory=dict)
@@ -100,6 +104,7 @@ class Terminal:
             return False
         if self.status is not None:
             self.status.erase()
+        self._shown_output = (self._shown_output + piece)[-_REMEMBERED:]
         return True
 
     def write_in_place(self, text: str) -> None:
@@ -119,9 +124,15 @@ class Terminal:
         if self.log is not None:
             self.log.log_invocation(request_fields(record, self.prices, self.region), level)
             return
-        parts = [self._first_part(record), *map(_shown, details(record))]
+        parts = [self._first_part(record), *map(_shown, details(record, without_reason=self._is_shown(record)))]
         parts += streaming_cost(record.streamed, self.prices, self.region)
         self._write(" | ".join(parts))
+
+    def _is_shown(self, record: RequestRecord) -> bool:
+        """Return whether the processes have just written why the request failed, as a runtime does before it ends."""
+        if not record.error_message:
+            return False
+        return record.error_message in " ".join(self._shown_output.decode(errors="replace").split())
 
     def _explain_mismatch(self, name: str) -> None:
         """Explain that the function does not run in the mode that is set for it. Do this once per front door."""
@@ -238,8 +249,11 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
 
 
-def details(record: RequestRecord) -> list[str]:
-    """Return the parts of a request's line after the status: size, durations and errors."""
+def details(record: RequestRecord, *, without_reason: bool = False) -> list[str]:
+    """Return the parts of a request's line after the status: size, durations and errors.
+
+    If ``without_reason`` is True, the reason of a failure is left out.
+    """
     durations = {
         "first byte": record.first_byte,
         "total": record.duration,
@@ -262,7 +276,8 @@ def details(record: RequestRecord) -> list[str]:
     if record.warning:
         parts.append(f"warning: {record.warning}")
     if record.error_type:
-        parts.append(f"{record.error_type}: {record.error_message}" if record.error_message else record.error_type)
+        reason = "" if without_reason else record.error_message
+        parts.append(f"{record.error_type}: {reason}" if reason else record.error_type)
     if record.environment:
         parts.append(f"environment {record.environment}")
     if record.request_id:

@@ -110,6 +110,26 @@ def test_lines_go_to_stderr_and_are_coloured_on_demand(
 
 
 @pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        pytest.param(b"adapter ERROR the app  ended\nbye\n", "Runtime.ExitError", id="written-by-the-runtime"),
+        pytest.param(b"x", "Runtime.ExitError: the app ended", id="not-written"),
+        pytest.param(b"the app ended" + b"\n" * 5000, "Runtime.ExitError: the app ended", id="long-ago"),
+    ],
+)
+def test_a_reason_that_the_runtime_has_just_written_is_not_repeated(
+    output: bytes, reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(PRICES, "us-east-1", color=False)
+    for piece in (output[:20], output[20:]):
+        assert terminal.shows_output(piece)
+    failed = RequestRecord(method="GET", target="/", status=502)
+    failed.error_type, failed.error_message = "Runtime.ExitError", "the app ended"
+    terminal.log_request(failed)
+    assert capfd.readouterr().err == f"GET / 502 | 0 B | total 0 ms | {reason}\n"
+
+
+@pytest.mark.parametrize(
     ("doors", "line"),
     [
         pytest.param("alb", "GET /x 200 | ", id="one-door"),
