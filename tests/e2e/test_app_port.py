@@ -72,6 +72,19 @@ def test_an_app_that_listens_elsewhere_is_reported_with_its_port(server: Path) -
 
 
 @on_linux
+def test_an_app_that_opens_another_port_first_is_reported_once_and_waited_for(server: Path) -> None:
+    """A port for metrics, for example."""
+    port, own = unused_port(), unused_port()
+    os.mkfifo(server / "go")
+    script = f"{sys.executable} server.py {port} & read line < go; exec {sys.executable} server.py {own}"
+    with local_lambda("sh", "-c", script, directory=server, flags=("--app-port", str(own), "--warm")) as local:
+        local.output.wait_for(f"It listens on {port}")
+        threading.Thread(target=(server / "go").write_text, args=("go\n",), daemon=True).start()
+        assert local.ask("/").body == str(own).encode()
+        assert local.output.text.count("the app is not ready") == 1
+
+
+@on_linux
 def test_somebody_elses_server_is_not_taken_for_the_app(server: Path) -> None:
     """It takes the port while the app is starting."""
     port = unused_port()
