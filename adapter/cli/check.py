@@ -32,7 +32,7 @@ from adapter.runtime.connection import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# How long to wait until an app that already listens is ready, in seconds.
+# The time that an app which already listens has to become ready, in seconds.
 PROBE_SECONDS = 3.0
 
 

@@ -1,4 +1,4 @@
-"""``adapter completion``: the script that lets a shell complete the command line, and what is completed.
+"""``adapter completion``: the script with which a shell completes the command line, and the functions that complete.
 
 The shell runs the adapter again for each completion. Then click calls the functions of this module.
 """

@@ -44,9 +44,9 @@ def run(name: str | None) -> int:
 
 
 def _names(text: str) -> list[str]:
-    """Return the names that ``text`` stands for. It may lack the part before the dot, and its case does not matter.
+    """Return the names that ``text`` stands for. The part before the dot may be missing, and case does not matter.
 
-    A type that the adapter reports to Lambda stands for all its errors that are reported as this type.
+    A Lambda type stands for all errors that the adapter reports as this type.
     """
     wanted = text.strip().rstrip(":").lower()
     found = [name for name in _TEXTS if wanted in (name.lower(), name.lower().rpartition(".")[2])]
@@ -70,7 +70,7 @@ def _explanation(name: str) -> str:
 
 
 def _plain(markdown: str) -> str:
-    """Return ``markdown`` for a terminal: without backticks, and with the address of each link in its place."""
+    """Return ``markdown`` for a terminal: without backticks, and with the address of each link instead of the link."""
     text = markdown.replace("`", "")
     while "](" in text:
         before, _, rest = text.partition("](")

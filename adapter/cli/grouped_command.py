@@ -36,9 +36,9 @@ _CMD = "-- CMD"
 _CMD_HELP = "The command that starts the app, with the app's own options; {port} stands for a free port."
 # The key in the context's ``meta`` that is set for --help-all.
 _WITH_ALL = "adapter.help_all"
-# A longer metavar is left out of the short help, in characters.
+# The maximum length of a metavar in the short help, in characters. Longer ones are left out.
 _SHORT = 24
-# Programs that start apps. They may be missing from PATH.
+# Programs that start apps. They are recognized even if they are missing from PATH.
 _SERVERS = frozenset(
     {"bun", "deno", "fastapi", "flask", "gunicorn", "hypercorn", "node", "npm", "npx", "python", "python3", "uvicorn"}
 )
@@ -230,7 +230,7 @@ def _click_option(option: Option[Any]) -> Callable[[Callable[..., int]], Callabl
     help_text = f"{option.description} [{notes}]".replace("`", "")
     if option.parse is parsers.boolean:
         flag = str(option.flag)
-        # A flag that switches something off has no opposite.
+        # A flag that begins with --no- has no opposite.
         flags = flag if flag.startswith("--no-") else f"{flag}/--no-{flag[2:]}"
         return click.option(flags, option.name, is_flag=True, default=None, help=help_text)
     metavar = option.parse.metavar

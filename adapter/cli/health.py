@@ -52,12 +52,12 @@ def find_problem(environ: Mapping[str, str], flags: Mapping[str, str] | None = N
 
 
 def _listen_address(config: Config) -> Address:
-    """Return the address that the proxy listens on. Raises ConfigurationError if the settings leave it open."""
+    """Return the address that the proxy listens on. Raises ConfigurationError if the settings do not determine it."""
     if config.listen is None and config.container_port is not None and config.app_port is None:
         raise ConfigurationError(
             [f"PORT: {config.container_port} may be the app's port or the proxy's; set ADAPTER_LISTEN or ADAPTER_ADMIN"]
         )
-    # The app's port only matters because the proxy cannot listen on the same port.
+    # The app's port is needed only because the proxy cannot listen on the same port.
     return resolve_listen(config, config.app_port or 0)
 
 

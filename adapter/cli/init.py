@@ -1,6 +1,7 @@
 """``adapter init``: writes the files that deploy an app into its folder.
 
-They are the files in ``deploy/`` and ``examples/`` of the repository, filled in. The wheel has a copy of them.
+They are copies of the files in ``deploy/`` and ``examples/``, with the app's own values. The wheel contains these
+files.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def run(kind: str, command: list[str]) -> list[str]:
 
 
 def _is_there(path: Path, text: str) -> bool:
-    """Return whether the file exists and is to be kept: it has this text already, or it is a .dockerignore."""
+    """Return whether the file exists and need not be written: it has this text already, or is a .dockerignore."""
     try:
         return path.read_text("utf-8") == text or path.name == ".dockerignore"
     except (OSError, UnicodeDecodeError):
