@@ -28,6 +28,7 @@ ORDER = [
     "errors",
     "numbers",
     "aws",
+    "quantities",
     "payload",
     "net",
     "net.server",

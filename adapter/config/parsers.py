@@ -393,7 +393,7 @@ def bandwidth(value: str) -> Bandwidth | None:
         raise ValueError("is not a bandwidth; use lambda, unlimited or BURST+RATE, for example 6MB+2MB")
     for amount in (parsed.burst, parsed.rate):
         if not MIN_BANDWIDTH <= amount <= MAX_BANDWIDTH:
-            from adapter.aws.size_text import size_text  # only a mistake needs it
+            from adapter.quantities import size_text  # only a mistake needs it
 
             bounds = f"{size_text(MIN_BANDWIDTH)} to {size_text(MAX_BANDWIDTH)}"
             raise ValueError(f"is out of bounds; BURST and RATE must each be from {bounds}")

@@ -21,7 +21,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.app.process import ENDING, HANDLED, hold_signals, kill_children, release_signals
-from adapter.aws.size_text import size_text
 from adapter.config.parsers import NO_LIMIT
 from adapter.config.ports import app_address
 from adapter.errors import EXIT_INTERRUPTED, EXIT_USAGE, ConfigurationError
@@ -37,6 +36,7 @@ from adapter.proxy.app_supervisor import APP_GRACE, AppSupervisor
 from adapter.proxy.metrics import METRICS_NEED, Metrics
 from adapter.proxy.request_relay import RequestRelay
 from adapter.proxy.upstream import Upstream
+from adapter.quantities import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,6 @@ from adapter.emulator.environment.state_tables import (
     RuntimeState,
 )
 from adapter.emulator.function.environment_updates import InvocationConcluded, SlotFreed, Started, StartFailed
-from adapter.emulator.function.lane import Lane
 from adapter.emulator.sandbox.processes import exit_text
 from adapter.emulator.sandbox.sandbox import EXTERNAL_GRACE, FAILED, SPINDOWN, TIMED_OUT, Sandbox
 
@@ -43,6 +43,8 @@ _MB = 1024 * 1024
 ASKING_GRACE = 0.1
 # The minimum time between two measurements of the memory, in seconds. A measurement takes some milliseconds.
 _MEMORY_PERIOD = 1.0
+# The number of changes of the state that are kept.
+_MOST_CHANGES = 200
 
 # The event that ended the environment → the shutdown reason that extensions receive. All other events mean SPINDOWN.
 _SHUTDOWN_REASONS: dict[EnvironmentEvent | None, str] = {
@@ -60,8 +62,8 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 class ExecutionEnvironment:
     """An execution environment, from the start of its first process to the end of its last.
 
-    ``number`` identifies it within the run. ``lane`` has its last changes of state, ``memory`` its peak memory in
-    bytes, or None if unknown.
+    ``number`` identifies it within the run. ``changes`` has the times and the new states of its last changes
+    of state; None stands for frozen processes. ``memory`` is its peak memory in bytes, or None if unknown.
 
     ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` is True if the
     init repeats an init that timed out; its duration then counts towards the timeout of the first invocation.
@@ -98,7 +100,8 @@ class ExecutionEnvironment:
         self._apis = self._sandbox.apis
         self._apis.on_change = self._on_change
         self._loop = asyncio.get_running_loop()
-        self.lane = Lane(self._loop.time)
+        self.changes: deque[tuple[float, EnvironmentState | None]] = deque(maxlen=_MOST_CHANGES)
+        self.changes.append((self._loop.time(), self.state))
         # Done when the environment closes. Its exception is an internal error of the emulator.
         self._closing: asyncio.Future[None] = self._loop.create_future()
         # The event that led to the end of the environment, and the state in which the event happened.
@@ -344,7 +347,8 @@ class ExecutionEnvironment:
 
     def _advance(self, event: EnvironmentEvent) -> None:
         before, self.state = self.state, ENVIRONMENT[self.state, event]
-        self.lane.note(self.state, is_frozen=False)
+        if self.state is not before:
+            self.changes.append((self._loop.time(), self.state))
         if self.state in _ENDS and event is not EnvironmentEvent.ALL_CONCLUDED:
             self._ended_in, self._ended_by = before, event
         if self.state is EnvironmentState.CLOSING and not self._closing.done():
@@ -430,7 +434,8 @@ class ExecutionEnvironment:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
             self._processes.freeze()
-            self.lane.note(self.state, is_frozen=True)
+            if self.changes[-1][1] is not None:
+                self.changes.append((self._loop.time(), None))
         if self.state is EnvironmentState.IDLE:
             deadline = self._idle_deadline
             # Each invocation moves the deadline, but not the timer. If the timer fires too early, it is set again.

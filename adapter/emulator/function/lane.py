@@ -1,16 +1,16 @@
-"""The history of an execution environment, for the inspector: its last changes of state."""
+"""What an execution environment did over time, as the inspector shows it."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 
 from adapter.emulator.environment.state_tables import EnvironmentState
 
-# The number of changes that are kept.
-_MOST_CHANGES = 200
-
+# None stands for an environment whose processes are frozen.
 _NAMES = {
+    None: "frozen",
     EnvironmentState.STARTING: "init",
     EnvironmentState.SNAPSHOT: "frozen",
     EnvironmentState.RESTORING: "restored",
@@ -22,15 +22,7 @@ _NAMES = {
 }
 
 
-class Lane:
-    """The last changes of one environment: pairs of a time, by ``clock``, and the state that began then."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.changes: deque[tuple[float, str]] = deque([(clock(), "init")], maxlen=_MOST_CHANGES)
-
-    def note(self, state: EnvironmentState, *, is_frozen: bool) -> None:
-        """Note the state of the environment, which may be the same as before. A frozen environment is idle."""
-        name = "frozen" if is_frozen and state is EnvironmentState.IDLE else _NAMES[state]
-        if name != self.changes[-1][1]:
-            self.changes.append((self._clock(), name))
+def lane(changes: Iterable[tuple[float, EnvironmentState | None]]) -> list[tuple[float, str]]:
+    """Return ``changes`` of an environment's state with the inspector's names, without changes that keep the name."""
+    named = [(at, _NAMES[state]) for at, state in changes]
+    return [next(same) for _, same in groupby(named, key=itemgetter(1))]

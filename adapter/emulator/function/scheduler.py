@@ -22,6 +22,7 @@ from adapter.emulator.environment.result import STOPPED, THROTTLED, Failure, fai
 from adapter.emulator.environment.state_tables import EnvironmentState, IllegalTransitionError
 from adapter.emulator.function.environment_updates import InvocationConcluded, Started, StartFailed, Update
 from adapter.emulator.function.execution_environment import ASKING_GRACE, ExecutionEnvironment
+from adapter.emulator.function.lane import lane
 from adapter.emulator.function.queue_notices import QueueNotices
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class LocalFunction:
 
         The memory is in bytes, or None if unknown. Times are those of the event loop.
         """
-        return [(each.number, each.memory, list(each.lane.changes)) for each in (*self._ended, *self._environments)]
+        return [(each.number, each.memory, lane(each.changes)) for each in (*self._ended, *self._environments)]
 
     # --- the updates of environments -------------------------------------------------------------------------------
 

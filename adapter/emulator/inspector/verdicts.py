@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
-from adapter.aws.size_text import size_text
 from adapter.emulator.environment.result import RESPONSE_TOO_LARGE
 from adapter.emulator.front_doors.front_door import GATEWAY_TIMEOUT
 from adapter.emulator.front_doors.registry import DOORS
@@ -26,6 +25,7 @@ from adapter.errors import InvalidFunctionResponse
 from adapter.net.token_bucket import TokenBucket
 from adapter.payload.body import BodyRules
 from adapter.payload.function_response import encode_prelude
+from adapter.quantities import size_text
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth

@@ -79,11 +79,10 @@ class ApiServer:
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request. If no resource matches it, answer with an error."""
+        methods = self._resources.get(_resource(exchange.target))
         if forbidden := page_refusal(exchange.headers):
             refuse(exchange, (403, "ForbiddenException", forbidden))
-            return
-        methods = self._resources.get(_resource(exchange.target))
-        if methods is None:
+        elif methods is None:
             exchange.respond(404, [TEXT], b"404 page not found\n")
         elif exchange.method not in methods:
             exchange.respond(405, [("allow", ", ".join(methods))], b"")

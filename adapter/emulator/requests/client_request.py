@@ -58,12 +58,12 @@ class ClientRequest:
             client_headers=exchange.headers,
             clock=asyncio.get_running_loop().time,
         )
-        ring.begin(record)
         self.drop_after: int | None = None
         self._id_headers = [(name, self.request_id) for name in id_headers]
         if id_headers:
             self._id_headers.append(("X-Amzn-Trace-Id", self.trace_id))
         self._bodiless = False
+        ring.begin(record)
 
     async def begin(self, status: int, headers: Headers) -> None:
         """Send the head of a response. Send its body with ``write``, then call ``end`` or ``break_off``."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from adapter.aws.limits import DEFAULT_FUNCTION_MEMORY, DEFAULT_FUNCTION_TIMEOUT, LAMBDA_BANDWIDTH
-from adapter.aws.size_text import size_text
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
 from adapter.emulator.function_settings import FUNCTION_NAME
 from adapter.net.address import Address
+from adapter.quantities import size_text
 
 if TYPE_CHECKING:
     from adapter.aws.limits import Bandwidth

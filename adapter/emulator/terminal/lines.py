@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from adapter.aws.limits import FREE_STREAM_BYTES
-from adapter.aws.size_text import size_text
 from adapter.emulator.terminal.banner import mismatch_text, start_fields, start_lines
 from adapter.emulator.terminal.prices import PriceTable, billed_bytes
 from adapter.emulator.terminal.summary import Summary
-from adapter.emulator.terminal.words import cost_text, duration_text
 from adapter.errors import bounded
 from adapter.logs import FIELD_LIMIT, trace_of, visible
 from adapter.output import STDERR
+from adapter.quantities import cost_text, duration_text, size_text
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from adapter.aws.size_text import size_text
-from adapter.emulator.terminal.words import duration_text
 from adapter.logs import visible
+from adapter.quantities import duration_text, size_text
 
 if TYPE_CHECKING:
     from adapter.emulator.records.record import RequestRecord

@@ -6,9 +6,8 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from adapter.aws.size_text import size_text
 from adapter.emulator.terminal.prices import PriceTable, record_cost
-from adapter.emulator.terminal.words import cost_text, duration_text
+from adapter.quantities import cost_text, duration_text, size_text
 
 if TYPE_CHECKING:
     from adapter.emulator.records.record import RequestRecord

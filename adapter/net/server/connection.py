@@ -323,15 +323,14 @@ class HttpConnection(asyncio.BufferedProtocol):
                 reset_on_close(self._transport)
             self._advance(states.CLOSE)
 
-    async def wait_for_bytes(self) -> None:
+    def wait_for_bytes(self) -> Awaitable[None]:
         self._arrived = waiter = self._loop.create_future()
         # A tunnel may be silent for an unlimited time.
         if self._limits.client_timeout is None or self._state is states.TUNNEL:
-            await waiter
-        else:
-            await wait_for_progress(
-                waiter, lambda: self._bytes_received + self._bytes_delivered(), self._limits.client_timeout
-            )
+            return waiter
+        return wait_for_progress(
+            waiter, lambda: self._bytes_received + self._bytes_delivered(), self._limits.client_timeout
+        )
 
     def stop_waiting(self) -> None:
         if self._arrived is not None:

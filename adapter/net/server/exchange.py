@@ -10,7 +10,7 @@ from adapter.net.server.errors import BodyTruncatedError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from adapter.net.server.request_parser import Refusal, RequestHead
 
@@ -61,8 +61,11 @@ class ClientConnection(Protocol):
     def cut(self, *, reset: bool = False) -> None:
         """Close the connection without completing the response, with a reset if ``reset`` is True."""
 
-    async def wait_for_bytes(self) -> None:
-        """Wait until bytes arrive or ``stop_waiting`` is called. Raises ClientStalledError if the client stalls."""
+    def wait_for_bytes(self) -> Awaitable[None]:
+        """Return an awaitable that is done when bytes arrive or ``stop_waiting`` is called.
+
+        It raises ClientStalledError if the client stalls.
+        """
 
     def adjust_flow(self) -> None:
         """Pause or resume reading from the client, depending on how much received data is still unread."""
@@ -241,7 +244,8 @@ class Exchange:
             lines.append(("connection", "close"))
         elif self.version == "1.0":
             lines.append(("connection", "keep-alive"))
-        self._connection.write(b"".join((encode_head(status, lines, reason), *self._framed(pieces))))
+        framed = self._framed(pieces)
+        self._connection.write(b"".join((encode_head(status, lines, reason), *framed)))
 
     async def write(self, pieces: Iterable[Piece]) -> None:
         """Send pieces of the body, then wait until the client accepts more data.

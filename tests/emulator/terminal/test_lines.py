@@ -13,8 +13,8 @@ from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.records.record import RequestRecord
 from adapter.emulator.terminal.lines import Terminal, details, request_fields, streaming_cost
 from adapter.emulator.terminal.prices import PriceTable
-from adapter.emulator.terminal.words import cost_text, duration_text
 from adapter.logs import Log
+from adapter.quantities import cost_text, duration_text
 
 PRICES = PriceTable(dated="2020-01-02", currency="USD", per_gb={"us-east-1": 0.008})
 

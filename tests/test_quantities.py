@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.aws.size_text import size_text
+from adapter.quantities import size_text
 
 MB = 1024 * 1024
 
