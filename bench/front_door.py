@@ -26,8 +26,7 @@ from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import Payload
 from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.front_doors.front_door import FrontDoor
-from adapter.emulator.records.record import RequestRecord
-from adapter.emulator.requests.pipeline import InvocationPipeline
+from adapter.emulator.requests import InvocationPipeline
 from adapter.emulator.service.listening import serving
 from adapter.net.address import listen
 from adapter.net.server import Exchange
@@ -72,12 +71,12 @@ async def with_front_door(count: int) -> str:
     settings = UrlSettings(load({}, {"invoke_mode": "buffered"}))
     listener = listen("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
-    door = FrontDoor(InvocationPipeline(InstantFunction()), settings.doors[0], _ignore, _ignore)  # type: ignore[arg-type]  # submit() only
+    door = FrontDoor(InvocationPipeline(InstantFunction()), settings.doors[0], _ignore)  # type: ignore[arg-type]  # submit() only
     async with serving([(listener, door.serve)]):
         return await measured("a function URL", port, count)
 
 
-def _ignore(_visit: RequestRecord) -> None:
+def _ignore(_line: str) -> None:
     """Nobody reads the lines of a measurement."""
 
 

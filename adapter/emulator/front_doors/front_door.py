@@ -37,7 +37,7 @@ from adapter.emulator.environment.result import (
 )
 from adapter.emulator.front_doors.door_rules import DoorRules, Reason
 from adapter.emulator.front_doors.request_event import RefusedError, request_event
-from adapter.emulator.requests.client_request import ClientRequest
+from adapter.emulator.requests import ClientRequest
 from adapter.errors import InvalidFunctionResponse
 from adapter.net.decompression import BodyDecoder, UnknownCodingError, codings_of
 from adapter.net.paced_writer import PacedWriter
@@ -49,8 +49,7 @@ from adapter.payload.messages import ResponseHead
 
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings
-    from adapter.emulator.records.record import RequestRecord
-    from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests import InvocationPipeline
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -73,34 +72,27 @@ _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 
 @dataclass(slots=True)
 class FrontDoor:
-    """Serves one front door. ``report`` is called with the record of each request when the request has ended.
-
-    ``notice`` is called with each line for the user about an unusual event.
-    """
+    """Serves one front door. ``notice`` is called with each line for the user about an unusual event."""
 
     pipeline: InvocationPipeline
     door: DoorSettings
-    report: Callable[[RequestRecord], None]
     notice: Callable[[str], None]
     # The paths for which a client asked for a WebSocket. The notice is written once for each path.
     _websocket_paths: set[str] = field(default_factory=set)
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request, and report its record."""
+        """Answer one request."""
         await self.answer(self.accept(exchange))
 
     def accept(self, exchange: Exchange) -> ClientRequest:
         """Return the request in ``exchange``, with its new record. The caller must call ``answer``."""
         rules = self.door.rules
-        return ClientRequest(exchange, self.pipeline.ring, door=rules.name, id_headers=rules.request_id_headers)
+        return ClientRequest(exchange, self.pipeline, door=rules.name, id_headers=rules.request_id_headers)
 
     async def answer(self, client: ClientRequest) -> None:
-        """Answer the request of ``client``, and report its record."""
-        try:
+        """Answer the request of ``client``."""
+        with client:
             await self._answer(client)
-        finally:
-            self.pipeline.ring.end(client.record)
-        self.report(client.record)
 
     async def _answer(self, client: ClientRequest) -> None:
         rules, exchange = self.door.rules, client.exchange
@@ -112,7 +104,7 @@ class FrontDoor:
             await client.respond(*answer)
             return
         try:
-            event = await request_event(client, self.door)
+            event = await request_event(exchange, self.door, request_id=client.request_id, trace_id=client.trace_id)
         except RefusedError as refusal:
             client.record.error_type, client.record.refused = str(refusal), True
             await client.respond(*(refusal.response or rules.error_response(refusal.reason)))

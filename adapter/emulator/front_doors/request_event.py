@@ -19,7 +19,6 @@ from adapter.payload.request_target import origin_form
 if TYPE_CHECKING:
     from adapter.emulator.access.key_pair import KeyPair
     from adapter.emulator.front_doors.door_settings import DoorSettings
-    from adapter.emulator.requests.client_request import ClientRequest
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -43,16 +42,16 @@ class RefusedError(Exception):
         self.response = response
 
 
-async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
-    """Read the request of ``client`` and return its event as JSON.
+async def request_event(exchange: Exchange, door: DoorSettings, *, request_id: str, trace_id: str) -> bytes:
+    """Read the request in ``exchange`` and return its event as JSON.
 
     Raises RefusedError if the front door refuses the request, and BodyTruncatedError if the client leaves before the
     body is complete.
     """
-    exchange, rules = client.exchange, door.rules
+    rules = door.rules
     _check_head(exchange, rules)
     arrival = Arrival(
-        request_id=client.request_id,
+        request_id=request_id,
         time_ms=time.time_ns() // 1_000_000,
         source_ip=exchange.client or "127.0.0.1",
         domain_name=door.domain or _domain(exchange),
@@ -63,7 +62,7 @@ async def request_event(client: ClientRequest, door: DoorSettings) -> bytes:
     if target is None:
         raise RefusedError(Reason.BAD_REQUEST, "the request target is neither a path nor an http URL")
     headers = [_as_seen(header, door) for header in exchange.headers if header[0].lower() not in rules.forwarded]
-    headers += _forwarded(exchange.headers, door, arrival, client.trace_id)
+    headers += _forwarded(exchange.headers, door, arrival, trace_id)
     body = await exchange.read_body(rules.body_limit)
     if body is None:
         raise RefusedError(Reason.BODY_TOO_LARGE, f"the body exceeds the limit of {rules.body_limit} bytes")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import DoorSettings, UrlSettings
     from adapter.emulator.inspector.masking import Masker
     from adapter.emulator.records.record import RequestRecord
-    from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests import InvocationPipeline
     from adapter.payload.headers import Headers
 
 _INVOKE = "/2015-03-31/functions/{}/invocations"
@@ -121,7 +121,7 @@ class Sender:
                 raise RefusedAction(409, f"{settings.rules.title} cannot stream")
             settings.streaming = mode == "streaming"
             pipeline = self._pipeline_in_mode(mode, pipeline)
-        return FrontDoor(pipeline, settings, door.report, door.notice)
+        return FrontDoor(pipeline, settings, door.notice)
 
     def _api_in_mode(self, mode: str | None) -> InvokeApi:
         api = self._invoke_api

@@ -19,8 +19,6 @@ from adapter.emulator.front_doors.request_event import RefusedError, request_eve
 from adapter.emulator.inspector.detail import client_request
 from adapter.emulator.inspector.in_process import exchange_for
 from adapter.emulator.inspector.summary import milliseconds
-from adapter.emulator.records.ring import RecordRing
-from adapter.emulator.requests.client_request import ClientRequest
 from adapter.errors import InvalidFunctionResponse
 from adapter.net.token_bucket import TokenBucket
 from adapter.payload.body import BodyRules
@@ -165,9 +163,8 @@ class Verdicts:
 
 async def _request_problems(request: Request, door: DoorSettings) -> list[str]:
     """Return a list with the reason why the front door would refuse the request; it is empty if there is none."""
-    client = ClientRequest(exchange_for(request), RecordRing(1), door=door.rules.name, id_headers=())
     try:
-        await request_event(client, door)
+        await request_event(exchange_for(request), door, request_id="", trace_id="")
     except RefusedError as refusal:
         return [f"the request is refused: {refusal}"]
     return []

@@ -17,8 +17,7 @@ from adapter.emulator.environment.result import STOPPED, THROTTLED, Failure, col
 if TYPE_CHECKING:
     from adapter.emulator.environment.invocation import LocalInvocation
     from adapter.emulator.notice import Notice
-    from adapter.emulator.records.record import RequestRecord
-    from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests import InvocationPipeline
     from adapter.payload.headers import Headers
 
 # The maximum number of attempts for an event: the first and two retries (Lambda, "Asynchronous invocation").
@@ -32,13 +31,12 @@ class AsyncQueue:
     """Invokes the function asynchronously, with retries.
 
     Each event is processed by a task in ``group``. ``delay`` is the time before the first retry, in seconds. ``notice``
-    shows a line to the user. ``report`` is called with the record of each attempt.
+    shows a line to the user.
     """
 
     pipeline: InvocationPipeline
     group: asyncio.TaskGroup
     notice: Notice
-    report: Callable[[RequestRecord], None]
     delay: float
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -99,5 +97,5 @@ class AsyncQueue:
         if why is not None:
             record.add_failure(why)
         self.pipeline.ring.end(record)
-        self.report(record)
+        self.pipeline.report(record)
         return invocation, why

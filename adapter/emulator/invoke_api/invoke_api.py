@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ from adapter.emulator.environment.result import (
 from adapter.emulator.invoke_api.event_stream import CONTENT_TYPE, encode
 from adapter.emulator.invoke_api.invoke_request import InvokeRequest, RefusedInvokeError, read_invoke
 from adapter.emulator.records.record import RequestRecord
-from adapter.emulator.requests.client_request import ClientRequest
+from adapter.emulator.requests import ClientRequest
 from adapter.net.paced_writer import PacedWriter
 from adapter.net.server import BodyTruncatedError
 from adapter.payload.formats.pass_through import APP_STATUS
@@ -40,7 +39,7 @@ from adapter.payload.request_target import path_alone
 if TYPE_CHECKING:
     from adapter.emulator.front_doors.door_settings import UrlSettings
     from adapter.emulator.invoke_api.async_queue import AsyncQueue
-    from adapter.emulator.requests.pipeline import InvocationPipeline
+    from adapter.emulator.requests import InvocationPipeline
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -57,40 +56,33 @@ _MAX_CHUNK = 1024 * 1024
 
 @dataclass(slots=True)
 class InvokeApi:
-    """Serves both Invoke APIs. ``report`` is called with the record of each request when the request has ended."""
+    """Serves both Invoke APIs."""
 
     pipeline: InvocationPipeline
     queue: AsyncQueue
     settings: UrlSettings
-    report: Callable[[RequestRecord], None]
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request, and pass the request's record to ``report``."""
+        """Answer one request."""
         await self.answer(self.accept(exchange))
 
     def accept(self, exchange: Exchange) -> ClientRequest:
         """Return the request in ``exchange``, with its new record. The caller must call ``answer``."""
-        return ClientRequest(exchange, self.pipeline.ring, id_headers=("x-amzn-RequestId",))
+        return ClientRequest(exchange, self.pipeline, id_headers=("x-amzn-RequestId",))
 
     async def answer(self, client: ClientRequest) -> None:
-        """Answer the request of ``client``, and report its record."""
-        try:
-            await self._answer(client)
-        finally:
-            self.pipeline.ring.end(client.record)
-        self.report(client.record)
-
-    async def _answer(self, client: ClientRequest) -> None:
-        record = client.record
-        try:
-            await self._invoke(client)
-        except RefusedInvokeError as refusal:
-            record.error_type, record.error_message = refusal.error_type, refusal.rule
-            record.refused = refusal.status < 500
-            headers = [*_JSON, ("x-amzn-ErrorType", refusal.error_type)]
-            await client.respond(refusal.status, headers, _error_body(refusal))
-        except BodyTruncatedError:
-            record.add_truncated_request()
+        """Answer the request of ``client``."""
+        with client:
+            record = client.record
+            try:
+                await self._invoke(client)
+            except RefusedInvokeError as refusal:
+                record.error_type, record.error_message = refusal.error_type, refusal.rule
+                record.refused = refusal.status < 500
+                headers = [*_JSON, ("x-amzn-ErrorType", refusal.error_type)]
+                await client.respond(refusal.status, headers, _error_body(refusal))
+            except BodyTruncatedError:
+                record.add_truncated_request()
 
     async def _invoke(self, client: ClientRequest) -> None:
         """Read the request, invoke the function or queue the event, and send the answer.

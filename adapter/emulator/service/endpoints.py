@@ -19,7 +19,7 @@ from adapter.emulator.invoke_api.async_queue import AsyncQueue
 from adapter.emulator.invoke_api.invoke_api import InvokeApi
 from adapter.emulator.recording.recordings import Recorder
 from adapter.emulator.records.ring import RecordRing
-from adapter.emulator.requests.pipeline import InvocationPipeline
+from adapter.emulator.requests import InvocationPipeline
 from adapter.emulator.sandbox.variables import request_rules
 from adapter.emulator.service.control_api import Control
 from adapter.emulator.service.listening import inspector_url, open_inspector, open_listeners, serving
@@ -71,7 +71,7 @@ class Endpoints:
 
     def __init__(self, emulation: Emulation, recorder: Recorder | None, group: asyncio.TaskGroup) -> None:
         self.settings = settings = emulation.settings
-        config, notice, report = settings.config, emulation.notice, emulation.report
+        config, notice = settings.config, emulation.notice
         keeps_bodies = config.inspector_bodies == "all"
         self.ring = RecordRing(config.inspector_records, config.inspector_memory, keeps_bodies=keeps_bodies)
         self.ring.on_finished = emulation.on_finished
@@ -82,9 +82,9 @@ class Endpoints:
         self._recorder = recorder
         self._pipeline = self._pipeline_to(emulation.function)
         self._other: tuple[LocalFunction, asyncio.Task[None], InvocationPipeline] | None = None
-        self.queue = AsyncQueue(self._pipeline, group, notice, report, delay=config.retry_delay)
-        self.api = InvokeApi(self._pipeline, self.queue, settings, report)
-        self.doors = [FrontDoor(self._pipeline, door, report, notice) for door in settings.doors]
+        self.queue = AsyncQueue(self._pipeline, group, notice, delay=config.retry_delay)
+        self.api = InvokeApi(self._pipeline, self.queue, settings)
+        self.doors = [FrontDoor(self._pipeline, door, notice) for door in settings.doors]
         self.token = pybase64.b64encode(os.urandom(24), altchars=b"-_").decode("ascii")
         self._started = time.time(), asyncio.get_running_loop().time()
         self._sender: Sender | None = None
@@ -149,7 +149,7 @@ class Endpoints:
             self._other[1].cancel()
 
     def _pipeline_to(self, function: LocalFunction) -> InvocationPipeline:
-        return InvocationPipeline(function, self.injector, self._recorder, self.ring)
+        return InvocationPipeline(function, self.injector, self._recorder, self.ring, self._emulation.report)
 
     def _other_pipeline(self) -> InvocationPipeline:
         """Return the pipeline to the function in the other invoke mode, which is started with the first call."""

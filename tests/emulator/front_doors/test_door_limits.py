@@ -16,7 +16,7 @@ from adapter.emulator.front_doors.front_door import FrontDoor
 from adapter.emulator.front_doors.registry import DOORS
 from adapter.emulator.front_doors.rest_api import REST_BANDWIDTH
 from adapter.emulator.records.record import RequestRecord
-from adapter.emulator.requests.pipeline import InvocationPipeline
+from adapter.emulator.requests import InvocationPipeline
 from adapter.emulator.service.listening import serving
 from adapter.net.address import listen
 from tests.emulator.door_answers import FUNCTION_ERRORS, PAYLOADS, page
@@ -169,14 +169,8 @@ async def impatient(
     )
     assert local.function is not None
     listener = listen("127.0.0.1", 0)
-    async with serving(
-        [
-            (
-                listener,
-                FrontDoor(InvocationPipeline(local.function), door, records.put_nowait, local.notices.put_nowait).serve,
-            )
-        ]
-    ):
+    pipeline = InvocationPipeline(local.function, report=records.put_nowait)
+    async with serving([(listener, FrontDoor(pipeline, door, local.notices.put_nowait).serve)]):
         yield listener.getsockname()[1], records
 
 

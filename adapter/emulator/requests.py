@@ -1,5 +1,6 @@
-"""A request of a client to a front door or an Invoke API, its response, and the record of both for the log.
+"""The requests of clients to front doors and Invoke APIs, and the pipeline that their invocations pass through.
 
+The pipeline injects faults and records answers in files, so front doors and Invoke APIs need not handle them.
 Lambda does not inform a function when the client disconnects. So writing to a client that has disconnected is not an
 error here: the invocation continues, and ``RequestRecord.client_left`` is set.
 """
@@ -12,16 +13,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from adapter.emulator.environment.invocation import new_request_id, new_trace_id
+from adapter.emulator.environment.result import Payload, Stream
 from adapter.emulator.records.record import RequestRecord
+from adapter.emulator.records.ring import RecordRing
 from adapter.errors import bounded
 from adapter.payload.headers import first, forwardable
 from adapter.payload.messages import MONTHS
 from adapter.payload.request_target import path_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self
 
-    from adapter.emulator.records.ring import RecordRing
+    from adapter.emulator.environment.invocation import LocalInvocation
+    from adapter.emulator.environment.result import Answer
+    from adapter.emulator.faults.injector import FaultInjector
+    from adapter.emulator.function.scheduler import LocalFunction
+    from adapter.emulator.recording.recordings import Recorder
     from adapter.net.server import Exchange
     from adapter.payload.headers import Headers
 
@@ -31,8 +40,66 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _BODILESS = frozenset({204, 304})
 
 
+class InvocationPipeline:
+    """Invokes ``function``. Without ``injector`` no faults are injected; without ``recorder`` no files are written.
+
+    ``ring`` receives the record of each request. ``report`` is called with the record when the request has ended.
+    """
+
+    def __init__(
+        self,
+        function: LocalFunction,
+        injector: FaultInjector | None = None,
+        recorder: Recorder | None = None,
+        ring: RecordRing | None = None,
+        report: Callable[[RequestRecord], None] = lambda _: None,
+    ) -> None:
+        self.report = report
+        self.ring = RecordRing() if ring is None else ring
+        self._submit = function.submit
+        self._injector = injector
+        self._recorder = recorder
+
+    async def invoke(
+        self, invocation: LocalInvocation, headers: Headers, *, source: str, client: ClientRequest | None = None
+    ) -> Answer:
+        """Invoke the function and return its answer. A streamed answer is returned as soon as it begins.
+
+        ``headers`` are those of the request that caused the invocation. ``source`` is the name of the front door or of
+        the API's action, for the recording. ``client`` is the request of the client that waits for the answer; it is
+        None for an asynchronous invocation.
+        """
+        faults = self._injector.draw(invocation, headers) if self._injector is not None else None
+        if faults is not None and client is not None:
+            client.drop_after = faults.drop_after
+        record = invocation.record
+        record.client_context, record.tenant_id = invocation.client_context, invocation.tenant_id
+        record.function_arn = invocation.invoked_function_arn
+        record.add_event(invocation.event, is_streaming=invocation.is_streaming)
+        refusal = await faults.before_invocation() if faults is not None else None
+        if refusal is None:
+            self._submit(invocation)
+        else:
+            invocation.reply.settle(refusal)
+            invocation.finish()
+        answer = await invocation.reply.answer()
+        record.answered = record.now()
+        if isinstance(answer, Stream):
+            answer.on_piece = record.add_arrival
+        elif isinstance(answer, Payload):
+            record.add_arrival(len(answer.body))
+        if faults is not None:
+            answer = faults.apply(answer)
+        if self._recorder is not None:
+            answer = self._recorder.record(invocation, headers, source, answer)
+        return answer
+
+
 class ClientRequest:
-    """A client's request: its ids, its record, and methods to send its response. The record is added to ``ring``.
+    """A client's request: its ids, its record, and methods to send its response.
+
+    The record is added to the ring of ``pipeline``. Answer the request in ``with client:``; at the end of this block,
+    the record has ended and is reported.
 
     ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the names of the response's
     headers for the request id; if there are any, the response contains the trace id as well. ``drop_after`` is the
@@ -40,7 +107,9 @@ class ClientRequest:
     is None.
     """
 
-    def __init__(self, exchange: Exchange, ring: RecordRing, *, door: str = "", id_headers: Sequence[str]) -> None:
+    def __init__(
+        self, exchange: Exchange, pipeline: InvocationPipeline, *, door: str = "", id_headers: Sequence[str]
+    ) -> None:
         self.exchange = exchange
         self.request_id = new_request_id()
         self.trace_id = new_trace_id(time.time())
@@ -63,7 +132,18 @@ class ClientRequest:
         if id_headers:
             self._id_headers.append(("X-Amzn-Trace-Id", self.trace_id))
         self._bodiless = False
-        ring.begin(record)
+        self._pipeline = pipeline
+        pipeline.ring.begin(record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pipeline.ring.end(self.record)
+        if error is None:
+            self._pipeline.report(self.record)
 
     async def begin(self, status: int, headers: Headers) -> None:
         """Send the head of a response. Send its body with ``write``, then call ``end`` or ``break_off``."""
