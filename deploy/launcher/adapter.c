@@ -1,12 +1,12 @@
-/* Starts the adapter of the bundle that this program lies in: PREFIX/bin/adapter, or a copy as /opt/extensions/NAME.
+/* Starts the adapter in its bundle. This program is PREFIX/bin/adapter, or a copy of it as /opt/extensions/NAME.
  *
- * The bundle brings an interpreter, and the C library and the loader that it was built for. So it needs nothing of the
- * system, which may have another C library or none, and this program is static. The loader looks for libraries in the
- * bundle alone, and the interpreter ignores its own variables (-I). What else could lead either of them to the app's
- * files is hidden from them: main.py gives it back to the app.
+ * The bundle contains an interpreter, and the C library and the loader for which it was built. This program is static.
+ * So the bundle needs no file of the system, which may have another C library or none. The loader looks for libraries
+ * only in the bundle, and the interpreter ignores its own variables (-I). Other variables that could make them read the
+ * app's files are hidden from them; main.py restores these variables for the app.
  *
- * As a file in /opt/extensions, which Lambda starts without arguments, it is `adapter run` for an app that something
- * else starts, and it registers under its own file name.
+ * Lambda starts a file in /opt/extensions without arguments. Then this program runs `adapter run` for an app that
+ * another program starts, and the adapter registers as an extension with the name of this file.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -23,7 +23,7 @@ extern char **environ;
 
 /* Variables with which the C library finds files, or chooses a locale that may be missing. */
 static const char *const HIDDEN[] = {"GCONV_PATH=", "GLIBC_TUNABLES=", "LC_ALL=", "LD_", "LOCPATH=", NULL};
-/* Before the name of a hidden variable. No shell can set such a name. */
+/* The prefix of a hidden variable's name. No shell can set a variable with this prefix. */
 static const char MARK[] = "\001";
 
 static void fail(const char *what, const char *path)
@@ -32,7 +32,7 @@ static void fail(const char *what, const char *path)
     exit(EXIT_NOT_STARTED);
 }
 
-/* The concatenation of two texts, which is never freed: this program is replaced in a moment. */
+/* Returns the concatenation of two texts. It is never freed, because execv soon replaces this program. */
 static char *join(const char *first, const char *second)
 {
     char *text = malloc(strlen(first) + strlen(second) + 1);
@@ -51,7 +51,7 @@ static int is_bundle(const char *prefix)
     return access(join(prefix, "/lib/main.pyc"), R_OK) == 0;
 }
 
-/* The folder of the bundle. `program` is the path by which this program was started. */
+/* Returns the folder of the bundle. `program` is the path with which this program was started. */
 static char *find_prefix(const char *program)
 {
     char *real = realpath(program, NULL);
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
         setenv("ADAPTER_EXTENSION_NAME", basename(join(program, "")), 0);
     }
     hide_variables();
-    /* Without it the interpreter would choose this one by itself, and set LC_CTYPE for the app as well. */
+    /* Without LC_ALL, the interpreter would choose this locale itself, and set LC_CTYPE, which the app would inherit. */
     setenv("LC_ALL", "C.UTF-8", 1);
     execv(loader, command);
     fail("cannot start", loader);

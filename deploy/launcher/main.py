@@ -1,6 +1,6 @@
 """Starts the adapter in its bundle, as the program that ``adapter.c`` makes the interpreter run.
 
-``site`` is not imported (-S), so the start is faster, and ``os`` is not either, which would take another millisecond.
+``site`` is not imported (-S), to start faster. ``os`` is not imported either, because this would take a millisecond.
 """
 
 import marshal
@@ -9,7 +9,7 @@ from _frozen_importlib import ModuleSpec
 from _imp import _fix_co_filename
 from posix import O_RDONLY, close, environ, fstat, open, read  # built-in open() imports `io`
 
-# Before the name of a variable that adapter.c has hidden from the interpreter.
+# The prefix of the names of variables that adapter.c has hidden from the interpreter.
 MARK = b"\x01"
 
 
@@ -17,7 +17,7 @@ def main():
     """Run the command that the arguments name, and return its exit code."""
     libraries = __file__.rpartition("/")[0]
     restore_variables()
-    # Behind the standard library: none of its modules is looked for here.
+    # After the standard library, so that no module of it is looked for in this folder.
     sys.path.append(libraries)
     import_from_pack(libraries)
 
@@ -27,7 +27,7 @@ def main():
 
 
 def restore_variables():
-    """Give the variables back that the app is to get, before anything reads the environment."""
+    """Restore the hidden variables for the app. Call this before the environment is read."""
     environ.pop(b"LC_ALL", None)
     for name in [name for name in environ if name.startswith(MARK)]:
         environ[name.removeprefix(MARK)] = environ.pop(name)

@@ -77,7 +77,7 @@ resource "aws_lambda_function" "web" {
 
   environment {
     variables = {
-      # One half of streaming; invoke_mode below is the other.
+      # To stream, set this variable and invoke_mode below.
       AWS_LWA_INVOKE_MODE = "response_stream"
     }
   }

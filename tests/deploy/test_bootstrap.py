@@ -79,7 +79,7 @@ def test_it_does_not_start_itself(opt: Path, tmp_path: Path, way: str) -> None:
 
     assert code == 2
     assert stderr.count("\n") == 1
-    assert "must be the app's start script, and ADAPTER_EXEC_WRAPPER another program" in stderr
+    assert "to the app's start script, and ADAPTER_EXEC_WRAPPER to another program" in stderr
 
 
 def test_a_missing_handler_is_named(opt: Path) -> None:

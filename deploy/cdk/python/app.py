@@ -20,19 +20,19 @@ stack = Stack(app, "Web")
 web = lambda_.DockerImageFunction(
     stack,
     "Function",
-    # With the platform, a Mac with an Apple chip builds for the same processor as Lambda.
+    # Build for Lambda's processor, even on a Mac with an Apple chip.
     code=lambda_.DockerImageCode.from_image_asset(
         str((Path(__file__).parent / folder).resolve()), platform=Platform.LINUX_AMD64
     ),
     architecture=lambda_.Architecture.X86_64,
     memory_size=1024,
     timeout=Duration.seconds(60),  # at most 900
-    # One half of streaming; invoke_mode below is the other.
+    # To stream, set this variable and invoke_mode below.
     environment={"AWS_LWA_INVOKE_MODE": "response_stream"},
 )
 
 url = web.add_function_url(
-    # Requests are signed; NONE makes the URL public.
+    # Clients must sign their requests; NONE makes the URL public.
     auth_type=lambda_.FunctionUrlAuthType.AWS_IAM,
     invoke_mode=lambda_.InvokeMode.RESPONSE_STREAM,
     # Without `cors` the app itself answers preflights.

@@ -13,17 +13,17 @@ const folder = app.node.tryGetContext("folder") ?? "../../../examples/fastapi_ap
 const stack = new Stack(app, "Web");
 
 const web = new lambda.DockerImageFunction(stack, "Function", {
-  // With the platform, a Mac with an Apple chip builds for the same processor as Lambda.
+  // Build for Lambda's processor, even on a Mac with an Apple chip.
   code: lambda.DockerImageCode.fromImageAsset(path.resolve(__dirname, folder), { platform: Platform.LINUX_AMD64 }),
   architecture: lambda.Architecture.X86_64,
   memorySize: 1024,
   timeout: Duration.seconds(60), // at most 900
-  // One half of streaming; invokeMode below is the other.
+  // To stream, set this variable and invokeMode below.
   environment: { AWS_LWA_INVOKE_MODE: "response_stream" },
 });
 
 const url = web.addFunctionUrl({
-  // Requests are signed; NONE makes the URL public.
+  // Clients must sign their requests; NONE makes the URL public.
   authType: lambda.FunctionUrlAuthType.AWS_IAM,
   invokeMode: lambda.InvokeMode.RESPONSE_STREAM,
   // Without `cors` the app itself answers preflights.
