@@ -1,11 +1,12 @@
-"""Follows one warm streamed request of three pieces through the program, module by module.
+"""Follow one warm streamed request of three pieces through the program, module by module.
 
-    python bench/follow_request.py             the figures
-    python bench/follow_request.py --path      the way as well: each module, and the functions called in it
+    python bench/follow_request.py             print the figures
+    python bench/follow_request.py --path      also print each module, and the functions called in it
 
-For ``adapter dev``, the runtime that it starts, and the proxy, it prints the number of modules entered and the number
-of switches between modules: how often a function of another module is called, or a coroutine of it is resumed. A reader
-who follows a request climbs that often. Run it before and after a change of the layout.
+For ``adapter dev``, its runtime and the proxy, this prints the number of modules that the request enters, and the
+number of switches between modules. A switch is a call of a function, or the resumption of a coroutine, in another
+module. Somebody who reads the code of a request must follow each switch. Run this before and after a change of the
+layout.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from time import monotonic
 
 ROOT = Path(__file__).resolve().parent.parent
 PIECES = 3
-# How long the app pauses before each piece, and how long everything may take that follows a response, in seconds.
+# The app's pause before each piece, and the time that the processes have after a response, in seconds.
 PAUSE = 0.15
-# The first request makes the environment, the second loads what is loaded lazily.
+# The number of requests before the followed one. The first starts the environment, the second loads lazy imports.
 WARM_UP = 2
-# How often a process is asked until it serves.
+# The maximum number of requests that are sent until a process answers.
 ATTEMPTS = 200
 
-# Starts the adapter with a recorder. ``sys.setprofile`` sees each call and each resumption of a coroutine.
+# Code that starts the adapter with a recorder. ``sys.setprofile`` reports each call and each resumption of a coroutine.
 RECORDER = """
 import json, os, sys, time
 root, report, *arguments = sys.argv[1:]
@@ -61,7 +62,7 @@ sys.exit(code)
 
 
 class Followed:
-    """A process under the recorder. ``entered`` are the modules and functions of the request, in their order."""
+    """A process with the recorder. ``entered`` are the modules and functions of the request, in their order."""
 
     def __init__(self, folder: str, name: str) -> None:
         self.name = name
@@ -69,24 +70,24 @@ class Followed:
         self._report = Path(folder, name)
 
     def command(self, *arguments: str) -> list[str]:
-        """The command that starts the adapter with ``arguments`` and the recorder."""
+        """Return the command that starts the adapter with ``arguments`` and the recorder."""
         return [sys.executable, "-I", "-c", RECORDER, str(ROOT), str(self._report), *arguments]
 
     def read_report(self, begun: float, ended: float) -> None:
-        """Keep what was entered between the two times, once the process has ended."""
+        """Read the functions that were entered between the two times. Call this after the end of the process."""
         calls = json.loads(self._report.read_text())
         self.entered = [(module, function) for at, module, function in calls if begun <= at <= ended]
 
     @property
     def stays(self) -> list[tuple[str, list[str]]]:
-        """The modules in the order of the way, each with the functions that were called before the next module."""
+        """Return the modules in the order of their entry, each with its functions that were called until the next."""
         return [
             (module, [function for _, function in calls]) for module, calls in groupby(self.entered, key=itemgetter(0))
         ]
 
 
 async def serve_app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer every request on a connection: /stream in pieces with a pause before each, everything else at once."""
+    """Answer each request on a connection: /stream in pieces with a pause before each, all other paths at once."""
     try:
         while head := await reader.readuntil(b"\r\n\r\n"):
             if head.startswith(b"GET /stream "):
@@ -105,7 +106,7 @@ async def serve_app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def get_stream(port: int) -> bytes:
-    """The raw response to GET /stream, on a connection of its own; empty if nothing listens."""
+    """Return the raw response to GET /stream on a new connection; empty if nothing listens."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
@@ -118,7 +119,7 @@ async def get_stream(port: int) -> bytes:
 
 
 async def wait_until_served(port: int) -> None:
-    """Ask again and again until the app's answer comes."""
+    """Send requests until the app has answered one."""
     for _ in range(ATTEMPTS):
         if b"piece" in await get_stream(port):
             return
@@ -149,7 +150,7 @@ async def follow(command: list[str], app_port: str, port: int, processes: list[F
 
 
 def unused_port() -> int:
-    """A port that nothing listens on at the moment."""
+    """Return a port on which nothing listens at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -173,7 +174,7 @@ async def measure() -> list[Followed]:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--path", action="store_true", help="print the way, module by module")
+    parser.add_argument("--path", action="store_true", help="also print each module, and the functions called in it")
     with_path = parser.parse_args().path
     for each in asyncio.run(measure()):
         stays = each.stays

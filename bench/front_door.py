@@ -1,10 +1,10 @@
-"""What a front door costs for a buffered request, and what of it is the HTTP server: ours, and aiohttp's beside it.
+"""Measure the cost of a front door for a buffered request, and the cost of two HTTP servers: ours and aiohttp's.
 
     python bench/front_door.py [--requests 5000]
 
-The function is one that answers at once, so that the figures are the front door's alone: the request, the event, the
-answer decoded, the response. The two servers send a constant of the same size, written as a front door writes it: the
-head, then the body, in the pieces that a stream would have. One client on one connection; CPU is the server's.
+The function answers at once, so the figures contain only the work of the front door: the request, the event, the
+decoded answer, the response. The two servers send a constant response of the same size, written as a front door writes
+it: the head, then the body in the pieces of a stream. One client uses one connection. CPU is that of the server.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WARM_UP = 500
 
 
 class InstantFunction:
-    """Answers every call at once."""
+    """Answers every invocation at once."""
 
     def submit(self, call: LocalInvocation) -> None:
         call.reply.settle(Payload(PAYLOAD))
@@ -45,7 +45,7 @@ class InstantFunction:
 
 
 def ask(port: int, count: int) -> None:
-    """``count`` requests on one connection."""
+    """Send ``count`` requests on one connection."""
     connection = HTTPConnection("127.0.0.1", port)
     for _ in range(count):
         connection.request("GET", "/x?y=1", headers={"cookie": "a=1", "user-agent": "bench", "accept": "*/*"})
@@ -56,7 +56,7 @@ def ask(port: int, count: int) -> None:
 
 
 async def measured(name: str, port: int, count: int) -> str:
-    """A line: wall-clock time and the server's CPU for a request."""
+    """Return a line with the wall-clock time and the server's CPU time of a request."""
     figures = []
     for requests in (WARM_UP, count):
         cpu, wall = time.process_time(), time.perf_counter()
@@ -77,7 +77,7 @@ async def with_front_door(count: int) -> str:
 
 
 def _ignore(_line: str) -> None:
-    """Nobody reads the lines of a measurement."""
+    """Drop the record: a measurement needs no log lines."""
 
 
 async def with_our_server(count: int) -> str:
@@ -122,5 +122,5 @@ if __name__ == "__main__":
         ask(int(sys.argv[2]), int(sys.argv[3]))
     else:
         parser = argparse.ArgumentParser(description="The cost of a front door.")
-        parser.add_argument("--requests", type=int, default=5000, help="how many (default: %(default)s)")
+        parser.add_argument("--requests", type=int, default=5000, help="the number of requests (default: %(default)s)")
         asyncio.run(main(parser.parse_args().requests))

@@ -1,12 +1,12 @@
-"""What hostile connections cost: memory for each, and the time of an honest request beside them.
+"""Measure the cost of hostile connections: the memory of each, and the time of an honest request meanwhile.
 
     python bench/hostile.py --connections 5000 --way proxy --way dev
 
-For each way and kind, a fresh adapter gets so many connections, each of which sends the kind's bytes and stays open.
-Meanwhile an honest client asks on a new connection every 20 ms. Memory and CPU time are those of the process that
-serves the clients (Linux only). `adapter dev` accepts 1,000 connections on a port, so fewer are opened there. A
-pipelined or unread connection is also a request to the app. If more are opened in a second than the CPU serves
-(`--rate`), new clients queue: that is denial of service by volume, which no server withstands.
+For each way in and each kind, a new adapter gets this number of connections. Each connection sends the bytes of its
+kind and stays open. Meanwhile an honest client sends a request on a new connection every 20 ms. Memory and CPU time are
+those of the process that serves the clients (Linux only). `adapter dev` accepts 1,000 connections on a port, so it gets
+fewer. A pipelined or unread connection is also a request to the app. If more connections are opened in a second
+(`--rate`) than the CPU can serve, new clients must wait. No server withstands such a denial of service by volume.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from time import monotonic
 KIB = 1024
 GET = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = b"POST /hold HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-# What a connection of each kind sends: as many pieces as are taken.
+# The bytes that a connection of each kind sends. It sends further pieces as long as the server reads them.
 KINDS = {
     "pipelined": GET % b"hold" + GET % b"" * 6500,
     "many fields": b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"x-name-000: v\r\n" * 990,
@@ -37,9 +37,9 @@ KINDS = {
     "tiny chunks": UPLOAD + b"1\r\nx\r\n" * 10_000,
     "unread": GET % b"large",
 }
-# The most connections to a port of `adapter dev`, less some for the honest client.
+# The maximum number of connections to a port of `adapter dev`, minus a reserve for the honest client.
 DEV_CONNECTIONS = 900
-# Each request that is never answered needs a slot.
+# Each unanswered request needs a slot, so there must be 1,000 slots.
 DEV_FLAGS = ["--port", "0", "--warm", "--environments", "1", "--max-concurrency", "1000"]
 PERIOD = 0.02
 PATIENCE = 60.0
@@ -52,7 +52,7 @@ _PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
 
 
 async def serve_app(port: int) -> None:
-    """The app: ``/hold`` is never answered, ``/large`` has 1 MB, everything else is ``ok``."""
+    """Run the app: it never answers ``/hold``, sends 1 MB for ``/large``, and ``ok`` for any other path."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -71,7 +71,7 @@ async def serve_app(port: int) -> None:
 
 
 async def attack(port: int, kind: str, count: int, rate: float) -> None:
-    """Open ``count`` connections and send each its bytes; write a line when all have, and keep them open."""
+    """Open ``count`` connections, and send the bytes of ``kind`` on each. Then write a line, and keep them open."""
     loop = asyncio.get_running_loop()
     opened: list[socket.socket] = []
     for _ in range(count):
@@ -90,7 +90,7 @@ async def attack(port: int, kind: str, count: int, rate: float) -> None:
 
 @contextmanager
 def adapter(way: str) -> Iterator[tuple[int, int]]:
-    """The way in, in front of the app; its port and its process id."""
+    """Run the adapter in front of the app. Yield its port and its process id."""
     flags = ["--listen", "127.0.0.1:0"] if way == "proxy" else DEV_FLAGS
     command = [sys.executable, "-m", "adapter", "run" if way == "proxy" else "dev", *flags, "--readiness-path", "/"]
     app = ["--", sys.executable, SCRIPT, "--app", "{port}"]
@@ -103,7 +103,7 @@ def adapter(way: str) -> Iterator[tuple[int, int]]:
             port = port or int(found[1] if (found := _PORT.search(line)) else 0)
             if last in line:
                 break
-        # Nobody may wait for a full pipe.
+        # Empty the pipe, so that the adapter never waits for it.
         subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
         yield port, process.pid
     finally:
@@ -112,17 +112,17 @@ def adapter(way: str) -> Iterator[tuple[int, int]]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The CPU time of a process."""
+    """Return the CPU time of a process, in seconds."""
     return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int) -> int:
-    """The resident memory of a process, in bytes."""
+    """Return the resident memory of a process, in bytes."""
     return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) * KIB
 
 
 async def ask(port: int, path: bytes = b"") -> int:
-    """One honest request on a connection of its own; its status."""
+    """Send one honest request on a new connection, and return its status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(GET % path)
@@ -170,8 +170,8 @@ async def measure(way: str, kind: str, count: int, seconds: float, rate: float) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, default=5000)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long the connections stay, once all are open")
-    parser.add_argument("--rate", type=float, default=100.0, help="connections opened in a second")
+    parser.add_argument("--seconds", type=float, default=5.0, help="the seconds for which all connections stay open")
+    parser.add_argument("--rate", type=float, default=100.0, help="the number of connections to open in a second")
     parser.add_argument("--way", action="append", choices=("proxy", "dev"))
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--app", type=int, help=argparse.SUPPRESS)

@@ -1,12 +1,13 @@
-"""What the inspector of ``adapter dev`` costs: time for each request, time of the start, memory under many streams.
+"""Measure the cost of the inspector of ``adapter dev``: time of each request, time of the start, memory with streams.
 
-    python bench/inspector.py cost [ROUNDS]      requests of 1 KB, with and without the inspector by turns
-    python bench/inspector.py start [ROUNDS]     from the start to the first answer, with and without it by turns
+    python bench/inspector.py cost [ROUNDS]      requests of 1 KB, alternately with and without the inspector
+    python bench/inspector.py start [ROUNDS]     the time until the first answer, alternately with and without it
     python bench/inspector.py memory [STREAMS]   streams of 10 MB, 20 at once
 
-``cost`` shows requests a second of one client, and the processor time of ``adapter dev`` itself for each request: the
-medians of the rounds, and of the ratios of each round. ``memory`` shows the resident memory of ``adapter dev`` before,
-during and after. The exit code of ``cost`` and ``start`` is 1 if the inspector costs more than 3 %.
+``cost`` shows the requests a second of one client, and the processor time of ``adapter dev`` itself for each request.
+The figures are medians of the rounds, and medians of the ratios within a round. ``memory`` shows the resident memory of
+``adapter dev`` before, during and after the streams. The exit code of ``cost`` and ``start`` is 1 if the inspector
+costs more than 3 %.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 APP = REPOSITORY / "tests" / "e2e" / "sized_app.py"
 PATIENCE = 600.0
 _REQUESTS, _WARM_UP = 200, 300
-# What the inspector may cost.
+# The maximum cost of the inspector, as a share.
 LIMIT = 0.03
 _STREAMS, _AT_ONCE, _SIZE = 1000, 20, 10 * 1024 * 1024
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from adapter.__main__ import main; sys.exit(main())"
@@ -50,12 +51,12 @@ class Dev:
         return closing(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE))
 
     def processor_time(self) -> float:
-        """The seconds of processor time that the process itself has used."""
+        """Return the processor time that the process itself has used, in seconds."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
-        """The resident memory in MB."""
+        """Return the resident memory in MB."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
@@ -87,7 +88,7 @@ def ask(connection: HTTPConnection, path: str) -> int:
 
 
 def measure_cost(rounds: int) -> bool:
-    """Print what the inspector costs. Return whether the processor time of ``adapter dev`` grows by at most LIMIT."""
+    """Print the cost of the inspector. Return whether the processor time of ``adapter dev`` grows by at most LIMIT."""
     names = ("without", "with")
     rates: dict[str, list[float]] = {name: [] for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -99,7 +100,7 @@ def measure_cost(rounds: int) -> bool:
                 for _ in range(_WARM_UP):
                     ask(client, "/text/1024/0")
             for number in range(rounds):
-                # Each goes first in every other round, so that a drift of the machine's speed is on both sides.
+                # The order alternates, so that a drift of the machine's speed affects both equally.
                 for name in names if number % 2 else reversed(names):
                     used, began = running[name].processor_time(), time.monotonic()
                     for _ in range(_REQUESTS):

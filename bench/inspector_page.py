@@ -1,7 +1,7 @@
-"""Measure the inspector's page in Chromium: how smooth the list is under load, and how true a drawn stream is.
+"""Measure the inspector's page in Chromium: the smoothness of the list under load, and the accuracy of a drawn stream.
 
     python bench/inspector_page.py list      500 rows, 200 requests a second: long tasks and gaps between frames
-    python bench/inspector_page.py stream    a real stream of 20 MB: the knee and the slope of the drawn curve
+    python bench/inspector_page.py stream    a real stream of 20 MB: the burst and the rate of the drawn curve
 
 The exit code is 1 if a result is not within the limits of docs/inspector.md.
 """
@@ -29,9 +29,9 @@ from tests.example_dev import example_dev  # noqa: E402
 
 MIB = 1024 * 1024
 ROWS, RATE, SECONDS = 500, 200, 10
-# What the page may take: the longest task and the 95th percentile of the gaps between frames, in milliseconds.
+# The limits of the longest task and of the 95th percentile of the gaps between frames, in milliseconds.
 LONGEST_TASK, FRAME_GAP = 50.0, 34.0
-# How far the drawn curve may be from Lambda's cap.
+# The maximum relative error of the drawn curve.
 TOLERANCE = 0.02
 
 WATCH = """(() => {
@@ -47,8 +47,8 @@ WATCH = """(() => {
 async def write_records(ring: RecordRing, count: int, rate: float) -> float:
     """Write the records of ``count`` requests, ``rate`` a second, and return the rate that was reached.
 
-    The records go to the page as those of real requests do, but the apps and clients of 200 requests a second would
-    take the processors from the browser.
+    The page gets these records like those of real requests. Real apps and clients would need the processors for 200
+    requests a second, and would slow the browser down.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -99,7 +99,7 @@ async def measure_stream(page: Page) -> bool:
         await page.run("location.hash = '#/2/stream'")
         await page.until("document.querySelector('.client .stroke') && document.querySelector('path.cap')")
         points = await drawn(page, ".client .stroke")
-    # The pieces from a second after the beginning on. Where their line meets the beginning is the burst.
+    # A line through the pieces after the first second. Its value at the beginning of the stream is the burst.
     begin, end = points[0][0], points[-1][0]
     line = [point for before, point in pairwise(points) if point[1] > before[1] and point[0] > begin + 1000]
     middle_ms = sum(ms for ms, _ in line) / len(line)

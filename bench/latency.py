@@ -1,10 +1,10 @@
-"""How long a piece takes from the app to the client of ``adapter dev``.
+"""Measure the time that a piece takes from the app to the client of ``adapter dev``.
 
     python bench/latency.py
 
-The app puts the time into each piece just before its server gets it, the client looks at the same clock when the piece
-is there. In between are uvicorn, the runtime, the Runtime API server, the throttle and the function URL. Linux only:
-elsewhere two processes may not share ``time.monotonic_ns``.
+Each piece contains the time at which the app passed it to its server. The client compares this time with the same clock
+when the piece arrives. The piece passes through uvicorn, the runtime, the Runtime API server, the throttle and the
+function URL. Linux only: on other systems, two processes may not share the clock ``time.monotonic_ns``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIMIT_MS = 20.0
 
 
 def latencies(connection: HTTPConnection, pieces: int, interval: float) -> list[float]:
-    """The latency of each piece, in milliseconds."""
+    """Return the latency of each piece, in milliseconds."""
     connection.request("GET", f"/?pieces={pieces}&interval={interval}")
     response = connection.getresponse()
     found = []
@@ -34,19 +34,19 @@ def latencies(connection: HTTPConnection, pieces: int, interval: float) -> list[
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """The value that ``percent`` of 100 values do not exceed."""
+    """Return the percentile ``percent`` of ``values``."""
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Latency of a piece from the app's flush to the client.")
-    parser.add_argument("--pieces", type=int, default=100, help="how many are measured (default: %(default)s)")
+    parser.add_argument("--pieces", type=int, default=100, help="the number of measured pieces (default: %(default)s)")
     parser.add_argument(
         "--interval", type=float, default=0.02, help="seconds between two pieces (default: %(default)s)"
     )
     arguments = parser.parse_args()
     if arguments.pieces < 1:
-        parser.error("--pieces: there is no median of nothing")
+        parser.error("--pieces: must be at least 1")
     server = [sys.executable, "-m", "uvicorn", "stamping_app:app", "--port", "{port}", "--log-level", "warning"]
     with local_lambda(server, directory=Path(__file__).resolve().parent) as connection:
         measured = latencies(connection, arguments.pieces, arguments.interval)

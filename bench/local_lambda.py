@@ -1,4 +1,4 @@
-"""``adapter dev`` for a measurement: a process, warmed up by one request."""
+"""Run ``adapter dev`` for a measurement, warmed up by one request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import IO
 
-# How long anything may take that should take moments, in seconds.
+# The time limit of each step, in seconds. Usually a step takes moments.
 PATIENCE = 30.0
 REPOSITORY = Path(__file__).resolve().parent.parent
 _URL = re.compile(r"a function URL at http://127\.0\.0\.1:(\d+)/")
@@ -22,7 +22,7 @@ _URL = re.compile(r"a function URL at http://127\.0\.0\.1:(\d+)/")
 
 @contextmanager
 def local_lambda(command: list[str], *, directory: Path, flags: list[str] | None = None) -> Iterator[HTTPConnection]:
-    """A connection to an ``adapter dev`` that runs ``command`` in ``directory``, and has answered once."""
+    """Run ``command`` in ``directory`` with ``adapter dev``. Yield a connection that has had one answer."""
     with subprocess.Popen(
         [sys.executable, "-I", "-m", "adapter", "dev", "--port", "0", *(flags or []), "--", *command],
         cwd=directory,
@@ -35,7 +35,7 @@ def local_lambda(command: list[str], *, directory: Path, flags: list[str] | None
         assert process.stderr is not None
         try:
             port = _port(process.stderr)
-            # From now on nobody looks at what it says, but it must never wait for a reader.
+            # Read and drop its further output, so that it never waits for a full pipe.
             threading.Thread(target=process.stderr.read, daemon=True).start()
             with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
                 connection.request("GET", "/")

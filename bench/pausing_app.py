@@ -1,4 +1,4 @@
-"""An ASGI app whose path is a plan: ``/7340032,2.0,1048576`` sends 7 MiB, is silent for two seconds, sends 1 MiB."""
+"""An ASGI app whose path is a plan: ``/7340032,2.0,1048576`` sends 7 MiB, pauses for two seconds, sends 1 MiB."""
 
 from __future__ import annotations
 

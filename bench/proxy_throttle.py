@@ -1,9 +1,9 @@
-"""Whether the proxy lets streamed responses through at Lambda's pace, one alone and fifty at once, and what it holds.
+"""Check that the proxy sends streamed responses at Lambda's pace, one alone and fifty at once, and measure its memory.
 
     python bench/proxy_throttle.py
 
-Lambda lets 6 MiB go at once and then refills 256 KiB every 125 ms, so 20 MiB take 7.000 s. The FastAPI example sends
-them. The table has one line for each run: when the first and the last stream ended, and the proxy's peak memory.
+Lambda sends 6 MiB at once, and then 256 KiB every 125 ms, so 20 MiB take 7.000 s. The FastAPI example sends them. The
+table has one line for each run: the times at which the first and the last stream ended, and the proxy's peak memory.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# The bucket of Lambda's limiter: what it holds, what it gets in a tick, and the tick in seconds.
+# The token bucket of Lambda's cap: its size in bytes, the bytes that are added in a tick, and the tick in seconds.
 CAPACITY = 6 * 1024 * 1024
 REFILL = 256 * 1024
 TICK = 0.125
 TOLERANCE = 0.01
 RECEIVE_SIZE = 256 * 1024
-# What the peak must stay under, in bytes.
+# The limit of the peak memory, in bytes.
 MEMORY = 160 * 1024 * 1024
 STARTED = re.compile(r"proxy on http://[^:]+:(\d+) ")
 
@@ -39,14 +39,14 @@ class Proxy:
         self._pid = pid
 
     def peak_memory(self) -> int:
-        """In bytes; Linux only."""
+        """Return the peak memory in bytes. Linux only."""
         status = Path(f"/proc/{self._pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @contextmanager
 def running_proxy() -> Iterator[Proxy]:
-    """The proxy with the FastAPI example behind it, both ready."""
+    """Run the proxy with the FastAPI example behind it. Yield the proxy when both are ready."""
     app = [sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "warning"]
     flags = ["--listen", "127.0.0.1:0", "--app-dir", str(REPOSITORY / "examples" / "fastapi_app"), "--no-access-log"]
     command = [sys.executable, "-I", "-m", "adapter", "run", *flags, "--", *app]
@@ -65,7 +65,7 @@ def running_proxy() -> Iterator[Proxy]:
 
 
 async def stream(port: int, size: int) -> float:
-    """How long ``size`` bytes took from the request to the last one, in seconds."""
+    """Stream ``size`` bytes. Return the time from the request to the last byte, in seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=RECEIVE_SIZE)
     begun = time.monotonic()
     writer.write(f"GET /download?bytes={size} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
@@ -76,24 +76,24 @@ async def stream(port: int, size: int) -> float:
     took = time.monotonic() - begun
     writer.close()
     if left:
-        raise SystemExit(f"{left} of {size} bytes did not come")
+        raise SystemExit(f"{left} of {size} bytes did not arrive")
     return took
 
 
 async def streams(port: int, count: int, size: int) -> list[float]:
-    """How long each of ``count`` streams took that begin together, the quickest first."""
+    """Begin ``count`` streams together. Return the times that they took, the shortest first."""
     return sorted(await asyncio.gather(*(stream(port, size) for _ in range(count))))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The pace of streams through the proxy, and its memory.")
     parser.add_argument("--bytes", type=int, default=20 * 1024 * 1024, help="of each response (default: %(default)s)")
-    parser.add_argument("--streams", type=int, default=50, help="how many at once (default: %(default)s)")
+    parser.add_argument("--streams", type=int, default=50, help="the number of streams at once (default: %(default)s)")
     given = parser.parse_args()
     ideal = -(-max(0, given.bytes - CAPACITY) // REFILL) * TICK
     if not ideal:
-        parser.error(f"--bytes: up to {CAPACITY} bytes there is no cap to see")
-    sys.stdout.write(f"{given.bytes} bytes each, ideal {ideal:.3f} s, limit {TOLERANCE:.0%} either way\n")
+        parser.error(f"--bytes: must be more than {CAPACITY}, because the cap has no effect on smaller responses")
+    sys.stdout.write(f"{given.bytes} bytes each, ideal {ideal:.3f} s, tolerance ±{TOLERANCE:.0%}\n")
     sys.stdout.write(f"{'streams':>7} {'first':>9} {'median':>9} {'last':>9} {'off':>7} {'peak':>9}\n")
     failed = False
     for count in (1, given.streams):

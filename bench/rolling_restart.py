@@ -1,10 +1,10 @@
-"""Restart two replicas one by one behind nginx or HAProxy, under open-loop load, and count what fails.
+"""Restart two replicas one by one behind nginx or HAProxy, under open-loop load, and count failed requests.
 
     python bench/rolling_restart.py nginx
     python bench/rolling_restart.py haproxy --restarts 3
 
-A request begins at its time whether or not the earlier ones have been answered. Every second, some of them are streams,
-which last longer than the delay before a replica closes. It prints one line, and exits with 1 if a request has failed.
+Requests begin at fixed times, whether or not earlier requests have been answered. Every second some of them are streams
+that last longer than the drain delay. This prints one line, and exits with 1 if a request has failed.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ FLAGS = {"nginx": ["--listen-when-ready"], "haproxy": []}
 DRAIN_SECONDS, GRACE_SECONDS = 5, 20
 REQUESTS_PER_SECOND, STREAMS_PER_SECOND = 20, 2
 STREAM_CHUNKS, STREAM_INTERVAL = 8, 0.5
-#: How long the app does nothing at its start, as one that imports much. A replica that starts must get no request.
+#: The time that the app takes to start, in seconds. A replica must get no request in this time.
 START_SECONDS = 3
-#: How long a start, an exit or an answer may take, in seconds.
+#: The time limit of a start, an exit and an answer, in seconds.
 PATIENCE = 120
 
 
 class Replica:
-    """One ``adapter run`` with the FastAPI example, which can be started again on the same ports."""
+    """One ``adapter run`` with the FastAPI example. It can be started again on the same ports."""
 
     def __init__(self, port: int, admin: int, *flags: str) -> None:
         self._command = [
@@ -54,25 +54,25 @@ class Replica:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, client: aiohttp.ClientSession) -> None:
-        """Start it, and wait until it is ready."""
+        """Start the replica, and wait until it is ready."""
         folder = REPOSITORY / "examples/fastapi_app"
         self._process = await asyncio.create_subprocess_exec(*self._command, cwd=folder, stderr=subprocess.DEVNULL)
         await wait_until_ok(client, self._ready_url)
 
     async def stop(self) -> int:
-        """Send SIGTERM, and wait for its end. Return the exit code."""
+        """Send SIGTERM, and wait for the end of the replica. Return the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self._process.wait(), PATIENCE)
 
     def kill(self) -> None:
-        """End it, if it still runs."""
+        """Kill the replica if it is still running."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
 
 
 class Load:
-    """Requests at a constant rate, and what became of them."""
+    """Sends requests at a constant rate, and counts their results."""
 
     def __init__(self, client: aiohttp.ClientSession, url: str) -> None:
         self._client = client
@@ -82,9 +82,9 @@ class Load:
         self.slowest = 0.0
 
     async def run(self, until: asyncio.Event) -> None:
-        """Send requests until the event is set, and wait for their answers."""
+        """Send requests until ``until`` is set, and wait for their answers."""
         start = monotonic()
-        # A balancer tries a replica again at regular times, which must not be those of one method.
+        # The order of methods is random. Otherwise each regular retry of the balancer could meet the same method.
         chance = random.Random(1)
         async with asyncio.TaskGroup() as tasks:
             number = 0
@@ -123,7 +123,7 @@ class Load:
 
 @asynccontextmanager
 async def balancer(name: str, ports: dict[int, int]) -> AsyncIterator[None]:
-    """Run a balancer with its configuration from deploy/balancers, with other ports."""
+    """Run a balancer with its configuration in deploy/balancers, but on other ports."""
     program = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
         raise SystemExit(f"rolling_restart needs {name}; on Debian: apt-get install {name}")
@@ -147,7 +147,7 @@ async def balancer(name: str, ports: dict[int, int]) -> AsyncIterator[None]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return free ports below those that Linux assigns, so that no client gets one during a restart."""
+    """Return free ports below the ephemeral range, so that no client gets one of them during a restart."""
     ports: list[int] = []
     first = 20000 + os.getpid() * count % 10000
     for port in range(first, 32000):
@@ -159,7 +159,7 @@ def free_ports(count: int) -> list[int]:
 
 
 async def roll(name: str, restarts: int) -> Load:
-    """Restart each of two replicas ``restarts`` times behind the balancer. Return the load that ran meanwhile."""
+    """Restart each of two replicas ``restarts`` times behind the balancer. Return the load of this time."""
     front, one, two, admin_one, admin_two = free_ports(5)
     ports = {8100: front, 8101: one, 8102: two, 8201: admin_one, 8202: admin_two}
     replicas = [Replica(one, admin_one, *FLAGS[name]), Replica(two, admin_two, *FLAGS[name])]
@@ -188,7 +188,7 @@ async def roll(name: str, restarts: int) -> Load:
 
 
 async def wait_until_ok(client: aiohttp.ClientSession, url: str) -> None:
-    """Ask until the status is 200. Raises TimeoutError after PATIENCE seconds."""
+    """Send requests until the status is 200. Raises TimeoutError after PATIENCE seconds."""
     async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(aiohttp.ClientError):
@@ -199,10 +199,10 @@ async def wait_until_ok(client: aiohttp.ClientSession, url: str) -> None:
 
 
 def main() -> int:
-    """Run it, and print the figures."""
+    """Run the test, and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("balancer", choices=CONFIGURATIONS)
-    parser.add_argument("--restarts", type=int, default=3, help="how often each replica restarts (3)")
+    parser.add_argument("--restarts", type=int, default=3, help="the number of restarts of each replica (3)")
     given = parser.parse_args()
     load = asyncio.run(roll(given.balancer, given.restarts))
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(load.sent.items()))

@@ -1,12 +1,12 @@
 """Compares the adapter with its peers.
 
-    python bench/run.py                      everything: .cache/bench/bench.json, docs/performance.md and .svg
-    python bench/run.py --quick              under two minutes: the ratios to the floor against bench/baseline.json
-    python bench/run.py --quick --accept     make what was measured the baseline
-    python bench/run.py --rows 1k,start      some rows anew, the others as they were; text-* means all that begin so
-    python bench/run.py --rust PATH          also a Rust adapter that was built elsewhere; PATH=VERSION says its version
+    python bench/run.py                      measure all rows; write .cache/bench/bench.json, docs/performance.md, .svg
+    python bench/run.py --quick              compare the ratios to the floor with bench/baseline.json, in two minutes
+    python bench/run.py --quick --accept     write the measured ratios to the baseline
+    python bench/run.py --rows 1k,start      measure only these rows again; text-* means all rows with this prefix
+    python bench/run.py --rust PATH          also measure a Rust adapter that was built elsewhere; or PATH=VERSION
 
-Needs gcc; what else is compared is installed into .cache/bench, and what cannot be had is named.
+Needs gcc. The peers are installed into .cache/bench. The report names each peer that cannot be installed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from compare.places import CACHE, REPOSITORY
 from compare.samples import Row, say
 from compare.workloads import ALL, QUICK_ON_ONE_CORE, workloads
 
-# What takes part in quick mode: ourselves and what the ratios are taken to.
+# The subjects of quick mode: the adapter, and the subjects with which it is compared.
 _QUICK_SUBJECTS = ("adapter", "floor", "aiohttp", "bare-python")
 ROUNDS, QUICK_ROUNDS = 7, 5
 RESULTS = CACHE / "bench.json"
 
 
 def _measurements(*, quick: bool) -> dict[str, Callable[[], Row]]:
-    """How each row is measured, by its name, in the order of the report."""
+    """Return a function that measures each row, by the row's name, in the order of the report."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
     only = _QUICK_SUBJECTS[:2] if quick else ALL
     few = _QUICK_SUBJECTS if quick else None
@@ -62,7 +62,7 @@ def _measurements(*, quick: bool) -> dict[str, Callable[[], Row]]:
 
 
 def _measured(name: str, measure: Callable[[], Row]) -> list[Row]:
-    """The row, or none where a candidate failed in the middle: the others are worth having."""
+    """Return the row, or an empty list if a candidate failed. The run continues with the other rows."""
     try:
         return [measure()]
     except RuntimeError as error:
@@ -71,7 +71,7 @@ def _measured(name: str, measure: Callable[[], Row]) -> list[Row]:
 
 
 def _peers() -> tuple[dict[str, str], dict[str, str]]:
-    """The versions of the peers, and why others are missing."""
+    """Return the versions of the peers, and the reasons why other peers are missing."""
     versions: dict[str, str] = {}
     missing: dict[str, str] = {}
     for name, get in PEERS.items():
@@ -83,14 +83,14 @@ def _peers() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _keep(row: Row) -> None:
-    """Put the row among those that the report is made of, so that a run that ends early was not in vain."""
+    """Store the row for the report, so that it is not lost if the run ends early."""
     kept = report.rows_of(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
     kept[row.name] = row
     RESULTS.write_text(json.dumps(report.as_json(kept.values(), *_peers()), indent=1) + "\n")
 
 
 def _write_report(order: list[str]) -> None:
-    """The documents, from all rows that are there."""
+    """Write the documents from all stored rows."""
     results = json.loads(RESULTS.read_text())
     results["rows"].sort(key=lambda row: order.index(row["name"]))
     docs = REPOSITORY / "docs"
@@ -101,7 +101,7 @@ def _write_report(order: list[str]) -> None:
 
 
 def _guard(rows: list[Row], *, accept: bool) -> None:
-    """The quick report."""
+    """Print the quick report. Make the ratios the baseline if ``accept`` is True."""
     by_name = {row.name: row for row in rows}
     for name, ratio in baseline.ratios(by_name).items():
         sys.stdout.write(f"{name}: {ratio:.2f}\n")
@@ -113,7 +113,7 @@ def _guard(rows: list[Row], *, accept: bool) -> None:
 
 
 def _chosen(rows: str | None, known: list[str]) -> list[str]:
-    """The names of the rows to measure. A name that ends with ``*`` stands for all that begin with it."""
+    """Return the names of the rows to measure. A name with ``*`` at its end stands for all names with this prefix."""
     if rows is None:
         return known
     chosen = []
@@ -124,7 +124,7 @@ def _chosen(rows: str | None, known: list[str]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare the adapter with its peers.")
-    parser.add_argument("--quick", action="store_true", help="only what the baseline guards")
+    parser.add_argument("--quick", action="store_true", help="measure only the ratios in the baseline")
     parser.add_argument("--accept", action="store_true", help="with --quick: make the ratios the baseline")
     parser.add_argument("--rows", help="measure only these rows, separated by commas, anew")
     parser.add_argument("--rust", metavar="PATH[=VERSION]", help="a Rust adapter that was built elsewhere")
@@ -132,7 +132,7 @@ def main() -> int:
     if given.rust:
         name_rust_binary(given.rust)
     CACHE.mkdir(parents=True, exist_ok=True)
-    # Told to end, it ends what it started.
+    # SIGTERM raises SystemExit, so that all started processes are ended.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     adapter()
     measurements = _measurements(quick=given.quick)

@@ -1,10 +1,11 @@
-"""Minutes of mixed traffic with an app that is killed at random, and what is left of it afterwards.
+"""Send mixed traffic for minutes to an app that is killed at random, and check the results and the adapter's memory.
 
     python bench/soak.py --seconds 600 --rate 300 --way proxy --way dev
 
-Small requests, streams, uploads, downloads, and clients that leave in mid-stream, each begun when it is due. In the end
-every request must have had one end, no POST may have been executed twice, small answers must have been in time, and
-the adapter must hold no more memory and no more descriptors than when it was warm. Linux only: it reads /proc.
+The traffic consists of small requests, streams, uploads, downloads, and clients that disconnect during a stream. Each
+request begins at its due time. At the end, these conditions must hold: each request has ended once, no POST was
+executed twice, small answers were in time, and the adapter uses no more memory and descriptors than when it was warm.
+Linux only, because it reads /proc.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from soak_traffic import MIX, Outcomes, Traffic
 
 MIB = 1024 * 1024
 PATIENCE = 30.0
-# What may be gained between the warm-up and the end, in bytes of resident memory.
+# The maximum growth of the resident memory between the warm-up and the end, in bytes.
 MEMORY_DRIFT = 5 * MIB
-# How long pools, caches and allocators have to find their size before anything is measured, in seconds.
+# The time in which pools, caches and allocators reach their size before the measurement, in seconds.
 WARM_UP = 30.0
-# How many samples, one a second, make the memory at a point of time: single ones depend on what is under way.
+# The number of samples, one a second, that are averaged: a single sample depends on the requests in progress.
 SAMPLES = 10
-# How long after the last request its connections may take to go, in seconds: more than they may idle.
+# The time that connections have to close after the last request, in seconds. It is longer than their idle timeout.
 QUIET = 2.0
-# The bounds for small requests, in milliseconds from when they were due: half of them, and 99 of 100.
+# The limits of the median and of the 99th percentile for small requests, in milliseconds since their due time.
 LIMITS = {"proxy": (20.0, 250.0), "dev": (100.0, 1000.0)}
 _PORT = re.compile(r"http://127\.0\.0\.1:(\d+)")
 COMMANDS = {
@@ -46,7 +47,7 @@ READY = {"proxy": "the app is ready", "dev": "try        curl"}
 
 
 class Adapter:
-    """One way in, as a process; what it says is read so that it never waits for a reader."""
+    """A process of one way in. Its output is read, so that it never waits for a full pipe."""
 
     def __init__(self, way: str, record: Path) -> None:
         app = [sys.executable, str(Path(__file__).with_name("soak_app.py")), "{port}", str(record)]
@@ -92,7 +93,7 @@ def running(way: str, record: Path) -> Iterator[Adapter]:
 
 
 class Gauge:
-    """What a process holds, once a second."""
+    """Measures the memory and the descriptors of a process once a second."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -111,12 +112,12 @@ class Gauge:
 
     @property
     def drift(self) -> float:
-        """How much more memory there is in the last seconds than in the first."""
+        """Return the difference of the memory in the last seconds and in the first, in bytes."""
         return statistics.median(self.memory[-SAMPLES:]) - statistics.median(self.memory[:SAMPLES])
 
 
 async def drive(adapter: Adapter, gauge: Gauge, *, rate: float, seconds: float) -> Outcomes:
-    """Warm up, be quiet, drive, be quiet; what became of the requests in between."""
+    """Warm up, pause, send the traffic, and pause. Return the results of the traffic."""
     warm_up = Traffic(adapter.port, "warm-up", rate=rate, seconds=WARM_UP)
     await warm_up.run()
     await asyncio.sleep(QUIET)
@@ -133,12 +134,12 @@ async def drive(adapter: Adapter, gauge: Gauge, *, rate: float, seconds: float) 
 
 
 def percentile(values: list[float], percent: int) -> float:
-    """The value that ``percent`` of 100 values do not exceed."""
+    """Return the percentile ``percent`` of ``values``."""
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def problems(way: str, adapter: Adapter, gauge: Gauge, outcomes: Outcomes, executed: Counter[str]) -> Iterator[str]:
-    """What is not as it was promised, a line for each."""
+    """Yield a line for each condition that does not hold."""
     if sum(outcomes.counts.values()) != outcomes.sent or outcomes.lost:
         yield f"lost: {len(outcomes.lost)}, for example {outcomes.lost[:3]}"
     if twice := [identifier for identifier, times in executed.items() if times > 1]:
@@ -149,7 +150,7 @@ def problems(way: str, adapter: Adapter, gauge: Gauge, outcomes: Outcomes, execu
         yield f"descriptors: {gauge.descriptors[0]} before, {gauge.descriptors[-1]} after"
     median, tail = LIMITS[way]
     if percentile(outcomes.milliseconds, 50) > median or percentile(outcomes.milliseconds, 99) > tail:
-        yield f"small requests took longer than {median:g} ms (half of them) or {tail:g} ms (99 of 100)"
+        yield f"small requests: the median exceeds {median:g} ms, or the 99th percentile exceeds {tail:g} ms"
     for warning, count in adapter.warnings.items():
         yield f"{count} times in the log: {warning}"
 
@@ -169,7 +170,7 @@ def table(outcomes: Outcomes, gauge: Gauge) -> Iterator[str]:
 
 
 def soak(way: str, *, rate: float, seconds: float) -> bool:
-    """Whether everything was as promised."""
+    """Run the soak test of ``way``, and print its results. Return whether all conditions hold."""
     with tempfile.TemporaryDirectory() as directory:
         record = Path(directory) / "record"
         with running(way, record) as adapter:
@@ -181,11 +182,11 @@ def soak(way: str, *, rate: float, seconds: float) -> bool:
     lines = [
         *table(outcomes, gauge),
         f"app        killed {kills} times",
-        *(f"NOT KEPT   {problem}" for problem in found),
+        *(f"FAILED     {problem}" for problem in found),
     ]
     lines.append(
         f"soak of {way}, {seconds:g} s at {rate:g} requests a second: {outcomes.sent} sent, {len(outcomes.lost)} lost, "
-        f"{outcomes.of('error')} told to have failed, {outcomes.of('cut')} visibly cut, "
+        f"{outcomes.of('error')} answered with an error, {outcomes.of('cut')} visibly cut off, "
         f"memory drift {gauge.drift / MIB:+.1f} MB, {gauge.descriptors[-1] - gauge.descriptors[0]} leaked descriptors"
     )
     sys.stdout.write("\n".join(lines) + "\n")
@@ -194,9 +195,9 @@ def soak(way: str, *, rate: float, seconds: float) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Mixed traffic for a long time, with an app that is killed at random.")
-    parser.add_argument("--seconds", type=float, default=600.0, help="for each way (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=600.0, help="the duration of each (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=300.0, help="requests a second (default: %(default)s)")
-    parser.add_argument("--way", choices=list(COMMANDS), action="append", help="which way in (default: all of them)")
+    parser.add_argument("--way", choices=list(COMMANDS), action="append", help="the way in, repeatable (default: all)")
     arguments = parser.parse_args()
     kept = [soak(way, rate=arguments.rate, seconds=arguments.seconds) for way in arguments.way or COMMANDS]
     return 0 if all(kept) else 1

@@ -1,12 +1,12 @@
-"""The app of the soak test: it is killed at random and replaced at once, and notes every POST it executes.
+"""The app of the soak test. It is killed at random and replaced at once, and records every POST that it executes.
 
     python soak_app.py PORT RECORD
 
-One process keeps the listening socket, starts a worker, kills it by SIGKILL after a random time, and starts the next.
-A path is ``/KIND/ID``, and every answer begins with the ID. ``small`` answers at once, ``stream`` in pieces, ``large``
-with a body of a known length, ``upload`` with the length of what it got. ``fail`` is answered with 500, and every other
-time the connection is closed without notice, as uvicorn does after an unhandled exception. RECORD gets the ID of every
-POST before it is answered, and ``killed`` after every death.
+One process keeps the listening socket, starts a worker, kills it with SIGKILL after a random time, and starts the next.
+A path is ``/KIND/ID``, and every answer begins with the ID. ``small`` is answered at once, ``stream`` in pieces,
+``large`` with a body of known length, ``upload`` with the length of the received body, and ``fail`` with 500. After
+every second ``fail`` the connection is closed without notice, as uvicorn does after an unhandled exception. The ID of
+every POST is written to RECORD before it is answered, and ``killed`` after every kill.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-# The mean life of a worker, in seconds.
+# The mean time after which a worker is killed, in seconds.
 MEAN_LIFE = 3.0
 PIECES, PIECE_INTERVAL, PIECE = 5, 0.02, b"x" * 1024
 LARGE = b"x" * 256 * 1024
@@ -81,7 +81,7 @@ class Worker:
 
 
 def main(port: str, record_path: str) -> NoReturn:
-    # Whoever told this process to end meant the worker, too.
+    # Exit at once. The adapter sends SIGTERM to the app's whole group, so the worker ends as well.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     listener = socket.create_server(("127.0.0.1", int(port)), backlog=1024)
     record = os.open(record_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

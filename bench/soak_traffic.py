@@ -1,4 +1,4 @@
-"""The traffic of the soak test: each request begins when it is due, whatever became of those before (open loop)."""
+"""The traffic of the soak test. Each request begins at its due time, whether or not earlier ones have ended."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from time import monotonic
 
 from aiohttp import ClientError, ClientPayloadError, ClientSession, ClientTimeout, TCPConnector
 
-# The share of each kind.
+# The share of each kind of request.
 MIX = {"small": 0.62, "stream": 0.12, "upload": 0.12, "large": 0.06, "leave": 0.05, "fail": 0.03}
 UPLOAD = b"u" * 64 * 1024
-# After so many seconds a request counts as lost.
+# The time after which a request counts as lost, in seconds.
 PATIENCE = 30.0
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of every request. ``milliseconds`` are from when a small one was due until it was answered whole."""
+    """The results of all requests. ``milliseconds`` are the durations of small requests since their due time."""
 
     sent: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -31,9 +31,9 @@ class Outcomes:
 
 
 class Traffic:
-    """Asks ``port`` for ``seconds`` at ``rate`` requests a second, evenly spaced, of kinds drawn by a fixed lot.
+    """Sends ``rate`` requests a second to ``port`` for ``seconds``, at equal intervals.
 
-    ``name`` is in every request's ID.
+    The kinds of the requests are random with a fixed seed. ``name`` is a part of every request's ID.
     """
 
     def __init__(self, port: int, name: str, *, rate: float, seconds: float) -> None:
@@ -45,7 +45,7 @@ class Traffic:
         self.outcomes = Outcomes()
 
     async def run(self) -> None:
-        # A connection for each request: this client would repeat a GET in silence where a kept one has been closed.
+        # A new connection for each request: if a kept connection was closed, this client would silently repeat a GET.
         connector = TCPConnector(limit=0, force_close=True)
         timeout = ClientTimeout(total=PATIENCE)
         async with (

@@ -1,4 +1,4 @@
-"""An ASGI app that streams the time: each piece is the clock's reading just before the server gets the piece.
+"""An ASGI app that streams the time. Each piece contains the time at which it was passed to the server.
 
 The clock is ``time.monotonic_ns``, which all processes of a Linux machine share.
 
@@ -19,7 +19,7 @@ Message = dict[str, Any]
 async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """``/?pieces=100&interval=0.02``: that many pieces, so many seconds apart."""
+    """Answer ``/?pieces=100&interval=0.02`` with 100 pieces, 0.02 seconds apart."""
     if scope["type"] != "http":
         raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
     query = parse_qs(scope["query_string"].decode())

@@ -1,9 +1,9 @@
-"""Whether ``adapter dev`` lets a streamed response through at Lambda's pace.
+"""Check that ``adapter dev`` sends a streamed response at Lambda's pace.
 
     python bench/throttle.py
 
-Lambda lets 6 MB go at once and then refills 256 KiB every 125 ms, so 10 MiB take 2.000 s. The FastAPI example sends
-them; the table shows the body bytes that the client got in each tick since it had sent its request.
+Lambda sends 6 MB at once, and then 256 KiB every 125 ms, so 10 MiB take 2.000 s. The FastAPI example sends them. The
+table shows the bytes of the body that the client received in each tick since its request.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from http.client import HTTPConnection
 
 from local_lambda import REPOSITORY, local_lambda
 
-# The bucket of Lambda's limiter: what it holds, what it gets in a tick, and the tick in seconds.
+# The token bucket of Lambda's cap: its size in bytes, the bytes that are added in a tick, and the tick in seconds.
 CAPACITY = 6 * 1024 * 1024
 REFILL = 256 * 1024
 TICK = 0.125
 TOLERANCE = 0.03
 RECEIVE_SIZE = 64 * 1024
-# The longest line of the table has so many marks.
+# The length of the longest bar in the table, in characters.
 BAR = 48
 
 
 def arrivals(connection: HTTPConnection, size: int) -> list[tuple[float, int]]:
-    """When how many bytes came, in seconds since the request."""
+    """Return pairs of a time, in seconds since the request, and the number of bytes that arrived then."""
     begun = time.monotonic()
     connection.request("GET", f"/download?bytes={size}")
     response = connection.getresponse()
@@ -37,13 +37,13 @@ def arrivals(connection: HTTPConnection, size: int) -> list[tuple[float, int]]:
 
 
 def ideal_seconds(size: int) -> float:
-    """How long Lambda takes for ``size`` bytes."""
+    """Return the time that Lambda takes for ``size`` bytes, in seconds."""
     ticks = -(-max(0, size - CAPACITY) // REFILL)
     return ticks * TICK
 
 
 def table(found: list[tuple[float, int]]) -> list[str]:
-    """One line for each tick. A refill comes at a tick's very beginning, so a tick is centred on it."""
+    """Return one line for each tick. Each tick is centred on a refill, so that its bytes count in this tick."""
     ticks: dict[int, int] = {}
     for moment, size in found:
         tick = round(moment / TICK)
@@ -66,7 +66,7 @@ def main() -> int:
     size = parser.parse_args().bytes
     ideal = ideal_seconds(size)
     if not ideal:
-        parser.error(f"--bytes: up to {CAPACITY} bytes there is no cap to see")
+        parser.error(f"--bytes: must be more than {CAPACITY}, because the cap has no effect on smaller responses")
     server = [sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "warning"]
     with local_lambda(server, directory=REPOSITORY / "examples" / "fastapi_app") as connection:
         found = arrivals(connection, size)
@@ -74,7 +74,7 @@ def main() -> int:
     if received != size:
         raise SystemExit(f"{received} of {size} bytes came")
     off = took / ideal - 1
-    figure = f"{received} bytes in {took:.3f} s (ideal {ideal:.3f} s, {off:+.2%}, limit {TOLERANCE:.0%} either way)"
+    figure = f"{received} bytes in {took:.3f} s (ideal {ideal:.3f} s, {off:+.2%}, tolerance ±{TOLERANCE:.0%})"
     sys.stdout.write("\n".join([*table(found), figure]) + "\n")
     return int(abs(off) > TOLERANCE)
 

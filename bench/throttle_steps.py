@@ -1,11 +1,12 @@
-"""The cap step for step, on real processes and sockets: one stream, one that pauses, and many at once.
+"""Check the cap tick by tick, with real processes and sockets: one stream, one that pauses, and many at once.
 
     python bench/throttle_steps.py [--streams 50]
 
-What arrives at a client in each 125 ms tick is compared with what Lambda's bucket lets go: 6 MiB at once, 256 KiB a
-tick, and after a pause what the pause has earned back. Many streams are served by one environment with as many slots.
-No machine moves all their bursts within one tick, so that for them the table says from which tick on each of them has
-had what its bucket had given by then, and when the first and the last of them were done.
+The bytes that arrive at a client in each tick of 125 ms are compared with those that Lambda's token bucket allows: 6
+MiB at once, then 256 KiB in each tick. During a pause of the app, the bucket fills again. One environment with one slot
+for each stream serves the many streams. No machine can send all their bursts within one tick. So for these streams the
+table shows the tick from which on all of them have received the bytes that their buckets allow, and the times at which
+the first and the last stream ended.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ MIB = 1024 * 1024
 CAPACITY = 6 * MIB
 REFILL = 256 * 1024
 TICK = 0.125
-# 20 MiB in 7.00 s, within so much.
+# The maximum relative deviation from 7.00 s for 20 MiB.
 TOLERANCE = 0.01
 
 Arrivals = list[tuple[float, int]]
 
 
 def bucket(*plan: int | float) -> dict[int, int]:
-    """What Lambda lets go in each tick, where the app sends (int, bytes) and pauses (float, seconds) by turns."""
+    """Return the bytes that Lambda sends in each tick. In ``plan``, an int is a size, a float a pause in seconds."""
     ticks: dict[int, int] = {}
     tokens, tick = CAPACITY, 0
     for step in plan:
@@ -50,7 +51,7 @@ def bucket(*plan: int | float) -> dict[int, int]:
 
 
 def arrivals(port: int, plan: str) -> Arrivals:
-    """When how many body bytes came, in seconds since the first of them."""
+    """Return pairs: the seconds since the first byte of the body, and the number of bytes that arrived then."""
     found: Arrivals = []
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(f"GET /{plan} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -60,7 +61,7 @@ def arrivals(port: int, plan: str) -> Arrivals:
         while count := client.recv_into(buffer):
             now = time.monotonic()
             if not head.endswith(b"\r\n\r\n"):
-                # The chunk framing of the body is counted with it: 0.01 % of its bytes.
+                # The framing of the chunks is counted as well. It is 0.01 % of the bytes.
                 head += bytes(buffer[:count])
                 end = head.find(b"\r\n\r\n")
                 if end < 0:
@@ -74,7 +75,7 @@ def arrivals(port: int, plan: str) -> Arrivals:
 
 
 def by_tick(found: Arrivals) -> dict[int, int]:
-    """Bytes by ticks, each centred on its refill."""
+    """Return the bytes of each tick. Each tick is centred on its refill."""
     ticks: dict[int, int] = {}
     for moment, size in found:
         tick = round(moment / TICK)
@@ -83,7 +84,7 @@ def by_tick(found: Arrivals) -> dict[int, int]:
 
 
 def compare(name: str, found: Arrivals, expected: dict[int, int]) -> list[str]:
-    """A line, and one for each tick that is not the bucket's by more than the framing of its chunks."""
+    """Return a line, and one for each tick whose bytes differ from the bucket's by more than the chunk framing."""
     seen = by_tick(found)
     wrong = [
         f"    tick {tick:>3}: {seen.get(tick, 0)} bytes, the bucket has {expected.get(tick, 0)}"
@@ -92,11 +93,11 @@ def compare(name: str, found: Arrivals, expected: dict[int, int]) -> list[str]:
     ]
     took, ideal = found[-1][0], max(expected) * TICK
     times = f"{took:.3f} s (ideal {ideal:.3f} s, {took / ideal - 1:+.2%})"
-    return [f"{name}: {times}, {len(expected)} ticks, {len(wrong)} of them not the bucket's", *wrong]
+    return [f"{name}: {times}, {len(expected)} ticks, {len(wrong)} of them differ from the bucket", *wrong]
 
 
 def caught_up(found: Arrivals, expected: dict[int, int]) -> int:
-    """The first tick from which on, at the end of each, all had come that the bucket had given by then."""
+    """Return the first tick after which the client never has fewer bytes than the bucket allows."""
     seen = by_tick(found)
     behind = [
         tick
@@ -109,7 +110,7 @@ def caught_up(found: Arrivals, expected: dict[int, int]) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Lambda's cap, tick by tick.")
-    parser.add_argument("--streams", type=int, default=50, help="how many streams at once (default: %(default)s)")
+    parser.add_argument("--streams", type=int, default=50, help="the number of streams at once (default: %(default)s)")
     streams = parser.parse_args().streams
     app = [sys.executable, "-m", "uvicorn", "pausing_app:app", "--port", "{port}", "--log-level", "warning"]
     flags = ["--max-concurrency", str(streams)]
@@ -117,16 +118,16 @@ def main() -> int:
         port = connection.port
         whole = arrivals(port, str(20 * MIB))
         lines = compare("one stream of 20 MiB", whole, bucket(20 * MIB))
-        # Up to the burst nothing is held back, so that the app's pause is the client's.
+        # The cap does not delay the burst, so the client sees the app's pause unchanged.
         pausing = arrivals(port, f"{6 * MIB},2.0,{6 * MIB}")
-        lines += compare("6 MiB, two seconds of silence, 6 MiB", pausing, bucket(6 * MIB, 2.0, 6 * MIB))
+        lines += compare("6 MiB, a pause of two seconds, 6 MiB", pausing, bucket(6 * MIB, 2.0, 6 * MIB))
         with ThreadPoolExecutor(streams) as pool:
             many = list(pool.map(lambda _: arrivals(port, str(10 * MIB)), range(streams)))
     ends = sorted(found[-1][0] for found in many)
     latest = max(caught_up(found, bucket(10 * MIB)) for found in many)
     lines.append(
         f"{streams} streams of 10 MiB at once: done after {ends[0]:.3f} s to {ends[-1]:.3f} s (ideal 2.000 s); "
-        f"from tick {latest} on each of them has what its bucket gave"
+        f"from tick {latest} on, each has received all bytes that its bucket allows"
     )
     sys.stdout.write("\n".join(lines) + "\n")
     return int(abs(whole[-1][0] / 7.0 - 1) > TOLERANCE)
