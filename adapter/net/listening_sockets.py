@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Final
 
-# The state of a listening socket in /proc/net/tcp.
-_LISTEN = "0A"
+# The state of a listening socket in /proc/net/tcp. All other fields are longer, or decimal.
+_LISTEN = " 0A "
 # The size of an IPv4 address in bytes.
 _IPV4_SIZE = 4
 
@@ -36,14 +36,13 @@ def listening_sockets() -> Iterator[ListeningSocket]:
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table) as lines:
-                rows = lines.read().splitlines()[1:]
+                # A busy machine has tens of thousands of other sockets, so only the lines of listening ones are kept.
+                rows = [line.split() for line in lines if _LISTEN in line]
         except OSError:
             continue
-        for row in rows:
-            fields = row.split()
-            if fields[3] == _LISTEN:
-                words, _, port = fields[1].rpartition(":")
-                yield ListeningSocket(host=_address(words), port=int(port, 16), link=f"socket:[{fields[9]}]")
+        for fields in rows:
+            words, _, port = fields[1].rpartition(":")
+            yield ListeningSocket(host=_address(words), port=int(port, 16), link=f"socket:[{fields[9]}]")
 
 
 def _address(words: str) -> str:
