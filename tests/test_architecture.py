@@ -196,6 +196,12 @@ def test_what_comes_before_the_app_loads_next_to_nothing() -> None:
     assert not loaded & {*SLOW, *LATER}
 
 
+def test_a_free_port_for_the_app_is_found_without_loading_more() -> None:
+    found = modules_loaded_by("from adapter.net.address import free_port; assert free_port('127.0.0.1', '::1')")
+    assert "adapter.net.address" in found
+    assert not found & {*SLOW, *LATER}
+
+
 def test_what_comes_before_the_app_is_not_compiled() -> None:
     """The first compiled module brings all of them, which would hold up the app for more than a millisecond."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from os.path import abspath, basename, exists, isabs, isdir, isfile, join
 
 from adapter.config.ports import PLACEHOLDER
@@ -144,6 +143,8 @@ def port_mistake(app: AppAddress) -> str | None:
 
 
 def _has_listener(address: Address) -> bool:
+    import socket  # an app on a free port does not need it
+
     try:
         socket.create_connection((address.host, address.port), _CONNECT_TIMEOUT).close()
     except OSError:

@@ -181,10 +181,9 @@ def free_port(*hosts: str) -> int:
     while True:
         wanted = next(unassigned, 0)
         try:
-            with listen(hosts[0], wanted) as listener:
-                port = address_of(listener).port
-                if not any(_is_taken(host, port) for host in hosts[1:]):
-                    return port
+            port = _try_to_listen(hosts[0], wanted)
+            if not any(_is_taken(host, port) for host in hosts[1:]):
+                return port
         except OSError as error:
             if not wanted or error.errno != errno.EADDRINUSE:
                 raise
@@ -210,9 +209,31 @@ def next_free_port(address: Address, taken: frozenset[int]) -> int:
     return next((port for port in ports if port not in taken and _is_free(address.host, port)), 0)
 
 
+def _try_to_listen(host: str, port: int) -> int:
+    """Listen on ``host`` and ``port`` for a moment. Return the port, which is a free one if ``port`` is 0.
+
+    Raises OSError.
+    """
+    # Not `socket`: the app waits for its port, and that import takes longer than finding it.
+    import _socket
+
+    listener = _socket.socket(_socket.AF_INET6 if ":" in host else _socket.AF_INET)
+    try:
+        # As in socket.create_server().
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        if ":" in host:
+            listener.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen()
+        found: int = listener.getsockname()[1]
+        return found
+    finally:
+        listener.close()
+
+
 def _is_taken(host: str, port: int) -> bool:
     try:
-        listen(host, port).close()
+        _try_to_listen(host, port)
     except OSError as error:
         return error.errno == errno.EADDRINUSE
     return False
@@ -220,7 +241,7 @@ def _is_taken(host: str, port: int) -> bool:
 
 def _is_free(host: str, port: int) -> bool:
     try:
-        listen(host, port).close()
+        _try_to_listen(host, port)
     except OSError:
         return False
     return True
