@@ -31,7 +31,7 @@ clients.
 # shell: SIGINT (Ctrl-C), and SIGPIPE (the reader of stdout has ended).
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 EXIT_INTERRUPTED, EXIT_READER_GONE = 130, 141
-# The page that explains the names of errors, behind the name in the line about a failed start.
+# The page that explains the names of errors. A line about a failed start has this text after the name.
 ERRORS_PAGE = " (docs/errors.md)"
 # The longest text of an error or of a log message, in characters. A long traceback fits, and so do an app's last lines.
 TEXT_LIMIT = 8192

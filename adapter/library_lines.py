@@ -1,7 +1,7 @@
-"""Turns what libraries and the interpreter write to stderr into lines of our own log.
+"""Turns text that libraries and the interpreter write to stderr into lines of our own log.
 
-This concerns warnings, messages of the standard library's logging, unhandled exceptions, and what asyncio reports. The
-app's output does not pass through this module: it is copied as bytes to the descriptor of stderr.
+The text consists of warnings, messages of the standard library's logging, unhandled exceptions, and errors that asyncio
+reports. The app's output does not pass through this module: it is copied as bytes to the descriptor of stderr.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from adapter.errors import TEXT_LIMIT, bounded
 from adapter.output import STDERR
 
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
-# The longest value of a field, and the longest line, in characters. Escapes can make a line longer than its parts.
+# The maximum length of a field's value, and of a line, in characters. Escapes can make a value longer than that.
 FIELD_LIMIT = 1024
 LINE_LIMIT = 2 * TEXT_LIMIT
 

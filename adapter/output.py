@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _STDERR = 2
-# How long a line may wait until the reader accepts it, in seconds.
+# The time that a line may wait until the reader accepts it, in seconds.
 _WRITE_TIMEOUT = 0.1
 _NEWLINE = 10
 _TERMINAL_FLAGS = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
@@ -60,8 +60,9 @@ class Output:
         self._log = log
         self.loss_line: Callable[[str, int], bytes] = _loss_line
         self._lost = 0
-        # The first is True if the last written byte does not end a line, the second if the rest of that line is lost.
+        # True if the last written byte does not end a line.
         self._is_within_line = False
+        # True if the rest of that line is lost.
         self._is_cut = False
         # Whether the line that is being written has been counted as lost.
         self._is_counted = False
@@ -74,11 +75,11 @@ class Output:
         return bool(self._poller.poll(seconds * 1000))
 
     def write(self, data: bytes) -> None:
-        """Write ``data``, one or more lines of ours, or a part of a line. What cannot be written is lost."""
+        """Write ``data``, one or more lines of ours, or a part of a line. Data that cannot be written is lost."""
         self._write_locked(data, is_of_app=False)
 
     def copy(self, data: bytes) -> None:
-        """Write ``data``, a piece of the app's output. What cannot be written is lost."""
+        """Write ``data``, a piece of the app's output. Data that cannot be written is lost."""
         self._write_locked(data, is_of_app=True)
 
     def copy_whole(self, data: bytes) -> None:
@@ -166,7 +167,7 @@ def _note_output(descriptor: int, *, is_within_line: bool) -> None:
 
 
 def _line_break(descriptor: int) -> bytes:
-    """Return what must be written before a line of ours: a newline if the app's output does not end with one."""
+    """Return the newline to write before a line of ours, or b"" if the app's output already ends with one."""
     global _file_within_line, _has_ended_line_for_app
     # Stderr may be another file by now.
     if _file_within_line is None or _file_within_line != _file(descriptor):

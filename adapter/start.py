@@ -111,7 +111,7 @@ def _prepare_for_proxy() -> int:
 
 
 def _located(command: list[str], folder: str | None) -> list[str]:
-    """Return ``command``. If its program is a relative path to a file here, and not in ``folder``, make it absolute."""
+    """Return ``command``. Make its program absolute if the relative path exists here, but not in ``folder``."""
     name = command[0] if command else ""
     if folder is None or "/" not in name or name.startswith("/") or _exists(f"{folder}/{name}") or not _exists(name):
         return command

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from adapter.net.address import Address, AppAddress
 
-# How long connecting to the app's port may take, in seconds. The app is on this machine.
+# The time limit of connecting to the app's port, in seconds. The app is on this machine.
 _CONNECT_TIMEOUT = 1.0
 # The kernel reads no more of a script's first line, in bytes (BINPRM_BUF_SIZE).
 _LONGEST_FIRST_LINE = 256
 _NOT_EXECUTABLE = "not executable"
-# Interpreters, without their version, and how the names of their scripts end. Without such an end, the argument may
-# mean something else: `node inspect`, `node server`.
+# Interpreters, without their version, and the suffixes of their scripts. An argument without such a suffix may be
+# something else: `node inspect`, `node server`.
 _SCRIPTS = {
     "python": (".py", ".pyz"),
     "node": (".js", ".mjs", ".cjs"),
@@ -59,9 +59,9 @@ def command_mistakes(
 
 
 def _argument_mistake(command: Sequence[str], directory: str | None) -> str | None:
-    """Return a message if the script that an interpreter shall run does not exist, else None.
+    """Return a message if CMD is an interpreter whose script does not exist, else None.
 
-    Only the first argument is checked: after an option, it is not known which one is the script.
+    Only the first argument is checked. If it is an option, the script cannot be recognized.
     """
     name = command[1] if len(command) > 1 else ""
     ends = _SCRIPTS.get(basename(command[0]).rstrip("0123456789."), ())

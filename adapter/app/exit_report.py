@@ -1,4 +1,4 @@
-"""What is reported about an app that has ended: how, the line of its output that has the cause, and a hint.
+"""Describes the end of the app: its exit code, the line of its output with the cause, and a hint.
 
 Only a failure needs this module, so it is imported late.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The message of Node for a file that was written for AWS's Node runtime.
 _NEEDS_NODE_RUNTIME = "awslambda is not defined"
-# How a shell or env(1) ends if it does not find a program, or cannot read its script.
+# The exit codes of a shell or env(1) that does not find a program, or cannot read its script.
 _SHELL_FAILURES = (2, 126, 127)
 # Exit codes above this are 128 + n for signal n.
 _SIGNALLED = 128
@@ -29,7 +29,7 @@ _EXCEPTION = re.compile(
     r"|.*\(\w+(Error|Exception)\)$"
     r"|(PHP )?Fatal error:"
 )
-# What reports a module that was not found: Python and Flask, Uvicorn, Hypercorn, Node.
+# The message about a module that was not found, by Python and Flask, Uvicorn, Hypercorn, Node.
 _MISSING = re.compile(
     r"No module named '?(?P<python>[\w.]+)"
     r"|Could not import (?:module )?['\"](?P<named>[\w.]+)"
@@ -57,9 +57,9 @@ def failed_start_text(code: int, stderr: str, command: Sequence[str]) -> str:
 
 
 def exit_hint(code: int, stderr: str, command: Sequence[str], *, was_ready: bool = False) -> str:
-    """Return a hint why ``command`` has ended with ``code``, or an empty text.
+    """Return a hint about the reason why ``command`` has ended with ``code``, or an empty text.
 
-    ``stderr`` has the last lines of its stderr.
+    ``stderr`` contains the last lines of the app's stderr.
     """
     if _NEEDS_NODE_RUNTIME in stderr:
         return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"

@@ -1,8 +1,8 @@
-"""Where the app listens, and whether a server that answers on the app's port is the app. From /proc: on Linux only.
+"""Finds the addresses on which the app listens, and checks that the app itself answers on its port.
 
-A process is of the app if it is in the app's process group, or if it descends from the app or from this process, which
-adopts the app's orphans (``adopt_orphans``). In ``adapter dev`` another process adopts them; there all processes of an
-environment have the same variable, the name of its log stream.
+This works on Linux only, because it reads /proc. A process belongs to the app if it is in the app's process group, or
+if it descends from the app or from this process, which adopts the app's orphans (``adopt_orphans``). In ``adapter dev``
+another process adopts them. There, all processes of an environment have the same variable, the name of its log stream.
 
 The runtime of ``adapter dev`` imports this module during a cold start, so it imports only built-in modules.
 """
@@ -24,7 +24,7 @@ _OF_CONTAINERS = frozenset(
 
 
 def addresses_of(app: int) -> list[Address]:
-    """Return where the processes of the app with the pid ``app`` listen, without the ports of debuggers.
+    """Return the addresses on which processes of the app with the pid ``app`` listen, without the ports of debuggers.
 
     An address that means "all addresses" is returned as the loopback address. A port has one address.
     """
@@ -37,7 +37,7 @@ def addresses_of(app: int) -> list[Address]:
 
 
 def foreign_owner(address: Address, app: int, marker: str) -> tuple[int, str] | None:
-    """Return the pid and the command of the process that listens on ``address`` and is not of the app.
+    """Return the pid and the command of the process that listens on ``address`` and does not belong to the app.
 
     Return None if the app with the pid ``app`` listens there, or if the owner is not found. ``marker`` is a variable
     with its value that the app's processes have; empty if there is none.
@@ -55,7 +55,7 @@ def foreign_owner(address: Address, app: int, marker: str) -> tuple[int, str] | 
 
 
 def _is_of_app(pid: int, app: int, marker: str, parents: dict[int, tuple[int, int]]) -> bool:
-    """Return whether a process is of the app. True as well if it has ended, or listens for containers."""
+    """Return whether a process belongs to the app. True as well if it has ended, or listens for containers."""
     if pid not in parents or parents[pid][1] == app or _has_variable(pid, marker):
         return True
     try:

@@ -35,18 +35,18 @@ else:
     # The built-in module beneath `signal`. Importing `signal` takes a third of the interpreter's own start.
     import _signal
 
-# How much of the app's stderr is kept for an init error, in bytes.
+# The size of the end of the app's stderr that is kept for an init error, in bytes.
 STDERR_TAIL = 4096
-# How long to wait between two checks whether the app has ended, in seconds. A signal ends the wait early.
+# The pause between two checks whether the app has ended, in seconds. A signal ends the pause early.
 _STOP_POLL = 0.01
-# How long to wait for the last lines of an app that has ended, in seconds. A grandchild may keep the pipe open.
+# The time to wait for the last lines of an app that has ended, in seconds. A grandchild may keep the pipe open.
 _STDERR_TIMEOUT = 0.2
 # Errors that mean that the system has no descriptor, process or memory left. The command is not their cause.
 _EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
-# What the adapter does with each signal, as an init process should (tini and dumb-init are the models). A signal that
-# is not in the table has the action ``FIRST``, real-time signals included. It may mean reload (SIGHUP, SIGUSR1,
-# SIGUSR2), stop the workers (SIGWINCH), or have a meaning to one program only. It would kill the workers of a server.
+# The action of the adapter for each signal. The models are the init processes tini and dumb-init. All signals that are
+# not in the table have the action ``FIRST``, real-time signals included. For a server's first process, such a signal
+# may mean to reload (SIGHUP, SIGUSR1, SIGUSR2) or to stop the workers (SIGWINCH). It would kill the workers themselves.
 END = "end"  # end the adapter; the app's whole group gets the signal (the proxy finishes open requests first)
 GROUP = "group"  # pass on to the app's whole group
 FIRST = "first"  # pass on to the app's first process (``first_process.py``)
@@ -269,7 +269,7 @@ class AppProcess:
             _ignore_os_error(lambda: posix.killpg(self.pid, number))
 
     def pass_on(self, number: int, warn: Callable[[str], None]) -> None:
-        """Send a signal to the app's first process or to its whole group, as ACTIONS says.
+        """Send a signal to the app's first process or to its whole group, according to ACTIONS.
 
         If the first process is a shell with several children, the whole group gets the signal instead. ``warn`` logs a
         line about the first such signal.

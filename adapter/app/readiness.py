@@ -37,15 +37,15 @@ _LAST_PROBE = 0.05
 # Every eighth probe of the runtime tries both loopback addresses, the others only one: each refused connection takes
 # CPU time from the starting app.
 _OTHER_EVERY = 8
-# How long to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
+# The time to wait for the app before a warning, in seconds. Most apps start sooner, and Lambda's init may take 10 s.
 WARN_AFTER = 4.0
-# Outside of Lambda: how long to wait before the app is looked for at other ports, in seconds. The second value is for
-# --app-port auto, and also the interval in which it is looked for again.
+# The time to wait before searching for the app at other ports, outside of Lambda, in seconds. The second value is for
+# --app-port auto, and is also the interval of further searches.
 _LOOK_AFTER, _FOLLOW_AFTER = 1.0, 0.1
 _NO_CONNECTION = "no connection"
 _NO_HTTP = "did not answer with HTTP"
 _IS_FOREIGN = "is answered by another process than the app:"
-# An app that restarts refuses connections. These are the longest wait of a request for it, and the interval of the
+# While the app restarts, it refuses connections. These are the longest wait of a request, and the interval of the
 # attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
 # The port is closed, or the Unix socket does not exist.
@@ -58,7 +58,7 @@ def is_refused(error: BaseException | None) -> bool:
 
 
 class ReadinessCheck:
-    """How to check whether the app at ``port`` is ready, according to the options.
+    """The readiness check of the app at ``port``, according to the options.
 
     ``address`` is the address to probe; its port may differ from the app's. ``request`` is the request of a probe; None
     means that a connection is enough. ``has_command`` is True if CMD starts the app. If ``follows`` is True
@@ -120,9 +120,10 @@ class ReadinessCheck:
         return f"{self.address.current} did not answer within {seconds:g} s"
 
     def foreign_answer(self) -> str | None:
-        """Return the problem if the process that has answered is not of the app.
+        """Return the problem if the process that has answered does not belong to the app.
 
-        Return None if it is, if that is not known, or on Lambda. Call this once a probe has found no problem.
+        Return None if it belongs to the app, if this is not known, or on Lambda. Call this once a probe has found no
+        problem.
         """
         address = self.address.current
         if self._app is None or not self.is_local or address.path is not None:
@@ -164,7 +165,7 @@ class ReadinessCheck:
         )
 
     def listener_text(self) -> str:
-        """Return where the app listens instead, and the option for it. Empty if it is not found elsewhere."""
+        """Return the other port of the app and the option for it. Empty if the app is not found at another port."""
         address = self.address.current
         found = self._app_addresses()
         if not found or address.port in [each.port for each in found]:
@@ -212,7 +213,7 @@ class ReadinessCheck:
 
     @property
     def look_after(self) -> float:
-        """How long to wait before the app is looked for at other ports, in seconds."""
+        """The time to wait before searching for the app at other ports, in seconds."""
         if self.follows:
             return _FOLLOW_AFTER
         return _LOOK_AFTER if self.is_local else WARN_AFTER

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
     from adapter.net.address import Address
 
-# How long the listener may take to answer, in seconds; a HEALTHCHECK should have a longer timeout.
+# The time that the listener has to answer, in seconds. A HEALTHCHECK should have a longer timeout.
 TIMEOUT = 3.0
-# How many bytes of the body of a /readyz response are read to show the reason.
+# The number of bytes that are read of the body of a /readyz response, which contains the reason.
 _REASON_SIZE = 500
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 LAST_PORT = 65535
-# Free ports are looked for from the first port on, and below the second, from which on systems assign ports to
-# connections. The third number is how many ports are tried before the system is asked for one.
+# The range in which free ports are searched. It ends below the ports that systems assign to connections. The third
+# number is the maximum number of attempts. If all fail, the system chooses a port.
 _FREE_FROM, _ASSIGNED_FROM, _FREE_ATTEMPTS = 20_000, 32_768, 100
 # The number of connections that may wait to be accepted. The kernel has a limit of its own (net.core.somaxconn).
 BACKLOG = 1024
@@ -84,7 +84,7 @@ class Address:
 
 
 class AppAddress:
-    """Where to reach the app: at ``current``, or at ``other`` if ``current`` refuses a connection.
+    """The app's address: ``current``, or ``other`` if ``current`` refuses a connection.
 
     By default an app may listen on either loopback address, since some servers bind only the first address of
     ``localhost``. ``current`` is the address that accepted the last connection, so only the first connection may need

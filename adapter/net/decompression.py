@@ -1,4 +1,4 @@
-"""Undoes the Content-Encoding of a response body, piece by piece. No I/O.
+"""Decodes a response body according to its Content-Encoding, piece by piece. No I/O.
 
 gzip and deflate are always available, br and zstd if their packages are installed.
 
@@ -145,7 +145,7 @@ _DECODERS: dict[str, Callable[[], Decoder]] = {
 
 
 class UnknownCodingError(Exception):
-    """A coding cannot be undone. ``str(error)`` is the reason."""
+    """A coding cannot be decoded. ``str(error)`` is the reason."""
 
 
 def codings_of(headers: Headers) -> list[str]:
@@ -156,9 +156,9 @@ def codings_of(headers: Headers) -> list[str]:
 
 
 class BodyDecoder:
-    """Undoes ``codings``: the codings of a body in the order of its Content-Encoding, in lower case.
+    """Decodes ``codings``: the codings of a body in the order of its Content-Encoding, in lower case.
 
-    Raises UnknownCodingError if a coding cannot be undone.
+    Raises UnknownCodingError if a coding cannot be decoded.
     """
 
     def __init__(self, codings: list[str]) -> None:
@@ -174,7 +174,7 @@ class BodyDecoder:
         try:
             yield from self._decode(data, self._decoders)
         except Exception as error:  # each library has its own error class
-            raise InvalidFunctionResponse(f"the body is not encoded as its Content-Encoding says: {error}") from error
+            raise InvalidFunctionResponse(f"the body has another coding than its Content-Encoding: {error}") from error
 
     def check_end(self) -> None:
         """Raise InvalidFunctionResponse if the body ended before the encoded data did. An empty body is valid."""
@@ -192,7 +192,7 @@ class BodyDecoder:
 def _decoder(coding: str) -> Decoder:
     make = _DECODERS.get(coding)
     if make is None:
-        raise UnknownCodingError(f"{coding!r} is not a coding that adapter dev knows")
+        raise UnknownCodingError(f"adapter dev does not support the coding {coding!r}")
     try:
         return make()
     except ImportError:

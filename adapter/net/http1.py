@@ -45,7 +45,7 @@ _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # In bytes. A request with a longer body is never sent again, so that its body need not be kept.
 _REPEATABLE_BODY = 64 * 1024
 
-# How the end of a body is determined (RFC 9112, section 6.3).
+# The ways in which the end of a body is determined (RFC 9112, section 6.3).
 _LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
 # The part of a chunked body that is expected next.
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)

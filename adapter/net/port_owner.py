@@ -1,4 +1,4 @@
-"""Why a port cannot be listened on, and which process listens on it.
+"""Explains why a port cannot be listened on, and finds the process that listens on it.
 
 The process is found in /proc. This works only on Linux, and only for processes that this process may inspect.
 """

@@ -44,7 +44,7 @@ class TokenBucket:
         return granted
 
     def available(self, now: float) -> int:
-        """Return how many tokens ``take`` could grant now. Before the first ``take``, all of them."""
+        """Return the number of tokens that ``take`` could grant now. Before the first ``take``, the bucket is full."""
         if self._start is not None:
             self._refill_until(now, self._start)
         return self._tokens

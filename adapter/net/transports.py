@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    # What ``socket.getaddrinfo`` returns.
+    # The type of the result of ``socket.getaddrinfo``.
     Resolved = Sequence[tuple[int, int, int, str, tuple[object, ...]]]
 
 # This option, set before connecting, makes the kernel send the last packet of the handshake together with the first
@@ -63,7 +63,7 @@ async def connect(addresses: Resolved) -> socket.socket:
     try:
         raise failure
     finally:
-        # The error's traceback refers to this frame, and the frame to the error: break the cycle.
+        # Break the reference cycle: the error's traceback refers to this frame, and the frame refers to the error.
         del failure
 
 

@@ -48,7 +48,7 @@ _BINARY_TYPES = frozenset(
 )
 _BINARY_PREFIXES = ("application/grpc", "application/vnd.openxmlformats-officedocument.")
 _BINARY_SUFFIXES = ("+cbor", "+gzip", "+protobuf", "+zip", "+zstd")
-#: Types of binary kinds that are text anyway: ``image/svg+xml``, ``model/gltf+json``.
+#: The suffixes of text types within binary kinds: ``image/svg+xml``, ``model/gltf+json``.
 _TEXT_SUFFIXES = ("+json", "+xml")
 
 #: The types that a front door writes into an event as text, besides ``text/*``. All other types, and all bodies with a

@@ -81,7 +81,7 @@ def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
 def _read_around_body(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     """Parse an HTTP event without its body, and decode the body alone. Return None if that is not possible.
 
-    This only finds a body that is most of the event. Raises as ``read_event`` does.
+    The body must be most of the event; a smaller body is not searched for. Raises as ``read_event`` does.
     """
     start = 0
     for _ in range(_MOST_PLACES):

@@ -72,8 +72,8 @@ _SET_COOKIE_CASES = 2**9
 _EXCERPT = 40
 
 
-# What a filter does with a header: keep it; drop it; drop the headers that it names (Connection); or drop it if it is
-# the twin of another header, which means that the two names differ only in their separators.
+# The actions of a filter on a header: keep it; drop it; drop the headers that it names (Connection); or drop it if it
+# is the twin of another header, which means that the two names differ only in their separators.
 _KEEP, _DROP, _CONNECTION, _TWIN = 0, 1, 2, 4
 # Every further code stands for one name that a request should have only once. Servers differ in how they treat two
 # lines with such a name: they use the first or the last line, join both, or drop both (Node.js and Starlette, Flask,
@@ -104,7 +104,7 @@ class HeaderFilter:
 
     CGI, WSGI and others put ``x-a-b``, ``x_a-b`` and ``x.a.b`` into the same variable. So a client could forge
     ``x-a-b`` by sending one of its twins, ``x_a-b`` or ``x.a.b``. A filter for requests to the app therefore also drops
-    the twins of all headers that an app may believe.
+    the twins of all headers that an app may trust.
 
     - ``known`` maps names, as they were received, to their codes.
     - ``failure`` is raised if a header that may have only one value occurs twice, with different values.

@@ -1,4 +1,4 @@
-"""The request headers that a server or framework believes because it assumes that its peer is a proxy.
+"""The request headers that a server or framework trusts because it assumes that its peer is a proxy.
 
 The app's peer is always the adapter, on loopback, so clients must not be able to send these headers through the
 adapter. Names are in lower case. `headers.py` uses these tables in the runtime, the proxy and the emulator;

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adapter.config.load import Config
 
 
-# How long /readyz uses the result of a probe, in seconds. Thus several load balancers cost the app no more than one.
+# The time for which /readyz uses the result of a probe, in seconds. So several load balancers cost no more than one.
 _VALIDITY = 1.0
 
 

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 # The first and the longest delay before the app is started again, in seconds. The delay doubles each time. It
 # is reset if the app has run longer than the longest delay.
 _FIRST_BACKOFF, _LAST_BACKOFF = 0.1, 10.0
-# How long the app may take to end after its signal, in seconds; then its group is killed.
+# The time that the app has to end after its signal, in seconds. Then its group is killed.
 APP_GRACE = 1.5
 # The exit codes of an app that Ctrl-C or Ctrl-\ has ended.
 _INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGQUIT)
-# How many pieces of PIPE_BUF bytes of the app's stderr are copied at once: the size of a pipe (pipe(7)).
+# The number of pieces of PIPE_BUF bytes of the app's stderr that are copied at once: the size of a pipe (pipe(7)).
 _STDERR_PIECES = 16
-# How long to wait before trying again to write to a full stderr, in seconds.
+# The pause before another attempt to write to a full stderr, in seconds.
 _STDERR_PAUSE = 0.05
-# How long to wait for the last lines of an app that has ended, in seconds; an orphan may hold the pipe open for ever.
+# The time to wait for the last lines of an app that has ended, in seconds. An orphan may keep the pipe open for ever.
 _STDERR_END_TIMEOUT = 0.2
 
 

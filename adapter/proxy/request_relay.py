@@ -317,7 +317,7 @@ class ProxiedRequest:
             while fits:
                 if relay.is_capped:
                     held, held_before = writer.held_seconds - held_before, writer.held_seconds
-                    # With a total cap, other streams take their part of it before this one continues.
+                    # If there is a total cap, let other streams take their part of it before this one continues.
                     was_held = held > 0 and relay.total is None
                     connection.limit_read_ahead(writer.room(READ_HIGH_WATER), was_held=was_held)
                 pieces = await connection.read(relay.idle_timeout)

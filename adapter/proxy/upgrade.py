@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adapter.payload.messages import ResponseHead
     from adapter.proxy.upstream import UpstreamConnection
 
-# How long one direction may be silent after the other has ended, in seconds.
+# The time for which one direction may be silent after the other has ended, in seconds.
 HALF_CLOSED_TIMEOUT = 60.0
 
 

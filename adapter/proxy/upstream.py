@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 # below READ_LOW_WATER.
 READ_HIGH_WATER = 256 * 1024
 READ_LOW_WATER = 16 * 1024
-# How many pieces may wait. This limit is needed since a piece of a single byte takes 200 bytes of memory.
+# The number of pieces that may wait. This limit is needed since a piece of a single byte takes 200 bytes of memory.
 MAX_WAITING_PIECES = 1024
 # If more pieces than this arrive at once, they are joined into one.
 MAX_PIECES = 8
-# How many bytes of a request may wait for the app before ``write`` waits.
+# The number of bytes of a request that may wait for the app before ``write`` waits.
 WRITE_HIGH_WATER = 256 * 1024
-# How many bytes of a response are read at once to find out whether it is complete.
+# The number of bytes of a response that are read at once to find out whether it is complete.
 READ_AHEAD_LIMIT = 1024 * 1024
-# How long connecting may take, in seconds: the app is on this machine.
+# The time limit of connecting, in seconds. The app is on this machine.
 CONNECT_TIMEOUT = 5.0
 # All connections receive into this buffer. One is enough, because each copies the received bytes at once.
 _RECEIVED = memoryview(bytearray(READ_HIGH_WATER))
@@ -385,7 +385,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._reader is None or self._failure is not None:
             return
         if exc is not None and not self._reader.complete:
-            # A reset does not complete a body, not even a body without a length, which ends with the connection.
+            # The end of the connection completes a body without a length, but a reset never does.
             self._fail_truncated(str(exc))
             return
         try:

@@ -30,7 +30,7 @@ _ERROR_BODY_TRAILER = "Lambda-Runtime-Function-Error-Body"
 
 # The largest answer that is read, in bytes. The largest event of Lambda has 6 MB.
 ANSWER_LIMIT = 64 * 1024 * 1024
-# How many bytes of Lambda's answer a refusal quotes.
+# The number of bytes of Lambda's answer that a refusal quotes at most.
 _QUOTED = 500
 # Delays before /next is called again after a failed attempt, in seconds. After the last delay and attempt, the runtime
 # gives up.

@@ -43,7 +43,7 @@ _ANSWERED = ~POLLOUT
 # data. So a server never sees a connection without a request; some servers close such a connection at once (hypercorn
 # --keep-alive 0). Linux only.
 _DEFER_ACCEPT = getattr(_socket, "TCP_DEFER_ACCEPT", None)
-# How long connecting may take, in seconds. The servers are on this machine.
+# The time limit of connecting, in seconds. The servers are on this machine.
 CONNECT_TIMEOUT = 5.0
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from adapter.runtime.connection import Piece, Response
 
 _JSON = "application/json"
-# How many bytes of an error response are read at most, so that its connection can be reused.
+# The maximum size of an error response that is read so that its connection can be reused, in bytes.
 _ERROR_BODY_LIMIT = 64 * 1024
 # The wait for a restart of the app ends this many seconds before the invocation's deadline, so that a failure can still
 # be reported.
@@ -147,7 +147,7 @@ class _RelayedInvocation:
         self._is_refused = False
         # A header line for the response to Lambda; empty except under ``adapter dev``.
         self._extra_line = ""
-        # Why the invocation, or the rest of its stream, failed.
+        # The reason why the invocation, or the rest of its stream, failed.
         self._error: AdapterError | None = None
 
     def run(self) -> AdapterError | None:

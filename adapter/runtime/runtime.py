@@ -38,22 +38,22 @@ if TYPE_CHECKING:
     from adapter.net.address import Address
     from adapter.payload.messages import Invocation
 
-# How long the app's SnapStart hooks may take, in seconds. The hook before the checkpoint has the limit of the Rust
+# The time limits of the app's SnapStart hooks, in seconds. The hook before the checkpoint has the limit of the Rust
 # adapter; the hook after the restore has Lambda's limit for a restore (Lambda, "SnapStart runtime hooks").
 CHECKPOINT_TIMEOUT = 60.0
 RESTORE_TIMEOUT = 10.0
-# How long the app has to end after SIGTERM, in seconds. Lambda kills the runtime about 0.3 s after the shutdown phase
-# (2 s) has begun; the remaining time is for the last answer and for the interpreter's own exit.
+# The time that the app has to end after SIGTERM, in seconds. Lambda kills the runtime about 0.3 s after the shutdown
+# phase (2 s) has begun; the remaining time is for the last answer and for the interpreter's own exit.
 SHUTDOWN_GRACE = 0.2
-# The time after SHUTDOWN_GRACE in which slots report invocations that failed because the app ended, in seconds. Slots
-# get this time again if the app then still keeps connections open: if a process outside of its group runs on,
-# or if the adapter did not start the app.
+# The time after SHUTDOWN_GRACE in which slots report invocations that failed because the app ended, in seconds. If the
+# app keeps connections open after that, slots get this time once more. This happens if a process outside of the app's
+# group is still running, or if the adapter did not start the app.
 _REPORT_GRACE = 0.03
-# How long to wait for the exit of an app that has closed a connection too early, in seconds.
+# The time to wait for the exit of an app that has closed a connection too early, in seconds.
 _EXIT_TIMEOUT = 0.05
-# With AWS_LWA_ASYNC_INIT, how long init probes the app, in seconds. Lambda's limit is 10 s.
+# The time for which init probes the app with AWS_LWA_ASYNC_INIT, in seconds. Lambda's limit is 10 s.
 ASYNC_INIT_LIMIT = 9.8
-# How much freed memory is kept for the next large body, in bytes: as much as two events and their decoded bodies.
+# The amount of freed memory that is kept for the next large body, in bytes: two events and their decoded bodies.
 _KEPT_MEMORY = 32 * MIB
 # Initialization types whose init may take longer than 10 s.
 _UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-managed-instances"})

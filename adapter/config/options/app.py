@@ -8,7 +8,7 @@ from adapter.config.option import Option, OptionTable, optional
 
 # The Rust adapter's default.
 DEFAULT_APP_PORT = 8080
-# How long the app may take until it is ready, in seconds. The Rust adapter has no limit. With a limit, the
+# The time that the app has to become ready, in seconds. The Rust adapter has no limit. With a limit, the
 # adapter can report why the app is not ready.
 READINESS_TIMEOUT = 120.0
 # A connection to the app is reused for at most this many seconds after its last request. The Rust adapter's 4 s are too

@@ -20,7 +20,7 @@ class Reply:
 
     @property
     def failure(self) -> Failure | None:
-        """Why the invocation has failed; None if it has not failed so far."""
+        """The reason why the invocation has failed, or None if it has not failed so far."""
         answer = self._answer
         if isinstance(answer, Stream):
             return answer.failure

@@ -44,8 +44,7 @@ Pieces: TypeAlias = AsyncGenerator[bytes, None]
 class FaultInjector:
     """Injects the faults of ``plan``.
 
-    Call ``stop`` when the emulator stops, because the function knows nothing about delays and filler and cannot end
-    them.
+    Call ``stop`` when the emulator stops, because the function itself cannot end delays and filler.
     """
 
     def __init__(self, plan: FaultPlan) -> None:

@@ -29,7 +29,7 @@ JSON = ("content-type", "application/json")
 
 
 class Reason(Enum):
-    """Why a front door sends an error response of its own."""
+    """The reasons for which a front door itself sends an error response."""
 
     BAD_REQUEST = "the front door does not accept the request"
     NO_RESOURCE = "the front door has no resource for this path"

@@ -1,4 +1,4 @@
-"""What an execution environment did over time, as the inspector shows it."""
+"""The states of an execution environment over time, as the inspector shows them."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Recorder:
 
 
 class RecordedInvocation(Protocol):
-    """What a recording contains of an invocation besides its event and its answer."""
+    """The parts of an invocation that a recording contains besides the event and the answer."""
 
     request_id: str
     client_context: str

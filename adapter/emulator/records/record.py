@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adapter.payload.headers import Headers
     from adapter.payload.messages import ResponseHead
 
-# How much of a body is kept if it exceeds the limit of buffered responses, in bytes. Up to that limit the whole
+# The size of the kept part of a body that exceeds the limit of buffered responses, in bytes. Up to that limit the whole
 # body is kept, since the inspector computes what a buffered front door would do with it.
 CUT_BODY = 256 * KIB
 # The limits of what is kept for one invocation: the app's output in bytes, and the number of the cap's pauses.
@@ -41,7 +41,7 @@ _RESOLUTION = 0.001
 
 
 class ReportedFailure(Protocol):
-    """Why an invocation failed; ``environment.result.Failure`` is one."""
+    """The reason why an invocation failed, for example an ``environment.result.Failure``."""
 
     error_type: str
 
@@ -132,13 +132,13 @@ def _ignore(_record: RequestRecord) -> None:
 class RequestRecord:
     """The record of one request and its response. Times and durations are in seconds, sizes in bytes.
 
-    Times without "at" in their name count from the arrival of the request. ``began_at`` is the epoch's time of the
-    arrival. ``number`` identifies the record within the run; several attempts to process an asynchronous event have one
-    request id.
+    Times without "at" in their name count from the arrival of the request. ``began_at`` is the time of the arrival, in
+    seconds since the epoch. ``number`` identifies the record within the run; several attempts to process an
+    asynchronous event have the same request id.
 
-    ``method`` and ``target`` are for log lines: the target has no query, and the emulator may set its own words.
-    ``client_method``, ``client_target`` and ``client_headers`` are the client's own. ``mode`` is ``streaming`` if the
-    front door or the API reads the response as a stream, else ``buffered``.
+    ``method`` and ``target`` are for log lines: the target has no query, and the emulator may replace both by its own
+    words. ``client_method``, ``client_target`` and ``client_headers`` are the client's own. ``mode`` is ``streaming``
+    if the front door or the API reads the response as a stream, else ``buffered``.
 
     ``status`` is the status sent to the client, ``sent`` the number of body bytes sent. ``streamed`` is the number of
     body bytes in a streamed response; they are billed even if the client has disconnected. ``init`` and ``restore`` are

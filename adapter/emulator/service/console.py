@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # The pause between two updates of the line about requests in progress, in seconds.
 _UPDATE_PERIOD = 0.25
-# How much idle time a key adds, in seconds.
+# The idle time that a key adds, in seconds.
 _AGED_BY = 3600.0
 # The faults that a key sets one after the other.
 _FAULTS = ("delay=1", "throttle", "kill", "truncate", "drop", "init", "")
@@ -34,7 +34,7 @@ _STDERR = 2
 class Console:
     """Acts on keys and shows requests in progress. ``quit`` ends the run.
 
-    ``environ`` tells whether there is a desktop on which a browser can be opened.
+    The variables in ``environ`` show whether there is a desktop on which a browser can be opened.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Console:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Act on keys, and show requests in progress, until the context is left. Only if this is on a terminal."""
+        """Act on keys, and show requests in progress, until the context is left. No effect without a terminal."""
         if self._terminal.log is not None or not os.isatty(_STDERR):
             yield
             return

@@ -177,7 +177,7 @@ def _end(ending: asyncio.Future[int], number: int) -> None:
 
 
 def _handle_signals(ending: asyncio.Future[int], suspend: Callable[[], None], console: Console) -> None:
-    """Handle all signals. The result of ``ending`` becomes the number of the first one that must end this process.
+    """Handle all signals. The first signal that must end this process sets the result of ``ending`` to its number.
 
     SIGTSTP calls ``suspend``; while this process is stopped, ``console`` gives the terminal back. All other signals
     have no effect: there may be any number of apps to which they could be forwarded, and Lambda sends no such signals.

@@ -1,4 +1,4 @@
-"""What listens: the front doors, the Invoke APIs and the inspector, and what they share."""
+"""The endpoints (front doors, Invoke APIs, inspector), and the parts that they share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PAGES = 32
 
 @dataclass(slots=True, kw_only=True)
 class Emulation:
-    """What the endpoints serve, and to whom they report.
+    """The function and the settings that the endpoints serve, and the functions to which they report.
 
     ``notice`` is called with each line for the user, ``report`` with the record of each request that has ended.
     ``secret_values`` returns the texts that are masked in the inspector. ``other_mode`` returns the same function in

@@ -1,7 +1,6 @@
 """Opens the ports of the local Lambda, and serves them. Every port that cannot be opened is reported.
 
-``sam local`` has the same default ports: start-api 3000, start-lambda 3001. If ``sam local`` uses a port, the message
-says so.
+``sam local`` has the same default ports: start-api 3000, start-lambda 3001. If it uses a port, the message names it.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from typing import Any
 from adapter.emulator.template.document import Path_
 from adapter.emulator.template.intrinsics import NO_VALUE, Intrinsics, Unresolved
 
-# What SAM makes of ``CorsConfiguration: true``.
+# The fields that ``CorsConfiguration: true`` stands for in SAM.
 _ALL_ORIGINS = {"AllowOrigins": ["*"]}
 
 
 def cors_fields(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[Path_, str], None]) -> Any:
     """Return the fields of ``value``, with the types that AWS's API has, or None if ``value`` has no fields.
 
-    A part that only a deployed stack knows is left unset, and ``note`` is called with its place and the reason.
+    A part that exists only in a deployed stack is left unset, and ``note`` is called with its place and the reason.
     """
     resolved = _resolved(value, path, intrinsics, note)
     if resolved in (None, "false"):

@@ -34,7 +34,7 @@ class Document:
         self._lines = lines
 
     def place(self, path: Path_) -> str:
-        """Return a text for messages that says where the value at ``path`` is: the file, the line and the keys."""
+        """Return the place of the value at ``path`` for messages: the file, the line and the keys."""
         while path and path not in self._lines:
             path = path[:-1]
         return f"{self.file}, line {self._lines.get(path, 1)}: {'.'.join(path) or 'the template'}"

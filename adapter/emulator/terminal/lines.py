@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from adapter.logs import Log
 
 _STDERR = 2
-# How much of the processes' output is remembered, in bytes: more than a runtime writes after the reason of its end.
+# The size of the end of the processes' output that is kept, in bytes. A runtime writes less after its error message.
 _REMEMBERED = 4096
 # The colour of a status, by its first digit.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
@@ -128,7 +128,7 @@ class Terminal:
         self._write(" | ".join(parts))
 
     def _is_shown(self, record: RequestRecord) -> bool:
-        """Return whether the processes have just written why the request failed, as a runtime does before it ends."""
+        """Return whether the processes' last output contains the error message of the request."""
         if not record.error_message:
             return False
         return record.error_message in " ".join(self._shown_output.decode(errors="replace").split())

@@ -391,7 +391,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- for the server ------------------------------------------------------------------------------------------
 
     def wind_down(self) -> None:
-        """Close the connection after the current response, unless its head is already sent without saying so."""
+        """Close the connection after the current response, unless its head already promises to keep it open."""
         for exchange in self._exchanges:
             if not exchange.begun:
                 exchange.keep_alive = False

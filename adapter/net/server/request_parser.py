@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     Received: TypeAlias = RequestHead | bytes | EndOfMessage | Refusal
 
 
-# What ``RequestParser._received`` is while nothing is parsed. It is never changed.
+# The value of ``RequestParser._received`` while nothing is parsed. It must not be changed.
 _NO_ITEMS: Final[list[Received]] = []
 
 
@@ -131,8 +131,8 @@ class RequestParser:
         self._length = 0
         self._scanner: ChunkScanner
         self._pieces: list[bytes] = []
-        # If a request has both an upgrade and a body: a head for a second parser, which then parses the body. The
-        # callbacks do nothing until the second parser has read this head. Empty in all other cases.
+        # A made-up head for a second parser, which parses the body of a request that also offers an upgrade. Empty for
+        # all other requests. The callbacks do nothing until the second parser has read this head.
         self._body_head = b""
         # The number of bytes read since the last complete head, body piece or message. llhttp may be buffering them.
         self._unfinished = 0

@@ -81,9 +81,9 @@ class HttpServer:
         self._listener = listener
 
     def wind_down(self) -> None:
-        """Tell clients with each response that it is the last one of its connection. Still accept connections.
+        """Make each response the last one of its connection, but still accept connections.
 
-        So no client has an idle connection on which its next request would meet the end of the server.
+        So no client has an idle connection, on which its next request could be lost, when the server stops.
         """
         self.is_winding_down = True
         for connection in self._connections:

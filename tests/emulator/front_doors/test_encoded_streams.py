@@ -63,7 +63,7 @@ async def test_an_unknown_coding_is_passed_on_with_a_warning() -> None:
         response = await local.request("GET", "/")
         assert (response.header("content-encoding"), response.body) == ("snappy", b"body")
         record = await local.visit()
-        assert record.warning == "Content-Encoding is passed on: 'snappy' is not a coding that adapter dev knows"
+        assert record.warning == "Content-Encoding is passed on: adapter dev does not support the coding 'snappy'"
 
 
 async def test_what_the_function_flushes_reaches_the_client_at_once() -> None:
@@ -103,7 +103,7 @@ async def test_the_limit_counts_the_bytes_before_decoding() -> None:
 @pytest.mark.parametrize(
     ("body", "received", "why"),
     [
-        pytest.param(b"plain text", b"", "is not encoded as its Content-Encoding says", id="not-encoded"),
+        pytest.param(b"plain text", b"", "has another coding than its Content-Encoding", id="not-encoded"),
         pytest.param(gzip.compress(PLAIN)[:-4], PLAIN, "before the encoded data was complete", id="truncated"),
     ],
 )
