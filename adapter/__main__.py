@@ -56,7 +56,7 @@ def _open_null() -> int:
     try:
         return posix.open("/dev/null", posix.O_RDWR)
     except FileNotFoundError:
-        # A file system may have no /dev. A folder can be opened as well, and neither read nor written.
+        # The file system has no /dev. Open a folder instead, because it can be neither read nor written.
         return posix.open("/", posix.O_RDONLY)
 
 

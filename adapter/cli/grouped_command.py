@@ -196,7 +196,7 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
     ]
     if others:
         return f"No such option {flag}; it is an option of {' and '.join(others)}"
-    # The dashes are alike in all flags.
+    # All flags begin with dashes, which would make any two flags similar.
     names = {each.lstrip("-"): each for each in known}
     return f"No such option {flag}{parsers.nearest(flag.lstrip('-'), names, names)}"
 

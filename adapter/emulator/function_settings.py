@@ -122,7 +122,7 @@ def _only_one_because(config: Config, command: list[str]) -> str:
         return f"{config.sources['app_port']} is 'auto' and CMD has no {{port}}, so all environments may use one port"
     if config.app_port is not None:
         return f"{config.sources['app_port']} makes all environments use one port"
-    return "CMD has no {port}, so all environments would use one port; --app-port 0 gives each its own, as PORT"
+    return "CMD has no {port}, so all environments would use one port; with --app-port 0, each gets its own as PORT"
 
 
 def _contradictions(config: Config, command: list[str]) -> Iterator[str]:

@@ -30,9 +30,9 @@ _REPLACED = frozenset({"host", REQUEST_ID})
 _EXTENDED = frozenset(
     {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"}
 )
-# Some servers merge trailers into headers, after all checks of the headers. So trailers about the origin or the user
-# are dropped, and trailers that must be known before the content is read (for routing, authentication, caching: RFC
-# 9110, 6.5.1).
+# Some servers merge trailers into headers, after all checks of the headers. So two kinds of trailers are dropped: those
+# about the origin or the user, and those that are needed before the content is read, for example for routing,
+# authentication or caching (RFC 9110, 6.5.1).
 _TRAILERS = app_filter(
     origin=False,
     identity=False,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from adapter.runtime.connection import Piece, Response
 
 _JSON = "application/json"
-# The maximum size of an error response that is read so that its connection can be reused, in bytes.
+# Error responses of up to this size are read to their end, so that their connections can be reused. In bytes.
 _ERROR_BODY_LIMIT = 64 * 1024
 # The wait for a restart of the app ends this many seconds before the invocation's deadline, so that a failure can still
 # be reported.

@@ -80,7 +80,7 @@ class ProxyOptions(OptionTable):
         default=60.0,
     )
     drain_delay = Option(
-        "After SIGTERM, serve requests for this many seconds while /readyz answers 503, so that load balancers notice.",
+        "After SIGTERM, still serve requests for this many seconds, while /readyz answers 503 to load balancers.",
         parse=parsers.seconds,
         default=0.0,
     )

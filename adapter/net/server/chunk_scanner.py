@@ -48,7 +48,7 @@ class ChunkScanner:
             if found >= 0:
                 end = found + len(MESSAGE_END)
         if end < len(data):
-            # ``_skip`` is counted from the end of ``data``, but the next call begins before that.
+            # ``_skip`` counts from the end of ``data``, but the next call begins at ``end``. So its value is not known.
             self._skip = -1
         self._tail = (tail + data[max(position, end - len(MESSAGE_END) + 1) : end])[1 - len(MESSAGE_END) :]
         return end
