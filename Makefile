@@ -14,7 +14,7 @@ WORKERS ?= 3
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-# say WHAT,COMMAND: what a step does, at once and while it lasts.
+# say PURPOSE,COMMAND: run COMMAND, and print its purpose and its progress.
 say = deploy/with-progress "$(1)" $(2)
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -51,7 +51,7 @@ $(RUN)/%/installed: examples/%/requirements.txt pyproject.toml constraints.txt
 	@echo $(CURDIR) > $$($(@D)/bin/python -c '$(PURELIB)')/adapter.pth
 	@touch $@
 
-# run_example NAME,SERVER-AND-ARGUMENTS. The shell must survive Ctrl-C, and the exit code that says so is no error.
+# run_example NAME,SERVER-AND-ARGUMENTS. The shell must survive Ctrl-C, and the exit code for Ctrl-C is not an error.
 run_example = @trap : INT; $(RUN)/$(1)/bin/python -m web_adapter_command dev $(ARGS) --app-dir examples/$(1) -- \
 	$(CURDIR)/$(RUN)/$(1)/bin/python -m $(2) --log-level warning || [ $$? = 130 ]
 
@@ -70,8 +70,8 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-# The core, whose branches are all covered, in one process; the rest, most of it waiting for processes, in several.
-# Those with other people's compilers, runtimes, servers, clients and schemas are a group of their own.
+# The core, whose branches are all covered, is tested in one process. The other tests, most of which wait for processes,
+# run in several. Tests with foreign compilers, runtimes, servers, clients and schemas are a separate group.
 FOREIGN_TESTS := tests/toolchains tests/deploy tests/frameworks tests/e2e/test_aws_clients.py tests/e2e/test_official_emulator.py
 FOREIGN_TESTS += tests/emulator/platform_api/test_plain_handlers.py tests/emulator/platform_api/test_real_runtimes.py
 FOREIGN_TESTS += tests/docs tests/proxy/test_browser.py tests/supervision/test_reload.py
@@ -82,12 +82,12 @@ unit: $(INSTALLED)
 	$(BIN)/coverage report
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(addprefix --ignore=,$(CORE_TESTS) $(FOREIGN_TESTS))
 
-test-deploy: $(INSTALLED) ## Test with bundles, images, templates and other people's runtimes, servers and tools (needs go, cargo, node, npm, root)
+test-deploy: $(INSTALLED) ## Test with bundles, images, templates and foreign runtimes, servers and tools (needs go, cargo, node, npm, root)
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(FOREIGN_TESTS)
 
 # An environment that has the compiled adapter, and everything else from .venv.
 COMPILED := .cache/compiled
-# From Python 3.12 on, of mypyc's own code wherever an exception passes an await; nobody sees it but who asks for it.
+# Since Python 3.12, mypyc's own code causes this warning if an exception passes an await. It is not shown by default.
 OF_MYPYC := ignore:the (type, exc, tb) signature of throw:DeprecationWarning
 COMPILED_TESTS := $(CORE_TESTS) tests/net/test_paced_writer.py tests/net/server tests/runtime tests/proxy tests/hardening
 
@@ -102,10 +102,10 @@ compiled: $(INSTALLED) ## Compile what deploy/build-wheel compiles, and test it 
 bench: $(INSTALLED) ## Compare the adapter with its peers and write docs/performance.md (needs gcc; about 15 minutes)
 	$(BIN)/python bench/run.py
 
-bench-quick: $(INSTALLED) ## Warn where the adapter has become slower than bench/baseline.json says (under 2 minutes)
+bench-quick: $(INSTALLED) ## Compare the speed with bench/baseline.json, and warn of regressions (under 2 minutes)
 	$(BIN)/python bench/run.py --quick
 
-fuzz: $(INSTALLED) ## Fuzz each parser for FUZZ_SECONDS (60); what is found stays in .cache/fuzz
+fuzz: $(INSTALLED) ## Fuzz each parser for FUZZ_SECONDS (60); findings are kept in .cache/fuzz
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	for target in events responses connections; do $(BIN)/python -m fuzz.run $$target $(FUZZ_SECONDS) || exit 1; done
 

@@ -5,7 +5,7 @@
 
 For ``adapter dev``, its runtime and the proxy, this prints the number of modules that the request enters, and the
 number of switches between modules. A switch is a call of a function, or the resumption of a coroutine, in another
-module. Somebody who reads the code of a request must follow each switch. Run this before and after a change of the
+module. A reader of the code must follow each switch. Run this before and after a change of the
 layout.
 """
 

@@ -85,6 +85,6 @@ class Traffic:
                 return "left"
             received = await response.read()
         if not received.startswith(f"{identifier}\n".encode()):
-            self.outcomes.lost.append(f"{identifier}: somebody else's answer: {received[:60]!r}")
+            self.outcomes.lost.append(f"{identifier}: the answer belongs to another request: {received[:60]!r}")
             return "lost"
         return "whole"

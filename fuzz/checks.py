@@ -1,8 +1,8 @@
-"""What must hold for any bytes whatever: the properties that the fuzz targets and the property tests share.
+"""Properties that must hold for any bytes. The fuzz targets and the property tests share them.
 
-Each check takes the bytes and where to cut them into pieces. It raises, or returns in silence; nothing but our own
-errors may come out of the code under test. Requests are judged by the recording app's reader, which shares no code with
-the adapter.
+Each check gets the bytes, and the places at which to cut them into pieces. It raises an error if the property does not
+hold. The code under test may raise only our own errors. The recording app's reader, which shares no code with the
+adapter, checks the requests.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ Pairs = list[tuple[str, str]]
 
 
 def pieces_of(raw: bytes, cuts: Iterable[int]) -> list[bytes]:
-    """``raw`` cut at ``cuts``, of which each counts modulo its length."""
+    """Return ``raw`` cut at ``cuts``, each taken modulo the length of ``raw``."""
     positions = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
     return [raw[start:end] for start, end in pairwise(positions)]
 
 
 def check_legal(pairs: Pairs) -> None:
-    """Names are tokens and no value could end early."""
+    """Check that names are tokens, and that no value contains a byte that would end it."""
     for name, value in pairs:
         assert _NAME.fullmatch(name), name
         assert not _CONTROL.search(value), value
 
 
 def check_message(error: AdapterError) -> None:
-    """A message is one short line, whatever was sent."""
+    """Check that a message is one short line, for any input."""
     assert len(str(error)) < 300, error
 
 
@@ -64,7 +64,7 @@ def check_message(error: AdapterError) -> None:
 
 
 def check_event(raw: bytes) -> None:
-    """An event is refused, or becomes exactly one request by the letter of RFC 9112."""
+    """Check that an event is refused, or becomes exactly one request that is legal by RFC 9112."""
     try:
         codec, request = app_request(Invocation(request_id="r", event=raw), _EVENT_RULES)
         head = encode_request_head(request, "app:1")
@@ -81,7 +81,7 @@ def check_event(raw: bytes) -> None:
 
 
 def check_payload(raw: bytes, cuts: Sequence[int]) -> None:
-    """A function's payload is refused by a front door, or becomes a legal response; so does a prelude, however cut."""
+    """Check that a payload or prelude, cut at any place, is refused or becomes a legal response."""
     for codec in FORMATS.values():
         try:
             head, _ = codec.decode_response(raw)
@@ -119,7 +119,7 @@ def _body_rules() -> Any:
 
 
 def check_response(raw: bytes, cuts: Sequence[int], method: str = "GET") -> None:
-    """A response is read to the same end wherever the network cuts it, and is legal as far as it was read."""
+    """Check that the result for a response does not depend on the cuts of the network, and that it is legal."""
     whole = _response([raw], method)
     assert _response(pieces_of(raw, cuts), method) == whole
 
@@ -134,7 +134,7 @@ def _response(pieces: Sequence[bytes], method: str) -> tuple[Any, ...]:
         reader.feed_eof()
     except (InvalidAppResponse, TruncatedResponse) as error:
         check_message(error)
-        # What was read before the error depends on the cuts, and so may the rule that was broken first.
+        # The part that is read before the error depends on the cuts, and perhaps also the first broken rule.
         return (type(error).__name__ if isinstance(error, TruncatedResponse) else "invalid",)
     assert reader.head is not None
     for head in (*reader.interim, reader.head):
@@ -147,7 +147,7 @@ def _response(pieces: Sequence[bytes], method: str) -> tuple[Any, ...]:
 
 
 class MemoryTransport(asyncio.Transport):
-    """A transport with nothing behind it: what is written is kept. ``unconnected`` takes its socket options."""
+    """A transport without a peer. It keeps the written data. ``unconnected`` is the socket for its options."""
 
     def __init__(self, unconnected: socket.socket) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class MemoryTransport(asyncio.Transport):
 
 
 def check_connection(raw: bytes, cuts: Sequence[int]) -> None:
-    """What a client sends becomes the same legal requests wherever the network cuts it, each of them forwardable."""
+    """Check that a client's bytes become the same legal requests for any cuts, and that each can be forwarded."""
     asyncio.run(_check_connection(raw, cuts))
 
 
@@ -195,7 +195,7 @@ async def _check_connection(raw: bytes, cuts: Sequence[int]) -> None:
 
 
 async def _served(pieces: Sequence[bytes]) -> list[Any]:
-    """The requests that a connection makes of ``pieces``."""
+    """Return the requests that a connection reads from ``pieces``."""
     seen: list[Any] = []
 
     async def serve(exchange: Exchange) -> None:
@@ -228,7 +228,7 @@ async def _served(pieces: Sequence[bytes]) -> list[Any]:
 
 
 async def _settled(transport: MemoryTransport) -> None:
-    """Let the connection's task do what there is to do."""
+    """Run the connection's task until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
         if not transport.paused:
@@ -236,7 +236,7 @@ async def _settled(transport: MemoryTransport) -> None:
 
 
 def check_exchange(exchange: Exchange) -> None:
-    """A request that the server lets through is legal, framed once, and is forwarded as one request, or refused."""
+    """Check that an accepted request is legal and framed once, and is forwarded as one request or refused."""
     check_legal(exchange.headers)
     check_legal(exchange.body.trailers)
     names = [name.lower() for name, _ in exchange.headers]

@@ -1,7 +1,7 @@
-"""Runs one fuzz target under atheris, for so many seconds: ``python -m fuzz.run events|responses|connections SECONDS``.
+"""Runs one fuzz target with atheris: ``python -m fuzz.run events|responses|connections SECONDS``.
 
-The corpus is kept in ``.cache/fuzz`` and begins with what the tests are made of. The first byte of an input says how
-many cuts follow it, two bytes each; the rest is what is read. What is found stays there as ``crash-…``.
+The corpus is kept in ``.cache/fuzz``. It begins with the inputs of the tests. The first byte of an input is the number
+of cuts, which follow with two bytes each. The rest is the data to read. Findings are kept as ``crash-…``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ with atheris.instrument_imports(include=["adapter"]):
     from tests.hardening.gadgets import gadgets
 
 CORPUS = Path(__file__).resolve().parent.parent / ".cache" / "fuzz"
-# Larger inputs only take longer.
+# The maximum size of an input, because larger inputs only take longer.
 MAX_BYTES = 4096
 _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def split(data: bytes) -> tuple[bytes, list[int]]:
-    """What is read, and where it is cut."""
+    """Return the bytes to read, and the places at which to cut them."""
     count = data[0] % 8 if data else 0
     numbers = data[1 : 1 + 2 * count]
     cuts = [int.from_bytes(numbers[at : at + 2], "big") for at in range(0, len(numbers), 2)]
@@ -50,7 +50,7 @@ def connections(data: bytes) -> None:
 
 
 def seeds(name: str) -> Iterator[bytes]:
-    """What a corpus begins with."""
+    """Return the first inputs of a corpus."""
     if name == "events":
         yield from (raw for _, raw in malformed_events(500, 6))
         yield b'{"statusCode":200,"headers":{"a":"b"},"multiValueHeaders":{"a":["b"]},"cookies":["a=b"],"body":""}'
@@ -69,7 +69,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {"events": events, "responses": re
 
 
 def main(name: str, seconds: str) -> None:
-    """Fuzz; the process ends with libFuzzer's own exit code, 0 where nothing was found."""
+    """Fuzz. The process ends with libFuzzer's exit code, which is 0 if nothing was found."""
     corpus = CORPUS / name
     corpus.mkdir(parents=True, exist_ok=True)
     chance = random.Random(6)

@@ -13,7 +13,10 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 TEXTS = sorted(
     path
-    for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/*/*.md", "adapter/**/*.py")
+    for pattern in (
+        *("README.md", "CONTRIBUTING.md", "Makefile", "docs/**/*.md", "examples/*/*.md", "adapter/**/*.py"),
+        *("bench/*.py", "deploy/build-*", "deploy/sam/*.yaml", "fuzz/*.py"),
+    )
     for path in REPOSITORY.glob(pattern)
 )
 # Each phrase with what to write instead.

@@ -1,15 +1,15 @@
-/* A web app that does next to nothing, in one thread: what it answers is named by the path, and every body is read.
+/* A web app that uses almost no CPU time, in one thread. The path selects the answer, and every body is read.
 
        /text/N  /binary/N            N bytes with Content-Length
        /chunks/N/SIZE                N bytes in chunks of SIZE bytes
-       /events/N/MICROSECONDS        N server-sent events, one after the other so far apart, each its own chunk
-       /slow/MILLISECONDS/N          N bytes of text after so long
-       /headers/COUNT/N              N bytes of text under COUNT headers
-       anything else                 as /text/2
+       /events/N/MICROSECONDS        N server-sent events at this interval, each in its own chunk
+       /slow/MILLISECONDS/N          N bytes of text after this time
+       /headers/COUNT/N              N bytes of text with COUNT headers
+       any other path                the same as /text/2
 
-   Each answer says in X-Received how long the request's body was. Says "port N" first.
+   X-Received in each answer is the length of the request's body. Writes "port N" first.
 
-       fake_app [PORT [FILE]]        the text repeats FILE, if it is named */
+       fake_app [PORT [FILE]]        the text repeats the content of FILE, if it is given */
 #include "net.h"
 
 #define PATTERN_SIZE (1 << 20)
@@ -18,12 +18,12 @@
 struct connection {
     int fd;
     int in_body;
-    int writes; /* EPOLLOUT is asked for */
+    int writes; /* whether EPOLLOUT is requested */
     size_t received;
     size_t have;
     struct body body;
     char request[512];
-    /* The answer: what is left of it, of which pattern, and when the next part of it is due. */
+    /* The answer: its pattern, the bytes that are left, and the time at which the next part is due. */
     const char *pattern;
     size_t period, offset, left;
     long events_left;

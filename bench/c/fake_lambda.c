@@ -1,14 +1,14 @@
-/* A Lambda Runtime API that hands out one event again and again, as fast as it is answered, and measures.
+/* A Lambda Runtime API that sends the same event again and again, as fast as it is answered, and measures.
 
        fake_lambda EVENT_FILE SLOTS
 
-   Says "port N" first and "next NS" (monotonic clock) at the first /next. Then it takes commands, a line each:
-   "run COUNT" hands out COUNT invocations and says one line of JSON when all are answered and every slot waits in /next
-   again; "save FILE" hands out one and writes the body of its answer to FILE, then says {}. It reads every answer to
-   its end and counts its bytes; what it costs itself is in the JSON. */
+   Writes "port N" first, and "next NS" (monotonic clock) at the first /next. Then it reads commands, one per line.
+   "run COUNT" sends COUNT invocations, and writes one line of JSON when all are answered and every slot waits in /next
+   again. "save FILE" sends one invocation, writes the body of its answer to FILE, and then writes {}. It reads every
+   answer to its end and counts the bytes. The JSON contains its own CPU time. */
 #include "net.h"
 
-/* Only the last so many invocations are told apart by their ids. */
+/* The number of invocations whose ids differ. */
 #define MAX_RUN (1 << 20)
 
 struct connection {

@@ -1,10 +1,10 @@
-/* HTTP clients that ask for one thing again and again and measure.
+/* HTTP clients that send the same request again and again, and measure.
 
        load PORT CLIENTS PATH [BODY_FILE]
 
-   With a body it is POSTed. Takes commands, a line each: "run COUNT" sends COUNT requests, each client the next one as
-   soon as it is answered, and says one line of JSON. Connections are kept and used again; where the server closes one,
-   the next request has a new one, and the JSON says how often that happened. */
+   With BODY_FILE, the requests are POSTs. Reads commands, one per line: "run COUNT" sends COUNT requests, and writes one
+   line of JSON. Each client sends its next request as soon as it has an answer. Connections are reused. If the server
+   closes one, the next request gets a new one. The JSON contains the number of such cases. */
 #include "net.h"
 
 struct client {

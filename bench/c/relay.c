@@ -1,7 +1,7 @@
-/* The floor: what an adapter must do at the least, by scanning for substrings, with no checks and no rules at all.
+/* The floor: the minimum work of an adapter. It searches for substrings, and has no checks and no rules.
 
-   It takes AWS_LAMBDA_RUNTIME_API, AWS_LWA_PORT, AWS_LWA_INVOKE_MODE and AWS_LAMBDA_MAX_CONCURRENCY, knows events of
-   function URLs alone, believes everything, and gives up at the first surprise. Nobody should use it. */
+   It reads AWS_LAMBDA_RUNTIME_API, AWS_LWA_PORT, AWS_LWA_INVOKE_MODE and AWS_LAMBDA_MAX_CONCURRENCY, supports only events
+   of function URLs, trusts all input, and exits at the first error. Do not use it for anything else. */
 #include "net.h"
 
 #include <pthread.h>

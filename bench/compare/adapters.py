@@ -1,4 +1,4 @@
-"""The candidates that sit between the Runtime API and an app, each as a command and a few variables."""
+"""The candidates between the Runtime API and an app: the command and the variables of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compare.builds import adapter
 from compare.peers import PEERS
 from compare.places import PEERS as PEER_PROGRAMS
 
-# What Lambda sets and a runtime may insist on.
+# Variables that Lambda sets, and that a runtime may require.
 LAMBDA_VARIABLES = {
     "AWS_LAMBDA_FUNCTION_NAME": "bench",
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -25,7 +25,10 @@ LAMBDA_VARIABLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """``command`` gives what is run; it may raise MissingPeer. ``has_slots``: it knows Managed Instances."""
+    """A candidate. ``command`` returns its command, or raises MissingPeer.
+
+    ``has_slots`` is True if it supports Managed Instances.
+    """
 
     title: str
     command: Callable[[], list[str | Path]]
@@ -46,7 +49,7 @@ ADAPTERS: Mapping[str, Adapter] = {
 
 
 def environ(api: str, app_port: int, *, streams: bool = False, slots: int = 1) -> dict[str, str]:
-    """The variables of a candidate between the Runtime API at ``api`` and the app at ``app_port``."""
+    """Return the variables of a candidate between the Runtime API at ``api`` and the app at ``app_port``."""
     variables = LAMBDA_VARIABLES | {"AWS_LAMBDA_RUNTIME_API": api, "AWS_LWA_PORT": str(app_port)}
     variables["AWS_LWA_INVOKE_MODE"] = "response_stream" if streams else "buffered"
     if slots > 1:

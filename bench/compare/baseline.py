@@ -1,4 +1,4 @@
-"""The guard: ratios of quick mode against those that were committed. A ratio that is worse by more is a regression."""
+"""Compares the ratios of quick mode with the committed baseline, to find regressions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from compare.places import BENCH
 from compare.samples import Row
 
 BASELINE = BENCH / "baseline.json"
-# How much worse than the baseline a ratio may be; more is reported.
+# The share by which a ratio may be worse than the baseline. A larger difference is a regression.
 TOLERANCE = 0.15
-# Row, figure, and what stands in for the floor; all of them are better when they are smaller.
+# The guarded figures: the row, the figure, and the subject to compare with. Smaller figures are better.
 _GUARDED = (
     ("1k", "cpu_us", "floor"),
     ("1k", "p50_us", "floor"),
@@ -33,7 +33,7 @@ _GUARDED = (
 
 
 def ratios(rows: Mapping[str, Row]) -> dict[str, float]:
-    """The guarded ratios by name, as far as they were measured."""
+    """Return the guarded ratios that were measured, by name."""
     found = {}
     for row, figure, floor in _GUARDED:
         ratio = rows[row].ratio(figure, "adapter", floor) if row in rows else None
@@ -43,17 +43,17 @@ def ratios(rows: Mapping[str, Row]) -> dict[str, float]:
 
 
 def write(rows: Mapping[str, Row]) -> None:
-    """Make these ratios the baseline."""
+    """Write the ratios of ``rows`` to the baseline."""
     BASELINE.write_text(json.dumps(ratios(rows), indent=4) + "\n")
 
 
 def regressions(rows: Mapping[str, Row]) -> list[str]:
-    """A sentence for each ratio that is worse than the baseline allows, and for each that is not in it."""
+    """Return a sentence for each ratio that is worse than the baseline allows, and for each that is not in it."""
     known: dict[str, float] = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     found = []
     for name, ratio in ratios(rows).items():
         if name not in known:
-            found.append(f"{name}: {ratio:.2f}, and there is no baseline for it")
+            found.append(f"{name}: {ratio:.2f}, which the baseline does not contain")
         elif ratio > known[name] * (1 + TOLERANCE):
             found.append(
                 f"{name}: {ratio:.2f}, {ratio / known[name] - 1:.0%} worse than the baseline's {known[name]:.2f}"

@@ -1,4 +1,4 @@
-"""Builds what a comparison runs: the C programs, and the adapter as a layer or an image holds it."""
+"""Builds the programs of a comparison: the C programs, and the adapter as in a layer or an image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUILD_ENVIRON = {"PATH": SEARCH_PATH, "PYTHON": str(BASE_PYTHON)}
 
 @cache
 def program(name: str) -> Path:
-    """The C program ``name``, compiled if its source is newer. Raises CalledProcessError, OSError (no gcc)."""
+    """Return the C program ``name``. Compile it if its source is newer. Raises CalledProcessError, OSError (no gcc)."""
     source, binary = _SOURCES / f"{name}.c", CACHE / "bin" / name
     newest = max(source.stat().st_mtime, (_SOURCES / "net.h").stat().st_mtime)
     if not binary.exists() or binary.stat().st_mtime < newest:
@@ -31,7 +31,7 @@ def program(name: str) -> Path:
 
 @cache
 def adapter(*, compiled: bool = True) -> Path:
-    """The adapter's launcher in a tree of its own, as ``deploy/build-bundle`` makes it, with the code as it is now."""
+    """Return the adapter's launcher in a tree that ``deploy/build-bundle`` has made from the current code."""
     tree = CACHE / ("adapter" if compiled else "adapter-plain")
     if _is_outdated(tree):
         environ = _BUILD_ENVIRON | {"COMPILE": "yes" if compiled else "no"}
@@ -42,7 +42,7 @@ def adapter(*, compiled: bool = True) -> Path:
 
 @cache
 def local_lambda() -> Path:
-    """The command of an installation by pip of a compiled wheel. It has ``adapter dev``, which bundles leave out."""
+    """Return the command of a compiled wheel that pip has installed. Unlike a bundle, it contains ``adapter dev``."""
     folder = CACHE / "venvs" / "adapter"
     if _is_outdated(folder):
         with TemporaryDirectory(dir=CACHE) as built:
@@ -56,18 +56,18 @@ def local_lambda() -> Path:
 
 @cache
 def adapter_without_bytecode() -> Path:
-    """The launcher of a copy that has no bytecode and can get none."""
+    """Return the launcher of a copy that has no bytecode and cannot write any."""
     original, tree = adapter().parent.parent, CACHE / "adapter-without-bytecode"
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(original, tree, ignore=shutil.ignore_patterns("__pycache__", "start-modules"))
     for folder in [path for path in (tree / "lib").rglob("*") if path.is_dir()]:
-        # A file where the folder should be keeps bytecode from being written, as a read-only layer does, also for root.
+        # A file in place of the folder prevents that bytecode is written, even by root, like a read-only layer.
         (folder / "__pycache__").touch()
     return tree / "bin" / "adapter"
 
 
 def virtual_environment(name: str, *requirements: str) -> Path:
-    """The ``bin`` folder of a virtual environment with ``requirements``. Raises CalledProcessError."""
+    """Return the ``bin`` folder of a virtual environment with ``requirements``. Raises CalledProcessError."""
     folder = CACHE / "venvs" / name
     stamp = folder / "installed"
     if not stamp.exists() or stamp.read_text() != "\n".join(requirements):
@@ -85,13 +85,13 @@ def _install(folder: Path, *requirements: str) -> None:
 
 
 def installed_version(binaries: Path, package: str) -> str:
-    """The version of ``package`` in the virtual environment with the ``bin`` folder ``binaries``."""
+    """Return the version of ``package`` in the virtual environment with the ``bin`` folder ``binaries``."""
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
     return subprocess.run([binaries / "python", "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _is_outdated(tree: Path) -> bool:
-    """Whether ``tree`` was built from other sources than today's. If so, it is removed."""
+    """Return whether ``tree`` was built from other sources than the current ones. If so, remove it."""
     stamp = tree / "installed"
     if stamp.exists() and stamp.read_text() == _digest():
         return False
@@ -105,7 +105,7 @@ def _note_sources(tree: Path) -> None:
 
 @cache
 def _digest() -> str:
-    """A digest of everything that an installation of the adapter is built from."""
+    """Return a digest of all sources of an installation of the adapter."""
     deploy = REPOSITORY / "deploy"
     scripts = [deploy / name for name in ("build-bundle", "build-wheel", "copy-interpreter", "pack-start-modules")]
     sources = [*sorted((REPOSITORY / "adapter").rglob("*.py")), *sorted((deploy / "launcher").iterdir())]

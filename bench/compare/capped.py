@@ -1,7 +1,7 @@
-"""Streams under a bandwidth cap: whether they take as long as they should, and what the waiting costs.
+"""Measures streams under a bandwidth cap: their duration, and the cost of waiting.
 
-One stream runs under Lambda's own cap. Of many, the cap and the size are smaller, so that the figure is the cost of
-pacing and not that of moving a gigabyte a second.
+One stream has Lambda's own cap. Many streams at once have a smaller cap and a smaller size, so that the figure shows
+the cost of pacing, not the cost of a gigabyte a second.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from compare.proxies import free_port, wait_for_answer
 from compare.samples import Row, Sample, say, take_turns
 
 MIB = 1024 * 1024
-# Refills a second (a tick of 125 ms).
+# The number of refills a second (a tick has 125 ms).
 _TICKS_PER_SECOND = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class CappedRow:
-    """``streams`` at once of ``size`` bytes each, under a cap of ``burst`` bytes and then ``rate`` bytes a second."""
+    """A row: ``streams`` at once of ``size`` bytes, with a cap of ``burst`` bytes and then ``rate`` bytes a second."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class CappedRow:
 
     @property
     def ideal_seconds(self) -> float:
-        """How long each stream takes, exactly."""
+        """Return the exact duration of each stream, in seconds."""
         refill = self.rate // _TICKS_PER_SECOND
         return -(-(self.size - self.burst) // refill) / _TICKS_PER_SECOND
 
@@ -81,7 +81,7 @@ class Candidate:
         self._load = stack.enter_context(Load(port, clients=row.streams, path=f"/text/{row.size}"))
 
     def sample(self) -> Sample:
-        """Stream once."""
+        """Run all streams once, and return the figures."""
         self._warm_up.run(5, self._process)
         before = self._process.cpu_ns(without="fake_app")
         measured = self._load.run(self._row.streams, self._process)
@@ -113,7 +113,7 @@ _STARTS: dict[str, Callable[[int, str, ExitStack], Process]] = {"adapter": _prox
 
 
 def measure(row: CappedRow, *, rounds: int) -> Row:
-    """The samples of ``row``."""
+    """Measure ``row``, and return its samples."""
     say(f"{row.name}: {row.title}")
     missing: dict[str, str] = {}
     candidates: list[Candidate] = []

@@ -1,4 +1,4 @@
-"""``adapter dev`` from exec to its first answer, beside its app alone."""
+"""Measures the start of ``adapter dev``, from exec to its first answer, and of its app alone."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _TITLE = "adapter dev with the FastAPI example, from exec to the first answer"
 
 
 class _AppAlone:
-    """The example behind uvicorn."""
+    """The FastAPI example, started by uvicorn."""
 
     name = "app-alone"
 
     def sample(self) -> Sample:
-        """Start once."""
+        """Start once, and return the figures."""
         port = free_port()
         with Process(fastapi_command(port), directory=FASTAPI_EXAMPLE) as process:
             return {"answer_ms": _first_answer_ms(port, process)}
 
 
 class _Dev:
-    """The same in ``adapter dev``. The memory is its own, without the runtime and the app."""
+    """The FastAPI example in ``adapter dev``. The memory is that of ``adapter dev`` alone."""
 
     name = "adapter"
 
     def sample(self) -> Sample:
-        """Start once."""
+        """Start once, and return the figures."""
         port = free_port()
         flags = ["--port", str(port), "--invoke-port", str(free_port())]
         command = [local_lambda(), "dev", *flags, "--", *fastapi_command("{port}")]
@@ -51,7 +51,7 @@ def _first_answer_ms(port: int, process: Process) -> float:
 
 
 def measure(*, samples: int) -> Row:
-    """The row; the first start of each subject warms the page cache and does not count."""
+    """Return the row. The first start of each subject warms the page cache and does not count."""
     say(f"{NAME}: {_TITLE}")
     missing: dict[str, str] = {}
     subjects: list[Subject] = []

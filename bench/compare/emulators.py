@@ -19,13 +19,13 @@ from compare.proxies import free_port, wait_for_port
 from compare.samples import Row, Sample, say, take_turns
 
 _FUNCTION = "/2015-03-31/functions/function/invocations"
-# One environment for each four clients or so: what the official emulator does not have.
+# The number of environments of this adapter, one for about four clients. The official emulator has only one.
 _ENVIRONMENTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Function:
-    """What the emulators run: ``bootstrap`` is its command, ``flags`` are how ``adapter dev`` has it."""
+    """A function for the emulators. ``bootstrap`` is its command, ``flags`` are the flags of ``adapter dev`` for it."""
 
     bootstrap: Callable[[], list[str | Path]]
     flags: Callable[[], list[str]]
@@ -44,7 +44,7 @@ FUNCTIONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Emulator:
-    """``start`` gives the process that listens for invocations on a port."""
+    """An emulator. ``start`` returns the process that listens for invocations on a port."""
 
     start: Callable[[int, EmulatorRow], Process]
     has_environments: bool
@@ -52,7 +52,7 @@ class Emulator:
 
 def _ours(port: int, row: EmulatorRow) -> Process:
     flags = ["--port", str(free_port()), "--invoke-port", str(port), "--environments", str(row.environments)]
-    # The runtime's own default, as it has it in the official emulator; `dev` would have responses streamed.
+    # Buffered, as in the official emulator. By default, `dev` streams responses.
     command = [local_lambda(), "dev", *flags, "--invoke-mode", "buffered", *FUNCTIONS[row.function].flags()]
     return Process(command, log=CACHE / "emulator-adapter.log", directory=CACHE)
 
@@ -74,7 +74,7 @@ EMULATORS = {
 
 
 class Candidate:
-    """One emulator at work; its processes end with ``stack``. The app's CPU time is not counted, the runtime's is."""
+    """A running emulator. Its processes end with ``stack``. The CPU time includes the runtime, but not the app."""
 
     def __init__(self, name: str, row: EmulatorRow, stack: ExitStack) -> None:
         self.name = name
@@ -106,7 +106,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatorRow:
-    """``clients`` at once ask ``environments`` of ``function``; ``count`` invocations make a sample."""
+    """A row: ``clients`` at once invoke ``environments`` of ``function``. A sample has ``count`` invocations."""
 
     name: str
     title: str
@@ -136,7 +136,7 @@ EMULATOR_ROWS = (
 
 
 def measure(row: EmulatorRow, *, rounds: int) -> Row:
-    """The samples of ``row``."""
+    """Measure ``row``, and return its samples."""
     say(f"{row.name}: {row.title}")
     missing: dict[str, str] = {}
     candidates: list[Candidate] = []

@@ -1,6 +1,6 @@
-"""The events that the fake Runtime API hands out, and what the answers to them must be.
+"""The events that the fake Runtime API sends, and the expected answers.
 
-Every figure is of work that was done: one answer of each candidate is compared with what the app sent, byte by byte.
+One answer of each candidate is compared with the app's response, byte by byte, so that only correct work is measured.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from compare.texts import written
 
-# What the fake app repeats (bench/c/fake_app.c).
+# The size of the pattern that the fake app repeats (bench/c/fake_app.c), in bytes.
 _PATTERN_SIZE = 1 << 20
 _LINE = b'{"id": 1234567, "name": "plain text, as most of it is", "ok": 1}\n'
 _HEADERS = {
@@ -27,17 +27,17 @@ _HEADERS = {
     "x-forwarded-port": "443",
     "x-forwarded-proto": "https",
 }
-# The metadata prelude of a streamed response ends with so many NULs.
+# The NUL bytes at the end of the metadata prelude of a streamed response.
 _PRELUDE_END = bytes(8)
 
 
 def text(size: int) -> bytes:
-    """What the app sends for /text/SIZE."""
+    """Return the app's body for /text/SIZE."""
     return _repeated(_repeated(_LINE, _PATTERN_SIZE), size)
 
 
 def binary(size: int) -> bytes:
-    """What the app sends for /binary/SIZE."""
+    """Return the app's body for /binary/SIZE."""
     return _repeated(_repeated(bytes(range(251)), _PATTERN_SIZE), size)
 
 
@@ -48,7 +48,7 @@ def _repeated(pattern: bytes, size: int) -> bytes:
 def function_url_event(
     path: str, *, body: bytes = b"", is_text: bool = True, more_headers: int = 0, style: str = "compact"
 ) -> bytes:
-    """An event of a function URL for ``path``: a GET, or a POST of ``body``, written in ``style`` (``texts.py``)."""
+    """Return an event of a function URL: a GET of ``path``, or a POST of ``body``, in ``style`` (``texts.py``)."""
     headers = _HEADERS | {f"x-header-number-{n:03}": "a value of some length" for n in range(more_headers)}
     event: dict[str, Any] = {
         "version": "2.0",
@@ -85,13 +85,13 @@ def function_url_event(
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What an answer must hold: the app's ``body``, whole, to a request with a body of ``received`` bytes."""
+    """The expected answer: the app's whole ``body``, after a request with a body of ``received`` bytes."""
 
     body: bytes
     received: int = 0
 
     def check(self, answer: bytes, *, streamed: bool) -> None:
-        """Raises RuntimeError unless ``answer`` is the right one."""
+        """Raise RuntimeError unless ``answer`` is the expected one."""
         try:
             head, body = _from_stream(answer) if streamed else _from_payload(answer)
         except (ValueError, KeyError) as error:

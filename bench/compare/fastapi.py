@@ -1,4 +1,4 @@
-"""The FastAPI example behind an adapter, and within one process by awslambdaric and Mangum: CPU time with the app's."""
+"""Measures the FastAPI example behind an adapter, and in one process with awslambdaric and Mangum, the app included."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Spawned = list[Process]
 
 
 class Candidate:
-    """One way to run the example as a function; its processes end with ``stack``."""
+    """A running function with the example. Its processes end with ``stack``."""
 
     def __init__(self, name: str, folder: Path, stack: ExitStack) -> None:
         self.name = name
@@ -78,7 +78,7 @@ _SPAWN: dict[str, Callable[[str, ExitStack], Spawned]] = {"adapter": _ours, "rus
 
 
 def measure(*, rounds: int) -> Row:
-    """The row."""
+    """Measure the row, and return it."""
     say(f"{_NAME}: {_TITLE}")
     missing: dict[str, str] = {}
     candidates: list[Candidate] = []

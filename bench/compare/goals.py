@@ -1,4 +1,4 @@
-"""What the comparison must show, goal by goal: a figure of one subject against that of another, or against a bound."""
+"""The goals of the comparison. Each compares a figure of one subject with that of another, or with a bound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from compare.texts import PASSAGES
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """``figure`` of ``row``: ours divided by ``than``'s (without ``than``: the figure itself), at most or at least."""
+    """A bound for ``figure`` of ``row``: for our figure divided by that of ``than``, or for our figure alone."""
 
     row: str
     figure: str
@@ -22,7 +22,7 @@ class Goal:
     at_least: float | None = None
 
     def measured(self, rows: Mapping[str, Row]) -> float | None:
-        """The ratio or the figure; None where one of the two was not measured."""
+        """Return the ratio or the figure, or None if one of the two figures was not measured."""
         row = rows.get(self.row)
         if row is None:
             return None
@@ -36,12 +36,12 @@ class Goal:
         return row.ratio(self.figure, "adapter", self.than) if self.than else row.figure("adapter", self.figure)
 
     def holds(self, value: float) -> bool:
-        """Whether the goal is met by ``value``."""
+        """Return whether ``value`` meets the goal."""
         return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
 
     @property
     def bound(self) -> str:
-        """The bound as text."""
+        """Return the bound as text."""
         sign, limit = ("≤", self.at_most) if self.at_most is not None else ("≥", self.at_least)
         unit = " times" if self.than else ""
         return f"{sign} {limit:g}{unit}" if limit is not None else ""
@@ -52,7 +52,7 @@ def _against_rust(row: str, figure: str, *, at_most: float | None = None, at_lea
 
 
 def _texts() -> list[Goal]:
-    """Every text on both settings of cores: half of the Rust adapter's time, and compiled code is not slower."""
+    """Return the goals for each text and number of cores: half of the Rust adapter's time, and no slower compiled."""
     goals = []
     for row in [name for name in _TEXT_ROWS for name in (name, f"{name}@1")]:
         goals += _against_rust(row, "cpu_us", at_most=0.45)
@@ -61,7 +61,7 @@ def _texts() -> list[Goal]:
     return goals
 
 
-# Each version of it that is measured.
+# The measured versions of the Rust adapter.
 _RUST = ("rust", "rust-rc", "rust-given")
 _TEXT_ROWS = [name for kind in PASSAGES for name in (f"text-up-{kind}", f"text-up-{kind}-spaced", f"text-down-{kind}")]
 

@@ -1,4 +1,4 @@
-"""Thousands of open server-sent event streams on which nothing happens: what each costs a proxy in memory and CPU."""
+"""Measures the memory and CPU time that a proxy needs for thousands of idle streams of server-sent events."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from compare.process import PATIENCE
 from compare.proxies import PROXIES, Ports, free_port, wait_for_answer
 from compare.samples import Row, Sample, say, take_turns
 
-# The first event of each stream comes after this many seconds, which is never.
+# The time until the first event of each stream, in seconds: longer than the measurement.
 _SILENCE = 3600
-# For how long the CPU time of the idle streams is measured, in seconds.
+# The duration of the measurement of the CPU time, in seconds.
 _WATCHED = 5.0
-# How many clients connect before any of them is answered: fewer than a listener's queue holds.
+# The number of clients that connect at once, which is less than the length of a listener's queue.
 _AT_ONCE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdleRow:
-    """``streams`` open streams at once."""
+    """A row with ``streams`` open streams."""
 
     name: str
     title: str
@@ -47,18 +47,18 @@ IDLE_ROWS = (
 
 
 class Candidate:
-    """One proxy, started anew for each sample, since its memory is what is measured."""
+    """A proxy. It is started again for each sample, because its memory is measured."""
 
     def __init__(self, name: str, row: IdleRow) -> None:
         self.name = name
         self._row = row
 
     def sample(self) -> Sample:
-        """Open all streams, and watch the proxy do nothing."""
+        """Open all streams, and measure the idle proxy."""
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(dir=CACHE)))
             app = stack.enter_context(FakeApp())
-            # Two connections for each stream, and a few for what else there is.
+            # Two connections for each stream, and a reserve.
             connections = 2 * self._row.streams + 100
             ports = Ports(listen=free_port(), app=app.port, folder=folder, connections=connections)
             process = stack.enter_context(PROXIES[self.name](ports))
@@ -99,9 +99,9 @@ def _open_streams(port: int, count: int, stack: ExitStack) -> None:
 
 
 def measure(row: IdleRow, *, rounds: int) -> Row:
-    """The samples of ``row``."""
+    """Measure ``row``, and return its samples."""
     say(f"{row.name}: {row.title}")
-    # The clients' descriptors are in this process; a proxy that it starts needs twice as many.
+    # This process has the descriptors of the clients. A proxy needs twice as many.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     missing: dict[str, str] = {}
@@ -109,7 +109,7 @@ def measure(row: IdleRow, *, rounds: int) -> Row:
     for name in row.subjects:
         candidate = Candidate(name, row)
         try:
-            # It also shows whether there is such a proxy, and whether it can have so many streams.
+            # This also shows whether the proxy is installed, and whether it can have this number of streams.
             candidate.sample()
         except (MissingPeer, RuntimeError, OSError) as error:
             missing[name] = str(error)

@@ -1,4 +1,4 @@
-"""Measures a workload: Runtime API and app on both sides of each candidate, all of them up, one busy at a time."""
+"""Measures a workload. Each candidate has its own Runtime API and app. All run, but only one is busy at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from compare.workloads import Workload
 
 
 class Candidate:
-    """One adapter at work on one workload; its processes end with ``stack``."""
+    """A running adapter with one workload. Its processes end with ``stack``."""
 
     def __init__(self, name: str, workload: Workload, *, count: int, folder: Path, stack: ExitStack) -> None:
         self.name = name
@@ -54,12 +54,12 @@ class Candidate:
             "memory_mb": self._process.peak_memory() / 1e6,
         }
         chosen = {name: sample[name] for name in self._workload.figures}
-        # How busy the fakes are: far below 1, they are not what limits a candidate.
+        # The load of the fakes. If it is far below 1, the fakes do not slow the candidate down.
         return chosen | {"fakes_busy": max(measured["peer_cpu_ns"], app_cpu) / wall}
 
 
 def measure(workload: Workload, *, cores: int, rounds: int, quick: bool, only: tuple[str, ...]) -> Row:
-    """The row of ``workload`` with all processes on ``cores``."""
+    """Measure ``workload`` with all processes on ``cores``, and return its row."""
     row, title = name_on(workload.name, cores), title_on(workload.title, cores)
     say(f"{row}: {title}")
     candidates: list[Candidate] = []

@@ -1,6 +1,6 @@
-"""Gets the peers: each from its own registry, into the cache, and nothing of them into the product.
+"""Installs the peers from their registries into the cache. The adapter itself does not use them.
 
-A peer that cannot be had is named with the reason, and no figure is made up for it.
+If a peer cannot be installed, the report names it with the reason, and has no figures for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from compare.builds import installed_version, program, virtual_environment
 from compare.places import CACHE, REPOSITORY
 
 RUST_CRATE = "lambda_web_adapter"
-# The newest release and the newest pre-release; the latter alone knows Managed Instances.
+# The newest release and the newest pre-release. Only the pre-release supports Managed Instances.
 RUST_VERSIONS = {"rust": "0.9.1", "rust-rc": "1.0.0-rc1"}
 _FASTAPI_REQUIREMENTS = (
     f"--constraint={REPOSITORY / 'constraints.txt'}",
@@ -27,19 +27,19 @@ _FASTAPI_REQUIREMENTS = (
 
 
 class MissingPeer(Exception):
-    """A peer that cannot be had; the text says why."""
+    """A peer cannot be installed. The text is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A program that is there: what runs it, and its version."""
+    """An installed program: its command and its version."""
 
     path: Path
     version: str
 
 
 def _or_missing(get: Callable[[], Peer]) -> Callable[[], Peer]:
-    """``get``, raising MissingPeer where an installer fails or a program is not there."""
+    """Return ``get`` with MissingPeer raised instead of the errors of installers and of missing programs."""
 
     @cache
     def checked() -> Peer:
@@ -52,7 +52,7 @@ def _or_missing(get: Callable[[], Peer]) -> Callable[[], Peer]:
 
 
 def rust_adapter(name: str) -> Peer:
-    """The Rust adapter of ``RUST_VERSIONS[name]``, built by cargo if it is not there yet."""
+    """Return the Rust adapter of version ``RUST_VERSIONS[name]``. Build it with cargo if it does not exist yet."""
     version = RUST_VERSIONS[name]
     root = CACHE / f"{RUST_CRATE}-{version}"
     binary = root / "bin" / "lambda-adapter"
@@ -78,7 +78,7 @@ _NAMED: list[Peer] = []
 
 
 def name_rust_binary(named: str) -> None:
-    """Let ``rust-given`` be the binary in ``PATH`` or ``PATH=VERSION``. Without VERSION, its project's is read."""
+    """Set the binary of ``rust-given`` to ``PATH`` or ``PATH=VERSION``. Without VERSION, read that of its project."""
     path, _, version = named.partition("=")
     binary = Path(path).resolve()
     if not version:
@@ -103,7 +103,7 @@ def _in_venv(name: str, package: str, executable: str, *requirements: str) -> Ca
 
 
 def _of_debian(name: str, package: str, *ask: str) -> Callable[[], Peer]:
-    """The program ``name`` of a Debian package; run with ``ask``, it says its version."""
+    """Return a function that finds the program ``name`` of a Debian package. ``ask`` makes it print its version."""
 
     def get() -> Peer:
         found = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")

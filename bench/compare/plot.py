@@ -1,4 +1,4 @@
-"""The pictures of the results, as SVG: CPU time against the floor's as bars, and how the cost grows as curves."""
+"""Draws the results as SVG: bars of the CPU time relative to the floor, and curves of the growing cost."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ _NAMES = {
     "haproxy": "HAProxy",
     "caddy": "Caddy",
 }
-# Longer bars are cut, and their numbers tell.
+# The maximum length of a bar. Longer bars are cut; the number beside the bar is still the true one.
 _LONGEST = 32.0
 _BAR = 0.18
 
 
 def pictures(rows: Mapping[str, Row]) -> dict[str, str]:
-    """The pictures that the rows suffice for, by the name of the file."""
-    # Text becomes outlines, so it looks the same whatever fonts a viewer has. The salt makes ids the same in each run.
+    """Return the pictures for which ``rows`` contain the data, by the name of the file."""
+    # Text is drawn as outlines, so it does not depend on the viewer's fonts. With the salt, ids are the same in each
+    # run.
     with mpl.rc_context({"svg.fonttype": "path", "font.size": 9.0, "svg.hashsalt": "performance"}):
         return {"performance.svg": _bars(rows), "performance-growth.svg": _growth(rows)}
 
@@ -133,7 +134,7 @@ def _curves(
     scale: str = "log",
     chosen: Callable[[Row], bool] = lambda _: True,
 ) -> None:
-    """One panel: ``figure`` of each subject in the rows whose names match, over the number in the name."""
+    """Draw one panel: ``figure`` of each subject in the rows whose names match, over the number in the name."""
     points = sorted(
         (int(found[1]), row) for name, row in rows.items() if (found := re.fullmatch(pattern, name)) and chosen(row)
     )
@@ -157,6 +158,6 @@ def _curves(
 
 def _as_svg(figure: Figure) -> str:
     written = io.StringIO()
-    # Without a date in it, the same results give the same file.
+    # Without a date, so that the same results lead to the same file.
     figure.savefig(written, format="svg", metadata={"Date": None}, bbox_inches="tight")
     return written.getvalue()

@@ -1,4 +1,4 @@
-"""Processes under measurement: started at a known moment, with their CPU time and memory, and surely ended.
+"""Processes to measure: their time of start, their CPU time and their memory. They always end with their context.
 
 The kernel keeps a clock for the CPU time of every process, all its threads included, in nanoseconds
 (clock_getcpuclockid(3)); the ticks of ``/proc/PID/stat`` are 10 ms.
@@ -19,18 +19,18 @@ from typing import IO, Self
 
 from compare.places import BASE_PYTHON
 
-# How long a process may take to end once it was told to, in seconds.
+# The time that a process has to end after its signal, in seconds.
 GRACE = 5.0
-# How long a process may take to say what it was asked for, in seconds.
+# The time that a process has to answer, in seconds.
 PATIENCE = 30.0
-# How often to look whether whoever is waited for is still there, in seconds.
+# The interval of checks whether the process that must answer is still running, in seconds.
 _LOOK_AGAIN = 0.5
-# Everything runs with this search path and without the caller's other variables.
+# All processes run with this search path, and without the caller's other variables.
 SEARCH_PATH = f"{BASE_PYTHON.parent}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 class Process:
-    """A process in a group of its own, which ends with the context. ``started_ns`` is of the monotonic clock."""
+    """A process in its own group, which ends with the context. ``started_ns`` is a time of the monotonic clock."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Process:
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     def tell(self, line: str) -> None:
@@ -92,9 +92,9 @@ class Process:
         self._process.stdin.write(f"{line}\n".encode())
 
     def hear(self, meanwhile: Process | None = None) -> str:
-        """The next line of its standard output.
+        """Return the next line of its standard output.
 
-        Raises RuntimeError when there will be none, or when ``meanwhile``, which it speaks of, has ended.
+        Raises RuntimeError if the process ends before that, or if ``meanwhile``, the process that it measures, ends.
         """
         assert self._process.stdout is not None
         give_up = time.monotonic() + PATIENCE
@@ -109,7 +109,7 @@ class Process:
         return line.decode().rstrip("\n")
 
     def last_words(self) -> str:
-        """The last line of its log that has a word in it."""
+        """Return the last line of its log that contains a word."""
         text = "" if self._log is None else self._log.read_text(errors="replace")
         lines = [line.strip(" |") for line in text.splitlines() if re.search(r"\w", line)]
         return lines[-1] if lines else f"exit code {self._process.poll()}"
@@ -120,23 +120,23 @@ class Process:
         return Path(str(self._command[0])).name
 
     def cpu_ns(self, *, without: str = "") -> int:
-        """The CPU time of the process and its descendants; ``without`` those that run the program of that name."""
+        """Return the CPU time of the process and its descendants, except those that run the program ``without``."""
         return sum(map(_cpu_ns, self._tree(without)))
 
     def own_cpu_ns(self) -> int:
-        """The CPU time of the process alone."""
+        """Return the CPU time of the process alone."""
         return _cpu_ns(self.pid)
 
     def peak_memory(self, *, without: str = "") -> int:
-        """The largest resident memory so far in bytes, summed up over the same processes."""
+        """Return the sum of the peak resident memory of the same processes as in ``cpu_ns``, in bytes."""
         return sum(map(_peak_memory, self._tree(without)))
 
     def memory(self, *, without: str = "") -> int:
-        """The resident memory now in bytes, summed up over the same processes."""
+        """Return the sum of the current resident memory of the same processes as in ``cpu_ns``, in bytes."""
         return sum(map(_memory, self._tree(without)))
 
     def own_peak_memory(self) -> int:
-        """The largest resident memory so far of the process alone, in bytes."""
+        """Return the peak resident memory of the process alone, in bytes."""
         return _peak_memory(self.pid)
 
     def _tree(self, without: str) -> list[int]:
@@ -157,11 +157,12 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def _cpu_ns(pid: int) -> int:
-    # The id that clock_getcpuclockid(3) gives: the complement of the pid, and 2 for the scheduler's precise clock.
+    # The id that clock_getcpuclockid(3) returns: the complement of the pid, and 2 for the precise clock of the
+    # scheduler.
     try:
         return time.clock_gettime_ns((~pid << 3) | 2)
     except OSError:
-        # The process is gone.
+        # The process has ended.
         return 0
 
 

@@ -1,4 +1,4 @@
-"""The reverse proxies: each between the fake app and the load, all of them up, one busy at a time."""
+"""Measures the reverse proxies, each between the fake app and the load. All run, but only one is busy at a time."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ http://127.0.0.1:{listen} {{
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where a proxy listens, where the app does, and a folder for the proxy's files.
+    """The ports of a proxy and of its app, and a folder for the proxy's files.
 
-    ``connections`` is how many connections it must have room for, those to the app included.
+    ``connections`` is the number of connections that the proxy must allow, including those to the app.
     """
 
     listen: int
@@ -82,7 +82,7 @@ class Ports:
     connections: int = 1024
 
     def fill_in(self, config: str) -> str:
-        """The text of a configuration file."""
+        """Return ``config``, the text of a configuration file, with the values filled in."""
         _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         return config.format(
             listen=self.listen,
@@ -127,7 +127,7 @@ def _caddy(ports: Ports) -> Process:
     config = ports.folder / "Caddyfile"
     config.write_text(ports.fill_in(_CADDY_CONFIG))
     command = [PEERS["caddy"]().path, "run", "--config", config, "--adapter", "caddyfile"]
-    # One core, as the others have it.
+    # Use one core, like the other proxies.
     variables = {"GOMAXPROCS": "1", "HOME": str(ports.folder)}
     return Process(command, variables, log=CACHE / "proxy-caddy.log")
 
@@ -167,7 +167,7 @@ PROXIES: dict[str, Start] = {
 
 
 class Candidate:
-    """One proxy at work; its processes end with ``stack``."""
+    """A running proxy. Its processes end with ``stack``."""
 
     def __init__(self, name: str, *, clients: int, count: int, stack: ExitStack) -> None:
         self.name = name
@@ -228,14 +228,14 @@ def _wait(attempt: Callable[[], None], port: int, process: Process) -> None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyRow:
-    """``clients`` at once; ``count`` requests make a sample."""
+    """A row with ``clients`` clients at the same time. A sample has ``count`` requests."""
 
     name: str
     clients: int
@@ -251,7 +251,7 @@ PROXY_ROWS = (
 
 
 def measure(row: ProxyRow, *, rounds: int, quick: bool, only: tuple[str, ...] | None) -> Row:
-    """The samples of ``row``."""
+    """Measure ``row``, and return its samples."""
     title = f"proxy, 1 KB, {row.clients} client{'s' if row.clients > 1 else ''}"
     say(f"{row.name}: {title}")
     missing: dict[str, str] = {}

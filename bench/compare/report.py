@@ -1,4 +1,4 @@
-"""The results as JSON, as Markdown, and as docs/performance.md; none of them contains the name of the machine."""
+"""Writes the results as JSON, as Markdown and as docs/performance.md, without the name of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured: samples of several subjects, taken in turns, and what can be said of them."""
+"""Samples of several subjects, which are measured in turn, and their medians and ratios."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Sample = dict[str, float]
 
 
 class Subject(Protocol):
-    """What takes its turn in a row of measurements."""
+    """A subject of a row of measurements."""
 
     @property
     def name(self) -> str:
-        """Its name in the results."""
+        """The name of the subject in the results."""
 
     def sample(self) -> Sample:
-        """Measure once."""
+        """Measure once, and return the figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One workload's samples: ``samples[subject][round]``. ``missing`` names the subjects that there are none of."""
+    """The samples of one workload: ``samples[subject][round]``. ``missing`` are the subjects without samples."""
 
     name: str
     title: str
@@ -33,26 +33,26 @@ class Row:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def figure(self, subject: str, name: str) -> float | None:
-        """The median of a figure; None where it was not measured."""
+        """Return the median of a figure, or None if it was not measured."""
         values = [sample[name] for sample in self.samples.get(subject, ()) if name in sample]
         return median(values) if values else None
 
     def ratio(self, name: str, subject: str, other: str) -> float | None:
-        """The median of the ratios of ``subject`` to ``other`` within each round; None where one was not measured."""
+        """Return the median of the ratios of ``subject`` to ``other`` in each round. None if one was not measured."""
         pairs = zip(self.samples.get(subject, ()), self.samples.get(other, ()), strict=False)
         ratios = [mine[name] / its[name] for mine, its in pairs if name in mine and its.get(name)]
         return median(ratios) if ratios else None
 
     def figures(self) -> list[str]:
-        """The names of all figures, in the order in which they were measured."""
+        """Return the names of all figures, in the order in which they were measured."""
         return list(dict.fromkeys(name for each in self.samples.values() for sample in each for name in sample))
 
 
 def take_turns(subjects: Sequence[Subject], rounds: int) -> dict[str, list[Sample]]:
-    """``rounds`` samples of each subject, one after the other within each round."""
+    """Return ``rounds`` samples of each subject. In each round, the subjects are measured one after the other."""
     samples: dict[str, list[Sample]] = {subject.name: [] for subject in subjects}
     for number in range(rounds):
-        # Nobody always follows the same one.
+        # The order changes, so that no subject always follows the same one.
         turn = number % len(subjects) if subjects else 0
         for subject in [*subjects[turn:], *subjects[:turn]]:
             samples[subject.name].append(subject.sample())
@@ -60,6 +60,6 @@ def take_turns(subjects: Sequence[Subject], rounds: int) -> dict[str, list[Sampl
 
 
 def say(text: str) -> None:
-    """Tell whoever waits what goes on."""
+    """Write a line about the progress."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

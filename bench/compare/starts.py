@@ -1,4 +1,4 @@
-"""Cold starts: from exec to the first ``/next``, each in processes of its own."""
+"""Measures cold starts, from exec to the first ``/next``. Each sample starts new processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from compare.process import PATIENCE, Process
 from compare.proxies import free_port
 from compare.samples import Row, Sample, Subject, say, take_turns
 
-# How long to wait between two attempts to reach an app that starts, in seconds.
+# The pause between two attempts to connect to a starting app, in seconds.
 _PROBE_PAUSE = 0.001
 _PROBE = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -31,10 +31,10 @@ Command = list[str | Path]
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Starts ``command`` anew for every sample, before a Runtime API.
+    """Starts ``command`` again for every sample, with a Runtime API.
 
-    ``beside`` is an app that is started at the same moment, as a layer's wrapper does; ``app_runs`` tells that there is
-    one that runs already.
+    ``beside`` is an app that is started at the same time, as the wrapper of a layer does. ``app_runs`` is True if the
+    app is already running.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Start:
     more_environ: tuple[tuple[str, str], ...] = ()
 
     def sample(self) -> Sample:
-        """Start once."""
+        """Start once, and return the figures."""
         with ExitStack() as stack:
             api = FakeLambda(self.folder / "event.json")
             stack.enter_context(api)
-            # After the API has its port, which could be this one otherwise: nobody holds it until the app listens.
+            # Choose the port after the API has its port. Otherwise the API could get this one, which is not taken yet.
             port = stack.enter_context(FakeApp()).port if self.app_runs else free_port()
             variables = environ(api.address, port) | {"PORT": str(port)} | dict(self.more_environ)
             command = self.command(port)
@@ -67,12 +67,12 @@ class Start:
 
 
 class BarePython:
-    """The interpreter alone: from exec to its first line."""
+    """The interpreter alone, from exec to its first line."""
 
     name = "bare-python"
 
     def sample(self) -> Sample:
-        """Start once."""
+        """Start once, and return the figures."""
         with Process([BASE_PYTHON, "-IS", "-c", "import os; os.write(1, b'\\n')"], talks=True) as process:
             process.hear()
             started = time.monotonic_ns() - process.started_ns
@@ -80,12 +80,12 @@ class BarePython:
 
 
 class AppAlone:
-    """The FastAPI example alone: from exec to its first answer."""
+    """The FastAPI example alone, from exec to its first answer."""
 
     name = "app-alone"
 
     def sample(self) -> Sample:
-        """Start once."""
+        """Start once, and return the figures."""
         port = free_port()
         with Process(fastapi_command(port), directory=FASTAPI_EXAMPLE) as process:
             wait_for_first_answer(port, process)
@@ -94,17 +94,17 @@ class AppAlone:
 
 
 def mangum_command() -> Command:
-    """The example in one process with awslambdaric; it needs ``mangum_environ``."""
+    """Return the command for the example in one process with awslambdaric. It needs ``mangum_environ``."""
     return [PEERS["mangum"]().path, "-m", "awslambdaric", "mangum_function.handler"]
 
 
 def mangum_environ() -> dict[str, str]:
-    """Where the function and the example are found."""
+    """Return the variables with the folders of the function and the example."""
     return {"PYTHONPATH": f"{PEER_PROGRAMS}{os.pathsep}{FASTAPI_EXAMPLE}"}
 
 
 def fastapi_command(port: int | str) -> Command:
-    """The example behind uvicorn, on ``port`` or a placeholder for it; its folder is the one to run in."""
+    """Return the command for the example with uvicorn, on ``port`` or a placeholder. Run it in the example's folder."""
     python = PEERS["mangum"]().path
     return [python, "-m", "uvicorn", "main:app", "--port", str(port), "--log-level", "warning"]
 
@@ -173,7 +173,7 @@ def _with_fastapi(folder: Path) -> list[Subject]:
 
 @dataclass(frozen=True, kw_only=True)
 class StartRow:
-    """One kind of cold start; ``samples`` of each subject, ``quick`` in quick mode (0: not in it)."""
+    """One kind of cold start. ``samples`` is the number for each subject, ``quick`` the number in quick mode."""
 
     name: str
     title: str
@@ -195,7 +195,7 @@ START_ROWS = (
 
 
 def measure(row: StartRow, *, quick: bool, only: tuple[str, ...] | None) -> Row:
-    """The samples of ``row``. The first start of each subject warms the page cache and does not count."""
+    """Measure ``row``, and return its samples. The first start of each subject only warms the page cache."""
     say(f"{row.name}: {row.title}")
     missing: dict[str, str] = {}
     subjects: list[Subject] = []

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# Each repeats a passage. The fake app repeats it as well, as often as it is asked to.
+# The passage that each text repeats. The fake app repeats it as often as requested.
 PASSAGES: Mapping[str, str] = {
     "ascii": '{"id": 1234567, "name": "plain text, as most of it is", "ok": 1}\n',
     "json": '{"id": 1234567, "path": "C:\\\\a", "name": "Zoë Müller", "tags": ["größer", "neu"], "ok": true}\n',
@@ -26,5 +26,5 @@ def written(event: Mapping[str, Any], style: str) -> bytes:
 
 
 def repeated(passage: bytes, least: int) -> bytes:
-    """Return ``passage`` as often as is needed for ``least`` bytes, whole."""
+    """Return ``passage`` repeated as a whole, until the text has at least ``least`` bytes."""
     return passage * -(-least // len(passage))

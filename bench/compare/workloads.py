@@ -1,4 +1,4 @@
-"""The invocations that are measured, a table entry each."""
+"""The table of the measured invocations."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from compare.events import Expected, binary, function_url_event, text
 from compare.texts import PASSAGES, repeated
 
 KIB, MIB = 1024, 1024 * 1024
-# 4.5 MB of binary are 6.0 MB of base64, as much as fits into an event or a buffered response.
+# 4.5 MB of binary data are 6.0 MB of base64, the limit of an event and of a buffered response.
 LARGE = 4_500_000
 STREAM = 200 * MIB
 STREAM_CHUNK = 16 * KIB
 SSE_EVENTS, SSE_INTERVAL_US = 1000, 200
 SSE_EVENT = b"id: 1234567\ndata: one small event, OK.\n\n"
 
-# What quick mode measures on one core as well.
+# The workloads that quick mode measures on one core as well.
 QUICK_ON_ONE_CORE = ("1k", "stream-length")
 ALL = ("adapter", "plain", "rust", "rust-rc", "rust-given", "floor", "aiohttp")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """One kind of invocation: ``count`` of them make a sample, after ``warm_up`` that do not count.
+    """One kind of invocation. A sample has ``count`` invocations, after ``warm_up`` that do not count.
 
-    ``quick`` is the count in quick mode; 0: not in it. ``turns`` is how many times as many rounds as others it gets:
-    what copies memory varies most, with the place that it happens to get and with the neighbours of the machine.
-    ``passage`` is what the app's text repeats, if it is not the usual one.
+    ``quick`` is the count in quick mode, or 0 to leave the workload out. ``turns`` multiplies the number of rounds,
+    because figures of code that copies memory vary most. ``passage`` is the passage that the app's text repeats, if it
+    is not the usual one.
     """
 
     name: str
@@ -112,7 +112,7 @@ def _growing_headers(headers: int) -> Workload:
 
 
 def _texts() -> list[Workload]:
-    """Real texts, up and down: each kind in events of each style."""
+    """Return the workloads of real texts in both directions: each kind of text in events of each style."""
     rows = []
     for kind, passage in PASSAGES.items():
         body, path = repeated(passage.encode(), LARGE), "/text/1024"
@@ -151,7 +151,7 @@ def _size(size: int) -> str:
 
 
 def workloads() -> list[Workload]:
-    """All of them; they hold hundreds of megabytes of expected answers, so they are made when they are needed."""
+    """Return all workloads. They are made only when needed, because their expected answers take hundreds of MB."""
     without_slots = tuple(name for name in ALL if name != "rust")
     large_binary = binary(LARGE)
     return [
@@ -183,7 +183,8 @@ def workloads() -> list[Workload]:
             title="1 KB streamed: time to first byte",
             event=function_url_event("/text/1024"),
             expected=Expected(body=text(KIB)),
-            # Few: a client that sends a head and a body apart waits 40 ms for an acknowledgement (Nagle's algorithm).
+            # A small count, because a client that sends head and body separately waits 40 ms for an acknowledgement
+            # (Nagle's algorithm).
             count=60,
             quick=200,
             warm_up=5,

@@ -1,6 +1,6 @@
-"""The least that a reverse proxy on aiohttp can be: ``python aiohttp_proxy.py LISTEN_PORT APP_PORT``.
+"""A minimal reverse proxy with aiohttp: ``python aiohttp_proxy.py LISTEN_PORT APP_PORT``.
 
-No rules for headers but for those that would break the framing, no log, no limits, defaults everywhere.
+It has no log, no limits and only default settings. It changes only headers that would break the framing.
 """
 
 from __future__ import annotations

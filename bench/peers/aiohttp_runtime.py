@@ -1,7 +1,7 @@
-"""A custom runtime as one would write it with aiohttp's client: no checks, no header rules, defaults everywhere.
+"""A simple custom runtime with aiohttp's client: no checks, no rules for headers, only default settings.
 
-It takes AWS_LAMBDA_RUNTIME_API, AWS_LWA_PORT, AWS_LWA_INVOKE_MODE and AWS_LAMBDA_MAX_CONCURRENCY, and knows events of
-function URLs alone.
+It reads AWS_LAMBDA_RUNTIME_API, AWS_LWA_PORT, AWS_LWA_INVOKE_MODE and AWS_LAMBDA_MAX_CONCURRENCY, and supports only
+events of function URLs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything to the app at APP_PORT: a reverse proxy's plugin for proxy.py."""
+"""A plugin for proxy.py: a reverse proxy that forwards all requests to the app at APP_PORT."""
 
 from __future__ import annotations
 

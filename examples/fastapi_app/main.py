@@ -168,7 +168,7 @@ async def upload(request: Request) -> Digest:
 @app.get("/cookies")
 async def cookies(request: Request, response: Response) -> dict[str, dict[str, str]]:
     response.set_cookie("session", "abc123", httponly=True, samesite="lax")
-    # Expires has a comma in it: whoever joins Set-Cookie headers with commas cannot split them again.
+    # Expires contains a comma. So Set-Cookie headers that are joined with commas cannot be split again.
     response.set_cookie("theme", "dark", expires=datetime(2038, 1, 1, tzinfo=UTC))
     return {"received": request.cookies}
 

@@ -150,7 +150,7 @@ def upload() -> Response:
 def cookies() -> Response:
     response = jsonify(received=request.cookies)
     response.set_cookie("session", "abc123", httponly=True, samesite="Lax")
-    # Expires has a comma in it: whoever joins Set-Cookie headers with commas cannot split them again.
+    # Expires contains a comma. So Set-Cookie headers that are joined with commas cannot be split again.
     response.set_cookie("theme", "dark", expires=datetime(2038, 1, 1, tzinfo=UTC))
     return response
 
