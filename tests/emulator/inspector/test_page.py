@@ -181,10 +181,12 @@ async def test_filters_and_keys(endpoint: str) -> None:
         await page.run("document.querySelector('.search').dispatchEvent(new Event('input'))")
         await page.press("Escape")
         await page.until(f"{paths} === '/200 /404 /500'")
+        # The address changes before the page is notified of it, so the row shows when the next key may be pressed.
+        selected = "document.querySelector('.row.selected .target').textContent"
         await page.press("j")
-        await page.until("location.hash === '#/3/stream'")
+        await page.until(f"location.hash === '#/3/stream' && {selected} === '/500'")
         await page.press("j")
-        await page.until("location.hash === '#/2/stream'")
+        await page.until(f"location.hash === '#/2/stream' && {selected} === '/404'")
         await page.press("3")
         await page.until("document.querySelector('#tab-response[aria-selected=true]')")
         await page.press("m")
