@@ -70,7 +70,7 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-# The core, whose branches are all covered, is tested in one process. The other tests, most of which wait for processes,
+# The core, whose branches are all covered, is tested in one process. The other tests mostly wait for processes, so they
 # run in several. Tests with foreign compilers, runtimes, servers, clients and schemas are a separate group.
 FOREIGN_TESTS := tests/toolchains tests/deploy tests/frameworks tests/e2e/test_aws_clients.py tests/e2e/test_official_emulator.py
 FOREIGN_TESTS += tests/emulator/platform_api/test_plain_handlers.py tests/emulator/platform_api/test_real_runtimes.py
