@@ -59,7 +59,8 @@ ACTIONS: dict[int, str] = {
     _signal.SIGQUIT: GROUP,
     _signal.SIGCONT: GROUP,
     _signal.SIGTSTP: STOP,
-    # The kernel sends these to a background job that uses the terminal. With a handler, a write would repeat forever.
+    # The kernel sends these to a background job that uses the terminal. With a handler, the kernel would repeat the
+    # write and the signal forever.
     _signal.SIGTTIN: IGNORE,
     _signal.SIGTTOU: IGNORE,
     # The system sends these because of this process, its children or its sockets.

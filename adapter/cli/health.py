@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The time that the listener has to answer, in seconds. A HEALTHCHECK should have a longer timeout.
 TIMEOUT = 3.0
-# The number of bytes that are read of the body of a /readyz response, which contains the reason.
+# The maximum number of bytes that are read of the reason, the body of a /readyz response.
 _REASON_SIZE = 500
 
 

@@ -116,7 +116,7 @@ def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str 
 
 
 def _may_be_text(headers: Headers, rules: BodyRules) -> bool:
-    """Return whether the headers allow that the body becomes text, if it is UTF-8."""
+    """Return whether the headers allow a body in UTF-8 to be sent as text."""
     media_type = media_type_of(headers)
     is_text = rules.override(media_type)
     if is_text is None:

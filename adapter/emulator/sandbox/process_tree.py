@@ -94,8 +94,8 @@ async def kill_all(marker: bytes, known: set[int]) -> None:
             return
         killed = kill(known)
         unkillable |= known - killed
-        # A killed process becomes our child when its parent ends. If its parent has not ended yet, that parent or
-        # process 1 reaps it.
+        # A killed process is our child only if its own parent has ended. Others are reaped by their parent or process
+        # 1.
         for pid in killed:
             await _reap(pid)
 
