@@ -12,6 +12,7 @@ import os
 import select
 import socket
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
@@ -57,10 +58,9 @@ class Upstream:
 
         If ``reuse`` is False, the connection is always a new one.
         """
-        loop = asyncio.get_running_loop()
         while self._idle:
             connection = self._idle.pop()
-            if reuse and connection.is_usable(loop.time() - self._idle_timeout):
+            if reuse and connection.is_usable(monotonic() - self._idle_timeout):
                 connection.is_reused = True
                 return connection
             # Close it before opening another one: some servers accept only one connection at a time.
@@ -85,9 +85,9 @@ class Upstream:
 
     def _close_stale(self) -> None:
         """Close connections that have been idle for too long. Most connections are not needed after a busy period."""
-        loop = asyncio.get_running_loop()
-        while self._idle and not self._idle[0].is_usable(loop.time() - self._idle_timeout):
+        while self._idle and not self._idle[0].is_usable(monotonic() - self._idle_timeout):
             self._idle.popleft().close()
+        loop = asyncio.get_running_loop()
         self._sweep = loop.call_later(self._idle_timeout, self._close_stale) if self._idle else None
 
     def close(self) -> None:
@@ -201,7 +201,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._reader = ResponseReader(method, lossless_text)
         self._is_sent = False
         self._is_idle = False
-        self._began_at = self._loop.time()
+        self._began_at = monotonic()
         if self._transport is None:
             self._fail(AppUnreachable("the app closed the connection before the request was sent"))
         else:
@@ -240,7 +240,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         Raises AppTimeout if nothing arrives for ``within`` seconds. Also raises TruncatedResponse and
         InvalidAppResponse.
         """
-        began = 0.0 if within is None else self._loop.time()
+        began = 0.0 if within is None else monotonic()
         while not self._pieces:
             if self._current.complete:
                 return []
