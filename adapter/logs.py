@@ -88,12 +88,17 @@ class Log:
 
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
-        pairs = "".join([f" {name}={_quoted(value)}" for name, value in fields.items()])
-        first, *more = bounded(message).rstrip("\n").split("\n")
-        line = f"adapter {level.upper()} {visible(first)}{pairs}"
-        # Further lines, for example of a traceback, are indented, so that they do not look like new log lines.
-        text = line if not more else "\n    ".join([line] + [visible(each) for each in more])
-        return (text if len(text) <= LINE_LIMIT else bounded(text, LINE_LIMIT)) + "\n"
+        lines = bounded(message).rstrip("\n").split("\n")
+        parts = ["adapter ", level.upper(), " ", visible(lines[0])]
+        for name, value in fields.items():
+            # A number needs neither quotes nor escapes.
+            text = str(value) if isinstance(value, float) else _quoted(str(value))
+            parts += (" ", name, "=", text)
+        line = "".join(parts)
+        if len(lines) > 1:
+            # Those of a traceback, for example. They are indented, so that they do not look like new log lines.
+            line = "\n    ".join([line] + [visible(each) for each in lines[1:]])
+        return (line if len(line) <= LINE_LIMIT else bounded(line, LINE_LIMIT)) + "\n"
 
     @staticmethod
     def _as_json(level: str, message: str, fields: dict[str, object]) -> str:
@@ -148,8 +153,7 @@ def _bounded_values(message: str, fields: dict[str, object], share: int) -> dict
     return values
 
 
-def _quoted(value: object) -> str:
-    text = str(value)
+def _quoted(text: str) -> str:
     if len(text) > FIELD_LIMIT:
         text = bounded(text, FIELD_LIMIT)
     if text.isalnum():

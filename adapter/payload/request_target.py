@@ -111,10 +111,12 @@ def origin_form(target: str) -> tuple[str, str] | None:
 def path_alone(target: str) -> str:
     """Return ``target`` for a log: without query and credentials, which may be secret."""
     path = target.partition("?")[0]
+    if path.startswith("/"):
+        return path
     scheme, separator, rest = path.partition("://")
     if separator and "/" not in scheme:
         return "/" + rest.partition("/")[2]
-    return path if path.startswith("/") else path.rpartition("@")[2]
+    return path.rpartition("@")[2]
 
 
 def split_query(query: str) -> Pairs:
