@@ -17,6 +17,10 @@ from time import gmtime, strftime, time
 from adapter.errors import TEXT_LIMIT, bounded
 from adapter.output import STDERR
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
 # The maximum length of a field's value, and of a line, in characters. Escapes can make a value longer than that.
 FIELD_LIMIT = 1024
@@ -69,15 +73,26 @@ class Log:
         if level == "error" or self._access_log:
             self._write(level, "invocation", fields)
 
-    def log_request(self, fields: dict[str, object], level: str = "info") -> None:
-        """Log a request to the proxy. ``level`` has the same meaning as in ``log_invocation``."""
-        if level == "error" or self._access_log:
-            self._write(level, "request", fields)
+    def log_request(
+        self,
+        fields: dict[str, object],
+        level: str = "info",
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        """Log a request to the proxy. ``level`` has the same meaning as in ``log_invocation``.
+
+        If ``call_soon`` is given, it is used to write the line together with those of other requests.
+        """
+        if (level == "error" or self._access_log) and _LEVELS[level] >= self._threshold:
+            line = self._line(level, "request", fields)
+            if call_soon is None:
+                STDERR.write(line)
+            elif STDERR.write_later(line):
+                call_soon(STDERR.flush)
 
     def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
-        if _LEVELS[level] < self._threshold:
-            return
-        STDERR.write(self._line(level, message, fields))
+        if _LEVELS[level] >= self._threshold:
+            STDERR.write(self._line(level, message, fields))
 
     def _line(self, level: str, message: str, fields: dict[str, object]) -> bytes:
         line = self._as_json(level, message, fields) if self._json else self._as_text(level, message, fields)

@@ -44,6 +44,7 @@ class Output:
         "_is_counted",
         "_is_cut",
         "_is_within_line",
+        "_kept",
         "_log",
         "_lost",
         "_name",
@@ -66,6 +67,7 @@ class Output:
         self._is_cut = False
         # Whether the line that is being written has been counted as lost.
         self._is_counted = False
+        self._kept: list[bytes] = []
         self._poller = poll()
         self._poller.register(self._unblocking, POLLOUT)
 
@@ -76,7 +78,29 @@ class Output:
 
     def write(self, data: bytes) -> None:
         """Write ``data``, one or more lines of ours, or a part of a line. Data that cannot be written is lost."""
+        if self._kept:
+            self.flush()
         self._write_locked(data, is_of_app=False)
+
+    def write_later(self, line: bytes) -> bool:
+        """Keep ``line``, a line of ours, until ``flush``, or until something else is written.
+
+        Return whether no other line is kept. If so, the caller must arrange that ``flush`` is called soon.
+        """
+        self._kept.append(line)
+        return len(self._kept) == 1
+
+    def flush(self) -> None:
+        """Write the lines that are kept, as many as possible at once. Call this before ``is_free`` and a copy."""
+        kept, self._kept = self._kept, []
+        batch = b""
+        for line in kept:
+            # Together with a newline before them, they are still written in one call.
+            if batch and len(batch) + len(line) >= PIPE_BUF:
+                self._write_locked(batch, is_of_app=False)
+                batch = b""
+            batch += line
+        self._write_locked(batch, is_of_app=False)
 
     def copy(self, data: bytes) -> None:
         """Write ``data``, a piece of the app's output. Data that cannot be written is lost."""

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,31 @@ def test_each_line_is_one_write() -> None:
     os.close(read_end)
     assert done.returncode == 0
     assert [len(line) for line in lines] == [len("adapter INFO x y=") + 1000, len("adapter INFO second")]
+
+
+def test_lines_that_are_kept_are_written_together_and_before_all_later_ones() -> None:
+    """A pipe with O_DIRECT returns one write with each read."""
+    read_end, write_end = os.pipe2(os.O_DIRECT)
+    code = (
+        "from adapter.logs import Log; from adapter.output import STDERR\n"
+        "calls = []\n"
+        "log = Log()\n"
+        "for count in (2, 30):\n"
+        "    for number in range(count): log.log_request({'n': number, 'x': 'x' * 280}, call_soon=calls.append)\n"
+        "    log.error('an error') if count == 2 else calls.pop()()\n"
+        "assert calls == [STDERR.flush], calls\n"
+        "calls.pop()()"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code], stderr=write_end, check=True, timeout=20)
+    os.close(write_end)
+    writes = []
+    while written := os.read(read_end, 65536):
+        writes.append(written.decode())
+    os.close(read_end)
+    numbers = [re.findall(r"request n=(\d+) x=x{280}\n", each) for each in writes]
+    assert (numbers[0], writes[1], numbers[2]) == (["0", "1"], "adapter ERROR an error\n", list(map(str, range(13))))
+    assert [number for each in numbers[2:] for number in each] == list(map(str, range(30)))
+    assert all(len(each) <= select.PIPE_BUF and each.endswith("\n") for each in writes)
 
 
 def test_a_stderr_that_is_gone_stops_nothing() -> None:

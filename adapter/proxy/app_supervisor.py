@@ -256,6 +256,7 @@ class AppSupervisor:
         """Copy the app's stderr to the adapter's. While the adapter's stderr is full, only the app blocks."""
         loop = asyncio.get_running_loop()
         descriptor = process.stderr
+        STDERR.flush()
         for _ in range(_STDERR_PIECES):
             if not STDERR.is_free():
                 loop.remove_reader(descriptor)

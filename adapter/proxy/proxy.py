@@ -30,6 +30,7 @@ from adapter.net.descriptor_limits import connection_cap, raise_limit
 from adapter.net.http1 import lossless_text
 from adapter.net.port_owner import listen_problem
 from adapter.net.server import HttpServer, Limits
+from adapter.output import STDERR
 from adapter.proxy.admin import Admin
 from adapter.proxy.app_probe import Readiness
 from adapter.proxy.app_supervisor import APP_GRACE, AppSupervisor
@@ -94,6 +95,7 @@ class Proxy:
             with asyncio.Runner() as runner:
                 return runner.run(self._serve(listener, admin_listener))
         finally:
+            STDERR.flush()
             self._supervisor.kill()
             kill_children()
 

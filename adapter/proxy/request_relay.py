@@ -47,7 +47,7 @@ from adapter.proxy.upgrade import exchange_bytes
 from adapter.proxy.upstream import READ_HIGH_WATER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from adapter.config.load import Config
     from adapter.logs import Log
@@ -412,7 +412,8 @@ class ProxiedRequest:
         """Log the request. The fields of a successful one are collected only if it is logged."""
         log, level = self._relay.log, self._level()
         if log.has_access_log or level != "info":
-            log.log_request(self._log_fields(), level)
+            # Of the requests under way, others may end in this turn of the loop, too. One write is enough for all.
+            log.log_request(self._log_fields(), level, _call_soon if self._relay.metrics.in_flight else None)
 
     def _level(self) -> str:
         """Return the level of the log line. An app that answers with 5xx has failed, too."""
@@ -443,6 +444,10 @@ class ProxiedRequest:
         if self._reason:
             fields["reason"] = self._reason
         return fields
+
+
+def _call_soon(callback: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(callback)
 
 
 def _tenths_of_ms(seconds: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from itertools import pairwise
@@ -220,6 +221,24 @@ async def test_no_request_lines_without_the_access_log(app: ScriptedApp) -> None
         proxy.process.terminate()
         proxy.process.wait(PATIENCE)
         assert not any(" request " in line for line in proxy.lines())
+
+
+async def test_no_line_of_a_request_is_lost_when_the_proxy_ends(app: ScriptedApp) -> None:
+    """The lines of requests that end in the same turn of the loop are written together."""
+    count = 40
+    app.replies["/wait"] = lambda received: received.wait_for_hang_up()
+    with ProxyProcess(app_port=app.port) as proxy:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(count):
+                client = await stack.enter_async_context(raw_client(proxy.port))
+                await client.send(get("/wait"))
+            await asyncio.to_thread(app.wait_for_request, count)
+            proxy.process.terminate()
+            await asyncio.to_thread(proxy.wait_for_line, f"requests under way: {count}")
+            proxy.process.terminate()
+            await asyncio.to_thread(proxy.process.wait, PATIENCE)
+        lines = proxy.stderr().splitlines()
+    assert len([line for line in lines if "path=/wait" in line and "cut off" in line]) == count
 
 
 async def test_a_client_that_left_is_reported_in_its_log_line(app: ScriptedApp) -> None:
