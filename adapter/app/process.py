@@ -5,8 +5,8 @@ killed, the kernel kills that group. The adapter copies the app's stderr to its 
 only briefly for the end of the app's stderr, since grandchildren may keep the pipe open.
 
 The app is spawned (posix_spawn(3)) and not forked, since forking a Python process would add 2 ms to every cold start.
-posix_spawn cannot set the working directory and the limit of open files. So this process changes its own before the
-call, for the app to inherit, and restores them after the call.
+A spawned process inherits the working directory and the limit of open files. So this process changes its own before the
+call, and restores them after the call.
 
 Signals stay pending until their handlers are installed. Otherwise they could be lost: PID 1 ignores signals that have
 no handler.

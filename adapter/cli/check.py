@@ -1,7 +1,7 @@
 """``adapter check`` shows what ``adapter run`` would do here with the same flags, variables and CMD.
 
-It also shows what prevents the start, and starts nothing itself. The exit code is 2 for a mistake in the settings, as
-in ``adapter run``, and 1 for a temporary problem (a port that is taken, an app that is not ready).
+It also shows the problems that prevent the start, and starts nothing itself. The exit code is 2 for a mistake in the
+settings, as in ``adapter run``. It is 1 for a temporary problem: a port is taken, or an app is not ready.
 """
 
 from __future__ import annotations

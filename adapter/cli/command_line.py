@@ -291,8 +291,8 @@ def version() -> int:
 def init(kind: str, command: tuple[str, ...]) -> None:
     """Write the files that deploy the app in this folder, which CMD starts.
 
-    docker writes a Dockerfile for Lambda and containers, sam a template with a streaming function URL as well, helm a
-    chart with the adapter as a sidecar. Files that exist are not overwritten.
+    docker writes a Dockerfile for Lambda and containers. sam also writes a template with a streaming function URL. helm
+    writes a chart with the adapter as a sidecar. Existing files are not overwritten.
 
     \b
     adapter init docker -- gunicorn main:app --bind 127.0.0.1:{port}

@@ -30,8 +30,8 @@ MANAGED_INSTANCES = "lambda-managed-instances"
 
 # The time limit of the init phase, in seconds (Lambda, "Init phase").
 INIT_LIMIT = 10.0
-# The limit for provisioned concurrency, SnapStart and Managed Instances, whose init does not delay an invocation, in
-# seconds (Lambda, "Init phase": 130 s or the function's timeout, whichever is longer).
+# The time limit of an init that does not delay an invocation, in seconds: for provisioned concurrency, SnapStart and
+# Managed Instances (Lambda, "Init phase": 130 s or the function's timeout, whichever is longer).
 UNHURRIED_INIT_LIMIT = 130.0
 # The time limit of a restore, including its hooks, in seconds (Lambda, "SnapStart runtime hooks").
 RESTORE_LIMIT = 10.0

@@ -1,7 +1,7 @@
 """Response compression: which responses are compressed, the choice of the coding, and the compressors. No I/O.
 
-A response is not compressed if it has a Content-Encoding, is a range, is an event stream or is marked no-transform.
-gzip is always available; br and zstd are available if their packages are installed.
+A response is not compressed if it has a Content-Encoding, is a range, is an event stream or is marked no-transform. The
+coding gzip is always available. br and zstd are available if their packages are installed.
 """
 
 from __future__ import annotations

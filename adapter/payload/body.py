@@ -172,8 +172,8 @@ def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes
 
     The body may be text in UTF-8, as a bytearray, or a memoryview of base64 (``event.py``).
 
-    Raises ``failure`` if either argument has the wrong type, if base64 is not canonical (white space and trailing text
-    are errors, since decoding would silently drop them), or if plain text contains a lone surrogate.
+    Raises ``failure`` if either argument has the wrong type, if base64 is not canonical, or if plain text contains a
+    lone surrogate. White space in base64 and text after it are errors, because decoding would silently drop them.
     """
     if is_base64 is not None and not isinstance(is_base64, bool):
         raise failure(f"the base64 flag is {excerpt(is_base64)}, not true or false")

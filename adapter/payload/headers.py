@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     Headers: TypeAlias = list[tuple[str, str]]
 
-#: Headers that are not forwarded in either direction, in lower case: headers about a single connection (RFC 9110
-#: section 7.6.1, RFC 9112 section 9), and Content-Length, because the writer of the forwarded message sets it again.
+#: Headers that are not forwarded in either direction, in lower case. Most of them are about a single connection (RFC
+#: 9110 section 7.6.1, RFC 9112 section 9). Content-Length is one of them, because the writer of the forwarded message
+#: sets it again.
 NOT_FORWARDED = frozenset(
     {
         "connection",
@@ -72,13 +73,13 @@ _SET_COOKIE_CASES = 2**9
 _EXCERPT = 40
 
 
-# The actions of a filter on a header: keep it; drop it; drop the headers that it names (Connection); or drop it if it
-# is the twin of another header, which means that the two names differ only in their separators.
+# The actions of a filter on a header: keep it; drop it; drop the headers that it names (Connection); drop it if it is
+# the twin of another header. The names of twins differ only in their separators.
 _KEEP, _DROP, _CONNECTION, _TWIN = 0, 1, 2, 4
 # Every further code stands for one name that a request should have only once. Servers differ in how they treat two
-# lines with such a name: they use the first or the last line, join both, or drop both (Node.js and Starlette, Flask,
-# waitress, for example). The lines of all other names are forwarded as received (RFC 9110 section 5.3): if a name is
-# not known, a comma in its value may be a part of the value.
+# lines with such a name: they use the first or the last line (Node.js and Starlette), join both (Flask), or drop both
+# (waitress). The lines of all other names are forwarded as received (RFC 9110 section 5.3), because a comma in an
+# unknown value may be a part of the value.
 _JOINED = {
     # RFC 9113 section 8.2.3, RFC 6265 section 5.4.
     "cookie": (8, "; "),
@@ -88,8 +89,8 @@ _JOINED = {
 }
 # These headers are not lists (RFC 9110 sections 8.3 and 11.6.2), so two lines have no common meaning. A check in front
 # of the adapter may have used one line and the app the other. (nginx refuses a second Authorization, and gunicorn a
-# second Content-Type.) A second Host is refused where requests are written (`http1.py`), and a second Content-Length
-# where they are parsed.
+# second Content-Type.) The code that writes requests (`http1.py`) refuses a second Host, and the code that parses them
+# refuses a second Content-Length.
 _ONLY_ONCE = {"authorization": 64, "content-type": 128}
 _CODES = {name: code for name, (code, _) in _JOINED.items()} | _ONLY_ONCE
 # Characters of a token that CGI, WSGI and other servers do not distinguish: all that are neither letter nor digit.

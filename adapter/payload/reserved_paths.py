@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # How often a path is decoded at most. The worst known pair of a proxy and a router decodes it three times.
 _MAX_DECODINGS = 4
-# The longest path that is compared, in characters. A longer path counts as reserved: comparing it would delay other
-# requests, and no server that is known for lenient routing accepts it (Tomcat, IIS, nginx: 8 to 16 KB for the whole
-# request line).
+# The longest path that is compared, in characters. A longer path counts as reserved, because comparing it would delay
+# other requests. No server that is known for lenient routing accepts such a path. (Tomcat, IIS and nginx accept 8 to
+# 16 KB for the whole request line.)
 _MAX_PATH = 16 * 1024
 # Some servers ignore white space and control characters at the end of a segment, or a dot (IIS).
 _IGNORED_AT_END = "." + "".join(map(chr, range(0x21))) + "\x7f\x85\xa0"

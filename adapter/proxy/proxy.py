@@ -1,10 +1,15 @@
 """The proxy's life: listen, keep the app running, drain on a signal, and exit with the app's exit code.
 
 The app is started before this module is imported. Until it is ready, requests are answered with 503, or refused if
---listen-when-ready is set. After the first SIGTERM or SIGINT, /readyz answers 503, but the proxy still serves requests
-for the drain delay; each response is the last one of its connection. Then it drains: it accepts no new connections, and
-open requests may finish within the grace period. Then the app gets the signal. Another signal ends the current step
-early: the drain delay ends, open requests are cut off, or the app is killed.
+--listen-when-ready is set.
+
+After the first SIGTERM or SIGINT, the proxy ends in these steps. Another signal ends the current step early.
+
+1. The drain delay: the proxy still serves requests, but /readyz answers 503, and each response is the last one of its
+   connection.
+2. The drain: the proxy accepts no new connections, and open requests may finish within the grace period. Then they are
+   cut off.
+3. The app gets the signal. If it does not end in time, it is killed.
 
 If the app ends by itself, the responses that it has sent are still delivered. The proxy reaps orphans even if it is not
 PID 1.

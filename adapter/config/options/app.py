@@ -12,8 +12,8 @@ DEFAULT_APP_PORT = 8080
 # adapter can report why the app is not ready.
 READINESS_TIMEOUT = 120.0
 # A connection to the app is reused for at most this many seconds after its last request. The Rust adapter's 4 s are too
-# long: popular servers (gunicorn: 2 s, uvicorn: 5 s) close idle connections after a similar time, and a request that is
-# sent at that moment is lost.
+# long, because popular servers close idle connections after a similar time (gunicorn: 2 s, uvicorn: 5 s). A request
+# that is sent at that moment is lost.
 APP_IDLE_TIMEOUT = 0.5
 
 

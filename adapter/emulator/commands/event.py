@@ -4,10 +4,13 @@ The codecs of the front doors make HTTP events. All other events come from the t
 Each template is an event with one record, in the shape that AWS documents (Lambda, "Using … with Lambda"). Ids and
 times are invented. They are the same in every run, so that two events can be compared.
 
-Placeholders in a template: ``{body}`` is the message, ``{base64}`` the message in base64, ``{md5}`` the message's MD5
-hash, ``{name}`` the name of the queue, topic, bucket, table or stream, ``{region}`` the region and ``{account}`` the
-account in ARNs. ``{"$gzip": VALUE}`` becomes VALUE as JSON, compressed and in base64. ``{"$json": TEXT}`` becomes TEXT
-as a JSON object.
+A template can contain these placeholders:
+
+- ``{body}``: the message; ``{base64}``: the message in base64; ``{md5}``: its MD5 hash
+- ``{name}``: the name of the queue, topic, bucket, table or stream
+- ``{region}``, ``{account}``: the region and the account in ARNs
+- ``{"$gzip": VALUE}``: VALUE as JSON, compressed and in base64
+- ``{"$json": TEXT}``: TEXT as a JSON object
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 ``DoorRules`` contains the differences between front doors. If a client disconnects, its invocation still runs to the
 end, because Lambda does not inform the function of the disconnection.
 
-A front door that streams sends the metadata prelude as the head, and each piece of the body when it arrives, at the
-pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce a stream: so a
-function URL sends a buffered payload as it is, without decoding it. A front door that does not stream collects the
-whole payload and decodes it. If the function sends a metadata prelude to such a front door, the prelude is decoded
-[unsure: AWS does not document this case].
+A front door that streams sends the metadata prelude as the head. It sends each piece of the body when it arrives, at
+the pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce a stream. So a
+function URL sends a buffered payload undecoded.
+
+A front door that does not stream collects the whole payload and decodes it. If the function sends a metadata prelude to
+such a front door, the prelude is decoded [unsure: AWS does not document this case].
 
 If a front door decodes the Content-Encoding of a stream, the bandwidth cap and the size limit apply to the encoded
 bytes.

@@ -1,7 +1,7 @@
 """Copies the output of an environment's processes to our own output at once, and to the log line by line.
 
-As on Lambda, a function writes its output to a pipe, not to a terminal. When a process ends, the data in its pipe is
-read without waiting for end of file, because another process that inherited the pipe may keep it open for ever.
+As on Lambda, a function writes its output to a pipe, not to a terminal. When a process ends, only the data that is
+already in its pipe is read. The end of file may never come, because other processes may have inherited the pipe.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ class UnreadClient(Protocol):
 class DisconnectWatcher:
     """Detects when clients disconnect while their sockets are not being read. The event loop does not detect this.
 
-    One system call checks all these clients. A timer for each client would be too costly: a few thousand clients could
-    pipeline requests, so that the server stops reading, and their timers would take a fifth of the CPU time.
+    One system call checks all these clients. A timer for each client would be too costly: the server stops reading from
+    clients that pipeline requests, and the timers of a few thousand such clients would take a fifth of the CPU time.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,10 @@
 """VPC Lattice targets, event structure versions 1 and 2.
 
 Version 1 has snake_case names and single values. Version 2 has camelCase names, lists of header values and a request
-context. AWS's documentation leaves some details open, so several variants of events are accepted [unsure]: if the path
-contains a "?", the query is read from the path, else from the query map; a header or parameter may be a string or a
-list. The query parameters in events are still percent-encoded in version 1 and decoded in version 2.
+context. The query parameters in events are still percent-encoded in version 1 and decoded in version 2.
+
+AWS's documentation leaves some details open, so several variants of events are accepted [unsure]. If the path contains
+a "?", the query is read from the path, else from the query map. A header or parameter may be a string or a list.
 """
 
 from __future__ import annotations
