@@ -119,7 +119,7 @@ def _is_executable(path: str) -> bool:
 
 
 def _reason(name: str, directory: str | None) -> str:
-    """Return why the path ``name`` is not a program. A relative path was looked for in ``directory`` and here."""
+    """Return why the path ``name`` is not a program. A relative path may start in ``directory`` or here."""
     tried = [name] if directory is None or isabs(name) else [join(directory, name), name]
     for path in tried:
         if exists(path):

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 #: The maximum size of one piece of output in bytes.
 MAX_PIECE = 64 * 1024
-# In bytes. brotli's buffer grows in steps of 32 KB, 64 KB and more until it reaches this limit.
+# The limit of brotli's output buffer, in bytes. The buffer grows in steps of 32 KB, 64 KB and more up to this limit.
 _BR_OUTPUT = 32_000
-# In bytes. The smallest block of zstd has 4 bytes.
+# The number of input bytes that the zstd decoder gets at once. The smallest block of zstd has 4 bytes.
 _ZSTD_INPUT = 4
-# In bytes. A decoder for HTTP need not accept larger windows (RFC 9659).
+# The largest window of zstd, in bytes. A decoder for HTTP need not accept larger windows (RFC 9659).
 _ZSTD_WINDOW = 8 * 1024 * 1024
 # The wbits argument of zlib for a gzip stream, for a stream with zlib's frame, and for a stream without a frame.
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15

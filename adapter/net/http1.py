@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 # Lambda quotas: "request line + headers: 1 MB in all"; a response head and its trailers have the same limit.
 HEAD_LIMIT = 1024 * 1024
-# In bytes: the maximum length of a line between two chunks or in the trailers. A chunk size has at most 16 hex digits.
+# The maximum length of a line between two chunks or in the trailers, in bytes. A chunk size has at most 16 hex digits.
 # The rest of its line may contain chunk extensions, which are ignored.
 CHUNK_LINE_LIMIT = 4096
-# In bytes. Nearly all lines between two chunks are shorter. So this much is copied first, and more only if needed.
+# Nearly all lines between two chunks are shorter than this. So only this number of bytes is copied first.
 _SHORT_LINE = 32
 
 # The maximum number of interim heads that are kept for one response. Further interim heads are dropped.
@@ -42,7 +42,7 @@ _METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 # If a request has one of these methods, executing it twice has the same effect as once (RFC 9110, section 9.2.2).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
-# In bytes. A request with a longer body is never sent again, so that its body need not be kept.
+# The maximum size of the body of a request that may be sent again, in bytes. Longer bodies need not be kept.
 _REPEATABLE_BODY = 64 * 1024
 
 # The ways in which the end of a body is determined (RFC 9112, section 6.3).

@@ -159,7 +159,7 @@ def _read_without(raw: bytes | bytearray, start: int, end: int, text: bytearray 
 def _parse(raw: bytes | bytearray) -> Any:
     """Return the parsed event. Raises InvalidEvent if it is not JSON.
 
-    JSON that only a lenient parser accepts is an error in an HTTP event, but other events may contain it.
+    If only a lenient parser accepts the JSON, this is an error in an HTTP event, but not in other events.
     """
     try:
         return orjson.loads(raw)

@@ -34,7 +34,7 @@ STATUS_MIN, STATUS_MAX = 100, 599
 DELIMITER = b"\0" * 8
 #: The content type that announces a metadata prelude to Lambda.
 CONTENT_TYPE = "application/vnd.awslambda.http-integration-response"
-#: In bytes. AWS documents no limit for preludes. Lambda's limit for the request line and headers of a request is used,
+#: The maximum size of a prelude, in bytes. AWS documents no limit. Lambda's limit for the head of a request is used,
 #: since every front door allows less than this for response headers.
 MAX_PRELUDE_BYTES = MIB
 

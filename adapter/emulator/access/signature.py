@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from adapter.payload.messages import Request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-# In seconds: the maximum difference between the time of a signature and the time of its arrival (seen: "- 5 min.").
+# The maximum difference between the time of a signature and the time of its arrival, in seconds (seen: "- 5 min.").
 _SKEW = 300
-# In seconds: the maximum validity of a signature in a query (Amazon S3, "Authenticating requests: query parameters").
+# The maximum validity of a signature in a query, in seconds (Amazon S3, "Authenticating requests: query parameters").
 _MAX_EXPIRES = 604_800
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _FORBIDDEN = (

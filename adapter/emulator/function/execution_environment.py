@@ -62,8 +62,8 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 class ExecutionEnvironment:
     """An execution environment, from the start of its first process to the end of its last.
 
-    ``number`` identifies it within the run. ``changes`` has the times and the new states of its last changes
-    of state; None stands for frozen processes. ``memory`` is its peak memory in bytes, or None if unknown.
+    ``number`` identifies it within the run. ``changes`` contains its last states, each with the time at which it began;
+    None stands for frozen processes. ``memory`` is its peak memory in bytes, or None if unknown.
 
     ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` is True if the
     init repeats an init that timed out; its duration then counts towards the timeout of the first invocation.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Headers = list[tuple[str, str]]
     Piece = bytes | bytearray | memoryview
 
-# In bytes. Unread pieces that are smaller are joined: one object for each byte would take 40 times as much memory.
+# Smaller unread pieces are joined, because one object for each byte would take 40 times as much memory. In bytes.
 _SMALL_PIECE = 4096
 
 # The end of a chunked body without trailers.

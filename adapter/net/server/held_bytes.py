@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-# In bytes. Only what a connection holds beyond this counts towards the budget. Nearly all heads are smaller.
+# The bytes that a connection may hold without counting towards the budget. Nearly all heads are smaller.
 FREE_BYTES = 16 * 1024
 # The budget of all connections of this process together, in bytes.
 HELD_LIMIT = 64 * 1024 * 1024

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 # A head of at most this many bytes cannot have too many fields, because the shortest field has four bytes: a name of
 # one byte, a colon, and the line end.
 _SMALL_HEAD: Final = 4 * MAX_FIELDS
-# In bytes: the memory that a parsed field takes in addition to its text, for a tuple, two strings and a list entry.
+# The memory that a parsed field takes in addition to its text, in bytes: a tuple, two strings and a list entry.
 _FIELD_COST: Final = 160
 _SPACE: Final = 0x20
 _CHUNKED: Final = "chunked"

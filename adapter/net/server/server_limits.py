@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-# In bytes. The socket is not read while more of a request body than this waits for the application.
+# The number of bytes of a request body that may wait for the application. If more wait, the socket is not read.
 BODY_HIGH_WATER: Final = 256 * 1024
-# In bytes. A writer waits while more of a response than this is buffered for the client.
+# The number of bytes of a response that may be buffered for the client. If more are buffered, writers wait.
 WRITE_HIGH_WATER: Final = 64 * 1024
 # The maximum number of parsed requests that wait behind the request that is being served. A parsed request takes
 # 1.4 KB, so further requests are kept as unparsed bytes.
