@@ -142,7 +142,7 @@ class Terminal:
 
     def _first_part(self, record: RequestRecord) -> str:
         is_error = record.broken_off or (record.error_type and record.status < 400)
-        status = click.style(str(record.status), fg="red" if is_error else _COLOURS.get(record.status // 100))
+        status = self._styled(str(record.status), fg="red" if is_error else _COLOURS.get(record.status // 100))
         door = record.door if self.names_doors else ""
         end = "broken off" if record.broken_off else ""
         return " ".join(filter(None, (door, _shown(record.method), _shown(record.target), status, end)))
@@ -155,9 +155,7 @@ class Terminal:
             is_error = level == "error"
             # A traceback keeps its line breaks.
             lines = "\n    ".join(visible(line) for line in bounded(text).rstrip("\n").split("\n"))
-            self._write(
-                click.style(f"adapter dev: {lines}", dim=None if is_error else True, fg="red" if is_error else None)
-            )
+            self._write(self._styled(f"adapter dev: {lines}", dim=not is_error, fg="red" if is_error else None))
 
     def report_error(self, text: str) -> None:
         """Write a line about an internal error."""
@@ -174,11 +172,13 @@ class Terminal:
         else:
             self._write("\t".join(map(_shown, text.split("\t"))))
 
+    def _styled(self, text: str, *, fg: str | None, dim: bool = False) -> str:
+        return click.style(text, fg=fg, dim=dim or None) if self.color else text
+
     def _write(self, text: str) -> None:
         if self.status is not None:
             self.status.erase()
-        line = f"{text if self.color else click.unstyle(text)}\n"
-        STDERR.write(line.encode("utf-8", "backslashreplace"))
+        STDERR.write(f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def _shown(text: str) -> str:
