@@ -35,6 +35,7 @@ from adapter.payload.request_target import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from adapter.payload.body import BodyRules
@@ -77,9 +78,8 @@ class HttpApi(Codec):
 
         Raises RefusedRequest if an HTTP API would refuse the path.
         """
-        path = _gateway_path(split_target(request.target)[0])
-        event = _event(request, arrival, path)
-        event["rawPath"] = path
+        event = _event(request, request.headers, arrival, _gateway_path)
+        event["rawPath"] = event["requestContext"]["http"]["path"]
         event["headers"].pop("cookie", None)
         return event
 
@@ -107,9 +107,7 @@ class FunctionUrl(HttpApi):
         The event does not contain the Connection header [capture]. The headers that Connection lists are omitted, too:
         without Connection, the runtime would forward them.
         """
-        headers = without_connection(request.headers)
-        request = Request(method=request.method, target=request.target, headers=headers, body=request.body)
-        event = _event(request, arrival, percent_decode(split_target(request.target)[0]))
+        event = _event(request, without_connection(request.headers), arrival, percent_decode)
         event["requestContext"]["accountId"] = "anonymous"
         return event
 
@@ -126,22 +124,26 @@ def _gateway_path(path: str) -> str:
     return percent_decode(once)
 
 
-def _event(request: Request, arrival: Arrival, decoded_path: str) -> dict[str, Any]:
-    """Return an event with the fields that HTTP APIs and function URLs share. ``rawPath`` is still encoded."""
+def _event(request: Request, headers: Headers, arrival: Arrival, decode_path: Callable[[str], str]) -> dict[str, Any]:
+    """Return an event of ``request`` with ``headers``: the fields that HTTP APIs and function URLs share.
+
+    ``rawPath`` is still encoded; ``decode_path`` decodes it for the request context.
+    """
     path, query = split_target(request.target)
+    decoded_path = decode_path(path)
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": _ROUTE,
         "rawPath": path,
         "rawQueryString": query,
-        "headers": request_map(request.headers),
-        "requestContext": _request_context(request, arrival, decoded_path),
+        "headers": request_map(headers),
+        "requestContext": _request_context(request, headers, arrival, decoded_path),
     }
-    if cookies := cookies_of(request.headers):
+    if cookies := cookies_of(headers):
         event["cookies"] = cookies
     if parameters := query_lists(decode_query(query)):
         event["queryStringParameters"] = {name: ",".join(values) for name, values in parameters.items()}
-    body, event["isBase64Encoded"] = event_body(request.headers, request.body)
+    body, event["isBase64Encoded"] = event_body(headers, request.body)
     if body:
         event["body"] = body
     return event
@@ -169,7 +171,7 @@ def _with_cookies(headers: Headers, cookies: Any) -> Headers:
     return [*others, ("cookie", "; ".join(merged))]
 
 
-def _request_context(request: Request, arrival: Arrival, path: str) -> dict[str, Any]:
+def _request_context(request: Request, headers: Headers, arrival: Arrival, path: str) -> dict[str, Any]:
     return {
         "accountId": arrival.account_id,
         "apiId": arrival.api_id,
@@ -180,7 +182,7 @@ def _request_context(request: Request, arrival: Arrival, path: str) -> dict[str,
             "path": path,
             "protocol": PROTOCOL,
             "sourceIp": arrival.source_ip,
-            "userAgent": first(request.headers, "user-agent"),
+            "userAgent": first(headers, "user-agent"),
         },
         "requestId": arrival.request_id,
         "routeKey": _ROUTE,
