@@ -1,4 +1,4 @@
-"""A response as a client of a test got it: the one type for every client of the tests."""
+"""The type of responses that all clients of the tests return."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Pairs = list[tuple[str, str]]
 
 
 class Answer:
-    """Status, headers and body. Header names are in lower case, repeats stay apart in ``pairs``.
+    """Status, headers and body. Header names are in lower case. ``pairs`` contains repeated headers separately.
 
-    ``is_cut``: the connection ended before the body was complete.
+    ``is_cut`` is True if the connection ended before the body was complete.
     """
 
     def __init__(self, status: int, headers: Pairs, body: bytes = b"", *, is_cut: bool = False) -> None:
@@ -23,20 +23,20 @@ class Answer:
         self.is_cut = is_cut
 
     def header(self, name: str) -> str | None:
-        """The first value of the header ``name``, in any case; None if it is missing."""
+        """Return the first value of the header ``name``, in any case, or None if it is missing."""
         return next((value for each, value in self.pairs if each == name.lower()), None)
 
     def all(self, name: str) -> list[str]:
-        """Every value of the header ``name``, which is in lower case."""
+        """Return all values of the header ``name``, which must be in lower case."""
         return [value for each, value in self.pairs if each == name]
 
     def json(self) -> Any:
-        """The decoded body; Any, since each app has shapes of its own."""
+        """Return the decoded body."""
         return json.loads(self.body)
 
 
 def read_answer(response: http.client.HTTPResponse) -> Answer:
-    """Read the whole of ``response``, or as much as came of it."""
+    """Read all of ``response`` that arrives, and return it."""
     headers = response.getheaders()
     try:
         return Answer(response.status, headers, response.read())

@@ -1,7 +1,7 @@
-"""The two example apps as real processes, for every test that needs an app to talk to.
+"""Runs the two example apps as real processes, for all tests that need an app.
 
-A server started on port 0 says in its log which port it got, and it listens by then. So there is no race for a port
-that was free a moment ago, and nothing to poll: a first request waits in the server's queue until the app is loaded.
+A server that is started on port 0 writes its port to its log when it listens. So no other process can take the port
+before, and the tests need not poll: the first request waits in the server's queue until the app is loaded.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ STOP_SECONDS = 5.0
 LISTENING = re.compile(rb"http://127\.0\.0\.1:(\d+)")
 
 COMMANDS: dict[Framework, list[str]] = {
-    # By default every gunicorn of a user puts its control socket at the same path, and takes it from the one before.
+    # By default, all gunicorn processes of a user use the same path for their control socket.
     "flask": ["gunicorn", "main:app", "--bind", "127.0.0.1:{port}", "--threads", "8", "--no-control-socket"],
     "fastapi": ["uvicorn", "main:app", "--port", "{port}"],
 }
 
 
 def app_dir(framework: Framework) -> Path:
-    """The folder of the example; its command runs there."""
+    """Return the folder of the example, in which its command must run."""
     return Path(__file__).resolve().parent.parent / "examples" / f"{framework}_app"
 
 
 def app_command(framework: Framework) -> list[str]:
-    """The example's command line, with ``{port}`` where the port goes, run by the interpreter that runs the tests."""
+    """Return the example's command with ``{port}`` in place of the port. It uses the interpreter of the tests."""
     return [sys.executable, "-m", *COMMANDS[framework]]
 
 
 @contextmanager
 def running_app(framework: Framework) -> Iterator[int]:
-    """Run the example on an ephemeral loopback port; the value is the port, which has answered once."""
+    """Run the example on an ephemeral loopback port. Yield the port when it has answered once."""
     with app_process(framework) as (_process, port):
         yield port
 
 
 @contextmanager
 def app_process(framework: Framework) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """As ``running_app``, for tests of how the app ends: the value is the process and the port.
+    """Run the example like ``running_app``, but yield the process and the port, for tests of the app's end.
 
-    The process leads a group of its own, and is gone with its workers when the context ends.
+    The process leads its own group. At the end of the context, it is ended with its workers.
     """
     command = [argument.replace("{port}", "0") for argument in app_command(framework)]
     with subprocess.Popen(
@@ -77,9 +77,9 @@ def app_process(framework: Framework) -> Iterator[tuple[subprocess.Popen[bytes],
 
 
 class _Log:
-    """What the app writes, read to the end so that it never blocks on a full pipe.
+    """Reads the app's output to its end, so that the app never blocks on a full pipe.
 
-    ``port`` gets the port once a line names it, or None if the log ends before that.
+    ``port`` receives the port as soon as a line contains it, or None if the log ends before that.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -97,9 +97,9 @@ class _Log:
 
 
 def _ready_port(log: _Log) -> int:
-    """The port, after one answer from it: gunicorn listens before it knows whether its workers can load the app.
+    """Return the port after one answer: gunicorn listens even if its workers cannot load the app.
 
-    Raises AssertionError, with the log so far, if the app does not get that far in time.
+    Raises AssertionError with the log if the app does not answer in time.
     """
     try:
         port = log.port.get(timeout=START_SECONDS)
@@ -116,7 +116,7 @@ def _ready_port(log: _Log) -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to stop, and after a while end its whole group."""
+    """Stop the server with a signal. After a timeout, kill its whole group."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""A real Chromium, driven over its DevTools protocol with aiohttp's WebSocket: one process, a page for each test."""
+"""Controls a real Chromium by its DevTools protocol, with aiohttp's WebSocket: one process, a page for each test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FLAGS = (
 
 
 def chromium() -> str:
-    """Chromium's program, or an empty text."""
+    """Return the path of Chromium, or an empty text."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or ""
 
 
@@ -53,7 +53,7 @@ class Page:
         self.requested: list[str] = []
 
     async def read(self) -> None:
-        """Take the messages of the browser until the socket is closed."""
+        """Receive the messages of the browser until the socket is closed."""
         async for message in self._socket:
             data = json.loads(message.data)
             if (answer := self._answers.pop(data.get("id"), None)) is not None:
@@ -125,18 +125,18 @@ class Page:
             await self.call("Input.dispatchKeyEvent", type=kind, key=key, text=text if kind == "keyDown" else "")
 
     async def picture(self) -> bytes:
-        """Return what the window shows, as PNG."""
+        """Return a picture of the window, as PNG."""
         return base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"])
 
     async def set_dark(self, is_dark: bool) -> None:
-        """Let the system prefer dark or light colors."""
+        """Set the system's preference for dark or light colors."""
         value = "dark" if is_dark else "light"
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": value}])
 
 
 @asynccontextmanager
 async def new_page(endpoint: str) -> AsyncIterator[Page]:
-    """A new page of the browser at ``endpoint``, which is closed when the context ends."""
+    """Open a page in the browser at ``endpoint``, and yield it. Close it at the end of the context."""
     async with aiohttp.ClientSession() as session:
         async with session.put(f"{endpoint}/json/new?about:blank") as response:
             target = await response.json()
@@ -155,7 +155,7 @@ async def new_page(endpoint: str) -> AsyncIterator[Page]:
 
 @contextmanager
 def running_browser() -> Iterator[str]:
-    """Run Chromium with a new profile, and return the address of its DevTools. Nothing of it is left at the end."""
+    """Run Chromium with a new profile, and yield the address of its DevTools. Remove the profile at the end."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
         subprocess.Popen(
@@ -169,7 +169,7 @@ def running_browser() -> Iterator[str]:
         try:
             while not (line := process.stderr.readline()).startswith(b"DevTools listening on"):
                 assert line, "Chromium ended at its start"
-            # It must never wait for a reader of its messages.
+            # Read its messages, so that it never waits for a full pipe.
             draining = Thread(target=process.stderr.read)
             draining.start()
             yield "http://" + line.decode().split("//")[1].split("/")[0]

@@ -1,4 +1,4 @@
-"""Hypothesis runs the same examples everywhere, so that a failure is a change in the code, never chance."""
+"""Makes Hypothesis run the same examples everywhere, so that each failure is caused by a change in the code."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""What the inspector's page has drawn, read back from the positions of its lines and of the labels of its axes."""
+"""Reads the values of the inspector's curve back from the positions of its lines and of the labels of its axes."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ DRAWN = r"""(() => {
 
 
 async def drawn(page: Page, selector: str) -> list[tuple[float, float]]:
-    """The points of a line of the curve, in milliseconds and bytes."""
+    """Return the points of a line of the curve, in milliseconds and bytes."""
     points = await page.run(DRAWN.replace("SELECTOR", selector))
     return [(ms, total) for ms, total in points]

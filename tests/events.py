@@ -8,7 +8,7 @@ from typing import Any
 def function_url(
     path: str = "/", *, method: str = "GET", query: str = "", body: str = "", headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Payload format 2.0."""
+    """Return an event of a function URL (payload format 2.0)."""
     return {
         "version": "2.0",
         "rawPath": path,
@@ -21,7 +21,7 @@ def function_url(
 
 
 def http_api(**changes: Any) -> dict[str, Any]:
-    """Payload format 2.0 of an HTTP API; ``changes`` are fields in place of these."""
+    """Return an event of an HTTP API (payload format 2.0). ``changes`` are fields that replace the default ones."""
     return {
         "version": "2.0",
         "rawPath": "/api/items",

@@ -1,4 +1,4 @@
-"""``adapter dev`` with the FastAPI example, as its own process, for scripts that look at it from outside."""
+"""Runs ``adapter dev`` with the FastAPI example as a separate process, for scripts that measure it or draw it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @asynccontextmanager
 async def example_dev(*flags: str) -> AsyncIterator[dict[str, Any]]:
-    """Run ``adapter dev`` with ``flags``. The value has the fields of its start message, such as ``inspectorUrl``."""
+    """Run ``adapter dev`` with ``flags``. Yield the fields of its start message, such as ``inspectorUrl``."""
     app = (sys.executable, "-m", "uvicorn", "main:app", "--port", "{port}", "--log-level", "info")
     common = ("--port", "0", "--invoke-mode", "response_stream", "--timeout", "60", "--log-format", "json")
     process = await asyncio.create_subprocess_exec(
@@ -32,7 +32,7 @@ async def example_dev(*flags: str) -> AsyncIterator[dict[str, Any]]:
             assert line, "adapter dev ended at its start"
             fields = json.loads(line) if line.startswith(b"{") else {}
         async with asyncio.TaskGroup() as group:
-            # It must never wait for a reader of its lines.
+            # Read its lines, so that it never waits for a full pipe.
             draining = group.create_task(process.stderr.read())
             yield fields
             process.terminate()

@@ -1,4 +1,4 @@
-"""A process that runs beside a test, and the lines that it writes to stderr, as they come."""
+"""A process that runs during a test, and the lines that it writes to stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE = 20.0
 
 
 class LoggingProcess:
-    """Runs ``command`` with ``environ`` alone. When the context ends it is told to end, and killed if it does not."""
+    """Runs ``command`` with only the variables ``environ``. At the end of the context, it is terminated or killed."""
 
     def __init__(self, command: Sequence[str], environ: dict[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -47,25 +47,25 @@ class LoggingProcess:
         self.process.stderr.close()
 
     def output(self) -> str:
-        """What it, and what it has started, have written to stderr so far."""
+        """Return the text that the process and its children have written to stderr so far."""
         return self._stderr.decode(errors="replace")
 
     def lines(self) -> list[str]:
-        """The same, line by line."""
+        """Return the lines of ``output``."""
         return self.output().splitlines()
 
     def stderr(self) -> str:
-        """All of it; the process must have ended, or be about to."""
+        """Wait for the end of stderr, and return all of its text. The process must have ended, or be about to end."""
         return self.raw_stderr().decode()
 
     def raw_stderr(self) -> bytes:
-        """All of it, undecoded."""
+        """Return the same as ``stderr``, undecoded."""
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         return bytes(self._stderr)
 
     def wait_for_line(self, *parts: str) -> str:
-        """The first line on stderr that has all ``parts`` in it."""
+        """Wait for the first line on stderr that contains all ``parts``, and return it."""
 
         def found() -> str:
             return next((line for line in self.lines() if all(part in line for part in parts)), "")
@@ -81,11 +81,11 @@ class LoggingProcess:
         self.process.terminate()
 
     def exit_code(self) -> int:
-        """Its exit code; it must have ended, or be about to."""
+        """Wait for the end of the process, and return its exit code. It must have ended, or be about to end."""
         return self.process.wait(PATIENCE)
 
     def peak_memory(self) -> int:
-        """The most memory that the process has had resident so far, in bytes."""
+        """Return the peak resident memory of the process so far, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 

@@ -1,4 +1,4 @@
-"""An HTTP client made of a raw socket: it sends exactly the bytes of a test and hides nothing of the answer."""
+"""An HTTP client with a raw socket. It sends exactly the bytes of a test, and returns all bytes of the answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE = 30.0
 
 
 class RawAnswer(Answer):
-    """``raw_head`` is the head as it came, ``chunks`` are the pieces of a chunked body."""
+    """An answer. ``raw_head`` is the head as received, ``chunks`` are the pieces of a chunked body."""
 
     def __init__(self, raw_head: bytes) -> None:
         status_line, *lines = raw_head.decode(errors="surrogateescape").removesuffix("\r\n\r\n").split("\r\n")
@@ -26,7 +26,7 @@ class RawAnswer(Answer):
 
 
 class RawClient:
-    """One connection. Every wait is bounded."""
+    """One connection. Every wait has a time limit."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -34,7 +34,7 @@ class RawClient:
 
     @classmethod
     async def connect(cls, port: int) -> RawClient:
-        """A connection to ``port`` on this machine; ``raw_client`` also closes it."""
+        """Return a connection to ``port`` on this machine. ``raw_client`` also closes it."""
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def request(
@@ -50,12 +50,12 @@ class RawClient:
             await self.writer.drain()
 
     async def head(self) -> RawAnswer:
-        """The next response head, interim ones included."""
+        """Return the next response head, which may be an interim one."""
         async with asyncio.timeout(PATIENCE):
             return RawAnswer(await self.reader.readuntil(b"\r\n\r\n"))
 
     async def chunk(self) -> bytes:
-        """The next chunk; empty for the last one, whose trailers are not read yet."""
+        """Return the next chunk. The last one is empty, and its trailers are not read yet."""
         async with asyncio.timeout(PATIENCE):
             size = int(await self.reader.readuntil(b"\r\n"), 16)
             if size == 0:
@@ -65,7 +65,7 @@ class RawClient:
             return data
 
     async def trailers(self) -> Pairs:
-        """What follows the last chunk."""
+        """Return the trailers after the last chunk."""
         pairs: Pairs = []
         async with asyncio.timeout(PATIENCE):
             while (line := await self.reader.readuntil(b"\r\n")) != b"\r\n":
@@ -74,7 +74,7 @@ class RawClient:
         return pairs
 
     async def answer(self, *, method: str = "GET") -> RawAnswer:
-        """The next final response, whole."""
+        """Return the next final response, with its whole body."""
         answer = await self.head()
         while answer.status < 200:
             answer = await self.head()
@@ -82,7 +82,7 @@ class RawClient:
         return answer
 
     async def read_body(self, answer: RawAnswer, *, method: str = "GET") -> None:
-        """The body that belongs to ``answer``, as its head frames it."""
+        """Read the body of ``answer``, with the framing in its head."""
         if method == "HEAD" or answer.status in (204, 304):
             return
         try:
@@ -104,7 +104,7 @@ class RawClient:
             return await self.reader.readexactly(count)
 
     async def rest(self) -> bytes:
-        """Everything up to the end of the connection."""
+        """Return all bytes up to the end of the connection."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
@@ -117,18 +117,18 @@ class RawClient:
             await self.writer.wait_closed()
 
     def half_close(self) -> None:
-        """Send no more."""
+        """Close the sending side."""
         self.writer.write_eof()
 
     def leave(self) -> None:
-        """Close at once, with a reset."""
+        """Close the connection at once, with a reset."""
         linger = struct.pack("ii", 1, 0)
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
 
 
 def head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
-    """A request head with ``headers``, and a Host if they have none."""
+    """Return a request head with ``headers``, and with a Host if they have none."""
     fields = {"Host": "localhost"} | dict(headers)
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -136,7 +136,7 @@ def head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
 
 @asynccontextmanager
 async def raw_client(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[RawClient]:
-    """A connection to ``port`` on this machine; ``receive_buffer`` bounds what the kernel takes for it, in bytes."""
+    """Yield a connection to ``port`` on this machine. ``receive_buffer`` is the kernel's buffer size in bytes."""
     open_socket = socket.socket()
     if receive_buffer is not None:
         open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -158,7 +158,7 @@ async def raw_client(port: int, *, receive_buffer: int | None = None) -> AsyncIt
 
 
 async def ask(port: int, request: bytes, *, method: str = "GET") -> RawAnswer:
-    """The answer to one request on a connection of its own."""
+    """Send ``request`` on a new connection, and return the answer."""
     async with raw_client(port) as client:
         await client.send(request)
         return await client.answer(method=method)

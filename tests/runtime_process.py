@@ -1,4 +1,4 @@
-"""``adapter run`` as Lambda starts it: a process of its own, with Lambda's variables and nothing else around it."""
+"""Starts ``adapter run`` as Lambda does: as a separate process, with only Lambda's variables."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ APP_PROGRAM = str(Path(__file__).resolve().parent / "scripted_app.py")
 
 
 def app_command(port: str = "{port}") -> list[str]:
-    """CMD for a scripted app at ``port``, which may also be the path of a Unix socket."""
+    """Return CMD for a scripted app at ``port``, which may also be the path of a Unix socket."""
     return [sys.executable, APP_PROGRAM, port]
 
 
 class RuntimeProcess(LoggingProcess):
-    """Runs ``adapter run -- command`` against ``api``; with ``app`` that one is served and no command is needed.
+    """Runs ``adapter run -- command`` with ``api``. If ``app`` is given, it is served instead of a command.
 
     ``environ`` are further variables.
     """
@@ -43,6 +43,6 @@ class RuntimeProcess(LoggingProcess):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A test that is over waits for no app.
+        # The test is over, so do not wait for the app.
         self.process.kill()
         super().__exit__(kind, error, trace)

@@ -1,7 +1,7 @@
 """AWS's sample events and AWS's Lambda emulator, taken out of a pinned wheel of aws-sam-cli.
 
-The wheel is downloaded once into ``.cache`` and never installed: its dependencies would fight with ours. Its templates
-are rendered as ``sam local generate-event`` renders them without options.
+The wheel is downloaded once into ``.cache``. It is not installed, because its dependencies conflict with ours. Its
+templates are rendered as by ``sam local generate-event`` without options.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\{\{\{(\w+)\}\}\}")
 
 @cache
 def sam_wheel() -> Path:
-    """The wheel, downloaded if it is not there, its content verified."""
+    """Return the path of the wheel. Download it if it does not exist, and verify its content."""
     wheel = CACHE / f"aws_sam_cli-{VERSION}-py3-none-any.whl"
     if not wheel.exists():
         CACHE.mkdir(exist_ok=True)
@@ -49,7 +49,7 @@ def sam_wheel() -> Path:
 
 @cache
 def rie_binary() -> Path:
-    """The Lambda Runtime Interface Emulator for this machine, executable."""
+    """Return the path of the executable Lambda Runtime Interface Emulator for this machine."""
     name = f"aws-lambda-rie-{_RIE[platform.machine().lower()]}"
     binary = CACHE / f"{VERSION}-{name}"
     if not binary.exists():
@@ -62,7 +62,7 @@ def rie_binary() -> Path:
 
 @cache
 def _mapping() -> dict[str, dict[str, Any]]:
-    """Every sample by the words of its command: ``apigateway aws-proxy``."""
+    """Return all samples by the words of their commands: ``apigateway aws-proxy``."""
     with ZipFile(sam_wheel()) as wheel:
         services = json.loads(wheel.read(f"{_EVENTS}/event-mapping.json"))
     return {
@@ -73,12 +73,12 @@ def _mapping() -> dict[str, dict[str, Any]]:
 
 
 def sam_sample_names() -> list[str]:
-    """The names that `sam_sample_event` takes."""
+    """Return the names that `sam_sample_event` accepts."""
     return sorted(_mapping())
 
 
 def sam_sample_event(name: str) -> dict[str, Any]:
-    """A fresh sample event, for example ``apigateway http-api-proxy``."""
+    """Return a new sample event, for example ``apigateway http-api-proxy``."""
     entry = _mapping()[name]
     with ZipFile(sam_wheel()) as wheel:
         template = json.loads(wheel.read(f"{_EVENTS}/events/{entry['service']}/{entry['filename']}.json"))

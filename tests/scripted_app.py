@@ -1,8 +1,8 @@
-"""A web app made of raw sockets: it answers with exactly the bytes that a test gives it and records what it got.
+"""A web app with raw sockets. It answers with exactly the bytes that a test sets, and records its requests.
 
-In a test: ``ScriptedApp``, whose replies may be bytes or a function that sends when the test lets it. As a program
-(``python scripted_app.py PORT``) it is an app for a runtime to start: it serves the reply of its environment, says
-``bye`` on stderr when it gets SIGTERM or SIGINT, and ends with the exit code 7.
+A test uses ``ScriptedApp``, whose replies are bytes, or functions that send when the test allows it. A runtime can
+start it as a program (``python scripted_app.py PORT``). The program serves the reply in its environment. At SIGTERM or
+SIGINT, it writes ``bye`` to stderr and exits with code 7.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\no
 
 
 class Received:
-    """A request as it came. ``connection`` counts the app's connections, so that reuse shows."""
+    """A received request. ``connection`` is the number of its connection, which shows whether it was reused."""
 
     def __init__(self, head: bytes, connection: int, app_socket: socket.socket, stream: Any) -> None:
         self.head = head
@@ -46,7 +46,7 @@ class Received:
         return piece
 
     def receive(self) -> bytes:
-        """Whatever comes next, of any length; empty at the end."""
+        """Return the next bytes, of any length; empty at the end."""
         piece: bytes = self._stream.read1(65536)
         return piece
 
@@ -54,7 +54,7 @@ class Received:
         self._socket.sendall(data)
 
     def push(self, data: bytes, seconds: float) -> bool:
-        """Send for at most ``seconds``; whether the other end took everything."""
+        """Send for at most ``seconds``. Return whether the other end accepted all of ``data``."""
         self._socket.settimeout(seconds)
         try:
             self._socket.sendall(data)
@@ -63,7 +63,7 @@ class Received:
         return True
 
     def half_close(self) -> None:
-        """Send no more."""
+        """Close the sending side."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def hang_up(self) -> None:
@@ -71,28 +71,28 @@ class Received:
         self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the socket at once, as a process that ends does: whatever comes after that is answered with a reset."""
+        """Close the socket at once, as at the end of a process. Later bytes of the other end cause a reset."""
         self._stream.close()
         self._socket.close()
 
     def reset_on_close(self) -> None:
-        """Have the connection end with a reset once both ends of the test let go of it."""
+        """Make the connection end with a reset when it is closed."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     def wait_for_reset(self) -> None:
-        """Return when the other end is gone, although nothing is read of what it has sent."""
+        """Wait until the other end has closed or reset the connection, without reading its bytes."""
         waiting = poll()
         waiting.register(self._socket, POLLRDHUP)
         assert waiting.poll(PATIENCE * 1000), "the other end is still there"
 
     def is_hung_up_on(self, seconds: float) -> bool:
-        """Whether the other end closes within so many seconds."""
+        """Return whether the other end closes within ``seconds``."""
         waiting = poll()
         waiting.register(self._socket, POLLRDHUP)
         return bool(waiting.poll(seconds * 1000))
 
     def wait_for_hang_up(self) -> None:
-        """Return when the other end has closed."""
+        """Wait until the other end has closed."""
         self._socket.settimeout(PATIENCE)
         assert self._socket.recv(1) == b"", "more bytes instead of a hang-up"
 
@@ -101,9 +101,10 @@ Reply = bytes | Callable[[Received], None]
 
 
 class ScriptedApp:
-    """Serves on a port of ``host``, or on a Unix socket at ``path``. ``replies`` are by path; ``default`` is the other.
+    """Serves on a port of ``host``, or on a Unix socket at ``path``. ``replies`` maps paths to replies.
 
-    A reply that is a function reads the body itself if it wants it. ``requests`` has all requests but readiness probes.
+    ``default`` is the reply for all other paths. If a reply is a function, it must read the body itself. ``requests``
+    contains all requests except readiness probes.
     """
 
     def __init__(
@@ -144,16 +145,16 @@ class ScriptedApp:
             thread.join(PATIENCE)
 
     def close(self) -> None:
-        """Stop listening and hang up on everybody."""
+        """Stop listening, and close all connections."""
         _shut(self._listener)
-        # One that is being accepted belongs to everybody, too.
+        # Wait for the listening thread, which may be accepting another connection.
         self._threads[0].join(PATIENCE)
         for accepted in self._sockets:
             _shut(accepted)
         self._listener.close()
 
     def wait_for_request(self, count: int = 1) -> Received:
-        """The ``count``-th request, as soon as its head is here."""
+        """Return the ``count``-th request as soon as its head has arrived."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, PATIENCE), f"request {count} never came"
             return self.requests[count - 1]
@@ -208,7 +209,7 @@ def _shut(open_socket: socket.socket) -> None:
 
 
 def response(body: bytes, *headers: str, status: int = 200) -> bytes:
-    """A whole response with a length."""
+    """Return a whole response with a Content-Length."""
     lines = [f"HTTP/1.1 {status} Whatever", *headers, f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 

@@ -1,7 +1,7 @@
-"""Lambda's Runtime API as a test wants it: hands out what the test invokes, records every call byte by byte.
+"""A scripted Runtime API. It sends the invocations of a test to the runtime, and records every call byte by byte.
 
-Plain sockets and a thread for each connection, written without the code under test. Nothing here decides what is right:
-the tests read the calls.
+It uses plain sockets, one thread for each connection, and no code under test. It does not check the calls: the tests
+do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
-# How long a test waits for something that must come, in seconds.
+# The time limit of all waits, in seconds.
 PATIENCE = 20.0
 RUNTIME = "/2018-06-01/runtime"
 EXTENSION = "/2020-01-01/extension"
@@ -24,7 +24,7 @@ ACCEPTED = (202, b'{"status":"OK"}\n')
 
 
 class Call:
-    """One request of the runtime. It grows while it arrives; ``wait`` returns when it is whole."""
+    """One request of the runtime. It grows while it arrives. ``wait`` returns when it is complete."""
 
     def __init__(self, head: bytes) -> None:
         self.raw = bytearray(head)
@@ -43,7 +43,7 @@ class Call:
         return self
 
     def next_chunk(self) -> bytes | None:
-        """The next chunk of the body, as soon as it is here; None after the last one."""
+        """Return the next chunk of the body as soon as it has arrived, or None after the last one."""
         try:
             return self._chunks.get(timeout=PATIENCE)
         except Empty:
@@ -66,7 +66,7 @@ class Call:
 
 
 class Invoked:
-    """An invocation that the test put in: its calls can be waited for."""
+    """An invocation of the test. The test can wait for the calls about it."""
 
     def __init__(self, api: ScriptedRuntimeApi, request_id: str, event: bytes, headers: dict[str, str]) -> None:
         self._api = api
@@ -75,32 +75,32 @@ class Invoked:
         self.headers = {"Lambda-Runtime-Aws-Request-Id": request_id, "Lambda-Runtime-Deadline-Ms": "0", **headers}
 
     def begun(self) -> Call:
-        """The call that ends this invocation, as soon as its head is here."""
+        """Return the call that ends this invocation as soon as its head has arrived."""
         return self._api.wait_for(f"/invocation/{self.request_id}/")
 
     def answer(self) -> Call:
-        """The whole response, which must be one; not an error."""
+        """Return the complete response. There must be one call, and it must not be an error."""
         call = self.begun().wait()
         assert call.path.endswith("/response"), f"{call.path}: {bytes(call.body)!r}"
         return call
 
     def error(self) -> Call:
-        """The whole error, which must be one."""
+        """Return the complete error. There must be one call, and it must be an error."""
         call = self.begun().wait()
         assert call.path.endswith("/error"), f"{call.path}: {bytes(call.body[:500])!r}"
         return call
 
     @property
     def ends(self) -> list[Call]:
-        """Every call so far that would end it."""
+        """Return all calls so far that end this invocation."""
         return [call for call in self._api.calls if f"/invocation/{self.request_id}/" in call.path]
 
 
 class ScriptedRuntimeApi:
     """Serves on a loopback port. ``answers`` maps the end of a path to the (status, body) to answer instead of 202.
 
-    ``refuse_early`` maps the end of a path to an answer that is sent as soon as the head is here, the body unread.
-    ``keeps_alive`` tells whether connections survive an answer.
+    ``refuse_early`` maps the end of a path to an answer that is sent as soon as the head has arrived, without reading
+    the body. ``keeps_alive`` is True if connections stay open after an answer.
     """
 
     def __init__(self, *, keeps_alive: bool = True) -> None:
@@ -109,7 +109,7 @@ class ScriptedRuntimeApi:
         self.refuse_early: dict[str, tuple[int, bytes]] = {}
         self.restored = threading.Event()
         self.waiting = 0
-        # Invocations that are being written to a connection.
+        # The number of invocations that are being written to a connection.
         self._under_way = 0
         self._keeps_alive = keeps_alive
         self._changed = threading.Condition()
@@ -144,7 +144,7 @@ class ScriptedRuntimeApi:
             thread.join(PATIENCE)
 
     def stop_listening(self) -> None:
-        """Whoever connects from now on is refused; more than once is fine."""
+        """Refuse all later connections. Can be called more than once."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -164,7 +164,7 @@ class ScriptedRuntimeApi:
         return invoked
 
     def wait_for(self, part: str, count: int = 1) -> Call:
-        """The ``count``-th call whose path has ``part`` in it, as soon as its head is here."""
+        """Return the ``count``-th call whose path contains ``part`` as soon as its head has arrived."""
 
         def found() -> Call | None:
             calls = [call for call in self.calls if part in call.path]
@@ -181,12 +181,12 @@ class ScriptedRuntimeApi:
             assert self._changed.wait_for(lambda: self.waiting >= slots, PATIENCE), f"only {self.waiting} wait"
 
     def wait_until_empty(self) -> None:
-        """Return once every invocation has been handed out."""
+        """Return once all invocations have been sent to the runtime."""
         with self._changed:
             assert self._changed.wait_for(lambda: not self._invocations and not self._under_way, PATIENCE)
 
     def wait_until_closed(self, connections: int) -> None:
-        """Return once so many connections have ended."""
+        """Return once ``connections`` connections have ended."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._ended >= connections, PATIENCE)
 

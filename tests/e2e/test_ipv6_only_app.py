@@ -23,7 +23,7 @@ SERVER = (sys.executable, "-m", "http.server", "--bind", "::1", "{port}")
 
 @pytest.fixture
 def app() -> Iterator[ScriptedApp]:
-    # Nobody else has this port on 127.0.0.1.
+    # No other process listens on this port of 127.0.0.1.
     with ScriptedApp(host="::1", port=unused_port()) as scripted:
         yield scripted
 

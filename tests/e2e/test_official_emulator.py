@@ -211,7 +211,7 @@ def test_an_app_that_exits_ends_its_environment_and_the_next_one_serves(invoke_m
             assert crashed.json()["errorType"] == "Adapter.TruncatedResponse"
         emulator.output.wait_for("Process runtime-1 exited: exit status 1")
         served = function.get("/")
-        # If the emulator has not dealt with the exit by then, this call is told of it; the one after it never is.
+        # If the emulator has not handled the exit yet, this call reports it. The next call never does.
         if served.status == 502:
             assert served.json()["errorType"] == "Runtime.ExitError"
             assert served.json()["errorMessage"].endswith("Error: Runtime exited with error: exit status 1")

@@ -1,4 +1,4 @@
-"""A real browser that wants a WebSocket at a function URL: it is not upgraded, as on Lambda, and is told so."""
+"""A real browser that requests a WebSocket at a function URL: as on Lambda, it is not upgraded, and gets an error."""
 
 from __future__ import annotations
 

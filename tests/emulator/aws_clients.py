@@ -1,4 +1,4 @@
-"""AWS's own SDK for Python, pointed at the local Lambda. Its calls block, so that tests make them in threads."""
+"""AWS's SDK for Python as a client of the local Lambda. Its calls block, so tests make them in threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from botocore.config import Config
 
 
 def lambda_client(port: int, **settings: Any) -> Any:
-    """boto3's Lambda client for the Invoke APIs on ``port``; it never tries again, and signs with made-up keys."""
+    """Return boto3's Lambda client for the Invoke APIs on ``port``, without retries and with made-up keys."""
     return boto3.client(
         "lambda",
         endpoint_url=f"http://127.0.0.1:{port}",

@@ -1,4 +1,4 @@
-"""What each front door is expected to answer and to want, written down by hand from AWS's documents."""
+"""The expected answers of each front door, and responses in its format, written by hand from AWS's documents."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ REST_ERROR = b'{"message": "Internal server error"}'
 
 
 def page(line: str) -> bytes:
-    """A load balancer's error page."""
+    """Return a load balancer's error page."""
     return (
         f"<html>\r\n<head><title>{line}</title></head>\r\n<body>\r\n<center><h1>{line}</h1></center>\r\n"
         "</body>\r\n</html>\r\n"
     ).encode()
 
 
-# What a client is sent when the function fails.
+# The answers to clients if the function fails.
 FUNCTION_ERRORS = {
     "function-url": (502, b"Internal Server Error"),
     "http-api": (500, GATEWAY_ERROR),
@@ -29,7 +29,7 @@ FUNCTION_ERRORS = {
 ALL = list(FUNCTION_ERRORS)
 STREAMING = ["function-url", "rest-api"]
 COLLECTING = [name for name in ALL if name not in STREAMING]
-# What it is when Lambda refuses the invocation.
+# The answers to clients if Lambda refuses the invocation.
 THROTTLED = {
     "function-url": (429, b'{"Message":"Rate Exceeded."}'),
     "http-api": (503, b'{"message":"Service Unavailable"}'),
@@ -39,7 +39,7 @@ THROTTLED = {
     "lattice": (503, b"Service Unavailable"),
     "lattice-v1": (503, b"Service Unavailable"),
 }
-# The response of a function that answers 201 with a header, a cookie and a body, as each front door wants it.
+# A function's response with status 201, a header, a cookie and a body, in the format of each front door.
 SINGLE = {"statusCode": 201, "headers": {"x-a": "1", "set-cookie": "a=1"}, "body": "aGk=", "isBase64Encoded": True}
 MULTI = {
     "statusCode": 201,

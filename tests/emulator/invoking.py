@@ -1,4 +1,4 @@
-"""Calls to the Invoke APIs of a local Lambda: raw ones, and boto3's."""
+"""Calls of the Invoke APIs of a local Lambda, raw and with boto3."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def ask(
 
 
 async def invoke(local: LocalLambda, **arguments: Any) -> dict[str, Any]:
-    """boto3's invoke, its payload read."""
+    """Call boto3's invoke, read the payload, and return the answer."""
 
     def call() -> dict[str, Any]:
         answer: dict[str, Any] = lambda_client(local.invoke_port).invoke(**{"FunctionName": "any"} | arguments)
@@ -36,7 +36,7 @@ async def invoke(local: LocalLambda, **arguments: Any) -> dict[str, Any]:
 
 
 async def invoke_streaming(local: LocalLambda, **arguments: Any) -> list[dict[str, Any]]:
-    """All events of boto3's invoke_with_response_stream."""
+    """Call boto3's invoke_with_response_stream, and return all events."""
 
     def call() -> list[dict[str, Any]]:
         client = lambda_client(local.invoke_port)

@@ -1,4 +1,4 @@
-"""AWS's own runtime interface clients, installed once into ``.cache``, and ``adapter dev`` with them in it."""
+"""Installs AWS's runtime interface clients once into ``.cache``, and runs ``adapter dev`` with them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pathlib import Path
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 PYTHON_CLIENT = "awslambdaric==4.2.2"
 NODE_CLIENT = "aws-lambda-ric@4.0.2"
-# What building the Node client takes, by command, with the Debian package that has it.
+# The commands that build the Node client, each with its Debian package.
 _BUILD_TOOLS = {"npm": "npm", "cmake": "cmake", "g++": "g++", "make": "make", "xz": "xz-utils", "python3": "python3"}
-#: How long the first installation may take, in seconds: the Node client builds curl.
+#: The time limit of the first installation, in seconds: the Node client builds curl.
 INSTALLATION = 600
 
 
 @cache
 def awslambdaric() -> Path:
-    """A Python that has ``awslambdaric``."""
+    """Return a Python interpreter with ``awslambdaric``."""
     folder = CACHE / PYTHON_CLIENT.replace("==", "-")
     if not folder.exists():
         CACHE.mkdir(exist_ok=True)
@@ -38,7 +38,7 @@ def awslambdaric() -> Path:
 
 @cache
 def aws_lambda_ric() -> Path:
-    """The main module of the Node client, built."""
+    """Build the Node client, and return its main module."""
     folder = CACHE / NODE_CLIENT.replace("@", "-")
     if not folder.exists():
         missing = [package for command, package in _BUILD_TOOLS.items() if shutil.which(command) is None]
@@ -58,7 +58,7 @@ def aws_lambda_ric() -> Path:
 
 
 def _move(fresh: Path, folder: Path) -> None:
-    """Move what was installed into its place, unless another process of the tests has done so."""
+    """Move the installation to its place, unless another process of the tests has done so."""
     with suppress(OSError):
         fresh.rename(folder)
     assert folder.exists(), folder

@@ -1,7 +1,7 @@
-"""Real sockets for the emulator's tests: a raw HTTP client, a runtime that a test scripts, and a whole local Lambda.
+"""Real sockets for the emulator's tests: a raw HTTP client, a scripted runtime, and a whole local Lambda.
 
-A script stands in for the process of an environment: it is a coroutine that speaks to the Runtime API, and what it
-returns is the exit code.
+A script replaces the process of an environment. It is a coroutine that calls the Runtime API, and returns the exit
+code.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def prelude(**fields: Any) -> bytes:
 
 @dataclass
 class Handed:
-    """An invocation as the runtime got it."""
+    """An invocation as the runtime has received it."""
 
     request_id: str
     event: Any
@@ -66,7 +66,7 @@ class Upload:
 
 
 class ScriptedRuntime:
-    """Speaks to the Runtime API at ``port``."""
+    """Calls the Runtime API at ``port``."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -125,7 +125,7 @@ KILLED = -15
 
 
 class ScriptedProcess(ChildProcess):
-    """Runs a script in place of a process."""
+    """Runs a script instead of a process."""
 
     def __init__(self, script: Script, address: str, group: asyncio.TaskGroup) -> None:
         self._runtime = ScriptedRuntime(int(address.rpartition(":")[2]))
@@ -150,7 +150,7 @@ class ScriptedProcess(ChildProcess):
 
 
 class ScriptedProcesses(ProcessTree):
-    """Scripts in place of an environment's processes; ``extensions`` are scripts by their names."""
+    """Scripts instead of an environment's processes. ``extensions`` maps names to scripts."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class ScriptedProcesses(ProcessTree):
 
 @dataclass
 class LocalLambda:
-    """A function URL, or the first of other front doors, on ``port``; ``starts`` counts the environments."""
+    """A local Lambda. The first front door is on ``port``. ``starts`` is the number of started environments."""
 
     port: int = 0
     invoke_port: int = 0
@@ -222,12 +222,12 @@ class LocalLambda:
     inspector_url: str = ""
 
     def notice(self, text: str, *, level: str = "info") -> None:
-        """Take a line for the user."""
+        """Record a line for the user."""
         self.notices.put_nowait(text)
         self.levels[text] = level
 
     def show(self, line: str) -> None:
-        """Take a line of the CloudWatch block; the REPORT line comes when an environment is done with an invocation."""
+        """Record a line of the CloudWatch block. After its REPORT line, an invocation is concluded."""
         self.block.append(line)
         if line.startswith("REPORT"):
             self.reports.put_nowait(line)
@@ -261,7 +261,7 @@ class LocalLambda:
             await client.close()
 
     async def visit(self) -> RequestRecord:
-        """The next visit that is over."""
+        """Wait for the next request that ends, and return its record."""
         return await self.visits.get()
 
 
@@ -276,7 +276,7 @@ async def local_lambda(
     secret_values: Iterable[str] = (),
     **flags: str,
 ) -> AsyncIterator[LocalLambda]:
-    """A function URL whose environments run ``script``; ``flags`` are those of ``adapter dev``.
+    """Run a function URL whose environments run ``script``. ``flags`` are those of ``adapter dev``.
 
     ``secret_values`` are masked in the inspector.
     """

@@ -1,4 +1,4 @@
-"""What a scripted runtime does with every invocation it gets."""
+"""Scripts for the scripted runtime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.emulator.scripted import Handed, Script, ScriptedRuntime
 
 
 def each(serve: Callable[[ScriptedRuntime, Handed], Awaitable[object]]) -> Script:
-    """Serves every invocation with ``serve``."""
+    """Return a script that serves every invocation with ``serve``."""
 
     async def script(runtime: ScriptedRuntime) -> int:
         while True:
@@ -19,7 +19,7 @@ def each(serve: Callable[[ScriptedRuntime, Handed], Awaitable[object]]) -> Scrip
 
 
 def streaming(*pieces: bytes, trailers: str = "", **headers: str) -> Script:
-    """Streams ``pieces`` and then sends ``trailers``."""
+    """Return a script that streams ``pieces`` and then sends ``trailers``."""
 
     async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
         upload = await runtime.stream(handed, headers)
@@ -31,7 +31,7 @@ def streaming(*pieces: bytes, trailers: str = "", **headers: str) -> Script:
 
 
 def buffered(payload: object) -> Script:
-    """Responds with ``payload``: bytes, or a value for JSON."""
+    """Return a script that responds with ``payload``: bytes, or a value for JSON."""
 
     async def serve(runtime: ScriptedRuntime, handed: Handed) -> None:
         await runtime.respond(handed, payload if isinstance(payload, bytes) else json.dumps(payload).encode())
@@ -40,5 +40,5 @@ def buffered(payload: object) -> Script:
 
 
 async def fail(runtime: ScriptedRuntime, handed: Handed) -> None:
-    """Reports an error."""
+    """Report an error."""
     await runtime.fail(handed, "Function.Broken", "it broke")

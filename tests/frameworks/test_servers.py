@@ -169,5 +169,6 @@ def test_sigterm_ends_it_all(way_in: WayIn, server: Server) -> None:
     """The last test of an app: nothing runs after it."""
     code = way_in.end()
 
-    # On Lambda whoever is not done within its 300 ms is killed; a master that sees its workers die first says 1.
+    # On Lambda, a process that has not ended within 300 ms is killed. If the workers end first, their master exits with
+    # 1.
     assert code == server.exit_code or (code in (KILLED, 1) and isinstance(way_in, ViaRuntime))

@@ -21,14 +21,14 @@ def shared_app() -> Iterator[Recorder]:
 
 @pytest.fixture
 def app(shared_app: Recorder) -> Recorder:
-    """The app with nothing recorded yet."""
+    """Return the app after clearing its records."""
     shared_app.clear()
     return shared_app
 
 
 @pytest.fixture(scope="session")
 def admin() -> int:
-    """The port of the admin listener of ``proxy``."""
+    """Return the port of the admin listener of ``proxy``."""
     return unused_port()
 
 
@@ -46,7 +46,7 @@ def dev(shared_app: Recorder) -> Iterator[DevProcess]:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The figures come after pytest's own summary, so that the last line of a run is what it has shown."""
+    """Print the figures after pytest's summary, so that they are the last lines of a run."""
     writer = config.get_terminal_writer()
     for line in figures.lines():
         writer.line(line)

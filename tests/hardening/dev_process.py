@@ -1,4 +1,4 @@
-"""``adapter dev`` with every front door at once, in front of an app that a test serves itself."""
+"""Runs ``adapter dev`` with all front doors at once, in front of an app that the test serves."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _URL = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 
 
 class DevProcess(LoggingProcess):
-    """``ports`` are by front door, ``invoke_port`` is that of the Invoke APIs; ``mark`` is a variable of its own."""
+    """``ports`` maps front doors to ports. ``invoke_port`` is that of the Invoke APIs, ``mark`` its own variable."""
 
     def __init__(self, app_port: int, *flags: str, doors: tuple[str, ...] = DOORS, **environ: str) -> None:
         listening = ["--port", "0", "--front-door", ",".join(doors)]
         app = ["--app-port", str(app_port), "--readiness-path", PROBE]
-        # The app is the test's, so the runtime starts none.
+        # The test serves the app, so the runtime starts none.
         adapter = [sys.executable, "-I", "-m", "adapter"]
         runtime = ["--runtime", shlex.join([*adapter, "run"])]
         self.mark = f"HARDENING_MARK={uuid.uuid4().hex}"

@@ -1,7 +1,8 @@
-"""Events that no front door would send, generated from tables with a fixed seed, and the good ones they are made from.
+"""Malformed events, generated from tables with a fixed seed, and the good events that they are made from.
 
-Each has a verdict: ``ERROR`` where it cannot be a request, ``REQUEST`` where it is one in spite of its looks, and
-``EITHER`` where AWS's documents leave it open. What is passed through is a request: its bytes are the app's to judge.
+Each event has a verdict: ``ERROR`` if it cannot become a request, ``REQUEST`` if it must become one, and ``EITHER`` if
+AWS's documents leave this open. An event that is passed through counts as a request, since the app must check its
+bytes.
 """
 
 from __future__ import annotations
@@ -166,14 +167,14 @@ _NOT_JSON = [
 
 
 def good(name: str, path: str) -> bytes:
-    """A good event of format ``name`` for ``path``."""
+    """Return a good event of format ``name`` for ``path``."""
     event = deepcopy(_GOOD[name])
     event[_PATHS.get(name, "path")] = path
     return json.dumps(event).encode()
 
 
 def malformed_events(count: int, seed: int) -> Iterator[Malformed]:
-    """``count`` events with their verdicts."""
+    """Yield ``count`` events with their verdicts."""
     chance = random.Random(seed)
     for number in range(count):
         mutate = _MUTATIONS[number % len(_MUTATIONS)]
@@ -224,7 +225,7 @@ def _surrogate(name: str, chance: random.Random) -> Malformed:
 
 
 def _wrong_type(name: str, chance: random.Random) -> Malformed:
-    """A field of the wrong type: that can make the event one of no front door, which is passed through."""
+    """Return an event with a field of the wrong type. It may match no front door, and is then passed through."""
     event = _event(name, chance)
     event[chance.choice(list(_GOOD[name]))] = chance.choice(_WRONG_TYPES)
     return _json(EITHER, event)
@@ -340,7 +341,7 @@ def _not_json(name: str, chance: random.Random) -> Malformed:
 
 
 def _flipped(name: str, chance: random.Random) -> Malformed:
-    """One byte changed at random: anything may come of it but a crash."""
+    """Return an event with one random byte changed. Any result except a crash is allowed."""
     raw = bytearray(json.dumps(_event(name, chance)).encode())
     raw[chance.randrange(len(raw))] = chance.randrange(256)
     return EITHER, bytes(raw)
@@ -353,7 +354,7 @@ def _bad_cookies(name: str, chance: random.Random) -> Malformed:
 
 
 def _with_field(event: Event, name: str, value: str) -> bytes:
-    """``event`` with one field more, whose value is raw JSON or what somebody takes for it."""
+    """Return ``event`` with one more field. ``value`` is raw JSON, or text that a lenient parser accepts as JSON."""
     return f'{json.dumps(event)[:-1]}, "{name}": {value}}}'.encode()
 
 

@@ -1,4 +1,4 @@
-"""What the tests of this folder have counted; `conftest.py` shows it as the last lines of a run."""
+"""The figures of the tests in this folder. `conftest.py` prints them as the last lines of a run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ _FIGURES: list[str] = []
 
 
 def show(promise: str, figure: str) -> None:
-    """Have ``figure`` shown for ``promise``."""
+    """Add ``figure`` for ``promise`` to the printed lines."""
     _FIGURES.append(f"{promise}: {figure}")
 
 
 def lines() -> list[str]:
-    """One line for each figure, in the order of the tests."""
+    """Return one line for each figure, in the order of the tests."""
     return list(_FIGURES)

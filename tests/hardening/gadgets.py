@@ -1,7 +1,7 @@
-"""Requests that two readers could take for different numbers of requests, generated from tables.
+"""Messages that two servers could read as different numbers of requests, generated from tables.
 
-In every one of them the text ``/smuggled`` stands in what would be a request line for a reader that is too lenient
-somewhere, and in nothing that is a request by the letter of RFC 9112.
+Each message contains the text ``/smuggled`` at a place that a lenient server may read as a request line. By RFC 9112,
+it is never a part of a request line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ HOST = b"Host: app.example\r\n"
 
 Gadget = tuple[str, bytes]
 
-# Lines that a lenient reader takes for "Transfer-Encoding: chunked", or that a strict one must not.
+# Lines that a lenient server may read as "Transfer-Encoding: chunked", but a strict server must not.
 TE_LINES: list[bytes] = [
     b"Transfer-Encoding: chunked",
     b"transfer-encoding: CHUNKED",
@@ -81,7 +81,7 @@ TE_LINES: list[bytes] = [
     b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked",
     b"Connection: Content-Length\r\nTransfer-Encoding: chunked",
 ]
-# Lines that say nothing about framing, whatever they look like: the length alone counts.
+# Lines that look like framing, but are not. Only the length counts.
 PLAIN_LINES: list[bytes] = [
     b"Transfer_Encoding: chunked",
     b"TE: chunked",
@@ -90,7 +90,7 @@ PLAIN_LINES: list[bytes] = [
     b"Trailer: Transfer-Encoding",
 ]
 
-# What a length may not look like; N is its number.
+# Illegal forms of a length. N is its number.
 LENGTHS: list[bytes] = [
     b"Content-Length: +N",
     b"Content-Length: -N",
@@ -147,7 +147,7 @@ LENGTHS: list[bytes] = [
     b"Content-Length: N\r\n Content-Length: 0",
     b"Content-L\xc4\xb1ngth: N",
 ]
-# Lengths that are right, so that what they cover is the body and no request.
+# Legal lengths. The bytes that they cover are the body, and not a request.
 GOOD_LENGTHS: list[bytes] = [
     b"Content-Length: N",
     b"content-length:N",
@@ -162,7 +162,7 @@ GOOD_LENGTHS: list[bytes] = [
     b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAAA\r\nContent-Length: N",
 ]
 
-# Chunk sizes that are none, for a chunk of five bytes.
+# Illegal chunk sizes for a chunk of five bytes.
 SIZES: list[bytes] = [
     b"0x5",
     b"+5",
@@ -204,7 +204,7 @@ SIZES: list[bytes] = [
     b'5;a="b\nc"',
     b'5;a="\r\n',
 ]
-# What does not end five bytes of a chunk.
+# Illegal ends of a chunk of five bytes.
 CHUNK_ENDS: list[bytes] = [
     b"",
     b"\n",
@@ -218,7 +218,7 @@ CHUNK_ENDS: list[bytes] = [
     b"\r\n\r\n",
     b"\r\n\n",
 ]
-# What is no last chunk, or not the end of the trailers.
+# Illegal last chunks, and illegal ends of the trailers.
 LAST_CHUNKS: list[bytes] = [
     b"0\n\n",
     b"0\r\n\n",
@@ -254,7 +254,7 @@ LAST_CHUNKS: list[bytes] = [
     b"0\r\nContent-Length : 5\r\n\r\n",
 ]
 
-# Request lines that are none.
+# Illegal request lines.
 REQUEST_LINES: list[bytes] = [
     b"GET /first",
     b"GET /first ",
@@ -307,7 +307,7 @@ REQUEST_LINES: list[bytes] = [
     b"GET /first\r\n HTTP/1.1",
 ]
 
-# Whole header lines that are none, or that one request cannot have.
+# Illegal header lines, and header lines that a request cannot have.
 HEADER_LINES: list[bytes] = [
     b"X",
     b": x",
@@ -343,7 +343,7 @@ HEADER_LINES: list[bytes] = [
 
 
 def gadgets() -> Iterator[Gadget]:
-    """Every gadget with its name; no two are the same."""
+    """Yield all gadgets with their names, without duplicates."""
     seen = set()
     for family in (_two_framings, _lengths, _chunks, _heads, _endings):
         for name, payload in family():
@@ -361,7 +361,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 def _two_framings() -> Iterator[Gadget]:
-    """CL.TE and TE.CL: two framings in one head, in both orders, with every disguise of the second."""
+    """Yield CL.TE and TE.CL: two framings in one head, in both orders, with every form of the second."""
     ended = b"0\r\n\r\n" + SMUGGLED
     inside = _chunk(SMUGGLED) + b"0\r\n\r\n"
     for number, line in enumerate(TE_LINES):
@@ -379,7 +379,7 @@ def _two_framings() -> Iterator[Gadget]:
 
 
 def _lengths() -> Iterator[Gadget]:
-    """A length that one reader believes and another does not."""
+    """Yield lengths that one server accepts and another does not."""
     short = b"Content-Length: 0"
     for number, line in enumerate(LENGTHS):
         told = line.replace(b"N", b"%d" % len(SMUGGLED), 2) if b"N" in line else line
@@ -394,7 +394,7 @@ def _lengths() -> Iterator[Gadget]:
 
 
 def _chunks() -> Iterator[Gadget]:
-    """Chunked bodies that end elsewhere for a lenient reader."""
+    """Yield chunked bodies for which a lenient server finds another end."""
     chunked = b"Transfer-Encoding: chunked"
     for number, size in enumerate(SIZES):
         yield f"size-{number}", post(chunked, size + b"\r\nhello\r\n0\r\n\r\n" + SMUGGLED)
@@ -413,7 +413,7 @@ def _chunks() -> Iterator[Gadget]:
 
 
 def _heads() -> Iterator[Gadget]:
-    """Heads that are none: whatever follows them on the connection is no request."""
+    """Yield illegal heads. The bytes after such a head are not a request."""
     for number, line in enumerate(REQUEST_LINES):
         yield f"request-line-{number}", line + b"\r\n" + HOST + b"\r\n" + SMUGGLED
     for number, line in enumerate(HEADER_LINES):
@@ -434,7 +434,7 @@ def _heads() -> Iterator[Gadget]:
 
 
 def _endings() -> Iterator[Gadget]:
-    """Requests after which the connection carries no other one."""
+    """Yield requests after which the connection cannot have another request."""
     yield "after-close", b"GET /first HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n" + SMUGGLED
     yield "after-close-in-a-list", b"GET /first HTTP/1.1\r\n" + HOST + b"Connection: x, CLOSE\r\n\r\n" + SMUGGLED
     yield "after-1.0", b"GET /first HTTP/1.0\r\n" + HOST + b"\r\n" + SMUGGLED

@@ -1,8 +1,8 @@
-"""An app that closes a connection which was idle for KEEP_ALIVE seconds, to the millisecond, as real servers do.
+"""An app that closes a connection exactly after KEEP_ALIVE idle seconds, as real servers do.
 
     python keep_alive_app.py KEEP_ALIVE
 
-It says its port on stdout. Each answer tells how often the request's body has been executed, which must be once.
+It writes its port to stdout. Each answer contains the number of executions of the request's body, which must be one.
 """
 
 from __future__ import annotations

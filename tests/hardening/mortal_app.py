@@ -1,11 +1,11 @@
-"""An app whose processes are killed at any byte, by a schedule that a seed fixes, and replaced at once.
+"""An app whose processes are killed at random bytes, determined by a seed, and replaced at once.
 
     python mortal_app.py SEED RECORD PORT
 
-One process keeps the listening socket and starts a worker whenever the one before has been killed, so that whoever
-connects is served by the next one. A worker serves a few requests and is killed by SIGKILL at a point drawn by lot:
-on accepting, while it reads a request, before and after it notes that it executes it, at any byte of its response, or
-after it. Notes go to RECORD, one line each: ``execute ID`` before an answer, ``killed`` after a death.
+One process keeps the listening socket and starts a new worker after each kill, so that a later connection is served by
+the new worker. A worker serves a few requests and is then killed by SIGKILL at a random point: when it accepts a
+connection, while it reads a request, before or after it records the execution, at any byte of its response, or after
+the response. The lines in RECORD are ``execute ID``, written before an answer, and ``killed``, written after a kill.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import sys
 import threading
 from typing import Any, NoReturn
 
-# The most requests that a worker serves before its last one.
+# The maximum number of requests that a worker serves before its last one.
 MOST_SERVED = 3
 
 
 class Fate:
-    """When a worker dies: within the request after ``served`` others, at ``point``."""
+    """The end of a worker: during the request after ``served`` others, at ``point``."""
 
     POINTS = ("accept", "head", "body", "execute", "response", "response", "response", "after")
 
@@ -33,7 +33,7 @@ class Fate:
         self.share = lots.random()
 
     def meet(self, point: str) -> None:
-        """Die, if this is the point."""
+        """Kill this process if ``point`` is reached."""
         if self.served <= 0 and self.point == point:
             os.kill(os.getpid(), signal.SIGKILL)
 

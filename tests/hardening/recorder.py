@@ -1,7 +1,7 @@
-"""An app that records every byte that comes to it, and judges it by the letter of RFC 9112.
+"""An app that records every received byte, and checks it strictly by RFC 9112.
 
-It is written without the code under test and forgives nothing: whatever is not one well-formed HTTP/1.1 request after
-another is a violation. Readiness probes (``/ready``) are answered and not recorded.
+It shares no code with the adapter. All input that is not a sequence of well-formed HTTP/1.1 requests is a violation.
+Readiness probes (``/ready``) are answered, but not recorded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Violation(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One request, the names of its headers in lower case."""
+    """One request. The names of its headers are in lower case."""
 
     method: str
     target: str
@@ -39,7 +39,7 @@ class Recorded:
 
 
 class Recorder:
-    """Serves on a loopback port. ``replies`` are by path; everything else is answered with its own target."""
+    """Serves on a loopback port. ``replies`` maps paths to replies. Other requests are answered with their targets."""
 
     def __init__(self) -> None:
         self.requests: list[Recorded] = []
@@ -75,7 +75,7 @@ class Recorder:
         self.replies.clear()
 
     def wait_for(self, target: str) -> Recorded:
-        """The first request for ``target``."""
+        """Wait for the first request for ``target``, and return it."""
 
         def found() -> Recorded | None:
             return next((each for each in self.requests if each.target == target), None)
@@ -107,7 +107,7 @@ class Recorder:
                 return
 
     def _serve_request(self, stream: _Stream) -> bool:
-        """Answer the next request; False when there is none, or when its sender gave up before its end."""
+        """Answer the next request. Return False if there is none, or if it is incomplete."""
         head = stream.until(b"\r\n\r\n")
         if head is None:
             return False
@@ -126,7 +126,7 @@ class Recorder:
 
 
 class _Stream:
-    """What comes over ``accepted``, counted."""
+    """The bytes that arrive on ``accepted``, with their count."""
 
     def __init__(self, accepted: socket.socket, recorder: Recorder) -> None:
         self.socket = accepted
@@ -134,7 +134,7 @@ class _Stream:
         self._buffer = b""
 
     def until(self, mark: bytes) -> bytes | None:
-        """Everything up to ``mark``, without it; None where the stream ends before."""
+        """Return all bytes before ``mark``, or None if the stream ends before that."""
         while mark not in self._buffer:
             if not self._receive():
                 return None
@@ -160,7 +160,7 @@ def _plain(target: str) -> bytes:
 
 
 def parsed_head(head: bytes) -> tuple[str, str, list[tuple[str, str]]]:
-    """Method, target and headers of ``head``, which is without its empty line. Raises Violation."""
+    """Return method, target and headers of ``head``, which must not contain the empty line. Raises Violation."""
     line, *lines = head.split(b"\r\n")
     if _REQUEST_LINE.fullmatch(line) is None:
         raise Violation(f"not a request line: {line[:200]!r}")
@@ -182,7 +182,7 @@ def _field(line: bytes) -> tuple[str, str]:
 
 
 def _body(stream: _Stream, framing: list[tuple[str, str]]) -> tuple[bytes | None, list[tuple[str, str]]]:
-    """Body and trailers; None where the stream ends before the body does."""
+    """Return body and trailers. The body is None if the stream ends before it is complete."""
     if not framing:
         return b"", []
     if len(framing) > 1:

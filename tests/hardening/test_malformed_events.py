@@ -12,7 +12,7 @@ from tests.scripted_runtime_api import Call, ScriptedRuntimeApi
 
 COUNT = 10_000
 SEED = 6
-# After so many malformed events a good one must be served.
+# The number of malformed events before each good one, which must be served.
 GOOD_EVERY = 100
 # A message is one line that a log can show.
 MESSAGE_LIMIT = 300

@@ -168,7 +168,7 @@ def test_a_runtime_api_that_is_gone_ends_the_runtime_which_has_answered_once() -
 
 
 def gone(api: ScriptedRuntimeApi, connection: socket.socket) -> None:
-    """Nobody listens any more, and every connection is at its end."""
+    """Close the listener and all connections."""
     api.stop_listening()
     for each in api.connections:
         if each.fileno() >= 0:

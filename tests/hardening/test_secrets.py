@@ -296,7 +296,7 @@ async def test_the_local_lambda_tells_no_secret(mode: str) -> None:
         with DevProcess(app.port, *flags, doors=doors, **ENVIRON) as dev:
             errors = 0
             for door, port in dev.ports.items():
-                # A timeout is the function's, whoever waits for it, and takes a second.
+                # A timeout is that of the function at each front door, and takes a second. One is enough.
                 paths = MISBEHAVIOUR if door == "alb" else [path for path in MISBEHAVIOUR if path != "/slow"]
                 errors += await provoke(port, paths=paths)
         log = dev.output()

@@ -30,7 +30,7 @@ LAMBDA_SHARE = 0.3
 # One of them may meet a moment at which the machine has no time for it.
 TIMES = 3
 ORPHANS = 1000
-# Answers, streams for ever on /stream, and cannot be told to end.
+# An app that answers, streams for ever on /stream, and ignores signals.
 DEAF = """
 import os, signal, socket, sys, threading
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -78,7 +78,7 @@ def timed(seconds: list[float]) -> Iterator[None]:
 
 
 def ended(runtime: RuntimeProcess) -> int:
-    """The exit code of ``runtime``, which is told to end."""
+    """Terminate ``runtime``, and return its exit code."""
     runtime.terminate()
     # Without a limit, which pytest has: with one, only every 50 ms it would be seen whether it has ended.
     return runtime.process.wait()

@@ -1,6 +1,6 @@
 """The four ways from a client to an app, each as a real process: proxy and runtime, streamed and buffered.
 
-All of them say in the same words what the client got, so that one table of an app's misdeeds serves them all.
+All of them return the same kind of outcome, so one table of an app's violations tests all four.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ WAYS = ("proxy-streamed", "proxy-buffered", "runtime-streamed", "runtime-buffere
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the client got: a ``whole`` response of the app, an ``error`` in its place, or one that is visibly ``cut``.
+    """The client's result: a ``whole`` response of the app, an ``error`` instead, or a visibly ``cut`` response.
 
-    ``name`` is that of the adapter's error where the client is told.
+    ``name`` is the name of the adapter's error, if the client gets it.
     """
 
     kind: Literal["whole", "error", "cut"]
@@ -40,11 +40,11 @@ class Way(Protocol):
     """One way from a client to the app."""
 
     def ask(self, target: str, *, method: str = "GET", body: bytes = b"") -> Outcome:
-        """What a client gets for a request. The request must have come to exactly one end."""
+        """Send a request, and return the client's result. Check that the request has ended exactly once."""
 
 
 class ProxyWay:
-    """A client that has a connection for each request, and hides nothing of the answer."""
+    """A client with a new connection for each request."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -63,13 +63,13 @@ class ProxyWay:
 
 
 class RuntimeWay:
-    """An invocation by a function URL's event."""
+    """A client that invokes the function with events of a function URL."""
 
     def __init__(self, api: ScriptedRuntimeApi) -> None:
         self._api = api
 
     def ask(self, target: str, *, method: str = "GET", body: bytes = b"") -> Outcome:
-        # Thousands of invocations would make each search among them a long one.
+        # Clear the calls. Otherwise each search would take long after thousands of invocations.
         self._api.calls.clear()
         invoked = self._api.invoke(function_url(target, method=method, body=body.decode()))
         call = invoked.begun().wait()
@@ -101,7 +101,7 @@ def _buffered(call: Call) -> Outcome:
 
 @contextmanager
 def way_to(app_port: int, name: str, **settings: str) -> Iterator[Way]:
-    """The way called ``name`` to the app at ``app_port``; ``settings`` are variables of the adapter."""
+    """Yield the way ``name`` to the app at ``app_port``. ``settings`` are variables of the adapter."""
     kind, _, mode = name.partition("-")
     environ = {
         "AWS_LWA_INVOKE_MODE": "response_stream" if mode == "streamed" else "buffered",

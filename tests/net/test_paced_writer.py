@@ -13,7 +13,7 @@ TICK = 4 * KIB
 
 
 class Clock:
-    """Time that passes while somebody sleeps and not otherwise. ``late`` is how much every timer oversleeps."""
+    """A clock that moves only while a task sleeps. ``late`` is the delay of every timer."""
 
     def __init__(self, late: float = 0.0) -> None:
         self.now = 100.0

@@ -105,7 +105,7 @@ DEADLINES = [
     ("1700000000123", 1700000000123),
     ("0", 0),
     (str(2**53 - 1), 2**53 - 1),
-    # It is not known then, which is no reason to lose the invocation.
+    # The deadline is then unknown, but the invocation must not be lost.
     *[
         (text, 0)
         for text in ("", "-1", "+1", "1.5", "NaN", "inf", "soon", "1_0", "\u0661", "²", str(2**53), "9" * 5000)

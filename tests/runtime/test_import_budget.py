@@ -1,7 +1,7 @@
 """What a runtime imports from its start to its end: a budget of names and of their number, since time is too noisy.
 
-Every module costs a cold start a fraction of a millisecond. Whoever needs another one adds it to the budget here, and
-says why it cannot be imported later or not at all.
+Every module takes a fraction of a millisecond of each cold start. If you need another module, add it to the budget
+here, with the reason why it cannot be imported later.
 """
 
 from __future__ import annotations

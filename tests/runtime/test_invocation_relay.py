@@ -333,7 +333,7 @@ def test_a_broken_answer_to_an_event_fails_it_while_nothing_of_it_was_passed_on(
 
 
 def test_an_app_whose_stream_lambda_refuses_is_disconnected(bench: Bench) -> None:
-    """Nobody reads what an endless response would go on to produce."""
+    """An endless response would otherwise continue without a reader."""
     bench.api.refuse_early["/response"] = (413, b"too large")
     disconnected = threading.Event()
 

@@ -88,7 +88,7 @@ class App:
                 os._exit(int(argument))
             elif verb == "write":
                 self._write(int(argument))
-        # Nobody is there to want anything of it.
+        # The test has disconnected, so no further command can arrive.
         os._exit(1)
 
     def listen(self) -> None:

@@ -21,7 +21,7 @@ from tests.supervision.supervised import (
 
 
 def all_by_role(reports: Reports, count: int) -> dict[str, list[Reporter]]:
-    """So many processes, by what they are: app, child, orphan."""
+    """Return ``count`` processes by their role: app, child, orphan."""
     roles: dict[str, list[Reporter]] = {}
     for _ in range(count):
         reporter = reports.next()

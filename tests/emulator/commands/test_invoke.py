@@ -425,7 +425,7 @@ async def test_what_is_asked_again_is_not_recorded_again_and_the_function_is_not
         assert only_file(folder) == file
         await invoke(local, "-", given=b'{"a": 1}')
         assert len(list(folder.iterdir())) == 2
-    # Whoever wants the answers of another function names another folder.
+    # A recorder with another folder records the new answers.
     other = tmp_path / "other"
     async with local_lambda(echo, record=str(other)) as local:
         await invoke(local, str(file))

@@ -220,7 +220,7 @@ async def test_a_stream_that_a_narrow_cap_holds_back_ends_with_the_emulator() ->
         asking = group.create_task(local.request("GET", "/"))
         await local.reports.get()
     assert asking.result().is_cut
-    # The cap was not waited for, at the end of which the record would be over.
+    # The emulator has ended without waiting for the cap. After the cap, there would be a record.
     assert local.visits.empty()
 
 

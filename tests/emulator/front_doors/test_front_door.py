@@ -312,7 +312,7 @@ async def test_a_client_that_reads_slowly_slows_the_runtime_down() -> None:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/", {}))
         await client.head()
-        # Nobody reads: the runtime comes to a halt when the sockets on the way are full.
+        # The client does not read, so the runtime stops when all socket buffers are full.
         before = -1
         while written > before:
             before = written

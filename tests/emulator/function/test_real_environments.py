@@ -227,7 +227,7 @@ def test_recordings_in_the_watched_folder_are_no_change_of_the_app(app: Path) ->
         assert local.ask("/").status == 200
         local.output.wait_for("GET / 200")
         assert len(list((app / "recordings").iterdir())) == 1
-        # By name it comes after the recording, and only the first name of several changes is told.
+        # This name sorts after that of the recording, and only the first name of several changes is reported.
         (app / "unrelated.py").write_text("")
         assert "unrelated.py has changed" in local.output.wait_for("has changed")
 

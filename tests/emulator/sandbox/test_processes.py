@@ -100,7 +100,7 @@ def high_water_mark(pid: int) -> int:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process; a zombie that nobody has waited for is none."""
+    """Return whether the process exists and is not a zombie."""
     return state(pid) not in ("", "Z")
 
 

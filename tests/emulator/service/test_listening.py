@@ -1,4 +1,4 @@
-"""Ports: all of them are taken at once, every clash is reported with its owner and the way out."""
+"""Ports: all are opened at once, and every conflict is reported with its owner and a remedy."""
 
 from __future__ import annotations
 

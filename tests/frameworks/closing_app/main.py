@@ -1,4 +1,4 @@
-"""An ASGI app that crashes when it is told to, after a whole response; its server then closes without a word.
+"""An ASGI app that crashes on request, after a complete response. Its server then closes the connection without notice.
 
 The first part of a path is what happens: ``/500/…`` answers 500 and crashes, as frameworks do after an unhandled
 exception, ``/200/…`` answers 200 and crashes, as a background task does. Every other path is answered. The header
