@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 # The signals that end this process: the same as for ``adapter run``, and those of Ctrl-\ and of a closed terminal.
 _ENDING = (*ENDING, signal.SIGQUIT, signal.SIGHUP)
+_WITH_EFFECT = (*_ENDING, signal.SIGTSTP, signal.SIGCONT)
 # The environments of the other mode are ended after this many idle seconds.
 _OTHER_MODE_IDLE = 60.0
 # The program that replaces the runtime if the init phase must fail.
@@ -192,16 +193,27 @@ def _handle_signals(ending: asyncio.Future[int], suspend: Callable[[], None], co
         elif number == signal.SIGCONT:
             # A shell may have continued this process in the foreground after it was in the background.
             console.resume()
-        elif number in _ENDING:
+        else:
             _end(ending, number)
 
     for number in HANDLED:
         # nohup starts programs with SIGHUP ignored.
-        if signal.getsignal(number) != signal.SIG_IGN or number in ENDING:
+        if signal.getsignal(number) == signal.SIG_IGN and number not in ENDING:
+            continue
+        if number in _WITH_EFFECT:
             loop.add_signal_handler(number, on_signal, int(number))
+        else:
+            # Not SIG_IGN, which the processes of the environments would inherit. The event loop would take milliseconds
+            # for all these handlers.
+            signal.signal(number, _do_nothing)
+            signal.siginterrupt(number, False)
     for ignored in ACTIONS:
         if ACTIONS[ignored] == IGNORE:
             signal.signal(ignored, signal.SIG_IGN)
+
+
+def _do_nothing(_number: int, _frame: object) -> None:
+    """Handle a signal that has no effect."""
 
 
 def _app_folder(config: Config) -> str:
