@@ -20,11 +20,12 @@ from adapter.output import STDERR
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
-_LEVELS = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
+_LEVELS: Final = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fatal": 5}
 # The maximum length of a field's value, and of a line, in characters. Escapes can make a value longer than that.
-FIELD_LIMIT = 1024
-LINE_LIMIT = 2 * TEXT_LIMIT
+FIELD_LIMIT: Final = 1024
+LINE_LIMIT: Final = 2 * TEXT_LIMIT
 
 
 class Log:

@@ -18,12 +18,13 @@ from select import PIPE_BUF, POLLOUT, poll
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Final
 
-_STDERR = 2
+_STDERR: Final = 2
 # The time that a line may wait until the reader accepts it, in seconds.
-_WRITE_TIMEOUT = 0.1
-_NEWLINE = 10
-_TERMINAL_FLAGS = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+_WRITE_TIMEOUT: Final = 0.1
+_NEWLINE: Final = 10
+_TERMINAL_FLAGS: Final = posix.O_WRONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 
 # Held while anything is written, since a thread of the runtime writes the app's output.
 _lock = allocate_lock()
@@ -232,5 +233,5 @@ def _nonblocking(descriptor: int) -> int:
     return descriptor
 
 
-STDERR = Output(_STDERR, "stderr")
-STDOUT = Output(1, "stdout", STDERR)
+STDERR: Final = Output(_STDERR, "stderr")
+STDOUT: Final = Output(1, "stdout", STDERR)

@@ -22,33 +22,38 @@ if TYPE_CHECKING:
     from adapter.payload.messages import Request
 
 # Lambda quotas: "request line + headers: 1 MB in all"; a response head and its trailers have the same limit.
-HEAD_LIMIT = 1024 * 1024
+HEAD_LIMIT: Final = 1024 * 1024
 # The maximum length of a line between two chunks or in the trailers, in bytes. A chunk size has at most 16 hex digits.
 # The rest of its line may contain chunk extensions, which are ignored.
-CHUNK_LINE_LIMIT = 4096
+CHUNK_LINE_LIMIT: Final = 4096
 # Nearly all lines between two chunks are shorter than this. So only this number of bytes is copied first.
-_SHORT_LINE = 32
+_SHORT_LINE: Final = 32
 
 # The maximum number of interim heads that are kept for one response. Further interim heads are dropped.
-_MAX_INTERIM = 16
+_MAX_INTERIM: Final = 16
 # The number of bytes of an app's response that an error message quotes: enough to recognize a protocol, too few to leak
 # a secret.
-_GLIMPSE = 8
+_GLIMPSE: Final = 8
 
-_HEAD_END = b"\r\n\r\n"
-_HEX_DIGITS = b"0123456789abcdefABCDEF"
+_HEAD_END: Final = b"\r\n\r\n"
+_HEX_DIGITS: Final = b"0123456789abcdefABCDEF"
 # If a request with one of these methods has no body, it gets "Content-Length: 0" (RFC 9110, section 8.6).
-_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_METHODS_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 # If a request has one of these methods, executing it twice has the same effect as once (RFC 9110, section 9.2.2).
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 # The maximum size of the body of a request that may be sent again, in bytes. Longer bodies need not be kept.
-_REPEATABLE_BODY = 64 * 1024
+_REPEATABLE_BODY: Final = 64 * 1024
 
 # The ways in which the end of a body is determined (RFC 9112, section 6.3).
-_LENGTH, _CHUNKED, _UNTIL_EOF = range(3)
+_LENGTH: Final = 0
+_CHUNKED: Final = 1
+_UNTIL_EOF: Final = 2
 # The part of a chunked body that is expected next.
-_SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
+_SIZE: Final = 0
+_DATA: Final = 1
+_DATA_END: Final = 2
+_TRAILERS: Final = 3
 
 
 def header_text(value: bytes) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from adapter.errors import AdapterError
     from adapter.payload.headers import Headers
 
-_BINARY_KINDS = frozenset({"audio", "font", "image", "model", "video"})
-_BINARY_TYPES = frozenset(
+_BINARY_KINDS: Final = frozenset({"audio", "font", "image", "model", "video"})
+_BINARY_TYPES: Final = frozenset(
     {
         "application/avro",
         "application/cbor",
@@ -54,10 +54,10 @@ _TEXT_SUFFIXES = ("+json", "+xml")
 #: The types that a front door writes into an event as text, besides ``text/*``. All other types, and all bodies with a
 #: Content-Encoding, become base64. AWS documents this list for ALB; function URLs are known to do the same for forms
 #: and JSON, the rest is [unsure].
-_FRONT_DOOR_TEXT = frozenset({"application/json", "application/javascript", "application/xml"})
+_FRONT_DOOR_TEXT: Final = frozenset({"application/json", "application/javascript", "application/xml"})
 
 # The size in bytes above which a body is large. Measured: a smaller one is encoded faster with the rest of the payload.
-_LARGE_BODY = 64 * 1024
+_LARGE_BODY: Final = 64 * 1024
 
 
 class BodyRules:

@@ -25,7 +25,7 @@ from adapter.payload.headers import excerpt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     from adapter.payload.formats.codec import Codec
 
@@ -37,22 +37,22 @@ HTTP_FORMATS: tuple[Codec, ...] = (
     LatticeV1(),
     LatticeV2(),
 )
-PASS_THROUGH = PassThrough(HTTP_FORMATS)
+PASS_THROUGH: Final = PassThrough(HTTP_FORMATS)
 
 #: Every format by its name.
 FORMATS: dict[str, Codec] = {codec.name: codec for codec in (*HTTP_FORMATS, PASS_THROUGH)}
 
 # The size in bytes above which an event is large. Measured: for a large event, reading the body alone is faster.
-_LARGE_EVENT = 16 * 1024
-_BODY_KEY = b'"body"'
-_WHITE_SPACE = b" \t\n\r"
+_LARGE_EVENT: Final = 16 * 1024
+_BODY_KEY: Final = b'"body"'
+_WHITE_SPACE: Final = b" \t\n\r"
 # The maximum number of places that are tried as the start of the body. Usually the first one is right.
-_MOST_PLACES = 4
+_MOST_PLACES: Final = 4
 # White space before a colon. In a text with one of these, a colon may not directly follow the quote that ends a key.
 _UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
 # The number that replaces a body while the rest of an event is parsed. JSON has only one spelling of an integer.
-_MARK = 8203371904126580
-_MARK_TEXT = str(_MARK).encode()
+_MARK: Final = 8203371904126580
+_MARK_TEXT: Final = str(_MARK).encode()
 
 
 def detect(event: Any) -> Codec:

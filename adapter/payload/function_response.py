@@ -23,20 +23,21 @@ from adapter.payload.messages import ResponseHead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any, Final, NoReturn
 
     from adapter.payload.headers import Headers
 
 #: The lowest and the highest HTTP status. A status below 200 is not final (RFC 9110 section 15).
-STATUS_MIN, STATUS_MAX = 100, 599
+STATUS_MIN: Final = 100
+STATUS_MAX: Final = 599
 
 #: The bytes between the JSON head of a stream and its body.
-DELIMITER = b"\0" * 8
+DELIMITER: Final = b"\0" * 8
 #: The content type that announces a metadata prelude to Lambda.
-CONTENT_TYPE = "application/vnd.awslambda.http-integration-response"
+CONTENT_TYPE: Final = "application/vnd.awslambda.http-integration-response"
 #: The maximum size of a prelude, in bytes. AWS documents no limit. Lambda's limit for the head of a request is used,
 #: since every front door allows less than this for response headers.
-MAX_PRELUDE_BYTES = MIB
+MAX_PRELUDE_BYTES: Final = MIB
 
 
 def parse_json(payload: bytes | bytearray) -> Any:

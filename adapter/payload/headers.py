@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Headers that are not forwarded in either direction, in lower case. Most of them are about a single connection (RFC
 #: 9110 section 7.6.1, RFC 9112 section 9). Content-Length is one of them, because the writer of the forwarded message
 #: sets it again.
-NOT_FORWARDED = frozenset(
+NOT_FORWARDED: Final = frozenset(
     {
         "connection",
         "content-length",
@@ -51,36 +51,39 @@ NOT_FORWARDED = frozenset(
 MAX_FIELDS: Final = 1000
 
 #: Headers that only the adapter may set. They are removed from the client's request, so an app can trust them.
-REQUEST_CONTEXT = "x-amzn-request-context"
-LAMBDA_CONTEXT = "x-amzn-lambda-context"
-LAMBDA_EVENT = "x-amzn-lambda-event"
-TENANT_ID = "x-amz-tenant-id"
+REQUEST_CONTEXT: Final = "x-amzn-request-context"
+LAMBDA_CONTEXT: Final = "x-amzn-lambda-context"
+LAMBDA_EVENT: Final = "x-amzn-lambda-event"
+TENANT_ID: Final = "x-amz-tenant-id"
 
 #: ``tchar`` of RFC 9110 section 5.6.2.
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: The legal bytes of a field value in UTF-8: all bytes except DEL and the control bytes other than HTAB.
-_VALUE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+_VALUE: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
-_HEX = b"0123456789abcdefABCDEF"
+_HEX: Final = b"0123456789abcdefABCDEF"
 #: ``reg-name`` of RFC 3986 section 3.2.2: unreserved characters, sub-delims, and the "%" of an encoded byte.
-_REG_NAME = b"-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_REG_NAME: Final = b"-._~!$&'()*+,;=%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: A name in the DNS has at most 253 characters, and RFC 3986 section 3.2.2 names 255. A colon and a port may follow.
-_LONGEST_HOST = 255 + len(":65535")
+_LONGEST_HOST: Final = 255 + len(":65535")
 #: The number of ways to write ``set-cookie``: each of its 9 letters can be upper or lower case.
-_SET_COOKIE_CASES = 2**9
+_SET_COOKIE_CASES: Final = 2**9
 
 #: The maximum number of characters of a value in `excerpt`.
-_EXCERPT = 40
+_EXCERPT: Final = 40
 
 
 # The actions of a filter on a header: keep it; drop it; drop the headers that it names (Connection); drop it if it is
 # the twin of another header. The names of twins differ only in their separators.
-_KEEP, _DROP, _CONNECTION, _TWIN = 0, 1, 2, 4
+_KEEP: Final = 0
+_DROP: Final = 1
+_CONNECTION: Final = 2
+_TWIN: Final = 4
 # Every further code stands for one name that a request should have only once. Servers differ in how they treat two
 # lines with such a name: they use the first or the last line (Node.js and Starlette), join both (Flask), or drop both
 # (waitress). The lines of all other names are forwarded as received (RFC 9110 section 5.3), because a comma in an
 # unknown value may be a part of the value.
-_JOINED = {
+_JOINED: Final = {
     # RFC 9113 section 8.2.3, RFC 6265 section 5.4.
     "cookie": (8, "; "),
     # Lists, by their de-facto syntax and by RFC 7239 section 4.
@@ -91,13 +94,13 @@ _JOINED = {
 # of the adapter may have used one line and the app the other. (nginx refuses a second Authorization, and gunicorn a
 # second Content-Type.) The code that writes requests (`http1.py`) refuses a second Host, and the code that parses them
 # refuses a second Content-Length.
-_ONLY_ONCE = {"authorization": 64, "content-type": 128}
-_CODES = {name: code for name, (code, _) in _JOINED.items()} | _ONLY_ONCE
+_ONLY_ONCE: Final = {"authorization": 64, "content-type": 128}
+_CODES: Final = {name: code for name, (code, _) in _JOINED.items()} | _ONLY_ONCE
 # Characters of a token that CGI, WSGI and other servers do not distinguish: all that are neither letter nor digit.
-_FOLD = str.maketrans("!#$%&'*+.^_`|~", "-" * 14)
+_FOLD: Final = str.maketrans("!#$%&'*+.^_`|~", "-" * 14)
 # The maximum number of names that a filter remembers, and the maximum length of such a name, in characters.
-_MAX_KNOWN_NAMES = 1024
-_MAX_KNOWN_LENGTH = 64
+_MAX_KNOWN_NAMES: Final = 1024
+_MAX_KNOWN_LENGTH: Final = 64
 
 
 class HeaderFilter:
@@ -157,11 +160,11 @@ class HeaderFilter:
 
 
 _CLAIM_PREFIXES = ORIGIN_PREFIXES + IDENTITY_PREFIXES + INTERNAL_PREFIXES + TWINS_ONLY_PREFIXES
-_CONNECTION_ONLY = HeaderFilter(NOT_FORWARDED, is_for_app=False)
+_CONNECTION_ONLY: Final = HeaderFilter(NOT_FORWARDED, is_for_app=False)
 
 #: The names that are never forwarded to the app. ``expect`` is one of them: it asks for an interim response, which
 #: could not reach the client.
-NEVER_FOR_APP = NOT_FORWARDED | INTERNAL | {REQUEST_CONTEXT, LAMBDA_CONTEXT, LAMBDA_EVENT, TENANT_ID, "expect"}
+NEVER_FOR_APP: Final = NOT_FORWARDED | INTERNAL | {REQUEST_CONTEXT, LAMBDA_CONTEXT, LAMBDA_EVENT, TENANT_ID, "expect"}
 
 
 def app_filter(

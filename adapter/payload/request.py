@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from adapter.payload.headers import HeaderFilter, Headers
     from adapter.payload.messages import Invocation
 
-_TRACE_ID = "x-amzn-trace-id"
+_TRACE_ID: Final = "x-amzn-trace-id"
 
 
 class RequestRules:

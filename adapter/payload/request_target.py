@@ -12,18 +12,18 @@ from adapter.payload.headers import excerpt, is_host, is_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Final
 
     Pairs = list[tuple[str, str]]
 
-_COMMON_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
+_COMMON_METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 #: Printable ASCII without space and "#". A path must not contain "?" either, since that begins a query.
-_LEGAL_IN_QUERY = bytes(range(0x21, 0x7F)).replace(b"#", b"")
-_LEGAL_IN_PATH = _LEGAL_IN_QUERY.replace(b"?", b"")
+_LEGAL_IN_QUERY: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
+_LEGAL_IN_PATH: Final = _LEGAL_IN_QUERY.replace(b"?", b"")
 #: The unreserved characters of RFC 3986 section 2.3.
-_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_HEX = "0123456789abcdefABCDEF"
-_ABSOLUTE_FORM = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
+_UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+_HEX: Final = "0123456789abcdefABCDEF"
+_ABSOLUTE_FORM: Final = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)"
 
 
 def method_of(method: Any) -> str:

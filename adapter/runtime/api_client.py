@@ -18,20 +18,21 @@ from adapter.runtime.connection import Connection
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from adapter.net.address import Address
     from adapter.payload.messages import ResponseHead
     from adapter.runtime.connection import Piece, Response
 
-_RUNTIME = "/2018-06-01/runtime"
+_RUNTIME: Final = "/2018-06-01/runtime"
 
-_ERROR_TYPE_TRAILER = "Lambda-Runtime-Function-Error-Type"
-_ERROR_BODY_TRAILER = "Lambda-Runtime-Function-Error-Body"
+_ERROR_TYPE_TRAILER: Final = "Lambda-Runtime-Function-Error-Type"
+_ERROR_BODY_TRAILER: Final = "Lambda-Runtime-Function-Error-Body"
 
 # The largest answer that is read, in bytes. The largest event of Lambda has 6 MB.
-ANSWER_LIMIT = 64 * 1024 * 1024
+ANSWER_LIMIT: Final = 64 * 1024 * 1024
 # The number of bytes of Lambda's answer that a refusal quotes at most.
-_QUOTED = 500
+_QUOTED: Final = 500
 # Delays before /next is called again after a failed attempt, in seconds. After the last delay and attempt, the runtime
 # gives up.
 _NEXT_BACKOFF = (0.01, 0.05, 0.2, 0.5, 1.0)

@@ -21,6 +21,7 @@ from adapter.runtime.wakeup import run_signal_handlers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Final
 
     from adapter.net.address import Address
     from adapter.payload.messages import ResponseHead
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
 
 # Measured: the best sizes of a reused buffer for streams are 256 KiB to 1 MiB. The first buffer is smaller, to save
 # memory: most connections receive less than that, and each slot has two connections.
-RECEIVE_SIZE = 256 * 1024
-_FIRST_RECEIVE_SIZE = 16 * 1024
+RECEIVE_SIZE: Final = 256 * 1024
+_FIRST_RECEIVE_SIZE: Final = 16 * 1024
 # More parts than this are joined before they are sent; the kernel accepts at most 1,024 (IOV_MAX).
-_MAX_PARTS = 64
-_DONTWAIT = _socket.MSG_DONTWAIT
-_ANSWERED = ~POLLOUT
+_MAX_PARTS: Final = 64
+_DONTWAIT: Final = _socket.MSG_DONTWAIT
+_ANSWERED: Final = ~POLLOUT
 # This option, set before connecting, makes the kernel send the last packet of the handshake together with the first
 # data. So a server never sees a connection without a request; some servers close such a connection at once (hypercorn
 # --keep-alive 0). Linux only.
-_DEFER_ACCEPT = getattr(_socket, "TCP_DEFER_ACCEPT", None)
+_DEFER_ACCEPT: Final = getattr(_socket, "TCP_DEFER_ACCEPT", None)
 # The time limit of connecting, in seconds. The servers are on this machine.
 CONNECT_TIMEOUT = 5.0
 

@@ -33,6 +33,7 @@ from adapter.payload.reserved_paths import ReservedPaths
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Final
 
     from adapter.config.load import Config
     from adapter.errors import AdapterError
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
     from adapter.runtime.app_client import AppClient
     from adapter.runtime.connection import Piece, Response
 
-_JSON = "application/json"
+_JSON: Final = "application/json"
 # Error responses of up to this size are read to their end, so that their connections can be reused. In bytes.
-_ERROR_BODY_LIMIT = 64 * 1024
+_ERROR_BODY_LIMIT: Final = 64 * 1024
 # The wait for a restart of the app ends this many seconds before the invocation's deadline, so that a failure can still
 # be reported.
-_RESTART_MARGIN = 0.1
-_FORBIDDEN = b'{"message":"Forbidden"}'
+_RESTART_MARGIN: Final = 0.1
+_FORBIDDEN: Final = b'{"message":"Forbidden"}'
 # The errors that Lambda's timeout can cause: Lambda ends the processes, and so the app closes its connections.
 _CAUSED_BY_TIMEOUT = (AppTimeout, AppUnreachable, TruncatedResponse, StartError)
 
