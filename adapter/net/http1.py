@@ -45,6 +45,9 @@ _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELET
 # The maximum size of the body of a request that may be sent again, in bytes. Longer bodies need not be kept.
 _REPEATABLE_BODY: Final = 64 * 1024
 
+# The lengths of the names of headers that decide on the framing: connection, content-length, transfer-encoding.
+_FRAMING_LENGTHS: Final = (10, 14, 17)
+
 # The ways in which the end of a body is determined (RFC 9112, section 6.3).
 _LENGTH: Final = 0
 _CHUNKED: Final = 1
@@ -84,7 +87,8 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
     lines = [f"{request.method} {request.target} HTTP/1.1"]
     hosts = 0
     for name, value in request.headers:
-        if name.lower() == "host":
+        # Comparing the lengths first takes a tenth of the time of `lower`.
+        if len(name) == 4 and name.lower() == "host":
             hosts += 1
             if not is_host(value.strip(" \t")):
                 raise InvalidEvent("the event's Host is not a host with an optional port")
@@ -390,6 +394,8 @@ class _Head:
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else self._decode(value)
         self.headers.append((text_name, text))
+        if len(text_name) not in _FRAMING_LENGTHS:
+            return
         lower = text_name.lower()
         if lower == "content-length":
             self._content_length = text
@@ -412,6 +418,9 @@ class _Head:
             raise InvalidAppResponse("the response is HTTP/1.0 with Transfer-Encoding, which only HTTP/1.1 has")
         self.status = status
         self.message = ResponseHead(status=status, headers=self.headers, reason=self._reason_text())
+        if not self._connection:
+            self.keep_alive = version == "1.1"
+            return
         connection = ",".join(self._connection)
         if connection.count(",") >= MAX_FIELDS:
             raise InvalidAppResponse(f"the response's Connection header has more than {MAX_FIELDS} elements")
@@ -453,7 +462,8 @@ class _Head:
 
 
 def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
-    if data.count(b"\n") > MAX_FIELDS + 2:
+    # A short head need not be searched.
+    if len(data) > MAX_FIELDS and data.count(b"\n") > MAX_FIELDS + 2:
         raise InvalidAppResponse(f"the response has more than {MAX_FIELDS} header fields")
     head = _Head(decode)
     parser = HttpResponseParser(head)
