@@ -285,13 +285,15 @@ class _RelayedInvocation:
             return
         fields: dict[str, object] = {"requestId": request_id}
         if self._request is not None:
+            fields["method"] = self._request.method
             # Without the query, which may contain secrets.
-            fields |= {"method": self._request.method, "path": path_alone(self._request.target)}
+            fields["path"] = path_alone(self._request.target)
         if self._status:
-            fields |= {"status": self._status, "bytes": self._bytes}
-        fields["ms"] = round((monotonic() - self._start) * 1000, 1)
+            fields["status"] = self._status
+            fields["bytes"] = self._bytes
+        fields["ms"] = _milliseconds(monotonic() - self._start)
         if self._first_byte:
-            fields["firstByteMs"] = round((self._first_byte - self._start) * 1000, 1)
+            fields["firstByteMs"] = _milliseconds(self._first_byte - self._start)
         if self._request is not None and (hops := first(self._request.headers, "x-forwarded-for")):
             # The front door has appended the address of its client.
             fields["client"] = hops.rpartition(",")[2].strip()
@@ -302,6 +304,11 @@ class _RelayedInvocation:
         if self._error is not None:
             fields |= {"error": self._error.name, "reason": str(self._error)}
         log.log_invocation(fields, level)
+
+
+def _milliseconds(seconds: float) -> float:
+    """Return ``seconds`` in milliseconds, with one decimal. ``round`` would take ten times as long."""
+    return int(seconds * 10_000 + 0.5) / 10
 
 
 def has_timed_out(invocation: Invocation) -> bool:
