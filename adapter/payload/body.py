@@ -60,6 +60,15 @@ _FRONT_DOOR_TEXT: Final = frozenset({"application/json", "application/javascript
 _LARGE_BODY: Final = 64 * 1024
 
 
+# What a Content-Type means for the encoding of a body.
+BINARY: Final = 0
+TEXT: Final = 1
+TEXT_UNLESS_ENCODED: Final = 2
+# How many values of Content-Type are remembered, and the maximum length of such a value, in characters.
+_MAX_KNOWN_TYPES: Final = 256
+_MAX_KNOWN_LENGTH: Final = 128
+
+
 class BodyRules:
     """The user's settings for encoding responses: binary and text media types, and whether all cookies are sent.
 
@@ -69,7 +78,7 @@ class BodyRules:
     in case.
     """
 
-    __slots__ = ("_binary", "_text", "all_cookies")
+    __slots__ = ("_binary", "_kinds", "_text", "all_cookies")
 
     def __init__(
         self, *, binary_types: Iterable[str] = (), text_types: Iterable[str] = (), all_cookies: bool = False
@@ -77,8 +86,26 @@ class BodyRules:
         self.all_cookies: Final = all_cookies
         self._binary: Final = _pattern(tuple(binary_types))
         self._text: Final = _pattern(tuple(text_types))
+        # What ``kind_of`` returned, by the value of Content-Type.
+        self._kinds: Final[dict[str, int]] = {}
 
-    def override(self, media_type: str) -> bool | None:
+    def kind_of(self, content_type: str) -> int:
+        """Return TEXT, BINARY, or TEXT_UNLESS_ENCODED: text if the body has no Content-Encoding."""
+        kind = self._kinds.get(content_type)
+        if kind is None:
+            kind = self._examine(_media_type(content_type))
+            # Apps choose the values, so their number and length need limits.
+            if len(content_type) <= _MAX_KNOWN_LENGTH and len(self._kinds) < _MAX_KNOWN_TYPES:
+                self._kinds[content_type] = kind
+        return kind
+
+    def _examine(self, media_type: str) -> int:
+        is_text = self._override(media_type)
+        if is_text is not None:
+            return TEXT if is_text else BINARY
+        return BINARY if _is_binary_type(media_type) else TEXT_UNLESS_ENCODED
+
+    def _override(self, media_type: str) -> bool | None:
         """Return True for text, False for binary, None if no pattern matches. ``media_type`` is in lower case."""
         if self._binary is not None and self._binary.fullmatch(media_type):
             return False
@@ -97,17 +124,21 @@ def _pattern(types: tuple[str, ...]) -> Pattern[str] | None:
 
 def media_type_of(headers: Headers) -> str:
     """Return the media type in lower case, without parameters, or the empty string if Content-Type is missing."""
-    return first(headers, "content-type").partition(";")[0].strip().lower()
+    return _media_type(first(headers, "content-type"))
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def is_content_encoded(headers: Headers) -> bool:
     """Return whether ``headers`` contain a Content-Encoding other than ``identity``."""
-    return any(
-        coding.strip().lower() not in ("", "identity")
-        for name, value in headers
-        if name.lower() == "content-encoding"
-        for coding in value.split(",")
-    )
+    for name, value in headers:
+        if len(name) == len("content-encoding") and name.lower() == "content-encoding":
+            for coding in value.split(","):
+                if coding.strip().lower() not in ("", "identity"):
+                    return True
+    return False
 
 
 def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
@@ -117,11 +148,8 @@ def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str 
 
 def _may_be_text(headers: Headers, rules: BodyRules) -> bool:
     """Return whether the headers allow a body in UTF-8 to be sent as text."""
-    media_type = media_type_of(headers)
-    is_text = rules.override(media_type)
-    if is_text is None:
-        is_text = not (is_content_encoded(headers) or _is_binary_type(media_type))
-    return is_text
+    kind = rules.kind_of(first(headers, "content-type"))
+    return kind == TEXT or (kind == TEXT_UNLESS_ENCODED and not is_content_encoded(headers))
 
 
 def _is_binary_type(media_type: str) -> bool:

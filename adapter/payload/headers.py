@@ -101,6 +101,8 @@ _FOLD: Final = str.maketrans("!#$%&'*+.^_`|~", "-" * 14)
 # The maximum number of names that a filter remembers, and the maximum length of such a name, in characters.
 _MAX_KNOWN_NAMES: Final = 1024
 _MAX_KNOWN_LENGTH: Final = 64
+# Names that are known to be tokens.
+_legal_names: Final[set[str]] = set()
 
 
 class HeaderFilter:
@@ -301,13 +303,22 @@ def first_values(headers: Headers) -> dict[str, str]:
 def check_headers(names: Collection[Any], values: Collection[Any], failure: type[AdapterError]) -> None:
     """Raise ``failure`` unless every name is a token and every value is legal text."""
     try:
-        legal = not (
-            "".join(names).encode().translate(None, _TOKEN) or "".join(values).encode().translate(None, _VALUE)
-        )
+        # Clients send the same few names again and again.
+        legal = _legal_names.issuperset(names) or _are_tokens(names)
+        legal = legal and not "".join(values).encode().translate(None, _VALUE)
     except (TypeError, UnicodeEncodeError):
         legal = False
-    if not legal or "" in names:
+    if not legal:
         raise failure(_reason(names, values))
+
+
+def _are_tokens(names: Collection[str]) -> bool:
+    """Return whether every name is a token, and remember legal names."""
+    if "" in names or "".join(names).encode().translate(None, _TOKEN):
+        return False
+    if len(_legal_names) < _MAX_KNOWN_NAMES:
+        _legal_names.update([name for name in names if len(name) <= _MAX_KNOWN_LENGTH])
+    return True
 
 
 def is_token(text: object) -> bool:

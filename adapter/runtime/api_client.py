@@ -13,7 +13,7 @@ import orjson
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
 from adapter.numbers import LARGEST_IN_JSON, whole_number
 from adapter.payload.messages import Invocation
-from adapter.runtime.connection import Connection
+from adapter.runtime.connection import Connection, size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class RuntimeApiClient:
 
     def _post(self, path: str, parts: Sequence[bytes], headers: str) -> str:
         """POST a body. Return the refusal or an empty text. Raises RuntimeApiError if no answer arrives."""
-        length = sum(map(len, parts))
+        length = size_of(parts)
         head = f"POST {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n".encode() + self.host_line + b"\r\n"
         try:
             connection = self.connect()
@@ -223,7 +223,7 @@ class ResponseStream:
 
     def _chunk(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Return ``pieces`` as one chunk. Without data, return an empty list: an empty chunk would end the body."""
-        size = sum(map(len, pieces))
+        size = size_of(pieces)
         self.bytes += size
         return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
 

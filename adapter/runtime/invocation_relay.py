@@ -29,6 +29,7 @@ from adapter.payload.messages import ResponseHead
 from adapter.payload.request import RequestRules, app_request
 from adapter.payload.request_target import path_alone
 from adapter.payload.reserved_paths import ReservedPaths
+from adapter.runtime.connection import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ class _RelayedInvocation:
         if codec.sends_one_cookie:
             self._relay.check_cookies(codec.name, head)
         parts = codec.encode_response(head, body, self._relay.body_rules)
-        size = sum(map(len, parts))
+        size = size_of(parts)
         if size > BUFFERED_RESPONSE_LIMIT:
             raise _too_large(f"encoded, it has {size} bytes")
         content_type = _JSON if codec.has_prelude else _type_of(head)
@@ -265,7 +266,7 @@ class _RelayedInvocation:
             problem = stream.fail(failure)
         else:
             problem = stream.finish(pieces)
-        self._bytes = stream.bytes - sum(map(len, opening))
+        self._bytes = stream.bytes - size_of(opening)
         return problem
 
     def _log(self, problem: str) -> None:

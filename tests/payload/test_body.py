@@ -90,6 +90,14 @@ def test_the_users_rules_come_first(rules: BodyRules, headers: list[tuple[str, s
     assert (text_of(headers, b"ascii", rules) is not None) is text
 
 
+def test_a_rule_holds_however_many_types_were_seen() -> None:
+    rules = BodyRules(binary_types=["text/x"])
+    for number in range(300):
+        for _ in range(2):
+            assert text_of(typed(f"text/plain; boundary={number}"), b"ascii", rules) is not None
+            assert text_of(typed(f"text/x; boundary={number}{'-' * number}"), b"ascii", rules) is None
+
+
 def test_no_rule_makes_text_of_bytes_that_are_not_utf_8() -> None:
     assert text_of(typed("image/png"), NOT_UTF_8, BodyRules(text_types=["*"])) is None
 

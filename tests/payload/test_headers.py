@@ -126,6 +126,16 @@ def test_legal_headers_are_unchanged() -> None:
     assert rules.from_map(values, InvalidEvent) == [*values.items()]
 
 
+@pytest.mark.parametrize("name", ["known", "x" * 100])
+def test_a_legal_name_does_not_make_another_name_legal(name: str) -> None:
+    for number in range(1200):
+        assert rules.from_map({name: "", f"{name}-{number}": ""}, InvalidEvent)
+        assert rules.from_map({name: ""}, InvalidEvent)
+    for illegal in ("", "two words", f"{name}:", name + "\r\n"):
+        with pytest.raises(InvalidEvent, match="is not a header name"):
+            rules.from_map({name: "", illegal: ""}, InvalidEvent)
+
+
 def test_a_null_map_means_no_headers() -> None:
     assert rules.from_map(None, InvalidEvent) == []
     assert rules.from_lists(None, InvalidEvent) == []
