@@ -24,7 +24,7 @@ from adapter.errors import (
     RefusedRequest,
     ResponseTooLarge,
 )
-from adapter.logs import trace_of
+from adapter.logs import tenths_of_ms, trace_of
 from adapter.net.compression import available_codings, negotiate_compression
 from adapter.net.http1 import encode_text
 from adapter.net.paced_writer import PacedWriter
@@ -429,10 +429,10 @@ class ProxiedRequest:
             "path": path_alone(self._exchange.target),
             "status": self._status,
             "bytes": self._app_bytes + self._error_bytes,
-            "ms": _tenths_of_ms(monotonic() - self._arrived_at),
+            "ms": tenths_of_ms(monotonic() - self._arrived_at),
         }
         if self._first_byte_seconds:
-            fields["firstByteMs"] = _tenths_of_ms(self._first_byte_seconds)
+            fields["firstByteMs"] = tenths_of_ms(self._first_byte_seconds)
         if self._exchange.client:
             fields["client"] = self._exchange.client
         if self._trace_header and (trace := trace_of(self._trace_header)):
@@ -448,11 +448,6 @@ class ProxiedRequest:
 
 def _call_soon(callback: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(callback)
-
-
-def _tenths_of_ms(seconds: float) -> float:
-    """Return ``seconds`` in milliseconds with one decimal. ``round`` would take ten times as long."""
-    return int(seconds * 10_000 + 0.5) / 10
 
 
 def _public_message(error: AdapterError) -> str:
