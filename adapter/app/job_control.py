@@ -87,6 +87,39 @@ class JobControl:
                 self.lend(process)
             process.signal(signal.SIGCONT)
 
+    def stop_with(self, group: int) -> None:
+        """Stop this process until a shell continues this job. Then continue the process group ``group``.
+
+        The group has stopped itself after an app to which it has lent the terminal.
+        """
+        foreground = _foreground_group()
+        if foreground is None:
+            self._warn(f"the process group {group} is stopped; this continues it: kill -CONT -{group}")
+            return
+        # In the background, the terminal is the shell's.
+        if foreground == group:
+            # SIGTTOU is ignored (``hold_signals``), so that a background process may do this.
+            os.tcsetpgrp(_STDIN, os.getpgrp())
+        _stop_self(signal.SIGTSTP, with_group=True)
+        give_terminal(group)
+        os.killpg(group, signal.SIGCONT)
+
+
+def stopped_by(child: int) -> int | None:
+    """Return the signal of the terminal that has stopped the process ``child`` since the last call, or None.
+
+    SIGSTOP counts as None: its sender also continues the process. Does not reap the child. On macOS, this needs
+    Python 3.13.
+    """
+    if not hasattr(os, "waitid"):
+        return None
+    try:
+        found = os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOHANG)
+    except ChildProcessError:
+        # It has been reaped.
+        return None
+    return None if found is None or found.si_status == signal.SIGSTOP else found.si_status
+
 
 def give_terminal(group: int) -> bool:
     """Make ``group`` the foreground job. Return False if that fails, or if this process is not in the foreground."""
@@ -106,6 +139,8 @@ def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bo
 
     If ``with_group`` is True, stop the whole group of this process. Return False if the signal has not stopped this
     process: the kernel discards a signal if nothing in the session could continue this group (setpgid(2), "orphaned").
+
+    No handler is called for that SIGCONT: the caller resumes the app. A second SIGCONT could undo the next Ctrl-Z.
     """
     handler = signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
@@ -115,7 +150,10 @@ def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bo
         # The shell that saw the app stop may already have continued this process.
         if signal.SIGCONT not in signal.sigpending():
             os.kill(0 if with_group else os.getpid(), number)
-        return signal.SIGCONT in signal.sigpending()
+        is_continued = signal.SIGCONT in signal.sigpending()
+        if is_continued:
+            signal.sigwait({signal.SIGCONT})
+        return is_continued
     finally:
         signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCONT})

@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adapter.app.job_control import JobControl
     from adapter.app.process import AppProcess
     from adapter.config.load import Config
     from adapter.logs import Log
@@ -70,7 +71,13 @@ class Runtime:
             self._readiness.watch(process.pid, process.command)
         self._process = process
         self._log = log
-        self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE)
+        self._job_control: JobControl | None = None
+        if process is not None and config.foreground and config.is_in_dev:
+            from adapter.app.job_control import JobControl  # only `adapter dev --debug` needs it
+
+            self._job_control = JobControl(log.warning)
+            self._job_control.lend(process)
+        self._signals = Signals(self._forward_signal, grace=SHUTDOWN_GRACE, on_child=self._follow_stop)
         self._api = RuntimeApiClient(_runtime_api_address(config), wake_up=self._signals.fileno())
         self._app = AppClient(config, port, wait_for_restart=self._wait_for_restart)
         # The functions with which a slot pauses and connects. With several slots, ``_take_invocations`` replaces them.
@@ -261,9 +268,21 @@ class Runtime:
         if ACTIONS.get(number) == STOP:
             from adapter.app.job_control import JobControl  # only this signal needs it
 
-            JobControl(self._log.warning).suspend(self._process)
+            (self._job_control or JobControl(self._log.warning)).suspend(self._process)
         elif self._process is not None:
             self._process.pass_on(number, self._log.warning)
+
+    def _follow_stop(self) -> None:
+        """If Ctrl-Z has stopped a debugged app, which has the terminal, stop this process as well.
+
+        ``adapter dev`` notices this and stops the whole job.
+        """
+        if self._job_control is not None and self._process is not None:
+            from adapter.app.job_control import stopped_by  # imported already
+
+            stopped = stopped_by(self._process.pid)
+            if stopped is not None:
+                self._job_control.handle_stop(self._process, stopped)
 
     def _check_process(self) -> None:
         """Raise AppExited if the app has ended, AppNotReady if this process has to end."""

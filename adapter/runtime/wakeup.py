@@ -34,10 +34,12 @@ class Signals:
 
     ``forward`` is called at once with every signal in HANDLED, even during an invocation. If this process still runs
     ``grace`` seconds after the first signal in ENDING, ``forward`` is called with SIGKILL. When the app ends, SIGCHLD
-    makes ``fileno()`` readable.
+    makes ``fileno()`` readable. ``on_child`` is called when the app ends, stops or continues.
     """
 
-    def __init__(self, forward: Callable[[int], None], *, grace: float) -> None:
+    def __init__(
+        self, forward: Callable[[int], None], *, grace: float, on_child: Callable[[], None] = lambda: None
+    ) -> None:
         self._forward = forward
         self._grace = grace
         self.received: int | None = None
@@ -53,7 +55,7 @@ class Signals:
             signal.signal(ending, self._note_ending)
         signal.signal(signal.SIGALRM, self._note_alarm)
         # Without a handler, the interpreter does not write a byte when a child ends.
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.signal(signal.SIGCHLD, lambda number, frame: on_child())
 
     def fileno(self) -> int:
         """Return a descriptor for poll() that becomes readable when a signal arrives or ``wake`` is called."""

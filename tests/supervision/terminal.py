@@ -70,6 +70,11 @@ class Terminal:
         self._shell.wait(PATIENCE)
         self._reader.join(PATIENCE)
 
+    @property
+    def shown(self) -> str:
+        """Everything that has been shown."""
+        return self._shown
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 

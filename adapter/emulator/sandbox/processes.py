@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from adapter.app.job_control import give_terminal
+from adapter.app.job_control import give_terminal, stopped_by
 from adapter.emulator.sandbox import process_tree
 from adapter.emulator.sandbox.output import OutputPipe
 from adapter.emulator.sandbox.variables import LOG_STREAM
@@ -112,6 +112,11 @@ class ProcessTree:
             give_terminal(child.pid)
         self._children.append(child)
         return child
+
+    def stopped_runtime(self) -> int | None:
+        """Return the pid of the runtime if it has stopped since the last call, as it does after a debugged app."""
+        running = [child.pid for child in self._children[-1:] if child.is_running]
+        return next((pid for pid in running if stopped_by(pid) is not None), None)
 
     def freeze(self) -> None:
         """Stop all processes until ``thaw`` is called. No effect if they are already frozen."""

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,12 @@ def serve(
         for tree in running:
             tree.thaw()
 
+    def follow_stop() -> None:
+        """Stop this process if Ctrl-Z has stopped a debugged app, and with it the runtime, until SIGCONT arrives."""
+        stopped = [pid for tree in trees if (pid := tree.stopped_runtime()) is not None]
+        if stopped:
+            JobControl(terminal.notice).stop_with(stopped[0])
+
     adopt_orphans()
     report_errors(terminal.report_error)
     if terminal.log is not None:
@@ -127,6 +134,8 @@ def serve(
             init_faults=plan,
             on_finished=terminal.summary.add_invocation,
         )
+        if config.debug:
+            runner.get_loop().add_signal_handler(signal.SIGCHLD, follow_stop)
         return runner.run(_serve(emulation, terminal, suspend, environ))
 
 
@@ -163,7 +172,8 @@ async def _serve(
         tasks = [group.create_task(function.run(warm=config.warm))]
         if config.reload:
             tasks.append(group.create_task(_reload(_app_folder(config), function, terminal)))
-        with console.active():
+        # A debugged app has the keyboard, and nothing is redrawn over its prompt.
+        with nullcontext() if config.debug else console.active():
             number = await ending
         terminal.end()
         for task in tasks:
