@@ -261,7 +261,9 @@ def details(record: RequestRecord, *, without_reason: bool = False) -> list[str]
         "held back by the cap": record.held or None,
     }
     parts = [size_text(record.sent)]
-    parts += [f"{name} {duration_text(seconds)}" for name, seconds in durations.items() if seconds is not None]
+    for name, seconds in durations.items():
+        if seconds is not None:
+            parts.append(f"{name} {duration_text(seconds)}")
     if record.app_status:
         parts.append(f"POST {record.app_path} {record.app_status}")
     if record.client_left:

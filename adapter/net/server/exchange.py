@@ -268,8 +268,9 @@ class Exchange:
 
     def respond(self, status: int, headers: Headers, body: bytes | bytearray, *, reason: str | None = None) -> None:
         """Send a complete response."""
+        # Nothing follows a body with a length.
         self.begin(status, headers, length=len(body), pieces=(body,), reason=reason)
-        self.end()
+        self.ended = True
 
     def cut(self) -> None:
         """Close the connection without completing the body, so that the client detects an incomplete body."""
