@@ -15,7 +15,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -70,13 +70,17 @@ def _measured(name: str, measure: Callable[[], Row]) -> list[Row]:
         return []
 
 
-def _peers() -> tuple[dict[str, str], dict[str, str]]:
-    """Return the versions of the peers, and the reasons why other peers are missing."""
+def _peers(rows: Iterable[Row]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the versions of the peers in ``rows``, and the reasons why some of them are missing.
+
+    Other peers are not built for this.
+    """
     versions: dict[str, str] = {}
     missing: dict[str, str] = {}
-    for name, get in PEERS.items():
+    named = {name for row in rows for name in (*row.samples, *row.missing)}
+    for name in [name for name in PEERS if name in named]:
         try:
-            versions[name] = get().version
+            versions[name] = PEERS[name]().version
         except MissingPeer as error:
             missing[name] = str(error)
     return versions, missing
@@ -86,7 +90,7 @@ def _keep(row: Row) -> None:
     """Store the row for the report, so that it is not lost if the run ends early."""
     kept = report.rows_of(json.loads(RESULTS.read_text())) if RESULTS.exists() else {}
     kept[row.name] = row
-    RESULTS.write_text(json.dumps(report.as_json(kept.values(), *_peers()), indent=1) + "\n")
+    RESULTS.write_text(json.dumps(report.as_json(kept.values(), *_peers(kept.values())), indent=1) + "\n")
 
 
 def _write_report(order: list[str]) -> None:
