@@ -85,13 +85,13 @@ WITHOUT_IO = ("errors", "numbers", "aws", "payload", "net.http1", "net.token_buc
 
 
 def name_of(module: Path) -> str:
-    """The dotted name within the package: ``net.http1``; that of a package for its ``__init__``."""
+    """Return the dotted name within the package: ``net.http1``; that of a package for its ``__init__``."""
     parts = module.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def layer_of(name: str) -> str:
-    """The entry of ORDER that the module or package ``name`` belongs to."""
+    """Return the entry of ORDER that the module or package ``name`` belongs to."""
     while name and name not in ORDER:
         name = name.rpartition(".")[0]
     return name
@@ -102,7 +102,7 @@ def is_in(name: str, *packages: str) -> bool:
 
 
 def imports_of(tree: ast.AST) -> Iterator[str]:
-    """The dotted names that ``tree`` imports anywhere, also within functions and for the type checker only."""
+    """Yield the dotted names that ``tree`` imports anywhere, also within functions and for the type checker only."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -73,7 +73,7 @@ def files(pattern: str) -> set[Path]:
 
 
 def groups_of_tests() -> dict[str, list[str]]:
-    """The variables of the Makefile that list tests, without those that they refer to."""
+    """Return the variables of the Makefile that list tests, without those that they refer to."""
     groups: dict[str, list[str]] = {}
     for name, value in re.findall(r"^([A-Z]+_TESTS) [:+]= (.+)$", MAKEFILE, re.MULTILINE):
         groups.setdefault(name, []).extend(word for word in value.split() if not word.startswith("$"))

@@ -16,7 +16,7 @@ PREPARED = (
 
 
 def records_of(code: str, *interpreter: str) -> list[dict[str, Any]]:
-    """The lines of a process that runs ``code`` after our hooks are in place; each must be a JSON object."""
+    """Return the lines of a process that runs ``code`` after our hooks are in place; each must be a JSON object."""
     command = [sys.executable, *interpreter, "-c", PREPARED + code]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=20, check=False)
     return [json.loads(line) for line in done.stderr.splitlines()]

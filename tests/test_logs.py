@@ -267,7 +267,7 @@ WRITERS = {
 
 
 def fields_in(function: ast.AST) -> set[str]:
-    """The keys that ``function`` writes: those of its dictionaries, and those that it assigns."""
+    """Return the keys that ``function`` writes: those of its dictionaries, and those that it assigns."""
     keys = [key for node in ast.walk(function) if isinstance(node, ast.Dict) for key in node.keys]
     keys += [node.slice for node in ast.walk(function) if isinstance(node, ast.Subscript)]
     return {key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}

@@ -14,7 +14,7 @@ _PORTS = random.sample(range(_PORTS_OF_A_WORKER), _PORTS_OF_A_WORKER)
 
 
 def unused_port() -> int:
-    """A loopback port that is free, and that this process has not returned before."""
+    """Return a loopback port that is free, and that this process has not returned before."""
     while True:
         port = 12000 + _WORKER % 4 * _PORTS_OF_A_WORKER + _PORTS.pop()
         try:

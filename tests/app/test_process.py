@@ -43,13 +43,13 @@ class Started:
             self._changed.notify_all()
 
     def line(self) -> bytes:
-        """The first line, once it is there."""
+        """Wait for the first line and return it."""
         with self._changed:
             assert self._changed.wait_for(lambda: b"\n" in self.written, PATIENCE)
             return self.written.partition(b"\n")[0]
 
     def exit_code(self) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for the process to end and return its exit code."""
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         code = self.process.exit_code()
         assert code is not None
@@ -154,7 +154,7 @@ def test_a_start_without_a_descriptor_left_is_no_mistake_of_the_command(start: S
 
 @pytest.fixture
 def closed_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in one that everybody may search; the working directory is what it was afterwards."""
+    """Yield a new folder with / as the working directory."""
     with TemporaryDirectory() as name:
         monkeypatch.chdir("/")
         yield Path(name)
@@ -164,7 +164,7 @@ def closed_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @contextmanager
 def as_somebody(folder: Path) -> Iterator[None]:
-    """Not as root, and without the right to search ``folder``."""
+    """Run the block as a user that is not root and may not search ``folder``."""
     folder.chmod(0)
     users = os.getresuid()
     if os.geteuid() == 0:

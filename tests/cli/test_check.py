@@ -27,14 +27,14 @@ def app() -> Iterator[ScriptedApp]:
 
 
 def examined(environ: dict[str, str], *command: str, **flags: str) -> Report:
-    """The report on these settings, on ports that are free unless the settings say otherwise."""
+    """Return the report on these settings, on ports that are free unless the settings say otherwise."""
     free = {"AWS_LWA_PORT": str(unused_port()), "ADAPTER_LISTEN": f"127.0.0.1:{unused_port()}"}
     settings = {name: value for name, value in (free | {"PATH": os.environ["PATH"]} | environ).items() if value}
     return examine(settings, flags, list(command), GROUPS)
 
 
 def row(report: Report, name: str) -> tuple[str, str]:
-    """A setting's value and its source."""
+    """Return a setting's value and its source."""
     [found] = [setting for setting in report.settings if setting.name == name]
     return found.value, found.source
 

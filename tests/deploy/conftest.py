@@ -14,7 +14,7 @@ RunLinter = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def repository() -> Path:
-    """The root of the repository."""
+    """Return the root of the repository."""
     return Path(__file__).resolve().parent.parent.parent
 
 

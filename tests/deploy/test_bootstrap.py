@@ -17,7 +17,7 @@ OF_LAMBDA = ("/var/lang/bin/node", "/var/runtime/index.mjs")
 
 @pytest.fixture
 def opt(tmp_path: Path, repository: Path) -> Path:
-    """A folder as /opt is when the layer was unpacked."""
+    """Return a folder as /opt is when the layer was unpacked."""
     (tmp_path / "opt/adapter/bin").mkdir(parents=True)
     script(tmp_path / "opt/adapter/bin/adapter", SHOW)
     shutil.copy(repository / "deploy/launcher/bootstrap", tmp_path / "opt")

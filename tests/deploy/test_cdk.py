@@ -32,7 +32,7 @@ def template_of(output: Path) -> dict[str, Any]:
 
 
 def resources_of(output: Path) -> dict[str, Any]:
-    """The resources without what the CDK adds for itself."""
+    """Return the resources without what the CDK adds for itself."""
     resources = template_of(output)["Resources"]
     return {
         name: {field: value for field, value in resource.items() if field != "Metadata"}

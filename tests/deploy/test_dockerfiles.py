@@ -29,7 +29,7 @@ def documented_dockerfiles() -> Iterator[object]:
 
 
 def instructions(name: str, keyword: str) -> list[str]:
-    """The arguments of every ``keyword`` in a Dockerfile's last stage, lines joined."""
+    """Return the arguments of every ``keyword`` in a Dockerfile's last stage, lines joined."""
     text = (REPOSITORY / name).read_text("utf-8").replace("\\\n", " ")
     stage = re.split(r"^FROM ", text, flags=re.MULTILINE)[-1]
     return re.findall(rf"^{keyword} (.*)$", stage, flags=re.MULTILINE)

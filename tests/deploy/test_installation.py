@@ -37,7 +37,7 @@ def run(*command: str | Path, **environ: str) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plain wheel, as a release has it."""
+    """Return the plain wheel, as a release has it."""
     folder = tmp_path_factory.mktemp("wheel")
     run(REPOSITORY / "deploy/build-wheel", folder, PYTHON=sys.executable, COMPILE="no")
     [wheel] = folder.glob("*.whl")
@@ -46,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the commands ``uvx`` and ``pipx``."""
+    """Return the folder with the commands ``uvx`` and ``pipx``."""
     folder = tmp_path_factory.mktemp("tools")
     run(sys.executable, "-m", "venv", folder)
     run(folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", *TOOLS)

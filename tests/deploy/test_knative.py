@@ -18,7 +18,7 @@ SERVICES = pytest.mark.parametrize("name", ["kubernetes/knative.yaml", "cloud-ru
 
 
 def checked_by_knative(text: str, tmp_path: Path) -> tuple[int, str]:
-    """The exit code and the output of Knative's own decoding and validation."""
+    """Return the exit code and the output of Knative's own decoding and validation."""
     file = tmp_path / "service.yaml"
     # What a user fills in.
     file.write_text(text.replace("/PROJECT/", "/a-project/"), "utf-8")

@@ -25,7 +25,7 @@ _INSTALL_SECONDS = 240
 
 
 def aws_cli() -> Path:
-    """The program ``aws`` of the AWS CLI, version 1."""
+    """Return the program ``aws`` of the AWS CLI, version 1."""
     folder = CACHE / f"awscli-{AWSCLI_VERSION}"
     with _installing(folder) as is_wanted:
         if is_wanted:
@@ -57,7 +57,7 @@ def _program(name: str, package: str) -> str:
 
 @contextmanager
 def _installing(folder: Path) -> Iterator[bool]:
-    """Whether ``folder`` is to be filled; if all goes well it counts as filled from then on."""
+    """Yield whether ``folder`` must be filled. Mark it as filled if the block succeeds."""
     CACHE.mkdir(exist_ok=True)
     done = folder / ".installed"
     with (CACHE / f"{folder.name}.lock").open("w") as lock:

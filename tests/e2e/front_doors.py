@@ -38,11 +38,11 @@ class FrontDoor:
     path: str = "/echo/a%2Fb"
 
     def event(self, request: Request) -> dict[str, Any]:
-        """The event that the codec makes of ``request``."""
+        """Return the event that the codec makes of ``request``."""
         return FORMATS[self.name].encode_event(request, Arrival(request_id="id", time_ms=1_583_348_638_390))
 
     def read(self, call: Call, *, streamed: bool) -> FunctionAnswer:
-        """The HTTP response in what the runtime sent."""
+        """Return the HTTP response in what the runtime sent."""
         return read_streamed(call) if streamed else self._read_buffered(call)
 
     def _read_buffered(self, call: Call) -> FunctionAnswer:
@@ -66,7 +66,7 @@ class FunctionAnswer(Answer):
 
 
 def read_streamed(call: Call) -> FunctionAnswer:
-    """A metadata prelude, 8 NUL bytes, the body."""
+    """Return a metadata prelude, 8 NUL bytes, the body."""
     assert call.headers["lambda-runtime-function-response-mode"] == "streaming"
     assert call.headers["content-type"] == PRELUDE_TYPE
     assert call.headers["transfer-encoding"] == "chunked"

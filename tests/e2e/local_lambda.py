@@ -41,18 +41,18 @@ class LocalLambda:
         return closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE))
 
     def ask(self, target: str, *, method: str = "GET", body: bytes | None = None) -> Answer:
-        """One request on a connection of its own."""
+        """Send a request on a new connection and return the answer."""
         with self.connect() as connection:
             connection.request(method, target, body)
             return read_answer(connection.getresponse())
 
     def press_ctrl_c(self) -> int:
-        """What a terminal does: SIGINT to the whole foreground process group. The exit code."""
+        """Send SIGINT to the whole process group, as a terminal does, and return the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(PATIENCE)
 
     def pids(self) -> set[int]:
-        """Every process that is part of this, the first one included, wherever it is by now; Linux only."""
+        """Return the pids of all processes of this local Lambda, in any session. Linux only."""
         return {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if self._mark in _variables(entry)}
 
 

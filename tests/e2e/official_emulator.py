@@ -42,7 +42,7 @@ class Returned:
         return json.loads(self.payload)
 
     def http(self, *, streamed: bool) -> tuple[ResponseHead, bytes]:
-        """The HTTP response in the payload; ``streamed`` if it has a metadata prelude."""
+        """Return the HTTP response in the payload; ``streamed`` if it has a metadata prelude."""
         if not streamed:
             return detect(self._event).decode_response(self.payload)
         head, body = PreludeDecoder().feed(self.payload)
@@ -126,6 +126,6 @@ def emulated(
 
 
 def _free_ports() -> tuple[int, int]:
-    """Two ports that were free a moment ago: the emulator takes no 0."""
+    """Return two ports that were free a moment ago: the emulator takes no 0."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]

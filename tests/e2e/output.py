@@ -20,7 +20,7 @@ class Output:
         self._reader.start()
 
     def wait_for(self, part: str) -> str:
-        """The first line with ``part`` in it, once it is there. Raises AssertionError if it does not come."""
+        """Return the first line with ``part`` in it, once it is there. Raises AssertionError if it does not come."""
 
         def found() -> str:
             return next((line for line in self.text.splitlines() if part in line), "")
@@ -31,7 +31,7 @@ class Output:
             return found()
 
     def join(self) -> str:
-        """All of it; the process must have ended."""
+        """Return the whole output. The process must have ended."""
         self._reader.join(PATIENCE)
         return self.text
 

@@ -40,14 +40,14 @@ CRASH = json.dumps(make_event("function-url", EventOptions(path="/crash-midstrea
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[LocalLambda]:
-    """The FastAPI example, streaming."""
+    """Yield the FastAPI example, streaming."""
     with local_lambda(*app_command("fastapi"), directory=app_dir("fastapi")) as running:
         yield running
 
 
 @contextmanager
 def permitted() -> Iterator[tuple[LocalLambda, socket.socket]]:
-    """An app that waits for permissions, and the socket on which it will ask for them."""
+    """Yield an app that waits for permissions, and the socket on which it will ask for them."""
     command = [sys.executable, "-m", "uvicorn", "fastapi_app:app", "--port", "{port}"]
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         listener.settimeout(PATIENCE)
@@ -57,7 +57,7 @@ def permitted() -> Iterator[tuple[LocalLambda, socket.socket]]:
 
 
 def body_of(payload: bytes) -> bytes:
-    """The body in a streamed HTTP response."""
+    """Return the body in a streamed HTTP response."""
     return payload.partition(DELIMITER)[2]
 
 

@@ -82,7 +82,7 @@ def test_200_mb_are_streamed_within_24_mb_of_memory(framing: str) -> None:
 
 
 def _peak_memory(pid: int) -> int:
-    """The most memory that a process has had resident, in bytes."""
+    """Return the most memory that a process has had resident, in bytes."""
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert found
     return int(found[1]) * 1024

@@ -20,7 +20,7 @@ def post(local: Dev, path: str, **fields: Any) -> Any:
 
 
 def concluded(local: Dev, number: int) -> Any:
-    """The record, once its environment is done with it."""
+    """Return the record, once its environment is done with it."""
     deadline = time.monotonic() + PATIENCE
     while not (record := local.record(number))["concluded"] or not record["ended"]:
         assert time.monotonic() < deadline

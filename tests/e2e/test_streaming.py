@@ -73,7 +73,7 @@ def until_eof_gate() -> Gate:
 
 
 def prelude_of(call: Call) -> tuple[dict[str, str], bytes]:
-    """The headers in the prelude, as soon as it is here, and what came with it."""
+    """Return the headers in the prelude, as soon as it is here, and what came with it."""
     received = b""
     while b"\0" * 8 not in received:
         received += call.next_chunk() or pytest.fail("the response ended within its prelude")
@@ -92,7 +92,7 @@ def expect(call: Call, piece: bytes, *, decode: Decode = bytes, rest: bytes = b"
 
 @contextmanager
 def gated_function(gate: Gate, environ: dict[str, str]) -> Iterator[ScriptedRuntimeApi]:
-    """A runtime process whose app has ``gate`` behind every path but ``/``."""
+    """Yield a runtime process whose app has ``gate`` behind every path but ``/``."""
     with (
         ScriptedRuntimeApi() as api,
         ScriptedApp(default=gate.reply) as app,

@@ -39,7 +39,7 @@ class Dev:
         self.inspector = urlsplit(start["inspectorUrl"])
 
     def get(self, door: str, path: str) -> tuple[int, int]:
-        """The status and the number of body bytes; an incomplete body counts as none."""
+        """Return the status and the number of body bytes; an incomplete body counts as none."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.ports[door], timeout=PATIENCE)) as client:
             client.request("GET", path)
             answer = client.getresponse()
@@ -75,7 +75,7 @@ def head(kind: str, pad: int = 0) -> ResponseHead:
 
 
 def largest(door: str, kind: str, limit: int) -> int:
-    """The size of the largest body whose payload at ``door`` has at most ``limit`` bytes."""
+    """Return the size of the largest body whose payload at ``door`` has at most ``limit`` bytes."""
 
     def payload(size: int) -> int:
         return sum(map(len, DOORS[door].codec.encode_response(head(kind), BODIES[kind][1] * size, BodyRules())))
@@ -88,7 +88,7 @@ def largest(door: str, kind: str, limit: int) -> int:
 
 
 def largest_pad(limit: int) -> int:
-    """The length of the largest header x-pad with which a prelude has ``limit`` bytes."""
+    """Return the length of the largest header x-pad with which a prelude has ``limit`` bytes."""
     return limit - len(encode_prelude(head("text")))
 
 

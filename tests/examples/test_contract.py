@@ -39,7 +39,7 @@ def ask(
     body: bytes | Iterator[bytes] | None = None,
     headers: list[tuple[str, str]] | None = None,
 ) -> Answer:
-    """One exchange. A body given as an iterator is sent chunked, any other with its length."""
+    """Send a request and return the answer. An iterator as body is sent chunked, bytes with their length."""
     chunked = body is not None and not isinstance(body, bytes)
     connection.putrequest(method, target)
     for name, value in headers or []:
@@ -58,7 +58,7 @@ def get(port: int, target: str) -> Answer:
 
 
 def download_bytes(size: int) -> bytes:
-    """The byte at offset i is i modulo 251."""
+    """Return ``size`` bytes: the byte at offset i is i modulo 251."""
     return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
@@ -284,7 +284,7 @@ def test_a_wrong_method_is_told_the_right_one(port: int) -> None:
 
 
 def records_of(source_key: str, source: str, *bodies: str) -> dict[str, object]:
-    """An event whose records have the ids m0, m1, …"""
+    """Return an event whose records have the ids m0, m1, …"""
     return {
         "Records": [{source_key: source, "messageId": f"m{index}", "body": body} for index, body in enumerate(bodies)]
     }
@@ -322,7 +322,7 @@ def test_an_event_that_is_not_json_is_refused(port: int) -> None:
 
 
 def truncated_body(connection: http.client.HTTPConnection, target: str) -> bytes:
-    """The body of a response that must end before it is complete."""
+    """Return the body of a response that must end before it is complete."""
     connection.request("GET", target)
     response = connection.getresponse()
     assert response.status == 200

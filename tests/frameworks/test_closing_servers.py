@@ -28,7 +28,7 @@ METHODS = {"GET": b"", "HEAD": b"", "OPTIONS": b"", "DELETE": b"", "PUT": BODY, 
 
 @pytest.fixture(scope="module", params=WAYS_IN)
 def ways(request: pytest.FixtureRequest) -> Iterator[dict[str, WayIn]]:
-    """The app behind each of the servers."""
+    """Yield the app behind each of the servers."""
     start = WAYS_IN[request.param]
     commands = {name: [sys.executable, "-m", *command.split()] for name, command in SERVERS.items()}
     with start(APP, commands["uvicorn"]) as uvicorn, start(APP, commands["hypercorn"]) as hypercorn:

@@ -77,7 +77,7 @@ def way_in(request: pytest.FixtureRequest, server: Server) -> Iterator[WayIn]:
 
 
 def pattern(size: int) -> bytes:
-    """The body of ``/download?bytes=size``."""
+    """Return the body of ``/download?bytes=size``."""
     return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 

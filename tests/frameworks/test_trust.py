@@ -44,7 +44,7 @@ def proxy(app_port: int) -> Iterator[ProxyProcess]:
 
 @pytest.fixture(scope="module")
 def dev(app_port: int, proxy: ProxyProcess) -> Iterator[DevProcess]:
-    """The local Lambda in front of the server that the proxy has started."""
+    """Yield the local Lambda in front of the server that the proxy has started."""
     with DevProcess(app_port, "--guard-pass-through") as process:
         yield process
 

@@ -28,11 +28,11 @@ class WayIn(ABC):
     def ask(
         self, target: str, method: str = "GET", *, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Answer:
-        """One exchange."""
+        """Send a request and return the answer."""
 
     @abstractmethod
     def pieces(self, target: str) -> Iterator[bytes]:
-        """The body of a streamed response, each piece as it comes."""
+        """Return the body of a streamed response, each piece as it comes."""
 
     @abstractmethod
     def end(self) -> int:

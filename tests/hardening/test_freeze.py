@@ -44,7 +44,7 @@ PAUSES = (0, 19, 1, 0, 9, 2, 20, 0, 10, 4, 1, 21, 11, 0)
 
 @contextmanager
 def keep_alive_app() -> Iterator[tuple[int, int]]:
-    """Its port and its pid."""
+    """Yield the app's port and pid."""
     command = [sys.executable, "-I", "-S", str(PROGRAM), str(KEEP_ALIVE)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:

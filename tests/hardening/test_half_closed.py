@@ -61,7 +61,7 @@ def complete() -> Iterator[Complete]:
 
 @pytest.fixture(scope="module", params=["throttled", "buffered"])
 def holding(complete: Complete, request: pytest.FixtureRequest) -> Iterator[int]:
-    """The port of a proxy that still has a part of the response when the app has sent all of it."""
+    """Yield the port of a proxy that still has a part of the response when the app has sent all of it."""
     flags = {
         "throttled": ("--bandwidth", f"{160 * KIB}+{4096 * KIB}"),
         "buffered": ("--invoke-mode", "buffered"),
@@ -102,7 +102,7 @@ async def test_an_error_of_the_proxy_is_delivered(proxy: ProxyProcess, name: str
 
 @pytest.fixture(scope="module")
 def unready() -> Iterator[dict[str, int]]:
-    """The ports of a proxy without an app: ``proxy`` and ``admin``."""
+    """Yield the ports of a proxy without an app: ``proxy`` and ``admin``."""
     admin = unused_port()
     with ProxyProcess("--admin", f"127.0.0.1:{admin}", app_port=unused_port(), waits=False) as proxy:
         yield {"proxy": proxy.port, "admin": admin}
@@ -137,7 +137,7 @@ async def test_every_port_of_dev_answers(dev: DevProcess, app: Recorder, method:
 
 
 async def half_closing(port: int, requests: bytes, *, method: str = "GET") -> list[RawAnswer]:
-    """The answers to ``requests`` of a client that ends its side right behind them."""
+    """Send ``requests``, end the sending side at once, and return the answers."""
     async with raw_client(port) as client:
         client.writer.write(requests)
         client.half_close()
@@ -149,7 +149,7 @@ async def half_closing(port: int, requests: bytes, *, method: str = "GET") -> li
 
 
 async def at_end(reader: asyncio.StreamReader) -> bool:
-    """Whether nothing more comes."""
+    """Return whether nothing more comes."""
     async with asyncio.timeout(PATIENCE):
         while not reader._buffer and not reader.at_eof():  # type: ignore[attr-defined]
             await reader._wait_for_data("at_end")  # type: ignore[attr-defined]

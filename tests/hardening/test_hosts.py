@@ -30,12 +30,12 @@ VALID = [
 
 @pytest.fixture
 def ports(proxy: ProxyProcess, admin: int, dev: DevProcess) -> list[int]:
-    """Every port that takes HTTP."""
+    """Return every port that takes HTTP."""
     return [proxy.port, admin, dev.invoke_port, *dev.ports.values()]
 
 
 async def refusal(port: int, payload: bytes) -> RawAnswer:
-    """The answer to ``payload``, which must be 400 and the last one on its connection."""
+    """Return the answer to ``payload``, which must be 400 and the last one on its connection."""
     async with raw_client(port) as client:
         await client.send(payload + b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = await client.answer()

@@ -31,7 +31,7 @@ BOMB = gzip.compress(b"\0" * 50 * MIB)
 
 
 def head_of(size: int, path: str = "/x") -> bytes:
-    """A request whose line and headers have exactly ``size`` bytes."""
+    """Return a request whose line and headers have exactly ``size`` bytes."""
     start = f"GET {path} HTTP/1.1\r\nHost: app.example\r\nX-Large: ".encode()
     return start + b"x" * (size - len(start) - 4) + b"\r\n\r\n"
 
@@ -46,7 +46,7 @@ async def test_the_proxy_takes_a_head_of_1_mb_and_refuses_a_larger_one(app: Reco
 
 
 async def refusal(port: int, request: bytes) -> int:
-    """The status of a request that may be refused before it is read whole."""
+    """Return the status of a request that may be refused before it is read whole."""
     async with raw_client(port) as client:
         sending = asyncio.ensure_future(client.send(request))
         try:

@@ -52,7 +52,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn, originals: list[bytes]) -> bytes:
-    """One of ``originals`` with a few telling bytes put in, or in the place of others."""
+    """Return one of ``originals`` with a few TELLING bytes inserted or replaced."""
     raw = draw(st.sampled_from(originals))
     for _ in range(draw(st.integers(0, 3))):
         at = draw(st.integers(0, len(raw)))

@@ -53,7 +53,7 @@ BODY = CANARY["response-body"].encode()
 
 
 def found(text: str | bytes) -> list[str]:
-    """The places whose canary is in ``text``."""
+    """Return the places whose canary is in ``text``."""
     plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
     return [place for place, canary in CANARY.items() if canary in plain]
 

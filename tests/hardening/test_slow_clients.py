@@ -32,7 +32,7 @@ LARGE = bytes(96 * 1024)
 
 @pytest.fixture(autouse=True)
 def many_descriptors() -> Iterator[None]:
-    """The test's own end of a thousand connections."""
+    """Allow the test to open a thousand connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
     yield
@@ -50,7 +50,7 @@ async def slow_clients(port: int, count: int, sent: bytes) -> AsyncIterator[list
 
 
 async def slowest_request(port: int) -> float:
-    """The longest that a normal request, on a connection of its own, takes among REQUESTS; in milliseconds."""
+    """Return the longest that a normal request, on a connection of its own, takes among REQUESTS; in milliseconds."""
     slowest = 0.0
     for _ in range(REQUESTS):
         began = monotonic()
@@ -62,7 +62,7 @@ async def slowest_request(port: int) -> float:
 
 @contextmanager
 def few_descriptors(app: ScriptedApp) -> Iterator[tuple[Supervisor, int]]:
-    """A proxy that may have DESCRIPTORS descriptors, and its port."""
+    """Yield a proxy that may have DESCRIPTORS descriptors, and its port."""
     with Supervisor("--app-port", str(app.port), command=[], begin=f"ulimit -n {DESCRIPTORS};") as supervisor:
         supervisor.wait_until_ready()
         yield supervisor, supervisor.port()
@@ -169,7 +169,7 @@ class Stalling:
 
 @contextmanager
 def impatient(*flags: str) -> Iterator[tuple[ProxyProcess, Stalling]]:
-    """A proxy that gives clients CLIENT_TIMEOUT, and its app."""
+    """Yield a proxy that gives clients CLIENT_TIMEOUT, and its app."""
     with ScriptedApp() as app:
         flags = ("--client-timeout", CLIENT_TIMEOUT, *(flags or ("--bandwidth", "unlimited")))
         with ProxyProcess(*flags, app_port=app.port) as proxy:

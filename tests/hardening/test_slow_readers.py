@@ -32,7 +32,7 @@ DRIFT = MIB // 2
 
 
 def peak_memory(pid: int) -> int:
-    """The most memory that a process has had resident so far, in bytes."""
+    """Return the most memory that a process has had resident so far, in bytes."""
     return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024
 
 

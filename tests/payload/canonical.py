@@ -95,7 +95,7 @@ def _decoded_once(path: str) -> str:
 
 
 def is_refused(name: str, target: str) -> bool:
-    """Whether the front door of this format refuses the path of ``target``."""
+    """Return whether the front door of this format refuses the path of ``target``."""
     return name == "http-api" and bool(_LONE_PERCENT.search(_decoded_once(target.partition("?")[0])))
 
 

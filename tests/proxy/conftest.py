@@ -32,7 +32,7 @@ def shared_proxy(shared_app: ScriptedApp) -> Iterator[ProxyProcess]:
 
 @pytest.fixture
 def proxy(shared_proxy: ProxyProcess) -> int:
-    """The port of the shared proxy, which has no cap."""
+    """Return the port of the shared proxy, which has no cap."""
     return shared_proxy.port
 
 

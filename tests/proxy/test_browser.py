@@ -35,7 +35,7 @@ def browser() -> str:
 
 
 def dom_of(program: str, url: str, profile: Path) -> str:
-    """The page's DOM when it has been loaded."""
+    """Return the page's DOM when it has been loaded."""
     command = [program, *FLAGS, f"--user-data-dir={profile}", "--dump-dom", url]
     done = subprocess.run(command, capture_output=True, check=False, timeout=BROWSER_SECONDS)
     assert done.returncode == 0, done.stderr.decode(errors="replace")

@@ -151,7 +151,7 @@ async def test_the_admin_listener(app: ScriptedApp) -> None:
 
 
 async def scraped(admin: int) -> dict[str | tuple[str, ...], float]:
-    """The samples by name, or by name and label values; the histogram's buckets are checked and left out."""
+    """Return the samples by name, or by name and label values; the histogram's buckets are checked and left out."""
     answer = await ask(admin, get("/metrics"))
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     samples: dict[str | tuple[str, ...], float] = {}

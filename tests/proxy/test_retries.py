@@ -22,7 +22,7 @@ def request_of(method: str, target: str, body: bytes) -> bytes:
 
 
 def closing(how: str, first: bytes = b"", *, body: int | None = None) -> Reply:
-    """A reply that sends ``first`` and closes, once ``body`` bytes of the body have arrived, or all of it."""
+    """Return a reply that sends ``first`` and closes, once ``body`` bytes of the body have arrived, or all of it."""
 
     def reply(received: Received) -> None:
         if body is None:

@@ -292,7 +292,7 @@ def test_a_request_is_not_repeated_after_a_timeout(app: ScriptedApp, app_of: App
 
 
 def refusing(**settings: object) -> AppClient:
-    """The client of an app that does not listen."""
+    """Return the client of an app that does not listen."""
     with ScriptedApp() as gone:
         pass
     return AppClient(load({}), gone.port, **settings)  # type: ignore[arg-type]

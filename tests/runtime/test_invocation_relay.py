@@ -45,7 +45,7 @@ class Bench:
         self._count = 0
 
     def relay(self, event: Any, environ: dict[str, str] | None = None, **facts: Any) -> Call:
-        """The call that ended the invocation: exactly one."""
+        """Return the call that ended the invocation: exactly one."""
         self.begin(event, environ, **facts)
         self.join()
         ends = [call for call in self.api.calls if f"/{self._count}/" in call.path]
@@ -87,7 +87,7 @@ def bench(api: ScriptedRuntimeApi, app: ScriptedApp) -> Iterator[Bench]:
 
 
 def streamed(call: Call) -> tuple[dict[str, Any], bytes]:
-    """The prelude and the body of a streamed answer."""
+    """Return the prelude and the body of a streamed answer."""
     prelude, _, body = bytes(call.body).partition(b"\0" * 8)
     assert call.headers["content-type"] == "application/vnd.awslambda.http-integration-response"
     return json.loads(prelude), body
@@ -463,7 +463,7 @@ def test_a_huge_error_page_is_not_waited_for(bench: Bench) -> None:
 
 
 def sized(encoded: int) -> bytes:
-    """A response whose buffered payload has exactly ``encoded`` bytes."""
+    """Return a response whose buffered payload has exactly ``encoded`` bytes."""
     frame = b'{"statusCode":200,"headers":{"content-type":"text/plain"},"cookies":[],"body":"","isBase64Encoded":false}'
     return response(b"x" * (encoded - len(frame)), TEXT)
 

@@ -36,7 +36,7 @@ def body_of(call: Call) -> str:
 
 
 def gate() -> tuple[Callable[[Received], None], threading.Event]:
-    """A reply that waits until the test lets it."""
+    """Return a reply that waits until the test lets it."""
     opened = threading.Event()
 
     def reply(received: Received) -> None:
@@ -761,7 +761,7 @@ PAST_THE_GRACE = 0.5
 
 
 def slow_gate() -> tuple[Callable[[Received], None], threading.Event]:
-    """A reply that comes late, unless the adapter gives up before."""
+    """Return a reply that comes late, unless the adapter gives up before."""
     opened = threading.Event()
 
     def reply(received: Received) -> None:

@@ -53,7 +53,7 @@ class Bench:
         del self.slots
 
     def pair(self, connect: Callable[[Address], Connection] | None = None) -> tuple[Connection, socket.socket]:
-        """A connection of the slot that calls, and its other end."""
+        """Return a connection of the slot that calls, and its other end."""
         connection = (connect or self.slots.connect)(self.address)
         with socket.socket(fileno=os.dup(connection.fileno())) as ours:
             place = ours.getsockname()
@@ -66,7 +66,7 @@ class Bench:
         return connection, self._others[-1]
 
     def other(self, number: int = 0) -> socket.socket:
-        """The other end of another slot's connection, which may have to be made yet."""
+        """Return the other end of another slot's connection, which may have to be made yet."""
         while len(self._others) <= number:
             self.slots.pause(0)
         return self._others[number]
@@ -133,7 +133,7 @@ def filled_backlog(address: tuple[str, int] | str, family: socket.AddressFamily)
 
 @contextmanager
 def full_server() -> Iterator[tuple[Address, socket.socket, list[socket.socket]]]:
-    """A server whose backlog is full: its address, its listener, and the clients that fill it."""
+    """Yield a server whose backlog is full: its address, its listener, and the clients that fill it."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         place: tuple[str, int] = listener.getsockname()
         with filled_backlog(place, socket.AF_INET) as clients:
@@ -142,7 +142,7 @@ def full_server() -> Iterator[tuple[Address, socket.socket, list[socket.socket]]
 
 @contextmanager
 def full_unix_server(path: str) -> Iterator[tuple[Address, socket.socket, list[socket.socket]]]:
-    """The same at the Unix socket ``path``."""
+    """Yield a server at the Unix socket ``path`` whose backlog is full, as ``full_server`` does."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen(0)

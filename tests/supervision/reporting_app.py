@@ -30,7 +30,7 @@ FAREWELL = bytes(range(251)) * 2000
 
 
 def name_of(number: int) -> str:
-    """The name of a signal; most real-time signals have only a number."""
+    """Return the name of a signal; most real-time signals have only a number."""
     return signal.Signals(number).name if number in set(signal.Signals) else str(number)
 
 
@@ -50,7 +50,7 @@ class Report:
         self._socket.sendall(f"{line}\n".encode())
 
     def order(self) -> str:
-        """The next thing that the test wants; "end" when the test is over."""
+        """Return the next order of the test; "end" when the test is over."""
         try:
             return self._orders.readline().strip() or "end"
         except ConnectionResetError:

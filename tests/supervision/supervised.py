@@ -44,7 +44,7 @@ class Reporter:
         self.pid = int(pid)
 
     def line(self) -> str:
-        """The next line; empty when the process is gone."""
+        """Return the next line; empty when the process is gone."""
         return self._lines.readline().strip()
 
     def tell(self, order: str) -> None:
@@ -77,7 +77,7 @@ class Reports:
         return reporter
 
     def app(self) -> Reporter:
-        """The app itself, if no other process of it reports."""
+        """Return the app's reporter. For an app with a single process."""
         reporter = self.next()
         assert reporter.role == "app"
         return reporter
@@ -153,7 +153,7 @@ class Supervisor:
         return self._process.wait(PATIENCE)
 
     def wait_for_line(self, part: str, count: int = 1) -> str:
-        """The ``count``-th line on stderr with ``part`` in it."""
+        """Return the ``count``-th line on stderr with ``part`` in it."""
 
         def found() -> list[str]:
             return [line for line in self._lines if part in line]
@@ -193,7 +193,7 @@ def not_ignored(number: signal.Signals) -> Iterator[None]:
 def request(
     port: int, path: str, *, method: str = "GET", receive_buffer: int | None = None
 ) -> Iterator[http.client.HTTPResponse]:
-    """The response to a request, its body unread."""
+    """Yield the response to a request, its body unread."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         if receive_buffer is not None:
@@ -219,7 +219,7 @@ def shell(script: str) -> list[str]:
 
 
 def children_of(pid: int) -> list[int]:
-    """The pids of its children, including those that have ended and are not reaped."""
+    """Return the pids of its children, including those that have ended and are not reaped."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -28,7 +28,7 @@ def wait_until_stopped(pids: list[int]) -> None:
 
 
 def _state_of(pid: int) -> str:
-    """The state of a process as one letter: T if it is stopped."""
+    """Return the state of a process as one letter: T if it is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
@@ -105,7 +105,7 @@ class Terminal:
         self.wait_for("42")
 
     def port(self) -> int:
-        """The port of the adapter."""
+        """Return the port of the adapter."""
         return int(self.wait_for(r"proxy on http://127\.0\.0\.1:(\d+)")[1])
 
     def _read(self) -> None:
@@ -120,7 +120,7 @@ class Terminal:
 
 
 def _session(leader: int) -> list[int]:
-    """The other processes of the session of ``leader``."""
+    """Return the other processes of the session of ``leader``."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     return [pid for pid in pids if pid != leader and _session_of(pid) == leader]
 

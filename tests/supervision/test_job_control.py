@@ -25,7 +25,7 @@ def terminal() -> Iterator[Terminal]:
 
 
 def group_of(terminal: Terminal) -> list[int]:
-    """The pids of the shell's job and of the app."""
+    """Return the pids of the shell's job and of the app."""
     terminal.type("jobs -p\n")
     job = int(terminal.wait_for(r"(\d+)\r\n")[1])
     return [job, *map(int, Path(f"/proc/{job}/task/{job}/children").read_text().split())]

@@ -67,7 +67,7 @@ def check_deliveries(send: Callable[[int], None], app: Reporter, children: list[
 
 
 def by_role(reports: Reports, count: int) -> list[Reporter]:
-    """The app, then its children."""
+    """Return ``count`` reporters: the app first, then its children."""
     return sorted((reports.next() for _ in range(count)), key=lambda reporter: reporter.role)
 
 

@@ -18,7 +18,7 @@ FIRST_BUILD = 900
 
 @cache
 def go_function() -> Path:
-    """The program of ``go_function``."""
+    """Return the program of ``go_function``."""
     program = CACHE / "go-function"
     _build("go", "golang-go", "build", "-tags", "lambda.norpc", "-o", str(program), ".", folder="go_function")
     return program
@@ -26,7 +26,7 @@ def go_function() -> Path:
 
 @cache
 def go_app() -> Path:
-    """The program of ``go_app``, which needs no shared library."""
+    """Return the program of ``go_app``, which needs no shared library."""
     program = CACHE / "go-app"
     _build("go", "golang-go", "build", "-o", str(program), ".", folder="go_app", CGO_ENABLED="0")
     return program
@@ -34,7 +34,7 @@ def go_app() -> Path:
 
 @cache
 def knative_types() -> Path:
-    """The program of ``knative_types``, which checks the file in its argument."""
+    """Return the program of ``knative_types``, which checks the file in its argument."""
     program = CACHE / "knative-types"
     _build("go", "golang-go", "build", "-o", str(program), ".", folder="knative_types")
     return program
@@ -42,7 +42,7 @@ def knative_types() -> Path:
 
 @cache
 def rust_function() -> Path:
-    """The program of ``rust_function``."""
+    """Return the program of ``rust_function``."""
     target = CACHE / "rust-function"
     # Debian's older cargo cannot build these crates; cargo-web is the newer one.
     _build("cargo", "cargo-web", "build", "--locked", "--quiet", folder="rust_function", CARGO_TARGET_DIR=str(target))
@@ -51,7 +51,7 @@ def rust_function() -> Path:
 
 @cache
 def go_example() -> Path:
-    """The program of ``examples/go_app``."""
+    """Return the program of ``examples/go_app``."""
     program = CACHE / "go-example"
     _build("go", "golang-go", "build", "-o", str(program), ".", folder="../../examples/go_app", CGO_ENABLED="0")
     return program
@@ -59,7 +59,7 @@ def go_example() -> Path:
 
 @cache
 def node_example(name: str, script: str = "") -> Path:
-    """A copy of an example with its packages from npm, and what the ``script`` of its package.json builds."""
+    """Return a copy of an example with its packages from npm, and what the ``script`` of its package.json builds."""
     folder = CACHE / name
     shutil.copytree(HERE.parents[1] / "examples" / name, folder, dirs_exist_ok=True)
     _build("npm", "npm", "install", "--no-audit", "--no-fund", "--silent", folder=str(folder))
@@ -70,7 +70,7 @@ def node_example(name: str, script: str = "") -> Path:
 
 @cache
 def cdk_typescript() -> Path:
-    """A copy of ``deploy/cdk/typescript`` with its packages from npm, where its example is found."""
+    """Return a copy of ``deploy/cdk/typescript`` with its packages from npm, where its example is found."""
     folder = _cdk_copy("typescript")
     _build("npm", "npm", "install", "--no-audit", "--no-fund", "--silent", folder=str(folder))
     return folder
@@ -78,7 +78,7 @@ def cdk_typescript() -> Path:
 
 @cache
 def cdk_python() -> tuple[Path, Path]:
-    """A copy of ``deploy/cdk/python``, and an interpreter that has its requirements."""
+    """Return a copy of ``deploy/cdk/python``, and an interpreter that has its requirements."""
     folder = _cdk_copy("python")
     python = CACHE / "cdk-python/bin/python"
     _build("python3", "python3-venv", "-m", "venv", str(CACHE / "cdk-python"), folder=".")

@@ -23,7 +23,7 @@ CLIENT_SECONDS = 120
 
 
 def client_lines(*command: str) -> tuple[list[float], list[str]]:
-    """The seconds and the texts of the lines that a client wrote."""
+    """Return the seconds and the texts of the lines that a client wrote."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     pairs = [line.partition(" ") for line in done.stdout.splitlines()]

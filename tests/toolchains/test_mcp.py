@@ -32,7 +32,7 @@ def mcp() -> Path:
 
 
 def ask_mcp(running: LocalLambda, mode: str, idle_path: str = "") -> tuple[int, str]:
-    """The exit code of the SDK's client, and what it wrote."""
+    """Return the exit code of the SDK's client, and what it wrote."""
     urls = [f"http://127.0.0.1:{running.port}/mcp", mode]
     if idle_path:
         urls.append(f"http://127.0.0.1:{running.invoke_port}{idle_path}")

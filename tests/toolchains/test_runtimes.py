@@ -29,7 +29,7 @@ BOTH = [pytest.param(go_function, id="go"), pytest.param(rust_function, id="rust
 
 
 def flags(program: Callable[[], Path], handler: str, *more: str) -> tuple[str, ...]:
-    """The program reads the handler's name from _HANDLER."""
+    """Return the flags that start ``program`` as the runtime, with ``handler`` in _HANDLER."""
     return ("--runtime", f"{shlex.quote(str(program()))} {handler}", *more)
 
 

@@ -35,7 +35,7 @@ def build(folder: Path, script: str, target: str) -> None:
 
 @pytest.fixture(scope="session")
 def layer(testrun_uid: str) -> Path:
-    """The zip file of a layer, built once for all processes of a test run, and unpacked beside it as ``opt``."""
+    """Return the zip file of a layer, built once for all processes of a test run, and unpacked beside it as ``opt``."""
     folder = CACHE / "test-layer"
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "test-layer.lock").open("a+") as lock:
@@ -52,13 +52,13 @@ def layer(testrun_uid: str) -> Path:
 
 @pytest.fixture(scope="session")
 def opt(layer: Path) -> Path:
-    """The folder that Lambda mounts at /opt: the unpacked layer."""
+    """Return the folder that Lambda mounts at /opt: the unpacked layer."""
     return layer.parent / "opt"
 
 
 @pytest.fixture
 def in_root() -> InRoot:
-    """Return the words that run a command with ``root`` as its root folder."""
+    """Return the arguments that run a command with ``root`` as its root folder."""
     if os.geteuid() == 0:
         return lambda root: [shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin") or "chroot", str(root)]
     return lambda root: ["unshare", "--map-root-user", "--root", str(root)]

@@ -47,14 +47,14 @@ ANSWERS = {"node": ("/", b"one {"), "go": ("/stream", b"one two")}
 
 
 def node_dockerfile() -> str:
-    """The Dockerfile that docs/deploy/bundle.md shows, with images that are at hand."""
+    """Return the Dockerfile that docs/deploy/bundle.md shows, with images that are at hand."""
     page = (REPOSITORY / "docs/deploy/bundle.md").read_text("utf-8")
     [text] = re.findall(r"^```dockerfile\n(FROM node:.*?)^```$", page, re.DOTALL | re.MULTILINE)
     return re.sub(r"(?<=FROM )\S+", "localhost/debian-node", text).replace("web-adapter", "localhost/web-adapter", 1)
 
 
 def debian_with_node() -> Path:
-    """The root of a small Debian with Node, which has no Python."""
+    """Return the root of a small Debian with Node, which has no Python."""
     if not DEBIAN_WITH_NODE.exists():
         fresh = CACHE / f"{SUITE}-node-fresh"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -79,7 +79,7 @@ class Images:
         self._run("build", *flags, *options, str(context))
 
     def settings(self, name: str) -> dict[str, Any]:
-        """The image's settings as Docker has them: ``Entrypoint``, ``Cmd``, ``Labels`` …"""
+        """Return the image's settings as Docker has them: ``Entrypoint``, ``Cmd``, ``Labels`` …"""
         image = json.loads(self._run("inspect", "--type", "image", f"localhost/{name}"))
         settings: dict[str, Any] = image["Docker"]["config"]
         return settings
@@ -106,7 +106,7 @@ class Images:
 
 @pytest.fixture(scope="session")
 def images(opt: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
-    """The images ``node``, ``go`` and ``runtime``."""
+    """Yield the images ``node``, ``go`` and ``runtime``."""
     missing = [tool for tool in ("buildah", "debootstrap") if shutil.which(tool, path=f"/usr/sbin:{PATH}") is None]
     if missing or os.geteuid() != 0:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(

@@ -84,20 +84,20 @@ def script(path: Path, text: str) -> None:
 
 
 def mounted(opt: Path) -> list[str]:
-    """The words that run a command with ``opt`` at /opt."""
+    """Return the arguments that run a command with ``opt`` at /opt."""
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     return ["unshare", *as_root, "--mount", "sh", "-c", MOUNT_OPT, str(opt)]
 
 
 def pieces(payload: bytes) -> tuple[int, bytes]:
-    """The status and the body of a streamed payload."""
+    """Return the status and the body of a streamed payload."""
     prelude, _, body = payload.partition(bytes(8))
     return json.loads(prelude)["statusCode"], body
 
 
 @pytest.fixture
 def task(tmp_path: Path) -> Path:
-    """The function's package, with a Node app as its handler ``app.js`` and a start script ``run.sh`` for it."""
+    """Return the function's package, with a Node app as its handler ``app.js`` and a start script ``run.sh`` for it."""
     if shutil.which("node") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("NOT TESTED: apt-get install nodejs")
     folder = tmp_path / "task"

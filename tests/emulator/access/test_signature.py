@@ -40,7 +40,7 @@ def signed(
     token: str | None = None,
     query: bool = False,
 ) -> Request:
-    """The request as botocore signs it, and as it comes in. In a query it signs only an empty body."""
+    """Return the request as botocore signs it, and as it comes in. In a query it signs only an empty body."""
     request = AWSRequest(method, f"https://{HOST}{target}", headers=headers or {}, data=body)
     signer = SigV4QueryAuth if query else SigV4Auth
     signer(Credentials(key.access_key_id, key.secret_access_key, token), service, region).add_auth(request)

@@ -35,7 +35,7 @@ class Dev:
         self.invoke_port = invoke_port
 
     def line(self, *words: str) -> str:
-        """The next line of its output with all of ``words`` in it."""
+        """Return the next line of its output with all of ``words`` in it."""
         assert self.process.stderr is not None
         seen = []
         for line in self.process.stderr:
@@ -95,14 +95,14 @@ def dev(*options: str, command: list[str] | None = None, port: int | None = None
 
 @contextmanager
 def serving(*options: str, command: list[str] | None = None) -> Iterator[Dev]:
-    """The same, once it accepts connections."""
+    """Yield ``adapter dev`` once it accepts connections."""
     with dev(*options, command=command) as running:
         running.line("curl -N")
         yield running
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes below ``pid``."""
+    """Return the processes below ``pid``."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -97,7 +97,7 @@ def test_the_message_and_the_name_are_in_the_event(kind: str) -> None:
 
 
 def outline(value: Any) -> Any:
-    """The keys and the kinds of values, of the first item of lists."""
+    """Return ``value`` with types in place of values, and only the first item of each list."""
     if isinstance(value, dict):
         return {key: outline(each) for key, each in value.items()}
     if isinstance(value, list):

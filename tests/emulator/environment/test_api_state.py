@@ -20,7 +20,7 @@ RESPONSE, RESPONSE_ENDED, ERROR = InvocationEvent.RESPONSE, InvocationEvent.RESP
 
 
 def handed_over(apis: ApiState, request_id: str = "r") -> LocalInvocation:
-    """An invocation that the runtime, which asks for one, receives."""
+    """Return an invocation that the runtime has received."""
     invocation = LocalInvocation(label="", event=b"{}", request_id=request_id, trace_id="t")
     assert apis.next() is not None
     apis.invoke(invocation)

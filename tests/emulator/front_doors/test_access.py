@@ -152,7 +152,7 @@ def key_of(file: Path) -> KeyPair:
 
 
 def signature(local: LocalLambda, key_file: Path, method: str, path: str, body: bytes = b"") -> dict[str, str]:
-    """The headers that botocore adds to a request."""
+    """Return the headers that botocore adds to a request."""
     key = key_of(key_file)
     request = AWSRequest(method, f"http://127.0.0.1:{local.port}{path}", data=body)
     signer = SigV4Auth(Credentials(key.access_key_id, key.secret_access_key), "lambda", "us-east-1")
@@ -267,7 +267,7 @@ async def test_an_authorizers_context_is_in_the_event(door: str, tmp_path: Path)
 
 
 def hosts(event: dict[str, Any]) -> set[str]:
-    """The Host in all maps of headers of an event."""
+    """Return the Host in all maps of headers of an event."""
     maps = [event.get("headers") or {}, event.get("multiValueHeaders") or {}]
     values = [value for each in maps for name, value in each.items() if name.lower() == "host"]
     return {one for value in values for one in ([value] if isinstance(value, str) else value)}

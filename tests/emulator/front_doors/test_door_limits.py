@@ -91,7 +91,7 @@ async def test_text_counts_in_bytes_and_not_in_characters(door: str) -> None:
 
 
 def payload_of(size: int) -> bytes:
-    """A response whose JSON has ``size`` bytes."""
+    """Return a response whose JSON has ``size`` bytes."""
     frame = len(json.dumps({"statusCode": 201, "body": ""}))
     return json.dumps({"statusCode": 201, "body": "x" * (size - frame)}).encode()
 

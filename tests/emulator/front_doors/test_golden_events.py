@@ -45,7 +45,7 @@ async def event_at(door: str, case: dict[str, Any]) -> tuple[RawAnswer, dict[str
 
 
 def has(event: Any, path: str) -> bool:
-    """Whether ``event`` has the key at the end of ``path``, which is in exactly this case."""
+    """Return whether ``event`` has the key at the end of ``path``, which is in exactly this case."""
     for key in path.split("."):
         if key not in event:
             return False
@@ -54,7 +54,7 @@ def has(event: Any, path: str) -> bool:
 
 
 def only(event: Any, like: Any) -> Any:
-    """The part of ``event`` that has the keys of ``like``."""
+    """Return the part of ``event`` that has the keys of ``like``."""
     if not isinstance(like, dict) or not isinstance(event, dict):
         return event
     return {key: only(event[key], value) for key, value in like.items() if key in event}

@@ -71,7 +71,7 @@ class PacedStream:
 
 
 async def sent(*plan: int | float, bandwidth: Bandwidth = LAMBDA_BANDWIDTH, piece: int = 64 * KIB) -> dict[int, int]:
-    """The ticks of a stream that sends (int, bytes) and idles (float, seconds) by turns."""
+    """Return the ticks of a stream that follows ``plan``: an int sends bytes, a float idles seconds."""
     world = World()
     stream = PacedStream(world, bandwidth)
 

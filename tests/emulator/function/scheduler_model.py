@@ -129,7 +129,7 @@ class Model:
         return self.function._environments
 
     def enabled(self) -> Iterator[Event]:
-        """Every event that can happen now."""
+        """Yield every event that can happen now."""
         if self.arrivals > len(self.invocations):
             yield "arrive", 0, 0
         if self.restarts and self.environments:

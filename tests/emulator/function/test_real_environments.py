@@ -118,7 +118,7 @@ def status(local: LocalLambda) -> Any:
 
 
 def process_state(pid: int) -> str:
-    """The letter of a process's state as ps shows it."""
+    """Return the letter of a process's state as ps shows it."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 

@@ -32,7 +32,7 @@ class Gate:
 
 
 async def ask(local: LocalLambda, *paths: str) -> list[RawClient]:
-    """One request after the other, each on a connection of its own."""
+    """Send a request for each path, each on a new connection, and return the clients."""
     clients = []
     for path in paths:
         client = await RawClient.connect(local.port)
@@ -417,7 +417,7 @@ async def test_memory_above_the_functions_is_warned_of_once(used: int) -> None:
 
 
 async def snapshot(runtime: ScriptedRuntime, *, after: Any = None) -> int:
-    """A runtime that supports SnapStart; ``after`` is what it does after the restore."""
+    """Return a runtime that supports SnapStart; ``after`` is what it does after the restore."""
     await runtime.call("GET", f"{RUNTIME}/restore/next")
     if after is not None:
         await after(runtime)

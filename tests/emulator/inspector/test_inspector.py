@@ -35,7 +35,7 @@ async def echo_secrets(runtime: ScriptedRuntime, handed: Handed) -> None:
 
 
 async def next_event(client: RawClient) -> tuple[str, Any]:
-    """The next server-sent event: its name and its data."""
+    """Return the next server-sent event: its name and its data."""
     chunk = await client.chunk()
     fields = dict(line.split(": ", 1) for line in chunk.decode().strip().split("\n"))
     return fields["event"], json.loads(fields["data"])

@@ -31,7 +31,7 @@ TABS = ("stream", "request", "response", "output", "doors")
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """The DevTools of one Chromium for all tests, or an empty text."""
+    """Yield the DevTools of one Chromium for all tests, or an empty text."""
     if not chromium():
         if "CI" in os.environ:
             pytest.fail("Chromium is missing: apt-get install chromium")
@@ -44,7 +44,7 @@ def endpoint() -> Iterator[str]:
 
 @asynccontextmanager
 async def opened(endpoint: str, local: LocalLambda, path: str = "") -> AsyncIterator[Page]:
-    """The page, once it is live."""
+    """Yield the page, once it is live."""
     async with new_page(endpoint) as page:
         await page.open(f"{local.inspector_url}{path}")
         await page.until("document.querySelector('.connection.live')")
@@ -72,7 +72,7 @@ async def show(page: Page, number: int, tab: str) -> None:
 
 
 def row(text: str) -> str:
-    """An expression for the row of the list that contains ``text``."""
+    """Return an expression for the row of the list that contains ``text``."""
     return f"[...document.querySelectorAll('.rows .row')].find((row) => row.textContent.includes({json.dumps(text)}))"
 
 

@@ -72,7 +72,7 @@ def test_a_stream_that_ends_within_a_message_is_noticed() -> None:
 
 
 def framed(headers: bytes, headers_length: int | None = None, total: int | None = None) -> bytes:
-    """A message with right checksums and whatever else a test wants."""
+    """Return a message with correct checksums; its lengths may be wrong."""
     length = len(headers) if headers_length is None else headers_length
     lengths = struct.pack(">II", 16 + len(headers) if total is None else total, length)
     before = lengths + struct.pack(">I", crc32(lengths)) + headers

@@ -35,7 +35,7 @@ def command_of(console: str, program: str) -> list[str]:
 
 
 def go_binary(main: Path, console: str) -> Path:
-    """The handler that the page's commands build, kept for the next run."""
+    """Return the handler that the page's commands build, kept for the next run."""
     steps = [line[2:] for line in console.splitlines() if line.startswith("$ go ")]
     assert [step.split()[1] for step in steps] == ["mod", "get", "build"]
     key = hashlib.sha256((main.read_text() + "".join(steps)).encode()).hexdigest()[:12]
@@ -51,7 +51,7 @@ def go_binary(main: Path, console: str) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The page's files."""
+    """Return the page's files."""
     for text in re.findall(r"```(?:js|python|go)\n(.*?)```", PAGE, re.DOTALL):
         name = text.partition("\n")[0].split()[1]
         (tmp_path / name).write_text(text)

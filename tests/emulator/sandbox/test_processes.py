@@ -50,7 +50,7 @@ Lines = list[tuple[bytes, str]]
 
 
 def tree_of(command: list[str], lines: Lines | None = None, **programs: Any) -> ProcessTree:
-    """The processes of an environment whose runtime is ``command``; ``lines`` receives their output."""
+    """Return the processes of an environment whose runtime is ``command``; ``lines`` receives their output."""
     written = [] if lines is None else lines
     what = Programs(
         runtime=command,
@@ -63,7 +63,7 @@ def tree_of(command: list[str], lines: Lines | None = None, **programs: Any) -> 
 
 
 async def started(folder: Path, *arguments: str) -> tuple[ProcessTree, ChildProcess, dict[str, int]]:
-    """A tree, its runtime, and its pids by name."""
+    """Return a tree, its runtime, and its pids by name."""
     fifo = folder / "fifo"
     os.mkfifo(fifo)
     tree = tree_of([sys.executable, "-I", "-c", TREE, str(fifo), *arguments])
@@ -72,7 +72,7 @@ async def started(folder: Path, *arguments: str) -> tuple[ProcessTree, ChildProc
 
 
 def names_and_pids(fifo: Path) -> dict[str, int]:
-    """The names and pids that the four members of a tree write."""
+    """Return the names and pids that the four members of a tree write."""
     # Open for writing as well, so that there is no end of file between two writers.
     with os.fdopen(os.open(fifo, os.O_RDWR)) as lines:
         pairs = (lines.readline().split() for _ in range(4))
@@ -80,7 +80,7 @@ def names_and_pids(fifo: Path) -> dict[str, int]:
 
 
 def state(pid: int) -> str:
-    """The letter of a process's state as ps shows it; empty where there is none."""
+    """Return the letter of a process's state as ps shows it; empty where there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def wait_until_all(pids: dict[str, int], condition: Callable[[str], bool]) -> No
 
 
 def high_water_mark(pid: int) -> int:
-    """The most memory that a process has had, in bytes."""
+    """Return the most memory that a process has had, in bytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
@@ -166,7 +166,7 @@ async def test_a_tree_of_another_user_is_left_alone_and_not_waited_for(tmp_path:
 
 
 def pausing() -> subprocess.Popen[bytes]:
-    """A child that asyncio does not wait for."""
+    """Return a child that asyncio does not wait for."""
     return subprocess.Popen([sys.executable, "-I", "-c", "import signal; signal.pause()"])
 
 

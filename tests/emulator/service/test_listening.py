@@ -162,7 +162,7 @@ def test_a_host_that_cannot_be_listened_on_is_told_once(flags: dict[str, str], w
 
 
 def inspector_port(flags: dict[str, str], *, invoke_port: int) -> tuple[int | None, list[str]]:
-    """The port of the inspector of a dev whose Invoke APIs are on ``invoke_port``, and the warnings."""
+    """Return the port of the inspector of a dev whose Invoke APIs are on ``invoke_port``, and the warnings."""
     warnings: list[str] = []
     settings = UrlSettings(load({}, {"dev_port": str(invoke_port - 1)} | flags))
     listener = open_inspector(settings, lambda text, level="info": warnings.append(f"{level}: {text}"))

@@ -37,7 +37,7 @@ async def pieces(size: int) -> AsyncIterator[bytes]:
 
 
 async def host(request: ASGIRequest) -> HttpResponse:
-    """The Host, which Django checks when it is asked for, as its CommonMiddleware does for every request."""
+    """Return the Host, which Django checks when it is asked for, as its CommonMiddleware does for every request."""
     return JsonResponse({"host": request.get_host()})
 
 
