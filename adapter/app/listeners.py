@@ -55,7 +55,7 @@ def foreign_owner(address: Address, app: int, marker: str) -> tuple[int, str] | 
 
 
 def _is_of_app(pid: int, app: int, marker: str, parents: dict[int, tuple[int, int]]) -> bool:
-    """Return whether a process belongs to the app. True as well if it has ended, or listens for containers."""
+    """Return whether a process belongs to the app, has ended, or listens on behalf of containers."""
     if pid not in parents or parents[pid][1] == app or _has_variable(pid, marker):
         return True
     try:

@@ -158,7 +158,7 @@ class ReadinessCheck:
         if not self._has_command:
             return f"{problem}. {must}; start it there, or set the app's port with --app-port (AWS_LWA_PORT)"
         if self._names_port:
-            return f"{problem}. {must}, the port in CMD, and listens nowhere yet"
+            return f"{problem}. {must}, the port in CMD, but does not listen on any port yet"
         return (
             f"{problem}. {must}; write {PLACEHOLDER} in CMD instead of a port, or set the app's port with --app-port "
             "(AWS_LWA_PORT)"

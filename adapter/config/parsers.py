@@ -59,8 +59,8 @@ _CALLED = {
     **dict.fromkeys(("url", "lambdaurl", "functionurl", "furl"), "function-url"),
     **dict.fromkeys(("vpclattice", "vpc"), "lattice"),
 }
-# The least similarity of a typing error and what was meant, as difflib measures it. Two of three letters (dve) are
-# enough, three of five (nope, invoke) are not.
+# The minimum similarity, as difflib measures it, of a text and the name that the user meant. "dve" is similar enough to
+# "dev"; "nope" is not similar enough to "invoke".
 _LEAST_SIMILARITY = 0.65
 _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT, "none": NO_LIMIT}
 

@@ -9,7 +9,7 @@ import sys
 
 
 def load_asyncio() -> None:
-    """Import asyncio. If something has already imported it or ``ssl``, nothing is left out."""
+    """Import asyncio, without TLS unless asyncio or ``ssl`` has already been imported."""
     is_lean = "ssl" not in sys.modules
     if is_lean:
         # An import of a module whose entry is None raises ImportError.

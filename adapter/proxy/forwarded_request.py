@@ -132,7 +132,7 @@ def forwarded_request(
     target = strip_base_path(_target_of(exchange), rules.base_path)
     if rules.reserved and target in rules.reserved:
         raise RefusedRequest("only Lambda may request this path", status=403)
-    # An empty Host is a value. Only HTTP/1.0 permits a request without one.
+    # An empty Host is forwarded as it is. Only HTTP/1.0 permits a request without a Host.
     host = first_values.get("host", rules.default_host)
     client = exchange.client
     trusted = client in rules.trusted

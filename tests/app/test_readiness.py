@@ -253,7 +253,7 @@ def test_a_command_that_names_its_port_is_not_advised_to_name_it() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         check.watch(process.pid, ["serve", "--bind=127.0.0.1:8080"])
         assert text_of(check).endswith(
-            "must listen on 127.0.0.1:8080 or [::1]:8080, the port in CMD, and listens nowhere yet"
+            "must listen on 127.0.0.1:8080 or [::1]:8080, the port in CMD, but does not listen on any port yet"
         )
         process.kill()
 

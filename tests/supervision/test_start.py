@@ -21,7 +21,7 @@ def test_an_app_that_is_never_ready_ends_the_proxy_with_the_reason(
         assert supervisor.exit_code() == code
         running.wait_until_gone()
         assert "Adapter.AppNotReady (docs/errors.md): the app was not ready after 0.2 s: " in supervisor.log()
-        assert ", the port in CMD, and listens nowhere yet" in supervisor.log()
+        assert ", the port in CMD, but does not listen on any port yet" in supervisor.log()
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str]
         checks.append(partial(function_settings, config, command))
         checks.append(partial(UrlSettings, config))
     if template is not None or command:
-        # A template that cannot be read may contain a command.
+        # If the template cannot be read, a missing command is not reported, since the template may contain it.
         mistakes += _command_mistakes(config, environ, command)
     for check in checks:
         try:

@@ -114,7 +114,10 @@ class ProcessTree:
         return child
 
     def stopped_runtime(self) -> int | None:
-        """Return the pid of the runtime if it has stopped since the last call, as it does after a debugged app."""
+        """Return the pid of the runtime if it has stopped since the last call.
+
+        The runtime also stops when Ctrl-Z stops a debugged app.
+        """
         running = [child.pid for child in self._children[-1:] if child.is_running]
         return next((pid for pid in running if stopped_by(pid) is not None), None)
 
