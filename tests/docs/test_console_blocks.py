@@ -1,8 +1,9 @@
-"""Every console block of the README and of the docs, run as it is written, page by page, from top to bottom.
+"""Every console block of the README, the docs and the examples, run as it is written, page by page, from top to bottom.
 
 A page has a folder of its own, with the files that its blocks show (the first line is a comment with the name) and with
-those in ``GIVEN``, which its reader has. Commands that serve run until the next one of them, or the end of the page.
-Lines below a command are a part of its output. Ports and the clone's path are this run's own.
+those in ``GIVEN``, which its reader has; an example's page has a copy of the example. Commands that serve run until the
+next one of them, or the end of the page. Lines below a command are a part of its output: ``…`` stands for any text, and
+seconds at the start of a line may differ. Ports and the clone's path are this run's own.
 
 A mark in front of a block says why it, or some of its commands, cannot be run here: ``<!-- not run: REASON -->`` or
 ``<!-- not run: REASON: `COMMAND`, `COMMAND` -->``.
@@ -28,8 +29,7 @@ from tests.unused_port import unused_port
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     path.relative_to(REPOSITORY).as_posix()
-    # The commands of the examples' pages are run, with other installations, by the tests of the examples.
-    for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md")
+    for pattern in ("README.md", "CONTRIBUTING.md", "docs/**/*.md", "examples/*/*.md")
     for path in REPOSITORY.glob(pattern)
     if "```console" in path.read_text()
     # Its commands are run with AWS's clients by tests/emulator/platform_api/test_plain_handlers.py.
@@ -40,6 +40,8 @@ REASONS = ("needs an AWS account", "needs a container engine", "takes over 2 min
 MARKS = {"needs an AWS account": 9, "needs a container engine": 5, "takes over 2 minutes": 5}
 BLOCK = re.compile(r"(?:^<!-- not run: (?P<mark>.*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 NAME = re.compile(r"(?:#|//|<!--|<\?php //) (?P<name>[\w./]+\.\w+)(?: -->)?\n")
+# What a client shows in front of a line: when it has received the line.
+SECONDS_SHOWN = re.compile(r"^\d\.\d\d ")
 # The longest command, in seconds: pip builds the adapter.
 SECONDS = 600
 # Files that a page's reader has: an app, an event, a template.
@@ -96,7 +98,12 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def is_server(command: str) -> bool:
-    return bool(re.match(r"adapter (dev|run) |make run\b", command)) and "--wait" not in command
+    return bool(re.match(r"adapter (dev|run) |make run\b|uvicorn |gunicorn ", command)) and "--wait" not in command
+
+
+def has_line(output: str, wanted: str) -> bool:
+    pattern = ".*".join(map(re.escape, SECONDS_SHOWN.sub("… ", wanted).split("…")))
+    return any(re.fullmatch(pattern, line) for line in output.splitlines())
 
 
 class Reader:
@@ -105,6 +112,8 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._port = unused_port()
+        # The port of servers without the adapter.
+        self._server_port = unused_port()
         self._server: subprocess.Popen[bytes] | None = None
         binaries = folder / ".bin"
         binaries.mkdir()
@@ -124,6 +133,7 @@ class Reader:
 
     def own(self, command: str) -> str:
         """Return ``command`` with this run's ports and paths."""
+        command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self._server_port}")
         command = command.replace("127.0.0.1:3000", f"127.0.0.1:{self._port}")
         command = command.replace("127.0.0.1:3001", f"127.0.0.1:{self._port + 1}").replace(":8080", f":{unused_port()}")
         return command.replace("path/to/this/clone", str(REPOSITORY))
@@ -136,17 +146,22 @@ class Reader:
         folder = REPOSITORY if command.startswith(("make ", "deploy/")) else self._folder
         if is_server(command):
             self.stop()
+            is_adapter, port = command.startswith(("adapter ", "make ")), str(self._server_port)
             with (self._folder / ".log").open("wb") as log:
                 self._server = subprocess.Popen(
                     ["bash", "-c", f"exec {command}"],
                     cwd=folder,
-                    env=self._environ,
+                    # The last two are what Uvicorn and Gunicorn read.
+                    env=self._environ if is_adapter else {**self._environ, "UVICORN_PORT": port, "PORT": port},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     process_group=0,
                 )
             wait = [sys.executable, "-m", "adapter", "dev", "--wait", "--readiness-timeout", str(SECONDS)]
+            if not is_adapter:
+                url = f"http://127.0.0.1:{port}/"
+                wait = ["curl", "--silent", "--retry", "60", "--retry-delay", "1", "--retry-connrefused", url]
             waited = subprocess.run(wait, env=self._environ, capture_output=True, text=True, check=False)
             assert waited.returncode == 0, f"{command}: {waited.stderr}{self._log()}"
             return
@@ -156,7 +171,7 @@ class Reader:
         )  # fmt: skip
         assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}{self._log()}"
         for line in output:
-            assert line in done.stdout.splitlines(), f"$ {command}\n{done.stdout}{self._log()}"
+            assert has_line(done.stdout, line), f"$ {command}\n{done.stdout}{self._log()}"
 
     def _log(self) -> str:
         file = self._folder / ".log"
@@ -186,6 +201,21 @@ def test_every_mark_has_one_of_the_reasons_and_is_counted() -> None:
     assert {reason: reasons.count(reason) for reason in REASONS} == MARKS
 
 
+@pytest.mark.parametrize(
+    ("wanted", "is_found"), [("0.02 one", True), ("{…:3}", True), ("…", True), ("0.02 two", False), ("0.3", False)]
+)
+def test_a_line_of_the_output_is_found_by_its_text(wanted: str, is_found: bool) -> None:
+    assert has_line('0.31 one\n{"a":3}\n', wanted) is is_found
+
+
+def _write_given_files(folder: Path) -> None:
+    for name, given in GIVEN.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(given)
+        file.chmod(0o755)
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", PAGES)
 def test_the_console_blocks_of_a_page_run_as_they_are_written(page: str, tmp_path: Path) -> None:
@@ -195,11 +225,10 @@ def test_the_console_blocks_of_a_page_run_as_they_are_written(page: str, tmp_pat
             (pytest.fail if "CI" in os.environ else pytest.skip)(f"NOT TESTED: apt-get install {packages}")
     # The name of the app in the pages.
     folder = tmp_path / "shop"
-    for name, given in GIVEN.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(given)
-        file.chmod(0o755)
+    if page.startswith("examples/"):
+        shutil.copytree((REPOSITORY / page).parent, folder)
+    else:
+        _write_given_files(folder)
     with reader(folder) as person:
         for block in blocks_of(page):
             named = NAME.match(block.text)
