@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # The message of Node for a file that was written for AWS's Node runtime.
 _NEEDS_NODE_RUNTIME = "awslambda is not defined"
+# What Rails writes if another environment has started it in the same folder.
+_HAS_PID_FILE = "A server is already running. Check "
 # The exit codes of a shell or env(1) that does not find a program, or cannot read its script.
 _SHELL_FAILURES = (2, 126, 127)
 # Exit codes above this are 128 + n for signal n.
@@ -65,6 +67,8 @@ def exit_hint(code: int, stderr: str, command: Sequence[str], *, was_ready: bool
         return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
     if code in _SHELL_FAILURES and "\r" in stderr.replace("\r\n", "\n").replace("\\r", "\r"):
         return f" (it reads a script with the line ends of Windows; {CONVERT_LINES})"
+    if _HAS_PID_FILE in stderr:
+        return " (each environment needs a pid file of its own; for Rails, add to CMD: -P tmp/pids/{port}.pid)"
     if not was_ready and (missing := _MISSING.search(cause_line(stderr))):
         return f" ({_missing_hint(missing, command)})"
     if code or was_ready or any(map(_EXCEPTION.match, stderr.splitlines())):

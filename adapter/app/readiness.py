@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from adapter.config.parsers import FOLLOWED_PORT
+from adapter.config.parsers import ANY_PORT, FOLLOWED_PORT
 from adapter.config.ports import PLACEHOLDER, app_address
 from adapter.errors import AppNotReady
 from adapter.net.address import Address
@@ -69,6 +69,7 @@ class ReadinessCheck:
     __slots__ = (
         "_app",
         "_has_command",
+        "_has_free_port",
         "_healthy",
         "_marker",
         "_names_port",
@@ -89,6 +90,7 @@ class ReadinessCheck:
             else None
         )
         self.follows: Final = config.app_port == FOLLOWED_PORT
+        self._has_free_port = config.app_port == ANY_PORT
         self._healthy = config.readiness_status
         self._has_command = has_command
         # The pid of the app, whether its command names its port, and a variable that all of its processes have.
@@ -159,6 +161,8 @@ class ReadinessCheck:
             return f"{problem}. {must}; start it there, or set the app's port with --app-port (AWS_LWA_PORT)"
         if self._names_port:
             return f"{problem}. {must}, the port in CMD, but does not listen on any port yet"
+        if self._has_free_port:
+            return f"{problem}. {must}, as its variable PORT says; if it does not read PORT, write {PLACEHOLDER} in CMD"
         return (
             f"{problem}. {must}; write {PLACEHOLDER} in CMD instead of a port, or set the app's port with --app-port "
             "(AWS_LWA_PORT)"

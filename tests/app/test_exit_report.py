@@ -99,6 +99,11 @@ def test_a_module_that_is_not_found_is_reported_with_what_to_do(cause: str, hint
     assert text == f"the app ended with exit code 3 before it was ready ({hint}): {cause}"
 
 
+def test_a_pid_file_that_all_environments_share_is_explained() -> None:
+    stderr = "A server is already running. Check /app/tmp/pids/server.pid.\nExiting\n"
+    assert exit_hint(1, stderr, ["bin/rails", "server"]).endswith("add to CMD: -P tmp/pids/{port}.pid)")
+
+
 def test_an_app_that_has_failed_does_not_start_a_server_in_the_background() -> None:
     """Hypercorn and other servers end with 0 after an exception in a process of theirs."""
     assert "in the background" in exit_hint(0, "bye", ["server"])

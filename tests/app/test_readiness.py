@@ -258,6 +258,11 @@ def test_a_command_that_names_its_port_is_not_advised_to_name_it() -> None:
         process.kill()
 
 
+def test_an_app_that_gets_a_free_port_is_advised_to_read_it() -> None:
+    check = check_of({"app_port": "0"}, has_command=True)
+    assert text_of(check).endswith("as its variable PORT says; if it does not read PORT, write {port} in CMD")
+
+
 @on_linux
 def test_an_app_that_listens_elsewhere_is_reported_after_a_second() -> None:
     with listening() as (pid, port):
