@@ -26,7 +26,7 @@ _OF_CONTAINERS = frozenset(
 def addresses_of(app: int) -> list[Address]:
     """Return the addresses on which processes of the app with the pid ``app`` listen, without the ports of debuggers.
 
-    An address that means "all addresses" is returned as the loopback address. A port has one address.
+    An address that means "all addresses" is returned as the loopback address. Each port is returned once.
     """
     links = {link for pid in _members(app) for link in links_of(pid)}
     found: dict[int, Address] = {}

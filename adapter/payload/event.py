@@ -159,7 +159,7 @@ def _read_without(raw: bytes | bytearray, start: int, end: int, text: bytearray 
 def _parse(raw: bytes | bytearray) -> Any:
     """Return the parsed event. Raises InvalidEvent if it is not JSON.
 
-    If only a lenient parser accepts the JSON, this is an error in an HTTP event, but not in other events.
+    An event that is not from HTTP may also be JSON that only a lenient parser accepts.
     """
     try:
         return orjson.loads(raw)

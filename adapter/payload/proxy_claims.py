@@ -17,7 +17,7 @@ ORIGIN_PREFIXES = (
     # -prefix. mod_wsgi, WSGITrustedProxyHeaders: -https, -scheme, -script-name, -server. Rack: -scheme, -ssl.
     # oauth2-proxy: -user, -email, -access-token. Envoy: -client-cert. Traefik: -tls-client-cert.
     "x-forwarded-",
-    # A known Java idiom asks for a header with the name of the CGI variable: HTTP_X_FORWARDED_FOR, HTTP_CLIENT_IP.
+    # Many Java programs look for headers with the names of CGI variables: HTTP_X_FORWARDED_FOR, HTTP_CLIENT_IP.
     "http-x-forwarded-",
     "http-client-",
 )
@@ -67,7 +67,7 @@ ORIGIN = frozenset(
     }
 )
 
-#: The user whom a proxy has authenticated. The proxy keeps these headers only if the client is trusted. On Lambda,
+#: Headers for the user whom a proxy has authenticated. The proxy keeps them only if the client is trusted. On Lambda,
 #: no front door sends them.
 IDENTITY_PREFIXES = (
     # Django's RemoteUserMiddleware (HTTP_REMOTE_USER); Authelia: Remote-User, -Groups, -Name, -Email.

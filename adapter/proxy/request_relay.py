@@ -412,7 +412,8 @@ class ProxiedRequest:
         """Log the request. The fields of a successful one are collected only if it is logged."""
         log, level = self._relay.log, self._level()
         if log.has_access_log or level != "info":
-            # Of the requests under way, others may end in this turn of the loop, too. One write is enough for all.
+            # If other requests are in progress, some may end in the same turn of the event loop. Their lines are then
+            # written together.
             log.log_request(self._log_fields(), level, _call_soon if self._relay.metrics.in_flight else None)
 
     def _level(self) -> str:

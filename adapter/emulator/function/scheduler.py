@@ -135,7 +135,7 @@ class LocalFunction:
         }
 
     def lanes(self) -> list[tuple[int, int | None, list[tuple[float, str]]]]:
-        """Return number, peak memory and last changes of state of each environment, including some that have ended.
+        """Return the number, peak memory and latest state changes of each environment, including some that have ended.
 
         The memory is in bytes, or None if unknown. Times are those of the event loop.
         """

@@ -222,7 +222,10 @@ class _Reader:
         self._note_authorizer(path, properties)
 
     def _read_rest_api(self, path: Path_, properties: dict[str, Any]) -> None:
-        """Note what is not simulated of the REST API that ``properties`` refer to, or of SAM's implicit REST API."""
+        """Add notes about settings of the function's REST API that are not simulated.
+
+        This is the API that ``properties`` refer to, or SAM's implicit REST API.
+        """
         for place, api in self._api_settings(properties.get("RestApiId"), "Api"):
             if "Cors" in api:
                 self._note((*place, "Cors"), "CORS of a REST API is not simulated: preflights reach the app")
