@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import adapter
+from adapter.cli.base_image import BaseImage
 from adapter.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -25,6 +26,7 @@ _IGNORED = """\
 .venv
 **/__pycache__
 **/node_modules
+!.next/standalone/node_modules
 .env*
 *.pem
 *.key
@@ -68,6 +70,7 @@ def run(kind: str, command: list[str]) -> list[str]:
     _write(folder, missing)
     return [
         *(f"{path} is written" if path in missing else f"{path} is kept" for path in files),
+        *(BaseImage(folder, command).advice() if "Dockerfile" in missing else ()),
         f"Once, in the adapter's repository: {image}",
         f"Next: {command_here.format(name=name)}",
         "Guide: docs/deploy/init.md",
@@ -100,16 +103,20 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
 
 def _docker(folder: Path, name: str, command: list[str]) -> dict[str, str]:
     template = "examples/flask_app/Dockerfile"
-    text = _read(template)
+    base = BaseImage(folder, command)
     changes: dict[str, str | Callable[[re.Match[str]], str]] = {
         r"From the repository's root:": "In the adapter's repository, then in this folder:",
         r"docker build -t flask-app examples/flask_app": f"docker build -t {name} .",
+        r"BASE=\S+": f"BASE={base.name}",
+        r"COPY requirements\.txt \./\nRUN pip install .*\n": base.installation,
         r"COPY main\.py \./": "COPY . ./",
         r"CMD \[\"gunicorn\".*": lambda _: f"CMD {json.dumps(command)}",
     }
-    if not (folder / "requirements.txt").exists():
-        changes[r"COPY requirements\.txt \./\nRUN pip install .*\n"] = ""
-    return {"Dockerfile": _filled_in(template, text, changes), ".dockerignore": _IGNORED}
+    if not base.is_known:
+        changes[r"BASE may be any image that can run CMD:"] = lambda _: (
+            f"Set BASE to an image that can run {base.program!r}:"
+        )
+    return {"Dockerfile": _filled_in(template, _read(template), changes), ".dockerignore": _IGNORED}
 
 
 def _sam(folder: Path, name: str, command: list[str]) -> dict[str, str]:

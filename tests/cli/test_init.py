@@ -59,6 +59,80 @@ def test_docker_writes_a_dockerfile_that_starts_the_command(tmp_path: Path, has_
     assert (linted.returncode, linted.stdout) == (0, "")
 
 
+NODE_INSTALL = "COPY package*.json ./\nRUN npm {} --omit=dev\nCOPY . ./\n"
+
+
+@pytest.mark.parametrize(
+    ("present", "command", "base", "install"),
+    [
+        pytest.param(["package.json", "package-lock.json"], "node server.js", "node:24-slim", "ci", id="node"),
+        pytest.param(["package.json"], "env PORT={port} npm start", "node:24-slim", "install", id="no-lock-file"),
+        pytest.param(["package.json"], "./start.sh", "node:24-slim", "install", id="package.json"),
+        pytest.param([], "npx next start --port {port}", "node:24-slim", None, id="no-package.json"),
+        pytest.param(["package.json", "requirements.txt"], "python3.13 app.py", "python:3.13-slim", None, id="python"),
+        pytest.param([], "php -S 127.0.0.1:{port}", "php:8.4-cli", None, id="php"),
+        pytest.param(["package.json"], "bundle exec puma", "ruby:3.4-slim", None, id="ruby"),
+        pytest.param([], "java -jar app.jar", "eclipse-temurin:21-jre", None, id="java"),
+        pytest.param([], "./server", "debian:13-slim", None, id="binary"),
+    ],
+)
+def test_the_base_image_has_the_program_of_the_command(
+    present: list[str], command: str, base: str, install: str | None, tmp_path: Path
+) -> None:
+    for name in present:
+        (tmp_path / name).write_text("")
+
+    done = init(tmp_path, "docker", "--", *command.split())
+
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (tmp_path / "Dockerfile").read_text("utf-8")
+    assert f"\nARG BASE={base}\n" in text
+    assert ("RUN npm" in text) is (install is not None)
+    assert install is None or NODE_INSTALL.format(install) in text
+    is_known = base.startswith(("node", "python"))
+    program = command.split()[0]
+    assert (f"# Set BASE to an image that can run {program!r}: " in text) is not is_known
+    assert (f"Set BASE in Dockerfile to an image that can run {program!r} (now {base})" in done.stdout) is not is_known
+    linted = subprocess.run([TOOLS / "hadolint", tmp_path / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("requirements", "command", "warning"),
+    [
+        pytest.param(
+            "flask\n# gunicorn\n--extra-index-url x",
+            "gunicorn main:app",
+            "requirements.txt does not list gunicorn",
+            id="not-listed",
+        ),
+        pytest.param("uvicorn-worker", "python -m uvicorn main:app", "requirements.txt does not list uvicorn", id="-m"),
+        pytest.param(
+            None, "gunicorn main:app", "requirements.txt is missing, so the image has no gunicorn", id="no-file"
+        ),
+        pytest.param(None, "python app.py", "so the image has no package of pyproject.toml", id="pyproject"),
+        pytest.param("flask\n  Gunicorn>=23\n", "gunicorn main:app", None, id="listed"),
+        pytest.param("fastapi[standard]\n", "uvicorn main:app", None, id="an-extra"),
+        pytest.param("-r production.txt\n", "gunicorn main:app", None, id="another-file"),
+        pytest.param("flask\n", "python app.py", None, id="no-server"),
+    ],
+)
+def test_a_server_that_the_image_lacks_is_a_warning(
+    requirements: str | None, command: str, warning: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    if requirements is not None:
+        # PowerShell writes this encoding.
+        (tmp_path / "requirements.txt").write_text(requirements, "utf-16")
+
+    done = init(tmp_path, "docker", "--", *command.split())
+
+    assert done.returncode == 0, done.stderr
+    [*found] = [line for line in done.stdout.splitlines() if line.startswith("Warning: ")]
+    assert len(found) == (warning is not None)
+    assert warning is None or warning in found[0]
+
+
 def test_sam_writes_a_template_that_adapter_dev_reads(tmp_path: Path) -> None:
     done = init(tmp_path, "sam", "--", *COMMAND)
 
