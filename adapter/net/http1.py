@@ -48,6 +48,14 @@ _REPEATABLE_BODY: Final = 64 * 1024
 # The lengths of the names of headers that decide on the framing: connection, content-length, transfer-encoding.
 _FRAMING_LENGTHS: Final = (10, 14, 17)
 
+# The lines of heads that llhttp has accepted: status lines with their meaning, and header lines with the pair that
+# `_Head` made of each. Most lines of a head are the same as in the last one, and finding them here takes a fifth of the
+# time of parsing them. The dictionaries are cleared if they have more entries than this; longer lines are not kept.
+_known_starts: Final[dict[bytes, tuple[str, int, bytes]]] = {}
+_known_lines: Final[dict[bytes, tuple[str, str]]] = {}
+_MAX_KNOWN_LINES: Final = 1024
+_MAX_KNOWN_LENGTH: Final = 256
+
 # The ways in which the end of a body is determined (RFC 9112, section 6.3).
 _LENGTH: Final = 0
 _CHUNKED: Final = 1
@@ -122,7 +130,8 @@ class ResponseReader:
       after a 5xx status, since many servers then close the connection without announcing it.
     - ``trailers`` contains the trailers of a chunked body.
 
-    ``decode`` decodes header values: `header_text` or `lossless_text`.
+    ``decode`` decodes header values: `header_text` or `lossless_text`. ``knows_lines`` is True if most lines of the
+    head were probably in other heads a moment ago.
     """
 
     __slots__ = (
@@ -132,6 +141,7 @@ class ResponseReader:
         "_framing",
         "_incomplete_head",
         "_interim_bytes",
+        "_knows_lines",
         "_pending",
         "_remaining",
         "_trailer_bytes",
@@ -142,9 +152,10 @@ class ResponseReader:
         "trailers",
     )
 
-    def __init__(self, method: str, decode: Callable[[bytes], str] = header_text) -> None:
+    def __init__(self, method: str, decode: Callable[[bytes], str] = header_text, *, knows_lines: bool = False) -> None:
         self._bodiless_request: Final = method == "HEAD"
         self._decode: Final = decode
+        self._knows_lines: Final = knows_lines
         self._framing = _LENGTH
         self._chunk_state = _SIZE
         self._remaining = 0
@@ -222,7 +233,7 @@ class ResponseReader:
             pending = bytes(self._incomplete_head)
         start = 0
         while True:
-            if not b"HTTP/".startswith(pending[start : start + 5]):
+            if pending[start : start + 5] != b"HTTP/"[: len(pending) - start]:
                 beginning = pending[start : start + _GLIMPSE]
                 raise InvalidAppResponse(f"not an HTTP response: it starts with {beginning!r}")
             end = pending.find(_HEAD_END, start, start + HEAD_LIMIT) + len(_HEAD_END)
@@ -230,7 +241,7 @@ class ResponseReader:
                 self._incomplete_head = bytearray(pending[start:])
                 _check_unfinished_head(self._incomplete_head, 0)
                 return None
-            head = _parse_head(pending[start:end], self._decode)
+            head = _parse_head(pending[start:end], self._decode, self._knows_lines)
             if head.status >= 200 or head.status == 101:
                 break
             self._keep_interim(head, end - start)
@@ -365,6 +376,7 @@ class _Head:
         "_connection",
         "_content_length",
         "_decode",
+        "_framing_lines",
         "_reason",
         "_transfer_encoding",
         "headers",
@@ -378,6 +390,7 @@ class _Head:
         self._reason = b""
         self.headers: list[tuple[str, str]] = []
         self._connection: list[str] = []
+        self._framing_lines = 0
         self._content_length: str | None = None
         self._transfer_encoding: str | None = None
         self.status = 0
@@ -393,16 +406,55 @@ class _Head:
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else self._decode(value)
-        self.headers.append((text_name, text))
-        if len(text_name) not in _FRAMING_LENGTHS:
+        self._add((text_name, text))
+
+    def _add(self, header: tuple[str, str]) -> None:
+        self.headers.append(header)
+        if len(header[0]) not in _FRAMING_LENGTHS:
             return
-        lower = text_name.lower()
+        lower = header[0].lower()
         if lower == "content-length":
-            self._content_length = text
+            self._framing_lines += 1
+            self._content_length = header[1]
         elif lower == "connection":
-            self._connection.append(text.lower())
+            self._connection.append(header[1].lower())
         elif lower == "transfer-encoding":
-            self._transfer_encoding = text if self._transfer_encoding is None else f"{self._transfer_encoding}, {text}"
+            self._framing_lines += 1
+            others = self._transfer_encoding
+            self._transfer_encoding = header[1] if others is None else f"{others}, {header[1]}"
+
+    def take_known(self, lines: list[bytes]) -> bool:
+        """Parse a head if llhttp has accepted each of its lines before. Return False if llhttp must parse this head."""
+        start = _known_starts.get(lines[0])
+        if start is None:
+            return False
+        for line in lines[1:]:
+            header = _known_lines.get(line)
+            if header is None:
+                return False
+            self._add(header)
+        if self._framing_lines > 1:
+            # The meaning of one depends on the other.
+            return False
+        version, status, self._reason = start
+        self.begin(status, version)
+        return True
+
+    def remember(self, lines: list[bytes], version: str) -> None:
+        """Keep the lines of this head, which llhttp has accepted, for ``take_known``."""
+        if len(lines) != len(self.headers) + 1 or not 200 <= self.status < 600:
+            return
+        if len(_known_starts) > _MAX_KNOWN_LINES or len(_known_lines) > _MAX_KNOWN_LINES:
+            _known_starts.clear()
+            _known_lines.clear()
+        for number, line in enumerate(lines):
+            # What `_decode` makes of other bytes than ASCII differs.
+            if len(line) > _MAX_KNOWN_LENGTH or not line.isascii():
+                continue
+            if number == 0:
+                _known_starts[line] = (version, self.status, self._reason)
+            else:
+                _known_lines[line] = self.headers[number - 1]
 
     def begin(self, status: int, version: str) -> None:
         """Set the status and ``keep_alive`` (RFC 9112, section 9.3). llhttp's result is wrong for empty bodies.
@@ -461,11 +513,17 @@ class _Head:
         return _UNTIL_EOF, 0
 
 
-def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
+def _parse_head(data: bytes, decode: Callable[[bytes], str], knows_lines: bool) -> _Head:
     # A short head need not be searched.
     if len(data) > MAX_FIELDS and data.count(b"\n") > MAX_FIELDS + 2:
         raise InvalidAppResponse(f"the response has more than {MAX_FIELDS} header fields")
+    lines: list[bytes] = []
     head = _Head(decode)
+    if knows_lines:
+        lines = data[: -len(_HEAD_END)].split(b"\r\n")
+        if head.take_known(lines):
+            return head
+        head = _Head(decode)
     parser = HttpResponseParser(head)
     try:
         parser.feed_data(data)
@@ -473,7 +531,10 @@ def _parse_head(data: bytes, decode: Callable[[bytes], str]) -> _Head:
         pass  # a 101: all bytes after the head belong to another protocol
     except HttpParserError as error:
         raise InvalidAppResponse(f"the response head is not HTTP/1: {error}") from error
-    head.begin(parser.get_status_code(), parser.get_http_version())
+    version = parser.get_http_version()
+    head.begin(parser.get_status_code(), version)
+    if knows_lines:
+        head.remember(lines, version)
     return head
 
 

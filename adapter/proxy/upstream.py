@@ -198,7 +198,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         """Send a request head. ``write`` sends the body; ``end_request`` marks the request as complete."""
         self._read_size = READ_HIGH_WATER
         self._may_receive_now = False
-        self._reader = ResponseReader(method, lossless_text)
+        self._reader = ResponseReader(method, lossless_text, knows_lines=True)
         self._is_sent = False
         self._is_idle = False
         self._began_at = monotonic()

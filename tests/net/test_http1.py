@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.errors import AdapterError, InvalidAppResponse, InvalidEvent, TruncatedResponse
+from adapter.net import http1
 from adapter.net.http1 import (
     CHUNK_LINE_LIMIT,
     HEAD_LIMIT,
@@ -437,6 +438,69 @@ def test_a_chunked_body_survives_any_chunking_and_any_cutting(chunks: list[bytes
     positions = sorted(data.draw(st.sets(st.integers(0, len(raw)), max_size=12)))
     pieces = [raw[start:end] for start, end in zip([0, *positions], [*positions, len(raw)], strict=True)]
     assert read(pieces).facts[2:] == (b"".join(chunks), [], True, True)
+
+
+# --- lines that were in earlier heads ---------------------------------------------------------------------------------
+
+KNOWN_STARTS = ["200 OK", "204 No Content", "304 Not Modified", "500 ", "101 Switching Protocols", "200 f\xfcr"]
+KNOWN_LINES = [
+    *("Content-Length: 1", "content-length: 1", "Content-Length: 2", "Content-Length: 0", "Content-Length:"),
+    *("Transfer-Encoding: chunked", "Transfer-Encoding: gzip", "Connection: close", "Connection: keep-alive, upgrade"),
+    *("Upgrade: x", "Date: Sun, 29 Nov 2026 09:00:00 GMT", "X:  b \t", "X:", "X: \xe9", " folded", "no colon", "a : b"),
+    *("X: a\nY: b", "X: a\rY: b", f"X: {'a' * 300}"),
+]
+
+
+def outcome(raw: bytes, *, method: str, knows_lines: bool) -> object:
+    """What a reader makes of ``raw``, in one piece: its facts or its error."""
+    reader = ResponseReader(method, knows_lines=knows_lines)
+    try:
+        body = feed_all(reader, [raw])
+    except AdapterError as error:
+        return str(error)
+    return (Outcome(reader, body).facts, reader.head.reason) if reader.head is not None else None
+
+
+@pytest.mark.parametrize("raw", [parameter.values[0] for parameter in REFUSED])
+def test_a_head_is_refused_although_lines_of_it_are_known(raw: bytes) -> None:
+    for line in raw.split(b"\r\n"):
+        outcome(head("200 OK")[:-2] + line + b"\r\n\r\n", method="GET", knows_lines=True)
+    assert outcome(raw, method="GET", knows_lines=True) == outcome(raw, method="GET", knows_lines=False)
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD"]),
+    version=st.sampled_from(["1.1", "1.0"]),
+    start=st.sampled_from(KNOWN_STARTS),
+    lines=st.lists(st.sampled_from(KNOWN_LINES), max_size=4),
+)
+def test_a_head_of_known_lines_means_the_same(method: str, version: str, start: str, lines: list[str]) -> None:
+    for line in lines:
+        outcome(head(start, line), method="GET", knows_lines=True)
+    raw = head(start, *lines).replace(b"1.1", version.encode(), 1) + b"xyz"
+    expected = outcome(raw, method=method, knows_lines=False)
+    assert [outcome(raw, method=method, knows_lines=True) for _ in range(2)] == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        head("103 Early Hints", "Link: </a>") + head("200 OK", "Content-Length: 0"),
+        head("101 Switching", "Upgrade: x", "Connection: upgrade") + b"any bytes",
+        head("200 f\xfcr", "X: \xe9", f"Y: {'y' * 300}", "Content-Length: 0"),
+    ],
+    ids=["interim", "upgrade", "not-kept"],
+)
+def test_what_is_not_known_is_parsed_again(raw: bytes) -> None:
+    expected = outcome(raw, method="GET", knows_lines=False)
+    assert [outcome(raw, method="GET", knows_lines=True) for _ in range(2)] == [expected] * 2
+
+
+def test_known_lines_are_bounded() -> None:
+    for number in range(3000):
+        outcome(head(f"200 {number}", f"X: {number}", "Content-Length: 0"), method="GET", knows_lines=True)
+        assert len(http1._known_starts) <= 1025
+        assert len(http1._known_lines) <= 1027
 
 
 @given(raw=st.binary(max_size=60), start=st.sampled_from([b"", b"HTTP/1.1 200 OK\r\n", CHUNKED]))
