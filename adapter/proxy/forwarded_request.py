@@ -172,16 +172,22 @@ def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> H
 
     If the client is ``trusted``, the values that it sent are kept and extended. Otherwise the filter has removed them.
     """
+    if not trusted:
+        return [
+            *headers,
+            ("x-forwarded-for", client),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", host),
+            ("forwarded", _forwarded_element(client, host)),
+        ]
     stated: dict[str, list[str]] = {}
-    kept = headers
-    if trusted:
-        kept = []
-        for name, value in headers:
-            lower = name.lower()
-            if lower in _EXTENDED:
-                stated.setdefault(lower, []).append(value)
-            else:
-                kept.append((name, value))
+    kept = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower in _EXTENDED:
+            stated.setdefault(lower, []).append(value)
+        else:
+            kept.append((name, value))
     kept += [
         ("x-forwarded-for", ", ".join([*stated.get("x-forwarded-for", []), client])),
         ("x-forwarded-proto", ", ".join(stated.get("x-forwarded-proto", ["http"]))),
