@@ -87,6 +87,10 @@ class RequestRelay:
         self.first_room = min([READ_HIGH_WATER, *[cap.burst for cap in caps]])
         self.is_capped = bool(caps)
         self.stream_limit = config.stream_limit or None
+        # Up to how many bytes neither caps nor limits apply to a response. A total cap depends on other responses.
+        self.unlimited_size = (
+            -1 if self.total is not None else min(self.first_room, config.stream_limit or READ_HIGH_WATER)
+        )
         self.request_timeout = config.request_timeout
         self.idle_timeout = config.idle_timeout
         self._restart_wait = RestartWait(upstream, supervisor)
@@ -310,10 +314,17 @@ class ProxiedRequest:
     async def _stream(self) -> None:
         """Send the response as it arrives. Raises ResponseTooLarge if it exceeds the stream limit."""
         relay, connection, compressor = self._relay, self._connection, self._compressor
+        opening = self._opening()
+        if len(opening) <= relay.unlimited_size and compressor is None and connection.is_complete:
+            # The usual case: the whole response is here, and it is too small for any cap or limit.
+            self._begin(opening)
+            self._app_bytes = len(opening)
+            self._exchange.end(forwarded_trailers(connection.trailers, self._app_head.headers))
+            return
         writer = PacedWriter(self._write, bandwidth=relay.bandwidth, shared=relay.total, limit=relay.stream_limit)
         held_before = 0.0
         try:
-            fits = await writer.begin(self._opening(), self._begin)
+            fits = await writer.begin(opening, self._begin)
             while fits:
                 if relay.is_capped:
                     held, held_before = writer.held_seconds - held_before, writer.held_seconds

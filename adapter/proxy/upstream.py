@@ -308,6 +308,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return reader.complete
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the response is complete, and all of its body has been read."""
+        return self._current.complete and not self._pieces
+
+    @property
     def was_lost_unanswered(self) -> bool:
         """Whether this reused connection was closed before any byte of a response arrived."""
         return self.is_reused and isinstance(self._failure, AppUnreachable) and not self._current.has_begun
