@@ -55,7 +55,7 @@ COMPILED = {
         "pass_through",
         "rest_api",
     },
-    "proxy": {"forwarded_request", "request_relay", "upstream"},
+    "proxy": {"forwarded_request", "metrics", "request_relay", "upstream"},
     "runtime": {
         "api_client",
         "app_client",
