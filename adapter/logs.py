@@ -105,12 +105,12 @@ class Log:
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
         lines = bounded(message).rstrip("\n").split("\n")
-        parts = ["adapter ", level.upper(), " ", visible(lines[0])]
-        for name, value in fields.items():
-            # A number needs neither quotes nor escapes.
-            text = str(value) if isinstance(value, float) else _quoted(str(value))
-            parts += (" ", name, "=", text)
-        line = "".join(parts)
+        # A float needs neither quotes nor escapes.
+        pairs = [
+            f" {name}={str(value) if isinstance(value, float) else _quoted(str(value))}"
+            for name, value in fields.items()
+        ]
+        line = f"adapter {level.upper()} {visible(lines[0])}{''.join(pairs)}"
         if len(lines) > 1:
             # Those of a traceback, for example. They are indented, so that they do not look like new log lines.
             line = "\n    ".join([line] + [visible(each) for each in lines[1:]])
