@@ -162,7 +162,10 @@ class ReadinessCheck:
         if self._names_port:
             return f"{problem}. {must}, the port in CMD, but does not listen on any port yet"
         if self._has_free_port:
-            return f"{problem}. {must}, as its variable PORT says; if it does not read PORT, write {PLACEHOLDER} in CMD"
+            return (
+                f"{problem}. {must}, the port in its variable PORT; "
+                f"if it does not read PORT, write {PLACEHOLDER} in CMD"
+            )
         return (
             f"{problem}. {must}; write {PLACEHOLDER} in CMD instead of a port, or set the app's port with --app-port "
             "(AWS_LWA_PORT)"

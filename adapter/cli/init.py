@@ -37,7 +37,8 @@ cdk.out
 chart
 """
 
-# For each kind, the image of the adapter, which is built in its repository, and the next command in the app's folder.
+# For each kind: the command that builds the adapter's image, in the adapter's repository, and the command to run next,
+# in the app's folder.
 _NEXT = {
     "docker": (
         "docker build -t web-adapter .",

@@ -260,7 +260,7 @@ def test_a_command_that_names_its_port_is_not_advised_to_name_it() -> None:
 
 def test_an_app_that_gets_a_free_port_is_advised_to_read_it() -> None:
     check = check_of({"app_port": "0"}, has_command=True)
-    assert text_of(check).endswith("as its variable PORT says; if it does not read PORT, write {port} in CMD")
+    assert text_of(check).endswith("the port in its variable PORT; if it does not read PORT, write {port} in CMD")
 
 
 @on_linux
