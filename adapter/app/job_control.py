@@ -151,8 +151,9 @@ def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bo
         if signal.SIGCONT not in signal.sigpending():
             os.kill(0 if with_group else os.getpid(), number)
         is_continued = signal.SIGCONT in signal.sigpending()
-        if is_continued:
-            signal.sigwait({signal.SIGCONT})
+        # Not sigwait: it would block for ever if another thread took the signal. macOS has no sigtimedwait.
+        if is_continued and hasattr(signal, "sigtimedwait"):
+            signal.sigtimedwait({signal.SIGCONT}, 0)
         return is_continued
     finally:
         signal.signal(number, handler)
