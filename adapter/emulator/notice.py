@@ -6,7 +6,10 @@ from typing import Protocol
 
 
 class Notice(Protocol):
-    """Shows a line to the user. ``level`` is ``info``, ``warn`` or, if the function or emulator failed, ``error``."""
+    """Shows a line to the user. ``level`` is ``info``, ``warn`` or, if the function or emulator failed, ``error``.
 
-    def __call__(self, text: str, *, level: str = "info") -> None:
+    ``reason`` follows the text, unless the user has just seen it in the output of the processes.
+    """
+
+    def __call__(self, text: str, *, level: str = "info", reason: str = "") -> None:
         """Show the line."""

@@ -221,7 +221,7 @@ class LocalLambda:
     ring: RecordRing = field(default_factory=RecordRing)
     inspector_url: str = ""
 
-    def notice(self, text: str, *, level: str = "info") -> None:
+    def notice(self, text: str, *, level: str = "info", reason: str = "") -> None:
         """Record a line for the user."""
         self.notices.put_nowait(text)
         self.levels[text] = level

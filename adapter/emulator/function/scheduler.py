@@ -166,8 +166,8 @@ class LocalFunction:
             _fail(invocation, why(invocation.request_id))
         else:
             error = why("")
-            text = f"{phase} failed, so the next request tries again ({error.error_type}: {error.message})"
-            self.notice(text, level="error")
+            text = f"{phase} failed, so the next request tries again ({error.error_type})"
+            self.notice(text, level="error", reason=error.message)
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:
         """Run an environment to its end. Replace it if it was provisioned and did not fail to start."""

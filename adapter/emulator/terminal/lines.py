@@ -123,15 +123,14 @@ class Terminal:
         if self.log is not None:
             self.log.log_invocation(request_fields(record, self.prices, self.region), level)
             return
-        parts = [self._first_part(record), *map(_shown, details(record, without_reason=self._is_shown(record)))]
+        is_shown = bool(record.error_message) and self._is_shown(record.error_message)
+        parts = [self._first_part(record), *map(_shown, details(record, without_reason=is_shown))]
         parts += streaming_cost(record.streamed, self.prices, self.region)
         self._write(" | ".join(parts))
 
-    def _is_shown(self, record: RequestRecord) -> bool:
-        """Return whether the processes' last output contains the error message of the request."""
-        if not record.error_message:
-            return False
-        return record.error_message in " ".join(self._shown_output.decode(errors="replace").split())
+    def _is_shown(self, reason: str) -> bool:
+        """Return whether the processes' last output contains ``reason``, the first line of an error message."""
+        return reason in " ".join(self._shown_output.decode(errors="replace").split())
 
     def _explain_mismatch(self, name: str) -> None:
         """Explain that the function does not run in the mode that is set for it. Do this once per front door."""
@@ -147,8 +146,13 @@ class Terminal:
         end = "broken off" if record.broken_off else ""
         return " ".join(filter(None, (door, _shown(record.method), _shown(record.target), status, end)))
 
-    def notice(self, text: str, *, level: str = "info") -> None:
-        """Write a line about an unusual event or a slow operation. ``level`` is ``info``, ``warn`` or ``error``."""
+    def notice(self, text: str, *, level: str = "info", reason: str = "") -> None:
+        """Write a line about an unusual event or a slow operation. ``level`` is ``info``, ``warn`` or ``error``.
+
+        ``reason`` is added, unless the processes' last output contains it.
+        """
+        if reason and (self.log is not None or not self._is_shown(reason)):
+            text = f"{text}: {reason}"
         if self.log is not None:
             {"info": self.log.info, "warn": self.log.warning, "error": self.log.error}[level](text)
         else:

@@ -111,7 +111,7 @@ class Model:
         self._running = self.loop.create_task(self.function.run(warm=False))
         self._drain()
 
-    def _notice(self, text: str, *, level: str = "info") -> None:
+    def _notice(self, text: str, *, level: str = "info", reason: str = "") -> None:
         self.notices.append(text)
 
     def _launch(self, *_: Any) -> Any:

@@ -37,7 +37,7 @@ def recordings(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
 
 
-def ignore(text: str, *, level: str = "info") -> None:
+def ignore(text: str, *, level: str = "info", reason: str = "") -> None:
     """A notice that no test looks at."""
 
 
@@ -238,7 +238,7 @@ def test_a_folder_with_other_files_keeps_its_mode_and_is_warned_of(tmp_path: Pat
     (tmp_path / "main.py").touch()
     notices = []
 
-    def notice(text: str, *, level: str = "info") -> None:
+    def notice(text: str, *, level: str = "info", reason: str = "") -> None:
         notices.append((level, text))
 
     Recorder(str(tmp_path), notice)

@@ -165,7 +165,7 @@ def inspector_port(flags: dict[str, str], *, invoke_port: int) -> tuple[int | No
     """Return the port of the inspector of a dev whose Invoke APIs are on ``invoke_port``, and the warnings."""
     warnings: list[str] = []
     settings = UrlSettings(load({}, {"dev_port": str(invoke_port - 1)} | flags))
-    listener = open_inspector(settings, lambda text, level="info": warnings.append(f"{level}: {text}"))
+    listener = open_inspector(settings, lambda text, level="info", reason="": warnings.append(f"{level}: {text}"))
     if listener is None:
         return None, warnings
     host, port = listener.getsockname()

@@ -127,6 +127,8 @@ def test_a_reason_that_the_runtime_has_just_written_is_not_repeated(
     failed.error_type, failed.error_message = "Runtime.ExitError", "the app ended"
     terminal.log_request(failed)
     assert capfd.readouterr().err == f"GET / 502 | 0 B | total 0 ms | {reason}\n"
+    terminal.notice("init failed (Runtime.ExitError)", level="error", reason="the app ended")
+    assert capfd.readouterr().err.replace("(", "").replace(")", "") == f"adapter dev: init failed {reason}\n"
 
 
 @pytest.mark.parametrize(
