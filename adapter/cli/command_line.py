@@ -94,7 +94,11 @@ def run(command: list[str], flags: dict[str, str]) -> int:
     short_help="Run an app in Lambda on this machine.",
     epilog="Guides: docs/dev.md, docs/frameworks.md, docs/options.md",
 )
-@click.option("--wait", is_flag=True, help="Start nothing. Wait until another adapter dev answers on these ports.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Start nothing. Wait until another adapter dev (with --warm, its app) is ready on these ports.",
+)
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app, in an emulated Lambda on this machine.

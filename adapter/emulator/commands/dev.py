@@ -1,6 +1,6 @@
 """``adapter dev``: checks all settings before it starts anything, and reports all mistakes together.
 
-``adapter dev --wait``, for scripts, waits until another ``adapter dev`` answers requests.
+``adapter dev --wait``, for scripts, waits until another ``adapter dev`` is ready.
 """
 
 from __future__ import annotations
@@ -177,18 +177,24 @@ def _log(text: str, config: Config) -> None:
 
 
 def _problem(address: Address) -> str:
-    """Send a request to ``address``. Return why no ``adapter dev`` answers there, or "" if one answers."""
+    """Send a request to ``address``. Return why ``adapter dev`` is not ready there, or "" if it is.
+
+    It is not ready while an app starts, as with --warm.
+    """
     import http.client  # only --wait needs it
+    import json
 
     connection = http.client.HTTPConnection(address.host, address.port, timeout=_WAIT_REQUEST_TIMEOUT)
     try:
         connection.request("GET", STATUS, headers={"Host": f"localhost:{address.port}"})
         response = connection.getresponse()
-        response.read()
+        status = json.loads(response.read()) if response.status == 200 else {}
     except ConnectionRefusedError:
         return "nothing listens there"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         return str(error) or type(error).__name__
     finally:
         connection.close()
-    return "" if response.status == 200 else f"answers with {response.status}, so it is not adapter dev"
+    if response.status != 200:
+        return f"answers with {response.status}, so it is not adapter dev"
+    return "an app starts" if any(each["state"] == "starting" for each in status["environments"]) else ""

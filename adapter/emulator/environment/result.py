@@ -73,9 +73,13 @@ def failure(error_type: str, message: str) -> Failure:
     return Failure(error_type, orjson.dumps({"errorType": error_type, "errorMessage": message}))
 
 
-def too_large(limit: int = BUFFERED_RESPONSE_LIMIT) -> Failure:
-    """Return the failure for a response of more than ``limit`` bytes."""
-    return failure(RESPONSE_TOO_LARGE, f"Response payload size exceeded maximum allowed payload size ({limit} bytes).")
+def too_large(limit: int = BUFFERED_RESPONSE_LIMIT, whose: str = "") -> Failure:
+    """Return the failure for a response of more than ``limit`` bytes, in Lambda's words.
+
+    ``whose`` names the front door whose limit it is; if it is empty, the limit is Lambda's own.
+    """
+    message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
+    return failure(RESPONSE_TOO_LARGE, f"{message} It is the limit of {whose}." if whose else message)
 
 
 def truncated() -> Failure:
@@ -147,14 +151,18 @@ class Stream:
 Answer: TypeAlias = Payload | Stream | Failure
 
 
-async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT) -> bytes | Failure:
+async def collect(
+    answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT, *, whose: str = ""
+) -> bytes | Failure:
     """Return the whole payload. Return a failure if the payload exceeds ``limit`` bytes or the stream failed.
+
+    ``whose`` names the front door that has the limit; if it is empty, the limit is Lambda's own.
 
     A stream that exceeds both ``limit`` and Lambda's own limit is ended at once. A stream that exceeds only ``limit``
     is read to its end, so that the runtime's request succeeds.
     """
     if isinstance(answer, Payload):
-        return answer.body if len(answer.body) <= limit else too_large(limit)
+        return answer.body if len(answer.body) <= limit else too_large(limit, whose)
     most = max(limit, BUFFERED_RESPONSE_LIMIT)
     collected = bytearray()
     size = 0
@@ -164,7 +172,7 @@ async def collect(answer: Payload | Stream, limit: int = BUFFERED_RESPONSE_LIMIT
             collected += piece
         if size > most:
             answer.fail(too_large(most))
-    return answer.failure or (too_large(limit) if size > limit else bytes(collected))
+    return answer.failure or (too_large(limit, whose) if size > limit else bytes(collected))
 
 
 def reported_in_trailers(upload: Exchange) -> Failure | None:

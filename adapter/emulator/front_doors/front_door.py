@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from adapter.aws.limits import BUFFERED_RESPONSE_LIMIT
 from adapter.emulator.environment.invocation import LocalInvocation
 from adapter.emulator.environment.result import (
     RESPONSE_TOO_LARGE,
@@ -182,7 +183,9 @@ class FrontDoor:
         has_prelude = answer.content_type == WITH_PRELUDE
         if isinstance(answer, Stream) or has_prelude:
             client.record.mismatch = True
-        payload = await collect(answer, self.door.rules.response_limit)
+        rules = self.door.rules
+        is_stricter = rules.response_limit < BUFFERED_RESPONSE_LIMIT
+        payload = await collect(answer, rules.response_limit, whose=rules.title if is_stricter else "")
         if isinstance(payload, Failure):
             return payload
         try:

@@ -355,6 +355,14 @@ async def test_a_payload_over_the_limit_is_refused_with_lambdas_own_words() -> N
         assert record.error_message == "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
 
 
+async def test_a_payload_over_a_lower_limit_names_the_front_door_that_has_it() -> None:
+    payload = buffered({"statusCode": 200, "body": "x" * 1024 * 1024})
+    async with local_lambda(payload, front_doors="alb", invoke_mode="buffered") as local:
+        assert (await local.request("GET", "/")).status == 502
+        message = (await local.visit()).error_message
+        assert message.endswith("payload size (1048576 bytes). It is the limit of a load balancer.")
+
+
 @pytest.mark.parametrize(
     "payload",
     [pytest.param(b"no json", id="not-json"), pytest.param({"statusCode": "x"}, id="no-status")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -248,6 +249,20 @@ def test_scripts_can_wait_until_it_answers(app: Path) -> None:
         f"adapter dev --wait: gave up after 1.2 s: 127.0.0.1:{port}: nothing listens there; "
         "start adapter dev, or name its --invoke-port",
     ]
+
+
+def test_scripts_wait_for_an_app_that_is_started_ahead(app: Path) -> None:
+    (app / "late.py").write_text("import os, sys; open('gate').read(); os.execv(sys.argv[1], sys.argv[1:])")
+    os.mkfifo(app / "gate")
+    wait = [sys.executable, "-I", "-m", "adapter", "dev", "--wait", "--invoke-port"]
+    with local_lambda("python", "late.py", *COMMAND, directory=app, flags=("--warm",)) as local:
+        with subprocess.Popen([*wait, str(local.invoke_port)], stderr=subprocess.PIPE, text=True) as waiting:
+            assert waiting.stderr is not None
+            assert "an app starts" in waiting.stderr.readline()
+            assert waiting.poll() is None
+            (app / "gate").write_text("")
+            assert waiting.wait(PATIENCE) == 0
+        local.output.wait_for("the environment is warm")
 
 
 def test_a_short_wait_is_not_reported() -> None:

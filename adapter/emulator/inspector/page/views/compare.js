@@ -100,7 +100,9 @@ export class Compare {
 			const values = details.map(get);
 			const texts = values.map((value) => (value != null ? (show ? show(value) : visible(value)) : "–"));
 			const [text, kind] = show && details.every((each) => each.ended) ? change(...values) : ["", "same"];
-			return h("tr", h("th", name), texts.map((each) => h("td.number", each)), h(`td.number.change.${kind}`, text));
+			// Less is not better if the response failed.
+			const isColored = !details.some((each) => statusKind(each) === "error");
+			return h("tr", h("th", name), texts.map((each) => h("td.number", each)), h(`td.number.change.${isColored ? kind : "same"}`, text));
 		};
 		return h(
 			"table.comparison",

@@ -23,7 +23,7 @@ export function badges(record) {
 	return found;
 }
 
-export const badge = ([kind, text, more]) => h(`span.badge.${kind}`, text, more ? h("span.more", more) : null);
+export const badge = ([kind, text, more]) => h(`span.badge.${kind}`, { title: text }, text, more ? h("span.more", more) : null);
 
 /** Return the class of a status: "ok", "redirect", "warn", "error", or "running" before it is known. */
 export function statusKind(record) {
