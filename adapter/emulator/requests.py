@@ -7,7 +7,6 @@ error here: the invocation continues, and ``RequestRecord.client_left`` is set.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -125,7 +124,6 @@ class ClientRequest:
             client_method=exchange.method,
             client_target=exchange.target,
             client_headers=exchange.headers,
-            clock=asyncio.get_running_loop().time,
         )
         self.drop_after: int | None = None
         self._id_headers = [(name, self.request_id) for name in id_headers]

@@ -236,7 +236,6 @@ class FrontDoor:
         writer = PacedWriter(
             decoding or client.write,
             bandwidth=door.bandwidth,
-            clock=asyncio.get_running_loop().time,
             sleep=client.record.hold,
             limit=door.stream_limit,
         )

@@ -8,7 +8,6 @@ At the end it always sends ``InvokeComplete``, even after a failure.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -140,7 +139,6 @@ class InvokeApi:
         writer = PacedWriter(
             lambda piece: client.write(encode(_CHUNK, piece), payload=piece),
             bandwidth=self.settings.bandwidth,
-            clock=asyncio.get_running_loop().time,
             sleep=client.record.hold,
             limit=limit,
             piece_limit=_MAX_CHUNK,
@@ -178,7 +176,6 @@ def _attempt(client: ClientRequest, request: InvokeRequest) -> RequestRecord:
         request_id=client.request_id,
         trace_id=client.trace_id,
         client=client.record.client,
-        clock=asyncio.get_running_loop().time,
     )
 
 
