@@ -83,6 +83,13 @@ def test_the_sidecar_ends_after_the_app_which_pauses_first() -> None:
     assert pod["terminationGracePeriodSeconds"] > 7 + 30
 
 
+def test_the_app_beside_a_sidecar_gets_the_port_that_the_sidecar_connects_to() -> None:
+    pod = pod_of("app.port=3000,app.env[0].name=A,app.env[0].value=b")
+
+    assert {"name": "AWS_LWA_PORT", "value": "3000"} in pod["initContainers"][0]["env"]
+    assert pod["containers"][0]["env"] == [{"name": "PORT", "value": "3000"}, {"name": "A", "value": "b"}]
+
+
 def test_the_entrypoint_drains_by_itself() -> None:
     pod = objects("--set", "mode=entrypoint,adapter.drainDelay=7,adapter.grace=30")["Deployment"]["spec"]["template"][
         "spec"
