@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -79,3 +80,12 @@ def test_what_runs_in_containers_explains_the_proxys_address_and_cap(name: str) 
     text = (DEPLOY.parent / name).read_text("utf-8")
     for part in ("ADAPTER_LISTEN", "127.0.0.1:9000", "6 MB at once", "2 MB/s", "unlimited"):
         assert part in text, part
+
+
+def test_the_sidecars_pod_runs_an_image_whose_user_is_root() -> None:
+    [pod] = re.findall(
+        r"\n      securityContext:\n((?: {8}.*\n)+)", (DEPLOY / "kubernetes/sidecar.yaml").read_text("utf-8")
+    )
+
+    assert "runAsNonRoot: true" in pod
+    assert "runAsUser: 10001" in pod

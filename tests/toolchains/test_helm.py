@@ -90,6 +90,21 @@ def test_the_app_beside_a_sidecar_gets_the_port_that_the_sidecar_connects_to() -
     assert pod["containers"][0]["env"] == [{"name": "PORT", "value": "3000"}, {"name": "A", "value": "b"}]
 
 
+@pytest.mark.parametrize("mode", ["sidecar", "entrypoint"])
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("", {"runAsUser": 10001}),
+        ("runAsUser=1234567", {"runAsUser": 1234567}),
+        ("runAsUser=null", {}),
+    ],
+)
+def test_an_image_whose_user_is_root_runs_as_another_user(flags: str, expected: dict[str, int], mode: str) -> None:
+    context = pod_of(f"mode={mode},{flags}")["securityContext"]
+
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, **expected}
+
+
 def test_the_entrypoint_drains_by_itself() -> None:
     pod = objects("--set", "mode=entrypoint,adapter.drainDelay=7,adapter.grace=30")["Deployment"]["spec"]["template"][
         "spec"
