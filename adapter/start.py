@@ -7,7 +7,14 @@ import posix  # instead of `os`; app/process.py explains why
 
 from adapter.app.process import AppProcess, Lifeline, adopt_orphans, hold_signals, release_signals
 from adapter.config.load import environment, load, log_format
-from adapter.config.ports import app_address, needs_port, placeholder_warnings, resolve_app_port, resolve_listen
+from adapter.config.ports import (
+    app_address,
+    bypass_warnings,
+    needs_port,
+    placeholder_warnings,
+    resolve_app_port,
+    resolve_listen,
+)
 from adapter.errors import EXIT_FAILURE, EXIT_USAGE, ConfigurationError, StartError
 
 TYPE_CHECKING = False
@@ -30,6 +37,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
         listen = None if config.on_lambda else resolve_listen(config, port)
         if listen is not None:
             config.warnings.extend(placeholder_warnings(command))
+            config.warnings.extend(bypass_warnings(config, command))
             _check_command(app_command, environ, config, port=port if needs_port(config, command) else None)
         descriptors = None if listen is None else _prepare_for_proxy()
 

@@ -17,6 +17,7 @@ from adapter.config.load import Config, read
 from adapter.config.ports import (
     PLACEHOLDER,
     app_address,
+    bypass_warnings,
     has_any_port,
     placeholder_warnings,
     resolve_app_port,
@@ -137,6 +138,7 @@ def examine(
     mistakes = [*mistakes, *command_mistakes(command, environ, config.app_dir)]
     derived: dict[str, tuple[str, str]] = {}
     config.warnings.extend(placeholder_warnings(command))
+    config.warnings.extend(bypass_warnings(config, command))
     report = Report(config, settings=[], mistakes=mistakes)
     if not mistakes:
         try:

@@ -94,6 +94,21 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
             yield f"CMD: {{{word}}} is not replaced; did you mean {PLACEHOLDER}, which stands for a free port?"
 
 
+def bypass_warnings(config: Config, command: list[str]) -> Iterator[str]:
+    """Yield a warning if the app gets PORT as its port and the proxy its default address, else nothing.
+
+    On a platform that sends requests to PORT, they would reach the app without the proxy.
+    """
+    is_default = config.listen is None and config.app_port is None and config.app_socket is None
+    if is_default and command and config.container_port and not config.on_lambda and not has_placeholder(command):
+        port = config.container_port
+        yield (
+            f"PORT: the app gets {port} as its port, and the proxy listens on {DEFAULT_LISTEN}, so requests to port "
+            f"{port} bypass the proxy; if they must pass the proxy, use {PLACEHOLDER} in CMD or --app-port 0 "
+            "(AWS_LWA_PORT); otherwise set --listen (ADAPTER_LISTEN)"
+        )
+
+
 def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 

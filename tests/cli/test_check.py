@@ -269,3 +269,10 @@ def test_the_command_line_prints_text_and_json(app: ScriptedApp) -> None:
     assert document["settings"]["app_port"] == {"value": str(app.port), "from": "--app-port"}
     assert document["mistakes"] == document["problems"] == document["warnings"] == []
     assert mistaken.returncode == 2
+
+
+def test_an_app_on_the_port_of_a_platform_is_a_warning() -> None:
+    report = examined({"AWS_LWA_PORT": "", "ADAPTER_LISTEN": "", "PORT": str(unused_port())}, "true")
+
+    [warning] = report.warnings
+    assert "bypass the proxy" in warning

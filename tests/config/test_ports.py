@@ -8,6 +8,7 @@ import pytest
 
 from adapter.config.load import load
 from adapter.config.ports import (
+    bypass_warnings,
     placeholder_warnings,
     resolve_app_port,
     resolve_listen,
@@ -121,3 +122,35 @@ def test_a_variable_that_no_shell_replaces_causes_a_warning(variable: str) -> No
     assert list(placeholder_warnings(["serve", "--bind", f"0.0.0.0:{variable}"])) == [
         f"CMD: {variable} is not replaced, since CMD runs without a shell; use {{port}} or sh -c '…'"
     ]
+
+
+def test_an_app_on_the_port_of_a_platform_causes_a_warning_with_both_ports_and_the_way_out() -> None:
+    [warning] = bypass_warnings(load({"PORT": "8123"}), ["node", "server.js"])
+
+    for part in (
+        "the app gets 8123",
+        "127.0.0.1:9000",
+        "port 8123 bypass",
+        "{port} in CMD",
+        "--app-port 0",
+        "--listen",
+    ):
+        assert part in warning
+
+
+@pytest.mark.parametrize(
+    ("environ", "command"),
+    [
+        pytest.param({}, ["serve"], id="no-PORT"),
+        pytest.param({"PORT": "8123"}, ["serve", "{port}"], id="placeholder"),
+        pytest.param({"PORT": "8123"}, [], id="no-CMD"),
+        pytest.param({"PORT": "8123", "AWS_LWA_PORT": "0"}, ["serve"], id="any-port"),
+        pytest.param({"PORT": "8123", "ADAPTER_LISTEN": "0.0.0.0:8000"}, ["serve"], id="listen"),
+        pytest.param({"PORT": "8123", "ADAPTER_APP_SOCKET": "/s"}, ["serve"], id="socket"),
+        pytest.param({"PORT": "8123", "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}, ["serve"], id="on-lambda"),
+    ],
+)
+def test_a_port_that_cannot_be_bypassed_by_surprise_causes_no_warning(
+    environ: dict[str, str], command: list[str]
+) -> None:
+    assert list(bypass_warnings(load(environ), command)) == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.supervision.conftest import CommandFor
 from tests.supervision.supervised import Reports, Supervisor, shell, status_of
+from tests.unused_port import unused_port
 
 
 @pytest.mark.parametrize(("options", "code"), [(("--ends-with", "0"), 1), ((), 1), (("--deaf",), 1)])
@@ -95,3 +99,17 @@ def test_an_app_slow_to_start_is_waited_for(reports: Reports, app: CommandFor) -
 
         supervisor.wait_until_ready()
         assert status_of(port) == 200
+
+
+def test_an_app_on_the_port_of_a_platform_is_a_warning() -> None:
+    # The warning comes before the proxy listens on its default port, which another process may have.
+    done = subprocess.run(
+        [sys.executable, "-m", "adapter", "run", "--", "false"],
+        env={"PATH": os.environ["PATH"], "PORT": str(unused_port())},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert "WARN PORT: the app gets " in done.stderr
