@@ -26,6 +26,7 @@ _LEVELS: Final = {"trace": 0, "debug": 1, "info": 2, "warn": 3, "error": 4, "fat
 # The maximum length of a field's value, and of a line, in characters. Escapes can make a value longer than that.
 FIELD_LIMIT: Final = 1024
 LINE_LIMIT: Final = 2 * TEXT_LIMIT
+_TRACE_CHARACTERS: Final = b"0123456789abcdefABCDEF-"
 
 
 class Log:
@@ -158,7 +159,8 @@ def trace_of(value: str) -> str:
     """
     root = value.partition("Root=")[2].partition(";")[0]
     trace = value[3:].partition("-")[0] if value.startswith("00-") else root
-    return trace if len(trace) <= 64 and not trace.strip("0123456789abcdefABCDEF-") else ""
+    is_legal = len(trace) <= 64 and not trace.encode(errors="replace").translate(None, _TRACE_CHARACTERS)
+    return trace if is_legal else ""
 
 
 def utc_timestamp(now: float) -> str:

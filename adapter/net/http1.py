@@ -92,7 +92,7 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
     names and values of all headers. Raises InvalidEvent if the Host is not valid or if there are several Hosts, because
     servers differ in how they choose and parse the Host (RFC 9112, section 3.2).
     """
-    lines = [f"{request.method} {request.target} HTTP/1.1"]
+    parts = [request.method, " ", request.target, " HTTP/1.1\r\n"]
     hosts = 0
     for name, value in request.headers:
         # Comparing the lengths first takes a tenth of the time of `lower`.
@@ -100,15 +100,15 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
             hosts += 1
             if not is_host(value.strip(" \t")):
                 raise InvalidEvent("the event's Host is not a host with an optional port")
-        lines.append(f"{name}: {value}")
+        parts += (name, ": ", value, "\r\n")
     if hosts > 1:
         raise InvalidEvent(f"the event has {hosts} Host headers instead of one")
     if not hosts:
-        lines.insert(1, f"host: {default_host}")
+        parts.insert(4, f"host: {default_host}\r\n")
     if request.body or request.method in _METHODS_WITH_BODY:
-        lines.append(f"content-length: {len(request.body)}")
-    lines.append("\r\n")
-    return "\r\n".join(lines).encode()
+        parts.append(f"content-length: {len(request.body)}\r\n")
+    parts.append("\r\n")
+    return "".join(parts).encode()
 
 
 def is_repeatable(method: str, body_size: int) -> bool:
@@ -223,7 +223,7 @@ class ResponseReader:
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
         """Parse the bytes of heads. Return the bytes after the final head, or None if the final head is incomplete."""
-        pending = bytes(data)
+        pending = data.tobytes()
         if self._incomplete_head:
             before = len(self._incomplete_head)
             self._incomplete_head += pending

@@ -101,6 +101,9 @@ _FOLD: Final = str.maketrans("!#$%&'*+.^_`|~", "-" * 14)
 # The maximum number of names that a filter remembers, and the maximum length of such a name, in characters.
 _MAX_KNOWN_NAMES: Final = 1024
 _MAX_KNOWN_LENGTH: Final = 64
+# Values that are known to be legal as Host. Nearly all requests have one of a few.
+_legal_hosts: Final[set[str]] = set()
+_MAX_KNOWN_HOSTS: Final = 64
 # Names that are known to be tokens.
 _legal_names: Final[set[str]] = set()
 
@@ -333,8 +336,15 @@ def is_value(text: str) -> bool:
 
 def is_host(text: str) -> bool:
     """Return whether ``text`` is a Host value: empty, or a host with an optional port (RFC 9110 section 7.2)."""
-    if len(text) > _LONGEST_HOST:
-        return False
+    if text in _legal_hosts:
+        return True
+    is_legal = len(text) <= _LONGEST_HOST and _is_host(text)
+    if is_legal and len(_legal_hosts) < _MAX_KNOWN_HOSTS:
+        _legal_hosts.add(text)
+    return is_legal
+
+
+def _is_host(text: str) -> bool:
     if text.startswith("["):
         host, bracket, after = text[1:].partition("]")
         colon, port = after[:1], after[1:]

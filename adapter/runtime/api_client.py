@@ -12,6 +12,7 @@ import orjson
 
 from adapter.errors import AdapterError, InvocationError, ResponseTooLarge, RuntimeApiError
 from adapter.numbers import LARGEST_IN_JSON, whole_number
+from adapter.payload.headers import first
 from adapter.payload.messages import Invocation
 from adapter.runtime.connection import Connection, size_of
 
@@ -33,9 +34,8 @@ _ERROR_BODY_TRAILER: Final = "Lambda-Runtime-Function-Error-Body"
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 # The number of bytes of Lambda's answer that a refusal quotes at most.
 _QUOTED: Final = 500
-# Delays before /next is called again after a failed attempt, in seconds. After the last delay and attempt, the runtime
-# gives up.
-_NEXT_BACKOFF = (0.01, 0.05, 0.2, 0.5, 1.0)
+# Delays before /next is called again after a failed attempt, in seconds. None means that the runtime gives up.
+_NEXT_BACKOFF: tuple[float | None, ...] = (0.01, 0.05, 0.2, 0.5, 1.0, None)
 
 
 class RuntimeApiClient:
@@ -67,10 +67,13 @@ class RuntimeApiClient:
         ``should_stop`` is called after each wake-up and each failed attempt. ``pause(seconds)`` waits between two
         attempts. Raises RuntimeApiError if all attempts fail.
         """
-        for delay in (*_NEXT_BACKOFF, None):
+        for delay in _NEXT_BACKOFF:
             try:
                 answer = self._get(self._next_request, should_stop)
-                return None if answer is None else _invocation(*answer)
+                if answer is None:
+                    return None
+                head, event = answer
+                return _invocation(head, event)
             except (OSError, InvocationError, RuntimeApiError) as error:
                 self.close()
                 if should_stop():
@@ -255,26 +258,29 @@ class ResponseStream:
 
 
 def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
-    headers = {name.lower(): value for name, value in head.headers}
-    try:
-        return Invocation(
-            request_id=headers["lambda-runtime-aws-request-id"],
-            event=event,
-            deadline_ms=whole_number(headers.get("lambda-runtime-deadline-ms", ""), LARGEST_IN_JSON) or 0,
-            trace_id=headers.get("lambda-runtime-trace-id", ""),
-            invoked_function_arn=headers.get("lambda-runtime-invoked-function-arn", ""),
-            client_context=headers.get("lambda-runtime-client-context", ""),
-            cognito_identity=headers.get("lambda-runtime-cognito-identity", ""),
-            tenant_id=headers.get("lambda-runtime-aws-tenant-id", ""),
-        )
-    except KeyError as error:
-        raise RuntimeApiError(f"the answer has no header {error}") from error
+    headers = head.headers
+    request_id = first(headers, "lambda-runtime-aws-request-id")
+    if not request_id:
+        raise RuntimeApiError("the answer has no header 'lambda-runtime-aws-request-id'")
+    return Invocation(
+        request_id=request_id,
+        event=event,
+        deadline_ms=whole_number(first(headers, "lambda-runtime-deadline-ms"), LARGEST_IN_JSON) or 0,
+        trace_id=first(headers, "lambda-runtime-trace-id"),
+        invoked_function_arn=first(headers, "lambda-runtime-invoked-function-arn"),
+        client_context=first(headers, "lambda-runtime-client-context"),
+        cognito_identity=first(headers, "lambda-runtime-cognito-identity"),
+        tenant_id=first(headers, "lambda-runtime-aws-tenant-id"),
+    )
 
 
 def _problem_of(response: Response) -> str:
     """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else the refusal."""
+    is_accepted = response.head.status < 300
+    if is_accepted and response.complete:
+        return ""
     body = response.read(ANSWER_LIMIT) or bytearray()
-    return "" if response.head.status < 300 else _refusal(response.head, body)
+    return "" if is_accepted else _refusal(response.head, body)
 
 
 def _refusal(head: ResponseHead, body: bytearray) -> str:

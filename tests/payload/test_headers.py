@@ -357,6 +357,13 @@ def test_a_filter_remembers_a_bounded_number_of_names() -> None:
     assert max(map(len, chosen.known)) <= 64
 
 
+def test_a_host_is_judged_the_same_however_many_came_before() -> None:
+    for number in range(100):
+        for _ in range(2):
+            assert rules.is_host(f"one-{number}:80")
+            assert not rules.is_host(f"one-{number}:80/")
+
+
 # --- lists and lines -------------------------------------------------------------------------------------------------
 
 
