@@ -97,7 +97,7 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 @click.option(
     "--wait",
     is_flag=True,
-    help="Start nothing. Wait until another adapter dev (with --warm, its app) is ready on these ports.",
+    help="Start nothing. Wait until the adapter dev on these ports, or its --warm app, is ready.",
 )
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:

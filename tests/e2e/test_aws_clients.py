@@ -156,6 +156,15 @@ def test_the_aws_cli_invokes(local: LocalLambda, tmp_path: Path) -> None:
     assert json.loads(body_of(outfile.read_bytes()))["framework"] == "fastapi"
 
 
+def test_the_command_of_the_start_message_invokes(local: LocalLambda, tmp_path: Path) -> None:
+    command = local.output.wait_for("aws lambda invoke").partition(" invoke ")[2]
+    path = f"{Path(sys.executable).parent}:{aws_cli().parent}:/usr/bin:/bin"
+    environ = {"PATH": path, "HOME": str(tmp_path)}
+    done = subprocess.run(["sh", "-c", command], env=environ, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert '"framework":"fastapi"' in done.stdout
+
+
 def test_the_aws_cli_is_refused_with_lambdas_words(local: LocalLambda, tmp_path: Path) -> None:
     done = run_aws(local, tmp_path, "invoke", "--function-name", "any", "--payload", "no json", str(tmp_path / "out"))
     assert done.returncode != 0

@@ -48,11 +48,12 @@ def start_lines(settings: UrlSettings) -> list[str]:
 
 
 def _invoke_command(settings: UrlSettings) -> str:
-    """Return an ``aws lambda invoke`` command that works even if the user has set no keys and no region."""
+    """Return a command that invokes the function with the AWS CLI, also if the user has set no keys and no region."""
     url, name = local_url(settings.host, settings.invoke_port), settings.config.dev_function_name or FUNCTION_NAME
     return (
-        f"AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws lambda invoke --region {settings.config.region} "
-        f"--endpoint-url {url} --function-name {name} out.json"
+        f"adapter event {settings.doors[0].rules.name} | AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any "
+        f"aws lambda invoke --region {settings.config.region} --endpoint-url {url} --function-name {name} "
+        "--payload fileb:///dev/stdin /dev/stdout"
     )
 
 

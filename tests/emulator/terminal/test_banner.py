@@ -11,8 +11,9 @@ from adapter.emulator.front_doors.door_settings import UrlSettings
 from adapter.emulator.terminal.banner import local_url, mismatches, start_fields, start_lines
 
 INVOKE = (
-    "  invoke     AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any aws lambda invoke --region us-east-1 "
-    "--endpoint-url http://127.0.0.1:3001/ --function-name local out.json"
+    "  invoke     adapter event function-url | AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any "
+    "aws lambda invoke --region us-east-1 --endpoint-url http://127.0.0.1:3001/ --function-name local "
+    "--payload fileb:///dev/stdin /dev/stdout"
 )
 
 
