@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from adapter.errors import RefusedRequest
 from adapter.net.http1 import encode_text, is_repeatable
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     Headers = list[tuple[str, str]]
 
-REQUEST_ID = "x-request-id"
+REQUEST_ID: Final = "x-request-id"
 # The longest request id that is accepted from a client, in characters; a trace id has 35, three UUIDs have 110.
-MAX_REQUEST_ID = 128
+MAX_REQUEST_ID: Final = 128
 # Headers that the proxy writes itself.
-_REPLACED = frozenset({"host", REQUEST_ID})
+_REPLACED: Final = frozenset({"host", REQUEST_ID})
 # Headers about the origin. If a trusted client has sent them, they are moved to the end; the proxy extends some of
 # them.
-_EXTENDED = frozenset(
+_EXTENDED: Final = frozenset(
     {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"}
 )
 # Some servers merge trailers into headers, after all checks of the headers. So two kinds of trailers are dropped: those
 # about the origin or the user, and those that are needed before the content is read, for example for routing,
 # authentication or caching (RFC 9110, 6.5.1).
-_TRAILERS = app_filter(
+_TRAILERS: Final = app_filter(
     origin=False,
     identity=False,
     dropped=_REPLACED
@@ -46,10 +46,10 @@ _TRAILERS = app_filter(
     },
 )
 # Cleartext HTTP/2 is never offered to the app: after the switch the client's next requests would bypass all rules here.
-_NEVER_OFFERED = "h2c"
+_NEVER_OFFERED: Final = "h2c"
 # Random request ids that are not used yet, and how many are made with one system call.
-_unused_ids: list[str] = []
-_IDS_AT_ONCE = 64
+_unused_ids: Final[list[str]] = []
+_IDS_AT_ONCE: Final = 64
 
 
 class TrustedProxies:

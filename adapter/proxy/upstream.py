@@ -13,7 +13,7 @@ import select
 import socket
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from adapter.errors import AppTimeout, AppUnreachable, InvalidAppResponse, TruncatedResponse
 from adapter.net.http1 import ResponseReader, lossless_text
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 # The number of bytes of a response that may wait for the client before reading from the app pauses, and the number of
 # bytes that are received at once. If a cap delays the response, ``limit_read_ahead`` reduces both numbers, but not
 # below READ_LOW_WATER.
-READ_HIGH_WATER = 256 * 1024
-READ_LOW_WATER = 16 * 1024
+READ_HIGH_WATER: Final = 256 * 1024
+READ_LOW_WATER: Final = 16 * 1024
 # The number of pieces that may wait. This limit is needed since a piece of a single byte takes 200 bytes of memory.
-MAX_WAITING_PIECES = 1024
+MAX_WAITING_PIECES: Final = 1024
 # If more pieces than this arrive at once, they are joined into one.
-MAX_PIECES = 8
+MAX_PIECES: Final = 8
 # The number of bytes of a request that may wait for the app before ``write`` waits.
-WRITE_HIGH_WATER = 256 * 1024
+WRITE_HIGH_WATER: Final = 256 * 1024
 # The number of bytes of a response that are read at once to find out whether it is complete.
-READ_AHEAD_LIMIT = 1024 * 1024
+READ_AHEAD_LIMIT: Final = 1024 * 1024
 # The time limit of connecting, in seconds. The app is on this machine.
 CONNECT_TIMEOUT = 5.0
 # All connections receive into this buffer. One is enough, because each copies the received bytes at once.
-_RECEIVED = memoryview(bytearray(READ_HIGH_WATER))
+_RECEIVED: Final = memoryview(bytearray(READ_HIGH_WATER))
 
 
 class Upstream:

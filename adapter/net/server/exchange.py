@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     Piece = bytes | bytearray | memoryview
 
 # Smaller unread pieces are joined, because one object for each byte would take 40 times as much memory. In bytes.
-_SMALL_PIECE = 4096
+_SMALL_PIECE: Final = 4096
 
 # The end of a chunked body without trailers.
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 def encode_head(status: int, headers: Headers, reason: str | None = None) -> bytes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 # The bytes that a connection may hold without counting towards the budget. Nearly all heads are smaller.
-FREE_BYTES = 16 * 1024
+FREE_BYTES: Final = 16 * 1024
 # The budget of all connections of this process together, in bytes.
-HELD_LIMIT = 64 * 1024 * 1024
+HELD_LIMIT: Final = 64 * 1024 * 1024
 
 
 class Holder(Protocol):
