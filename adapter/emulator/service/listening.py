@@ -164,11 +164,12 @@ def _open_mistake(config: Config, error: OSError, port: int, hint: str) -> str:
     """Return the message for a port that cannot be opened. ``hint`` is the flag with which to name another port."""
     if error.errno == errno.EADDRINUSE:
         source = _source(config, hint)
-        # Suggest the port after the next, because another local Lambda usually uses both this port and the next.
-        free = (port + 1) % LAST_PORT + 1
+        # Another adapter dev usually uses three ports in a row.
+        free = next_free_port(Address(host=config.dev_host, port=min(port + 2, LAST_PORT)), frozenset())
         process = listening_process(port)
         owner = ", which is sam local" if process is not None and _SAM_LOCAL.search(process[1]) else ""
-        return f"{source}: '{port}' {listen_problem(error, port)}{owner}; use another one, for example {hint}{free}"
+        problem = f"{listen_problem(error, port)}{owner}"
+        return f"{source}: '{port}' {problem}; use another one, for example {hint}{free or 3000}"
     if error.errno == errno.EACCES:
         return f"{_source(config, hint)}: '{port}' needs more rights than this user has; use {hint}3000 or above"
     source = config.sources["dev_host"] if config.sources["dev_host"] != "default" else "--host"
