@@ -111,6 +111,17 @@ PARSED = [
         ],
         id="broken-chunks",
     ),
+    pytest.param(
+        CHUNKED_POST + b"a\r\nx HTTP/1.1\r\n0\r\n\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\n",
+        [
+            head("POST", "/p", ("Transfer-Encoding", "chunked")),
+            b"x HTTP/1.1",
+            [],
+            ("GET", "/", "1.0", [("Host", "a")], "", (False, False)),
+            [],
+        ],
+        id="version-behind-a-body-that-names-another",
+    ),
 ]
 
 
