@@ -45,9 +45,6 @@ _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELET
 # The maximum size of the body of a request that may be sent again, in bytes. Longer bodies need not be kept.
 _REPEATABLE_BODY: Final = 64 * 1024
 
-# The lengths of the names of headers that decide on the framing: connection, content-length, transfer-encoding.
-_FRAMING_LENGTHS: Final = (10, 14, 17)
-
 # The lines of heads that llhttp has accepted: status lines with their meaning, and header lines with the pair that
 # `_Head` made of each. Most lines of a head are the same as in the last one, and finding them here takes a fifth of the
 # time of parsing them. The dictionaries are cleared if they have more entries than this; longer lines are not kept.
@@ -410,7 +407,8 @@ class _Head:
 
     def _add(self, header: tuple[str, str]) -> None:
         self.headers.append(header)
-        if len(header[0]) not in _FRAMING_LENGTHS:
+        # The lengths of the names below. Comparing these first takes a tenth of the time of `lower`.
+        if len(header[0]) not in (10, 14, 17):
             return
         lower = header[0].lower()
         if lower == "content-length":
