@@ -112,10 +112,10 @@ PARSED = [
         id="broken-chunks",
     ),
     pytest.param(
-        CHUNKED_POST + b"a\r\nx HTTP/1.1\r\n0\r\n\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\n",
+        CHUNKED_POST + b"c\r\na;x HTTP/1.1\r\n0\r\n\r\nGET / HTTP/1.0\r\nHost: a\r\n\r\n",
         [
             head("POST", "/p", ("Transfer-Encoding", "chunked")),
-            b"x HTTP/1.1",
+            b"a;x HTTP/1.1",
             [],
             ("GET", "/", "1.0", [("Host", "a")], "", (False, False)),
             [],
