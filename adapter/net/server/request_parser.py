@@ -154,6 +154,9 @@ class RequestParser:
             self._parse(data)
             if self.in_head:
                 self._restart(data)
+            elif self._in_body and not self._remaining and self._head_end < len(data):
+                # The scanner must know where the next chunk begins.
+                self._scanner.possible_end(data, self._head_end)
         else:
             self._parse_requests(self.take_kept() + data if self.kept else data, room)
         if self._pieces:

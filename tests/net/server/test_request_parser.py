@@ -140,6 +140,14 @@ def test_what_is_kept_is_parsed_when_the_upgrade_is_declined() -> None:
         assert parse(pieces, resume=True) == whole, pieces
 
 
+def test_a_request_without_room_is_kept_although_the_body_before_it_looks_like_a_chunk_length() -> None:
+    parser = RequestParser(HEAD_BYTES)
+    parser.feed(CHUNKED_POST + b"1\r\n", 1)
+    received = parser.feed(b"a\r\n0\r\n\r\n" + GET, 0)
+    assert [type(each) for each in received] == [bytes, EndOfMessage]
+    assert parser.kept == GET
+
+
 @pytest.mark.parametrize(
     "raw",
     [
