@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -35,3 +37,40 @@ def test_a_script_can_be_run_and_shellcheck_finds_nothing(name: str, run_linter:
 
     assert (result.returncode, result.stdout) == (0, "")
     assert (DEPLOY / name).stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize(
+    ("script", "argument"),
+    [("build-bundle", "bundle"), ("build-dist", "dist"), ("build-layer", "layer.zip"), ("build-wheel", "dist")],
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_build_that_a_signal_ends_leaves_no_temporary_file_and_no_process(
+    script: str, argument: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    temporary, fifo = tmp_path / "temporary", tmp_path / "fifo"
+    temporary.mkdir()
+    os.mkfifo(fifo)
+    # Each script runs Python as `-m pip` or `-m venv`. This one writes a file, as pip does, and blocks.
+    python = tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+case $* in *in-temporary-folder*) exec python3 "$@" ;; esac
+case $1 in -c) exit 0 ;; esac
+mktemp >/dev/null
+echo started >{fifo}
+exec cat {fifo}
+"""
+    )
+    python.chmod(0o755)
+    environ = {**os.environ, "PYTHON": str(python), "TMPDIR": str(temporary), "COMPILE": "no", "WHEEL": ""}
+    building = subprocess.Popen([DEPLOY / script, tmp_path / argument], env=environ, stderr=subprocess.DEVNULL)
+    with building:
+        assert fifo.read_text() == "started\n"
+        assert list(temporary.iterdir())
+        building.send_signal(number)
+
+        assert building.wait(20) == 128 + number
+    assert list(temporary.iterdir()) == []
+    # No process has the FIFO open, so it cannot be opened for writing.
+    with pytest.raises(OSError, match="No such device or address"):
+        os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
