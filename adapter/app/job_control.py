@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from adapter.app.process import AppProcess
 
 _STDIN = 0
+# How long a continued app may take to stop again, in seconds.
+_STOPS_AGAIN = 0.1
 # Signals with which the kernel stops a background process that uses the terminal.
 _NEEDS_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 
@@ -71,6 +74,28 @@ class JobControl:
                 f"the app is stopped ({name}), since it uses a terminal that the adapter cannot pass on; start the "
                 "adapter with this terminal as stdin, or start the app with </dev/null"
             )
+
+    def follow_stops(self, process: AppProcess) -> None:
+        """Act on the signal that has stopped the app, and on those that stop it again at once. Called after SIGCHLD.
+
+        In the background, a continued app stops again if it reads the terminal. That SIGCHLD does not interrupt a
+        system call that begins at the same time, so this method waits for it for a moment.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        until = 0.0
+        try:
+            while True:
+                stopped = stopped_by(process.pid)
+                if stopped is not None:
+                    self.handle_stop(process, stopped)
+                    until = monotonic() + _STOPS_AGAIN
+                    continue
+                left = until - monotonic()
+                if left <= 0 or not hasattr(signal, "sigtimedwait"):
+                    return
+                signal.sigtimedwait({signal.SIGCHLD}, left)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
     def suspend(self, process: AppProcess | None) -> None:
         """Stop the app and this process until a shell continues this job.

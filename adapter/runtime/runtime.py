@@ -278,11 +278,9 @@ class Runtime:
         ``adapter dev`` notices this and stops the whole job.
         """
         if self._job_control is not None and self._process is not None:
-            from adapter.app.job_control import stopped_by  # imported already
-
-            stopped = stopped_by(self._process.pid)
-            if stopped is not None:
-                self._job_control.handle_stop(self._process, stopped)
+            self._job_control.follow_stops(self._process)
+            # The wake-up of the app's end may have been taken.
+            self._signals.wake()
 
     def _check_process(self) -> None:
         """Raise AppExited if the app has ended, AppNotReady if this process has to end."""
