@@ -83,9 +83,9 @@ async def test_waiting_ends_with_the_first_good_answer() -> None:
 
 
 async def test_waiting_gives_up_with_the_last_problem() -> None:
-    refusal = pytest.raises(AppNotReady, match=r"not ready after 0.001 s: GET / answered 503")
+    refusal = pytest.raises(AppNotReady, match=r"not ready after 0.3 s: GET / answered 503")
     with ScriptedApp(default=response(b"", status=503)) as app, refusal:
-        await readiness(app.port).wait(0.001, never, unexpected)
+        await readiness(app.port).wait(0.3, never, unexpected)
 
 
 async def test_an_app_that_is_ready_is_not_waited_for() -> None:
