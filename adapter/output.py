@@ -96,7 +96,7 @@ class Output:
         kept, self._kept = self._kept, []
         batch = b""
         for line in kept:
-            # Together with a newline before them, they are still written in one call.
+            # A batch is shorter than PIPE_BUF, so that it is written in one call even with a newline before it.
             if batch and len(batch) + len(line) >= PIPE_BUF:
                 self._write_locked(batch, is_of_app=False)
                 batch = b""
@@ -185,7 +185,7 @@ def _without_written_newline(descriptor: int, data: bytes) -> bytes:
 
 
 def _note_output(descriptor: int, *, is_within_line: bool) -> None:
-    """Record whether the app's last output ends within a line. Ignore output that does not go to the file of stderr."""
+    """Record whether the app's last output ends within a line. Ignore output to another file than stderr's."""
     global _file_within_line
     if _is_stderr(descriptor):
         _file_within_line = _file(_STDERR) if is_within_line else None

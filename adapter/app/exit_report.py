@@ -91,7 +91,7 @@ def _missing_hint(missing: re.Match[str], command: Sequence[str]) -> str:
 
 
 def cause_line(stderr: str) -> str:
-    """Return the line of ``stderr`` that has the cause: that of the last exception, or else of the last error.
+    """Return the line of ``stderr`` that states the cause: the last exception or, if there is none, the last error.
 
     If there is neither, return the last line. Servers often write further lines after the exception.
     """

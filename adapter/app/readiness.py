@@ -172,7 +172,10 @@ class ReadinessCheck:
         )
 
     def listener_text(self) -> str:
-        """Return the other port of the app and the option for it. Empty if the app is not found at another port."""
+        """Return a text with the port at which the app listens instead, and the option that sets this port.
+
+        Return an empty text if the app does not listen at another port.
+        """
         address = self.address.current
         found = self._app_addresses()
         if not found or address.port in [each.port for each in found]:
@@ -182,7 +185,7 @@ class ReadinessCheck:
         listens = f"It listens on {' and '.join((first, *others))}"
         if self._names_port:
             return (
-                f"{listens}, although CMD names {address.port}: correct the program's option for its port in CMD, or "
+                f"{listens}, although CMD names {address.port}: in CMD, correct the option that sets the port, or "
                 f"set --app-port {first} (AWS_LWA_PORT)"
             )
         return f"{listens}: --app-port {first} (AWS_LWA_PORT)"

@@ -234,7 +234,7 @@ def test_an_app_that_listens_on_another_port_is_found_there(through: tuple[str, 
         assert text_of(check) == f"It listens on {port}: --app-port {port} (AWS_LWA_PORT)"
         check.watch(pid, ["serve", "--port", "8080"])
         assert text_of(check) == (
-            f"It listens on {port}, although CMD names 8080: correct the program's option for its port in CMD, or set "
+            f"It listens on {port}, although CMD names 8080: in CMD, correct the option that sets the port, or set "
             f"--app-port {port} (AWS_LWA_PORT)"
         )
 

@@ -81,7 +81,7 @@ class UrlSettings:
         # None means that the option is not set. The proxy is then unlimited; the emulator uses Lambda's limit.
         limit = STREAM_LIMIT if config.stream_limit is None else config.stream_limit
         self.stream_limit = None if limit == NO_LIMIT else limit
-        # The default is the port after --port. A fixed default would also be the default of a second adapter dev.
+        # The default is the port after --port. With a fixed default, a second adapter dev would use the same port.
         self.invoke_port = config.invoke_port if config.invoke_port is not None else self.port and self.port % 65535 + 1
         ports = _assign_ports([port for _, port in chosen], self.port, self.invoke_port)
         names = [name for name, _ in chosen]

@@ -47,7 +47,7 @@ START_DELAY = 0.1
 class LocalFunction:
     """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log.
 
-    ``numbers`` returns the number of each new environment.
+    The next of ``numbers`` identifies a new environment.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # The pause between two updates of the line about requests in progress, in seconds.
 _UPDATE_PERIOD = 0.25
-# The idle time that a key adds, in seconds.
+# How many seconds longer the environments count as idle after the key for it was pressed.
 _AGED_BY = 3600.0
 # The faults that a key sets one after the other.
 _FAULTS = ("delay=1", "throttle", "kill", "truncate", "drop", "init", "")

@@ -140,7 +140,7 @@ def serve(
 
 
 def _secret_values(environ: Mapping[str, str], own_variables: Iterable[str]) -> frozenset[str]:
-    # Loaded with the inspector.
+    # Only the inspector needs this module.
     from adapter.emulator.inspector.masking import environment_secrets
 
     return environment_secrets(environ, own_variables)

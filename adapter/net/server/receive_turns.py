@@ -19,12 +19,12 @@ class Receiver(Protocol):
 class ReceiveTurns:
     """The receive buffer that all connections share, and the queue of connections that wait for their turn to receive.
 
-    One buffer is enough, because each connection copies the received bytes before another connection receives. The size
-    of the part that a connection passes to the event loop limits how many bytes are received at once:
+    One buffer is enough, because each connection copies the received bytes before another connection receives. A
+    connection passes a part of the buffer to the event loop, and receives at most that many bytes at once:
 
-    - ``buffer``, all of it, is for bytes that continue a body, unless the last ones were costly to parse.
-    - ``head_part`` is for all other bytes of a client whose last bytes were not costly to parse.
-    - ``costly_part`` is for a client whose last bytes were costly.
+    - ``costly_part`` if the client's last bytes were costly to parse;
+    - otherwise ``buffer``, all of it, if the next bytes continue a body;
+    - otherwise ``head_part``.
     """
 
     def __init__(self) -> None:
