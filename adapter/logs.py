@@ -10,7 +10,7 @@ every text (``bounded``), and escapes characters that would control a terminal (
 
 from __future__ import annotations
 
-# Importing `json` instead would make the start take a third longer.
+# Importing `json` instead would lengthen the start by a third.
 from _json import encode_basestring_ascii
 from time import gmtime, strftime, time
 

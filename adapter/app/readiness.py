@@ -45,8 +45,8 @@ _LOOK_AFTER, _FOLLOW_AFTER = 1.0, 0.1
 _NO_CONNECTION = "no connection"
 _NO_HTTP = "did not answer with HTTP"
 _IS_FOREIGN = "is answered by another process than the app:"
-# While the app restarts, it refuses connections. These are the longest wait of a request, and the interval of the
-# attempts to connect, in seconds.
+# While the app restarts, it refuses connections. The longest time that a request waits, and the interval
+# between two attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
 # The port is closed, or the Unix socket does not exist.
 _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)

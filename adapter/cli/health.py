@@ -57,7 +57,7 @@ def _listen_address(config: Config) -> Address:
         raise ConfigurationError(
             [f"PORT: {config.container_port} may be the app's port or the proxy's; set ADAPTER_LISTEN or ADAPTER_ADMIN"]
         )
-    # The app's port is needed only because the proxy cannot listen on the same port.
+    # The app's port only rules out that the proxy listens on this port as well.
     return resolve_listen(config, config.app_port or 0)
 
 

@@ -36,7 +36,9 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
             [f"{source}: 'auto' is possible only in adapter dev; name the port, or use 0 for any free port"]
         )
     if config.app_port == ANY_PORT and not command:
-        raise ConfigurationError([f"{source}: '0' needs CMD, which gets the port as PORT; name the port of the app"])
+        raise ConfigurationError(
+            [f"{source}: '0' works only with CMD, which gets the port as PORT; without CMD, name the app's port"]
+        )
     if has_any_port(config, command):
         port = free_port(*_app_hosts(config))
     else:

@@ -48,7 +48,7 @@ _BODY_KEY: Final = b'"body"'
 _WHITE_SPACE: Final = b" \t\n\r"
 # The maximum number of places that are tried as the start of the body. Usually the first one is right.
 _MOST_PLACES: Final = 4
-# White space before a colon. In a text with one of these, a colon may not directly follow the quote that ends a key.
+# If a text contains one of these, white space can stand between the quote that ends a key and its colon.
 _UNUSUAL_COLONS = (b" :", b"\t:", b"\n:", b"\r:")
 # The number that replaces a body while the rest of an event is parsed. JSON has only one spelling of an integer.
 _MARK: Final = 8203371904126580

@@ -20,7 +20,7 @@ PIECE: Final = 64 * 1024
 # A JSON text may be cut before any byte but these: the bytes of an escape, and the further bytes of a character. (If a
 # backslash precedes any other byte, the text is not JSON, whether it is cut or not.)
 _INSEPARABLE = b'\\"/bfnrtu0123456789abcdefABCDEF' + bytes(range(0x80, 0xC0))
-# The maximum distance by which a place to cut may precede the full size of a piece, in bytes.
+# How many bytes before its full size a piece may be cut.
 _LOOK_BACK = 256
 _BACKSLASH = 0x5C
 

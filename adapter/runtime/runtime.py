@@ -205,7 +205,7 @@ class Runtime:
                 self._fail(error)
                 self._signals.wake()
         finally:
-            # Many servers wait until their open connections are closed before they end.
+            # Many servers do not end until their open connections are closed.
             app.close()
 
     def _serve(self, api: RuntimeApiClient, app: AppClient, should_stop: Callable[[], bool]) -> None:
@@ -313,7 +313,7 @@ class Runtime:
             self._log.error(f"ending: {cause}the app ended with {exit_text(self._process.exit_code() or 0)}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
-        # Many servers wait until their open connections are closed before they end.
+        # Many servers do not end until their open connections are closed.
         self._app.close()
         code = self._process.stop(SHUTDOWN_GRACE, self._signals.wait)
         if self._failure is None:

@@ -131,7 +131,7 @@ class RuntimeApi:
         else:
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE)
             refusal = await _receive(exchange, invocation)
-            # Do this before the response: once the runtime has it, it asks for the next invocation.
+            # Do this before the response is sent: a runtime that has the response asks for the next invocation.
             self._state.advance_invocation(invocation, InvocationEvent.RESPONSE_ENDED)
             if refusal is None:
                 accept(exchange)

@@ -92,7 +92,7 @@ def open_inspector(settings: UrlSettings, notice: Notice) -> socket | None:
             problem = listen_problem(error, port) if error.errno == errno.EADDRINUSE else f"failed: {error.strerror}"
             source = config.sources["inspector"]
             raise ConfigurationError(
-                [f"{source}: '{config.inspector}' {problem}; use another port, or leave it out for any free one"]
+                [f"{source}: '{config.inspector}' {problem}; use another port, or leave the option out"]
             ) from error
     last = max([settings.invoke_port, *(door.port for door in settings.doors)])
     try:

@@ -94,7 +94,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         accepted: list[socket] = []
         if self._listener is not None and not self._is_closing:
-            # asyncio drops the connections that it is still accepting when its server is closed.
+            # When its server is closed, asyncio drops the connections that it is still accepting.
             loop.remove_reader(self._listener)
             for _ in range(_TURNS_OF_ACCEPT):
                 await asyncio.sleep(0)
