@@ -52,7 +52,7 @@ class Report:
     """The findings. ``summary`` states what ``adapter run`` would do; it is None if mistakes prevent the start.
 
     ``mistakes`` are invalid settings, ``problems`` are temporary, ``warnings`` do not prevent the start. ``app`` states
-    whether the app listens; it is None if that is unknown, or one of the ``problems``.
+    whether the app listens. It is None if that is unknown, or if ``problems`` already reports it.
     """
 
     def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:

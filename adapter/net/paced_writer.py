@@ -61,7 +61,7 @@ class PacedWriter:
         return granted == len(piece) or await self.send(memoryview(piece)[granted:])
 
     async def send(self, piece: Piece) -> bool:
-        """Send ``piece`` within the caps. Return False if the limit allowed only a part of ``piece``."""
+        """Send ``piece`` no faster than the caps allow. Return False if ``limit`` allowed only a part of it."""
         size = self._within_limit(len(piece))
         view = memoryview(piece)
         position = 0

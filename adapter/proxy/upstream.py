@@ -279,7 +279,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             if data:
                 self._feed(data)
                 return True
-        # The event loop notices the end of the stream, and every error.
+        # The end of the stream and errors are left to the event loop.
         self._resume_reading()
         return False
 
@@ -372,7 +372,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def _wait_for_data(self, since: float, within: float | None, awaited: str) -> None:
         """Wait until data arrives. Raises AppTimeout if none has arrived ``within`` seconds after ``since``.
 
-        If the connection has failed, raise its failure. Callers must first use the data that arrived before that.
+        If the connection has failed, raise its failure, even if data that arrived earlier is still unused.
         """
         if self._failure is not None:
             raise self._failure

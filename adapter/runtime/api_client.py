@@ -139,7 +139,7 @@ class RuntimeApiClient:
         except (OSError, InvocationError, RuntimeApiError) as error:
             if should_stop():
                 return
-            raise RuntimeApiError(f"the Runtime API at {self._address} reported no restore: {error}") from error
+            raise RuntimeApiError(f"the Runtime API at {self._address} did not report the restore: {error}") from error
         finally:
             self.close()
 
@@ -252,7 +252,7 @@ class ResponseStream:
         try:
             return _problem_of(self._connection.receive_response("POST"))
         except (OSError, InvocationError) as error:
-            raise RuntimeApiError(f"the Runtime API did not answer a streamed response: {error}") from error
+            raise RuntimeApiError(f"the Runtime API did not acknowledge a streamed response: {error}") from error
         finally:
             self._api.close()
 

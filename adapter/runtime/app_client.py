@@ -39,7 +39,7 @@ class AppClient:
     """Sends requests to the app: over the Unix socket if ``config`` names one, else to ``port``.
 
     Each slot has an AppClient of its own. ``connect`` creates the client's connections. ``wait_for_restart(seconds)``
-    pauses, and returns False if the app will not listen again.
+    pauses for that time, and returns False if the app will not listen again.
     """
 
     def __init__(

@@ -147,7 +147,7 @@ WRONG = [
         ["dev", "--front-door", "API-Gateway", "--", "true"], "did you mean http-api or rest-api?", id="dev-door"
     ),
     pytest.param(["run", "--app-port", "auto", "--", "true"], "'auto' is possible only in adapter dev", id="run-auto"),
-    pytest.param(["run", "--app-port", "0"], "--app-port: '0' needs CMD", id="a-free-port-without-a-command"),
+    pytest.param(["run", "--app-port", "0"], "--app-port: '0' works only with CMD", id="a-free-port-without-a-command"),
     pytest.param(["run", "--prot", "1"], "No such option", id="no-such-option"),
     pytest.param(["dev", "--nope"], "No such option --nope\n", id="a-flag-that-resembles-no-queue"),
     pytest.param(["completion"], "SHELL: is missing; use one of bash, zsh, fish, each with its line:", id="no-shell"),

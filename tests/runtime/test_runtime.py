@@ -630,7 +630,7 @@ def test_a_restore_that_lambda_refuses_ends_the_runtime_with_the_reason(
     api.answers["/restore/next"] = (403, b"wrong state")
     with RuntimeProcess(api, app=app, environ=SNAP_START) as runtime:
         assert runtime.exit_code() == 1
-        assert " reported no restore: " in runtime.stderr()
+        assert " did not report the restore: " in runtime.stderr()
         assert "wrong state" in runtime.stderr()
 
 

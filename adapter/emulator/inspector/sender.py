@@ -141,7 +141,7 @@ def _edited_request(fields: dict[str, Any], based_on: RequestRecord | None, mask
     original = client_request(based_on) if based_on is not None else None
     method, target = fields.get("method", "GET"), fields.get("target", "/")
     if not isinstance(method, str) or not is_token(method):
-        raise RefusedAction(400, f"method: {method!r} is not a method, for example GET")
+        raise RefusedAction(400, f"method: {method!r} is not an HTTP method such as GET")
     if original is not None and isinstance(target, str):
         target = _restored_target(target, masker.target(original.target), original.target)
     if not (isinstance(target, str) and target.startswith("/") and target.isascii() and target.isprintable()):

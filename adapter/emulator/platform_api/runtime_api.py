@@ -195,8 +195,8 @@ async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal |
         message = "Lambda-Runtime-Function-Response-Mode has a value other than streaming"
         invocation.reply.settle(failure(INVALID_MODE, message))
         return UNKNOWN_MODE
-    # A runtime may also stream the response of a buffered invocation. The caller then collects the stream, and reports
-    # that the modes differ.
+    # A runtime may also stream the response of a buffered invocation. The front door then collects the stream, and
+    # reports that the modes differ.
     if mode or invocation.is_streaming:
         return await _receive_stream(exchange, invocation, Stream(exchange, content_type, is_announced=bool(mode)))
     return await _receive_payload(exchange, invocation, content_type)
