@@ -46,7 +46,7 @@ _EXHAUSTED = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 # The action of the adapter for each signal. The models are the init processes tini and dumb-init. All signals that are
 # not in the table have the action ``FIRST``, real-time signals included. They can tell a server's first
-# process to reload (SIGHUP, SIGUSR1, SIGUSR2) or to stop its workers (SIGWINCH). Sent to the workers, they would kill.
+# process to reload (SIGHUP, SIGUSR1, SIGUSR2) or to stop its workers (SIGWINCH). Workers would die of them.
 END = "end"  # end the adapter; the app's whole group gets the signal (the proxy finishes open requests first)
 GROUP = "group"  # pass on to the app's whole group
 FIRST = "first"  # pass on to the app's first process (``first_process.py``)

@@ -377,7 +377,7 @@ def test_after_a_stream_the_next_call_has_a_fresh_connection(api: ScriptedRuntim
 def test_a_stream_without_an_answer_is_an_error(client_of: ClientOf) -> None:
     with server(b"") as (address, _):
         stream = client_of(address).open_stream(INVOCATION, "text/plain")
-        with pytest.raises(RuntimeApiError, match="did not answer a streamed response"):
+        with pytest.raises(RuntimeApiError, match="did not acknowledge a streamed response"):
             stream.finish([b"x"])
 
 

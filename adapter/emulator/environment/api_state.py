@@ -156,7 +156,7 @@ class ApiState:
         return poll
 
     def disconnect(self, poll: asyncio.Future[LocalInvocation | None]) -> None:
-        """Remove ``poll``, a future that ``next`` returned, because the runtime closed the connection that waited for it.
+        """Remove ``poll``, a future that ``next`` returned. Its runtime has closed the connection that waited for it.
 
         No effect if ``poll`` has received an invocation.
         """
