@@ -85,6 +85,8 @@ def test_an_apps_port_may_not_be_taken(host: str, text: str, remedy: str) -> Non
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "::"])
 def test_the_address_of_a_listener_is_found(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
-        assert listening_hosts(listener.getsockname()[1]) == [host]
+    # A port that no other test takes at another address.
+    port = unused_port()
+    with socket.create_server((host, port), family=family):
+        assert listening_hosts(port) == [host]
     assert listening_hosts(unused_port()) == []
