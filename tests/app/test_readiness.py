@@ -14,6 +14,7 @@ from adapter.app.readiness import PROBE_TIMEOUT, WARN_AFTER, ReadinessCheck, Rea
 from adapter.config.load import load
 from adapter.errors import AppNotReady
 from adapter.net.address import Address
+from tests.unused_port import unused_port
 
 # A time of a monotonic clock.
 BEGUN = 1000.0
@@ -354,7 +355,7 @@ def test_an_unknown_owner_and_lambda_are_fine() -> None:
 @pytest.mark.parametrize(("flags", "host"), [({}, "127.0.0.2"), ({"app_host": "127.0.0.1"}, "::1")])
 def test_a_listener_at_another_address_is_named_with_the_option_for_it(flags: dict[str, str], host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
+    with socket.create_server((host, unused_port()), family=family) as listener:
         port = listener.getsockname()[1]
         check = ReadinessCheck(load({}, flags), port, has_command=True)
         text = check.unready_text(check.no_connection("refused"))

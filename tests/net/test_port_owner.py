@@ -19,7 +19,7 @@ from tests.unused_port import unused_port
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_listener_is_named_with_its_pid_and_command(host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
+    with socket.create_server((host, unused_port()), family=family) as listener:
         owner = port_owner(listener.getsockname()[1])
 
     if sys.platform == "linux":
@@ -71,7 +71,7 @@ def test_a_client_of_a_port_is_not_its_owner() -> None:
 def test_an_apps_port_may_not_be_taken(host: str, text: str, remedy: str) -> None:
     assert port_mistake(app_address(load({}), unused_port())) is None
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
+    with socket.create_server((host, unused_port()), family=family) as listener:
         port = listener.getsockname()[1]
         mistake = port_mistake(app_address(load({}), port))
         if host == "::1":
