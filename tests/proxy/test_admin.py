@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from adapter.proxy.admin import Admin
@@ -10,11 +12,12 @@ from tests.net.server.serving import serving
 from tests.raw_client import ask
 
 
-class WithoutLibrary(Metrics):
-    """Metrics without the extra installed."""
-
-    def exposition(self) -> bytes:
-        raise ImportError("prometheus_client")
+@pytest.fixture
+def without_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import fails as without the extra."""
+    for name in [each for each in sys.modules if each.partition(".")[0] == "prometheus_client"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
 
 
 async def is_ready() -> str | None:
@@ -35,8 +38,9 @@ async def is_broken() -> str | None:
         pytest.param("/elsewhere", 404, b"not found; there are /healthz, /readyz and /metrics\n", id="elsewhere"),
     ],
 )
+@pytest.mark.usefixtures("without_extra")
 async def test_each_path_has_its_response(target: str, status: int, body: bytes) -> None:
-    async with serving(Admin(WithoutLibrary(), is_broken).serve) as running:
+    async with serving(Admin(Metrics(), is_broken).serve) as running:
         answer = await ask(running.port, f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert answer.status == status
     assert answer.body.startswith(body)
