@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _STDERR = 2
 # The size of the end of the processes' output that is kept, in bytes. A runtime writes less after its error message.
 _REMEMBERED = 4096
+# The beginning of the line in which the adapter's runtime reports an error.
+_RUNTIME_ERROR = "adapter ERROR "
 # The colour of a status, by its first digit.
 _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 
@@ -129,8 +131,9 @@ class Terminal:
         self._write(" | ".join(parts))
 
     def _is_shown(self, reason: str) -> bool:
-        """Return whether the processes' last output contains ``reason``, the first line of an error message."""
-        return reason in " ".join(self._shown_output.decode(errors="replace").split())
+        """Return whether the adapter's runtime has just written ``reason``, the first line of an error message."""
+        lines = self._shown_output.decode(errors="replace").splitlines()
+        return any(_RUNTIME_ERROR in line and reason in " ".join(line.split()) for line in lines)
 
     def _explain_mismatch(self, name: str) -> None:
         """Explain that the function does not run in the mode that is set for it. Do this once per front door."""

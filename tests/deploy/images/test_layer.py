@@ -187,7 +187,7 @@ def test_a_start_script_that_starts_the_bootstrap_ends(opt: Path, task: Path) ->
     environ = variables(task)
     with emulated("/opt/bootstrap", "run.sh", directory=task, wrapped_in=mounted(opt), **environ) as emulator:
         answer = emulator.invoke(function_url("/")).json()
-    assert "must be the app's start script" in answer["errorMessage"]
+    assert "to the app's start script" in answer["errorMessage"]
 
 
 def test_what_stands_for_an_old_kernel_is_one() -> None:
