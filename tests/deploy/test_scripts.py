@@ -64,7 +64,7 @@ exec cat {fifo}
     python.chmod(0o755)
     environ = {**os.environ, "PYTHON": str(python), "TMPDIR": str(temporary), "COMPILE": "no", "WHEEL": ""}
     # Whoever runs the tests in the background may ignore SIGINT.
-    command = ["env", "--default-signal=INT,TERM", DEPLOY / script, tmp_path / argument]
+    command = ["env", "--default-signal=INT,TERM", str(DEPLOY / script), str(tmp_path / argument)]
     building = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
     with building:
         assert fifo.read_text() == "started\n"
