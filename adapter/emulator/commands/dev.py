@@ -188,13 +188,16 @@ def _problem(address: Address) -> str:
     try:
         connection.request("GET", STATUS, headers={"Host": f"localhost:{address.port}"})
         response = connection.getresponse()
-        status = json.loads(response.read()) if response.status == 200 else {}
+        environments = json.loads(response.read())["environments"] if response.status == 200 else []
+        is_starting = any(each["state"] == "starting" for each in environments)
     except ConnectionRefusedError:
         return "nothing listens there"
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except (KeyError, TypeError, ValueError):
+        return "does not answer with a status, so it is not adapter dev"
+    except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:
         connection.close()
     if response.status != 200:
         return f"answers with {response.status}, so it is not adapter dev"
-    return "an app starts" if any(each["state"] == "starting" for each in status["environments"]) else ""
+    return "an app starts" if is_starting else ""

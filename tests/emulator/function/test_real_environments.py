@@ -18,6 +18,7 @@ import pytest
 from tests.apps import app_command, app_dir
 from tests.e2e.local_lambda import LocalLambda, local_lambda
 from tests.e2e.output import PATIENCE
+from tests.scripted_app import ScriptedApp, response
 from tests.unused_port import unused_port
 
 APP = """
@@ -263,6 +264,15 @@ def test_scripts_wait_for_an_app_that_is_started_ahead(app: Path) -> None:
             (app / "gate").write_text("")
             assert waiting.wait(PATIENCE) == 0
         local.output.wait_for("the environment is warm")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b"hello"])
+def test_a_server_that_is_not_adapter_dev_ends_no_wait(body: bytes) -> None:
+    wait = [sys.executable, "-I", "-m", "adapter", "dev", "--wait", "--readiness-timeout", "0.2", "--invoke-port"]
+    with ScriptedApp(default=response(body)) as app:
+        done = subprocess.run([*wait, str(app.port)], check=False, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    assert "does not answer with a status, so it is not adapter dev" in done.stderr
 
 
 def test_a_short_wait_is_not_reported() -> None:
