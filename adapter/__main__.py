@@ -1,4 +1,4 @@
-"""The entry point. ``adapter run`` on Lambda and ``adapter health`` start fast: they do not import the command line."""
+"""The entry point. ``adapter run`` on Lambda and ``adapter health`` start fast, since they do not import click."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _command_of_run(arguments: list[str]) -> list[str] | None:
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null for each standard stream that is closed. Otherwise a pipe or socket would get its descriptor."""
+    """Open /dev/null for each standard stream that is closed. Otherwise a socket could get the stream's number."""
     while (descriptor := _open_null()) <= _STDERR:
         posix.set_inheritable(descriptor, True)
     posix.close(descriptor)

@@ -6,7 +6,7 @@
     │   ├── AppExited           the app exited before it was ready
     │   ├── AppNotReady         the app did not become ready in time
     │   └── HookFailed          a SnapStart hook of the app failed
-    ├── InvocationError         one invocation failed: posted to /error, the loop continues
+    ├── InvocationError         one invocation failed: posted to /error, the runtime continues
     │   ├── InvalidEvent        the event cannot become an HTTP request
     │   ├── AppUnreachable      connecting to the app failed, or the app closed the connection before the response head
     │   ├── AppTimeout          the app did not respond before the deadline
@@ -48,7 +48,7 @@ def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
 class AdapterError(Exception):
     """The base class. ``str(error)`` states the cause, the invalid value and a remedy.
 
-    The first line of the text is a complete message. Callers of the function and clients can influence the text, so
+    The first line of the text is a complete message. Clients and callers of the function can influence the text, so
     its length is bounded.
     """
 
@@ -122,8 +122,8 @@ class AppUnreachable(InvocationError):
     """Connecting to the app failed, or the app closed the connection before the response head.
 
     ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``connect_error`` is the
-    error of the failed attempt to connect, or None if the app closed the connection. This is an attribute,
-    because compiled code does not set ``__cause__``.
+    error of the failed attempt to connect, or None if the app closed the connection. The error is kept in an
+    attribute, because compiled code does not set ``__cause__``.
     """
 
     name = "Adapter.AppUnreachable"

@@ -57,7 +57,7 @@ def report_loop_errors(loop: asyncio.AbstractEventLoop, report: Callable[[str], 
 
 
 def log_stderr_as_json(log: Log) -> None:
-    """Make every text that is written to ``sys.stderr`` a line of ``log``, which writes JSON."""
+    """Replace ``sys.stderr`` by a file that writes each text as a line of ``log``. ``log`` must write JSON."""
     import faulthandler
 
     sys.stderr = _LoggedText(log)
@@ -76,7 +76,7 @@ class _LoggedText(TextIOBase):
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Collect ``text``. Log the collected text as soon as it ends with a newline or is too long."""
+        """Collect ``text``. Log the collected text once it ends with a newline or is too long. Return ``len(text)``."""
         self._begun += text
         if self._begun.endswith("\n") or len(self._begun) > _PART_LIMIT:
             complete, self._begun = self._begun.rstrip("\n"), ""

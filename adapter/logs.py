@@ -70,7 +70,7 @@ class Log:
     def log_invocation(self, fields: dict[str, object], level: str = "info") -> None:
         """Log an invocation. If the access log is off, log it only if ``level`` is ``error``.
 
-        Use ``error`` if the app, the adapter or the function failed, and ``warn`` if the client made a mistake.
+        Pass the level ``error`` if the app, the adapter or the function failed, ``warn`` if the client made a mistake.
         """
         if level == "error" or self._access_log:
             self._write(level, "invocation", fields)
@@ -83,7 +83,8 @@ class Log:
     ) -> None:
         """Log a request to the proxy. ``level`` has the same meaning as in ``log_invocation``.
 
-        If ``call_soon`` is given, it is used to write the line together with those of other requests.
+        ``call_soon`` is the event loop's method. If it is given, the line is not written now, but soon, together with
+        the lines of other requests.
         """
         if (level == "error" or self._access_log) and _LEVELS[level] >= self._threshold:
             line = self._line(level, "request", fields)
@@ -101,7 +102,7 @@ class Log:
         return line.encode("utf-8", "backslashreplace")
 
     def _loss_line(self, name: str, lost: int) -> bytes:
-        return self._line("warn", f"lines lost because {name} could not be written: {lost}", {})
+        return self._line("warn", f"{name} could not be written to; lines lost: {lost}", {})
 
     @staticmethod
     def _as_text(level: str, message: str, fields: dict[str, object]) -> str:
@@ -113,7 +114,7 @@ class Log:
         ]
         line = f"adapter {level.upper()} {visible(lines[0])}{''.join(pairs)}"
         if len(lines) > 1:
-            # Those of a traceback, for example. They are indented, so that they do not look like new log lines.
+            # The lines of a traceback, for example. They are indented, so that they do not look like new log lines.
             line = "\n    ".join([line] + [visible(each) for each in lines[1:]])
         return (line if len(line) <= LINE_LIMIT else bounded(line, LINE_LIMIT)) + "\n"
 
@@ -130,9 +131,9 @@ class Log:
 
 
 def visible(text: str) -> str:
-    """Return ``text`` with an escape (for example ``\\x1b``) for every character that is not printable.
+    """Return ``text`` with every unprintable character replaced by an escape, for example ``\\x1b``.
 
-    This includes newlines, and characters that change the direction of the text.
+    Newlines are replaced too, and so are characters that change the direction of the text.
     """
     if text.isprintable():
         return text
@@ -153,9 +154,10 @@ def tenths_of_ms(seconds: float) -> float:
 
 
 def trace_of(value: str) -> str:
-    """Return the trace id in ``value``, that of X-Amzn-Trace-Id or of traceparent (W3C); empty if it has none.
+    """Return the trace id in ``value``, or an empty text if there is none.
 
-    A trace id has only hexadecimal digits and hyphens, so no other text of a client gets into the log.
+    ``value`` is the value of a header, X-Amzn-Trace-Id or traceparent (W3C). A trace id has only hexadecimal digits and
+    hyphens, so no other text of a client gets into the log.
     """
     root = value.partition("Root=")[2].partition(";")[0]
     trace = value[3:].partition("-")[0] if value.startswith("00-") else root
@@ -169,7 +171,7 @@ def utc_timestamp(now: float) -> str:
 
 
 def _bounded_values(message: str, fields: dict[str, object], share: int) -> dict[str, object]:
-    """Return the message and the fields of a JSON line. Each text is cut to its limit divided by ``share``."""
+    """Return the message and the fields for a JSON line. Cut texts that exceed their limit divided by ``share``."""
     values: dict[str, object] = {"message": bounded(message, TEXT_LIMIT // share)}
     for name, value in fields.items():
         values[name] = bounded(value, FIELD_LIMIT // share) if isinstance(value, str) else value

@@ -15,7 +15,7 @@ _MOST_DIGITS = 19
 
 
 def whole_number(text: str, most: int) -> int | None:
-    """Return ``text`` as a number if it consists of ASCII digits and the number is at most ``most``, else None."""
+    """Return ``text`` as a number if it consists of ASCII digits and does not exceed ``most``, else None."""
     if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         return None
     number = int(text)

@@ -37,8 +37,8 @@ _has_ended_line_for_app = False
 class Output:
     """An output stream: its ``descriptor``, and its ``name`` for messages.
 
-    Lost lines are reported on the stream ``log``; None means this stream. ``loss_line`` returns the line that
-    reports them, given the name of the stream and the number of lost lines.
+    Lost lines are reported on the stream ``log``; None means this stream. ``loss_line`` takes the name of the stream
+    and the number of lost lines, and returns the line that reports them.
     """
 
     __slots__ = (
@@ -78,21 +78,22 @@ class Output:
         return bool(self._poller.poll(seconds * 1000))
 
     def write(self, data: bytes) -> None:
-        """Write ``data``, one or more lines of ours, or a part of a line. Data that cannot be written is lost."""
+        """Write ``data``: lines of ours, or a part of a line. Data that cannot be written is lost."""
         if self._kept:
             self.flush()
         self._write_locked(data, is_of_app=False)
 
     def write_later(self, line: bytes) -> bool:
-        """Keep ``line``, a line of ours, until ``flush``, or until something else is written.
+        """Keep ``line`` (a line of ours) until ``flush`` is called or something else is written.
 
-        Return whether no other line is kept. If so, the caller must arrange that ``flush`` is called soon.
+        Return True if ``line`` is the only line that is kept. The caller must then arrange that ``flush`` is called
+        soon.
         """
         self._kept.append(line)
         return len(self._kept) == 1
 
     def flush(self) -> None:
-        """Write the lines that are kept, as many as possible at once. Call this before ``is_free`` and a copy."""
+        """Write all kept lines, as many as possible at once. Call this before ``is_free``, and before a copy."""
         kept, self._kept = self._kept, []
         batch = b""
         for line in kept:
@@ -185,7 +186,7 @@ def _without_written_newline(descriptor: int, data: bytes) -> bytes:
 
 
 def _note_output(descriptor: int, *, is_within_line: bool) -> None:
-    """Record whether the app's last output ends within a line. Ignore output to another file than stderr's."""
+    """Record whether the app's last output ends within a line. Ignore output to files other than stderr's."""
     global _file_within_line
     if _is_stderr(descriptor):
         _file_within_line = _file(_STDERR) if is_within_line else None
@@ -215,11 +216,11 @@ def _file(descriptor: int) -> tuple[int, int] | None:
 
 
 def _loss_line(name: str, lost: int) -> bytes:
-    return f"adapter WARN lines lost because {name} could not be written: {lost}\n".encode()
+    return f"adapter WARN {name} could not be written to; lines lost: {lost}\n".encode()
 
 
 def _nonblocking(descriptor: int) -> int:
-    """Return a new descriptor that never blocks if ``descriptor`` is a terminal. Otherwise, return ``descriptor``.
+    """If ``descriptor`` is a terminal, return a new descriptor that never blocks. Otherwise, return ``descriptor``.
 
     A write to a ready terminal may still block, if the terminal has no room for the whole piece. ``descriptor`` itself
     must not be made non-blocking, because the shell shares the open file.

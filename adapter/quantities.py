@@ -1,4 +1,4 @@
-"""Numbers of bytes, durations and amounts of money as text. As in AWS's documents, 1 MB is 1,024 KB."""
+"""Writes sizes, durations and amounts of money as text. As in AWS's documents, 1 MB is 1,024 KB."""
 
 from __future__ import annotations
 

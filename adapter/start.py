@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
-    """Start ``command`` as the app and serve it. If ``command`` is empty, serve a running app. Return the exit code."""
+    """Start ``command`` as the app, and relay requests to it. Return the exit code.
+
+    If ``command`` is empty, another process starts the app.
+    """
     gc.disable()  # the command line has enabled it
     hold_signals()
     environ = environment()
@@ -110,7 +113,7 @@ def _serve_invocations(config: Config, port: int, process: AppProcess | None, lo
 
 
 def _prepare_for_proxy() -> int:
-    """Make this process adopt orphans. Return the app's limit of open files."""
+    """Make this process adopt orphans. Return the limit of open files for the app."""
     import resource  # the runtime does not need it
 
     adopt_orphans()
@@ -119,7 +122,7 @@ def _prepare_for_proxy() -> int:
 
 
 def _located(command: list[str], folder: str | None) -> list[str]:
-    """Return ``command``. Make its program absolute if the relative path exists here, but not in ``folder``."""
+    """Return ``command``, with an absolute path if its program's relative path exists here, but not in ``folder``."""
     name = command[0] if command else ""
     if folder is None or "/" not in name or name.startswith("/") or _exists(f"{folder}/{name}") or not _exists(name):
         return command
@@ -137,8 +140,8 @@ def _exists(path: str) -> bool:
 def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:
     """Raise ConfigurationError if ``command`` cannot be started, or if another process listens on ``port``.
 
-    ``port`` is None if the app needs no fixed port. To save time, this is not called on Lambda. A wrong command is
-    reported there when the start fails, and no other process uses the port.
+    ``port`` is None if the app needs no fixed port. To save time, this is not called on Lambda. There, a wrong command
+    is reported when the start fails, and no other process uses the port.
     """
     from adapter.app.command import command_mistakes, port_mistake
 
@@ -172,5 +175,5 @@ def _refuse(error: ConfigurationError | StartError, environ: Mapping[str, str], 
         try:
             RuntimeApiClient(Address.parse(address)).send_init_error(error)
         except (ValueError, RuntimeApiError) as failure:
-            write_error(f"this error could not be reported to the Runtime API: {failure}", format=format)
+            write_error(f"the error above could not be reported to the Runtime API: {failure}", format=format)
     return EXIT_USAGE if isinstance(error, ConfigurationError) else EXIT_FAILURE

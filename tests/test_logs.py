@@ -154,7 +154,7 @@ def test_a_line_that_was_broken_off_does_not_take_the_next_one_into_it() -> None
         written += process.stderr.read()
     first, told, second = written.splitlines()
     assert first.startswith(b"adapter ERROR xxx")
-    assert told == b"adapter WARN lines lost because stderr could not be written: 1"
+    assert told == b"adapter WARN stderr could not be written to; lines lost: 1"
     assert second == b"adapter ERROR the next one"
 
 

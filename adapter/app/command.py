@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The time limit of connecting to the app's port, in seconds. The app is on this machine.
 _CONNECT_TIMEOUT = 1.0
-# The kernel reads no more of a script's first line, in bytes (BINPRM_BUF_SIZE).
+# The kernel reads at most this many bytes of a script's first line (BINPRM_BUF_SIZE).
 _LONGEST_FIRST_LINE = 256
 _NOT_EXECUTABLE = "not executable"
 # Interpreters, without their version, and the suffixes of their scripts. An argument without such a suffix may be
@@ -36,7 +36,7 @@ def command_mistakes(
 ) -> Iterator[str]:
     """Yield a message for each reason why ``command`` cannot be started in ``directory`` with ``environ``.
 
-    A message about the command begins with ``source``, the name of the command's setting.
+    A message about the command begins with ``source``, the name of the setting that contains the command.
     """
     folder = directory or "."
     if directory is not None and not (isdir(folder) and os.access(folder, os.X_OK)):
@@ -59,7 +59,7 @@ def command_mistakes(
 
 
 def _argument_mistake(command: Sequence[str], directory: str | None) -> str | None:
-    """Return a message if CMD is an interpreter whose script does not exist, else None.
+    """Return a message if CMD starts an interpreter whose script does not exist, else None.
 
     Only the first argument is checked. If it is an option, the script cannot be recognized.
     """
@@ -68,12 +68,12 @@ def _argument_mistake(command: Sequence[str], directory: str | None) -> str | No
     if name.startswith("-") or not name.endswith(ends) or exists(join(directory or ".", name)):
         return None
     where = f"in {abspath(directory or '.')}{'' if directory is None else ' (--app-dir)'}"
-    way_out = "correct the file's name" if directory is None else "give the file's path from there"
-    return f"{command[0]!r} has no file {name!r} to run {where}; {way_out}"
+    way_out = "correct the file's name" if directory is None else "give the file's path relative to this folder"
+    return f"{command[0]!r} cannot run {name!r}: the file does not exist {where}; {way_out}"
 
 
 def _script_mistake(path: str) -> str | None:
-    """Return why the kernel cannot start the script ``path``. Return None if it can, or if it is not a script."""
+    """Return why the kernel cannot start the script ``path``. Return None if it can, or if ``path`` is not a script."""
     try:
         with open(path, "rb") as file:
             line = file.readline(_LONGEST_FIRST_LINE)
@@ -87,24 +87,25 @@ def _script_mistake(path: str) -> str | None:
         return f"its lines end with CR LF, as on Windows; {CONVERT_LINES}"
     interpreter = os.fsdecode(words[0])
     if interpreter.startswith("/") and not exists(interpreter):
-        return f"{interpreter}, the interpreter in its first line, does not exist here; name one that does"
+        return f"{interpreter}, the interpreter in its first line, does not exist here; name an interpreter that exists"
     return None
 
 
 def _hint(name: str, reason: str) -> str:
     if reason.endswith(_NOT_EXECUTABLE):
-        return f"give it the permission: chmod +x {name} (a zip file that was made on Windows loses it)"
+        return f"make it executable: chmod +x {name} (a zip file made on Windows does not keep this permission)"
     if " " in name:
         return "remove the quotes around the whole command, or use sh -c '…' to run a shell command"
     if "=" in name:
-        return "set the app's variables before the adapter's own command, or use env: env NAME=VALUE CMD"
+        return "write the app's variables in front of the adapter's own command, or use env: env NAME=VALUE CMD"
     return "give the program's path, or its name if it is on PATH"
 
 
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
-    """Yield the paths that are tried for ``name``. All relative paths, even on PATH, start in ``folder``.
+    """Yield the paths at which the program ``name`` is looked for.
 
-    A relative path in CMD is then looked for in the current folder as well (``start.py``).
+    Relative paths, also those on PATH, start in ``folder``. If ``name`` contains a slash, it is then looked for in the
+    current folder as well (``start.py`` makes such a path absolute).
     """
     if "/" in name:
         yield join(folder, name)
@@ -119,7 +120,7 @@ def _is_executable(path: str) -> bool:
 
 
 def _reason(name: str, directory: str | None) -> str:
-    """Return why the path ``name`` is not a program. A relative path may start in ``directory`` or here."""
+    """Return why no program is at the path ``name``. A relative path starts in ``directory`` or the current folder."""
     tried = [name] if directory is None or isabs(name) else [join(directory, name), name]
     for path in tried:
         if exists(path):
@@ -138,7 +139,7 @@ def port_mistake(app: AppAddress) -> str | None:
             cause = "so CMD cannot listen there"
             if address is app.other:
                 cause = f"which could be mistaken for the app; --app-host {app.current.host} excludes this address"
-            return f"{taken}, {cause}; {PLACEHOLDER} in CMD stands for a free port"
+            return f"{taken}, {cause}; write {PLACEHOLDER} in CMD to give the app a free port"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Describes the end of the app: its exit code, the line of its output with the cause, and a hint.
+"""Describes how the app has ended: the exit code, the line of the app's output that states the cause, and a hint.
 
 Only a failure needs this module, so it is imported late.
 """
@@ -38,7 +38,7 @@ _MISSING = re.compile(
     r"|Cannot load application from '(?P<loaded>[\w.]+).*module not found"
     r"|Cannot find (?:module|package) '(?P<node>[^']+)'"
 )
-# A name after a module that does not have it.
+# Gunicorn's message about a name that the app's module does not contain.
 _NO_ATTRIBUTE = re.compile(r"Failed to find attribute ")
 # A line that reports an error in another form, for example that of a logger or of a command line.
 _REPORT = re.compile(r"\b(error|fatal|critical|panic)\b", re.IGNORECASE)
@@ -52,7 +52,10 @@ def exit_text(code: int) -> str:
 
 
 def failed_start_text(code: int, stderr: str, command: Sequence[str]) -> str:
-    """Return how ``command`` has ended before it was ready, with a hint, and the line of ``stderr`` with the cause."""
+    """Return the message that ``command`` has ended before the app was ready.
+
+    It contains the exit code, a hint, and the line of ``stderr`` that states the cause.
+    """
     cause = cause_line(stderr)
     hint = exit_hint(code, stderr, command)
     return f"the app ended with {exit_text(code)} before it was ready{hint}{f': {cause}' if cause else ''}"
@@ -83,11 +86,11 @@ def _missing_hint(missing: re.Match[str], command: Sequence[str]) -> str:
     """Return what to do about a module that was not found."""
     if module := missing["node"]:
         is_file = module.startswith(("/", "."))
-        return "correct the path of this file" if is_file else f"in the app's folder: npm install {module}"
+        return f"correct the path {module!r}" if is_file else f"in the app's folder: npm install {module}"
     name = missing["python"] or missing["named"] or missing["loaded"]
     if any(name in word for word in command):
         return f"correct {name!r} in CMD, install it, or start CMD in the folder that has it: --app-dir FOLDER"
-    return f"install the package with the module {name!r} for the Python that CMD starts"
+    return f"the Python that CMD starts does not find the module {name!r}; install the package that contains it"
 
 
 def cause_line(stderr: str) -> str:

@@ -76,10 +76,11 @@ class JobControl:
             )
 
     def follow_stops(self, process: AppProcess) -> None:
-        """Act on the signal that has stopped the app, and on those that stop it again at once. Called after SIGCHLD.
+        """Act on the signal that has stopped the app, and on signals that stop the app again at once.
 
-        In the background, a continued app stops again if it reads the terminal. That SIGCHLD does not interrupt a
-        system call that begins at the same time, so this method waits for it for a moment.
+        Called after SIGCHLD. In the background, a continued app stops again if it reads the terminal. The SIGCHLD of
+        this second stop may arrive just before a system call begins, and then does not interrupt the call. So this
+        method itself waits for this SIGCHLD for a moment.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         until = 0.0
@@ -115,7 +116,7 @@ class JobControl:
     def stop_with(self, group: int) -> None:
         """Stop this process until a shell continues this job. Then continue the process group ``group``.
 
-        The group has stopped itself after an app to which it has lent the terminal.
+        In ``adapter dev``, a runtime and its group have stopped after Ctrl-Z has stopped the app with the terminal.
         """
         foreground = _foreground_group()
         if foreground is None:
@@ -131,10 +132,10 @@ class JobControl:
 
 
 def stopped_by(child: int) -> int | None:
-    """Return the signal of the terminal that has stopped the process ``child`` since the last call, or None.
+    """Return the signal that has stopped the process ``child`` since the last call, or None if no signal has.
 
-    SIGSTOP counts as None: its sender also continues the process. Does not reap the child. On macOS, this needs
-    Python 3.13.
+    Return None for SIGSTOP as well, since the sender of SIGSTOP also continues the process. Does not reap the child.
+    On macOS, always return None before Python 3.13.
     """
     if not hasattr(os, "waitid"):
         return None
@@ -163,9 +164,11 @@ def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bo
     """Stop the app (``process``), then this process, with the signal ``number``. Return True after SIGCONT.
 
     If ``with_group`` is True, stop the whole group of this process. Return False if the signal has not stopped this
-    process: the kernel discards a signal if nothing in the session could continue this group (setpgid(2), "orphaned").
+    process. The kernel discards such a signal if no process in the session could continue this group (setpgid(2),
+    "orphaned").
 
-    No handler is called for that SIGCONT: the caller resumes the app. A second SIGCONT could undo the next Ctrl-Z.
+    The handler of SIGCONT is not called, since the caller resumes the app. If both resumed the app, the second SIGCONT
+    could undo the next Ctrl-Z.
     """
     handler = signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})

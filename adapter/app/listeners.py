@@ -2,7 +2,8 @@
 
 This works on Linux only, because it reads /proc. A process belongs to the app if it is in the app's process group, or
 if it descends from the app or from this process, which adopts the app's orphans (``adopt_orphans``). In ``adapter dev``
-another process adopts them. There, all processes of an environment have the same variable, the name of its log stream.
+another process adopts them. There, a process also belongs to the app if its variable AWS_LAMBDA_LOG_STREAM_NAME has
+the same value as the app's.
 
 The runtime of ``adapter dev`` imports this module during a cold start, so it imports only built-in modules.
 """
@@ -17,16 +18,17 @@ from adapter.net.listening_sockets import command_of, holds_one, links_of, liste
 # Ports on which debuggers listen by default: node --inspect, debugpy. No client of the app uses them.
 _DEBUGGERS = frozenset({9229, 5678})
 _EVERYWHERE = ("0.0.0.0", "::")
-# Programs that listen for the containers that an engine runs, so they may stand for an app that CMD runs in one.
+# Programs that listen on behalf of containers. If CMD runs the app in a container, such a program listens for the app.
 _OF_CONTAINERS = frozenset(
     {"docker-proxy", "rootlesskit", "rootlessport", "conmon", "pasta", "passt", "slirp4netns", "gvproxy"}
 )
 
 
 def addresses_of(app: int) -> list[Address]:
-    """Return the addresses on which processes of the app with the pid ``app`` listen, without the ports of debuggers.
+    """Return the addresses on which the app's processes listen, without the ports of debuggers.
 
-    An address that means "all addresses" is returned as the loopback address. Each port is returned once.
+    ``app`` is the app's pid. An address that means "all addresses" is returned as the loopback address. Each port is
+    returned once.
     """
     links = {link for pid in _members(app) for link in links_of(pid)}
     found: dict[int, Address] = {}
@@ -39,8 +41,8 @@ def addresses_of(app: int) -> list[Address]:
 def foreign_owner(address: Address, app: int, marker: str) -> tuple[int, str] | None:
     """Return the pid and the command of the process that listens on ``address`` and does not belong to the app.
 
-    Return None if the app with the pid ``app`` listens there, or if the owner is not found. ``marker`` is a variable
-    with its value that the app's processes have; empty if there is none.
+    Return None if the app itself listens there, or if no such process is found. ``app`` is the app's pid. ``marker`` is
+    a variable that all processes of the app have, as ``NAME=VALUE``. It is empty if there is no such variable.
     """
     sockets = [each for each in listening_sockets() if each.port == address.port]
     exact = [each for each in sockets if each.host == address.host]
@@ -83,7 +85,7 @@ def _has_variable(pid: int, marker: str) -> bool:
 
 
 def _members(app: int) -> set[int]:
-    """Return the pids of the app's process group, and of the descendants of its first process."""
+    """Return the pids of the app's process group, and of all descendants of the app's first process."""
     return {pid for pid, (_, group) in _parents().items() if group == app} | set(_descendants(app))
 
 

@@ -5,8 +5,8 @@ killed, the kernel kills that group. The adapter copies the app's stderr to its 
 only briefly for the end of the app's stderr, since grandchildren may keep the pipe open.
 
 The app is spawned (posix_spawn(3)) and not forked, since forking a Python process would add 2 ms to every cold start.
-A spawned process inherits the working directory and the limit of open files. So this process changes its own before the
-call, and restores them after the call.
+A spawned process inherits the working directory and the limit of open files. So this process changes its own directory
+and its own limit before the call, and restores both after the call.
 
 Signals stay pending until their handlers are installed. Otherwise they could be lost: PID 1 ignores signals that have
 no handler.
@@ -101,7 +101,7 @@ _KILL_ROUNDS = 10
 
 
 def hold_signals() -> None:
-    """Block the signals in HANDLED, and ignore the signals that ACTIONS ignores.
+    """Block the signals in HANDLED, and ignore the signals whose action is IGNORE.
 
     Blocked signals stay pending until ``release_signals``. Install their handlers before you call that function.
     """
@@ -227,7 +227,7 @@ class AppProcess:
         return text.strip()
 
     def _wait_for_stderr(self) -> None:
-        """Wait until the thread has forwarded everything, for up to _STDERR_TIMEOUT seconds."""
+        """Wait up to _STDERR_TIMEOUT seconds for the end of the thread that forwards stderr."""
         if self._draining is not None and self._draining.acquire(timeout=_STDERR_TIMEOUT):
             self._draining.release()
 
@@ -378,7 +378,10 @@ def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> in
 
 
 def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
-    """Return the result of ``spawn()``, called with ``folder`` as the working directory; None means no change."""
+    """Call ``spawn()`` in the working directory ``folder``, and return its result.
+
+    If ``folder`` is None, keep the current working directory.
+    """
     if folder is None:
         return spawn()
     try:
@@ -396,7 +399,10 @@ def _in_folder(folder: str | None, spawn: Callable[[], int]) -> int:
 
 
 def _with_limit(descriptors: int | None, spawn: Callable[[], int]) -> int:
-    """Return the result of ``spawn()``, called under a limit of ``descriptors`` open files; None means no change."""
+    """Call ``spawn()`` under a limit of ``descriptors`` open files, and return its result.
+
+    If ``descriptors`` is None, keep the current limit.
+    """
     if descriptors is None:
         return spawn()
     import resource  # the runtime does not need it

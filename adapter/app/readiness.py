@@ -1,6 +1,7 @@
-"""The readiness check: when the app is ready, how often it is probed, and what is reported until then. No I/O.
+"""The readiness check: when the app is ready, how often it is probed, and what is reported before it is ready.
 
-The runtime probes with blocking sockets (``runtime/app_client.py``), the proxy with asyncio (``proxy/app_probe.py``).
+This module sends no probes. The runtime sends them over blocking sockets (``runtime/app_client.py``), the proxy with
+asyncio (``proxy/app_probe.py``).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _PAUSE_PER_PROBE = 20
 # Each wrong answer costs the app CPU time and a part of its log. The pause after it is this fraction of the time since
 # the first wrong answer, up to a bound in seconds.
 _ANSWER_PAUSE_PART, _LONGEST_ANSWER_PAUSE = 1 / 10, 1.0
-# The last probe before the limit begins this long before it, in seconds.
+# The last probe begins this many seconds before the limit.
 _LAST_PROBE = 0.05
 # Every eighth probe of the runtime tries both loopback addresses, the others only one: each refused connection takes
 # CPU time from the starting app.
@@ -44,7 +45,7 @@ WARN_AFTER = 4.0
 _LOOK_AFTER, _FOLLOW_AFTER = 1.0, 0.1
 _NO_CONNECTION = "no connection"
 _NO_HTTP = "did not answer with HTTP"
-_IS_FOREIGN = "is answered by another process than the app:"
+_IS_FOREIGN = "is used by another process, not by the app:"
 # While the app restarts, it refuses connections. The longest time that a request waits, and the interval
 # between two attempts to connect, in seconds.
 RESTART_WAIT, RESTART_INTERVAL = 5.0, 0.025
@@ -62,8 +63,7 @@ class ReadinessCheck:
 
     ``address`` is the address to probe; its port may differ from the app's. ``request`` is the request of a probe; None
     means that a connection is enough. ``has_command`` is True if CMD starts the app. If ``follows`` is True
-    (``--app-port auto``), ``address`` becomes that of the port on which the app is found. ``is_local`` is False
-    on Lambda.
+    (``--app-port auto``), ``address`` becomes the address on which the app is found. ``is_local`` is False on Lambda.
     """
 
     __slots__ = (
@@ -101,7 +101,7 @@ class ReadinessCheck:
         self.is_local: Final = not config.on_lambda or config.is_in_dev
 
     def watch(self, pid: int, command: Sequence[str]) -> None:
-        """Set the app's process, which ``command`` has started, so that it can be looked for at other ports."""
+        """Record the pid of the app, which ``command`` has started. The app is then looked for at other ports too."""
         self._app = pid
         self._names_port = any(str(self.address.current.port) in word for word in command)
 
@@ -172,26 +172,29 @@ class ReadinessCheck:
         )
 
     def listener_text(self) -> str:
-        """Return a text with the port at which the app listens instead, and the option that sets this port.
+        """Return a text that names the other port on which the app listens, and the option that sets this port.
 
-        Return an empty text if the app does not listen at another port.
+        Return an empty text if the app does not listen on another port.
         """
         address = self.address.current
         found = self._app_addresses()
         if not found or address.port in [each.port for each in found]:
-            # At another host of the same port, ``_hint_of_listener`` finds it.
+            # If the app listens on this port at another host, ``_hint_of_listener`` reports this.
             return ""
         [first, *others] = [str(each.port) for each in found]
-        listens = f"It listens on {' and '.join((first, *others))}"
+        listens = f"The app listens on {' and '.join((first, *others))}"
         if self._names_port:
             return (
                 f"{listens}, although CMD names {address.port}: in CMD, correct the option that sets the port, or "
                 f"set --app-port {first} (AWS_LWA_PORT)"
             )
-        return f"{listens}: --app-port {first} (AWS_LWA_PORT)"
+        return f"{listens}; set --app-port {first} (AWS_LWA_PORT)"
 
     def follow(self) -> bool:
-        """With ``--app-port auto``, set ``address`` to the one port that the app listens on. Return whether it has."""
+        """Set ``address`` to the port on which the app listens (``--app-port auto``).
+
+        Return False if the app does not listen on exactly one port.
+        """
         found = self._app_addresses()
         if len(found) != 1:
             return False
@@ -206,7 +209,7 @@ class ReadinessCheck:
         return addresses_of(self._app)
 
     def _hint_of_listener(self) -> str:
-        """Return a hint if a process listens on the port at another address, else an empty text."""
+        """Return a hint if a process listens on the app's port, but at another host. Else return an empty text."""
         address = self.address.current
         if address.path is not None:
             return ""
@@ -312,7 +315,10 @@ class ReadinessWait:
         return max(pause, _SHORTEST_PAUSE)
 
     def _warning(self, waited: float, now: float, *, is_answer: bool) -> str:
-        """Return a line to log: about a new wrong answer, an app that listens elsewhere, or a long wait."""
+        """Return a line to log about a new wrong answer, an app that listens elsewhere, or a long wait.
+
+        Return an empty text if there is nothing new to log.
+        """
         # An app that ends breaks its connections, so only the second broken connection is a wrong answer.
         was_broken, self._was_broken = self._was_broken, _NO_HTTP in self._problem
         if is_answer and self._problem != self._logged and (was_broken or not self._was_broken):
@@ -329,7 +335,7 @@ class ReadinessWait:
 
     def _look(self, now: float) -> str:
         """Look for the app at other ports, and return a line about what was found, or an empty text."""
-        # It is looked for again until it is found. On Lambda, that costs too much.
+        # The search is repeated until the app is found, but not on Lambda, where it costs too much.
         self._look_at = now + self._check.look_after if self._check.is_local else None
         if self._check.follows:
             if not self._check.follow():

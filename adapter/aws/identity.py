@@ -10,5 +10,5 @@ DEFAULT_REGION = "us-east-1"
 
 
 def function_arn(region: str, name: str) -> str:
-    """Return the ARN of the function ``name`` without a version (IAM, "Resources for Lambda")."""
+    """Return the ARN of the function ``name``. The ARN has no version (IAM, "Resources for Lambda")."""
     return f"arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{name}"

@@ -1,4 +1,4 @@
-"""The base image of an app: which image has the program of CMD, and what installs the app's packages in it."""
+"""Chooses the base image for an app's Dockerfile, and the lines that install the app's packages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _UVICORN_TOO = r"[a-z-]+\[(?:all|standard)"
 
 
 class BaseImage:
-    """The base image for the app in ``folder`` that ``command`` starts."""
+    """The base image for an app. ``folder`` contains the app, and ``command`` starts it."""
 
     __slots__ = ("_folder", "_words", "name", "program")
 
@@ -60,7 +60,7 @@ class BaseImage:
 
     @property
     def is_known(self) -> bool:
-        """Whether the Dockerfile installs the app's packages, so that BASE needs no attention."""
+        """Whether the Dockerfile can install the app's packages in this image. If not, the user must set BASE."""
         return self.name in (PYTHON, NODE)
 
     @property
@@ -96,7 +96,7 @@ class BaseImage:
             )
 
     def _python_package(self) -> str | None:
-        """Return the package of the server that CMD starts, as a program or as a module; None if it is not known."""
+        """Return the Python package of the server that CMD starts. Return None if the package is not known."""
         name = basename(self.program)
         if self._is_python:
             name = next(

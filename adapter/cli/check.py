@@ -152,8 +152,8 @@ def examine(
 def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
     """Add the findings about this machine to ``report``. Return the options whose values depend on other settings.
 
-    The result maps an option's name to its value and to the source of the value. Raises ConfigurationError if two ports
-    are equal.
+    The result maps an option's name to its value and to the source of the value. Raises ConfigurationError if the
+    settings of the ports contradict each other.
     """
     port, _ = resolve_app_port(config, command)
     is_any_port = has_any_port(config, command)

@@ -40,8 +40,8 @@ _FIRST_OF_DEV = (
 )
 
 _NO_EMULATOR = (
-    "the local Lambda (adapter dev, invoke and event) is not in this installation, which is for production; "
-    "on your machine: pip install web-adapter"
+    "this installation is for production and does not contain the local Lambda (adapter dev, invoke and event); "
+    "to install it on your machine: pip install web-adapter"
 )
 
 
@@ -76,7 +76,8 @@ def run(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app and serve it. Without CMD, serve an app that is already running.
 
     If AWS_LAMBDA_RUNTIME_API is set, adapter run is the function's custom runtime, configured by variables; Lambda can
-    also start it from /opt/extensions. Otherwise it is a proxy in front of the app, for plain HTTP on --listen.
+    also start it from /opt/extensions. Without this variable, adapter run is a proxy in front of the app, for plain
+    HTTP on --listen.
 
     \b
     adapter run -- uvicorn main:app --port {port}
@@ -97,15 +98,15 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 @click.option(
     "--wait",
     is_flag=True,
-    help="Start nothing. Wait until the adapter dev on these ports, or its --warm app, is ready.",
+    help="Start nothing. Wait until the adapter dev on these ports is ready, with its app if --warm starts it.",
 )
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app, in an emulated Lambda on this machine.
 
-    A function URL on http://127.0.0.1:3000, or another front door, turns requests into events. The real runtime handles
-    these events. Lambda's bandwidth cap and limits apply to the responses. The Invoke APIs for SDKs and the AWS CLI are
-    on port 3001. Ctrl-C ends everything.
+    A function URL on http://127.0.0.1:3000, or another front door, turns requests into events. The runtime handles
+    these events as it does on Lambda. Lambda's bandwidth cap and limits apply to the responses. The Invoke APIs for
+    SDKs and the AWS CLI are on port 3001. Ctrl-C ends everything.
 
     \b
     adapter dev -- uvicorn main:app --port {port}
@@ -202,9 +203,9 @@ def health(**given: str | None) -> int:
 def invoke(events: tuple[str, ...], **options: Any) -> int:
     """Invoke the function in adapter dev, and write the response payload to stdout.
 
-    EVENT is a JSON file, - for standard input, a recording of adapter dev --record, or a folder of such files. A pipe
-    or a file gets the payload unchanged; on a terminal, the head of a streamed response is decoded and written to
-    stderr. The exit code is 1 if the function fails or no response arrives.
+    EVENT is a JSON file, a recording of adapter dev --record, or a folder of such files; - means standard input. If
+    stdout is a pipe or a file, it gets the payload unchanged. On a terminal, the head of a streamed response is decoded
+    and written to stderr. The exit code is 1 if the function fails or no response arrives.
 
     \b
     adapter invoke event.json
@@ -258,7 +259,7 @@ def error(name: str | None) -> int:
     short_help="Let a shell complete commands, options and their values.",
     help=(
         "Write the script with which SHELL completes commands, options, their values and kinds of events.\n\n"
-        f"This line in the shell's start file sets it up:\n\n\b\n{SET_UP}"
+        f"To set up a shell, add its line to the file beside the line:\n\n\b\n{SET_UP}"
     ),
 )
 @click.argument("shell", required=False, metavar="bash|zsh|fish", shell_complete=complete_shell)
@@ -293,7 +294,7 @@ def version() -> int:
 @click.argument("kind", metavar="sam|docker|helm", type=click.Choice(["sam", "docker", "helm"]))
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD")
 def init(kind: str, command: tuple[str, ...]) -> None:
-    """Write the files that deploy the app in this folder, which CMD starts.
+    """Write the files that deploy the app of this folder. CMD is the command that starts the app.
 
     docker writes a Dockerfile for Lambda and containers. sam also writes a template with a streaming function URL. helm
     writes a chart with the adapter as a sidecar. Existing files are not overwritten.

@@ -1,4 +1,4 @@
-"""``adapter completion``: the script with which a shell completes the command line, and the functions that complete.
+"""``adapter completion``: the script for a shell, and the functions that return the completions.
 
 The shell runs the adapter again for each completion. Then click calls the functions of this module.
 """
@@ -23,18 +23,19 @@ _SHELLS = {
     "zsh": ('eval "$(adapter completion zsh)"', "~/.zshrc"),
     "fish": ("adapter completion fish | source", "~/.config/fish/config.fish"),
 }
-#: These lines, as they are shown.
+#: The lines and files of _SHELLS, as help and errors show them.
 SET_UP = "\n".join(f"{line:38} {file}" for line, file in _SHELLS.values())
 # The variable with which the shell asks for completions.
 _VARIABLE = "_ADAPTER_COMPLETE"
 
 
 def run(cli: click.Group, shell: str | None) -> int:
-    """Write the script for ``shell`` to stdout. Return the exit code, 0. Raises UsageError for any other shell."""
+    """Write the script for ``shell`` to stdout, and return 0. Raises UsageError if the shell is not in _SHELLS."""
     if shell not in _SHELLS:
-        mistake = "is missing" if shell is None else f"{shell!r} cannot complete"
+        mistake = "is missing" if shell is None else f"{shell!r} is not supported"
         lines = SET_UP.replace("\n", "\n  ")
-        raise click.UsageError(f"SHELL: {mistake}; use one of {', '.join(_SHELLS)}, each with its line:\n\n  {lines}")
+        hint = "To set up a shell, add its line to the file beside the line:"
+        raise click.UsageError(f"SHELL: {mistake}; use one of {', '.join(_SHELLS)}. {hint}\n\n  {lines}")
     found = get_completion_class(shell)
     assert found is not None, "click knows the shells in _SHELLS"
     click.echo(found(cli, {}, "adapter", _VARIABLE).source())

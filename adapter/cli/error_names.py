@@ -1,7 +1,7 @@
 """The names of errors, and ``adapter error``, which prints what a name means and what to do.
 
-``error_names.json`` maps each name to its meaning and what to do, as Markdown, in groups. ``docs/errors.md`` is made of
-it (``docs/generate.py``).
+``error_names.json`` contains groups of names. Each name has two texts in Markdown: its meaning, and what to do.
+``docs/generate.py`` writes these texts into ``docs/errors.md``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 from adapter.config.parsers import nearest
 from adapter.errors import EXIT_OK, AdapterError, ConfigurationError
 
-#: For each group, the meaning and what to do, by name.
+#: The names of each group. Each name has its meaning and what to do.
 ERROR_GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     group: {name: (meaning, remedy) for name, (meaning, remedy) in names.items()}
     for group, names in json.loads(Path(__file__).with_name("error_names.json").read_text("utf-8")).items()
@@ -31,7 +31,7 @@ def own_errors(base: type[AdapterError] = AdapterError) -> Iterator[type[Adapter
 
 
 def run(name: str | None) -> int:
-    """Write what the error ``name`` means to stdout, or all names if it is None. Return the exit code, 0.
+    """Write to stdout what the error ``name`` means, or all names if ``name`` is None. Return the exit code, 0.
 
     Raises ConfigurationError if ``name`` is unknown.
     """

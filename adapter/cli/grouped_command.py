@@ -36,7 +36,7 @@ _CMD = "-- CMD"
 _CMD_HELP = "The command that starts the app, with the app's own options; {port} stands for a free port."
 # The key in the context's ``meta`` that is set for --help-all.
 _WITH_ALL = "adapter.help_all"
-# The maximum length of a metavar in the short help, in characters. Longer ones are left out.
+# The maximum length of a metavar in the short help, in characters. NAME replaces a longer one.
 _SHORT = 24
 # Programs that start apps. They are recognized even if they are missing from PATH.
 _SERVERS = frozenset(
@@ -55,7 +55,7 @@ _MEANT = {
 
 
 class Commands(click.Group):
-    """The program. An unknown command is reported with the one that was probably meant."""
+    """The group of all commands. The error for an unknown command names the command that was probably meant."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -72,7 +72,10 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def no_such_command(self, name: str, *arguments: str) -> str:
-        """Return the error for an unknown command: a program may be the app's, another word a typing error."""
+        """Return the error for the unknown command ``name``.
+
+        If ``name`` is a program, the error shows how to run it as the app. Otherwise it names similar commands.
+        """
         text = f"No such command {name!r}"
         if name in _MEANT:
             return f"{text}; did you mean {_MEANT[name]}?"
@@ -112,9 +115,9 @@ def help_all_option() -> click.Option:
 
 
 class GroupedCommand(click.Command):
-    """A command with many flags. ``--help`` shows the options in ``first``, ``--help-all`` all of them by option group.
+    """A command with many flags. ``--help`` shows the options in ``first``; ``--help-all`` shows all options by group.
 
-    All flags must precede CMD. An error about unknown flags lists all of them.
+    All flags must precede CMD. An error about unknown flags lists every unknown flag.
     """
 
     allow_interspersed_args = False
@@ -177,7 +180,7 @@ class GroupedCommand(click.Command):
 
 
 def _short_record(option: Option[Any]) -> tuple[str, str]:
-    """Return the row of an option in the short help: the first clause about it, and its default if that is a word."""
+    """Return the option's row in the short help: the flag, and the first clause of its description with the default."""
     metavar = "" if option.parse is parsers.boolean else option.parse.metavar
     clause = option.description.partition(". ")[0].partition("; ")[0].rstrip(".").replace("`", "")
     default = option.default_as_text

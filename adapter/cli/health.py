@@ -28,7 +28,7 @@ _REASON_SIZE = 500
 def run(flags: Mapping[str, str] | None = None) -> int:
     """Check the proxy. Return exit code 0 if it is healthy, else write the reason to stderr and return 1.
 
-    A mistake in the settings also returns 1, since Docker reserves 2.
+    Return 1 for a mistake in the settings as well, since Docker reserves exit code 2.
     """
     environ = environment()
     problem = find_problem(environ, flags)
@@ -55,9 +55,12 @@ def _listen_address(config: Config) -> Address:
     """Return the address that the proxy listens on. Raises ConfigurationError if the settings do not determine it."""
     if config.listen is None and config.container_port is not None and config.app_port is None:
         raise ConfigurationError(
-            [f"PORT: {config.container_port} may be the app's port or the proxy's; set ADAPTER_LISTEN or ADAPTER_ADMIN"]
+            [
+                f"PORT: it is not known whether {config.container_port} is the app's port or the proxy's; "
+                "set ADAPTER_LISTEN or ADAPTER_ADMIN"
+            ]
         )
-    # The app's port only rules out that the proxy listens on this port as well.
+    # The app's port matters only because the proxy cannot listen on the same port.
     return resolve_listen(config, config.app_port or 0)
 
 

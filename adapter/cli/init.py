@@ -1,7 +1,6 @@
-"""``adapter init``: writes the files that deploy an app into its folder.
+"""``adapter init``: writes the files that deploy the app of the current folder.
 
-They are copies of the files in ``deploy/`` and ``examples/``, with the app's own values. The wheel contains these
-files.
+They are copies of files in ``deploy/`` and ``examples/``, with the app's own values. The wheel contains the originals.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ cdk.out
 chart
 """
 
-# For each kind: the command that builds the adapter's image, in the adapter's repository, and the command to run next,
-# in the app's folder.
+# For each kind: the command that builds the adapter's image in the adapter's repository, and the next command, which is
+# to be run in the app's folder.
 _NEXT = {
     "docker": (
         "docker build -t web-adapter .",
@@ -50,14 +49,14 @@ _NEXT = {
     ),
     "helm": (
         "docker build -t web-adapter .",
-        "helm install {name} ./chart    its images: app.image and adapter.image in chart/values.yaml",
+        "helm install {name} ./chart    chart/values.yaml names its images: app.image and adapter.image",
     ),
 }
 KINDS = tuple(_NEXT)
 
 
 def run(kind: str, command: list[str]) -> list[str]:
-    """Write the files of ``kind`` for the app that ``command`` starts into the current folder. Return lines to print.
+    """Write the files of ``kind`` into the current folder. ``command`` starts the app. Return lines to print.
 
     Raises ConfigurationError, and writes nothing, if there is no command or a file would be overwritten.
     """
@@ -79,7 +78,7 @@ def run(kind: str, command: list[str]) -> list[str]:
 
 
 def _is_there(path: Path, text: str) -> bool:
-    """Return whether the file exists and need not be written: it has this text already, or is a .dockerignore."""
+    """Return whether the file need not be written: it already contains ``text``, or is an existing .dockerignore."""
     try:
         return path.read_text("utf-8") == text or path.name == ".dockerignore"
     except (OSError, UnicodeDecodeError):
@@ -106,8 +105,8 @@ def _docker(folder: Path, name: str, command: list[str]) -> dict[str, str]:
     template = "examples/flask_app/Dockerfile"
     base = BaseImage(folder, command)
     changes: dict[str, str | Callable[[re.Match[str]], str]] = {
-        r"From the repository's root:": "In the adapter's repository, then in this folder:",
-        r"docker build -t flask-app examples/flask_app": f"docker build -t {name} .",
+        r"From the repository's root:": "Run the first command in the adapter's repository, the second here:",
+        r" && docker build -t flask-app examples/flask_app": f"\\n#     docker build -t {name} .",
         r"BASE=\S+": f"BASE={base.name}",
         r"COPY requirements\.txt \./\nRUN pip install .*\n": base.installation,
         r"COPY main\.py \./": "COPY . ./",
@@ -115,7 +114,7 @@ def _docker(folder: Path, name: str, command: list[str]) -> dict[str, str]:
     }
     if not base.is_known:
         changes[r"BASE may be any image that can run CMD:"] = lambda _: (
-            f"Set BASE to an image that can run {base.program!r}:"
+            f"Set BASE to an image that can run {base.program!r};"
         )
     return {"Dockerfile": _filled_in(template, _read(template), changes), ".dockerignore": _IGNORED}
 
@@ -154,9 +153,12 @@ def _read(name: str) -> str:
 
 
 def _filled_in(name: str, text: str, changes: Mapping[str, str | Callable[[re.Match[str]], str]]) -> str:
-    """Return ``text`` with each pattern of ``changes`` replaced. Raises LookupError if the file ``name`` lacks one."""
+    """Return ``text``, the content of the file ``name``, with each pattern of ``changes`` replaced.
+
+    Raises LookupError if a pattern does not occur exactly once.
+    """
     for pattern, replacement in changes.items():
         text, count = re.subn(pattern, replacement, text)
         if count != 1:
-            raise LookupError(f"{name} has {count} times {pattern!r}")
+            raise LookupError(f"{name} contains {pattern!r} {count} times instead of once")
     return text

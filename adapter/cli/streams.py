@@ -1,4 +1,4 @@
-"""The standard streams of the command line: terminals, pipes, files, or closed.
+"""The standard streams of the command line. Each may be a terminal, a pipe, a file, or closed.
 
 Writing to stderr never fails and never waits long, even if a library writes (``output.py``). A failed write to stdout
 raises OutputFailed, since a command cannot do its work without stdout.

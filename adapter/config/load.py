@@ -161,9 +161,9 @@ def is_on_lambda(environ: Mapping[str, str]) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """Return a copy of this process's environment, without variables with an empty name.
+    """Return a copy of this process's environment, but without variables whose name is empty.
 
-    Such variables cannot be passed on to another process.
+    A variable without a name cannot be passed on to another process.
     """
     os = sys.modules.get("os")
     if os is not None:
@@ -222,7 +222,7 @@ def _unknown_own_variables(environ: Mapping[str, str]) -> Iterator[str]:
     known = _known_variables(OWN_PREFIX)
     for name in sorted(environ):
         if name.startswith(OWN_PREFIX) and name not in known and not _is_service_link(name, environ[name]):
-            yield f"{name}: is not an option{_did_you_mean(name, known)}"
+            yield f"{name}: no option has this name{_did_you_mean(name, known)}"
 
 
 def _is_service_link(name: str, value: str) -> bool:
@@ -244,7 +244,7 @@ def _known_variables(prefix: str) -> frozenset[str]:
 
 
 def _did_you_mean(name: str, known: frozenset[str]) -> str:
-    """Return a hint that names the variable in ``known`` most similar to ``name``, or an empty text."""
+    """Return a hint with the variable in ``known`` that resembles ``name`` most, or an empty text if none does."""
     # The common prefix is not compared, since it would make any two names similar.
     prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
     variables = {variable.removeprefix(prefix): variable for variable in known}

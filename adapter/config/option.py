@@ -21,10 +21,10 @@ class Option(Generic[T]):
 
     If ``parse`` is not given, the type of the default selects the parser: a boolean, a whole number of at least 1, or
     any text. ``env`` are the option's environment variables; the first variable that is set is used. ``deprecated``
-    variables still work, with a warning. If ``env`` or ``flag`` is not given, it is derived from the name of the
-    attribute. If ``flag`` is None, the option has no flag. ``default_text`` describes the default as Markdown, if its
-    value alone is not clear. A ``repeatable`` flag can be given several times; in the variable of such an option, the
-    values are separated by commas.
+    variables still work, with a warning. A variable or flag that is not given gets its name from the class attribute to
+    which the option is assigned. If ``flag`` is None, the option has no flag. ``default_text`` describes the default as
+    Markdown, if the default value alone is not clear. A ``repeatable`` flag can be given several times; in the variable
+    of such an option, commas separate the values.
     """
 
     name: str
@@ -84,8 +84,8 @@ class Option(Generic[T]):
 class OptionTable:
     """A group of options, for ``--help`` and the docs. Each option is added to ``options``, which all groups share.
 
-    ``prefix`` begins the names of variables that are derived from attributes. ``has_flags`` is False if only the
-    platform sets the options. Each instance sets ``values``, which maps option names to values.
+    If the name of a variable is derived from an attribute, the name begins with ``prefix``. ``has_flags`` is False if
+    only the platform sets the options. Each instance sets ``values``, which maps option names to values.
     """
 
     group: ClassVar[str]
@@ -104,7 +104,7 @@ def optional(
     flag: str | None = "",
     default_text: str = "",
 ) -> Option[T | None]:
-    """Return an option with the default None. ``default_text`` describes what None means, for the docs."""
+    """Return an option with the default None. In the docs, ``default_text`` describes what None means."""
     return Option(
         description, default=None, parse=parse, env=env, deprecated=deprecated, flag=flag, default_text=default_text
     )

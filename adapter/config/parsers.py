@@ -1,7 +1,7 @@
-"""The parsers of option values: each converts the text of an option to its value, and has a metavar.
+"""The parsers of option values. Each parser converts the text of an option to the option's value, and has a metavar.
 
-A parser raises ValueError if the text is not usable. The message completes the sentence ``NAME: 'text' …``, so that a
-mistake shows the option, its text and valid values.
+A parser raises ValueError if the text is not usable. The error's message completes the sentence ``NAME: 'text' …``. The
+whole sentence shows the option, the text and valid values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 else:
 
     class Generic:
-        """Stands in for typing.Generic, whose import takes a third as long as the interpreter's own start."""
+        """Replaces typing.Generic. Importing typing would take a third as long as the start of the interpreter."""
 
         def __class_getitem__(cls, parameters):
             return cls
@@ -66,9 +66,10 @@ _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT,
 
 
 class Parser(Generic[T_co]):
-    """Turns the text of an option into its value. ``metavar`` stands for the text in ``--help`` and the docs.
+    """Turns the text of an option into the option's value.
 
-    ``repair`` gets a text that only the Rust adapter accepts, and returns a similar text that this parser accepts.
+    In ``--help`` and the docs, ``metavar`` stands for the text. ``repair`` gets a text that only the Rust adapter
+    accepts, and returns a similar text that this parser accepts.
     """
 
     def __init__(self, parse: Callable[[str], T_co], metavar: str, repair: Callable[[str], str] | None = None) -> None:
@@ -87,9 +88,9 @@ def parser(metavar: str, repair: Callable[[str], str] | None = None) -> Callable
 
 
 def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None = None) -> str:
-    """Return a hint that names the text in ``known`` most similar to ``text``, or an empty text if none is similar.
+    """Return a hint with the name in ``known`` that is most similar to ``text``, or "" if no name is similar.
 
-    ``shown_as`` maps texts in ``known`` to the texts that the hint shows instead.
+    ``shown_as`` maps names in ``known`` to the texts that the hint shows instead of these names.
     """
     from difflib import get_close_matches  # only a mistake needs it
 
@@ -98,7 +99,7 @@ def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None 
 
 
 def nearest_door(text: str, known: Iterable[str]) -> str:
-    """Return a hint with the front doors that ``text`` is another name of. For any other text, call ``nearest``."""
+    """Return a hint with the front doors that are also called ``text``; if there are none, the hint of ``nearest``."""
     called = _CALLED.get("".join(filter(str.isalnum, text.lower())))
     return f"; did you mean {called}?" if called else nearest(text, known)
 
@@ -154,17 +155,21 @@ def app_port(value: str) -> int:
 #: Parses a TCP port to listen on; 0 lets the system choose a free one.
 listen_port = _whole_number("PORT", 0, LAST_PORT, f"{_PORT_REFUSAL}, or 0 for any free port")
 
-_COUNT_REFUSAL = "is not a count; use a whole number of at least 1"
 #: Parses a whole number of at least 1.
-positive_integer = _whole_number("NUMBER", 1, 999_999_999, _COUNT_REFUSAL)
+positive_integer = _whole_number("NUMBER", 1, 999_999_999, "is not a count; use a whole number of at least 1")
 #: Parses a number of slots. Lambda allows 1,600; each slot takes memory from the start.
-slots = _whole_number("NUMBER", 1, 10_000, "is not a number of slots; use a whole number from 1 to 10000")
+slots = _whole_number(
+    "NUMBER", 1, 10_000, "is not a number of concurrent invocations; use a whole number from 1 to 10000"
+)
 #: Parses a whole number of at least 0.
-count = _whole_number("NUMBER", 0, 999_999_999, _COUNT_REFUSAL)
+count = _whole_number("NUMBER", 0, 999_999_999, "is not a count; use a whole number of at least 0")
 
 #: Parses the number of invocations that an environment can have at once, up to Lambda's maximum.
 concurrency = _whole_number(
-    "NUMBER", 1, MAX_CONCURRENCY, f"is not a concurrency; use a whole number from 1 to {MAX_CONCURRENCY}"
+    "NUMBER",
+    1,
+    MAX_CONCURRENCY,
+    f"is not a number of concurrent invocations; use a whole number from 1 to {MAX_CONCURRENCY}",
 )
 #: Parses a function's memory in MB, within Lambda's bounds.
 memory = _whole_number(
@@ -176,7 +181,7 @@ memory = _whole_number(
 
 
 def _duration(*, above_zero: bool, limit: float = LONGEST_WAIT) -> Parser[float]:
-    """Return a parser of seconds, with or without a fraction, up to ``limit``."""
+    """Return a parser of a duration in seconds, up to ``limit``. If ``above_zero`` is True, the parser refuses 0."""
 
     def parse(value: str) -> float:
         duration = decimal(value)
@@ -379,7 +384,7 @@ def resource(value: str) -> str:
 
 @parser("lambda|unlimited|BURST+RATE")
 def bandwidth(value: str) -> Bandwidth | None:
-    """Parse ``lambda``, ``unlimited`` (None) or ``BURST+RATE``: bytes at once, and bytes per second after that."""
+    """Parse ``lambda``, ``unlimited`` (None) or ``BURST+RATE`` (bytes at once, and bytes per second after that)."""
     if value.lower() == "lambda":
         return LAMBDA_BANDWIDTH
     if value.lower() == "unlimited":

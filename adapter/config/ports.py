@@ -24,11 +24,16 @@ _MIN_SIMILARITY = 0.6
 
 
 def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]]:
-    """Return the app's port, and ``command`` with ``{port}`` replaced by it.
+    """Return the app's port, and ``command`` with ``{port}`` replaced by that port.
 
-    The port is the first of these: the port in ``--app-port``; a free port, if ``--app-port`` is 0 or the command
-    contains ``{port}``; PORT; 8080. Raises ConfigurationError if the option is ``auto`` outside of ``adapter dev``, or
-    if it is 0 without a command.
+    The port is the first of these that applies:
+
+    - the port in ``--app-port``
+    - a free port, if ``--app-port`` is 0 or ``auto``, or if ``command`` contains ``{port}``
+    - PORT
+    - 8080
+
+    Raises ConfigurationError if ``--app-port`` is ``auto`` outside of ``adapter dev``, or 0 without a command.
     """
     source = config.sources["app_port"]
     if config.app_port == FOLLOWED_PORT and not config.is_in_dev:
@@ -61,12 +66,15 @@ def _app_hosts(config: Config) -> tuple[str, ...]:
 
 
 def needs_port(config: Config, command: list[str]) -> bool:
-    """Return whether ``command`` starts an app on a fixed port, which another process may have taken."""
+    """Return whether ``command`` starts an app on a fixed port, which another process could already use."""
     return bool(command) and config.app_socket is None and not has_any_port(config, command)
 
 
 def has_any_port(config: Config, command: list[str]) -> bool:
-    """Return whether the app gets a free port: ``--app-port`` is 0, or ``command`` contains ``{port}``."""
+    """Return whether the app gets a free port.
+
+    It does if ``--app-port`` is 0 or ``auto``, or if the option is not set and ``command`` contains ``{port}``.
+    """
     return config.app_port in (ANY_PORT, FOLLOWED_PORT) or (config.app_port is None and has_placeholder(command))
 
 
@@ -76,7 +84,10 @@ def has_placeholder(command: list[str]) -> bool:
 
 
 def placeholder_warnings(command: list[str]) -> Iterator[str]:
-    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``, or none if ``{port}`` occurs."""
+    """Yield warnings about words in ``command`` that look like a mistyped ``{port}``.
+
+    Yields nothing if ``command`` contains ``{port}``.
+    """
     words = " ".join(command)
     if PLACEHOLDER in words:
         return
@@ -97,26 +108,31 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
 
 
 def bypass_warnings(config: Config, command: list[str]) -> Iterator[str]:
-    """Yield a warning if the app gets PORT as its port and the proxy its default address, else nothing.
+    """Yield a warning if the app gets the port in PORT and the proxy listens on its default address.
 
-    On a platform that sends requests to PORT, they would reach the app without the proxy.
+    On a platform that sends requests to the port in PORT, these requests would reach the app without the proxy.
     """
     is_default = config.listen is None and config.app_port is None and config.app_socket is None
     if is_default and command and config.container_port and not config.on_lambda and not has_placeholder(command):
         port = config.container_port
         yield (
             f"PORT: the app gets {port} as its port, and the proxy listens on {DEFAULT_LISTEN}, so requests to port "
-            f"{port} bypass the proxy; if they must pass the proxy, use {PLACEHOLDER} in CMD or --app-port 0 "
-            "(AWS_LWA_PORT); otherwise set --listen (ADAPTER_LISTEN)"
+            f"{port} bypass the proxy; to send them through the proxy, use {PLACEHOLDER} in CMD or --app-port 0 "
+            "(AWS_LWA_PORT); to allow the bypass, set --listen (ADAPTER_LISTEN)"
         )
 
 
 def resolve_listen(config: Config, app_port: int) -> Address:
     """Return the address that the proxy listens on.
 
-    It is the first of these: the address in ``--listen``; PORT on all addresses, if PORT is not the app's port;
-    127.0.0.1:9000. Cloud Run, Knative and others set PORT to the port that requests will arrive on. Raises
-    ConfigurationError if two of the app, the proxy and the admin listener would use the same port.
+    The address is the first of these that applies:
+
+    - the address in ``--listen``
+    - the port in PORT on all addresses, if this port is not the app's port
+    - 127.0.0.1:9000
+
+    Cloud Run, Knative and others set PORT to the port that requests will arrive on. Raises ConfigurationError if two of
+    the app, the proxy and the admin listener would use the same port.
     """
     source, address = config.sources["listen"], config.listen
     if address is None and config.container_port is not None and config.container_port != app_port:
@@ -126,9 +142,9 @@ def resolve_listen(config: Config, app_port: int) -> Address:
     admin_port = None if config.admin is None else config.admin.port
     if admin_port and admin_port == app_port and config.app_socket is None:
         raise ConfigurationError(
-            [f"{config.sources['admin']}: {config.admin} is also the port of the app; use two different ports"]
+            [f"{config.sources['admin']}: {config.admin} has the same port as the app; use two different ports"]
         )
     for name, taken in (("the app", None if config.app_socket else app_port), ("--admin", admin_port)):
         if address.port and address.port == taken:
-            raise ConfigurationError([f"{source}: {address} is also the port of {name}; use two different ports"])
+            raise ConfigurationError([f"{source}: {address} has the same port as {name}; use two different ports"])
     return address

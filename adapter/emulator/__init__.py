@@ -1,4 +1,4 @@
-"""Lambda on a laptop: front doors turn HTTP into events; a Runtime API hands them to a real ``adapter run`` process.
+"""Lambda on a laptop: front doors turn HTTP into events; a Runtime API hands events to a real ``adapter run`` process.
 
 Each of these packages imports only from the packages above it:
 

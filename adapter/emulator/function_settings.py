@@ -44,7 +44,7 @@ class FunctionSettings:
     ``environments`` is the maximum number of environments. ``provisioned`` is the number of environments that start
     with the function and are never reclaimed. The others are reclaimed after ``idle_reclaim`` seconds without an
     invocation, or never if ``idle_reclaim`` is None.
-    ``only_one_because`` is the reason if only one environment is possible; it is empty otherwise.
+    ``only_one_because`` says why only one environment is possible. It is empty if more are possible.
     """
 
     name: str = FUNCTION_NAME
@@ -83,7 +83,7 @@ class FunctionSettings:
 
 
 def function_settings(config: Config, command: list[str]) -> FunctionSettings:
-    """Return the settings for an app that ``command`` starts. Raises ConfigurationError if options conflict."""
+    """Return the settings for an app started with ``command``. Raises ConfigurationError if options conflict."""
     mistakes = list(_contradictions(config, command))
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -109,7 +109,7 @@ def function_settings(config: Config, command: list[str]) -> FunctionSettings:
 def _only_one_because(config: Config, command: list[str]) -> str:
     """Return why two environments would conflict on one machine, or an empty string if they would not."""
     if config.debug:
-        return "only one app can be debugged on this terminal (--debug)"
+        return "--debug can debug only one app on this terminal"
     if config.runtime is not None:
         return ""
     if config.app_socket is not None:
@@ -119,10 +119,13 @@ def _only_one_because(config: Config, command: list[str]) -> str:
     if config.app_port == ANY_PORT:
         return ""
     if config.app_port == FOLLOWED_PORT:
-        return f"{config.sources['app_port']} is 'auto' and CMD has no {{port}}, so all environments may use one port"
+        return f"{config.sources['app_port']} is 'auto' and CMD has no {{port}}, so all environments might use one port"
     if config.app_port is not None:
         return f"{config.sources['app_port']} makes all environments use one port"
-    return "CMD has no {port}, so all environments would use one port; with --app-port 0, each gets its own as PORT"
+    return (
+        "CMD has no {port}, so all environments would use one port; with --app-port 0, each environment gets its own "
+        "port in the variable PORT"
+    )
 
 
 def _contradictions(config: Config, command: list[str]) -> Iterator[str]:
@@ -140,11 +143,12 @@ def _contradictions(config: Config, command: list[str]) -> Iterator[str]:
         yield f"{name('provisioned')}: '{config.provisioned}' is not possible: {why}"
     if config.timeout > FUNCTION_TIMEOUT_LIMIT and config.concurrency == 1:
         yield (
-            f"{name('timeout')}: '{config.timeout:g}' is not possible: Lambda allows {FUNCTION_TIMEOUT_LIMIT:g} s, and "
-            "more only on Managed Instances (--max-concurrency)"
+            f"{name('timeout')}: '{config.timeout:g}' is not possible: Lambda allows {FUNCTION_TIMEOUT_LIMIT:g} s "
+            "at most, except on Managed Instances (--max-concurrency turns them on)"
         )
     if config.freeze and config.concurrency > 1:
-        yield f"{name('freeze')} and {name('concurrency')}: Managed Instances are never frozen; remove one option"
+        pair = f"{name('freeze')} and {name('concurrency')}"
+        yield f"{pair}: a concurrency above 1 means Managed Instances, which are never frozen; remove one of the two"
     if config.freeze and sys.platform != "linux":
         yield f"{name('freeze')}: is possible only on Linux, where the emulator can find all processes"
     if config.snapstart and config.provisioned:
@@ -154,7 +158,7 @@ def _contradictions(config: Config, command: list[str]) -> Iterator[str]:
     if config.runtime is not None and command:
         yield f"{name('runtime')} and CMD: only one of them can receive the invocations; remove one of the two"
     if config.runtime is not None and not _words(config.runtime):
-        yield f"{name('runtime')}: {config.runtime!r} is not a command; quote it as for a shell"
+        yield f"{name('runtime')}: {config.runtime!r} is not a command; quote it as in a shell"
 
 
 def _words(command: str) -> list[str]:

@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Notice(Protocol):
-    """Shows a line to the user. ``level`` is ``info``, ``warn`` or, if the function or emulator failed, ``error``.
+    """Shows a line to the user. ``level`` is ``info``, ``warn``, or ``error`` (the function or the emulator failed).
 
-    ``reason`` follows the text, unless the user has just seen it in the output of the processes.
+    ``reason`` is shown after ``text``, unless the output of the processes has just shown it.
     """
 
     def __call__(self, text: str, *, level: str = "info", reason: str = "") -> None:
-        """Show the line."""
+        """Show ``text``, and ``reason`` after it, as one line."""

@@ -98,12 +98,12 @@ class ClientRequest:
     """A client's request: its ids, its record, and methods to send its response.
 
     The record is added to the ring of ``pipeline``. Answer the request in ``with client:``; at the end of this block,
-    the record has ended and is reported.
+    the record is completed and reported.
 
-    ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the names of the response's
-    headers for the request id; if there are any, the response contains the trace id as well. ``drop_after`` is the
-    number of body bytes after which the connection is closed. The injected fault "drop" sets it; without this fault it
-    is None.
+    ``door`` is the name of the front door, empty for an Invoke API. ``id_headers`` are the names of the response
+    headers that contain the request id; if there are any, the response contains the trace id as well. ``drop_after`` is
+    the number of body bytes after which the connection is closed. The injected fault "drop" sets it; without this
+    fault it is None.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class ClientRequest:
             self._pipeline.report(self.record)
 
     async def begin(self, status: int, headers: Headers) -> None:
-        """Send the head of a response. Send its body with ``write``, then call ``end`` or ``break_off``."""
+        """Send the head of a response. The caller then calls ``write`` for the body, and ``end`` or ``break_off``."""
         self._bodiless = self._is_bodiless(status)
         self._send_head(status, headers, None, b"")
         await self._flush()

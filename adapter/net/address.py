@@ -79,7 +79,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The URL without a path: ``http://127.0.0.1:3000``."""
+        """The URL without a path, for example ``http://127.0.0.1:3000``."""
         return f"http://{self}"
 
 
@@ -122,7 +122,7 @@ class AppAddress:
         return connection
 
     async def connect_async(self, connect: Callable[[Address], Awaitable[T]]) -> T:
-        """Do the same as ``connect`` with a coroutine function."""
+        """Do the same as the method ``connect``, but with a coroutine function as the argument."""
         current, other = self.current, self.other
         try:
             return await connect(current)
@@ -146,7 +146,7 @@ def listen(host: str, port: int) -> socket:
 
 
 def reserve(host: str, port: int) -> socket:
-    """Return a socket that has the address ``host`` and ``port``, but refuses connections until ``listen`` is called.
+    """Return a socket that is bound to ``host`` and ``port``. It refuses connections until its ``listen`` is called.
 
     Raises OSError, also if another socket listens there.
     """
@@ -174,7 +174,8 @@ def address_of(listener: socket) -> Address:
 def free_port(*hosts: str) -> int:
     """Return a port that is currently free on all ``hosts``. Raises OSError.
 
-    The system does not assign the port to connections, so it is probably still free when the app listens on it.
+    If possible, the port is outside the range that the system assigns to connections. So the port is probably still
+    free when the app listens on it.
     The first host must be an address of this machine. Other hosts that this machine does not have are ignored.
     """
     unassigned = _unassigned_ports()
@@ -210,7 +211,7 @@ def next_free_port(address: Address, taken: frozenset[int]) -> int:
 
 
 def _try_to_listen(host: str, port: int) -> int:
-    """Listen on ``host`` and ``port`` for a moment. Return the port, which is a free one if ``port`` is 0.
+    """Listen on ``host`` and ``port`` for a moment. Return the port; if ``port`` is 0, the system chooses it.
 
     Raises OSError.
     """

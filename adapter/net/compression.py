@@ -138,8 +138,8 @@ def negotiate_compression(
 def choose_coding(accept_encoding: str, codings: Iterable[str]) -> str | None:
     """Return the coding that the client prefers, or None if it accepts none of ``codings``.
 
-    If weights are equal, the coding that is first in ``codings`` wins. A coding with weight 0 is refused. ``*`` stands
-    for all codings that are not listed (RFC 9110 section 12.5.3).
+    If several codings have the same weight, the first one in ``codings`` wins. A coding with weight 0 is refused.
+    ``*`` stands for all codings that ``accept_encoding`` does not list (RFC 9110 section 12.5.3).
     """
     weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
@@ -190,7 +190,7 @@ def _with_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _weak(name: str, value: str) -> str:
-    """Return the header's ``value``. Make an ETag weak: a strong one would identify the uncompressed bytes."""
+    """Return ``value``. If the header is an ETag, make it weak: a strong ETag identifies the uncompressed bytes."""
     if name.lower() == "etag" and not value.startswith("W/"):
         return f"W/{value}"
     return value

@@ -34,13 +34,13 @@ _GZIP_MAGIC = b"\x1f"
 
 
 class Decoder(Protocol):
-    """The decoder of one coding. ``is_complete`` is True at the end of the coded data."""
+    """The decoder of one coding. ``is_complete`` is True once the coded data has ended."""
 
     @property
     def is_complete(self) -> bool: ...
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decoded bytes of ``data``, the next part of the body. Raises the library's error if that fails."""
+        """Yield the decoded bytes of ``data``, the next part of the body. Raises the library's error on failure."""
 
 
 class _Gzip:
@@ -149,14 +149,14 @@ class UnknownCodingError(Exception):
 
 
 def codings_of(headers: Headers) -> list[str]:
-    """Return the codings that the Content-Encoding headers list, in order, in lower case, without ``identity``."""
+    """Return the codings in the Content-Encoding headers, in order and in lower case, without ``identity``."""
     values = [value for name, value in headers if name.lower() == "content-encoding"]
     codings = [coding.strip().lower() for value in values for coding in value.split(",")]
     return [coding for coding in codings if coding not in ("", "identity")]
 
 
 class BodyDecoder:
-    """Decodes ``codings``: the codings of a body in the order of its Content-Encoding, in lower case.
+    """Decodes a body. ``codings`` are the codings in its Content-Encoding, in the header's order and in lower case.
 
     Raises UnknownCodingError if a coding cannot be decoded.
     """
@@ -166,7 +166,7 @@ class BodyDecoder:
         self._is_empty = True
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decoded bytes of ``data``, the next part of the body, in pieces of at most 64 KB.
+        """Yield the decoded bytes in pieces of at most 64 KB. ``data`` is the next part of the encoded body.
 
         Raises InvalidFunctionResponse if the body is not encoded with these codings.
         """
@@ -174,10 +174,10 @@ class BodyDecoder:
         try:
             yield from self._decode(data, self._decoders)
         except Exception as error:  # each library has its own error class
-            raise InvalidFunctionResponse(f"the body has another coding than its Content-Encoding: {error}") from error
+            raise InvalidFunctionResponse(f"the body is not encoded as its Content-Encoding says: {error}") from error
 
     def check_end(self) -> None:
-        """Raise InvalidFunctionResponse if the body ended before the encoded data did. An empty body is valid."""
+        """Raise InvalidFunctionResponse if the body ended within the encoded data. An empty body is valid."""
         if not self._is_empty and not all(decoder.is_complete for decoder in self._decoders):
             raise InvalidFunctionResponse("the body ended before the encoded data was complete")
 
@@ -196,4 +196,4 @@ def _decoder(coding: str) -> Decoder:
     try:
         return make()
     except ImportError:
-        raise UnknownCodingError(f"{coding!r} needs the extra {coding!r}") from None
+        raise UnknownCodingError(f"{coding!r} needs the extra {coding!r}, which is not installed") from None

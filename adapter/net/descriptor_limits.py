@@ -32,6 +32,6 @@ def soft_limit() -> int:
 
 
 def connection_cap(descriptors: int, wanted: int | None) -> int:
-    """Return the number of clients that ``descriptors`` allow, but at most ``wanted``, unless ``wanted`` is None."""
+    """Return how many clients a limit of ``descriptors`` allows, but at most ``wanted`` if it is not None."""
     possible = max(1, (descriptors - RESERVED) // PER_CLIENT)
     return possible if wanted is None else min(wanted, possible)

@@ -96,7 +96,7 @@ def encode_request_head(request: Request, default_host: str) -> bytes:
         if len(name) == 4 and name.lower() == "host":
             hosts += 1
             if not is_host(value.strip(" \t")):
-                raise InvalidEvent("the event's Host is not a host with an optional port")
+                raise InvalidEvent("the event's Host header is neither HOST nor HOST:PORT")
         parts += (name, ": ", value, "\r\n")
     if hosts > 1:
         raise InvalidEvent(f"the event has {hosts} Host headers instead of one")
@@ -118,17 +118,17 @@ def is_repeatable(method: str, body_size: int) -> bool:
 
 
 class ResponseReader:
-    """Parses one response. The caller passes its bytes to ``feed``, in pieces of any size.
+    """Parses one response. The caller passes the response's bytes to ``feed``, in pieces of any size.
 
     - ``head`` is the final response head, or None until the head is complete.
-    - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final, and all bytes after it as body.
+    - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final. Bytes after it are the body.
     - ``complete`` is True once the response has ended.
     - ``reusable`` is True if another request may be sent on the connection after the complete response. It is False
       after a 5xx status, since many servers then close the connection without announcing it.
     - ``trailers`` contains the trailers of a chunked body.
 
     ``decode`` decodes header values: `header_text` or `lossless_text`. ``knows_lines`` is True if most lines of the
-    head were probably in other heads a moment ago.
+    head are probably the same as in other recent heads.
     """
 
     __slots__ = (
@@ -198,7 +198,7 @@ class ResponseReader:
         return [data] if data else []
 
     def skip(self, count: int) -> None:
-        """Count ``count`` body bytes as received. Call this if the caller has read them without ``feed``."""
+        """Record that the caller has received ``count`` body bytes without ``feed``."""
         self._remaining -= count
         self.complete = self._remaining == 0
 
@@ -219,7 +219,7 @@ class ResponseReader:
         raise TruncatedResponse(f"the response ended {missing}")
 
     def _feed_head(self, data: memoryview) -> memoryview | None:
-        """Parse the bytes of heads. Return the bytes after the final head, or None if the final head is incomplete."""
+        """Parse bytes of response heads. Return the bytes after the final head, or None if that head is incomplete."""
         pending = data.tobytes()
         if self._incomplete_head:
             before = len(self._incomplete_head)
@@ -422,7 +422,7 @@ class _Head:
             self._transfer_encoding = header[1] if others is None else f"{others}, {header[1]}"
 
     def take_known(self, lines: list[bytes]) -> bool:
-        """Parse a head if llhttp has accepted each of its lines before. Return False if llhttp must parse this head."""
+        """Parse the head without llhttp, if llhttp has accepted all ``lines`` before. Return whether this succeeded."""
         start = _known_starts.get(lines[0])
         if start is None:
             return False
@@ -432,7 +432,7 @@ class _Head:
                 return False
             self._add(header)
         if self._framing_lines > 1:
-            # The meaning of one depends on the other.
+            # The meaning of one framing header depends on the other.
             return False
         version, status, self._reason = start
         self.begin(status, version)
@@ -446,7 +446,7 @@ class _Head:
             _known_starts.clear()
             _known_lines.clear()
         for number, line in enumerate(lines):
-            # What `_decode` makes of other bytes than ASCII differs.
+            # Response readers differ in how they decode bytes that are not ASCII.
             if len(line) > _MAX_KNOWN_LENGTH or not line.isascii():
                 continue
             if number == 0:
@@ -455,17 +455,17 @@ class _Head:
                 _known_lines[line] = self.headers[number - 1]
 
     def begin(self, status: int, version: str) -> None:
-        """Set the status and ``keep_alive`` (RFC 9112, section 9.3). llhttp's result is wrong for empty bodies.
+        """Set the status and ``keep_alive`` (RFC 9112, section 9.3). llhttp's own result is wrong for empty bodies.
 
-        Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1, or if an
-        HTTP/1.0 response has a transfer coding, which HTTP/1.0 does not have (RFC 9112, section 6.1).
+        Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1. Also raises it
+        if an HTTP/1.0 response has a Transfer-Encoding (RFC 9112, section 6.1), or if Connection has too many elements.
         """
         if version not in ("1.0", "1.1"):
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
         if status < 100:
             raise InvalidAppResponse(f"the response head is not HTTP/1: {status:03} is not a status")
         if version == "1.0" and self._transfer_encoding is not None:
-            raise InvalidAppResponse("the response is HTTP/1.0 with Transfer-Encoding, which only HTTP/1.1 has")
+            raise InvalidAppResponse("the response is HTTP/1.0 but has a Transfer-Encoding, which only HTTP/1.1 allows")
         self.status = status
         self.message = ResponseHead(status=status, headers=self.headers, reason=self._reason_text())
         if not self._connection:
@@ -537,9 +537,9 @@ def _parse_head(data: bytes, decode: Callable[[bytes], str], knows_lines: bool) 
 
 
 def _check_unfinished_head(head: bytearray, checked: int) -> None:
-    """Raise InvalidAppResponse if ``head`` is incomplete and no further bytes can make it valid.
+    """Raise InvalidAppResponse if no further bytes can make ``head``, which is incomplete, a valid head.
 
-    The first ``checked`` bytes of ``head`` have been checked before.
+    ``checked`` is the number of bytes at the beginning of ``head`` that an earlier call has checked.
     """
     if len(head) >= HEAD_LIMIT:
         raise InvalidAppResponse(f"the response head exceeds {HEAD_LIMIT} bytes")

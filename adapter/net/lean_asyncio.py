@@ -1,6 +1,6 @@
-"""Imports asyncio without its TLS: neither the proxy nor ``adapter dev`` uses TLS, and OpenSSL takes 5 MB and 10 ms.
+"""Imports asyncio without TLS. Neither the proxy nor ``adapter dev`` uses TLS, and OpenSSL takes 5 MB and 10 ms.
 
-asyncio itself supports an interpreter that has no ``ssl``. Other modules that import ``ssl`` later get the real one.
+asyncio itself supports an interpreter that has no ``ssl``. Other modules that import ``ssl`` later get the real module.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 
 
 def load_asyncio() -> None:
-    """Import asyncio, without TLS unless asyncio or ``ssl`` has already been imported."""
+    """Import asyncio, but leave out its TLS if neither asyncio nor ``ssl`` has been imported yet."""
     is_lean = "ssl" not in sys.modules
     if is_lean:
         # An import of a module whose entry is None raises ImportError.

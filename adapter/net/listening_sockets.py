@@ -1,4 +1,4 @@
-"""The sockets that listen in this network namespace, and the processes that hold them, from /proc: on Linux only.
+"""Finds the listening sockets of this network namespace, and the processes that hold them, in /proc. Linux only.
 
 The runtime of ``adapter dev`` imports this module during a cold start, so it imports only built-in modules.
 """
@@ -21,7 +21,7 @@ _IPV4_SIZE = 4
 
 
 class ListeningSocket:
-    """A socket that listens on ``host`` and ``port``. Its link in /proc/PID/fd has the text ``link``."""
+    """A socket that listens on ``host`` and ``port``. Each link to it in /proc/PID/fd has the target ``link``."""
 
     __slots__ = ("host", "link", "port")
 
@@ -32,7 +32,7 @@ class ListeningSocket:
 
 
 def listening_sockets() -> Iterator[ListeningSocket]:
-    """Yield the sockets that listen for TCP. The host ``0.0.0.0`` or ``::`` means all addresses."""
+    """Yield the listening TCP sockets. The host ``0.0.0.0`` or ``::`` means all addresses."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(table) as lines:
@@ -46,18 +46,18 @@ def listening_sockets() -> Iterator[ListeningSocket]:
 
 
 def _address(words: str) -> str:
-    """Return the address of a socket in /proc/net/tcp: 32-bit words in the machine's byte order, in hexadecimal."""
+    """Decode an address in /proc/net/tcp. ``words`` are 32-bit words in hexadecimal, in the machine's byte order."""
     packed = b"".join(int(words[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(words), 8))
     return _socket.inet_ntop(_socket.AF_INET if len(packed) == _IPV4_SIZE else _socket.AF_INET6, packed)
 
 
 def holds_one(pid: int, links: set[str]) -> bool:
-    """Return whether the process has one of the sockets ``links`` open. False if it may not be inspected."""
+    """Return whether the process holds a socket with one of ``links``. False if the process may not be inspected."""
     return bool(links and not links.isdisjoint(links_of(pid)))
 
 
 def links_of(pid: int) -> Iterator[str]:
-    """Yield the texts of the links in /proc/PID/fd. Yields nothing if the process may not be inspected."""
+    """Yield the targets of the links in /proc/PID/fd. Yields nothing if the process may not be inspected."""
     folder = f"/proc/{pid}/fd"
     try:
         descriptors = posix.listdir(folder)
@@ -67,12 +67,12 @@ def links_of(pid: int) -> Iterator[str]:
         try:
             yield posix.readlink(f"{folder}/{descriptor}")
         except OSError:
-            # The process has closed it since.
+            # The process has closed the descriptor since.
             continue
 
 
 def processes() -> list[int]:
-    """Return the pids of all processes, or an empty list without /proc."""
+    """Return the pids of all processes, or an empty list if there is no /proc."""
     try:
         return [int(name) for name in posix.listdir("/proc") if name.isdecimal()]
     except OSError:
@@ -80,7 +80,7 @@ def processes() -> list[int]:
 
 
 def command_of(pid: int) -> str:
-    """Return the command of a process, with a space between its words; empty if it has ended."""
+    """Return the words of a process's command, joined by spaces, or an empty text if the process has ended."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return file.read().decode("utf-8", "replace").replace("\0", " ").strip()

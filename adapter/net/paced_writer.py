@@ -1,4 +1,4 @@
-"""A writer for the body of one streamed response, which keeps to bandwidth caps and a size limit."""
+"""Sends the body of one streamed response, within bandwidth caps and a size limit."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class PacedWriter:
         self.held_seconds = 0.0
 
     async def begin(self, piece: Piece, begin: Callable[[Piece], None]) -> bool:
-        """Send ``piece`` like ``send``, but pass its first part to ``begin`` instead of ``write``.
+        """Do the same as ``send``, but pass the first part of ``piece`` to the function ``begin``, not to ``write``.
 
-        The argument ``begin`` is always called, perhaps with no bytes. So it can send the response head and the first
-        bytes in one write.
+        The function is always called, perhaps with no bytes. So it can send the response head and the first bytes in
+        one write.
         """
         size = self._within_limit(len(piece))
         granted = await self.grant(size) if size else 0
@@ -61,7 +61,7 @@ class PacedWriter:
         return granted == len(piece) or await self.send(memoryview(piece)[granted:])
 
     async def send(self, piece: Piece) -> bool:
-        """Send ``piece`` no faster than the caps allow. Return False if ``limit`` allowed only a part of it."""
+        """Send ``piece`` no faster than the caps allow. Return False if the size limit prevented sending all of it."""
         size = self._within_limit(len(piece))
         view = memoryview(piece)
         position = 0
@@ -85,7 +85,7 @@ class PacedWriter:
         return granted
 
     def room(self, most: int) -> int:
-        """Return how many bytes the caps allow to be sent now, at most ``most``."""
+        """Return how many bytes may be sent now without waiting for the caps. The result is at most ``most``."""
         if self._bucket is None and self._shared is None:
             return most
         now = self._clock()

@@ -15,7 +15,7 @@ _SHOWN = 80
 
 
 def listen_problem(error: OSError, port: int) -> str:
-    """Return why ``port`` cannot be listened on: ``is taken by pid 123 (…)`` or ``cannot be listened on: …``."""
+    """Return why ``port`` cannot be listened on, for example ``is taken by pid 123 (python3 server.py)``."""
     if error.errno == errno.EADDRINUSE:
         owner = port_owner(port)
         return f"is taken by {owner}" if owner else "is taken"

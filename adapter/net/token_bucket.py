@@ -19,7 +19,7 @@ REFILL_INTERVAL = 0.125
 
 
 class TokenBucket:
-    """A token bucket; one token allows one byte. The bucket starts full and refills up to the burst.
+    """A token bucket; one token allows one byte. The bucket starts full: it has ``bandwidth.burst`` tokens.
 
     The schedule of refills starts with the first ``take``. (Lambda's schedule starts with the first write.) ``now`` is
     in seconds on any monotonic clock.
@@ -35,7 +35,7 @@ class TokenBucket:
         self._refills = 0
 
     def take(self, wanted: int, now: float) -> int:
-        """Take up to ``wanted`` tokens and return their number. Return 0 if the bucket is empty until `next_refill`."""
+        """Take up to ``wanted`` tokens and return their number. The number is 0 if the bucket is empty."""
         if self._start is None:
             self._start = now
         self._refill_until(now, self._start)
@@ -44,7 +44,7 @@ class TokenBucket:
         return granted
 
     def available(self, now: float) -> int:
-        """Return the number of tokens that ``take`` could grant now. Before the first ``take``, the bucket is full."""
+        """Return the number of tokens at the time ``now``. Before the first ``take``, the bucket is full."""
         if self._start is not None:
             self._refill_until(now, self._start)
         return self._tokens

@@ -1,4 +1,4 @@
-"""Socket functions that asyncio lacks: options before connecting, the size of the send queue, and ends of connections.
+"""Socket functions that asyncio lacks. They set options before connecting, measure the send queue, and end connections.
 
 The peer may disconnect at any moment. So the functions that end a connection raise no error if the peer has gone.
 """
@@ -31,7 +31,7 @@ _SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
 
 @lru_cache(maxsize=8)
 def resolve_number(host: str, port: int) -> Resolved:
-    """Return the socket address for ``host`` if it is an IP address, else an empty list. Does not block."""
+    """Return the socket addresses for ``host``: one if ``host`` is an IP address, else none. Does not block."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
@@ -39,9 +39,10 @@ def resolve_number(host: str, port: int) -> Resolved:
 
 
 async def connect(addresses: Resolved) -> socket.socket:
-    """Return a socket that is connected to the first of ``addresses`` that accepts a connection. Raises OSError.
+    """Connect to the first of ``addresses`` that accepts, and return the socket. Raises OSError if none accepts.
 
-    On Linux, the server does not see the connection before its first bytes arrive. So the caller must send at once.
+    On Linux, the socket has the option TCP_DEFER_ACCEPT. So the server does not see the connection until the first
+    bytes arrive, and the caller must send at once.
     """
     loop = asyncio.get_running_loop()
     failure = OSError("the host has no address")

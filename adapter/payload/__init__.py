@@ -1,1 +1,4 @@
-"""Lambda events ⇄ HTTP messages. No I/O, no clock, no environment: the result depends on the arguments alone."""
+"""Converts Lambda events to HTTP messages and back.
+
+No I/O, no clock, no environment: the result depends on the arguments alone.
+"""

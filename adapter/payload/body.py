@@ -1,9 +1,9 @@
 """Bodies in JSON: a plain string if that preserves every byte, otherwise base64.
 
 A JSON string contains Unicode, a body contains bytes, and a front door sends a plain string as UTF-8. So a body that is
-valid UTF-8 arrives unchanged, whatever its charset is, and any other body must be sent as base64. If the media type is
-known to be binary, the body becomes base64 without a check of its bytes. For all other types, including text types, the
-bytes are checked.
+valid UTF-8 arrives unchanged, whatever charset its Content-Type names. Any other body must be sent as base64. If the
+media type is known to be binary, the body becomes base64 without a check of its bytes. For all other types, including
+text types, the bytes are checked.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class BodyRules:
     """The user's settings for encoding responses: binary and text media types, and whether all cookies are sent.
 
     The types are patterns such as ``application/pdf``, ``image/*`` or ``*+json``. A match takes precedence over the
-    built-in rules, and binary takes precedence over text. Text that is not valid UTF-8 still becomes base64.
-    If ``all_cookies`` is True, formats that allow only one Set-Cookie header send all cookies, under names that differ
-    in case.
+    built-in rules. If a binary and a text pattern match, the binary pattern decides. Text that is not valid UTF-8 still
+    becomes base64. If ``all_cookies`` is True, formats that allow only one Set-Cookie header send all cookies, in
+    headers whose names differ in case.
     """
 
     __slots__ = ("_binary", "_kinds", "_text", "all_cookies")
@@ -90,7 +90,7 @@ class BodyRules:
         self._kinds: Final[dict[str, int]] = {}
 
     def kind_of(self, content_type: str) -> int:
-        """Return TEXT, BINARY, or TEXT_UNLESS_ENCODED: text if the body has no Content-Encoding."""
+        """Return TEXT, BINARY or TEXT_UNLESS_ENCODED. The last means text unless the body has a Content-Encoding."""
         kind = self._kinds.get(content_type)
         if kind is None:
             kind = self._examine(_media_type(content_type))
@@ -123,7 +123,7 @@ def _pattern(types: tuple[str, ...]) -> Pattern[str] | None:
 
 
 def media_type_of(headers: Headers) -> str:
-    """Return the media type in lower case, without parameters, or the empty string if Content-Type is missing."""
+    """Return the media type in lower case, without its parameters. It is empty if Content-Type is missing."""
     return _media_type(first(headers, "content-type"))
 
 
@@ -173,10 +173,10 @@ def _utf8(body: bytes | bytearray) -> str | None:
 def response_parts(
     response: dict[str, Any], headers: Headers, body: bytes | bytearray, rules: BodyRules
 ) -> list[bytes]:
-    """Return ``response`` with ``body`` and ``isBase64Encoded`` added, as JSON in parts.
+    """Return the JSON of ``response`` with the fields ``body`` and ``isBase64Encoded`` added, as a list of parts.
 
-    A large body is not copied into a larger string. It has parts of its own: base64, which needs no escaping, or
-    escaped text.
+    A large body is not copied into a larger string, but has parts of its own. They are base64, which needs no escaping,
+    or escaped text.
     """
     is_large = len(body) > _LARGE_BODY
     text = None if is_large else text_of(headers, body, rules)
@@ -198,13 +198,14 @@ def response_parts(
 def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes | bytearray:
     """Return the bytes of a ``body`` field. None means an empty body.
 
-    The body may be text in UTF-8, as a bytearray, or a memoryview of base64 (``event.py``).
+    Besides a string, ``body`` can be a bytearray (text in UTF-8) or a memoryview (base64); ``event.py`` makes these.
 
-    Raises ``failure`` if either argument has the wrong type, if base64 is not canonical, or if plain text contains a
-    lone surrogate. White space in base64 and text after it are errors, because decoding would silently drop them.
+    Raises ``failure`` if ``body`` or ``is_base64`` has the wrong type, if base64 is not canonical, or if plain text
+    contains a lone surrogate. White space in base64 and text after the base64 are errors, because decoding would
+    silently drop them.
     """
     if is_base64 is not None and not isinstance(is_base64, bool):
-        raise failure(f"the base64 flag is {excerpt(is_base64)}, not true or false")
+        raise failure(f"the base64 flag is {excerpt(is_base64)}, which is not a JSON boolean")
     if body is None:
         return b""
     if is_base64 and isinstance(body, (str, bytearray, memoryview)):

@@ -4,11 +4,12 @@ Events do not name their format. Each codec recognizes its own events by their k
 an event that matches none is passed through.
 
 orjson is fast, but silently accepts a repeated key. Front doors write JSON as orjson does. So if orjson writes an event
-exactly as it arrived, the event has no repeated key. For any other event, the key-value pairs are counted, in the text
-and in the parsed values. If the counts differ or the text is too unusual to count, a slower parser checks the keys.
+exactly as the event arrived, the event has no repeated key. For any other event, the number of key-value pairs in the
+text is compared with their number in the parsed values. If the numbers differ, or if the pairs in the text cannot be
+counted, a slower parser checks the keys.
 
-Most of a large event is its body. So the rest of the event is parsed without it, and its text is decoded alone
-(``json_text.py``). If the body is base64, its text stays in the receive buffer.
+Most of a large event is its body. So the rest of the event is parsed without the body, and the body is decoded
+separately (``json_text.py``). If the body is base64, its text stays in the receive buffer.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def detect(event: Any) -> Codec:
 def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
     """Parse the event in ``raw``. Return the codec for its format, and the parsed event.
 
-    Its ``body`` may be a bytearray, the text in UTF-8, or a memoryview of base64 in ``raw``. Raises InvalidEvent if
-    ``raw`` is not JSON, or if it is an HTTP event that has a repeated key or is nested too deep.
+    The ``body`` of a large event can be a bytearray (text in UTF-8) or a memoryview (the base64 in ``raw``). Raises
+    InvalidEvent if ``raw`` is not JSON, or if it is an HTTP event that has a repeated key or is nested too deep.
     """
     if len(raw) > _LARGE_EVENT and (read := _read_around_body(raw)) is not None:
         return read
@@ -81,7 +82,7 @@ def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
 def _read_around_body(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     """Parse an HTTP event without its body, and decode the body alone. Return None if that is not possible.
 
-    The body must be most of the event; a smaller body is not searched for. Raises as ``read_event`` does.
+    This is possible only if the body is more than half of the event. Raises InvalidEvent as ``read_event`` does.
     """
     start = 0
     for _ in range(_MOST_PLACES):
@@ -103,9 +104,9 @@ def _read_around_body(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
 
 
 def _next_body(raw: bytes | bytearray, position: int) -> int:
-    """Return the place where the string begins that is the value of the next key ``body``, or -1.
+    """Find the next key ``body`` whose value is a string. Return the place after the opening quote, or -1.
 
-    The key may be that of another object, or a part of a string.
+    This is a guess: the key may belong to a nested object, or be a part of a string.
     """
     while (position := raw.find(_BODY_KEY, position)) >= 0:
         position = _skip_white_space(raw, position + len(_BODY_KEY))
@@ -127,8 +128,8 @@ def _read_without(raw: bytes | bytearray, start: int, end: int, text: bytearray 
     """Parse the event without its body, and add the body. Return None if ``raw[start:end]`` is not the body.
 
     ``text`` is the decoded body, or None if the body has no escapes. A number replaces the body and its quotes before
-    the event is parsed. If the number occurs only once, and is then the value of the key ``body``, the text that it
-    replaced was the value of this key.
+    the event is parsed. If the number occurs only once in the text, and ``body`` of the parsed event is this number,
+    then ``raw[start:end]`` is the body.
     """
     outline = b"".join((raw[: start - 1], _MARK_TEXT, raw[end + 1 :]))
     if outline.count(_MARK_TEXT) > 1:
@@ -159,7 +160,7 @@ def _read_without(raw: bytes | bytearray, start: int, end: int, text: bytearray 
 def _parse(raw: bytes | bytearray) -> Any:
     """Return the parsed event. Raises InvalidEvent if it is not JSON.
 
-    An event that is not from HTTP may also be JSON that only a lenient parser accepts.
+    If the event is not an HTTP request, it may also be JSON that only a lenient parser accepts.
     """
     try:
         return orjson.loads(raw)
@@ -173,7 +174,7 @@ def _parse(raw: bytes | bytearray) -> Any:
 def _check_keys(raw: bytes | bytearray, event: Any) -> None:
     """Raise InvalidEvent if an object in the event has a repeated key, or if the event is nested too deep.
 
-    With a repeated key, a security check in front of the adapter may have used a different value than the app.
+    If a key is repeated, a security check in front of the adapter may use one of the values, and the app another.
     """
     try:
         written = orjson.dumps(event)
@@ -224,7 +225,7 @@ def _parse_leniently(raw: bytes | bytearray, error: orjson.JSONDecodeError) -> A
     """Parse the event with the standard library, which accepts NaN, numbers of any size and lone surrogates.
 
     The result is used only to detect the format. ``parse_int`` avoids the library's limit on the digits of an integer.
-    Raises InvalidEvent, with the message of ``error``, if the standard library rejects the event, too.
+    Raises InvalidEvent with the message of ``error`` if the standard library also rejects the event.
     """
     import json  # imported here, since only JSON that orjson rejects needs it
 

@@ -98,11 +98,12 @@ def status_of(response: dict[str, Any]) -> int:
 
 
 def headers_of(single: Any, multi: Any) -> Headers:
-    """Return the headers in a single-value and a multi-value map. As on AWS, numbers and booleans become JSON text.
+    """Return the headers from two maps: ``single`` has one value per name, ``multi`` has lists of values.
 
-    If both maps contain a header, ignoring case, the values in both are returned. A value that is in both is returned
-    once (API Gateway, "Output format of a Lambda function for proxy integration"). Raises InvalidFunctionResponse
-    for values of other types, for names or values that HTTP does not allow, and for more than ``MAX_FIELDS`` headers.
+    As on AWS, numbers and booleans become JSON text. If a name is in both maps, ignoring case, the values from both
+    maps are returned. A value that is in both maps is returned once (API Gateway, "Output format of a Lambda function
+    for proxy integration"). Raises InvalidFunctionResponse for values of other types, for names or values that HTTP
+    does not allow, and for more than ``MAX_FIELDS`` headers.
     """
     headers = from_lists(_with_text(multi), InvalidFunctionResponse)
     others = from_map(_with_text(single), InvalidFunctionResponse)
@@ -126,12 +127,14 @@ def set_cookies_of(response: dict[str, Any]) -> Headers:
     if cookies is None or cookies == []:
         return []
     if not isinstance(cookies, list):
-        raise InvalidFunctionResponse(f"cookies is of type {type(cookies).__name__}, not a list of strings")
+        raise InvalidFunctionResponse(
+            f"the value of cookies is of type {type(cookies).__name__}, not a list of strings"
+        )
     return headers_of(None, {"set-cookie": cookies})
 
 
 def _with_text(values: Any) -> Any:
-    """Return the map with its numbers and booleans as text. A value that is not a map is returned unchanged."""
+    """Return the map ``values`` with its numbers and booleans as text. If ``values`` is not a map, return it as is."""
     if not isinstance(values, dict):
         return values
     return {name: [*map(_text, value)] if isinstance(value, list) else _text(value) for name, value in values.items()}

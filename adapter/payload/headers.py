@@ -115,7 +115,7 @@ class HeaderFilter:
     ``x-a-b`` by sending one of its twins, ``x_a-b`` or ``x.a.b``. A filter for requests to the app therefore also drops
     the twins of all headers that an app may trust.
 
-    - ``known`` maps names, as they were received, to their codes.
+    - ``known`` maps each name, spelled as it was received, to its code (``_KEEP`` …).
     - ``failure`` is raised if a header that may have only one value occurs twice, with different values.
     """
 
@@ -130,7 +130,10 @@ class HeaderFilter:
         kept: str = "",
         failure: type[AdapterError] | None = None,
     ) -> None:
-        """Drop ``names`` and all names that begin with one of ``prefixes`` (lower case), except the name ``kept``."""
+        """Drop the headers in ``names``, and those whose name begins with one of ``prefixes``. Always keep ``kept``.
+
+        All these names are in lower case.
+        """
         self._names: Final = names
         self._prefixes: Final = prefixes
         self._kept: Final = kept
@@ -180,7 +183,7 @@ def app_filter(
     kept: str = "",
     failure: type[AdapterError] | None = None,
 ) -> HeaderFilter:
-    """Return a filter for requests to the app. It drops headers in the tables of `proxy_claims.py`, and ``dropped``.
+    """Return a filter for requests to the app. It drops headers in ``dropped`` and in the tables of `proxy_claims.py`.
 
     If ``origin`` is True, headers about the origin of a request are forwarded; if ``identity`` is True, headers about
     the user are forwarded. The header ``kept`` is always forwarded, because a setting of the user selects it.
@@ -199,8 +202,8 @@ def forwardable(headers: Headers, rules: HeaderFilter = _CONNECTION_ONLY) -> Hea
     """Return the headers that ``rules`` does not drop and that no Connection header lists.
 
     Host is kept even if Connection lists it, because the server needs the Host to select the site. In a request to the
-    app, repeated Cookie, Forwarded and X-Forwarded-For headers are joined in one line each. Raises ``rules.failure`` if
-    a header that may have only one value occurs twice, with different values.
+    app, all Cookie headers are joined into one. So are all Forwarded headers, and all X-Forwarded-For headers. Raises
+    ``rules.failure`` if a header that may have only one value occurs twice, with different values.
     """
     known = rules.known
     kept: Headers = []
@@ -233,13 +236,13 @@ def without_connection(headers: Headers) -> Headers:
 
 
 def _without_nominated(headers: Headers, connection: list[str]) -> Headers:
-    """Return ``headers`` without those that the values in ``connection`` list. Host is kept."""
+    """Return ``headers`` without those named in ``connection``, the values of Connection headers. Host is kept."""
     nominated = {option.strip().lower() for value in connection for option in value.split(",")} - {"host"}
     return [header for header in headers if header[0].lower() not in nominated]
 
 
 def _without_twins(headers: Headers) -> Headers:
-    """Return ``headers`` without twins: headers with the name of another header, but a separator other than ``-``."""
+    """Return ``headers`` without twins. A twin has the name of another header, with another character for a ``-``."""
     names = {name.lower() for name, _ in headers}
     return [header for header in headers if not _has_twin(header[0].lower(), names)]
 
@@ -250,7 +253,7 @@ def _has_twin(name: str, names: set[str]) -> bool:
 
 
 def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError] | None) -> Headers:
-    """Join the lines of each header whose code is in ``repeated``, at the place of the first line."""
+    """Return ``headers`` with one line for each header whose code is in ``repeated``, in place of the first line."""
     lines: dict[str, list[str]] = {}
     once: Headers = []
     for name, value in headers:
@@ -277,7 +280,7 @@ def _joined(name: str, values: list[str]) -> str:
 
 
 def with_authorization(headers: Headers, source: str) -> Headers:
-    """Return ``headers`` with the first value of ``source`` (lower case) as Authorization.
+    """Return ``headers`` with the first value of the header ``source`` (lower case) as Authorization.
 
     The ``source`` header is removed, and so is an Authorization header from the client. If the ``source`` header is
     missing, ``headers`` are returned unchanged.
@@ -290,7 +293,7 @@ def with_authorization(headers: Headers, source: str) -> Headers:
 
 
 def first(headers: Headers, name: str) -> str:
-    """Return the first value of ``name`` (lower case), or the empty string."""
+    """Return the first value of the header ``name`` (lower case), or the empty string if it is missing."""
     for field, value in headers:
         # Comparing the lengths first takes a tenth of the time of `lower`.
         if len(field) == len(name) and field.lower() == name:
@@ -416,7 +419,7 @@ def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
 
 
 def from_both(single: Any, multi: Any, failure: type[AdapterError]) -> Headers:
-    """Return the pairs of both maps. If a name is in both (in any case), only the multi-value map counts.
+    """Return the pairs of both maps. If a name is in both, ignoring case, its values are those in ``multi``.
 
     Raises ``failure`` if either map is malformed.
     """
@@ -482,7 +485,7 @@ def group_by_name(headers: Headers) -> dict[str, list[str]]:
 
 
 def single_values(headers: Headers, *, all_cookies: bool) -> dict[str, str]:
-    """Return a response's headers as a single-value map with lower-case names, with only the last cookie.
+    """Return a response's headers as a single-value map with lower-case names. Of the cookies, keep only the last.
 
     If ``all_cookies`` is True, the map has every cookie, under names that differ in case: ``set-cookie``,
     ``Set-cookie``, ``sEt-cookie`` … There are 512 such names, so only the last 512 cookies are kept.
@@ -496,7 +499,7 @@ def single_values(headers: Headers, *, all_cookies: bool) -> dict[str, str]:
 
 
 def _set_cookie_in_case(number: int) -> str:
-    """Return ``set-cookie`` in the case with this number: letter ``n`` is upper case if bit ``n`` is set."""
+    """Return a spelling of ``set-cookie``. Letter ``n`` is in upper case if bit ``n`` of ``number`` is set."""
     if number == 0:
         return "set-cookie"
     letters = [letter.upper() if number >> bit & 1 else letter for bit, letter in enumerate("setcookie")]

@@ -1,4 +1,4 @@
-"""Large texts in JSON, decoded and encoded as UTF-8, without a Python string for the whole text.
+"""Converts large JSON strings to UTF-8 and back, without a Python string for the whole text.
 
 A Python string beyond ASCII has two or four bytes for each character, and converting it from and to UTF-8 takes most
 of the time for a large body. So a text is converted in pieces, which stay in the processor's cache. No piece ends
@@ -26,7 +26,7 @@ _BACKSLASH = 0x5C
 
 
 def decode_text(raw: bytes | bytearray, start: int) -> tuple[bytearray, int] | None:
-    """Return the text of the JSON string that begins with ``raw[start]``, in UTF-8, and the place of its last quote.
+    """Return the text of a JSON string in UTF-8, and the place of its closing quote. The text begins at ``start``.
 
     Return None if the string is not valid JSON, or if it contains a lone surrogate, which has no UTF-8 form.
     """
@@ -56,9 +56,10 @@ def decode_text(raw: bytes | bytearray, start: int) -> tuple[bytearray, int] | N
 
 
 def _furthest_end(raw: bytes | bytearray, start: int) -> int:
-    """Return the place of a quote at or after the end of the string that begins at ``start``, or -1.
+    """Return the furthest place where the string that begins at ``start`` may end, or -1.
 
-    Usually this quote ends the string, because front doors write the body last, or before a flag.
+    It is the place of a quote. Usually this quote ends the string, because front doors write the body last, or before a
+    flag.
     """
     end = raw.rfind(b'",', start)
     if end < 0 or raw[end - 1] == _BACKSLASH:
@@ -69,8 +70,8 @@ def _furthest_end(raw: bytes | bytearray, start: int) -> int:
 def _end_of_string(piece: bytes, start: int) -> int:
     """Return ``start`` plus the place of the first quote in ``piece`` that no backslash escapes.
 
-    Return -1 if there is no such quote, or if ``piece`` is not valid up to it. ``piece`` is decoded as Latin-1, so that
-    each byte becomes one character. In UTF-8, the bytes of a quote and a backslash occur in no other character.
+    Return -1 if there is no such quote, or if ``piece`` is not valid up to this quote. ``piece`` is decoded as Latin-1,
+    so that each byte becomes one character. In UTF-8, the bytes of a quote and a backslash occur in no other character.
     """
     try:
         end: int = scanstring(piece.decode("latin-1"), 0, True)[1]
@@ -91,7 +92,7 @@ def _place_to_cut(raw: bytes | bytearray, start: int, end: int) -> int:
 
 
 def encode_text(text: bytes | bytearray) -> list[bytes] | None:
-    """Return the inside of a JSON string with ``text``, in pieces, or None if ``text`` is not UTF-8."""
+    """Return ``text`` as a JSON string without its quotes, in pieces. Return None if ``text`` is not UTF-8."""
     view = memoryview(text)
     pieces: list[bytes] = []
     start, end = 0, len(text)
@@ -106,7 +107,7 @@ def encode_text(text: bytes | bytearray) -> list[bytes] | None:
 
 
 def _end_of_characters(text: bytes | bytearray, end: int) -> int:
-    """Return the last place up to ``end`` that is not within a character of ``text``, if ``text`` is UTF-8."""
+    """Return the last place up to ``end`` that is not within a character. ``text`` is assumed to be UTF-8."""
     if end >= len(text):
         return len(text)
     for place in range(end, end - 4, -1):

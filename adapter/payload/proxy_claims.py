@@ -11,7 +11,8 @@ The tables do not contain headers about the request itself, which any client may
 from __future__ import annotations
 
 #: The origin of a request: the client's address, the scheme, the host, the port and the prefix of the path, as proxies
-#: report them. Proxies must be able to send these headers. So they are kept on Lambda, and if the client is trusted.
+#: report them. Proxies must be able to send these headers. So the runtime keeps them, and the proxy keeps them if the
+#: client is trusted.
 ORIGIN_PREFIXES = (
     # uvicorn and gunicorn, from 127.0.0.1 by default: -proto, -for, -protocol, -ssl. Werkzeug's ProxyFix: -host, -port,
     # -prefix. mod_wsgi, WSGITrustedProxyHeaders: -https, -scheme, -script-name, -server. Rack: -scheme, -ssl.

@@ -82,7 +82,7 @@ class RequestRules:
 def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Request]:
     """Return the codec that will encode the app's response, and the request for the app.
 
-    If the request has no Host header, `encode_request_head` adds it. Raises InvalidEvent.
+    If the request has no Host header, `encode_request_head` adds one. Raises InvalidEvent if a value is malformed.
     """
     codec, event = read_event(invocation.event)
     if codec is PASS_THROUGH:
@@ -132,7 +132,7 @@ def ascii_json(value: Any) -> str:
 
 
 def _escape(character: str) -> str:
-    """Return the JSON escape of a character, which has one or two UTF-16 units."""
+    """Return JSON escapes for ``character``: one escape for each of its UTF-16 units."""
     units = character.encode("utf-16-be").hex()
     return "".join([f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4)])
 

@@ -34,11 +34,11 @@ def method_of(method: Any) -> str:
 
 
 def request_target(path: Any, query: Any = "", *, is_encoded: bool = False) -> str:
-    """Return the origin form of ``path`` (without a query) and ``query`` (still encoded). None counts as empty.
+    """Return the target with ``path`` and ``query``, in origin form. None counts as empty.
 
-    If ``is_encoded`` is True, ``path`` is as the client sent it. Otherwise a front door may have decoded it, so a "%"
-    is encoded unless two hexadecimal digits follow. Two slashes at the start of ``path`` are kept. Raises InvalidEvent
-    if either value is not text.
+    ``path`` has no query of its own. ``query`` is still encoded. If ``is_encoded`` is True, ``path`` is as the client
+    sent it. Otherwise a front door may have decoded it, so a "%" is encoded unless two hexadecimal digits follow. Two
+    slashes at the start of ``path`` are kept. Raises InvalidEvent if ``path`` or ``query`` is not text.
     """
     encoded = percent_encode(_text("path", path), _LEGAL_IN_PATH)
     if "%" in encoded and not is_encoded:
@@ -62,7 +62,7 @@ def join_query(pairs: Pairs) -> str:
 def query_pairs(single: Any, multi: Any = None) -> Pairs:
     """Return the pairs of the multi-value map if it is not empty, else the pairs of the single-value map.
 
-    Raises InvalidEvent if that map is not an object or a value is not a string.
+    Raises InvalidEvent if the map that is used is not an object, or if a value in it is not a string.
     """
     source = multi or single or {}
     if not isinstance(source, dict):
@@ -94,8 +94,8 @@ def split_target(target: str) -> tuple[str, str]:
 def origin_form(target: str) -> tuple[str, str] | None:
     """Return the path of ``target`` with its query, and the authority of ``target`` (RFC 9112 section 3.2).
 
-    The authority is "" if ``target`` is a path. Returns None if ``target`` is neither a path nor an http or https URL,
-    or if the URL has no valid host or has credentials.
+    The authority is "" if ``target`` is a path. Otherwise ``target`` must be an http or https URL that has a valid host
+    and no credentials; for any other target, return None.
     """
     if target.startswith("/"):
         return target, ""
@@ -109,7 +109,7 @@ def origin_form(target: str) -> tuple[str, str] | None:
 
 
 def path_alone(target: str) -> str:
-    """Return ``target`` for a log: without query and credentials, which may be secret."""
+    """Return ``target`` for a log, without its query and credentials, which may be secret."""
     path = target.partition("?")[0]
     if path.startswith("/"):
         return path
@@ -138,7 +138,7 @@ def decode_query(query: str) -> Pairs:
 
 
 def strip_base_path(target: str, base: str) -> str:
-    """Return ``target`` without the prefix ``base``, which must end where a path segment of ``target`` ends.
+    """Return ``target`` without the prefix ``base``. If the prefix ends within a path segment, it is not removed.
 
     ``target`` may have a query. ``base`` is a result of `normalize_base_path`. An empty ``base`` removes nothing.
     """

@@ -1,9 +1,12 @@
 """The paths of the app that no request from outside may reach, and the check whether a target leads to one of them.
 
 The app's router decides what a path leads to, and the adapter does not know the router. So a path is compared in all
-forms in which lenient routers may read it. Such routers ignore case, slashes and path parameters, decode more than
-once, or resolve dot segments, before or after they remove empty segments. A target is refused if one of its forms is
-reserved.
+forms in which lenient routers may read it. A target is refused if one of these forms is reserved. Lenient routers do
+some or all of the following:
+
+- They ignore case, slashes and path parameters.
+- They decode the path more than once.
+- They resolve dot segments. Some of them remove empty segments first, others do so afterwards.
 """
 
 from __future__ import annotations
@@ -74,7 +77,7 @@ def _plain(segment: str) -> str:
 
 
 def _resolved(segments: list[str]) -> tuple[str, ...]:
-    """Resolve the dot segments in ``segments`` (RFC 3986 section 5.2.4). Then remove the empty segments."""
+    """Resolve the dot segments (RFC 3986 section 5.2.4), then remove the empty segments. Return the result."""
     resolved: list[str] = []
     for segment in segments:
         if segment == "..":

@@ -16,7 +16,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Admin:
-    """Answers on the admin listener. ``check_readiness`` returns None if the proxy is ready, else the reason."""
+    """Answers requests on the admin listener. ``check_readiness`` returns a problem, or None if the proxy is ready."""
 
     def __init__(self, metrics: Metrics, check_readiness: Callable[[], Awaitable[str | None]]) -> None:
         self._metrics = metrics

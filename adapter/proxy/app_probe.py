@@ -1,4 +1,4 @@
-"""The readiness probe of the proxy, with asyncio. The proxy probes until the app is ready, and later for /readyz."""
+"""The readiness probe of the proxy, with asyncio. It runs until the app is ready, and later for requests to /readyz."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Readiness:
         self._upstream = Upstream(config, self._check.address)
 
     def watch(self, process: AppProcess) -> None:
-        """Set the app's process, which has just been started."""
+        """Set the app's process to ``process``, which has just been started."""
         self._check.watch(process.pid, process.command)
 
     async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
@@ -48,7 +48,7 @@ class Readiness:
             return self._check.no_answer(seconds)
 
     async def recent_problem(self) -> str | None:
-        """Return the result of a probe at most a second ago: the problem, or None if the app was ready.
+        """Return the result of a probe that is at most a second old: the problem, or None if the app was ready.
 
         All callers share one probe. Call this only after ``wait`` has returned.
         """

@@ -80,7 +80,7 @@ class AppSupervisor:
         self._stderr_ended = asyncio.Event()
 
     async def run(self) -> int:
-        """Run the app until it ends and is not restarted. Return its exit code, or EXIT_FAILURE if it was not ready.
+        """Run the app until it ends and is not restarted. Return its exit code: not 0 if the app was never ready.
 
         If the adapter did not start the app, wait until this task is cancelled.
         """
@@ -116,7 +116,10 @@ class AppSupervisor:
         return self.is_restarting
 
     async def _run_once(self, process: AppProcess) -> int:
-        """Wait until the app is ready, then until it ends. Return its exit code; EXIT_FAILURE if it was not ready."""
+        """Wait until the app is ready, then until it ends. Return its exit code.
+
+        Return EXIT_FAILURE if the app is not ready in time, or if it ends with 0 before it is ready.
+        """
         self._metrics.app_starts += 1
         self._stderr_ended = asyncio.Event()
         os.set_blocking(process.stderr, False)
@@ -182,7 +185,7 @@ class AppSupervisor:
                 return process, backoff
 
     async def stop(self, number: int, grace: float) -> int:
-        """Send signal ``number`` to the app, and kill it after ``grace`` seconds. Return its exit code."""
+        """Send signal ``number``. Kill the app if it still runs after ``grace`` seconds. Return its exit code."""
         self.ready = False
         if self._process is None:
             return 0
@@ -202,7 +205,7 @@ class AppSupervisor:
         return code
 
     def signal(self, number: int) -> None:
-        """Handle a signal that does not end the proxy, according to ACTIONS."""
+        """Handle signal ``number``, which does not end the proxy. ``ACTIONS`` in app/process.py defines how."""
         if number == signal.SIGTSTP:
             self._job_control.suspend(self._process)
         elif self._process is not None:

@@ -170,7 +170,8 @@ def forwarded_request(
 def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> Headers:
     """Return ``headers`` with X-Forwarded-* and Forwarded added for a client at the address ``client``.
 
-    If the client is ``trusted``, the values that it sent are kept and extended. Otherwise the filter has removed them.
+    If ``trusted`` is True, the client's own values are kept and extended. If it is False, ``headers`` contains no such
+    values, since ``ForwardingRules.from_clients`` has removed them.
     """
     if not trusted:
         return [
@@ -199,7 +200,7 @@ def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> H
 
 
 def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
-    """Return the ``trailers`` that may be forwarded, in either direction. ``headers`` are of the same message."""
+    """Return the ``trailers`` that may be forwarded to the app or the client. ``headers`` has the message's headers."""
     if not trailers:
         return trailers
     # Names in the message's Connection header are not forwarded as trailers either.
@@ -208,7 +209,7 @@ def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
 
 
 def announced_trailers(headers: Headers) -> str:
-    """Return the value of the Trailer header to forward: the announced names that may be forwarded, perhaps none."""
+    """Return the value of the Trailer header to forward: those announced names that may be forwarded. May be empty."""
     names = [name.strip() for field, value in headers if field.lower() == "trailer" for name in value.split(",")]
     kept = forwarded_trailers([(name, "") for name in names if is_token(name)], headers)
     return ", ".join([name for name, _ in kept])
@@ -221,7 +222,7 @@ def _takes_trailers(headers: Headers) -> bool:
 
 
 def _forwarded_element(client: str, host: str) -> str:
-    """Return one hop in the syntax of RFC 7239, which requires quotes around IPv6 addresses and values with a colon."""
+    """Return one element of the Forwarded header. RFC 7239 requires quotes around any value with a colon."""
     node = f'"[{client}]"' if ":" in client else client or "unknown"
     quoted = host.replace("\\", "\\\\").replace('"', '\\"')
     return f'for={node};host="{quoted}";proto=http'

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Upper bounds of the histogram of times to first byte, in seconds.
 FIRST_BYTE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # The message if the metrics cannot be exported.
-METRICS_NEED = "prometheus_client is not installed: pip install 'web-adapter[metrics]'"
+METRICS_NEED = "prometheus_client is not installed; run pip install 'web-adapter[metrics]'"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -37,9 +37,9 @@ class Metrics:
         self.first_byte_sum = 0.0
 
     def count_request(self, method: str, status: int, sent: int, first_byte: float) -> None:
-        """Count a request that has ended. ``sent`` is how many bytes of the app's body were sent.
+        """Count a request that has ended. ``sent`` is the number of bytes of the app's response body that were sent.
 
-        ``first_byte`` is the time until the app's response head, in seconds. It is 0 if the app did not answer.
+        ``first_byte`` is the time from the request to the app's response head, in seconds; 0 if the app did not answer.
         """
         self.requests[method, f"{status // 100}xx"] += 1
         self.response_bytes += sent
@@ -48,7 +48,7 @@ class Metrics:
             self.first_byte_sum += first_byte
 
     def exposition(self) -> bytes:
-        """Return the text that Prometheus scrapes. Raises ImportError without prometheus_client."""
+        """Return the text that Prometheus scrapes. Raises ImportError if prometheus_client is not installed."""
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
@@ -58,11 +58,13 @@ class Metrics:
         return text
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics; called by prometheus_client."""
+        """Yield all metrics. ``prometheus_client`` calls this method."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         requests = CounterMetricFamily(
-            "adapter_requests", "Requests answered, by method and status class.", labels=["method", "status"]
+            "adapter_requests",
+            "Requests that have ended, by method and status class; 0xx: without a response.",
+            labels=["method", "status"],
         )
         for labels, count in self.requests.items():
             requests.add_metric(labels, count)
@@ -71,9 +73,9 @@ class Metrics:
         yield CounterMetricFamily("adapter_request_bytes", "Body bytes received from clients.", self.request_bytes)
         yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", self.response_bytes)
         yield CounterMetricFamily(
-            "adapter_throttled_seconds", "Time that the bandwidth cap delayed responses.", self.throttled_seconds
+            "adapter_throttled_seconds", "Total delay of responses by bandwidth caps.", self.throttled_seconds
         )
-        yield CounterMetricFamily("adapter_app_starts", "How often the app was started.", self.app_starts)
+        yield CounterMetricFamily("adapter_app_starts", "Number of starts of the app.", self.app_starts)
         errors = CounterMetricFamily(
             "adapter_upstream_errors", "Requests that failed because of the app, by error.", labels=["error"]
         )

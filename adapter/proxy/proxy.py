@@ -1,15 +1,15 @@
 """The proxy's life: listen, keep the app running, drain on a signal, and exit with the app's exit code.
 
-The app is started before this module is imported. Until it is ready, requests are answered with 503, or refused if
---listen-when-ready is set.
+The app is started before this module is imported. Until the app is ready, the proxy answers requests with 503; with
+--listen-when-ready, it refuses connections instead.
 
 After the first SIGTERM or SIGINT, the proxy ends in these steps. Another signal ends the current step early.
 
-1. The drain delay: the proxy still serves requests, but /readyz answers 503, and each response is the last one of its
-   connection.
-2. The drain: the proxy accepts no new connections, and open requests may finish within the grace period. Then they are
-   cut off.
-3. The app gets the signal. If it does not end in time, it is killed.
+1. The drain delay: the proxy still serves requests, but /readyz answers 503, and each connection is closed after its
+   next response.
+2. The drain: the proxy accepts no new connections, and open requests may finish within the grace period. Requests that
+   take longer are cut off.
+3. The app gets the first signal. If it does not end in time, it is killed.
 
 If the app ends by itself, the responses that it has sent are still delivered. The proxy reaps orphans even if it is not
 PID 1.
@@ -136,7 +136,7 @@ class Proxy:
                 self._upstream.close()
 
     async def _listen_now(self) -> None:
-        """Begin to accept connections, unless that has happened already or the proxy is ending."""
+        """Begin to accept connections, unless the proxy already accepts them or is ending."""
         listener, self._reserved = self._reserved, None
         if listener is None or self._is_ending:
             return
@@ -150,7 +150,7 @@ class Proxy:
             self._signals.begin()
 
     async def _shut_down(self, app: asyncio.Task[int]) -> int:
-        """Wait for the drain delay, drain, then end the app within the remaining time. Return the exit code."""
+        """Serve for the drain delay, let open requests finish, and end the app. Return the exit code."""
         self._is_ending = True
         self._server.wind_down()
         if not app.done() and not self._has_lost_address:
@@ -179,22 +179,22 @@ class Proxy:
         app.add_done_callback(lambda _: ended.set())
         name = signal.Signals(self._signals.number).name
         self._log.info(
-            f"{name}: requests are still served for {delay:g} s (--drain-delay); another signal ends that time"
+            f"{name}: requests are still served for {delay:g} s (set by --drain-delay); another signal ends this delay"
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await ended.wait()
 
     async def _drain(self, reason: str) -> bool:
-        """Let requests finish in the grace period, then cut off the rest. Return whether a signal ended the period."""
+        """Let requests finish in the grace period, then cut off the rest. Return whether a signal ended that period."""
         self._signals.on_next = self._cut_off
         await self._server.close_gently()
         in_flight = self._metrics.in_flight
         left = (
-            f"; requests under way: {in_flight}; they have {self._config.grace:g} s to finish (--grace), and a second "
-            "Ctrl-C or SIGTERM ends them at once"
+            f"; requests under way: {in_flight}; they have {self._config.grace:g} s to finish (set by --grace), and "
+            "another Ctrl-C or SIGTERM ends them at once"
         )
-        self._log.info(f"{reason}: no new connections{left if in_flight else ''}")
+        self._log.info(f"{reason}: accepting no new connections{left if in_flight else ''}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.grace):
                 await self._server.wait_until_drained()
@@ -208,7 +208,7 @@ class Proxy:
         self._server.abort()
 
     async def _check_readiness(self) -> str | None:
-        """Return None if this proxy serves requests and the app is healthy, else the reason."""
+        """Return None if this proxy serves requests and the app is healthy, else the reason why not."""
         if self._is_ending:
             return "the proxy is ending"
         # Until the app is ready, only the supervisor probes it. So /readyz never answers 200 while requests get 503.
@@ -248,27 +248,26 @@ class Proxy:
         if address.is_everywhere:
             reach = " (all addresses of this machine)"
         elif address.host in ("127.0.0.1", "::1"):
-            reach = f" (this machine only; --listen {address.port}: all addresses)"
+            reach = f" (this machine only; --listen {address.port} listens on all addresses)"
         url = f"{address.url}{reach}"
         app = f"the app at {self._upstream.address.current}"
-        if self._config.listen_when_ready:
-            app += ", refusing connections until it is ready"
-        self._log.info(f"proxy on {url} to {app}: {self._response_mode()}")
+        wait = "; connections are refused while the app starts" if self._config.listen_when_ready else ""
+        self._log.info(f"proxy on {url} to {app}: {self._response_mode()}{wait}")
         if admin_listener is not None:
-            hint = "" if find_spec("prometheus_client") else f" (for /metrics: {METRICS_NEED})"
+            hint = "" if find_spec("prometheus_client") else f" (/metrics answers 501: {METRICS_NEED})"
             self._log.info(f"/healthz, /readyz and /metrics on {address_of(admin_listener).url}{hint}")
 
     def _response_mode(self) -> str:
         if self._config.invoke_mode == "buffered":
-            return "buffered"
+            return "responses are buffered"
         bandwidth, limit = self._config.bandwidth, self._config.stream_limit or NO_LIMIT
-        cap = "no cap (--bandwidth)"
+        cap = "without a cap (--bandwidth sets one)"
         if bandwidth is not None:
             cap = (
-                f"each capped at {size_text(bandwidth.rate)}/s after {size_text(bandwidth.burst)} "
+                f"each capped at {size_text(bandwidth.rate)}/s after the first {size_text(bandwidth.burst)} "
                 "(--bandwidth unlimited removes the cap)"
             )
-        bound = "" if limit == NO_LIMIT else f", at most {size_text(limit)} (--stream-limit)"
+        bound = "" if limit == NO_LIMIT else f", with at most {size_text(limit)} each (set by --stream-limit)"
         return f"responses are streamed, {cap}{bound}"
 
 

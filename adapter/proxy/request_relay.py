@@ -87,7 +87,8 @@ class RequestRelay:
         self.first_room = min([READ_HIGH_WATER, *[cap.burst for cap in caps]])
         self.is_capped = bool(caps)
         self.stream_limit = config.stream_limit or None
-        # Up to how many bytes neither caps nor limits apply to a response. A total cap depends on other responses.
+        # The size up to which neither a cap nor a limit applies to a response. It is -1 if there is a total cap, which
+        # depends on other responses.
         self.unlimited_size = (
             -1 if self.total is not None else min(self.first_room, config.stream_limit or READ_HIGH_WATER)
         )
@@ -164,7 +165,7 @@ class ProxiedRequest:
             from traceback import format_exc  # only an internal error needs it
 
             self._relay.log.error(f"an internal error of the adapter: {format_exc()}", requestId=self._request_id)
-            self._fail(AdapterError("an internal error of the adapter; its log has the details"))
+            self._fail(AdapterError("an internal error of the adapter; the adapter's log has the details"))
         finally:
             metrics.in_flight -= 1
             metrics.count_request(self._exchange.method, self._status, self._app_bytes, self._first_byte_seconds)
@@ -178,13 +179,16 @@ class ProxiedRequest:
             self._exchange, relay.rules, first_values=self._headers, request_id=self._request_id
         )
         if self._exchange.disconnected.done():
-            # The client has gone while its request waited behind another one, so the app does not get the request.
+            # The client left while its request waited behind another one, so the app does not get the request.
             raise ConnectionResetError("the client has closed its side of the connection")
         if not await self._send_once(reuse=self._request.repeatable):
             await self._send_once(reuse=False)
 
     async def _send_once(self, *, reuse: bool) -> bool:
-        """Send the request, and answer it. Return False if a reused connection closed before the response began."""
+        """Send the request to the app, and the app's response to the client.
+
+        Return False if a reused connection closed before the response began, else True.
+        """
         relay, exchange = self._relay, self._exchange
         self._connection = connection = await relay.connect(reuse=reuse, arrived_at=self._arrived_at)
         exchange.is_response_at_hand = self._is_response_at_hand
@@ -211,7 +215,7 @@ class ProxiedRequest:
         return self._connection.is_response_complete()
 
     async def _answer_during_upload(self) -> None:
-        """Send the body while waiting for the response, which may arrive before the app has read the whole body.
+        """Send the body to the app while waiting for the response, which may arrive before the app has read the body.
 
         Raises RefusedRequest if the client does not send the whole body.
         """
@@ -260,7 +264,7 @@ class ProxiedRequest:
     async def _answer(self) -> None:
         head = await self._final_head()
         if head.status == 101 and not self._request.offers_upgrade:
-            raise InvalidAppResponse("the app switched protocols, but the request did not offer that")
+            raise InvalidAppResponse("the app switched protocols, but the request did not offer an upgrade")
         # The request cannot be sent again, so these bytes are not needed while the response lasts.
         self._sent_pieces = []
         self._request.head = b""
@@ -287,7 +291,7 @@ class ProxiedRequest:
         return head
 
     def _prepare_response(self, head: ResponseHead) -> None:
-        """Set the headers, the length and the compressor of the response from the app's ``head``."""
+        """From the app's ``head``, set the headers, the length and the compressor of the response."""
         headers = forwardable(head.headers)
         length = first(head.headers, "content-length")
         if self._relay.codings:
@@ -416,11 +420,11 @@ class ProxiedRequest:
 
     def _note_disconnect(self) -> None:
         is_ours = self._relay.is_cutting_off
-        self._error = "cut off, the proxy ends" if is_ours else "client left"
+        self._error = "cut off because the proxy ends" if is_ours else "client left"
         self._is_clients_fault = not is_ours
 
     def _log(self) -> None:
-        """Log the request. The fields of a successful one are collected only if it is logged."""
+        """Log the request. If it succeeded, its fields are collected only if the access log is on."""
         log, level = self._relay.log, self._level()
         if log.has_access_log or level != "info":
             # If other requests are in progress, some may end in the same turn of the event loop. Their lines are then
@@ -428,7 +432,7 @@ class ProxiedRequest:
             log.log_request(self._log_fields(), level, _call_soon if self._relay.metrics.in_flight else None)
 
     def _level(self) -> str:
-        """Return the level of the log line. An app that answers with 5xx has failed, too."""
+        """Return the level of the log line. A response of the app with status 5xx counts as an error."""
         if self._is_clients_fault:
             return "warn"
         return "error" if self._error or self._status >= 500 else "info"

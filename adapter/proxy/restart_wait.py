@@ -1,8 +1,8 @@
-"""Lets requests wait while the app is restarted: the app has ended, or it refuses connections.
+"""Lets requests wait for a restart of the app if the app has ended or refuses connections.
 
-Nothing of such a request was sent yet, so it can still be served once the app listens. Only one waiting request at a
-time tries to connect, once per RESTART_INTERVAL, so the rate does not depend on the number of requests. If the adapter
-did not start the app, requests wait as well, since the app's own manager may restart it.
+No part of such a request was sent yet, so it can still be served once the app listens. Only one waiting request at a
+time tries to connect, once per RESTART_INTERVAL. So the rate of attempts does not depend on the number of requests.
+Requests also wait if the adapter did not start the app, since another process may restart the app.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class RestartWait:
     async def connect(self, problem: AppUnreachable | AppNotServing, limit: float | None) -> UpstreamConnection:
         """Wait up to RESTART_WAIT seconds until the app accepts a connection, and return the connection.
 
-        ``limit`` is None, or a time of the monotonic clock that ends the wait earlier. ``problem`` is the reason for
-        the wait. If the app accepts no connection, raise an error of the same class with the length of the wait.
+        ``limit`` is None, or a time of the monotonic clock that ends the wait earlier. ``problem`` is the error that
+        caused the wait. If the app accepts no connection in time, raise an error of the class of ``problem``. Its
+        message says how long the request has waited.
         """
         began = monotonic()
         end = began + RESTART_WAIT

@@ -37,7 +37,7 @@ async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: Ups
 
 
 class _TunnelRelay:
-    """Copies bytes in both directions. After one direction has ended, ``timeout`` limits silence in the other."""
+    """Copies bytes in both directions. ``timeout`` limits the silence of one direction after the other has ended."""
 
     def __init__(self, tunnel: Tunnel, connection: UpstreamConnection, timeout: asyncio.Timeout) -> None:
         self._tunnel = tunnel

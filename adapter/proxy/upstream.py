@@ -208,7 +208,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._transport.write(request_head)
 
     async def write(self, data: bytes) -> bool:
-        """Send a part of the request, and wait while too much is unsent. Return False if the connection is closed."""
+        """Send ``data``, and wait while too much data is unsent. Return False if the connection is closed."""
         if self._transport is None or self._transport.is_closing():
             return False
         self._transport.write(data)
@@ -249,17 +249,18 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return self.read_available()
 
     def limit_read_ahead(self, room: int, *, was_held: bool) -> None:
-        """Let at most ``room`` bytes of the response wait for the client, within the water marks.
+        """Let at most ``room`` bytes of the response wait for the client.
 
-        If ``room`` is below READ_HIGH_WATER, only ``read`` reads from the socket, since the event loop would read
-        ahead. ``was_held`` is True if the caller has waited since the last call. The next ``read`` may then return
-        arrived data without waiting; otherwise other tasks run first.
+        The limit is at least READ_LOW_WATER and at most READ_HIGH_WATER bytes. If it is below READ_HIGH_WATER, only
+        ``read`` reads from the socket, since the event loop would read ahead. ``was_held`` is True if the caller has
+        waited since the last call. If it is True, the next ``read`` may receive data at once. If it is False, other
+        tasks run first.
         """
         self._read_size = min(max(room, READ_LOW_WATER), READ_HIGH_WATER)
         self._may_receive_now = was_held
 
     def read_available(self) -> list[memoryview]:
-        """Return the pieces of the body that have arrived, perhaps none. Resume reading if it was paused."""
+        """Return the pieces of the body that have arrived, perhaps none. Without a read-ahead limit, resume reading."""
         pieces = self._pieces
         if pieces:
             self._pieces = []
@@ -348,7 +349,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return not self._poll.poll(0)
 
     def finish(self, timeout: float) -> None:
-        """Close once all written data has been sent to the app; abort if that takes longer than ``timeout`` seconds."""
+        """Close after all written data has been sent to the app. Abort if that takes more than ``timeout`` seconds."""
         if self._transport is not None:
             self._is_finishing = True
             self._transport.close()
@@ -372,7 +373,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def _wait_for_data(self, since: float, within: float | None, awaited: str) -> None:
         """Wait until data arrives. Raises AppTimeout if none has arrived ``within`` seconds after ``since``.
 
-        If the connection has failed, raise its failure, even if data that arrived earlier is still unused.
+        If the connection has already failed, raise that error at once. ``awaited`` completes the message of AppTimeout.
         """
         if self._failure is not None:
             raise self._failure

@@ -3,7 +3,7 @@
 Each invocation that ``next`` returns must be ended once: with ``send_response``, ``send_error``, or a
 ``ResponseStream``.
 
-A refusal is the text of the answer with which Lambda refused a request.
+In this module, a refusal is a text: the status and the body of the answer with which Lambda refused a request.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class RuntimeApiClient:
     def _get(self, request: bytes, should_stop: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
         """Send a GET whose answer may take hours, and return the answer.
 
-        Whenever ``self._wake_up`` ends the wait, ``should_stop()`` is called; if it returns True, return None.
-        Raises RuntimeApiError if the status is not 200.
+        Call ``should_stop()`` whenever the descriptor ``self._wake_up`` becomes readable. Return None if the result is
+        True. Raises RuntimeApiError if the status is not 200.
         """
         # To save time, this does not check whether the connection is open. If it is closed, ``next`` tries again.
         connection = self._connection or self.connect()
@@ -109,10 +109,10 @@ class RuntimeApiClient:
     def send_response(
         self, invocation: Invocation, parts: Sequence[bytes], content_type: str, extra_line: str = ""
     ) -> str:
-        """Send a whole payload as the response. Return the refusal or an empty text.
+        """Send a whole payload as the response. Return Lambda's refusal, or an empty text.
 
-        If the payload is too large, Lambda refuses it with 413. ``extra_line`` is a further header line with its line
-        end, or empty.
+        If the payload is too large, Lambda refuses it with 413. ``extra_line`` is empty, or a further header line that
+        ends with CR LF.
         """
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
         return self._post(path, parts, f"Content-Type: {content_type}\r\n{extra_line}")
@@ -122,7 +122,7 @@ class RuntimeApiClient:
         return ResponseStream(self, invocation, content_type, extra_line)
 
     def send_error(self, invocation: Invocation, error: AdapterError) -> str:
-        """End the invocation as failed. Return the refusal or an empty text."""
+        """End the invocation with ``error``. Return Lambda's refusal, or an empty text."""
         return self._post_error(f"/invocation/{invocation.request_id}/error", error)
 
     def send_init_error(self, error: AdapterError) -> None:
@@ -152,7 +152,7 @@ class RuntimeApiClient:
         return self._post(_RUNTIME + resource, (_error_body(error),), headers)
 
     def _post(self, path: str, parts: Sequence[bytes], headers: str) -> str:
-        """POST a body. Return the refusal or an empty text. Raises RuntimeApiError if no answer arrives."""
+        """POST a body. Return Lambda's refusal, or an empty text. Raises RuntimeApiError if no answer arrives."""
         length = size_of(parts)
         head = f"POST {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n".encode() + self.host_line + b"\r\n"
         try:
@@ -211,11 +211,11 @@ class ResponseStream:
         return self._send(self._chunk(pieces))
 
     def finish(self, pieces: Sequence[Piece]) -> str:
-        """Send the last ``pieces`` and end the response. Return the refusal or an empty text."""
+        """Send the last ``pieces`` and end the response. Return Lambda's refusal, or an empty text."""
         return self._end([*self._chunk(pieces), b"0\r\n\r\n"])
 
     def fail(self, error: AdapterError) -> str:
-        """End an incomplete response with ``error`` in its trailers. Return the refusal or an empty text."""
+        """End an incomplete response with ``error`` in its trailers. Return Lambda's refusal, or an empty text."""
         import pybase64  # few streams fail
 
         trailers = (
@@ -275,7 +275,7 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
 
 
 def _problem_of(response: Response) -> str:
-    """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else the refusal."""
+    """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else Lambda's refusal."""
     is_accepted = response.head.status < 300
     if is_accepted and response.complete:
         return ""

@@ -2,7 +2,8 @@
 
 A connection is reused only if its last request is recent and the app has not closed it. The app may still close it
 while the next request is on the way. So only requests that may be executed twice (``is_repeatable``) are sent over a
-reused connection. If it closes before the first byte of a response, the request is sent once more, over a new one.
+reused connection. If that connection closes before the first byte of a response, the request is sent again, over a new
+one.
 
 If the app refuses a connection, it may be restarting. No part of the request was sent yet, so the request can wait.
 """
@@ -62,10 +63,10 @@ class AppClient:
         self.address, self._host_header = address, address.host_header
 
     def send(self, request: Request, deadline: float | None = None, *, restart_limit: float | None = None) -> Response:
-        """Send ``request`` and wait for the response head. ``deadline`` is a time of the monotonic clock.
+        """Send ``request`` and wait for the response head. After use, pass the response to ``release``.
 
-        If the app refuses connections, try again until ``restart_limit``, a time of the same clock, but for at most
-        RESTART_WAIT seconds. After use, pass the response to ``release``. Raises AppUnreachable, InvalidAppResponse,
+        ``deadline`` and ``restart_limit`` are times of the monotonic clock. If the app refuses connections, try again
+        until ``restart_limit``, but for at most RESTART_WAIT seconds. Raises AppUnreachable, InvalidAppResponse,
         AppTimeout.
         """
         head = encode_request_head(request, self._host_header)
@@ -199,7 +200,7 @@ def _probe(check: ReadinessCheck, wait: ReadinessWait, connect: Callable[[Addres
 
 
 def call_hook(app: AppClient, path: str, timeout: float) -> None:
-    """POST to a SnapStart hook of the app. Raises HookFailed unless the app answers 2xx in ``timeout`` seconds."""
+    """POST to ``path``, a SnapStart hook of the app. Raises HookFailed without a 2xx answer in ``timeout`` seconds."""
     request = Request(method="POST", target=path, headers=[("connection", "close")])
     try:
         response = app.send(request, monotonic() + timeout)

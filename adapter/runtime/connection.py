@@ -84,8 +84,8 @@ class Connection:
     def send(self, parts: Sequence[Piece]) -> bool:
         """Send ``parts``. Return False if the server answered or disconnected before all of them were sent.
 
-        ``receive`` then continues to send, since the app may still read. Raises OSError if nothing could be sent, and
-        AppTimeout after the deadline.
+        ``receive`` then continues to send, since the server may still read. Raises OSError if nothing could be sent,
+        and AppTimeout after the deadline.
         """
         self._last_sent = (monotonic(), time())
         if len(parts) > _MAX_PARTS:
@@ -124,7 +124,7 @@ class Connection:
                 return Response(self, reader, reader.head, pieces)
 
     def receive(self, reader: ResponseReader) -> list[memoryview]:
-        """Receive once, and pass the data to ``reader``. Return the pieces of the body in the data, perhaps none.
+        """Receive once, and pass the data to ``reader``. Return the received pieces of the body, perhaps none.
 
         Raises AppTimeout after the deadline. Also raises OSError, InvalidAppResponse and TruncatedResponse.
         """
@@ -158,7 +158,7 @@ class Connection:
     def is_usable(self, idle_timeout: float) -> bool:
         """Return whether the connection was used less than ``idle_timeout`` seconds ago and is still open.
 
-        The time counts from the last send, since the server may have been idle long before its response was read. The
+        The time counts from the last send, since the server may have answered long before its response was read. The
         wall clock is checked as well: the monotonic clock may stand still while an environment is frozen.
         """
         since, wall_since = self._last_sent
@@ -236,7 +236,7 @@ class Response:
         return self.complete and self._reader.reusable and not self.connection.unsent
 
     def receive(self) -> list[memoryview]:
-        """Return the next pieces of the body as they arrive, perhaps none.
+        """Receive once, and return the received pieces of the body, perhaps none.
 
         Raises TruncatedResponse, InvalidAppResponse, AppTimeout.
         """

@@ -14,10 +14,10 @@ _EXTENSION = "/2020-01-01/extension"
 
 
 def register_extension(address: Address, name: str) -> Connection:
-    """Register as extension ``name``, for no events. Lambda then sends SIGTERM before it ends the environment.
+    """Register this process as the extension ``name``, so that Lambda sends SIGTERM before it ends the environment.
 
-    Also request ``/event/next``: Lambda's init lasts until every extension has done so. Return the connection of that
-    request. It must stay open, and the response is never read. Raises RuntimeApiError.
+    Register for no events, but request ``/event/next``: Lambda's init lasts until every extension has requested it.
+    Return the connection of this request. It must stay open, but the response is never read. Raises RuntimeApiError.
     """
     try:
         connection = Connection(address)

@@ -1,4 +1,4 @@
-"""One invocation: event → request → app → response → Lambda, as one buffered payload or as a stream.
+"""Relays one invocation: event → request → app → response → Lambda. The response is one payload or a stream.
 
 Every invocation ends exactly once. If it fails before the first byte of the response, it ends as an error. If it fails
 later, its stream ends with error trailers, since sent bytes cannot be withdrawn.
@@ -106,7 +106,7 @@ class InvocationRelay:
         return _RelayedInvocation(self, invocation).run()
 
     def check_cookies(self, format_name: str, head: ResponseHead) -> None:
-        """Log a warning, once, if ``head`` has several cookies: a response in ``format_name`` has only one."""
+        """Log a warning, once, if ``head`` sets several cookies, since the format ``format_name`` keeps only one."""
         if self.body_rules.all_cookies:
             return
         if len([name for name, _ in head.headers if name.lower() == "set-cookie"]) > 1:
@@ -170,7 +170,7 @@ class _RelayedInvocation:
         self._log(self._relay.api.send_error(self._invocation, error))
 
     def _relay_request(self, codec: Codec, request: Request) -> str:
-        """Send ``request`` to the app, and the response to Lambda. Return the refusal or an empty text."""
+        """Send ``request`` to the app, and the response to Lambda. Return Lambda's refusal, or an empty text."""
         relay = self._relay
         if relay.reserved and codec is not PASS_THROUGH and request.target in relay.reserved:
             return self._refuse_reserved(codec)
@@ -196,9 +196,9 @@ class _RelayedInvocation:
             relay.app.release(response)
 
     def _note_event_status(self, path: str) -> None:
-        """Handle the app's status for an event that is not an HTTP request. Lambda itself drops this status.
+        """Report the app's status for a non-HTTP event, since Lambda drops the status of such an event.
 
-        Log a warning if the status means that the app did not handle the event. Send the status to ``adapter dev``.
+        Log a warning if the status means that the event is lost. Under ``adapter dev``, report the status to it.
         """
         relay = self._relay
         if warning := PASS_THROUGH.lost_event_text(self._status, path):
@@ -207,7 +207,7 @@ class _RelayedInvocation:
             self._extra_line = f"{APP_STATUS}: {self._status} {path}\r\n"
 
     def _refuse_reserved(self, codec: Codec) -> str:
-        """Answer 403 to a request for a path that only the adapter may request. ``codec`` belongs to an HTTP event."""
+        """Answer an HTTP event for a reserved path with 403. Return Lambda's refusal, or an empty text."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
         self._is_refused = True
@@ -218,7 +218,7 @@ class _RelayedInvocation:
         return stream.finish([encode_prelude(head), _FORBIDDEN])
 
     def _relay_response(self, codec: Codec, request: Request, response: Response) -> str:
-        """Send ``response`` to Lambda. Return the refusal or an empty text."""
+        """Send ``response`` to Lambda. Return Lambda's refusal, or an empty text."""
         head = ResponseHead(status=response.head.status, headers=forwardable(response.head.headers))
         body: Response | _CompressedBody = response
         if self._relay.codings and codec.has_prelude:
@@ -234,7 +234,7 @@ class _RelayedInvocation:
             return self._stream(codec, head, body)
         whole = body.read(BUFFERED_RESPONSE_LIMIT)
         if whole is None:
-            raise _too_large("its body alone is larger")
+            raise _too_large("the body alone is larger")
         return self._send_whole(codec, head, whole)
 
     def _send_whole(self, codec: Codec, head: ResponseHead, body: bytes | bytearray) -> str:
@@ -244,7 +244,7 @@ class _RelayedInvocation:
         parts = codec.encode_response(head, body, self._relay.body_rules)
         size = size_of(parts)
         if size > BUFFERED_RESPONSE_LIMIT:
-            raise _too_large(f"encoded, it has {size} bytes")
+            raise _too_large(f"the encoded response has {size} bytes")
         content_type = _JSON if codec.has_prelude else _type_of(head)
         return self._relay.api.send_response(self._invocation, parts, content_type, self._extra_line)
 
@@ -308,7 +308,7 @@ class _RelayedInvocation:
 
 
 def has_timed_out(invocation: Invocation) -> bool:
-    """Return whether Lambda's deadline of ``invocation`` has passed. False if the deadline is unknown."""
+    """Return whether Lambda's deadline for ``invocation`` has passed. Return False if the deadline is unknown."""
     return 0 < invocation.deadline_ms <= time() * 1000
 
 
@@ -336,11 +336,11 @@ class _CompressedBody:
         return self._compress(self._response.pieces)
 
     def receive(self) -> list[bytes]:
-        """Return the next pieces as they arrive, compressed. Raises as ``Response.receive`` does."""
+        """Receive once, and return the received pieces, compressed. Raises as ``Response.receive`` does."""
         return self._compress(self._response.receive())
 
     def read(self, limit: int) -> bytes | bytearray | None:
-        """Return the whole body, compressed. Return None if it exceeds ``limit`` bytes before it is complete."""
+        """Return the whole compressed body, or None if it exceeds ``limit`` bytes before the app's body is complete."""
         body = bytearray()
         pieces = self._response.pieces
         while True:

@@ -1,17 +1,16 @@
-"""Imports httptools, orjson and compiled modules without slow modules that these import and the runtime does not use.
+"""Imports httptools, orjson and compiled modules. Skips slow modules that these import and the runtime never uses.
 
-httptools imports ``typing`` for two names in annotations. orjson imports the modules of types that it can encode beyond
-JSON: enumerations, UUIDs, dataclasses, dates. Importing these modules would take a third of the CPU time of a cold
-start, and an event contains none of these types.
+httptools imports ``typing`` for two names in annotations, and a parser for URLs. orjson imports the modules of further
+types that it can encode: enumerations, UUIDs, dataclasses, dates. Importing these modules would take a third of the CPU
+time of a cold start, and an event contains none of these types.
 
-Compiled modules need one name of ``importlib``, which would import ``warnings``. httptools would also load a parser for
-URLs.
+Compiled modules need one name from ``importlib.machinery``. Importing that module would also import ``warnings``.
 
 So stand-ins replace these modules while httptools and orjson are imported. Each stand-in has only the needed
 attributes. If code reads another attribute, the real module is imported and its attribute is returned.
 
-orjson differs in such a process: it refuses enumerations and UUIDs, does not encode the fields of dataclasses with
-slots, and its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.
+In such a process, orjson behaves differently: it refuses enumerations and UUIDs, and does not encode the fields of
+dataclasses with slots. Its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class _Annotation:
 
 
 class _NoType:
-    """Stands in for a type without instances. This class must never be freed, since orjson keeps its address."""
+    """Stands in for a type that no value has. This class must never be freed, since orjson keeps its address."""
 
 
 class _JSONDecodeError(ValueError):
@@ -60,7 +59,7 @@ _STAND_INS: dict[str, dict[str, object]] = {
 
 
 class WithoutImportlib:
-    """Lets compiled modules be imported within a ``with`` statement without ``importlib``. Import only such modules."""
+    """A context manager in which compiled modules do not import ``importlib``. Import only compiled modules in it."""
 
     def __enter__(self) -> None:
         # `importlib` itself gives the frozen module this name.

@@ -109,7 +109,7 @@ class Runtime:
         return code
 
     def _fail(self, error: AdapterError) -> None:
-        self._log.error(f"ending: {error}")
+        self._log.error(f"the runtime ends: {error}")
         self._failure = error
 
     def _register(self) -> None:
@@ -128,7 +128,8 @@ class Runtime:
         initialization_type = self._config.initialization_type
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
             self._log.warning(
-                f"AWS_LWA_ASYNC_INIT has no effect under {initialization_type}, since init may exceed 10 s there"
+                f"AWS_LWA_ASYNC_INIT has no effect with the initialization type {initialization_type}, since Lambda "
+                "allows more than 10 s for its init"
             )
         if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
             try:
@@ -155,7 +156,7 @@ class Runtime:
         self._ready = True
 
     def _warn_of_slow_start(self, line: str) -> None:
-        """Log ``line``, but only once: with AWS_LWA_ASYNC_INIT several slots may wait for the app."""
+        """Log ``line``, but only once: with AWS_LWA_ASYNC_INIT several slots may wait for the app and log it."""
         if line not in self._start_warnings:
             self._start_warnings.add(line)
             self._log.warning(line)
@@ -241,7 +242,7 @@ class Runtime:
         self._log.error(f"an internal error of the adapter: {format_exc()}", requestId=invocation.request_id)
         # If a response has begun, Lambda refuses the error, and the closed connection ends the invocation.
         api.close()
-        api.send_error(invocation, AdapterError("an internal error of the adapter; its log has the details"))
+        api.send_error(invocation, AdapterError("an internal error of the adapter; the adapter's log has the details"))
 
     def _should_stop(self) -> bool:
         """Clear the wake-up signal. Return whether the runtime has to end."""
@@ -279,7 +280,7 @@ class Runtime:
         """
         if self._job_control is not None and self._process is not None:
             self._job_control.follow_stops(self._process)
-            # The wake-up of the app's end may have been taken.
+            # If the app has ended meanwhile, ``follow_stops`` may have consumed the signal that wakes this process up.
             self._signals.wake()
 
     def _check_process(self) -> None:
@@ -292,7 +293,7 @@ class Runtime:
             text = failed_start_text(code, stderr, self._process.command)
             raise AppExited(text if text.endswith(stderr) else f"{text}\n{stderr}", exit_code=code)
         if self._signals.received is not None:
-            raise AppNotReady("the runtime was ended before the app was ready")
+            raise AppNotReady("a signal ended the runtime before the app was ready")
 
     def _report_failed_init(self, error: StartError) -> None:
         # Without the app's last lines, which are already in the log and also in the init error.
@@ -310,7 +311,7 @@ class Runtime:
             from adapter.app.exit_report import exit_text  # only a failure needs it
 
             cause = "the invocation timed out, and " if self._has_timed_out else ""
-            self._log.error(f"ending: {cause}the app ended with {exit_text(self._process.exit_code() or 0)}")
+            self._log.error(f"the runtime ends: {cause}the app ended with {exit_text(self._process.exit_code() or 0)}")
         if self._failure is not None and self._process.exit_code() is None:
             self._process.terminate()
         # Many servers do not end until their open connections are closed.
@@ -324,9 +325,10 @@ class Runtime:
 def _keep_freed_memory() -> None:
     """Let glibc keep up to _KEPT_MEMORY bytes of freed memory for the next allocations.
 
-    Otherwise it may return the memory of a large body to the system after each invocation. Getting it back would take
-    as long as everything else: a page fault for every 4 KiB. When a block is freed that was mapped, glibc raises its
-    limit to twice the block's size (mallopt(3), M_MMAP_THRESHOLD). This block is never written to, so it has no pages.
+    Otherwise glibc may return the memory of a large body to the system after each invocation. Getting the memory back
+    would take as long as the rest of the invocation, because of a page fault for every 4 KiB. When glibc frees a mapped
+    block, it raises the limit of the memory that it keeps to twice the block's size (mallopt(3), M_MMAP_THRESHOLD).
+    The block that is freed here was never written to, so it has no pages.
     """
     bytes(_KEPT_MEMORY // 2)
 

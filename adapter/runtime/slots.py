@@ -2,8 +2,8 @@
 
 Threads would take twice the CPU time: every system call releases the interpreter's lock, and the threads compete for
 it. Here a slot runs until one of its connections has to wait, and the thread waits for all connections in one system
-call. A running slot is not interrupted. So work such as encoding megabytes or compressing delays the other slots, and
-so does waiting for a full stderr (``output.py`` limits this wait).
+call. A running slot is not interrupted. So long work, such as encoding or compressing megabytes, delays the other
+slots. A wait for room in a full stderr pipe delays them, too (``output.py`` limits this wait).
 
 This module is imported only if there is more than one slot.
 """
@@ -78,7 +78,7 @@ class Slots:
         self.is_app_time_over = False
 
     def connect(self, address: Address) -> Connection:
-        """Return a connection to ``address`` that lets the other slots run while it waits. Raises OSError."""
+        """Return a connection to ``address``. While the connection waits, the other slots run. Raises OSError."""
         return SlotConnection(address, self, to_app=False)
 
     def connect_to_app(self, address: Address) -> Connection:
@@ -89,8 +89,8 @@ class Slots:
         """Run ``serve`` in ``count`` slots. Return when all slots have returned.
 
         There is no time limit until ``is_urgent()`` returns True. From then on, the app has ``app_grace`` seconds to
-        answer. After that, slots without an answer have ``report_grace`` seconds to report an error. Slots that still
-        run then are ended by GreenletExit. An exception in a slot is raised here.
+        answer. After that, slots without an answer have ``report_grace`` seconds to report an error. Then GreenletExit
+        ends the slots that have not returned. An exception in a slot is raised here.
         """
         slots = [greenlet(serve) for _ in range(count)]
         try:
@@ -118,8 +118,9 @@ class Slots:
     def wait(self, descriptor: int, events: int, deadline: float | None, group: set[object] | None) -> int:
         """Let other slots run until ``events`` of poll() occur at ``descriptor``. Return the events that occurred.
 
-        Return 0 after the deadline. Also return 0 if all waits of ``group`` end: a wake-up ends those of ``wakeable``,
-        and the end of ``app_grace`` those of ``waiting_for_app``. None means no group.
+        Return 0 after the deadline. ``group`` is ``self.wakeable``, ``self.waiting_for_app`` or None. If it is
+        ``wakeable``, also return 0 after a wake-up. If it is ``waiting_for_app``, also return 0 when ``app_grace``, an
+        argument of ``run``, is over.
         """
         watched = self._watched.get(descriptor)
         if watched != events:
@@ -203,7 +204,7 @@ class Slots:
 
 
 class SlotConnection(Connection):
-    """A connection of one slot. While it waits, it lets the other ``slots`` run."""
+    """A connection of one slot. While the connection waits, the other slots run."""
 
     __slots__ = ("_group", "_slots")
 
@@ -253,7 +254,7 @@ class SlotConnection(Connection):
         self._wait(POLLIN)
 
     def _wait_for(self, descriptor: int, events: int, deadline: float | None) -> int:
-        """Wait for ``events``, and return those that occurred. Return 0 after the deadline or after ``app_grace``."""
+        """Wait for ``events``, and return those that occurred. Return 0 if ``deadline`` or ``app_grace`` is over."""
         if self._group is not None and self._slots.is_app_time_over:
             return 0
         return self._slots.wait(descriptor, events, deadline, self._group)

@@ -24,8 +24,8 @@ else:
 def run_signal_handlers() -> None:
     """Run the handlers of signals that have arrived. The interpreter does this whenever it enters a Python function.
 
-    Compiled code does not do this, so it must call this function before it waits in a system call. A signal that
-    arrived before the system call does not interrupt it.
+    In compiled code this does not happen. So compiled code must call this function, which is not compiled, before it
+    waits in a system call: a signal that arrived before the system call does not interrupt it.
     """
 
 
@@ -62,7 +62,7 @@ class Signals:
         return self._read_end
 
     def clear(self) -> None:
-        """Empty the pipe: ``fileno()`` is not readable until the next signal or ``wake``."""
+        """Empty the pipe, so that ``fileno()`` is not readable until the next signal or ``wake``."""
         # This runs for every invocation. Reading an empty pipe would raise an exception, which is slow.
         while self._poller.poll(0):
             posix.read(self._read_end, 1024)
@@ -82,7 +82,7 @@ class Signals:
             return
 
     def cancel_alarm(self) -> None:
-        """Cancel the alarm at the end of ``grace``. It would kill this process while the interpreter exits."""
+        """Cancel the alarm that marks the end of ``grace``. It would kill this process while the interpreter exits."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _note_alarm(self, number: int, frame: FrameType | None) -> None:

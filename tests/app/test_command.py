@@ -62,7 +62,7 @@ def test_a_path_is_looked_for_in_the_current_folder_alone_without_another() -> N
 def test_a_file_without_the_run_bit_is_named_with_the_command_that_sets_it(folder: Path) -> None:
     [mistake] = command_mistakes(["./data"], {}, str(folder))
     assert mistake.startswith("CMD: './data' is not a program that can be run (")
-    assert "is not executable); give it the permission: " in mistake
+    assert "is not executable); make it executable: " in mistake
     assert "chmod +x ./data (" in mistake
 
 
@@ -128,7 +128,8 @@ def test_a_script_that_does_not_exist_is_found_before_the_start(folder: Path, co
     (folder / "bin" / program).touch(mode=0o755)
     [mistake] = command_mistakes([program, script], {"PATH": str(folder / "bin")}, str(folder))
     assert mistake == (
-        f"CMD: {program!r} has no file {script!r} to run in {folder} (--app-dir); give the file's path from there"
+        f"CMD: {program!r} cannot run {script!r}: the file does not exist in {folder} (--app-dir); "
+        "give the file's path relative to this folder"
     )
 
 
@@ -136,7 +137,9 @@ def test_a_script_is_looked_for_in_the_current_folder(folder: Path, monkeypatch:
     monkeypatch.chdir(folder)
     (folder / "bin" / "node").touch(mode=0o755)
     [mistake] = command_mistakes(["node", "none.js"], {"PATH": "bin"}, None)
-    assert mistake == f"CMD: 'node' has no file 'none.js' to run in {folder}; correct the file's name"
+    assert mistake == (
+        f"CMD: 'node' cannot run 'none.js': the file does not exist in {folder}; correct the file's name"
+    )
 
 
 @pytest.mark.parametrize(

@@ -85,11 +85,11 @@ NOT_FOUND = [
     ),
     pytest.param(
         "ModuleNotFoundError: No module named 'boto3'",
-        "install the package with the module 'boto3' for the Python that CMD starts",
+        "the Python that CMD starts does not find the module 'boto3'; install the package that contains it",
         id="imported-by-the-app",
     ),
     pytest.param("Error: Cannot find module 'express'", "in the app's folder: npm install express", id="node"),
-    pytest.param("Error: Cannot find module '/app/lib/db'", "correct the path of this file", id="a-file-of-node"),
+    pytest.param("Error: Cannot find module '/app/lib/db'", "correct the path '/app/lib/db'", id="a-file-of-node"),
 ]
 
 

@@ -232,11 +232,11 @@ def test_an_app_that_listens_on_another_port_is_found_there(through: tuple[str, 
     with listening(through=through) as (pid, port):
         check = check_of(has_command=True)
         check.watch(pid, ["serve"])
-        assert text_of(check) == f"It listens on {port}: --app-port {port} (AWS_LWA_PORT)"
+        assert text_of(check) == f"The app listens on {port}; set --app-port {port} (AWS_LWA_PORT)"
         check.watch(pid, ["serve", "--port", "8080"])
         assert text_of(check) == (
-            f"It listens on {port}, although CMD names 8080: in CMD, correct the option that sets the port, or set "
-            f"--app-port {port} (AWS_LWA_PORT)"
+            f"The app listens on {port}, although CMD names 8080: in CMD, correct the option that sets the port, or "
+            f"set --app-port {port} (AWS_LWA_PORT)"
         )
 
 
@@ -277,7 +277,7 @@ def test_an_app_that_listens_elsewhere_is_reported_after_a_second() -> None:
             lines.append(wait.warning)
         assert lines == [
             "",
-            f"the app is not ready: {problem}. It listens on {port}: --app-port {port} (AWS_LWA_PORT)",
+            f"the app is not ready: {problem}. The app listens on {port}; set --app-port {port} (AWS_LWA_PORT)",
             "",
             "",
         ]
@@ -295,7 +295,7 @@ def test_an_app_that_begins_to_listen_later_is_reported_then() -> None:
         probe(wait, problem, at=1.9)
         assert wait.warning == ""
         probe(wait, problem, at=2.0)
-        assert f"It listens on {port}: --app-port {port}" in wait.warning
+        assert f"The app listens on {port}; set --app-port {port}" in wait.warning
 
 
 @on_linux
@@ -335,7 +335,7 @@ def test_an_answer_of_another_process_than_the_app_is_a_problem_that_names_it() 
 
     with listening() as (foreign, port), listening() as (app, own):
         answer = foreign_answer(port, app)
-        assert answer.startswith(f"127.0.0.1:{port} is answered by another process than the app: pid {foreign} (")
+        assert answer.startswith(f"127.0.0.1:{port} is used by another process, not by the app: pid {foreign} (")
         assert "End that process, or give the app another port" in check_of(has_command=True).unready_text(answer)
         assert foreign_answer(own, app) == "None"
 

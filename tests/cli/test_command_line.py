@@ -46,7 +46,8 @@ def adapter(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
 
 
 def in_one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Return ``text`` on one line. Lines of help also end behind hyphens."""
+    return re.sub(r"(?<=\w-) ", "", " ".join(text.split()))
 
 
 @pytest.mark.parametrize("command", GROUPS)
@@ -150,7 +151,11 @@ WRONG = [
     pytest.param(["run", "--app-port", "0"], "--app-port: '0' works only with CMD", id="a-free-port-without-a-command"),
     pytest.param(["run", "--prot", "1"], "No such option", id="no-such-option"),
     pytest.param(["dev", "--nope"], "No such option --nope\n", id="a-flag-that-resembles-no-queue"),
-    pytest.param(["completion"], "SHELL: is missing; use one of bash, zsh, fish, each with its line:", id="no-shell"),
+    pytest.param(
+        ["completion"],
+        "SHELL: is missing; use one of bash, zsh, fish. To set up a shell, add its line to the file beside the line:",
+        id="no-shell",
+    ),
     pytest.param(["completion", "ksh"], 'eval "$(adapter completion zsh)"       ~/.zshrc\n', id="other-shell"),
     pytest.param(["run", "--listen"], "Option '--listen' requires an argument", id="no-value"),
     pytest.param(["dev", "--warm=yes", "--", "x"], "does not take a value", id="a-value-too-many"),
@@ -266,7 +271,7 @@ def test_dev_reports_mistakes_of_all_kinds_at_once() -> None:
             "'no-such-program' is not a program that can be run (it is not on PATH); "
             "give the program's path, or its name if it is on PATH",
         ],
-        ["--fault", "'init@x' has a header, but an init serves no request; use init or init:RATE, or kill@HEADER"],
+        ["--fault", "'init@x' has a header, but an init has no request; use init, init:RATE or kill@HEADER"],
         ["--fault", "'boom' is not a fault; use one of delay, throttle, kill, truncate, fill, drop, init"],
         ["--price-table", "'/none' cannot be read"],
     ]
@@ -297,7 +302,7 @@ def test_all_mistakes_in_the_settings_end_with_2_a_line_for_each(command: str) -
     assert done.stderr.splitlines() == [
         "adapter: --readiness-port: 'http' is not a port; use a number from 1 to 65535",
         "adapter: AWS_LWA_INVOKE_MODE: 'streaming' is not one of buffered, response_stream",
-        "adapter: ADAPTER_BANDWITH: is not an option; did you mean ADAPTER_BANDWIDTH?",
+        "adapter: ADAPTER_BANDWITH: no option has this name; did you mean ADAPTER_BANDWIDTH?",
     ]
 
 
@@ -311,7 +316,7 @@ def test_with_flags_a_mistake_on_lambda_is_reported_to_lambda_as_well() -> None:
 def test_equal_ports_are_a_mistake() -> None:
     done = adapter("run", "--listen", "127.0.0.1:8080", "--", "true")
     assert done.returncode == 2
-    assert "--listen: 127.0.0.1:8080 is also the port of the app" in done.stderr
+    assert "--listen: 127.0.0.1:8080 has the same port as the app" in done.stderr
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--admin"])
@@ -336,7 +341,7 @@ def test_another_server_is_not_taken_for_the_app(way_in: str) -> None:
         done = adapter(way_in, *listen, "--app-port", str(other.port), "--", "sleep", "60")
     assert done.returncode == 2
     assert f"adapter: 127.0.0.1:{other.port} is taken by pid " in done.stderr
-    assert "{port} in CMD stands for a free port" in done.stderr
+    assert "write {port} in CMD to give the app a free port" in done.stderr
 
 
 def test_every_address_that_is_taken_is_reported_with_a_free_one() -> None:

@@ -94,7 +94,7 @@ def test_without_an_admin_listener_a_connection_is_enough(environ: dict[str, str
         pytest.param({"PORT": "8000"}, "set ADAPTER_LISTEN or ADAPTER_ADMIN", id="PORT-is-the-app's-or-the-proxy's"),
         pytest.param({"ADAPTER_LISTEN": "127.0.0.1:0"}, "ADAPTER_LISTEN: port 0", id="any-port-to-listen-on"),
         pytest.param({"ADAPTER_ADMIN": "127.0.0.1:0"}, "ADAPTER_ADMIN: port 0", id="any-admin-port"),
-        pytest.param({"ADAPTER_LISTENS": "1"}, "ADAPTER_LISTENS: is not an option", id="a-mistake"),
+        pytest.param({"ADAPTER_LISTENS": "1"}, "ADAPTER_LISTENS: no option has this name", id="a-mistake"),
     ],
 )
 def test_settings_that_do_not_tell_are_the_problem(environ: dict[str, str], part: str) -> None:

@@ -91,7 +91,7 @@ def test_the_base_image_has_the_program_of_the_command(
     assert install is None or NODE_INSTALL.format(install) in text
     is_known = base.startswith(("node", "python"))
     program = command.split()[0]
-    assert (f"# Set BASE to an image that can run {program!r}: " in text) is not is_known
+    assert (f"# Set BASE to an image that can run {program!r}; " in text) is not is_known
     assert (f"Set BASE in Dockerfile to an image that can run {program!r} (now {base})" in done.stdout) is not is_known
     linted = subprocess.run([TOOLS / "hadolint", tmp_path / "Dockerfile"], capture_output=True, text=True, check=False)
     assert (linted.returncode, linted.stdout) == (0, "")

@@ -210,7 +210,7 @@ def test_all_mistakes_are_reported_at_once_with_name_value_and_way_out() -> None
         "AWS_LWA_PORT: 'http' is not a port; use a number from 1 to 65535, 0 for any free port, or auto",
         "AWS_LWA_INVOKE_MODE: 'streaming' is not one of buffered, response_stream",
         "--log-level: 'loud' is not one of trace, debug, info, warn, error, fatal",
-        "ADAPTER_BANDWITH: is not an option; did you mean ADAPTER_BANDWIDTH?",
+        "ADAPTER_BANDWITH: no option has this name; did you mean ADAPTER_BANDWIDTH?",
         "AWS_LWA_READINESS_CHECK_MIN_UNHEALTHY_STATUS: was removed; list the healthy statuses in "
         "AWS_LWA_READINESS_CHECK_HEALTHY_STATUS, for example 100-499",
     ]
@@ -232,11 +232,13 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("name", "hint"), UNKNOWN)
 def test_an_unknown_variable_of_ours_is_a_mistake_with_the_nearest_name(name: str, hint: str) -> None:
-    assert mistakes_of({name: "1"}) == [f"{name}: is not an option{hint}"]
+    assert mistakes_of({name: "1"}) == [f"{name}: no option has this name{hint}"]
 
 
 def test_an_unknown_variable_of_ours_is_a_mistake_even_if_empty() -> None:
-    assert mistakes_of({"ADAPTER_LISTN": ""}) == ["ADAPTER_LISTN: is not an option; did you mean ADAPTER_LISTEN?"]
+    assert mistakes_of({"ADAPTER_LISTN": ""}) == [
+        "ADAPTER_LISTN: no option has this name; did you mean ADAPTER_LISTEN?"
+    ]
 
 
 UNKNOWN_RUST = [
@@ -272,7 +274,7 @@ def test_what_kubernetes_sets_for_a_service_of_this_name_is_not_a_mistake(servic
 
 @pytest.mark.parametrize("name", ["ADAPTER_PORT", "ADAPTER_DEV_PORTS", "ADAPTER_SERVICE"])
 def test_names_that_only_look_like_kubernetes_are_mistakes(name: str) -> None:
-    assert mistakes_of({name: "9000"})[0].startswith(f"{name}: is not an option")
+    assert mistakes_of({name: "9000"})[0].startswith(f"{name}: no option has this name")
 
 
 CONTRADICTIONS = [

@@ -68,25 +68,25 @@ def test_the_proxy_listens_on_the_options_address_or_on_the_platforms_port(
 
 CLASHES = [
     pytest.param(
-        {"ADAPTER_LISTEN": "0.0.0.0:8080"}, 8080, "ADAPTER_LISTEN: 0.0.0.0:8080 is also the port of the app", id="app"
+        {"ADAPTER_LISTEN": "0.0.0.0:8080"}, 8080, "ADAPTER_LISTEN: 0.0.0.0:8080 has the same port as the app", id="app"
     ),
-    pytest.param({}, 9000, "--listen: 127.0.0.1:9000 is also the port of the app", id="default"),
+    pytest.param({}, 9000, "--listen: 127.0.0.1:9000 has the same port as the app", id="default"),
     pytest.param(
         {"PORT": "5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
         8080,
-        "PORT: 0.0.0.0:5000 is also the port of --admin",
+        "PORT: 0.0.0.0:5000 has the same port as --admin",
         id="port",
     ),
     pytest.param(
         {"ADAPTER_LISTEN": "127.0.0.1:5000", "ADAPTER_ADMIN": "127.0.0.1:5000"},
         8080,
-        "ADAPTER_LISTEN: 127.0.0.1:5000 is also the port of --admin",
+        "ADAPTER_LISTEN: 127.0.0.1:5000 has the same port as --admin",
         id="admin",
     ),
     pytest.param(
         {"ADAPTER_ADMIN": "[::1]:8080"},
         8080,
-        "ADAPTER_ADMIN: [::1]:8080 is also the port of the app; use two different ports",
+        "ADAPTER_ADMIN: [::1]:8080 has the same port as the app; use two different ports",
         id="admin-where-the-app-is",
     ),
 ]

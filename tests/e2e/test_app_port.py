@@ -68,7 +68,7 @@ def test_an_app_that_listens_elsewhere_is_reported_with_its_port(server: Path) -
         sys.executable, "server.py", str(port), directory=server, flags=("--app-port", str(unused_port()), "--warm")
     ) as local:
         line = local.output.wait_for("the app is not ready: no connection")
-        assert f"It listens on {port}: --app-port {port} (AWS_LWA_PORT)" in line
+        assert f"The app listens on {port}; set --app-port {port} (AWS_LWA_PORT)" in line
 
 
 @on_linux
@@ -78,7 +78,7 @@ def test_an_app_that_opens_another_port_first_is_reported_once_and_waited_for(se
     os.mkfifo(server / "go")
     script = f"{sys.executable} server.py {port} & read line < go; exec {sys.executable} server.py {own}"
     with local_lambda("sh", "-c", script, directory=server, flags=("--app-port", str(own), "--warm")) as local:
-        local.output.wait_for(f"It listens on {port}")
+        local.output.wait_for(f"The app listens on {port}")
         threading.Thread(target=(server / "go").write_text, args=("go\n",), daemon=True).start()
         assert local.ask("/").body == str(own).encode()
         assert local.output.text.count("the app is not ready") == 1
@@ -96,8 +96,8 @@ def test_somebody_elses_server_is_not_taken_for_the_app(server: Path) -> None:
         # A child of this process, and so none of adapter dev's.
         with subprocess.Popen([sys.executable, "server.py", str(port)], cwd=server) as other:
             try:
-                line = local.output.wait_for("is answered by another process than the app")
-                assert f"127.0.0.1:{port} is answered by another process than the app: pid {other.pid} (" in line
+                line = local.output.wait_for("is used by another process, not by the app")
+                assert f"127.0.0.1:{port} is used by another process, not by the app: pid {other.pid} (" in line
             finally:
                 other.kill()
         # The port is free again, and the app takes it.

@@ -168,7 +168,7 @@ def test_the_cap_and_the_price_are_told_and_on_by_default() -> None:
         size = 6 * MIB + MIB // 4
         assert local.ask(f"/download?bytes={size}").body == pattern(size)
         line = local.output.wait_for("GET /download 200")
-    assert "held back by the cap" in line
+    assert "held back by the bandwidth cap" in line
     assert "256 KB beyond the free 6 MB" in line
     assert "cold start, init" in line
 
@@ -208,7 +208,7 @@ def test_an_event_that_the_app_has_no_route_for_is_seen(path: str, status: int, 
         for flag, code in ((), 0), (("--fail-on-status",), 1), (("--fail-on-status", "--stream"), 1):
             done = subprocess.run([*command, *flag], input=b'{"Records":[]}', capture_output=True, check=False)
             assert (done.returncode, done.stderr.count(b"\n")) == (code, 1)
-            assert f"-: the app answered {status} to POST {path}, an event" in done.stderr.decode()
+            assert f"-: the app answered {status} to POST {path}, which is for events" in done.stderr.decode()
         warning = local.output.wait_for(f"adapter WARN the app answered {status} to POST {path}, ")
         assert "AWS_LWA_PASS_THROUGH_PATH" in warning
         local.output.wait_for(f"| POST {path} {status}")

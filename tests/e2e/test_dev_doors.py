@@ -87,7 +87,7 @@ def test_a_recorded_request_can_be_made_again(tmp_path: Path) -> None:
         )
         assert again.returncode == 0
         assert again.stdout.endswith(PATTERN)
-        assert b"the answer is the recorded one" in again.stderr
+        assert b"the answer equals the recorded one" in again.stderr
 
 
 def test_a_compressed_stream_is_plain_from_a_function_url_and_compressed_from_a_rest_api() -> None:

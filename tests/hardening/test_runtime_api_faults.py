@@ -147,7 +147,7 @@ def test_without_invocations_the_runtime_ends_after_a_bounded_number_of_attempts
             running.append((name, api, stack.enter_context(RuntimeProcess(api, app=app))))
         for name, api, runtime in running:
             assert runtime.exit_code() == 1, name
-            assert "adapter ERROR ending: the Runtime API at " in runtime.stderr(), name
+            assert "adapter ERROR the runtime ends: the Runtime API at " in runtime.stderr(), name
             assert " sent no invocation: " in runtime.stderr(), name
             assert api.paths("/invocation/next") == ATTEMPTS, name
             RIGHT_ENDS.append(name)

@@ -27,7 +27,7 @@ PATIENCE = 20.0
 # More requests than a full pipe of 64 KB has room for the lines of.
 REQUESTS = 12
 ADAPTER = [sys.executable, "-I", "-m", "adapter"]
-LOSSES = re.compile(rb"adapter dev: lines lost because (stdout|stderr) could not be written: (\d+)\n")
+LOSSES = re.compile(rb"adapter dev: (stdout|stderr) could not be written to; lines lost: (\d+)\n")
 
 
 class Dev:

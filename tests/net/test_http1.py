@@ -219,7 +219,7 @@ def test_a_control_character_in_a_reason_phrase_is_refused(reason: bytes) -> Non
 @pytest.mark.parametrize("line", ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nConnection: keep-alive"])
 def test_http_1_0_with_a_transfer_coding_is_refused(line: str) -> None:
     for method in ("GET", "HEAD"):
-        with pytest.raises(InvalidAppResponse, match=r"HTTP/1\.0 with Transfer-Encoding"):
+        with pytest.raises(InvalidAppResponse, match=r"HTTP/1\.0 but has a Transfer-Encoding"):
             read([f"HTTP/1.0 200 OK\r\n{line}\r\n\r\n0\r\n\r\n".encode()], method=method)
 
 
@@ -549,7 +549,7 @@ def test_a_request_head_is_framed_by_its_length(request_: Request, expected: byt
 
 def test_a_request_with_an_invalid_host_is_refused() -> None:
     request_ = Request(method="GET", target="/", headers=[("Host", "a/b")])
-    with pytest.raises(InvalidEvent, match="the event's Host is not a host with an optional port"):
+    with pytest.raises(InvalidEvent, match="the event's Host header is neither HOST nor HOST:PORT"):
         encode_request_head(request_, "app:8080")
 
 

@@ -78,7 +78,7 @@ def test_an_apps_port_may_not_be_taken(host: str, text: str, remedy: str) -> Non
             assert port_mistake(app_address(load({"AWS_LWA_HOST": "127.0.0.1"}), port)) is None
     assert mistake is not None
     assert mistake.startswith(f"{text}:{port} is taken by pid {os.getpid()} (")
-    assert mistake.endswith(f"{remedy}; {{port}} in CMD stands for a free port")
+    assert mistake.endswith(f"{remedy}; write {{port}} in CMD to give the app a free port")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="listeners are found in /proc")

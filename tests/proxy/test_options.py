@@ -43,7 +43,7 @@ async def test_the_cap_lets_the_burst_through_and_then_exactly_its_rate(app: Scr
     total = burst + tick * ticks
     app.default = response(b"x" * total)
     with ProxyProcess("--bandwidth", "64KB+256KB", app_port=app.port) as proxy:
-        assert "capped at 256 KB/s after 64 KB" in proxy.wait_for_line("proxy on")
+        assert "capped at 256 KB/s after the first 64 KB" in proxy.wait_for_line("proxy on")
         seen = await arrivals(proxy.port, total)
         line = proxy.wait_for_line("request requestId")
     for number in range(ticks):
@@ -268,8 +268,8 @@ async def test_a_listener_on_all_addresses_is_logged_as_such(app: ScriptedApp) -
 
 async def test_a_listener_on_this_machine_alone_is_logged_with_how_to_change_that(app: ScriptedApp) -> None:
     with ProxyProcess("--listen", "127.0.0.1:0", app_port=app.port, waits=False) as proxy:
-        assert f"(this machine only; --listen {proxy.port}: all addresses)" in proxy.start_line
-        assert "each capped at 2 MB/s after 6 MB (--bandwidth unlimited removes the cap)" in proxy.start_line
+        assert f"(this machine only; --listen {proxy.port} listens on all addresses)" in proxy.start_line
+        assert "each capped at 2 MB/s after the first 6 MB (--bandwidth unlimited removes the cap)" in proxy.start_line
 
 
 async def test_the_log_line_counts_the_bytes_of_the_proxys_own_errors(app: ScriptedApp) -> None:

@@ -53,7 +53,7 @@ async def test_a_balancer_without_health_checks_is_refused_until_the_app_is_read
     admin, port = unused_port(), unused_port()
     flags = ("--listen", f"127.0.0.1:{port}", "--listen-when-ready", "--admin", f"127.0.0.1:{admin}")
     with StartingApp() as app, ProxyProcess(*flags, app_port=app.port, waits=False) as proxy:
-        assert "refusing connections until it is ready" in proxy.start_line
+        assert "connections are refused while the app starts" in proxy.start_line
         await asyncio.to_thread(app.wait_for_request, 3)
         assert (await ask(admin, READYZ)).status == 503
         with pytest.raises(ConnectionRefusedError):
@@ -85,7 +85,7 @@ async def test_a_signal_before_the_app_is_ready_ends_a_proxy_that_does_not_liste
         flags = ("--listen", f"127.0.0.1:{port}", "--listen-when-ready", "--drain-delay", "600")
         with ProxyProcess(*flags, app_port=app.port, waits=False) as proxy:
             proxy.process.send_signal(signal.SIGTERM)
-            proxy.wait_for_line("(--drain-delay)")
+            proxy.wait_for_line("(set by --drain-delay)")
             app.is_ready = True
             proxy.wait_for_line("the app is ready")
             with pytest.raises(ConnectionRefusedError):

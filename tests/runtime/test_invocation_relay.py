@@ -388,7 +388,7 @@ def test_an_event_that_the_app_did_not_handle_is_warned_of(
     assert not any("status" in name for name in call.headers)
     [warning, _line] = lines(capfd)
     assert (warning["level"], warning["requestId"]) == ("WARN", "1")
-    assert f"answered {status} to POST /queue, an event that is not an HTTP request" in warning["message"]
+    assert f"answered {status} to POST /queue, which is for events that are not HTTP requests" in warning["message"]
     for name in ("--pass-through-path", "AWS_LWA_PASS_THROUGH_PATH", "--error-statuses", "AWS_LWA_ERROR_STATUS_CODES"):
         assert name in warning["message"]
 
@@ -476,10 +476,10 @@ def test_a_buffered_payload_just_within_the_limit_is_answered(bench: Bench) -> N
 
 
 TOO_LARGE = [
-    pytest.param(sized(BUFFERED_LIMIT + 1), "encoded, it has 6291557 bytes", id="encoded"),
-    pytest.param(response(b"\xff" * 5_000_000), "encoded, it has", id="by-base64"),
-    pytest.param(response(b"x" * 6_291_557), "its body alone is larger", id="length"),
-    pytest.param(CHUNKED + b"600100\r\n" + b"x" * 0x600100 + b"\r\n100\r\n", "its body alone is larger", id="chunked"),
+    pytest.param(sized(BUFFERED_LIMIT + 1), "the encoded response has 6291557 bytes", id="encoded"),
+    pytest.param(response(b"\xff" * 5_000_000), "the encoded response has", id="by-base64"),
+    pytest.param(response(b"x" * 6_291_557), "the body alone is larger", id="length"),
+    pytest.param(CHUNKED + b"600100\r\n" + b"x" * 0x600100 + b"\r\n100\r\n", "the body alone is larger", id="chunked"),
 ]
 
 

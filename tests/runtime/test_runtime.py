@@ -121,7 +121,7 @@ def test_a_runtime_api_that_stays_away_ends_the_runtime_with_the_reason(app: Scr
         api.answers["/invocation/next"] = (500, b"out of order")
         api.invoke(function_url()).answer()
         assert runtime.exit_code() == 1
-        assert "adapter ERROR ending: the Runtime API at " in runtime.stderr()
+        assert "adapter ERROR the runtime ends: the Runtime API at " in runtime.stderr()
         assert " sent no invocation: " in runtime.stderr()
         assert "out of order" in runtime.stderr()
 
@@ -327,14 +327,14 @@ def test_an_address_without_a_port_is_a_mistake_in_the_settings(variable: str, a
         assert runtime.exit_code() == 2
         mistake, untold = runtime.stderr().splitlines()
         assert mistake.startswith(f"adapter: {variable}: '{address}' is not HOST:PORT")
-        assert untold.startswith("adapter: this error could not be reported to the Runtime API: ")
+        assert untold.startswith("adapter: the error above could not be reported to the Runtime API: ")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "..:80"])
 def test_a_runtime_api_that_was_never_there_ends_the_runtime_with_the_reason(app: ScriptedApp, address: str) -> None:
     with RuntimeProcess(None, app=app, environ={"AWS_LAMBDA_RUNTIME_API": address}) as runtime:
         assert runtime.exit_code() == 1
-        assert f"ending: the Runtime API at {address} sent no invocation: " in runtime.stderr()
+        assert f"the runtime ends: the Runtime API at {address} sent no invocation: " in runtime.stderr()
         assert "Traceback" not in runtime.stderr()
 
 
@@ -421,7 +421,7 @@ def test_async_init_is_ignored_with_a_warning_where_init_may_take_longer(
     app.default = response(b"", status=500)
     environ = ASYNC | {"AWS_LAMBDA_INITIALIZATION_TYPE": kind}
     with RuntimeProcess(api, app=app, environ=environ) as runtime:
-        runtime.wait_for_line(f"WARN AWS_LWA_ASYNC_INIT has no effect under {kind}")
+        runtime.wait_for_line(f"WARN AWS_LWA_ASYNC_INIT has no effect with the initialization type {kind}")
         assert runtime.exit_code() == 1
         assert api.wait_for("/init/error").wait().json()["errorType"] == "Adapter.AppNotReady"
 
@@ -498,7 +498,9 @@ def test_an_app_that_ends_while_idle_ends_the_runtime_with_its_exit_code(
         api.wait_until_waiting(slots=slots)
         open(fifo, "w").close()
         assert runtime.exit_code() == code
-        assert re.search(rf"ERROR ending: the app ended with exit code {code}( \(SIG\w+\))?\n", runtime.stderr())
+        assert re.search(
+            rf"ERROR the runtime ends: the app ended with exit code {code}( \(SIG\w+\))?\n", runtime.stderr()
+        )
 
 
 def test_an_app_that_ends_within_an_invocation_fails_it_first_and_then_the_runtime(api: ScriptedRuntimeApi) -> None:

@@ -27,7 +27,7 @@ def test_requests_are_taken_until_a_second_signal_begins_the_drain(
         assert status_of(admin, "/readyz") == 200
 
         supervisor.signal(number)
-        supervisor.wait_for_line(f"{number.name}: requests are still served for 600 s (--drain-delay)")
+        supervisor.wait_for_line(f"{number.name}: requests are still served for 600 s (set by --drain-delay)")
 
         assert (status_of(admin, "/readyz"), status_of(admin, "/healthz")) == (503, 200)
         assert status_of(port) == 200
@@ -36,9 +36,9 @@ def test_requests_are_taken_until_a_second_signal_begins_the_drain(
             assert running.line() == "streaming"
             supervisor.signal(number)
             line = supervisor.wait_for_line(
-                "no new connections; requests under way: 1; they have 600 s to finish (--grace)"
+                "no new connections; requests under way: 1; they have 600 s to finish (set by --grace)"
             )
-            assert "a second Ctrl-C or SIGTERM ends them at once" in line
+            assert "another Ctrl-C or SIGTERM ends them at once" in line
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port), PATIENCE)
             assert status_of(admin, "/readyz") == 503
@@ -73,7 +73,7 @@ def test_an_app_that_ends_by_itself_ends_the_delay(reports: Reports, app: Comman
         running = reports.app()
         supervisor.wait_until_ready()
         supervisor.signal(signal.SIGTERM)
-        supervisor.wait_for_line("(--drain-delay)")
+        supervisor.wait_for_line("(set by --drain-delay)")
 
         running.tell("exit 5")
 
@@ -86,7 +86,7 @@ def test_an_app_that_ends_during_the_delay_is_started_again(reports: Reports, ap
         running = reports.app()
         supervisor.wait_until_ready()
         supervisor.signal(signal.SIGTERM)
-        supervisor.wait_for_line("(--drain-delay)")
+        supervisor.wait_for_line("(set by --drain-delay)")
 
         running.tell("exit 5")
         reports.app()
@@ -104,7 +104,7 @@ def test_without_an_app_that_is_ready_a_second_signal_ends_everything(reports: R
         supervisor.wait_for_line("proxy on")
 
         supervisor.signal(signal.SIGTERM)
-        supervisor.wait_for_line("(--drain-delay)")
+        supervisor.wait_for_line("(set by --drain-delay)")
         assert status_of(supervisor.port()) == 503
         supervisor.signal(signal.SIGTERM)
 

@@ -129,7 +129,7 @@ def test_a_signal_before_anything_is_set_up_is_not_lost(as_pid_1: bool, number: 
     command = shell(f"kill -{int(number)} $PPID && exec sleep 600")
     with Supervisor("--grace", "600", command=command, as_pid_1=as_pid_1) as supervisor:
         assert supervisor.exit_code() == 128 + number
-        assert f"{number.name}: no new connections" in supervisor.log()
+        assert f"{number.name}: accepting no new connections" in supervisor.log()
 
 
 def test_a_signal_before_the_runtime_is_set_up_is_not_lost_either() -> None:
@@ -186,7 +186,7 @@ def test_a_second_signal_does_not_wait_for_streams(reports: Reports, app: Comman
         assert supervisor.exit_code() == 3
         # It was not the client that left.
         assert "path=/stream status=200" in supervisor.log()
-        assert 'error="cut off, the proxy ends"' in supervisor.log()
+        assert 'error="cut off because the proxy ends"' in supervisor.log()
 
 
 def test_without_an_app_of_its_own_ctrl_c_is_what_it_is_to_a_shell() -> None:

@@ -65,7 +65,7 @@ def test_ctrl_c_ends_the_app_and_then_the_adapter(terminal: Terminal, options: s
     check_reading(terminal, "one")
     terminal.type(CTRL_C)
     terminal.wait_for("the app ended with exit code 130 \\(SIGINT\\), after Ctrl-C")
-    terminal.wait_for("the app has ended: no new connections")
+    terminal.wait_for("the app has ended: accepting no new connections")
     terminal.type("echo code=$?\n")
     terminal.wait_for("code=130")
     terminal.wait_for_prompt()
@@ -75,7 +75,7 @@ def test_ctrl_c_is_the_adapters_if_the_app_does_not_use_the_terminal(terminal: T
     terminal.run("--idle")
     terminal.wait_for("the app is ready")
     terminal.type(CTRL_C)
-    terminal.wait_for("SIGINT: no new connections")
+    terminal.wait_for("SIGINT: accepting no new connections")
     terminal.type("echo code=$?\n")
     terminal.wait_for("code=130")
 
@@ -169,7 +169,7 @@ def test_without_the_terminal_as_stdin_a_stopped_app_is_reported(terminal: Termi
     terminal.run("--tty", end=" </dev/null")
     terminal.wait_for(r"the app is stopped \(SIGTTIN\), since it uses a terminal that the adapter cannot pass on")
     terminal.type(CTRL_C)
-    terminal.wait_for("SIGINT: no new connections")
+    terminal.wait_for("SIGINT: accepting no new connections")
     terminal.wait_for_prompt()
 
 

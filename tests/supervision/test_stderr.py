@@ -89,7 +89,7 @@ def test_a_reader_that_does_not_read_holds_up_the_app_at_most(
         assert running.line() == "written"
         assert status_of(port) == 200
         log += stderr.read_until(b"INFO request ")
-        assert b"lines lost because stderr could not be written: " in log
+        assert b"stderr could not be written to; lines lost: " in log
         supervisor.signal(SIGTERM)
         assert supervisor.exit_code() == 3
 

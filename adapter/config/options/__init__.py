@@ -1,1 +1,1 @@
-"""The tables of options. Every option is declared in one of these modules."""
+"""The tables of options. Every option is declared in one of the modules of this package."""

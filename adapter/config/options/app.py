@@ -18,22 +18,22 @@ APP_IDLE_TIMEOUT = 0.5
 
 
 class AppOptions(OptionTable):
-    """The address of the app, and how it starts."""
+    """The address of the app, and how the app starts."""
 
     group = "app"
 
     app_host = Option(
-        "The host that the app listens on. If it is not set, the adapter tries 127.0.0.1, then ::1. (HOST has an "
-        "effect on Lambda only.)",
+        "The host that the app listens on. If the option is not set, the adapter tries 127.0.0.1, then ::1. (The "
+        "variable HOST has an effect on Lambda only.)",
         parse=parsers.host,
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),
         deprecated=("HOST",),
     )
     app_port = optional(
-        "The app's port. If it is not set: a free port if CMD contains {port}, else PORT, else "
-        f"{DEFAULT_APP_PORT}. The app gets it as PORT. 0: any free port, also without {{port}}. auto (in adapter dev): "
-        "the port that the app turns out to listen on.",
+        "The app's port, which the app gets as the variable PORT. If the option is not set: a free port if CMD "
+        f"contains {{port}}, else the adapter's own PORT, else {DEFAULT_APP_PORT}. 0: any free port, even if CMD does "
+        "not contain {port}. auto (only in adapter dev): the port on which the app actually listens.",
         parse=parsers.app_port,
         default_text=f"`{{port}}`, `PORT`, `{DEFAULT_APP_PORT}`",
         env=("AWS_LWA_PORT",),
@@ -41,7 +41,7 @@ class AppOptions(OptionTable):
     app_socket = optional("Connect to the app over this Unix socket instead of TCP.", parse=parsers.text("PATH"))
     app_dir = optional("Start CMD in this folder.", parse=parsers.text("DIR"), default_text="the current folder")
     app_idle_timeout = Option(
-        "Reuse a connection to the app for this many seconds after its last request; 0: never reuse it.",
+        "Reuse a connection to the app until it has been idle for this many seconds; 0: never reuse a connection.",
         parse=parsers.seconds,
         default=APP_IDLE_TIMEOUT,
         env=("AWS_LWA_POOL_IDLE_TIMEOUT_SECONDS",),
@@ -68,27 +68,27 @@ class ReadinessOptions(OptionTable):
         deprecated=("READINESS_CHECK_PORT",),
     )
     readiness_path = Option(
-        "The path of the GET request.",
+        "The path of the GET request that checks whether the app is ready.",
         parse=parsers.path,
         default="/",
         env=("AWS_LWA_READINESS_CHECK_PATH",),
         deprecated=("READINESS_CHECK_PATH",),
     )
     readiness_status = Option(
-        "The statuses that mean ready.",
+        "The response statuses that mean that the app is ready.",
         parse=parsers.statuses,
         default=frozenset(range(100, 500)),
         default_text="100-499",
         env=("AWS_LWA_READINESS_CHECK_HEALTHY_STATUS",),
     )
     readiness_timeout = Option(
-        "Give up if the app is not ready after this many seconds, at a cold start and after a restore.",
+        "Give up if the app is not ready within this many seconds after its start or after a SnapStart restore.",
         parse=parsers.positive_seconds,
         default=READINESS_TIMEOUT,
         env=("AWS_LWA_READINESS_CHECK_TIMEOUT_SECONDS",),
     )
     async_init = Option(
-        "If the app is not ready within Lambda's 10 s init, let the first invocation wait for the app.",
+        "If the app is not ready within Lambda's init phase of 10 s, let the first invocation wait for the app.",
         default=False,
         env=("AWS_LWA_ASYNC_INIT",),
         deprecated=("ASYNC_INIT",),
@@ -101,28 +101,29 @@ class RequestOptions(OptionTable):
     group = "requests"
 
     base_path = Option(
-        "Remove this prefix from the path of each request, once: with /api, /api/x becomes /x, and /apis stays.",
+        "Remove this prefix once from the path of each request. The prefix /api changes the path /api/x to /x, and "
+        "does not change /apis.",
         parse=parsers.base_path,
         default="",
         env=("AWS_LWA_REMOVE_BASE_PATH",),
         deprecated=("REMOVE_BASE_PATH",),
     )
     pass_through_path = Option(
-        "POST events that are not HTTP requests (SQS, SNS, S3 …) to this path.",
+        "Send each event that is not an HTTP request (SQS, SNS, S3 …) to this path of the app, with POST.",
         parse=parsers.path,
         default=PASS_THROUGH_PATH,
         env=("AWS_LWA_PASS_THROUGH_PATH",),
     )
     guard_pass_through = Option(
-        "Answer 403 to clients that request --pass-through-path, in any spelling of the path.",
+        "Answer 403 to clients that request --pass-through-path, in any spelling of this path.",
         default=False,
     )
     strip_forwarded = Option(
-        "On Lambda: remove X-Forwarded-*, Forwarded, X-Real-IP and similar headers; see docs/security.md.",
+        "On Lambda: remove X-Forwarded-*, Forwarded, X-Real-IP and similar headers of requests; see docs/security.md.",
         default=False,
     )
     authorization_source = Option(
-        "Move the value of this header to Authorization.",
+        "Move the value of this header to the Authorization header.",
         parse=parsers.header_name,
         default="",
         env=("AWS_LWA_AUTHORIZATION_SOURCE",),
@@ -141,12 +142,14 @@ class ResponseOptions(OptionTable):
         env=("AWS_LWA_INVOKE_MODE",),
     )
     compression = Option(
-        "Compress responses: gzip; br and zstd if installed. Lambda's function URLs decompress such streams again.",
+        "Compress responses with gzip, or with br or zstd if they are installed. Lambda's function URLs decompress "
+        "compressed streams.",
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )
     alb_cookies = Option(
-        "For load balancers without multi-value headers: send the last cookie, or all (as set-cookie, Set-cookie …).",
+        "For load balancers without multi-value headers: send only the last cookie, or all cookies (in the headers "
+        "set-cookie, Set-cookie …).",
         parse=parsers.choice("last", "all"),
         default="last",
     )
@@ -160,11 +163,11 @@ class ResponseOptions(OptionTable):
         "Media types that buffered responses always encode as base64.",
         parse=parsers.media_types,
         default=(),
-        default_text="by a built-in table, then by content",
+        default_text="decided by a built-in table, then by the body",
     )
     text_types = Option[tuple[str, ...]](
         "Media types that buffered responses send as text if the body is valid UTF-8.",
         parse=parsers.media_types,
         default=(),
-        default_text="by a built-in table, then by content",
+        default_text="decided by a built-in table, then by the body",
     )

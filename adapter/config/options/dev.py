@@ -34,7 +34,7 @@ class DevOptions(OptionTable):
         flag="--port",
     )
     url_invoke_mode = optional(
-        "The invoke mode of front doors that can stream, to test a mismatch with --invoke-mode.",
+        "The invoke mode of front doors that can stream; set it to test a mismatch with --invoke-mode.",
         parse=parsers.choice("buffered", "response_stream"),
         default_text="as `--invoke-mode`",
     )
@@ -48,7 +48,7 @@ class DevOptions(OptionTable):
         default=DEFAULT_TIMEOUT,
     )
     debug = Option(
-        "Debug the app with this terminal as its input, in one environment, without limits for init and invocations.",
+        "Debug the app: it reads this terminal, and its one environment has no time limits.",
         default=False,
     )
     warm = Option("Start the app at once instead of with the first request.", default=False)
@@ -81,12 +81,12 @@ class DevOptions(OptionTable):
     )
     stage = Option("The stage in the events of a REST API.", parse=parsers.text("NAME"), default="prod")
     resource = Option(
-        "The resource of a REST API; other paths are refused.",
+        "The resource of a REST API; requests for paths that do not match this resource are refused.",
         parse=parsers.resource,
         default="/{proxy+}",
     )
     rest_idle_timeout = Option(
-        "Cut off a REST API's stream that sends nothing for this many seconds; use 30 for edge-optimised APIs.",
+        "Cut off a stream of a REST API if it sends nothing for this many seconds; use 30 for edge-optimised APIs.",
         parse=parsers.positive_seconds,
         default=300.0,
     )
@@ -96,7 +96,8 @@ class DevOptions(OptionTable):
         default_text="the client's Host",
     )
     cors = optional(
-        "The CORS configuration of the function URL and the HTTP API: JSON with AWS's fields, or a file.",
+        "The CORS configuration of the function URL and the HTTP API: JSON with AWS's fields, or a file with such "
+        "JSON.",
         parse=parsers.text("JSON|FILE"),
     )
     auth = Option(
@@ -105,12 +106,12 @@ class DevOptions(OptionTable):
         default="none",
     )
     auth_key_file = optional(
-        "A file with the key pair for --auth aws-iam, in the JSON of credential_process.",
+        "A file with the key pair for --auth aws-iam, in the JSON format of credential_process (AWS CLI).",
         parse=parsers.text("FILE"),
         default_text="a new pair at each start",
     )
     authorizer_context = optional(
-        "A JSON file that becomes requestContext.authorizer in events of an HTTP API or a REST API.",
+        "A JSON file whose content becomes requestContext.authorizer in events of an HTTP API or a REST API.",
         parse=parsers.text("FILE"),
     )
     region = Option(
@@ -133,9 +134,12 @@ class DevOptions(OptionTable):
         flag="--fault",
         repeatable=True,
     )
-    fault_seed = Option("The seed of the random numbers of faults, to repeat a run.", default=1)
+    fault_seed = Option(
+        "The seed of the random numbers that faults use; with the same seed, a run can be repeated.", default=1
+    )
     record = optional(
-        "Write every invocation, including secrets, to a file in this folder; adapter invoke FILE repeats it.",
+        "Write each invocation, including secrets, to its own file in this folder; adapter invoke FILE repeats the "
+        "invocation.",
         parse=parsers.text("DIR"),
         default_text="off",
     )
@@ -144,7 +148,7 @@ class DevOptions(OptionTable):
     inspector = optional(
         "Serve the inspector, a page that shows every invocation, on this address; a port alone means 127.0.0.1.",
         parse=parsers.loopback_address,
-        default_text="the first free port after the Invoke APIs",
+        default_text="the first free port after the port of the Invoke APIs",
     )
     no_inspector = Option("Do not serve the inspector.", default=False)
     inspector_bodies = Option(
@@ -154,7 +158,7 @@ class DevOptions(OptionTable):
     )
     inspector_records = Option("The number of invocations that the inspector remembers.", default=500)
     inspector_memory = Option(
-        "The memory for the data of these invocations; the data of the oldest is dropped first.",
+        "The memory for the data of all invocations that the inspector remembers; the oldest data is dropped first.",
         parse=parsers.size,
         default=16 * MIB,
         default_text="`16mb`",
@@ -162,7 +166,8 @@ class DevOptions(OptionTable):
 
     # The execution environments.
     environments = Option(
-        "The maximum number of execution environments, each started when it is needed; 1 if all would use one port.",
+        "The maximum number of execution environments; each starts only when it is needed. If all environments would "
+        "use one port, the maximum is 1.",
         default=DEFAULT_ENVIRONMENTS,
     )
     concurrency = Option(
@@ -212,17 +217,18 @@ class DevOptions(OptionTable):
         parse=parsers.text("FILE"),
     )
     template = optional(
-        "Read the function from this SAM or CloudFormation template, or output of cdk synth; see docs/dev.md.",
+        "Read the function's settings from this file: a SAM or CloudFormation template, or the output of cdk synth; "
+        "see docs/dev.md.",
         parse=parsers.text("FILE"),
     )
     template_function = optional(
-        "The logical id or the name of the function in the template, if there are several.",
+        "The logical id or the name of the function to use, if the template contains several functions.",
         parse=parsers.text("NAME"),
         default_text="the only function",
     )
     reload = Option("Restart when a file in the app's folder changes; needs the extra `reload`.", default=False)
     invocation_log = Option(
-        "Show one line per invocation, or the block that CloudWatch would show.",
+        "Show each invocation as one line, or as the block of lines that CloudWatch would show.",
         parse=parsers.choice("line", "cloudwatch"),
         default="line",
     )

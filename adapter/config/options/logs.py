@@ -18,9 +18,12 @@ class LogOptions(OptionTable):
         env=("ADAPTER_LOG_FORMAT", "AWS_LAMBDA_LOG_FORMAT"),
     )
     log_level = Option(
-        "The lowest level to write.",
+        "The lowest level of the log lines that are written.",
         parse=parsers.choice("trace", "debug", "info", "warn", "error", "fatal"),
         default="info",
         env=("ADAPTER_LOG_LEVEL", "AWS_LAMBDA_LOG_LEVEL"),
     )
-    access_log = Option("Write one line per invocation or request. Failures always have a line.", default=True)
+    access_log = Option(
+        "Log one line per invocation or request; failures are logged even with --no-access-log.",
+        default=True,
+    )

@@ -1,4 +1,4 @@
-"""Options of the proxy, and of the cap on streams, which ``adapter dev`` shares."""
+"""Options of the proxy. The options that limit streams also have an effect in ``adapter dev``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ DEFAULT_LISTEN = Address(host="127.0.0.1", port=9000)
 
 
 class StreamOptions(OptionTable):
-    """The cap on streams, in the proxy and in ``adapter dev``."""
+    """Options that limit the speed and the size of streams, in the proxy and in ``adapter dev``."""
 
     group = "streams"
 
     bandwidth = Option[Bandwidth | None](
-        "The cap on each streamed response: lambda (6 MB at once, then 2 MB/s), unlimited, or BURST+RATE.",
+        "The bandwidth cap of each streamed response: lambda (6 MB at once, then 2 MB/s), unlimited, or BURST+RATE.",
         parse=parsers.bandwidth,
         default=LAMBDA_BANDWIDTH,
         default_text="`lambda`",
@@ -40,7 +40,8 @@ class ProxyOptions(OptionTable):
         default_text=f"`0.0.0.0:$PORT`; `{DEFAULT_LISTEN}` if PORT is not set or is the app's port",
     )
     listen_when_ready = Option(
-        "Refuse connections until the app is ready, instead of answering 503; for balancers without health checks.",
+        "Refuse connections until the app is ready, instead of answering 503; for load balancers without health "
+        "checks.",
         default=False,
     )
     admin = optional(
@@ -49,7 +50,7 @@ class ProxyOptions(OptionTable):
         default_text="off",
     )
     total_bandwidth = optional(
-        "One cap for all streams together: lambda, unlimited, or BURST+RATE.",
+        "One bandwidth cap for all streams together: lambda, unlimited, or BURST+RATE.",
         parse=parsers.bandwidth,
         default_text="`unlimited`",
     )
@@ -59,10 +60,10 @@ class ProxyOptions(OptionTable):
         default=(),
     )
     max_connections = optional(
-        "The maximum number of connections. If it is reached, the connection that was idle for longest is "
-        "closed; if none is idle, clients get 503.",
+        "The maximum number of connections. If this number is reached, the connection that has been idle for longest "
+        "is closed; if no connection is idle, new clients get 503.",
         parse=parsers.positive_integer,
-        default_text="by the limit of open files",
+        default_text="derived from the limit of open files",
     )
     request_timeout = optional(
         "Answer 504 if the app has not begun its response after this many seconds.",
@@ -75,7 +76,8 @@ class ProxyOptions(OptionTable):
         default_text="no limit",
     )
     client_timeout = Option(
-        "Disconnect a client after this many seconds without progress, if the proxy waits for it to send or to read.",
+        "Disconnect a client that makes no progress for this many seconds, while the proxy waits for the client to "
+        "send or to read.",
         parse=parsers.positive_seconds,
         default=60.0,
     )
@@ -84,9 +86,14 @@ class ProxyOptions(OptionTable):
         parse=parsers.seconds,
         default=0.0,
     )
-    grace = Option("The time for streams to finish after SIGTERM, in seconds.", parse=parsers.seconds, default=8.0)
+    grace = Option(
+        "After SIGTERM and --drain-delay, give requests and streams this many seconds to finish.",
+        parse=parsers.seconds,
+        default=8.0,
+    )
     foreground = Option(
-        "Give the terminal to the app at its start, instead of when the app first reads or sets the terminal.",
+        "Give the terminal to the app when the app starts, not only when the app first reads the terminal or changes "
+        "its settings.",
         default=False,
     )
     restart = Option(

@@ -12,7 +12,8 @@ class RuntimeOptions(OptionTable):
     group = "lambda"
 
     way_in = Option(
-        "Serve Runtime API invocations or plain HTTP; auto: invocations if AWS_LAMBDA_RUNTIME_API is set.",
+        "What to serve: runtime (invocations of the Runtime API), proxy (plain HTTP), or auto (invocations if "
+        "AWS_LAMBDA_RUNTIME_API is set, else plain HTTP).",
         parse=parsers.choice("auto", "runtime", "proxy"),
         default="auto",
         env=("ADAPTER_AS",),
@@ -34,7 +35,8 @@ class RuntimeOptions(OptionTable):
         env=("AWS_LWA_SNAPSTART_AFTER_RESTORE_PATH",),
     )
     extension_name = Option(
-        "Register as this extension, so that Lambda sends SIGTERM. A file in /opt/extensions must have the same name.",
+        "Register as an extension with this name, so that Lambda sends SIGTERM. A file in /opt/extensions must have "
+        "the same name.",
         parse=parsers.text("NAME"),
         default="web-adapter",
     )
@@ -68,7 +70,8 @@ class PlatformOptions(OptionTable):
     log_group = Option("The log group of the function.", default="", env=("AWS_LAMBDA_LOG_GROUP_NAME",))
     log_stream = Option("The log stream of this environment.", default="", env=("AWS_LAMBDA_LOG_STREAM_NAME",))
     sends_app_status = Option(
-        "When the app has answered an event that is not an HTTP request, report path and status; for adapter dev.",
+        "Report the path and the status of the app's response to each event that is not an HTTP request; adapter dev "
+        "sets this variable.",
         default=False,
         env=("ADAPTER_DEV_APP_STATUS",),
     )

@@ -25,8 +25,8 @@ _AUTHORIZER_DOORS = ("http-api", "rest-api")
 class AccessSettings:
     """The access settings of all front doors.
 
-    If ``key`` is None, a function URL accepts requests without a signature. ``cors`` has the CORS configurations and
-    ``authorizers`` the authorizers' contexts. The keys of both are names of front doors.
+    If ``key`` is None, a function URL accepts requests without a signature. ``cors`` maps names of front doors to CORS
+    configurations, and ``authorizers`` maps names of front doors to the authorizers' contexts.
     """
 
     key: KeyPair | None = None
@@ -64,22 +64,26 @@ def _read_authorizers(settings: AccessSettings, config: Config, doors: Sequence[
         return
     source = config.sources["authorizer_context"]
     parts = by_door(read_json_object(config.authorizer_context, source), doors, _AUTHORIZER_DOORS)
-    if mistakes := [f"{source}: {door} is not a JSON object" for door, part in parts.items() if type(part) is not dict]:
-        raise ConfigurationError(mistakes)
+    wrong = [door for door, part in parts.items() if type(part) is not dict]
+    if wrong:
+        raise ConfigurationError([f"{source}: the value of {door!r} is not a JSON object" for door in wrong])
     settings.authorizers = parts
 
 
 def _contradictions(config: Config, doors: Sequence[str]) -> Iterator[str]:
-    """Yield a message for each option without an effect, and one if a generated key pair could not be shown.
+    """Yield a message for each option without an effect, and for a generated key pair that the log would not show.
 
     Options from a template are not checked, because flags may choose other front doors than the template.
     """
     sources = config.sources
     is_iam = config.auth == AWS_IAM and FUNCTION_URL in doors
     if config.auth == AWS_IAM and not is_iam and sources["auth"] != TEMPLATE:
-        yield f"{sources['auth']}: 'aws-iam' is for a function URL; add --front-door {FUNCTION_URL}"
+        yield f"{sources['auth']}: 'aws-iam' has no effect without a function URL; add --front-door {FUNCTION_URL}"
     if is_iam and config.auth_key_file is None and config.log_format == "json":
-        yield f"{sources['auth']}: 'aws-iam' needs --auth-key-file, because a JSON log shows no generated key pair"
+        yield (
+            f"{sources['auth']}: 'aws-iam' with a JSON log needs --auth-key-file, because a JSON log does not show a "
+            "generated key pair"
+        )
     if config.auth != AWS_IAM and config.auth_key_file is not None:
         yield f"{sources['auth_key_file']}: has no effect without --auth aws-iam"
     for option, able in (("cors", CORS_DOORS), ("authorizer_context", _AUTHORIZER_DOORS)):

@@ -76,7 +76,7 @@ class Cors:
         return kept + answer
 
     def _allowed(self, request: Headers) -> Headers:
-        """Return the headers that allow the request's origin. Empty if its origin is missing or not allowed."""
+        """Return the headers that allow the request's origin, or [] if the origin is missing or not allowed."""
         origin = first(request, "origin")
         if not origin or not any(self._matches(allowed, origin) for allowed in self.origins):
             return []
@@ -92,17 +92,17 @@ class Cors:
 
 
 def read_cors(value: str, source: str, doors: Sequence[str]) -> dict[str, Cors]:
-    """Return the CORS configurations in ``value``, by front door. ``value`` is a JSON object, or a file with one.
+    """Return the CORS configurations in ``value``, by front door. ``value`` is a JSON object, or names a file.
 
-    The object is either one configuration, for all front doors in ``doors`` that have CORS, or it maps names of front
-    doors to configurations. A field's name may begin with a small letter, as in API Gateway's API. ``source`` names the
-    option in messages. Raises ConfigurationError with all mistakes.
+    The JSON object is either one configuration for all front doors in ``doors`` that have CORS, or it maps names of
+    front doors to configurations. A field's name may begin with a small letter, as in API Gateway's API. ``source``
+    names the option in messages. Raises ConfigurationError with all mistakes.
     """
     content = read_json_object(value, source)
     found, mistakes = {}, []
     for door, part in by_door(content, doors, CORS_DOORS).items():
         if not isinstance(part, dict):
-            mistakes.append(f"{source}: {door} is not a JSON object")
+            mistakes.append(f"{source}: the value of {door!r} is not a JSON object")
             continue
         fields = {name[:1].upper() + name[1:]: each for name, each in part.items() if each is not None}
         found[door] = _parsed(door, fields)
@@ -150,11 +150,11 @@ def _list_mistakes(door: str, name: str, value: Any) -> Iterator[str]:
         yield f"{name}: {value!r} is not a list of texts"
         return
     if len(value) > _MOST_ITEMS:
-        yield f"{name}: has {len(value)} items; AWS accepts {_MOST_ITEMS}"
+        yield f"{name}: has {len(value)} items; AWS accepts at most {_MOST_ITEMS}"
     for item in value:
         if name == "AllowMethods":
             if item not in _METHODS[door]:
-                yield f"AllowMethods: {item!r} is not a method of {door}; use {', '.join(_METHODS[door])}"
+                yield f"AllowMethods: {item!r} is not a method that {door} accepts; use {', '.join(_METHODS[door])}"
         elif name == "AllowOrigins":
             if not 1 <= len(item) <= _ORIGIN_LENGTH or not is_value(item) or (item != "*" and "://" not in item):
                 yield f"AllowOrigins: {item!r} is not an origin; use one such as https://www.example.com"

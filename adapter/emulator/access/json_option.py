@@ -11,15 +11,15 @@ import orjson
 from adapter.aws.limits import KIB
 from adapter.errors import ConfigurationError
 
-# The maximum size of a file with a JSON object in bytes.
+# The maximum size, in bytes, of a file with a JSON object.
 _MOST_BYTES = 64 * KIB
 
 
 def by_door(content: dict[str, Any], doors: Sequence[str], known: Sequence[str]) -> dict[str, Any]:
-    """Return the part of ``content`` for each front door.
+    """Return a dictionary that maps front doors to their parts of ``content``.
 
-    If all keys of ``content`` (at least one) are front doors in ``known``, return ``content``: it already maps front
-    doors to their parts. Otherwise all of ``content`` is the part of each front door in both ``doors`` and ``known``.
+    If ``content`` is not empty and all its keys are front doors in ``known``, ``content`` already is this dictionary.
+    Otherwise, each front door that is in both ``doors`` and ``known`` gets the whole ``content``.
     """
     if content and content.keys() <= set(known):
         return content
@@ -27,7 +27,7 @@ def by_door(content: dict[str, Any], doors: Sequence[str], known: Sequence[str])
 
 
 def read_json_object(value: str, source: str, *, shows_text: bool = True) -> dict[str, Any]:
-    """Return the JSON object in ``value``. If ``value`` does not begin with a brace, read the file with that name.
+    """Return the JSON object in ``value``. If ``value`` does not begin with a brace, it is the name of a file to read.
 
     ``source`` names the option in messages. Raises ConfigurationError if the file cannot be read or the text is not a
     JSON object. If ``shows_text`` is True, the message may quote the JSON.
@@ -45,7 +45,7 @@ def read_json_object(value: str, source: str, *, shows_text: bool = True) -> dic
                 [f"{source}: {value!r} cannot be read: {reason}; name a file with a JSON object"]
             ) from error
         if len(text) > _MOST_BYTES:
-            raise ConfigurationError([f"{source}: {where} has more than {_MOST_BYTES} bytes"])
+            raise ConfigurationError([f"{source}: {where} has more than {_MOST_BYTES} bytes, the maximum"])
     try:
         parsed = orjson.loads(text)
     except orjson.JSONDecodeError as error:

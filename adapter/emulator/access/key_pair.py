@@ -1,8 +1,8 @@
 """The key pair of ``--auth aws-iam``: generated at each start, or read from a file.
 
 Key pairs in the user's environment variables or home folder are never used, because they belong to a real account. The
-secret is never written to a log, a recording or a variable of the function. Only the banner shows it, if it was
-generated.
+secret is never written to a log, a recording or a variable of the function. The banner shows the secret, but only if
+the key pair was generated.
 """
 
 from __future__ import annotations
@@ -54,10 +54,13 @@ def read_key_pair(file: str, source: str) -> KeyPair:
     content = read_json_object(file, source, shows_text=False)
     texts = {name: content.get(name) for name in ("AccessKeyId", "SecretAccessKey")}
     if not all(isinstance(text, str) and text for text in texts.values()):
-        raise ConfigurationError([f"{source}: {file!r} needs the texts AccessKeyId and SecretAccessKey"])
+        raise ConfigurationError([f"{source}: {file!r} must contain AccessKeyId and SecretAccessKey as texts"])
     if content.get("SessionToken"):
         raise ConfigurationError(
-            [f"{source}: {file!r} has a SessionToken, so it seems to be real; make a key pair only for the emulator"]
+            [
+                f"{source}: {file!r} has a SessionToken, so its key pair seems to belong to a real account; make a "
+                "key pair that only the emulator uses"
+            ]
         )
     return KeyPair(
         access_key_id=str(texts["AccessKeyId"]),
@@ -69,7 +72,7 @@ def read_key_pair(file: str, source: str) -> KeyPair:
 def add_iam(event: dict[str, Any], key: KeyPair, arrival: Arrival) -> None:
     """Add the caller's identity to the event of a function URL, as AWS does after verifying a signature.
 
-    Also removes the Authorization header from the event. The fields are from a capture of 2024.
+    Also remove the Authorization header from the event. The fields are from an event that was captured on AWS in 2024.
     """
     context = event["requestContext"]
     context["accountId"] = arrival.account_id

@@ -42,8 +42,8 @@ _WAIT_SILENCE = 1.0
 def run(environ: Mapping[str, str], flags: Mapping[str, str], command: list[str], *, wait: bool) -> int:
     """Serve until a signal arrives. Return the exit code.
 
-    If ``wait`` is True, do not serve, but wait until another ``adapter dev`` answers. Raises ConfigurationError, which
-    contains every mistake in the settings.
+    If ``wait`` is True, do not serve, but wait until another ``adapter dev`` is ready. Raises ConfigurationError,
+    which contains every mistake in the settings.
     """
     if wait:
         return wait_for_dev(load(environ, flags))
@@ -121,7 +121,10 @@ def _template_settings(template: Template) -> Config | None:
 
 
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
-    """Yield a message for each mistake in the ``--runtime`` command or, without it, in CMD and the app's port."""
+    """Yield a message for each mistake in the command and in the app's port.
+
+    If ``--runtime`` is set, only its command is checked; otherwise CMD and the app's port are checked.
+    """
     if config.runtime is None:
         if not command:
             source = f"; {config.template!r} does not contain a command either" if config.template is not None else ""
@@ -141,10 +144,10 @@ def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[
 
 
 def wait_for_dev(config: Config) -> int:
-    """Wait until an ``adapter dev`` answers, and return 0. Return 1 if none answers within ``--readiness-timeout``.
+    """Wait until an ``adapter dev`` is ready, and return 0. Return 1 if none is ready within ``--readiness-timeout``.
 
-    After one second, log the address to which the requests are sent. After the timeout, log why no ``adapter dev``
-    answered. Raises ConfigurationError if the options do not contain the port.
+    After one second, log the address to which the requests are sent. After the timeout, log why no ``adapter dev`` is
+    ready. Raises ConfigurationError if the options do not contain the port.
     """
     settings = UrlSettings(config, with_access=False)
     if not settings.invoke_port:
@@ -179,7 +182,7 @@ def _log(text: str, config: Config) -> None:
 def _problem(address: Address) -> str:
     """Send a request to ``address``. Return why ``adapter dev`` is not ready there, or "" if it is.
 
-    It is not ready while an app starts, as with --warm.
+    ``adapter dev`` is not ready while an app starts, for example with ``--warm``.
     """
     import http.client  # only --wait needs it
     import json
@@ -193,7 +196,7 @@ def _problem(address: Address) -> str:
     except ConnectionRefusedError:
         return "nothing listens there"
     except (KeyError, TypeError, ValueError):
-        return "does not answer with a status, so it is not adapter dev"
+        return "does not answer with adapter dev's status, so it is another program"
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:

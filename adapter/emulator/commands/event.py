@@ -6,7 +6,9 @@ times are invented. They are the same in every run, so that two events can be co
 
 A template can contain these placeholders:
 
-- ``{body}``: the message; ``{base64}``: the message in base64; ``{md5}``: its MD5 hash
+- ``{body}``: the message
+- ``{base64}``: the message in base64
+- ``{md5}``: the MD5 hash of the message
 - ``{name}``: the name of the queue, topic, bucket, table or stream
 - ``{region}``, ``{account}``: the region and the account in ARNs
 - ``{"$gzip": VALUE}``: VALUE as JSON, compressed and in base64
@@ -161,7 +163,7 @@ def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
 
 
 def _completed(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return ``headers``, and the usual headers of clients and front doors that ``headers`` does not contain."""
+    """Return ``headers`` and, if they are missing there, the usual headers of clients and front doors."""
     named = {name.lower() for name, _ in headers}
     added = [
         ("host", "localhost"),

@@ -54,7 +54,7 @@ class InvokeOptions:
 
     @property
     def shown_endpoint(self) -> str:
-        """The endpoint for messages, without the user name and the password that a URL can contain."""
+        """The endpoint as messages show it: without the user name and the password that a URL can contain."""
         return re.sub(r"//[^/]*@", "//", self.endpoint)
 
 
@@ -64,8 +64,9 @@ class Outcome:
 
     ``status`` is the HTTP status, None if the connection failed. ``error`` is the type of a function error; it is empty
     if the function has not failed. ``failure`` describes why the invocation was refused or why the answer is not
-    complete; otherwise it is empty. ``log`` is the end of the function's log if the log was requested. ``app_status``
-    contains the app's status and path for an event that is not an HTTP request; it is empty if they are unknown.
+    complete; otherwise it is empty. ``log`` is the last part of the function's log, or empty if no log was requested.
+    ``app_status`` is the status of the app and the path of its request, for example ``404 /events``. It is set only for
+    events that are not HTTP requests; it is empty if the status is unknown.
     """
 
     status: int | None = None
@@ -76,7 +77,7 @@ class Outcome:
 
     @property
     def lost_event(self) -> str:
-        """A warning if the app did not handle an event that is not an HTTP request; else an empty text."""
+        """A warning if the app answered a pass-through event with status 300 or higher; else an empty text."""
         return PASS_THROUGH.lost_event_text(*read_app_status(self.app_status))
 
 
@@ -91,13 +92,15 @@ def run(
 ) -> int:
     """Invoke the function with each event in order; return the exit code.
 
-    The code is 1 if an invocation failed or was refused, or if an answer differs from the recorded answer. If the
-    option ``fail_on_status`` is set, the code is also 1 if the app's status reports an error.
+    The code is 1 if an event cannot be used, if an invocation failed or was refused, or if an answer differs from the
+    recorded answer. If the option ``fail_on_status`` is set, the code is also 1 if the app's status reports an error.
 
     Payloads are written to stdout unchanged. If stdout is a terminal, the head of a streamed response is written to
-    stderr instead. If ``body`` is True, only the bodies of HTTP responses are written. If ``endpoint`` is None, the
-    events are sent to the address on which an ``adapter dev`` with the variables in ``environ`` would listen. Raises
-    ConfigurationError if an option or an event cannot be used, and InvokeFailed if the endpoint is not an Invoke API.
+    stderr instead. If ``body`` is True, only the body of an HTTP response is written, without its head. If ``endpoint``
+    is None, the variables in ``environ`` determine the address, as they do for ``adapter dev``.
+
+    Raises ConfigurationError if an option cannot be used or a file in ``events`` cannot be read. Raises InvokeFailed if
+    the endpoint cannot be reached or is not an Invoke API.
     """
     # The variables belong to adapter dev, which reports mistakes in them itself.
     settings = UrlSettings(read(environ)[0], with_access=False)
@@ -112,7 +115,8 @@ def run(
 def _invoke_all(files: list[str], options: InvokeOptions, *, only_body: bool) -> int:
     """Invoke the function with the event in each file, and return the exit code. Continue if an invocation fails.
 
-    Raises InvokeFailed if the endpoint is not an Invoke API, because all further events would fail as well.
+    Raises InvokeFailed if the endpoint cannot be reached or is not an Invoke API, because all further events would fail
+    as well.
     """
     code = 0
     for number, file in enumerate(files):
@@ -167,7 +171,9 @@ def _bad_status(outcome: Outcome, payload: bytearray) -> str:
     if outcome.app_status:
         return outcome.lost_event
     status = answer_status(bytes(payload))
-    return f"the answer has the status {status} (--fail-on-status)" if status is not None and status >= 400 else ""
+    if status is None or status < 400:
+        return ""
+    return f"the answer has the status {status}, which --fail-on-status counts as a failure"
 
 
 def _is_one_place() -> bool:
@@ -196,12 +202,14 @@ def _result_lines(
     if outcome.error:
         yield f"adapter: {event.name}: function error: {outcome.error}"
     if difference is not None:
-        comparison = f"differs from the recorded one: {difference}" if difference else "is the recorded one"
+        comparison = f"differs from the recorded one: {difference}" if difference else "equals the recorded one"
         yield f"adapter: {event.name}: the answer {comparison}"
 
 
 def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
-    """Invoke the function, and call ``write`` with each piece of the payload. ``write`` must not raise OSError.
+    """Invoke the function, and call ``write`` with each piece of the response payload.
+
+    ``write`` must not raise OSError, because OSError is treated as a failure of the connection.
 
     Raises InvokeFailed if the endpoint cannot be reached or is not an Invoke API, and ConfigurationError if the
     endpoint is not an ``http`` URL.
@@ -231,7 +239,8 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
                     f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs "
-                    "have a port of their own, separate from the front door's; adapter dev shows this port at the start"
+                    "have a port of their own, separate from the front door's; adapter dev shows that port when it "
+                    "starts"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:
@@ -297,7 +306,7 @@ async def _streamed(response: aiohttp.ClientResponse, write: Callable[[bytes], N
     except InvalidEventStreamError as error:
         return Outcome(status=response.status, failure=f"the answer is not an event stream: {error}")
     if complete is None:
-        return Outcome(status=response.status, failure="the stream ended without InvokeComplete")
+        return Outcome(status=response.status, failure="the stream ended without the event InvokeComplete")
     return Outcome(
         status=response.status, error=complete.get("ErrorCode", ""), log=_decoded(complete.get("LogResult", ""))
     )

@@ -33,8 +33,8 @@ class ApiState:
     """The state behind the APIs of one execution environment.
 
     The Runtime API and the Extensions API, which the processes call, report changes to ApiState. The
-    ExecutionEnvironment hands invocations to it. After every change, ApiState calls ``on_change``, then wakes the tasks
-    that wait for ``condition``.
+    ExecutionEnvironment hands invocations to ApiState. After every change, ApiState calls ``on_change``, then wakes the
+    tasks that wait for ``condition``.
 
     ``slots`` is the number of invocations that the runtime can process at the same time. ``unanswered`` is the number
     of invocations that the runtime has received but not answered. ``exit_code`` is the runtime's exit code: negative
@@ -94,7 +94,7 @@ class ApiState:
     def is_done_with(self, invocation: LocalInvocation) -> bool:
         """Return whether the invocation has ended.
 
-        If there is one slot, an invocation ends only once the runtime and the extensions wait for the next.
+        If there is one slot, an invocation ends only when the runtime and the extensions wait for the next invocation.
         """
         is_known = invocation.request_id in self._invocations
         if self.slots > 1:
@@ -156,7 +156,7 @@ class ApiState:
         return poll
 
     def disconnect(self, poll: asyncio.Future[LocalInvocation | None]) -> None:
-        """Remove ``poll``, a future that ``next`` returned. Its runtime has closed the connection that waited for it.
+        """Remove ``poll``, a future that ``next`` returned, because the runtime has closed the request's connection.
 
         No effect if ``poll`` has received an invocation.
         """
@@ -235,7 +235,7 @@ class ApiState:
         self._note_disconnection()
 
     def fail_extension(self, extension: Extension, event: ExtensionEvent, error_type: str) -> None:
-        """Record that the extension reported ``event``, INIT_ERROR or EXIT_ERROR. This ends the environment.
+        """Record that the extension reported ``event`` (INIT_ERROR or EXIT_ERROR). This ends the environment.
 
         Raises RefusedExtension if the report is illegal now.
         """
@@ -246,13 +246,13 @@ class ApiState:
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
     def note_exit(self, exit_code: int) -> None:
-        """Record that the runtime's process has ended. Call this once all requests of the process are served."""
+        """Record that the runtime's process has ended. Call this only after all its requests are served."""
         self.exit_code = exit_code
         self.has_ended = True
         self._changed()
 
     def break_off(self, error_type: str, message: str) -> None:
-        """Record that a process failed, ended or could not be started. If ``failure`` is already set, keep it."""
+        """Record that a process failed, ended or could not be started. If ``self.failure`` is already set, keep it."""
         self.failure = self.failure or failure(error_type, message)
         self.has_ended = True
         self._changed()

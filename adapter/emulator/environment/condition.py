@@ -9,7 +9,7 @@ from collections.abc import Callable
 class Condition:
     """Wakes tasks whose condition has become true. After each change that can make a condition true, call ``notify``.
 
-    ``notify`` checks the conditions, so only tasks that can continue wake up. Use it within one event loop only.
+    ``notify`` checks the conditions, so only tasks that can continue wake up. Use a Condition in one event loop only.
     """
 
     def __init__(self) -> None:

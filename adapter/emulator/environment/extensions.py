@@ -57,7 +57,7 @@ class Extension:
         self.poll: asyncio.Future[bytes] | None = None
 
     def request(self, event: ExtensionEvent) -> None:
-        """Change the state as ``event``, a request of the extension, requires.
+        """Change the extension's state by ``event``, a request of the extension.
 
         Raises RefusedExtension if Lambda would refuse the request.
         """
@@ -144,7 +144,7 @@ class Extensions:
             raise RefusedExtension("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header")
         if found := self._find(identifier):
             return found
-        import uuid  # only an identifier in another form, or a wrong one, needs it
+        import uuid  # needed only if the identifier is wrong or has another form
 
         try:
             normal = str(uuid.UUID(identifier))

@@ -57,13 +57,13 @@ class LocalInvocation:
     ``label`` names the invocation in lines for the user. ``deadline_ms`` is in milliseconds since the epoch; it is set
     when an environment starts the invocation. ``record`` is the record of the request that caused the invocation.
 
-    ``is_streaming`` is the mode of the invocation: True if its caller reads the response as a stream.
+    ``is_streaming`` is True if the caller reads the response as a stream.
 
-    ``log`` is the end of the invocation's log: Lambda's own lines and the output of the processes during the
-    invocation. The log is complete only once ``finished`` has returned, which is later than the answer.
+    ``log`` is only the last part of the invocation's log. That log contains Lambda's own lines, and the output of the
+    processes during the invocation. ``log`` is complete only after ``finished`` has returned, later than the answer.
 
-    ``kill_app`` kills the app, or the runtime if it has not started an app. It is None unless an environment runs the
-    invocation.
+    ``kill_app`` is a function that kills the app. If the runtime has not started an app, the function kills the
+    runtime. ``kill_app`` is None unless an environment runs the invocation.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LocalInvocation:
         self._finished.set()
 
     async def finished(self) -> None:
-        """Wait until an environment has concluded the invocation, or until it has failed without an environment."""
+        """Wait until ``finish`` is called: the invocation has ended, timed out or failed."""
         await self._finished.wait()
 
 

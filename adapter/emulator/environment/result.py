@@ -76,7 +76,7 @@ def failure(error_type: str, message: str) -> Failure:
 def too_large(limit: int = BUFFERED_RESPONSE_LIMIT, whose: str = "") -> Failure:
     """Return the failure for a response of more than ``limit`` bytes, in Lambda's words.
 
-    ``whose`` names the front door whose limit it is; if it is empty, the limit is Lambda's own.
+    ``whose`` names the front door that has this limit. An empty ``whose`` means that the limit is Lambda's own.
     """
     message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
     return failure(RESPONSE_TOO_LARGE, f"{message} It is the limit of {whose}." if whose else message)
@@ -102,9 +102,9 @@ class Stream:
     """A streamed response, which arrives in the body of ``upload``.
 
     ``ended`` is a future that is done when the response has ended. ``is_announced`` is True if the runtime has sent
-    RESPONSE_MODE.
+    the header RESPONSE_MODE.
 
-    ``failure`` is the reason if the stream ended early. It is None if the stream is complete or has not ended.
+    ``failure`` is the reason why the stream ended early. It is None if the stream is complete or has not ended.
     ``is_buffered`` is True if the runtime seems not to stream: it announces no stream, and the content type is missing
     or JSON. Lambda treats such a response as a stream too. The emulator needs ``is_buffered`` only for messages and for
     the response's content type.
@@ -156,7 +156,7 @@ async def collect(
 ) -> bytes | Failure:
     """Return the whole payload. Return a failure if the payload exceeds ``limit`` bytes or the stream failed.
 
-    ``whose`` names the front door that has the limit; if it is empty, the limit is Lambda's own.
+    ``whose`` names the front door that has this limit. An empty ``whose`` means that the limit is Lambda's own.
 
     A stream that exceeds both ``limit`` and Lambda's own limit is ended at once. A stream that exceeds only ``limit``
     is read to its end, so that the runtime's request succeeds.

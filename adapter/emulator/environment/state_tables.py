@@ -4,7 +4,8 @@ An execution environment:
 
     starting ──opened──────────────────────────────────────────► idle ──invoked──► busy ──retired──► retiring
        └──snapshot_taken──► snapshot ──restore──► restoring ──opened──┘ ◄─all_concluded─┘
-    each of these ──failed, timed_out, retired, reclaimed, stopped──► closing ──ended──► closed
+    each of these ──failed, stopped──► closing ──ended──► closed
+    some of these ──timed_out, retired, reclaimed──► closing, and retiring ──all_concluded──► closing
 
 The runtime of an environment:
 
@@ -57,7 +58,8 @@ class Table(dict[tuple[State, Event], State], Generic[State, Event]):
 class EnvironmentState(_Word):
     """The state of an execution environment.
 
-    ``/_adapter/status`` returns these values, except that it returns ``busy`` for RETIRING.
+    ``/_adapter/status`` returns these values, with two exceptions. It returns ``busy`` for RETIRING, and for IDLE while
+    the runtime does not wait for an invocation.
     """
 
     #: The processes start; the runtime and the extensions initialize.
@@ -109,7 +111,7 @@ class RuntimeState(_Word):
 
 
 class RuntimeEvent(_Word):
-    """An event that changes the state of a runtime: its own request, or an action of the emulator."""
+    """An event that changes the state of a runtime: a request of the runtime, or an action of the emulator."""
 
     NEXT = "the runtime asks for an invocation"
     INIT_ERROR = "the runtime reports that it cannot start"
@@ -134,7 +136,7 @@ class ExtensionState(_Word):
 
 
 class ExtensionEvent(_Word):
-    """An event that changes the state of an extension: its own request, or an action of the emulator."""
+    """An event that changes the state of an extension: a request of the extension, or an action of the emulator."""
 
     REGISTER = "the extension registers"
     NEXT = "the extension asks for its next event"

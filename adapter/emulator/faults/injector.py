@@ -1,7 +1,7 @@
 """Injects the faults of a plan into invocations and their answers.
 
-A fault of a streamed response (truncate, kill or fill) is an asynchronous generator. It reads the pieces of the
-original stream and yields the pieces that the client receives.
+A fault of a streamed response (truncate, kill or fill) is implemented as an asynchronous generator. It reads the pieces
+of the original stream and yields the pieces that the client receives.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Pieces: TypeAlias = AsyncGenerator[bytes, None]
 class FaultInjector:
     """Injects the faults of ``plan``.
 
-    Call ``stop`` when the emulator stops, because the function itself cannot end delays and filler.
+    Call ``stop`` when the emulator stops. Otherwise delays and filler would continue.
     """
 
     def __init__(self, plan: FaultPlan) -> None:
@@ -55,7 +55,7 @@ class FaultInjector:
     def draw(self, invocation: LocalInvocation, headers: Headers) -> InvocationFaults | None:
         """Draw random numbers, and return the faults for ``invocation``, or None if it has no fault.
 
-        ``headers`` are the headers of its request. Call this once for each invocation, in the order of their arrival.
+        ``headers`` are the headers of its request. Call this once for each invocation, in the order of arrival.
         """
         if not self._plan.has_faults:
             return None
@@ -100,7 +100,7 @@ class InvocationFaults:
         return failure(THROTTLED, "Rate Exceeded.") if Kind.THROTTLE in self.faults else None
 
     def apply(self, answer: Answer) -> Answer:
-        """Return ``answer`` with the faults applied. A payload may be replaced by a failure. May kill the app."""
+        """Return ``answer`` with the faults applied. A fault can replace a payload by a failure, or kill the app."""
         for kind, fault in self.faults.items():
             if isinstance(answer, Stream):
                 answer = self._faulty_stream(answer, kind, int(fault.amount))
@@ -120,9 +120,9 @@ class InvocationFaults:
         return self.injector.watch(FaultStream(stream, pieces))
 
     def _faulty_payload(self, payload: Payload, kind: Kind) -> Answer:
-        """Return the failure that replaces ``payload``, or ``payload`` if the fault does not concern it.
+        """Return the failure that replaces ``payload``, or ``payload`` itself if ``kind`` does not affect payloads.
 
-        May kill the app.
+        The kind KILL also kills the app.
         """
         if kind is Kind.TRUNCATE:
             return truncated()
@@ -150,7 +150,7 @@ class FaultStream(Stream):
         self._over = False
 
     async def read(self) -> bytes:
-        """Return the next piece; empty at the end."""
+        """Return the next piece, or ``b""`` at the end."""
         if self._over:
             return b""
         piece = await anext(self._pieces, b"")

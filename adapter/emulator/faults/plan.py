@@ -43,7 +43,7 @@ _AMOUNTS = {Kind.DELAY: 1.0, Kind.KILL: 0, Kind.TRUNCATE: 0, Kind.DROP: 0}
 class Fault:
     """One fault. ``rate`` is its probability, from 0 to 1.
 
-    The fault applies to requests that have the header ``header``, which is in lower case, with the value ``value``.
+    The fault applies to requests in which the header ``header`` has the value ``value``. ``header`` is in lower case.
     An empty ``header`` means all requests; a ``value`` of None means any value.
     """
 
@@ -76,7 +76,7 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
 
 
 def _parse_fault(text: str) -> Fault:
-    """Return the fault in ``text``. Raises ValueError with the rest of a sentence that begins with ``text``."""
+    """Return the fault in ``text``. Raises ValueError. Its message continues a sentence that begins with ``text``."""
     what, at, condition = text.partition("@")
     what, _, rate = what.partition(":")
     name, equals, amount = what.partition("=")
@@ -89,7 +89,7 @@ def _parse_fault(text: str) -> Fault:
     if equals and kind not in _AMOUNTS:
         raise ValueError(f"has an amount, which {name} does not use")
     if at and kind is Kind.INIT:
-        raise ValueError("has a header, but an init serves no request; use init or init:RATE, or kill@HEADER")
+        raise ValueError("has a header, but an init has no request; use init, init:RATE or kill@HEADER")
     if at and not header:
         raise ValueError("has no header after the @; use a form such as kill@x-fault")
     parse_amount = seconds if kind is Kind.DELAY else size
@@ -121,7 +121,7 @@ class FaultPlan:
         self.replace(faults)
 
     def replace(self, faults: Sequence[Fault]) -> None:
-        """Replace all faults, and begin their random numbers anew."""
+        """Replace all faults, and restart their random number generators."""
         self.has_faults = bool(faults)
         self._faults = [(fault, random.Random(f"{self._seed}/{number}")) for number, fault in enumerate(faults)]
 

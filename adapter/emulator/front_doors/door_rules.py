@@ -1,8 +1,8 @@
 """The rules of a front door, and the errors that most front doors share.
 
-Each front door has a file with its rules; ``registry.py`` lists the front doors by name. All of them share
-the code of ``front_door.py`` and ``request_event.py``. A value without a mark comes from AWS's documentation
-of the service. [seen] marks a value that others have observed and published, [unsure] a value that is not confirmed.
+Each front door has a file with its rules; ``registry.py`` lists the front doors by name. All front doors share the
+code of ``front_door.py`` and ``request_event.py``. A value without a mark comes from AWS's documentation of the
+service. [seen] marks a value that others have observed and published. [unsure] marks a value that is not confirmed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class DoorRules:
     ``prelude_limit`` is the largest metadata prelude of a streamed response. ``needs_prelude`` is True if a stream
     without a prelude is an error.
     ``add_resource`` is a function that adds the front door's resource to an event, like ``rest_api.add_resource``. It
-    is None if the front door has no resources and stages.
+    is None if the front door has neither resources nor stages.
     ``default_type`` is the content type of responses for which the function sets none. ``stream_type`` is the same for
     streamed responses; if it is empty, ``default_type`` applies.
     ``forwarded`` are the request headers, in lower case, that the front door sets. They replace the client's headers of

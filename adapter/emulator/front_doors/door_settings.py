@@ -56,14 +56,14 @@ class DoorSettings:
 class UrlSettings:
     """The settings of all front doors and of the Invoke APIs.
 
-    ``invoke_mode`` is the invoke mode of the function, ``url_invoke_mode`` the mode of front doors that can stream.
-    ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` are the settings of each
-    front door, in the order of the ``--front-door`` options. ``inspector_url`` is the address of the inspector's page
-    once its port is open; it is empty without an inspector. ``template`` contains the settings of the ``--template``
-    alone, without flags and variables.
+    ``invoke_mode`` is the invoke mode of the function. ``url_invoke_mode`` is the mode of the front doors that can
+    stream. ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` are the settings
+    of each front door, in the order of the ``--front-door`` options. ``inspector_url`` is the address of the
+    inspector's page once its port is open; it is empty without an inspector. ``template`` contains the settings from
+    the ``--template`` alone, without flags and variables.
 
-    If ``with_access`` is True, the options for signatures, CORS and authorizers are read, with their files. Raises
-    ConfigurationError if one of these is not usable.
+    If ``with_access`` is True, the options for signatures, CORS and authorizers are read, and also the files that these
+    options name. Raises ConfigurationError if one of these options or files is not usable.
     """
 
     def __init__(self, config: Config, template: Config | None = None, *, with_access: bool = True) -> None:
@@ -89,7 +89,7 @@ class UrlSettings:
         self.doors = [self.door(DOORS[name], port) for (name, _), port in zip(chosen, ports, strict=True)]
 
     def door(self, rules: DoorRules, port: int) -> DoorSettings:
-        """Return the settings of the front door with ``rules`` that listens on ``port``."""
+        """Return the settings of a front door that has ``rules`` and listens on ``port``."""
         config = self.config
         if config.debug:
             rules = replace(rules, response_timeout=None)

@@ -3,9 +3,9 @@
 ``DoorRules`` contains the differences between front doors. If a client disconnects, its invocation still runs to the
 end, because Lambda does not inform the function of the disconnection.
 
-A front door that streams sends the metadata prelude as the head. It sends each piece of the body when it arrives, at
-the pace of the bandwidth cap. It treats every answer as a stream, even if the runtime does not announce a stream. So a
-function URL sends a buffered payload undecoded.
+A front door that streams sends the metadata prelude as the head. It sends each piece of the body as soon as the piece
+arrives and the bandwidth cap allows it. It treats every answer as a stream, even if the runtime does not announce a
+stream. So a function URL sends a buffered payload undecoded.
 
 A front door that does not stream collects the whole payload and decodes it. If the function sends a metadata prelude to
 such a front door, the prelude is decoded [unsure: AWS does not document this case].
@@ -14,8 +14,8 @@ If a front door decodes the Content-Encoding of a stream, the bandwidth cap and 
 bytes.
 
 AWS does not document how a streamed response ends if it fails after its head has been sent. Here every failure
-(truncation, timeout, size, idle timeout, error trailers) closes the connection without a last chunk, so that clients
-never mistake a partial body for a complete one.
+(truncation, timeout, size limit, idle timeout, error trailers) closes the connection without a last chunk, so that
+clients never mistake a partial body for a complete one.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class FrontDoor:
         await self.answer(self.accept(exchange))
 
     def accept(self, exchange: Exchange) -> ClientRequest:
-        """Return the request in ``exchange``, with its new record. The caller must call ``answer``."""
+        """Return a ClientRequest for ``exchange``, with a new record. The caller must pass it to ``answer``."""
         rules = self.door.rules
         return ClientRequest(exchange, self.pipeline, door=rules.name, id_headers=rules.request_id_headers)
 
@@ -127,12 +127,12 @@ class FrontDoor:
         self._websocket_paths.add(path)
         rules = self.door.rules
         outcome = (
-            "the request is answered with 400"
+            f"{rules.title} answers with 400"
             if rules.refuses_upgrades
-            else "the request is a plain GET here; AWS's own answer is not known"
+            else "adapter dev handles the request as a plain GET, because AWS's own answer is not known"
         )
         self.notice(
-            f"{path}: a client wants a WebSocket, but no front door of Lambda can upgrade; at {rules.title} {outcome} "
+            f"{path}: a client wants a WebSocket, but no front door of Lambda can upgrade a connection; {outcome} "
             '(docs/lambda.md, "Traps")'
         )
 
@@ -172,7 +172,7 @@ class FrontDoor:
             else:
                 # This request is still being served after its error response, so the connection cannot serve another.
                 client.exchange.keep_alive = False
-                message = f"{self.door.rules.title} waits {timeout:g} s for a response; the function continues"
+                message = f"{self.door.rules.title} waits at most {timeout:g} s for a response; the function continues"
                 await self._fail(client, failure(GATEWAY_TIMEOUT, message))
 
     async def _collect(self, client: ClientRequest, pending: Coroutine[None, None, Answer]) -> Response | Failure:
@@ -249,7 +249,7 @@ class FrontDoor:
             if decoding is not None and stream.failure is None:
                 await decoding(b"")
         except TimeoutError:
-            stream.fail(failure(IDLE_TIMEOUT, f"nothing was sent for {door.idle_timeout:g} s"))
+            stream.fail(failure(IDLE_TIMEOUT, f"the function sent nothing for {door.idle_timeout:g} s"))
         except InvalidFunctionResponse as error:
             why = failure(error.name, str(error))
             await _read_rest(stream)
@@ -264,9 +264,9 @@ class FrontDoor:
     def _decoding_write(self, client: ClientRequest, head: ResponseHead) -> Callable[[Piece], Awaitable[None]] | None:
         """Return a function that decodes and sends the pieces of a body. Remove Content-Encoding from ``head``.
 
-        Return None, and do not change ``head``, if it has no Content-Encoding or if the coding is not known. Call the
-        function with an empty piece at the end of the body. It raises InvalidFunctionResponse if the body is not
-        encoded as the header says.
+        Return None, and do not change ``head``, if ``head`` has no Content-Encoding or if the coding is not known. At
+        the end of the body, call the function with an empty piece. The function raises InvalidFunctionResponse if the
+        body is not encoded as the header says.
         """
         codings = codings_of(head.headers)
         if not codings:
@@ -333,13 +333,16 @@ async def _read_rest(stream: Stream) -> None:
 
 
 async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | None, bytes]:
-    """Return the head of a stream and the body bytes that arrived with it. The head is None if the stream fails first.
+    """Return the head of a stream and the body bytes that arrived with it.
 
-    A stream without a prelude has a head with status 200, unless the front door needs a prelude. Raises
-    InvalidFunctionResponse if the prelude is missing, too large or not valid.
+    The head is None if the stream fails before its head is complete. A stream without a prelude has a head with status
+    200, unless the front door needs a prelude. Raises InvalidFunctionResponse if the prelude is missing, too large or
+    not valid.
     """
     if stream.is_buffered and rules.needs_prelude:
-        raise InvalidFunctionResponse("the function's response is not a stream with a metadata prelude")
+        raise InvalidFunctionResponse(
+            f"the function's response is not a stream with a metadata prelude, which {rules.title} requires"
+        )
     if stream.content_type != WITH_PRELUDE and not rules.needs_prelude:
         piece = await stream.read()
         if not piece and stream.failure is not None:

@@ -84,7 +84,8 @@ async def request_event(exchange: Exchange, door: DoorSettings, *, request_id: s
     size = _utf8_size(event.get("body") or "")
     if size > REQUEST_LIMIT:
         raise RefusedError(
-            Reason.EVENT_TOO_LARGE, f"Lambda accepts {REQUEST_LIMIT} bytes; in the event, the body has {size} bytes"
+            Reason.EVENT_TOO_LARGE,
+            f"Lambda accepts events of at most {REQUEST_LIMIT} bytes; in this event, the body alone has {size} bytes",
         )
     return orjson.dumps(event)
 
@@ -113,7 +114,7 @@ def _check_signature(
 
 
 def _utf8_size(text: str) -> int:
-    """Return the length of ``text`` in UTF-8."""
+    """Return the length of ``text`` in bytes of UTF-8."""
     # Most texts are ASCII, so encoding them would be a waste.
     return len(text) if text.isascii() else len(text.encode())
 
@@ -125,13 +126,15 @@ def _check_head(exchange: Exchange, rules: DoorRules) -> None:
     size, longest = sum(lines), max(lines)
     if size > rules.head_limit:
         raise RefusedError(
-            Reason.HEAD_TOO_LARGE, f"{rules.title} accepts {rules.head_limit} bytes of headers; the request has {size}"
+            Reason.HEAD_TOO_LARGE,
+            f"{rules.title} accepts at most {rules.head_limit} bytes for the request line and all headers together; "
+            f"this request has {size} bytes",
         )
     if rules.line_limit is not None and longest > rules.line_limit:
         raise RefusedError(
             Reason.HEAD_TOO_LARGE,
-            f"{rules.title} accepts {rules.line_limit} bytes for the request line and for each header; "
-            f"the longest has {longest}",
+            f"{rules.title} accepts at most {rules.line_limit} bytes for the request line and for each header; "
+            f"the longest of them has {longest} bytes",
         )
     parameters = exchange.target.partition("?")[2].count("&") + 1
     cookies = sum(value.count(";") + 1 for name, value in exchange.headers if name.lower() == "cookie")
@@ -151,9 +154,10 @@ def _domain(exchange: Exchange) -> str:
 
 
 def _forwarded(received: Headers, door: DoorSettings, arrival: Arrival, trace_id: str) -> Headers:
-    """Return the headers that ``door`` adds to a request whose client has sent the headers ``received``.
+    """Return the headers that ``door`` adds to a request that arrived with the headers ``received``.
 
-    AWS sends https and 443. Here the headers have the local values, so that the app can build working URLs from them.
+    AWS sends the protocol https and the port 443. Here the headers have the local values, so that the app can build
+    working URLs from them.
     """
     hops = [value for name, value in received if name.lower() == _FORWARDED_FOR and door.rules.extends_forwarded_for]
     headers = [

@@ -32,7 +32,8 @@ def add_resource(event: dict[str, Any], resource: str) -> bool:
 
     ``{name}`` matches one segment of the path; ``{name+}`` at the end matches one or more. ``/{proxy+}`` also matches
     the path ``/``, because templates with this resource always add the resource ``/`` as well. The parameters are
-    encoded like the path. Slashes at the end of the path are ignored [seen].
+    encoded like the path. Slashes at the end of the path are ignored, as observed by others
+    [seen].
     """
     path = event["path"].rstrip("/") or "/"
     if path == "/" and resource == "/{proxy+}":

@@ -62,14 +62,16 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 class ExecutionEnvironment:
     """An execution environment, from the start of its first process to the end of its last.
 
-    ``number`` identifies it within the run. ``changes`` contains its last states, each with the time at which it began;
-    None stands for frozen processes. ``memory`` is its peak memory in bytes, or None if unknown.
+    ``number`` identifies the environment within one run of the emulator. ``changes`` contains its latest states, each
+    with the event loop's time at which the state began; None stands for frozen processes. ``memory`` is its peak memory
+    in bytes, or None if unknown.
 
-    ``provisioned`` environments start with the function and are never reclaimed. ``within_invocation`` is True if the
-    init repeats an init that timed out; its duration then counts towards the timeout of the first invocation.
+    If ``provisioned`` is True, the environment is started without an invocation and is never reclaimed.
+    ``within_invocation`` is True if init repeats an earlier init that timed out. The duration of the repeated init
+    counts towards the timeout of the first invocation.
 
-    ``emit`` receives the updates, ``notice`` lines for the user, and ``show`` the lines of the CloudWatch log.
-    ``idle_since`` is the event loop's time when the environment last became idle.
+    ``emit`` is called with each update, ``notice`` with each line for the user, and ``show`` with each line of the
+    CloudWatch log. ``idle_since`` is the event loop's time when the environment last became idle.
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class ExecutionEnvironment:
         )
 
     def coming_slots(self, now: float) -> int:
-        """Return how many slots will soon be free: all of them while the environment starts, else ``asking_slots``.
+        """Return how many slots will soon be free: all of them while the environment starts, else ``asking_slots()``.
 
         ``now`` is the event loop's time.
         """
@@ -447,7 +449,7 @@ class ExecutionEnvironment:
 
     @property
     def _idle_deadline(self) -> float:
-        """The event loop's time at which the environment ends unless an invocation starts; infinity means never."""
+        """The event loop's time at which the environment ends if no invocation starts; infinity means never."""
         if not self._apis.is_ready:
             # The runtime does not wait for an invocation now, but may still ask for one on a new connection.
             return max(self._unused_since, self._apis.disconnected_at) + self._settings.timeout
@@ -467,7 +469,10 @@ class ExecutionEnvironment:
     # --- failures and notices --------------------------------------------------------------------------------------
 
     def _why_ended(self, request_id: str) -> Failure:
-        """Return the failure of the invocation with ``request_id``, or of the environment's start."""
+        """Return the failure that ended the invocation with ``request_id``.
+
+        If ``request_id`` is empty, return the failure that ended the start of the environment.
+        """
         apis = self._apis
         if apis.failure is not None:
             return apis.failure

@@ -18,8 +18,8 @@ _PERIOD = 1.0
 class QueueNotices:
     """Shows lines about queued invocations.
 
-    ``announced`` contains the queued invocations that have a line, and those that were only counted because the limit
-    of lines was reached.
+    ``announced`` contains the queued invocations that have been passed to ``announce``: those that were shown, and
+    those that were only counted because the limit of lines was reached.
     """
 
     def __init__(self, settings: FunctionSettings, notice: Notice) -> None:
@@ -32,7 +32,10 @@ class QueueNotices:
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
-        """Show that ``ahead`` others are before ``invocation`` in the queue. At the limit of lines, only count it."""
+        """Show that ``invocation`` waits in the queue. At the limit of lines, only count this invocation.
+
+        ``ahead`` is the number of other invocations that are running or that were queued earlier.
+        """
         self.announced.add(invocation)
         now = asyncio.get_running_loop().time()
         if now - self._period_began >= _PERIOD:

@@ -1,10 +1,10 @@
 """The local function: one queue of invocations, and the environments that serve them.
 
 As on Lambda, if no environment is free for an invocation, a new environment is started (a cold start). If the maximum
-number of environments exists, invocations wait in a queue, or are throttled. An invocation is also throttled if as many
-run or wait as an account may run at a time. The first environment that becomes free serves the first invocation of the
-queue. (On Lambda, an invocation sometimes waits for the environment that was started
-for it, even if another environment becomes free earlier.)
+number of environments exists, invocations wait in a queue or, with ``--no-queue``, are throttled. An invocation is also
+throttled if the number of running and waiting invocations has reached the concurrency limit of an account. The first
+environment that becomes free serves the first invocation of the queue. (On Lambda, an invocation sometimes waits for
+the environment that was started for it, even if another environment becomes free earlier.)
 
 If init fails, the first invocation of the queue fails at once. Lambda would first try a second init.
 """
@@ -47,7 +47,7 @@ START_DELAY = 0.1
 class LocalFunction:
     """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log.
 
-    The next of ``numbers`` identifies a new environment.
+    The iterator ``numbers`` yields the number of each new environment.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LocalFunction:
         self._environments: list[ExecutionEnvironment] = []
         # The last environments that have ended, for the inspector.
         self._ended: deque[ExecutionEnvironment] = deque(maxlen=_MOST_ENDED)
-        # The environments whose processes are not started yet, since others may serve the queue before that.
+        # The environments whose processes are not started yet, because other environments may serve the queue first.
         self._undecided: set[ExecutionEnvironment] = set()
         self._group: asyncio.TaskGroup | None = None
         self._has_stopped = False
@@ -192,9 +192,9 @@ class LocalFunction:
         self.dispatch()
 
     async def _is_still_needed(self, environment: ExecutionEnvironment) -> bool:
-        """Wait START_DELAY seconds. Return whether invocations still wait that no other environment will soon serve.
+        """Wait START_DELAY seconds. Then return whether more invocations wait than other environments can soon serve.
 
-        A page's requests arrive at once, and an environment that is warm has often served them all by then.
+        The requests of a web page arrive together, and a warm environment has often served them all after that time.
         """
         await asyncio.sleep(START_DELAY)
         self._undecided.discard(environment)
@@ -232,12 +232,15 @@ class LocalFunction:
 
     @property
     def _is_settled(self) -> bool:
-        """Whether ``_scale_out`` has nothing to do: no environment can be added, and the whole queue is announced."""
+        """Whether ``_scale_out`` has nothing to do.
+
+        Then no environment can be added, and all queued invocations are announced.
+        """
         is_full = len(self._environments) >= self.settings.environments and not self.settings.snapstart
         return is_full and len(self._queue_notices.announced) == len(self._queue)
 
     def _scale_out(self) -> None:
-        """Restore or start environments for the queued invocations, except those for which slots will soon be free."""
+        """Restore or start environments for those queued invocations that will not get a slot soon."""
         now = asyncio.get_running_loop().time()
         slots = self.settings.max_concurrency
         missing = len(self._queue) - sum(environment.coming_slots(now) for environment in self._environments)
@@ -252,7 +255,8 @@ class LocalFunction:
         # announced nor throttled.
         self._let_wait(missing - slots * sum(environment.is_closing for environment in self._environments))
         if self._timer is None and any(environment.asking_slots(now) for environment in self._environments):
-            # If the runtimes do not ask within this time, their slots no longer count, so the queue is checked again.
+            # If the runtimes do not ask for an invocation within this time, their slots no longer count. So the queue
+            # is checked again.
             self._timer = asyncio.get_running_loop().call_later(ASKING_GRACE, self._end_grace)
 
     def _end_grace(self) -> None:
@@ -273,7 +277,10 @@ class LocalFunction:
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:
-        """Announce that the last ``missing`` invocations of the queue wait. Throttle them if they may not wait."""
+        """Show the user which invocations must wait: those at the end of the queue. ``missing`` is their number.
+
+        Throttle the invocations that are not allowed to wait.
+        """
         new = []
         # From the end of the queue: the invocations that are not yet announced are the newest.
         for invocation in itertools.islice(reversed(self._queue), max(0, missing)):
@@ -286,7 +293,8 @@ class LocalFunction:
             else:
                 self._queue.remove(invocation)
                 self._counts["throttled"] += 1
-                why = f"{_MOST_INVOCATIONS} invocations run or wait" if self.settings.queue else "Rate Exceeded."
+                limit = f"the limit of {_MOST_INVOCATIONS} running and waiting invocations is reached"
+                why = limit if self.settings.queue else "Rate Exceeded."
                 _fail(invocation, failure(THROTTLED, why))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Encodes all that a record contains as JSON, for the page's view of one invocation."""
+"""Encodes a whole record as JSON, for the page's view of one invocation."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DetailView:
     def detail(self, record: RequestRecord, masker: Masker, *, with_bodies: bool = True) -> dict[str, Any]:
         """Return ``record`` as JSON, with masked secrets. The response is the one that the client received.
 
-        If ``with_bodies`` is False, the event and all bodies are left out: they do not change while a stream runs.
+        If ``with_bodies`` is False, the event and all bodies are left out, so that updates during a stream are small.
         """
         with_bodies = with_bodies and self._shows_bodies
         request = client_request(record)
@@ -168,7 +168,7 @@ def _response(record: RequestRecord, masker: Masker, *, with_body: bool) -> dict
 
 
 def _body_fields(body: bytes, size: int, masker: Masker, *, with_body: bool, as_text: bool) -> dict[str, Any]:
-    """Return the page's fields for a body of ``size`` bytes. ``body`` is its recorded beginning."""
+    """Return the fields that the page shows for a body of ``size`` bytes. ``body`` is its recorded part."""
     shown = masker.data(body[:SHOWN_BODY]) if with_body else b""
     fields: dict[str, Any] = {"bodyBytes": size, "cut": size > len(body[:SHOWN_BODY]), "bodyText": None}
     if as_text:

@@ -1,4 +1,4 @@
-"""The error of an action that is not possible."""
+"""The error that refuses a request of the inspector's page."""
 
 from __future__ import annotations
 

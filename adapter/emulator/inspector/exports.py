@@ -58,15 +58,15 @@ class Exports:
 
         Raises ValueError, with a message for the user, if the record cannot be exported in this format."""
         if kind not in self._kinds:
-            raise ValueError(f"{kind!r} is not an export; use one of {', '.join(self._kinds)}")
+            raise ValueError(f"{kind!r} is not an export format; use one of {', '.join(self._kinds)}")
         if not record.is_stored:
-            raise ValueError("the data of this invocation was dropped (--inspector-memory)")
+            raise ValueError("the data of this invocation was dropped to free memory (see --inspector-memory)")
         if kind in ("invoke", "boto3", "event", "recording") and not record.event:
             raise ValueError("this request did not invoke the function, so there is no event")
         return self._kinds[kind](record, masker)
 
     def har(self, records: list[tuple[RequestRecord, Masker]]) -> Export:
-        """Return an HTTP archive of ``records``, each with its masker."""
+        """Return an HTTP archive of ``records``, which are pairs of a record and its masker."""
         entries = [(record, masker, self._url(record)) for record, masker in records]
         return Export(content_type=_JSON, content=orjson.dumps(har(entries)), suffix=".har")
 
@@ -146,7 +146,7 @@ class Exports:
         return Export(content_type=_JSON, content=text, suffix=".json")
 
     def _answer(self, record: RequestRecord, masker: Masker) -> bytes:
-        """Return the function's answer: the prelude and the body, or the payload of the front door's format."""
+        """Return the function's answer: the prelude and the body, or the payload in the front door's format."""
         head, body = record.head, masker.data(bytes(record.body))
         if head is None:
             return body

@@ -112,7 +112,7 @@ def _cookies(masker: Masker, headers: list[tuple[str, str]], name: str) -> list[
 
 
 def _text(body: bytes) -> tuple[str, str]:
-    """Return ``body`` as text, and ``base64`` if the text is base64, else an empty string."""
+    """Return ``body`` as text, and the encoding of the text: ``base64``, or an empty string if there is none."""
     try:
         return body.decode(), ""
     except UnicodeDecodeError:

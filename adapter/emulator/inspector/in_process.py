@@ -17,7 +17,7 @@ _CLIENT = "127.0.0.1"
 
 
 class _NoConnection:
-    """Takes the place of a client's connection. This client reads everything immediately, and never disconnects."""
+    """Takes the place of a connection to a client. It accepts all data immediately, and never disconnects."""
 
     def __init__(self) -> None:
         self.client = _CLIENT
@@ -25,7 +25,7 @@ class _NoConnection:
         self.is_reading = True
 
     def write(self, data: bytes) -> None:
-        """Drop ``data``: the record has the response."""
+        """Drop ``data``, because the record keeps the response."""
 
     async def drain(self) -> None:
         """Let other tasks run once, so that a stream does not block the event loop."""
@@ -35,10 +35,10 @@ class _NoConnection:
         """Do nothing."""
 
     def cut(self, *, reset: bool = False) -> None:
-        """Do nothing: the record shows that the response is incomplete."""
+        """Do nothing. The record shows that the response is incomplete."""
 
     async def wait_for_bytes(self) -> None:
-        """Do nothing: the body has arrived."""
+        """Return at once, because the whole request body has already arrived."""
 
     def adjust_flow(self) -> None:
         """Do nothing."""
@@ -47,12 +47,12 @@ class _NoConnection:
         """Do nothing."""
 
     def switch_protocols(self) -> RequestBody:
-        """Raise an error: front doors do not switch protocols."""
+        """Raise NotImplementedError, because front doors do not switch protocols."""
         raise NotImplementedError
 
 
 def exchange_for(request: Request) -> Exchange:
-    """Return an exchange with ``request``, for a front door to serve. The response is not sent anywhere."""
+    """Return an exchange through which a front door can serve ``request``. The response is not sent anywhere."""
     head = RequestHead(
         method=request.method, target=request.target, version="1.1", headers=request.headers, keep_alive=True
     )

@@ -55,9 +55,9 @@ Query: TypeAlias = dict[str, list[str]]
 class InspectorParts:
     """The parts of the emulator that the inspector uses.
 
-    ``token`` is the secret part of the inspector's URL. ``started`` is the time when the emulator started, once in
-    seconds since the epoch and once on the event loop's clock. ``lanes`` returns the environments
-    (``LocalFunction.lanes``), ``age`` adds seconds to their idle time. ``replace_faults`` replaces the injected faults
+    ``token`` is the secret part of the inspector's URL. ``started`` is a pair: the time of the emulator's start in
+    seconds since the epoch, and the same time on the event loop's clock. ``lanes`` returns the environments
+    (``LocalFunction.lanes``). ``age`` adds seconds to their idle time. ``replace_faults`` replaces the injected faults
     by the faults in a text, or raises ConfigurationError. ``secret_values`` are masked everywhere on the page.
     ``rules`` are the runtime's rules for converting an event to the app's request, or None if they are not known.
     """
@@ -146,7 +146,7 @@ class Inspector:
         return {**detail, "cap": self._cap(record), "cost": self._cost(record), "verdicts": verdicts}
 
     def _export(self, exchange: Exchange, record: RequestRecord | None, query: Query) -> None:
-        """Send an export of ``record``, or the HTTP archive of all records if it is None. Raises RefusedAction."""
+        """Send an export of ``record``. If it is None, send the HTTP archive of all records. Raises RefusedAction."""
         kind = query.get("as", [""])[0]
         try:
             if record is not None:
@@ -156,7 +156,7 @@ class Inspector:
                 export = self._exports.har([(each, self._masker(each, query)) for each in self._ring])
                 name = f"invocations{export.suffix}"
             else:
-                raise ValueError(f"{kind!r} is not an export of all invocations; use har")
+                raise ValueError(f"the list of all invocations cannot be exported as {kind!r}; use har")
         except ValueError as error:
             raise RefusedAction(400, str(error)) from error
         disposition = f'attachment; filename="{name}"' if export.suffix else "inline"
@@ -276,7 +276,7 @@ class Inspector:
 
 
 def _page_files() -> dict[str, Traversable]:
-    """Return the files of the page by their paths."""
+    """Return the files of the page, with their paths as keys."""
     found: dict[str, Traversable] = {}
     pending = [("", resources.files(__package__) / "page")]
     while pending:
@@ -290,7 +290,7 @@ def _page_files() -> dict[str, Traversable]:
 
 
 async def _json_body(exchange: Exchange) -> dict[str, Any]:
-    """Read and return the JSON object in the request. Raises RefusedAction."""
+    """Read and return the JSON object in the request. Raises RefusedAction if the request does not contain one."""
     content_type = first_values(exchange.headers).get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise RefusedAction(415, "the request needs Content-Type: application/json")

@@ -26,7 +26,7 @@ _EVENT_STREAM = ("content-type", "text/event-stream")
 class LiveEvents:
     """One page's event stream. ``hello`` returns its first event, ``environments`` the state of all environments.
 
-    ``summary`` returns the list's row for a record.
+    ``summary`` returns the row for a record in the page's list.
     """
 
     def __init__(
@@ -79,7 +79,10 @@ class LiveEvents:
             self._changed[record] = None
 
     def _due_events(self, *, with_environments: bool) -> list[bytes]:
-        """Return the encoded events of everything that has changed since the last call."""
+        """Return the encoded events for the changes of records since the last call.
+
+        If ``with_environments`` is True, include an event for each environment that has changed since its last event.
+        """
         events = []
         if self._is_cleared:
             self._is_cleared = False

@@ -1,8 +1,8 @@
 """Masks secrets in everything that the inspector sends, unless the user chooses to see them.
 
-These values are secrets: headers with credentials, cookies, query parameters with a secret's name, and environment
-variables of the function that look like secrets. A secret is masked wherever it occurs, because an app may repeat a
-header in its response, or print a variable.
+These values are secrets: headers with credentials, cookies, query parameters whose names suggest a secret, and the
+function's environment variables that look like secrets. A secret is masked wherever it occurs, because an app may
+repeat a header in its response, or print a variable.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _basic_secrets(credentials: str) -> Iterator[str]:
 
 
 def query_secrets(target: str) -> Iterator[str]:
-    """Yield the values of those query parameters of ``target`` that have a secret's name."""
+    """Yield the values of the query parameters in ``target`` whose names suggest a secret, such as ``token``."""
     for name, value in parse_qsl(target.partition("?")[2]):
         if _SECRET_PARAMETER.fullmatch(name):
             yield value
@@ -143,14 +143,14 @@ class Masker:
         return f"{self.text(path)}?{'&'.join(map(self._pair, query.split('&')))}"
 
     def _pair(self, pair: str) -> str:
-        """Return ``pair``, a ``name=value`` of a query, with a masked value if ``name`` is a secret's name."""
+        """Return ``pair`` (``name=value`` in a query), with the whole value masked if the name suggests a secret."""
         name, equals, value = pair.partition("=")
         if value and _SECRET_PARAMETER.fullmatch(unquote_plus(name)):
             return f"{name}={MASK}"
         return f"{name}{equals}{self.text(value)}"
 
     def value(self, value: Any, name: str = "") -> Any:
-        """Return the JSON value ``value`` with masked secrets. ``name`` is its key in the object that contains it.
+        """Return the JSON value ``value`` with masked secrets. ``name`` is the key of ``value`` in its JSON object.
 
         Secret headers in ``headers`` and ``multiValueHeaders`` are recognized by their names; ``cookies`` are always
         secret.
@@ -192,13 +192,13 @@ class Masker:
 
 
 def _cookie(text: str) -> str:
-    """Return the cookie ``text`` with a masked value. Its attributes are unchanged."""
+    """Return the cookie ``text`` with a masked value. The cookie's attributes are unchanged."""
     pair, semicolon, attributes = text.partition(";")
     name, equals, _ = pair.partition("=")
     return f"{name}={MASK}{semicolon}{attributes}" if equals else MASK
 
 
 def _forms(secret: str) -> set[str]:
-    """Return ``secret`` unchanged, escaped for JSON, and encoded for a URL."""
+    """Return the forms in which ``secret`` may occur: unchanged, escaped for JSON, and encoded for a URL."""
     escaped = orjson.dumps(secret.encode("utf-8", "replace").decode()).decode()[1:-1]
     return {secret, escaped, escaped.replace("/", "\\/"), quote(secret), quote(secret, safe=""), quote_plus(secret)}

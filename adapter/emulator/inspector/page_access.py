@@ -1,6 +1,6 @@
-"""Decides who may use the inspector: only its own page, opened with this run's token on a loopback name.
+"""Decides who may use the inspector: its own page and programs. Both need this run's token and a loopback name.
 
-The inspector shows all requests and sends new ones. So pages of other sites and other users of this machine must not
+The inspector shows all requests and sends new ones. So other users of this machine and pages of other sites must not
 reach it. Each URL contains a random token, which is new at each start. As in ``page_guard``, the Host header must be a
 loopback name. This refuses pages that use a domain of their own for this machine (DNS rebinding).
 """
@@ -34,7 +34,10 @@ SAFETY_HEADERS = [
 
 
 def is_allowed(exchange: Exchange) -> bool:
-    """Return whether the request's headers are those of the inspector's page or of a program, not of another page."""
+    """Return whether the headers show that the inspector's own page or a program sent the request.
+
+    Return False if another page sent it.
+    """
     hosts = [value for name, value in exchange.headers if name.lower() == "host"]
     if len(hosts) != 1 or _LOOPBACK_HOST.fullmatch(hosts[0].lower()) is None:
         return False

@@ -1,4 +1,4 @@
-"""Sends recorded requests again: unchanged, edited, or in the other mode. They are served like a client's requests."""
+"""Sends recorded requests again: unchanged, edited, or in the other invoke mode. They are served like new requests."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _MOST_IN_PROGRESS = 100
 
 
 class Sender:
-    """Sends requests to ``doors`` and to ``invoke_api``, each in a task of ``group``.
+    """Sends requests to ``doors`` and to ``invoke_api``. Each request has a task of its own in ``group``.
 
-    ``other_mode`` returns the pipeline of the same function in the other invoke mode. It raises ConfigurationError if
-    the function cannot run twice.
+    ``other_mode`` returns the pipeline of the function in the other invoke mode. It raises ConfigurationError if the
+    function cannot run in both modes at the same time.
     """
 
     def __init__(
@@ -60,12 +60,13 @@ class Sender:
     def replay(self, record: RequestRecord, mode: str | None) -> int:
         """Send the request of ``record`` again, and return the number of the new record. Raises RefusedAction.
 
-        ``mode`` is ``buffered`` or ``streaming``, for the function and for the front door or API. None means the mode
-        of the front door.
+        ``mode`` (``buffered`` or ``streaming``) replaces the invoke mode of the function and the mode of the front door
+        or API. None replaces nothing.
         """
         request = client_request(record)
         if request is None or not request.method:
-            raise RefusedAction(409, "its data was dropped (--inspector-memory), or it is a retry without a request")
+            why = "its data was dropped to free memory, or it is an asynchronous attempt without a request of its own"
+            raise RefusedAction(409, f"this invocation cannot be sent again: {why}")
         if mode is not None and mode not in _MODES:
             raise RefusedAction(400, f"mode: {mode!r} is not a mode; use {' or '.join(_MODES)}")
         return self._send(record.door, request, record.number, mode)
@@ -73,7 +74,8 @@ class Sender:
     def send(self, fields: dict[str, Any], based_on: RequestRecord | None, masker: Masker) -> int:
         """Send the request or the event in ``fields``, and return the number of the new record. Raises RefusedAction.
 
-        ``masker`` is the masker of ``based_on``. The masks in ``fields`` are replaced by the original values.
+        ``based_on`` is the record that the user has edited, and ``masker`` is the masker of that record. The masks in
+        ``fields`` are replaced by the original values.
         """
         number = based_on.number if based_on is not None else 0
         if "event" in fields:
@@ -89,7 +91,8 @@ class Sender:
 
     def _send(self, door: str, request: Request, replay_of: int, mode: str | None = None) -> int:
         if len(self._tasks) >= _MOST_IN_PROGRESS:
-            raise RefusedAction(429, f"{_MOST_IN_PROGRESS} requests of the inspector are in progress; wait for them")
+            limit = f"the limit of {_MOST_IN_PROGRESS} requests in progress is reached"
+            raise RefusedAction(429, f"{limit}; wait until one ends")
         server = self._door_in_mode(door, mode) if door in self._doors else self._api_in_mode(mode)
         if not door and mode is not None:
             request = self._invocation(bytes(request.body), streaming=mode == "streaming")
@@ -137,7 +140,7 @@ class Sender:
 
 
 def _edited_request(fields: dict[str, Any], based_on: RequestRecord | None, masker: Masker) -> Request:
-    """Return the request in ``fields``. Its masked values are replaced by the real values from ``based_on``."""
+    """Return the request in ``fields``. Masked values in it are replaced by the real values from ``based_on``."""
     original = client_request(based_on) if based_on is not None else None
     method, target = fields.get("method", "GET"), fields.get("target", "/")
     if not isinstance(method, str) or not is_token(method):
@@ -145,7 +148,7 @@ def _edited_request(fields: dict[str, Any], based_on: RequestRecord | None, mask
     if original is not None and isinstance(target, str):
         target = _restored_target(target, masker.target(original.target), original.target)
     if not (isinstance(target, str) and target.startswith("/") and target.isascii() and target.isprintable()):
-        raise RefusedAction(400, "target: is not a path of printable ASCII without masks that begins with /")
+        raise RefusedAction(400, "target: must begin with / and contain only printable ASCII characters and no masks")
     if " " in target:
         raise RefusedAction(400, "target: contains a space; write %20")
     return Request(
@@ -164,7 +167,7 @@ def _restored_target(target: str, masked: str, original: str) -> str:
 
 def _edited_headers(given: Any, original: Request | None, masker: Masker) -> Headers:
     if not isinstance(given, list) or not all(_is_pair(each) for each in given):
-        raise RefusedAction(400, "headers: is not a list of pairs of texts")
+        raise RefusedAction(400, "headers: the value is not a list of pairs of strings")
     known = {}
     if original is not None:
         masked = [(name.lower(), value) for name, value in masker.headers(original.headers)]
@@ -173,7 +176,7 @@ def _edited_headers(given: Any, original: Request | None, masker: Masker) -> Hea
     for name, value in given:
         value = known.get((name.lower(), value), value)
         if MASK in value:
-            raise RefusedAction(400, f"header {name}: contains a mask; write its real value")
+            raise RefusedAction(400, f"header {name}: contains a mask; replace it by the real value")
         if not is_token(name) or not is_value(value):
             raise RefusedAction(400, f"header {name!r}: is not a header that HTTP allows")
         if name.lower() not in ("content-length", "transfer-encoding", "expect"):
@@ -194,15 +197,16 @@ def _edited_body(fields: dict[str, Any], original: Request | None, masker: Maske
     if original is not None and body == masker.data(bytes(original.body)):
         return bytes(original.body)
     if MASK.encode() in body:
-        raise RefusedAction(400, "the body contains a mask; write its real value")
+        raise RefusedAction(400, "the body contains a mask; replace it by the real value")
     return body
 
 
 def restored(edited: Any, masked: Any, original: Any) -> Any:
-    """Return the JSON value ``edited``, in which the user may have changed parts of ``masked``.
+    """Return the JSON value ``edited`` with original values in place of its masks.
 
-    ``masked`` is ``original`` with masks. Each part of ``edited`` that equals the same part of ``masked`` is replaced
-    by that part of ``original``. Raises RefusedAction if a mask remains.
+    ``masked`` is ``original`` with masks, and ``edited`` is ``masked`` after the user's changes. Each part of
+    ``edited`` that the user has not changed is replaced by the corresponding part of ``original``. Raises RefusedAction
+    if a mask remains.
     """
     if edited == masked and masked is not None:
         return original
@@ -219,5 +223,5 @@ def restored(edited: Any, masked: Any, original: Any) -> Any:
             for value in edited
         ]
     if isinstance(edited, str) and MASK in edited:
-        raise RefusedAction(400, "the event contains a mask; write its real value")
+        raise RefusedAction(400, "the event contains a mask; replace it by the real value")
     return edited

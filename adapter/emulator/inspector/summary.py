@@ -16,7 +16,7 @@ _MB = 1024 * 1024
 
 
 def summary(record: RequestRecord, masker: Masker) -> dict[str, Any]:
-    """Return the list's row for ``record``. A value that is not known yet is None."""
+    """Return the row for ``record`` in the page's list. A value that is not known yet is None."""
     report = record.report
     is_client_request = bool(record.door)
     return {
@@ -60,7 +60,10 @@ def summary(record: RequestRecord, masker: Masker) -> dict[str, Any]:
 
 
 def queued_ms(record: RequestRecord) -> float | None:
-    """Return how long the invocation waited for an environment, without the time of its cold start."""
+    """Return how many milliseconds the invocation waited for an environment, or None if it was never queued.
+
+    The durations of the init and the restore are subtracted.
+    """
     if record.queued is None:
         return None
     waited = (record.begun if record.begun is not None else record.now()) - record.queued
@@ -68,7 +71,7 @@ def queued_ms(record: RequestRecord) -> float | None:
 
 
 def environment(number: int, memory: int | None, changes: list[tuple[float, str]], started: float) -> dict[str, Any]:
-    """Return the page's lane for an environment. Its times count from ``started``, a time of the event loop's clock."""
+    """Return the page's lane for an environment. All times count from ``started``, a time of the event loop's clock."""
     since, state = changes[-1]
     return {
         "id": number,

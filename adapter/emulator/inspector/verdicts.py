@@ -1,8 +1,8 @@
 """Computes whether a recorded invocation would work behind another front door, without invoking the function.
 
-The request passes through the other front door's own code (``request_event``). The response is encoded like the
-runtime's, and decoded like the front door's. To compute the times, the pauses of the recorded cap are removed from the
-stream, and the cap of the other front door is applied.
+The request passes through the other front door's own code (``request_event``). The response is encoded as the runtime
+would encode it, and decoded as the other front door would decode it. To compute the times, the pauses that the
+bandwidth cap caused in the recorded stream are removed, and the bandwidth cap of the other front door is applied.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ class Verdicts:
         )
 
     async def of(self, record: RequestRecord) -> list[dict[str, Any]]:
-        """Return a verdict for each front door and mode. The list is empty if ``record`` is not of an HTTP request.
+        """Return a verdict for each front door and mode.
 
-        ``fits`` is None if the record does not contain enough data for a verdict.
+        The list is empty for requests to the Invoke APIs, for requests in progress or without stored data, and for
+        requests that the emulator itself answered. ``fits`` in a verdict is None if the record lacks data for it.
         """
         request = client_request(record)
         if not record.door or request is None or not record.is_over or record.answered_by:
@@ -91,7 +92,7 @@ class Verdicts:
         }
 
     def _buffered_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return two lists: limits that the buffered response would exceed, and reasons for unknown results."""
+        """Return two lists: reasons why a buffered response would fail, and reasons why this is not known."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -100,7 +101,7 @@ class Verdicts:
         whole = _time_of_whole(record)
         if rules.response_timeout is not None and whole is not None and whole > rules.response_timeout:
             breaks.append(
-                f"the response takes {whole:.1f} s, and {rules.title} waits {rules.response_timeout:g} s for it"
+                f"the response takes {whole:.1f} s, but {rules.title} waits only {rules.response_timeout:g} s"
             )
         limit = min(rules.response_limit, BUFFERED_RESPONSE_LIMIT)
         if (body := _app_body(record)) is not None:
@@ -110,8 +111,8 @@ class Verdicts:
             # The encoded body is never smaller than the body.
             payload, size = b"", record.curve.arrived
         if size > limit:
-            text = f"the response has {size_text(size)} ({size} bytes) as the function's payload"
-            breaks.append(f"{text}, and {rules.title} allows {size_text(limit)} ({limit} bytes)")
+            text = f"the payload with the response has {size_text(size)} ({size} bytes)"
+            breaks.append(f"{text}, but {rules.title} allows only {size_text(limit)} ({limit} bytes)")
         elif not payload:
             unknown = ["the body was not recorded to its end, so its encoded size is not known"]
         else:
@@ -122,7 +123,7 @@ class Verdicts:
         return breaks, unknown
 
     def _stream_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return two lists: limits that the streamed response would exceed, and reasons for unknown results."""
+        """Return two lists: reasons why a streamed response would fail, and reasons why this is not known."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -130,23 +131,24 @@ class Verdicts:
         breaks = []
         prelude, limit = len(encode_prelude(record.head)), door.rules.prelude_limit
         if prelude > limit:
-            breaks.append(f"the prelude has {prelude} bytes, and {door.rules.title} allows {limit} bytes")
+            breaks.append(f"the prelude has {prelude} bytes, but {door.rules.title} allows only {limit} bytes")
         if door.stream_limit is not None and _body_size(record) > door.stream_limit:
             breaks.append(
-                f"the body has {size_text(_body_size(record))}, and a stream may have {size_text(door.stream_limit)}"
+                f"the body has {size_text(_body_size(record))}, but the limit of a stream is "
+                f"{size_text(door.stream_limit)}"
             )
         if door.idle_timeout is not None and record.longest_pause > door.idle_timeout:
             breaks.append(
-                f"the app sent nothing for {record.longest_pause:.0f} s, and {door.rules.title} ends a stream after "
-                f"{door.idle_timeout:g} s"
+                f"the app sent nothing for {record.longest_pause:.0f} s, but {door.rules.title} ends a stream after "
+                f"{door.idle_timeout:g} s without data"
             )
         return breaks, unknown
 
     def _cost(self, record: RequestRecord, total: float, whole: float | None, *, streaming: bool) -> float | None:
         """Return the cost of one invocation at this front door, or None if a price or the duration is unknown.
 
-        A streamed invocation lasts until ``total``, when its last byte is sent; a buffered one until ``whole``, when
-        the response is complete.
+        A streamed invocation lasts until its last byte is sent (``total``). A buffered invocation lasts until its
+        response is complete (``whole``).
         """
         report = record.report
         if not report or whole is None:
@@ -162,7 +164,7 @@ class Verdicts:
 
 
 async def _request_problems(request: Request, door: DoorSettings) -> list[str]:
-    """Return a list with the reason why the front door would refuse the request; it is empty if there is none."""
+    """Return the reason why the front door would refuse the request, in a list. Empty if there is no reason."""
     try:
         await request_event(exchange_for(request), door, request_id="", trace_id="")
     except RefusedError as refusal:
@@ -171,7 +173,7 @@ async def _request_problems(request: Request, door: DoorSettings) -> list[str]:
 
 
 def _response_problems(record: RequestRecord) -> tuple[list[str], list[str]]:
-    """Return two lists: reasons why every front door would fail, and reasons why the response is not known."""
+    """Return two lists: reasons why the response fails at every front door, and reasons why it is not known."""
     error = record.error_type
     if record.head is None or error:
         if error in _UNKNOWN_RESPONSE:
@@ -185,7 +187,7 @@ def _response_problems(record: RequestRecord) -> tuple[list[str], list[str]]:
 
 
 def _app_body(record: RequestRecord) -> bytes | bytearray | None:
-    """Return the app's body, or a body with the same encoded size, or None if the size is not known."""
+    """Return the app's body or another body whose encoded size is the same. None if that size is not known."""
     arrived = record.curve.arrived
     if record.decoded and arrived <= BUFFERED_RESPONSE_LIMIT:
         # The front door has decoded this body. The runtime sends every body that has a Content-Encoding as base64.
@@ -198,16 +200,20 @@ def _body_size(record: RequestRecord) -> int:
 
 
 def _notes(record: RequestRecord, door: DoorSettings, *, streaming: bool) -> list[str]:
-    """Return a text for each change that the front door would make in the response."""
+    """Return a text for each change that the front door would make to the response."""
     head: ResponseHead | None = record.head
     if head is None or streaming or not door.rules.codec.sends_one_cookie:
         return []
     cookies = sum(name.lower() == "set-cookie" for name, _ in head.headers)
-    return [f"only the last of {cookies} cookies is sent (ADAPTER_ALB_COOKIES)"] if cookies > 1 else []
+    text = f"only the last of {cookies} cookies is sent; ADAPTER_ALB_COOKIES=all sends all of them"
+    return [text] if cookies > 1 else []
 
 
 def _arrivals(record: RequestRecord) -> list[tuple[float, int]]:
-    """Return pairs of a time, without the pauses of the cap, and the number of bytes that the app had sent by then."""
+    """Return pairs of a time and the total number of bytes that the app had sent at that time.
+
+    The pauses that the bandwidth cap caused are removed from the times.
+    """
     found = []
     held, pauses = 0.0, iter(record.pauses)
     pause = next(pauses, None)
@@ -220,13 +226,13 @@ def _arrivals(record: RequestRecord) -> list[tuple[float, int]]:
 
 
 def _time_of_whole(record: RequestRecord) -> float | None:
-    """Return the time at which the whole response would have arrived without a cap. None without a response."""
+    """Return when the whole response would have arrived without a bandwidth cap, or None if there is no response."""
     arrivals = _arrivals(record)
     return next((at for at, arrived in arrivals if arrived == record.curve.arrived), None)
 
 
 def _paced_total(record: RequestRecord, bandwidth: Bandwidth | None) -> float | None:
-    """Return the time at which the cap ``bandwidth`` would let the last byte pass. None without a response."""
+    """Return when the last byte would have passed the bandwidth cap ``bandwidth``, or None if there is no response."""
     whole = _time_of_whole(record)
     if whole is None or bandwidth is None:
         return whole

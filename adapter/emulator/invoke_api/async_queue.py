@@ -68,7 +68,7 @@ class AsyncQueue:
             if attempt == ATTEMPTS:
                 self.notice(f"{text}; on Lambda the event would go to the on-failure destination now", level="error")
             else:
-                self.notice(f"{text}; the next attempt is in {delay:g} s (--retry-delay)", level="error")
+                self.notice(f"{text}; the next attempt is in {delay:g} s (see --retry-delay)", level="error")
                 await asyncio.sleep(delay)
                 delay *= 2
 

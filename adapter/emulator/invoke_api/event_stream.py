@@ -1,8 +1,8 @@
 """Encodes and decodes messages of ``application/vnd.amazon.eventstream``. No I/O.
 
-A message consists of its length, the length of its headers, a CRC-32 of these eight bytes, the headers, the payload,
-and a CRC-32 of all preceding bytes. Numbers are big-endian. Headers are names with typed values; all headers that
-Lambda sends have type 7, a string. (Smithy, "Amazon Event Stream" specification.)
+A message consists of its length, the length of its headers, a CRC-32 of these two lengths, the headers, the payload,
+and a CRC-32 of all preceding bytes. Numbers are big-endian. A header has a name and a typed value; the values of all
+headers that Lambda sends have type 7, a string. (Smithy, "Amazon Event Stream" specification.)
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def encode(headers: Mapping[str, str], payload: bytes | memoryview) -> bytes:
     encoded = b"".join(_header(name, value) for name, value in headers.items())
     if len(encoded) > MAX_HEADERS or len(payload) > MAX_PAYLOAD:
         raise InvalidEventStreamError(
-            f"headers: {len(encoded)} bytes (limit {MAX_HEADERS}); payload: {len(payload)} bytes (limit {MAX_PAYLOAD})"
+            f"a message is too large: its headers have {len(encoded)} bytes (limit {MAX_HEADERS}), its payload has "
+            f"{len(payload)} bytes (limit {MAX_PAYLOAD})"
         )
     lengths = struct.pack(">II", _FRAMING + len(encoded) + len(payload), len(encoded))
     head = lengths + _CRC.pack(crc32(lengths)) + encoded
@@ -65,7 +66,7 @@ def _header(name: str, value: str) -> bytes:
 
 
 class Decoder:
-    """Decodes the messages of one stream, which may arrive in pieces of any size."""
+    """Decodes the messages of one stream. The stream may arrive in pieces of any size."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -79,7 +80,7 @@ class Decoder:
         return list(iter(self._next, None))
 
     def close(self) -> None:
-        """End the stream. Raises InvalidEventStreamError if it ended within a message."""
+        """End the stream. Raises InvalidEventStreamError if the stream ended within a message."""
         if self._buffer:
             raise InvalidEventStreamError(f"the stream ended {len(self._buffer)} bytes into a message")
 
@@ -93,7 +94,7 @@ class Decoder:
         payload_length = total - headers_length - _FRAMING
         if headers_length > MAX_HEADERS or not 0 <= payload_length <= MAX_PAYLOAD:
             raise InvalidEventStreamError(
-                f"a message of {total} bytes with {headers_length} bytes of headers is not valid"
+                f"a message of {total} bytes with {headers_length} bytes of headers is too short or too long"
             )
         if len(buffer) < total:
             return None

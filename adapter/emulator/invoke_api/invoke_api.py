@@ -1,9 +1,9 @@
 """Lambda's Invoke APIs for SDKs and the AWS CLI: ``Invoke`` and ``InvokeWithResponseStream``.
 
-``Invoke`` answers with the complete payload. It collects a streamed response and sends it unchanged, including its
-metadata prelude, as Lambda's console shows it [unsure: seen in screenshots only].
-``InvokeWithResponseStream`` sends each piece in a ``PayloadChunk`` when it arrives, at the pace of the bandwidth cap.
-At the end it always sends ``InvokeComplete``, even after a failure.
+``Invoke`` answers with the complete payload. It collects a streamed response and sends it unchanged, including the
+metadata prelude. (AWS does not document this. In screenshots, Lambda's console shows the prelude.)
+``InvokeWithResponseStream`` sends each piece in a ``PayloadChunk`` as soon as the piece has arrived and the bandwidth
+cap allows it. At the end it always sends ``InvokeComplete``, even after a failure.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def _invocation(
 
 
 def _app_status(invocation: LocalInvocation) -> Headers:
-    """Return the header for ``adapter invoke`` with the app's status and path, if the runtime has reported them."""
+    """Return the header that reports the app's status and path to ``adapter invoke``. Empty if they are not known."""
     record = invocation.record
     return [(APP_STATUS, f"{record.app_status} {record.app_path}")] if record.app_status else []
 

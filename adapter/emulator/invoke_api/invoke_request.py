@@ -1,7 +1,7 @@
 """Reads requests to the Invoke APIs, and refuses the requests that Lambda refuses.
 
-If ``--function-name`` is set, only this name is accepted. Otherwise every name is accepted. So is every qualifier.
-Signatures are not checked.
+If ``--function-name`` is set, only this name is accepted. Otherwise every name is accepted. Every qualifier is
+accepted. Signatures are not checked.
 """
 
 from __future__ import annotations

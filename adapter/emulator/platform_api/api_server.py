@@ -95,7 +95,7 @@ class ApiServer:
                 refuse(exchange, (403, refusal.error_type, str(refusal)))
 
     async def wait_until_all_is_served(self) -> None:
-        """Wait until all requests that have already arrived are served, for at most ``_LAST_REQUESTS_TIMEOUT``."""
+        """Wait, for at most ``_LAST_REQUESTS_TIMEOUT`` seconds, until all requests that have arrived are served."""
         with contextlib.suppress(TimeoutError, OSError, EOFError):
             async with asyncio.timeout(_LAST_REQUESTS_TIMEOUT):
                 # Connections are accepted in order. Once this one is answered, all earlier ones have been accepted.

@@ -95,7 +95,7 @@ class ExtensionsApi:
         if self._telemetry.is_closed:
             raise RefusedExtension(api.closed_error, f"{api.name.capitalize()} API subscription is closed")
         if self._telemetry.api_of(extension.name) not in ("", api.name):
-            refuse(exchange, (400, api.validation_error, "the extension has already subscribed with the other API"))
+            refuse(exchange, (400, api.validation_error, "the extension has already subscribed through the other API"))
             return
         try:
             subscription = parse_subscription(api, body)

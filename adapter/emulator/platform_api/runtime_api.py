@@ -203,7 +203,7 @@ async def _receive(exchange: Exchange, invocation: LocalInvocation) -> Refusal |
 
 
 async def _receive_stream(exchange: Exchange, invocation: LocalInvocation, stream: Stream) -> Refusal | None:
-    """Hand ``stream``, the upload, to the front door, and wait until the stream ends.
+    """Hand ``stream``, which is the runtime's upload, to the front door. Wait until the stream ends.
 
     Return a refusal, or None if the upload is accepted.
     """

@@ -1,7 +1,7 @@
 """Parses an extension's request to subscribe to telemetry or logs. No I/O.
 
 The rules are from AWS's "Telemetry API reference" and "Logs API reference". The two pages disagree on the defaults and
-bounds of buffering: this module uses those of the Logs API page, as the official emulator's schema does.
+bounds of buffering. This module uses those of the Logs API page, as the official emulator's schema does.
 """
 
 from __future__ import annotations

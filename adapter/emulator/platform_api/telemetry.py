@@ -1,9 +1,9 @@
 """The telemetry of one environment: its subscribers, and the delivery of records to them.
 
 Extensions can subscribe until the init phase ends. Until then all records are kept, so that a late subscriber receives
-the earlier ones too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when the
-buffer is full, or when its first record has waited for the subscription's timeout. If a subscriber is too slow, records
-are dropped. A later record contains the number of dropped records.
+the earlier records too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when
+the buffer is full, or when its first record has waited as long as the subscription's timeout. If a subscriber is too
+slow, records are dropped. A later record reports the number of dropped records.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _SLOW = "Consumer seems to have fallen behind as it has not acknowledged receipt
 class Telemetry:
     """Distributes records to the subscribed extensions of one environment. Call ``start`` before ``subscribe``.
 
-    ``is_closed`` is True once extensions can no longer subscribe. ``is_wanted`` is False if no extension had subscribed
-    by then.
+    ``is_closed`` is True once extensions can no longer subscribe. At that time, ``is_wanted`` becomes False if no
+    extension has subscribed. Records are then ignored.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Telemetry:
         self.emit(f"platform.{kind}", "platform", record)
 
     def api_of(self, name: str) -> str:
-        """Return the name of the API with which the extension ``name`` has subscribed; empty if it has not."""
+        """Return the name of the API through which the extension ``name`` has subscribed, or an empty string."""
         subscriber = self._subscribers.get(name)
         return "" if subscriber is None else subscriber.subscription.api.name
 
@@ -98,7 +98,7 @@ class Telemetry:
 class Subscriber:
     """The buffer of one subscriber, and its delivery.
 
-    ``_dropped`` contains the number of dropped records and the sum of their bytes.
+    ``_dropped`` contains the number of dropped records and their total size in bytes.
     """
 
     def __init__(self, subscription: Subscription) -> None:
@@ -112,7 +112,7 @@ class Subscriber:
         self._condition = Condition()
 
     def add(self, type_: str, category: str, record: bytes) -> None:
-        """Append a record if the subscriber wants it. Drops the record if the buffer is full."""
+        """Append a record if the subscriber wants it. Drop the record if the buffer is full."""
         if not self.subscription.wants(type_, category):
             return
         if self._size + len(record) > _WAITING_LIMIT * self.subscription.max_bytes:

@@ -1,1 +1,1 @@
-"""Recordings: writing invocations to files, and reading them."""
+"""Writes invocations to files (recordings), and reads these files."""

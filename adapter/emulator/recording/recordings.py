@@ -1,4 +1,4 @@
-"""Recordings: a file for each invocation, with its event and its answer. ``adapter invoke FILE`` replays it.
+"""Recordings: one file for each invocation, with the event and the answer. ``adapter invoke FILE`` replays the file.
 
 A file contains the event and up to 1 MB of the answer. Nothing is masked: cookies, authorization headers and bodies are
 included. So only the owner may read the files and the folder. A file appears under its name only when it is complete.
@@ -42,7 +42,7 @@ NAME_PATTERN = r"\d{8}T\d{6}-\d{4,}-[0-9a-f]{8}\.json"
 UNFINISHED = ".part"
 #: The header in which ``adapter invoke`` sends the request id of the recording that it replays.
 REPLAY_HEADER = "x-adapter-recording"
-# The number of bytes of an answer that are recorded at most.
+# The maximum number of bytes of an answer that are recorded.
 _ANSWER_LIMIT = MIB
 #: The argument that means standard input.
 STANDARD_INPUT = "-"
@@ -62,7 +62,7 @@ class Recorder:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                [f"--record: {folder!r} cannot be created: {error.strerror}; name a folder to write to"]
+                [f"--record: {folder!r} cannot be created: {error.strerror}; choose another folder"]
             ) from error
         if problem := _make_private(self._folder):
             notice(f"--record: {problem}", level="warn")
@@ -71,7 +71,7 @@ class Recorder:
         """Record an invocation, and return the answer that the caller must use instead of ``answer``.
 
         A stream is recorded when it has ended, any other answer immediately. A request with REPLAY_HEADER repeats a
-        recorded invocation, and is not recorded if that recording is in the folder.
+        recorded invocation. It is not recorded again if the folder contains the recording of that invocation.
         """
         replayed_id = first(headers, REPLAY_HEADER)
         if replayed_id and self._has_recording(replayed_id):
@@ -161,8 +161,8 @@ def _make_private(folder: Path) -> str:
         # The folder belongs to another user, or its file system has no permissions.
         mode = 0
     return (
-        f"other users may enter {folder}{f' (mode {mode:o})' if mode else ''}, but recordings contain secrets; "
-        "use chmod 700"
+        f"other users may have access to {folder}{f' (mode {mode:o})' if mode else ''}, but recordings contain "
+        "secrets; run chmod 700 on the folder"
     )
 
 
@@ -246,7 +246,7 @@ class InvokeInput:
         self.recorded: bytes | None = body if recording is not None and len(body) == answer.get("bytes") else None
 
     def difference(self, payload: bytes) -> str:
-        """Return how ``payload`` differs from the recorded answer; empty if both are equal. Requires ``recorded``.
+        """Return how ``payload`` differs from ``self.recorded``, which must not be None. Empty if the two are equal.
 
         The header values of HTTP responses are not compared, because they contain dates and ids.
         """
@@ -292,7 +292,7 @@ def _differences(recorded: bytes, received: bytes) -> Iterator[str]:
     if body != old_body:
         pairs = enumerate(zip(old_body, body, strict=False))
         position = next((position for position, (old, new) in pairs if old != new), min(len(old_body), len(body)))
-        yield f"the body at byte {position} ({len(body)} bytes instead of {len(old_body)})"
+        yield f"the body from byte {position} on (length: {len(body)} bytes instead of {len(old_body)})"
 
 
 def _status_text(status: object) -> str:
@@ -316,7 +316,7 @@ def event_files(paths: tuple[str, ...]) -> list[str]:
             mistakes.append(f"EVENT: {path!r} cannot be read: {error.strerror}{hint}")
         else:
             if not found:
-                mistakes.append(f"EVENT: {path!r} contains no .json file; name an event or a recording")
+                mistakes.append(f"EVENT: the folder {path!r} contains no .json file, so neither events nor recordings")
             files += found
     if mistakes:
         raise ConfigurationError(mistakes)

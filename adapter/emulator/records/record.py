@@ -1,8 +1,8 @@
 """The record of one request to the emulator, with its invocation and its response.
 
 Front doors, Invoke APIs, the function and its environments write to it while the request is served. The terminal, the
-inspector and the summary at the exit read it. If possible, a record refers to the request's data instead of copying it,
-so it is cheap to write. ``RecordRing`` bounds the memory of all records together.
+inspector and the summary at the exit read it. If possible, a record refers to the request's data instead of copying the
+data, so writing a record is cheap. ``RecordRing`` bounds the memory of all records together.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 # The size of the kept part of a body that exceeds the limit of buffered responses, in bytes. Up to that limit the whole
 # body is kept, since the inspector computes what a buffered front door would do with it.
 CUT_BODY = 256 * KIB
-# The limits of what is kept for one invocation: the app's output in bytes, and the number of the cap's pauses.
+# The limits of what is kept for one invocation: the app's output in bytes, and the number of pauses that the bandwidth
+# cap causes.
 OUTPUT_LIMIT = 64 * KIB
 _MOST_PAUSES = 256
-# Pauses of the cap that are closer together than this are merged into one, in seconds.
+# Pauses of the bandwidth cap that are closer together than this are merged into one, in seconds.
 _PAUSE_GAP = 0.02
 # The maximum memory of a record that is not yet reported to the ring, in bytes.
 _UNCOUNTED = 4 * KIB
@@ -77,7 +78,7 @@ class Curve:
         return zip(self._times, self._arrivals, self._sent, strict=True)
 
     def add(self, now: float, arrived: int = 0, sent: int = 0) -> None:
-        """Add ``arrived`` and ``sent`` bytes at the time ``now``."""
+        """Count ``arrived`` more bytes from the app and ``sent`` more bytes to the client, at the time ``now``."""
         self.arrived += arrived
         self.sent += sent
         times = self._times
@@ -91,13 +92,13 @@ class Curve:
             self._thin()
 
     def restart(self, arrived: int) -> None:
-        """Count only the last ``arrived`` of the bytes that have arrived so far: the others are a metadata prelude."""
+        """Subtract the metadata prelude: of all bytes from the app so far, only the last ``arrived`` are the body."""
         excess, self.arrived = self.arrived - arrived, arrived
         for index, total in enumerate(self._arrivals):
             self._arrivals[index] = max(0, total - excess)
 
     def sample(self, most: int) -> list[tuple[float, int]]:
-        """Return up to ``most`` evenly spaced points of the sent bytes, including the first and the last point."""
+        """Return up to ``most`` evenly spaced points (time, bytes sent), including the first and the last point."""
         last = len(self._times) - 1
         if last < most:
             chosen: Iterator[int] | range = range(last + 1)
@@ -116,7 +117,7 @@ class Curve:
         self._sent = array("q", [self._sent[index] for index in kept])
 
     def _bend(self, index: int) -> float:
-        """Return how much the curves bend at a point: the area of the triangles of the point and its neighbours."""
+        """Return how much both curves bend at a point: twice the area of its triangles with the neighbouring points."""
         before, at, after = self._times[index - 1], self._times[index], self._times[index + 1]
         return sum(
             abs((at - before) * (ys[index + 1] - ys[index - 1]) - (after - before) * (ys[index] - ys[index - 1]))
@@ -145,30 +146,30 @@ class RequestRecord:
     the durations of the init and the restore that delayed the invocation, or None if there was no delay. ``held`` is
     how long the bandwidth cap has delayed the response so far, ``pauses`` has the times of these delays.
     ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if the request was refused
-    and the function did not run. ``broken_off`` is True if the adapter closed the connection in the middle of the
+    and the function did not run. ``broken_off`` is True if the emulator closed the connection in the middle of the
     response. ``mismatch`` is True if the invoke modes of the function and the front door differ. ``decoded`` is the
     Content-Encoding that the front door has decoded. ``warning`` is a problem of the response that does not make the
-    invocation fail. ``app_status`` and ``app_path`` are the app's status and path for an event that is not an HTTP
-    request. ``answered_by`` names the part of the emulator that answered instead of the function; it is empty if the
-    function was invoked or the request refused.
+    invocation fail. For an event that is not an HTTP request, ``app_path`` is the path that the app received, and
+    ``app_status`` is the app's status. ``answered_by`` names the part of the emulator that answered instead of the
+    function. It is empty if the function was invoked, and if the request was refused.
 
     ``event`` is the event, ``deadline_ms`` its deadline in milliseconds since the epoch; ``client_context``,
-    ``tenant_id`` and ``function_arn`` are the rest of the invocation. ``environment`` is the number of the execution
-    environment, 0 if none has run the invocation. ``queued``, ``begun`` and ``answered`` are the times when the
-    invocation entered the queue, when an environment began it, and when its answer began. ``concluded`` is the time
-    when the environment had finished it, and ``report`` has the figures of its REPORT line. ``is_over`` is True once
-    the client has its response.
+    ``tenant_id`` and ``function_arn`` are the other data of the invocation. ``environment`` is the number of the
+    execution environment, 0 if none has run the invocation. ``queued``, ``begun`` and ``answered`` are the times when
+    the invocation entered the queue, when an environment began it, and when its answer began. ``concluded`` is the time
+    when the environment had finished the invocation. ``report`` has the figures of the invocation's REPORT line.
+    ``is_over`` is True once the client has its response.
 
     ``head`` is the response head as the function sent it, ``prelude_size`` the size of its metadata prelude.
-    ``response_headers`` were sent to the client. ``body`` is the beginning of the body, and ``body_size`` the
-    size of all of it. ``longest_pause`` is the longest time without a piece from the app.
+    ``response_headers`` are the headers sent to the client. ``body`` is the beginning of the body, and ``body_size``
+    is the size of the whole body. ``longest_pause`` is the longest time without a piece from the app.
 
     ``is_counted`` is True once the ring has called ``on_finished`` for this record.
 
     ``replay_of`` is the number of the record that this request repeats, 0 if it repeats none. ``is_stored`` is False
     once the ring has dropped the data of the record. ``memory`` is the record's approximate size in bytes, and
-    ``counted_memory`` is the part of it that the ring has counted. ``watches`` has a function for each open page,
-    which is called after each change.
+    ``counted_memory`` is the part of it that the ring has counted. ``watches`` has one function for each open
+    page of the inspector. The ring calls these functions after each change.
     """
 
     method: str
@@ -253,7 +254,7 @@ class RequestRecord:
         return self.held + (self.now() - self.held_since if self.held_since is not None else 0.0)
 
     def changed(self, grown: int = 0) -> None:
-        """Report to the ring that the record has changed, and takes ``grown`` more bytes.
+        """Report to the ring that the record has changed and that it takes ``grown`` more bytes of memory.
 
         The report is sent immediately only if a page is open, or if much memory has not been counted yet.
         """
@@ -262,13 +263,13 @@ class RequestRecord:
             self.on_change(self)
 
     def add_failure(self, failure: ReportedFailure) -> None:
-        """Add the type and the message of the invocation's failure. Set ``refused`` if Lambda throttled it."""
+        """Add the type and the message of the invocation's failure. Set ``refused`` if the invocation was throttled."""
         self.error_type, self.error_message = failure.error_type, bounded(failure.message)
         self.refused = failure.is_throttling
 
     def add_truncated_request(self) -> None:
         """Record that the client disconnected before its request was complete, so there is no invocation."""
-        self.error_type = "no invocation, the request broke off"
+        self.error_type = "no invocation, because the request was incomplete"
         self.client_left = self.refused = True
 
     def add_event(self, event: bytes, *, is_streaming: bool) -> None:
@@ -292,7 +293,7 @@ class RequestRecord:
         self.on_change(self)
 
     def add_output(self, line: bytes, stream: str) -> None:
-        """Add a line that a process wrote to ``stream`` during the invocation. Drop it if OUTPUT_LIMIT is exceeded."""
+        """Add a line that a process wrote to ``stream`` during the invocation. Cut or drop it beyond OUTPUT_LIMIT."""
         if self.is_stored and self._output_size < OUTPUT_LIMIT:
             line = line[: OUTPUT_LIMIT - self._output_size]
             self._output_size += len(line) + 64
@@ -310,7 +311,7 @@ class RequestRecord:
         self._add_point(now, size, 0)
 
     def add_head(self, head: ResponseHead, prelude_size: int, body_size: int) -> None:
-        """Record the function's response head and the size of its prelude. ``body_size`` bytes arrived after it."""
+        """Record the function's response head and its prelude's size. ``body_size`` bytes arrived after the prelude."""
         self.prelude_size = prelude_size
         self.curve.restart(body_size)
         if self.is_stored:
@@ -325,7 +326,7 @@ class RequestRecord:
             self.changed(sum([len(name) + len(value) for name, value in headers]))
 
     def add_piece(self, piece: bytes | memoryview, size: int) -> None:
-        """Record that ``piece``, with ``size`` bytes of the payload, was sent to the client."""
+        """Record that ``piece``, which contains ``size`` bytes of the payload, was sent to the client."""
         self.body_size += size
         grown = 0
         if self.is_stored and self.keeps_bodies:
@@ -358,7 +359,7 @@ class RequestRecord:
                 self.pauses.append([began, ended])
 
     def drop(self) -> None:
-        """Drop the event, the body and the output to free memory. Keep the data that the list shows."""
+        """Drop the event, the body and the output to free memory. Keep the data that the inspector's list shows."""
         self.is_stored, self.memory = False, _BASE_SIZE + _POINT_SIZE * len(self.curve)
         self.event, self.body, self.head = b"", bytearray(), None
         self.output, self.client_headers, self.response_headers = [], [], []

@@ -20,11 +20,12 @@ Watch: TypeAlias = "Callable[[RequestRecord | None], None]"
 
 
 class RecordRing:
-    """Holds the records of the last ``most`` requests, with up to ``memory`` bytes of their data.
+    """Holds the records of the newest requests: up to ``most`` records, with up to ``memory`` bytes of data.
 
-    If the data takes more memory, the data of the oldest records is dropped, but the records stay. This also applies
-    to requests in progress. ``keeps_bodies`` is False if no bodies are stored. ``running`` contains the records
-    of the requests in progress, from the oldest to the newest. Each function in ``watches`` is called after a change.
+    If the data takes more memory, the data of the oldest records is dropped first. If that is not enough, the oldest
+    records are removed. This also applies to requests in progress. ``keeps_bodies`` is False if no bodies are stored.
+    ``running`` contains the records of the requests in progress, from the oldest to the newest. Each function in
+    ``watches`` is called after a change.
     """
 
     def __init__(self, most: int = RECORDS, memory: int = MEMORY, *, keeps_bodies: bool = True) -> None:

@@ -3,7 +3,8 @@
 It goes to three places. ``show`` receives the lines that Lambda writes to CloudWatch (INIT_START, START, END, REPORT).
 ``LocalInvocation.log`` keeps the end of each invocation's log: Lambda's lines and the output of the processes.
 Extensions receive telemetry records, as in AWS's "Telemetry API Event schema reference" (2022-07-01 and later). The
-records contain no spans and no X-Ray segment id. Both are optional, and the emulator does not measure them.
+records contain neither spans nor the X-Ray segment id: these fields are optional, and the emulator has no values for
+them.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class CloudWatchLog:
         self._telemetry.emit_platform("restoreStart", **self._function)
 
     def restore_ended(self, took: float, failure: Failure | None) -> None:
-        """Log the end of the snapshot's restore. ``took`` is its duration. ``failure`` is None if it succeeded."""
+        """Log the end of the restore. ``took`` is its duration. ``failure`` is None if the restore succeeded."""
         self._write_failure(f"RESTORE_REPORT Restore Duration: {took * 1000:.2f} ms", failure)
         self._telemetry.emit_platform("restoreRuntimeDone", **_status(failure))
         self._telemetry.emit_platform(
@@ -141,7 +142,7 @@ class CloudWatchLog:
             invocation.record.log_lines.append(line)
 
     def _write_failure(self, line: str, failure: Failure | None) -> None:
-        """After a failure, write ``line``, an INIT_REPORT or RESTORE_REPORT. Lambda does the same."""
+        """Write ``line`` (an INIT_REPORT or RESTORE_REPORT). Without a failure, write nothing, as on Lambda."""
         if failure is not None:
             status = _status(failure)["status"]
             error = f"\tError Type: {failure.error_type}" if status == "error" else ""
@@ -151,8 +152,12 @@ class CloudWatchLog:
 def _status(failure: Failure | None) -> dict[str, str]:
     """Return the ``status`` field of a telemetry record and, after a failure, its ``errorType`` field.
 
-    The status is ``success`` or ``timeout``, or ``failure`` if the runtime ended, or ``error`` after any other
-    failure ("Telemetry API": Status).
+    The values of ``status`` ("Telemetry API": Status):
+
+    - ``success``: there was no failure.
+    - ``timeout``: the timeout was exceeded.
+    - ``failure``: the runtime ended.
+    - ``error``: there was another failure.
     """
     if failure is None:
         return {"status": "success"}

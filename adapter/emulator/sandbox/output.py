@@ -1,4 +1,4 @@
-"""Copies the output of an environment's processes to our own output at once, and to the log line by line.
+"""Copies the output of an environment's processes: at once to our own output, and line by line to the log.
 
 As on Lambda, a function writes its output to a pipe, not to a terminal. When a process ends, only the data that is
 already in its pipe is read. The end of file may never come, because other processes may have inherited the pipe.
@@ -24,7 +24,7 @@ _LINE_LIMIT = 262_144
 class OutputPipe:
     """A pipe whose ``write_end`` becomes the standard output or standard error of a process.
 
-    All data from the pipe is copied to ``target``, unless ``shows`` returns False for it. ``on_line`` receives each
+    Each piece of data is copied to ``target``, unless ``shows`` returns False for the piece. ``on_line`` receives each
     line without its newline.
     """
 

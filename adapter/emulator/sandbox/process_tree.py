@@ -1,8 +1,8 @@
 """Finds, stops and kills all processes of one environment.
 
-The search uses the parents of processes in /proc, and an environment variable (the marker) whose value is unique to the
-environment. Every process of the environment inherits the marker, so processes that have lost their parent are found
-too. All this works on Linux only: on other systems no process is found.
+The search reads two things in /proc: the parent of each process, and an environment variable (the marker) whose value
+is unique to the execution environment. Every process of the execution environment inherits the marker, so processes
+that have lost their parent are found too. All this works on Linux only: on other systems no process is found.
 
 A process of another user (sudo) cannot be signalled. It keeps running, and no function here waits for its end.
 """
@@ -25,7 +25,7 @@ _KIB = 1024
 
 
 def members(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Return the pids of ``roots`` and of all processes with ``marker``, each with its descendants.
+    """Return the pids of ``roots``, of all processes that have ``marker``, and of the descendants of all these.
 
     This reads the data of every process on the machine, which takes milliseconds. ``descendants`` is faster.
     """
@@ -56,7 +56,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
 
 
 def stop(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Send SIGSTOP to all processes that ``members`` returns, new ones included. Return the stopped pids."""
+    """Stop (SIGSTOP) all processes that ``members`` finds, also those that start meanwhile. Return the stopped pids."""
     roots = list(roots)
     seen: set[int] = set()
     stopped: set[int] = set()
@@ -76,7 +76,7 @@ def resume(pids: Iterable[int]) -> None:
 
 
 def kill(pids: Iterable[int]) -> set[int]:
-    """Send SIGKILL to processes without waiting for their end. Return the pids to which the signal could be sent."""
+    """Send SIGKILL to processes without waiting for their end. Return the pids to which the signal was sent."""
     return {pid for pid in pids if _signal(pid, signal.SIGKILL)}
 
 

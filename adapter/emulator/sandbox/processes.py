@@ -1,12 +1,12 @@
-"""The processes of an execution environment: the runtime, usually a real ``adapter run``, and external extensions.
+"""The processes of an execution environment: the runtime (usually a real ``adapter run``) and external extensions.
 
 Each of these processes leads its own session.
 
 On Linux, the kernel sends SIGTERM to each of these processes if the emulator ends. The emulator is a subreaper: it
 becomes the parent of every descendant that loses its parent, so ``process_tree`` can find and end all of them.
 
-On other systems, only the process groups of these processes are killed. The runtime ends the app when it receives
-SIGTERM.
+On other systems, only the process groups of these processes are killed. When the runtime receives SIGTERM, it ends the
+app.
 
 asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
 ``waitpid(-1)`` would take exit codes away from asyncio.
@@ -84,14 +84,14 @@ class ProcessTree:
     async def start_extension(self, name: str, runtime_api: str) -> ChildProcess:
         """Start an external extension. Raises OSError if it cannot be started.
 
-        ``runtime_api`` is the address of its API server, ``HOST:PORT``.
+        ``runtime_api`` is the address of the API server for the extension, ``HOST:PORT``.
         """
         return await self._start([str(self._programs.extensions[name])], runtime_api, "extension")
 
     async def start_runtime(self, runtime_api: str) -> ChildProcess:
         """Start the runtime. Raises OSError if it cannot be started.
 
-        ``runtime_api`` is the address of its API server, ``HOST:PORT``.
+        ``runtime_api`` is the address of the API server for the runtime, ``HOST:PORT``.
         """
         return await self._start(self._programs.runtime, runtime_api, "function")
 
@@ -114,9 +114,9 @@ class ProcessTree:
         return child
 
     def stopped_runtime(self) -> int | None:
-        """Return the pid of the runtime if it has stopped since the last call.
+        """Return the pid of the runtime if the terminal has stopped it since the last call, else None.
 
-        The runtime also stops when Ctrl-Z stops a debugged app.
+        When Ctrl-Z stops a debugged app, the runtime stops as well.
         """
         running = [child.pid for child in self._children[-1:] if child.is_running]
         return next((pid for pid in running if stopped_by(pid) is not None), None)
@@ -145,7 +145,7 @@ class ProcessTree:
     def snapshot_members(self) -> None:
         """Record the pids of all processes, for ``end``. Call this before the runtime and the extensions end.
 
-        Otherwise ``end`` cannot find orphans that do not have the environment's marker variable.
+        ``end`` needs these pids to find orphans that do not have the environment's marker variable.
         """
         self._known |= process_tree.members(self._roots(), self._marker)
 
@@ -162,7 +162,7 @@ class ProcessTree:
             child.close()
 
     def _take_terminal_back(self) -> None:
-        """Make the emulator's group the foreground job again. If Ctrl-C has ended the app, end the emulator as well."""
+        """Make the emulator's process group the foreground job again. If Ctrl-C ended the app, end the emulator."""
         # OSError means that stdin is not a terminal.
         with contextlib.suppress(OSError):
             # The emulator ignores SIGTTOU, so this is allowed although it is in the background.
@@ -195,7 +195,7 @@ class ChildProcess:
 
     @property
     def was_interrupted(self) -> bool:
-        """Whether the exit code means Ctrl-C. False if the emulator itself has ended the process."""
+        """Whether Ctrl-C has ended the process, as far as the exit code shows. False if the emulator has ended it."""
         return not self._was_asked_to_end and self._process.returncode in _INTERRUPTED
 
     @property
@@ -253,9 +253,9 @@ async def start_process(
 ) -> ChildProcess:
     """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
 
-    If ``gets_terminal`` is True, the process has the emulator's standard input, and stays in its session.
+    If ``gets_terminal`` is True, the process has the emulator's standard input, and stays in the emulator's session.
     The output of the process is copied to the emulator's own output if ``shows`` allows it. ``on_line`` receives each
-    line of it, and the name of its stream.
+    line of the output, and the name of the line's stream.
     """
     pipes = [
         OutputPipe(STDOUT, lambda line: on_line(line, "stdout"), shows),

@@ -32,7 +32,7 @@ def own_command(*arguments: str) -> list[str]:
 
 
 def _site_folders() -> list[str]:
-    """Return the folders that ``site`` has added to sys.path, those that ``.pth`` files name included."""
+    """Return the folders that the module ``site`` has added to sys.path, including the folders in ``.pth`` files."""
     site = sys.modules.get("site")
     if site is None:
         # The launcher (deploy/launcher/adapter.c) started this process. All packages are in one folder.
@@ -43,7 +43,7 @@ def _site_folders() -> list[str]:
 
 
 def runtime_command(config: Config, command: Sequence[str]) -> list[str]:
-    """Return the command that starts the runtime: ``--runtime`` if it is set, else ``adapter run -- command``."""
+    """Return the command that starts the runtime: ``--runtime`` if it is set, else ``adapter run -- COMMAND``."""
     if config.runtime is not None:
         return shlex.split(config.runtime)
     return own_command("run", "--", *command)

@@ -8,8 +8,8 @@ end it shuts all processes down as Lambda does ("Shutdown phase", and the offici
 - With external extensions, the shutdown takes at most 2 s. The runtime receives SIGTERM and has 30 % of that time.
   Then the extensions receive the SHUTDOWN event and have the remaining time to end.
 
-Each environment has its own API servers, so that leftover processes of an earlier environment cannot answer its
-invocations.
+Each environment has its own API servers, so that leftover processes of an earlier environment cannot answer the
+invocations of a later one.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Sandbox:
         self._telemetry.close()
 
     async def wait_for_runtime_exit(self, seconds: float) -> None:
-        """Wait until the runtime ends by itself, for at most ``seconds``, so that its last output is shown."""
+        """Wait for at most ``seconds`` until the runtime ends by itself, so that its last output is shown."""
         if self._runtime is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -169,8 +169,8 @@ class Sandbox:
     async def _flush_telemetry(self) -> None:
         """Deliver all telemetry records before the SHUTDOWN event.
 
-        This takes at most half of the extensions' share of EXTERNAL_GRACE. Records that are not delivered by then may
-        be discarded.
+        This takes at most 0.7 s: half of the time that the extensions have to end. Records that are still undelivered
+        after that may be discarded.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EXTERNAL_GRACE * (1 - RUNTIME_SHARE) / 2):

@@ -1,4 +1,7 @@
-"""The environment variables of the runtime: the user's, Lambda's, and those of options that flags or a template set."""
+"""The environment variables of the runtime.
+
+They are the user's, Lambda's, and one for each option whose value comes from a flag or from a template.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,8 @@ def runtime_environ(
 ) -> dict[str, str]:
     """Return the environment variables of a runtime. ``runtime_api`` is the address of its Runtime API, ``HOST:PORT``.
 
-    If ``--runtime`` is set, ``_HANDLER`` is the user's value or else the last word of the runtime's command (the
-    official emulator does the same).
+    If ``--runtime`` is set, ``_HANDLER`` has the user's value or, without one, the last word of the runtime's command
+    (as in the official emulator).
 
     The variables switch off the runtime's access log, since ``dev`` writes its own line for each request. They also
     switch off Python's output buffering, which is on by default if the output is not a terminal.
@@ -66,9 +69,9 @@ def runtime_environ(
 
 
 def request_rules(config: Config, settings: FunctionSettings) -> RequestRules:
-    """Return the rules by which ``adapter run`` makes the app's requests in the function's environments.
+    """Return the rules by which ``adapter run`` turns the function's events into requests to the app.
 
-    The name of the log stream, which differs in each environment, is left out.
+    The name of the log stream, which differs in each environment, is left empty.
     """
     return RequestRules(
         base_path=config.base_path,
@@ -86,7 +89,7 @@ def request_rules(config: Config, settings: FunctionSettings) -> RequestRules:
 
 
 def _set_options(config: Config) -> dict[str, str]:
-    """Return the variable and the text of each option that a flag or a template set."""
+    """Return the environment variables for the options whose values come from a flag or from a template."""
     return {
         option.env[0]: config.texts[name]
         for name, option in config.options.items()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # The pause between two updates of the line about requests in progress, in seconds.
 _UPDATE_PERIOD = 0.25
-# How many seconds longer the environments count as idle after the key for it was pressed.
+# The idle time that one press of the key adds to idle environments, in seconds.
 _AGED_BY = 3600.0
 # The faults that a key sets one after the other.
 _FAULTS = ("delay=1", "throttle", "kill", "truncate", "drop", "init", "")
@@ -103,14 +103,17 @@ class Console:
 
     def _help(self) -> None:
         self._terminal.notice(
-            "h help | o open the inspector | r replay the last request | c compare its modes | "
+            "h help | o open the inspector | r replay the last request | c compare it in both modes | "
             "i age idle environments by an hour | f next fault | x clear the inspector | q quit"
         )
 
     def _open_page(self, fragment: str = "") -> None:
         url = self._endpoints.settings.inspector_url
         if not url:
-            self._terminal.notice("there is no inspector (--inspector)", level="warn")
+            self._terminal.notice(
+                "the inspector is off: --no-inspector is set, or no port was free; name a port with --inspector",
+                level="warn",
+            )
             return
         url += fragment
         self._terminal.notice(f"the inspector is at {url}")
@@ -147,7 +150,7 @@ class Console:
 
     def _age(self) -> None:
         self._endpoints.age(_AGED_BY)
-        self._terminal.notice("idle environments are an hour older; with --idle-reclaim they end")
+        self._terminal.notice("idle environments are an hour older now; they end if --idle-reclaim is set")
 
     def _next_fault(self) -> None:
         fault = next(self._faults)
@@ -175,7 +178,7 @@ def _opener(environ: Mapping[str, str]) -> str | None:
 
 
 async def _run(command: str, url: str) -> None:
-    """Run ``command`` with ``url``, without our terminal."""
+    """Run ``command`` with ``url``, but without access to our terminal."""
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         command, url, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True

@@ -7,7 +7,7 @@ The second path simulates hours without a request: with ``--idle-reclaim`` the e
 a cold start. (The clocks of the processes do not change.)
 
 Web pages in a browser on this machine must not use this API. So requests of web pages are refused (see ``page_guard``),
-Host must be a loopback name, and responses have no CORS headers.
+the Host header must be a loopback name, and responses have no CORS headers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _METHODS = {STATUS: "GET", _IDLE: "POST"}
 
 
 class Control:
-    """Serves the control API for ``function``, and all other paths with ``serve_others``."""
+    """Serves the control API for ``function``. Requests with all other paths go to ``serve_others``."""
 
     def __init__(self, function: LocalFunction, serve_others: Serve) -> None:
         self._function = function
@@ -52,7 +52,7 @@ class Control:
         if exchange.body.refusal is not None:
             _refuse(exchange, exchange.body.refusal.status, str(exchange.body.refusal))
         elif not _is_local(exchange):
-            _refuse(exchange, 403, "the Host is not a loopback name; use localhost")
+            _refuse(exchange, 403, "refused: the Host header is not a loopback name; use localhost")
         elif path not in _METHODS:
             _refuse(exchange, 404, f"{path} is not a path of adapter dev; use {' or '.join(_METHODS)}")
         elif exchange.method != _METHODS[path]:

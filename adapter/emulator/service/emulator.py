@@ -64,9 +64,9 @@ def serve(
 ) -> int:
     """Serve until SIGINT, SIGTERM, SIGQUIT or SIGHUP arrives. Return 128 + the number of the signal, as shells do.
 
-    The function inherits the variables ``environ``. ``own_variables`` are the names of those that the user has set for
-    this function only. ``template`` has the settings of the ``--template`` alone. Raises ConfigurationError if a
-    setting, a file or a port cannot be used.
+    Return 0 after the key q. The function inherits the variables ``environ``. ``own_variables`` are the names of the
+    variables that are set for this function only. ``template`` has only the settings in the ``--template`` file. Raises
+    ConfigurationError if a setting, a file or a port cannot be used.
     """
     terminal = Terminal(
         load_prices(config.price_table),
@@ -113,7 +113,7 @@ def serve(
             tree.thaw()
 
     def follow_stop() -> None:
-        """Stop this process if Ctrl-Z has stopped a debugged app, and with it the runtime, until SIGCONT arrives."""
+        """If Ctrl-Z has stopped a debugged app and its runtime, stop this process as well until SIGCONT arrives."""
         stopped = [pid for tree in trees if (pid := tree.stopped_runtime()) is not None]
         if stopped:
             JobControl(terminal.notice).stop_with(stopped[0])
@@ -151,9 +151,9 @@ def _in_other_mode(
     function_settings: FunctionSettings,
     function_in: Callable[[str, FunctionSettings], LocalFunction],
 ) -> LocalFunction:
-    """Return the function in the other invoke mode. Raises ConfigurationError if it cannot run twice."""
+    """Return the function in the other invoke mode. Raises ConfigurationError if both modes cannot run at once."""
     if reason := function_settings.only_one_because:
-        raise ConfigurationError([f"the function cannot run in the other mode beside this one: {reason}"])
+        raise ConfigurationError([f"the function cannot run in both modes at the same time: {reason}"])
     mode = "buffered" if settings.invoke_mode == "response_stream" else "response_stream"
     return function_in(mode, replace(function_settings, provisioned=0, idle_reclaim=_OTHER_MODE_IDLE))
 
@@ -190,8 +190,9 @@ def _end(ending: asyncio.Future[int], number: int) -> None:
 def _handle_signals(ending: asyncio.Future[int], suspend: Callable[[], None], console: Console) -> None:
     """Handle all signals. The first signal that must end this process sets the result of ``ending`` to its number.
 
-    SIGTSTP calls ``suspend``; while this process is stopped, ``console`` gives the terminal back. All other signals
-    have no effect: there may be any number of apps to which they could be forwarded, and Lambda sends no such signals.
+    SIGTSTP calls ``suspend``; while this process is stopped, ``console`` gives the terminal back. After SIGCONT,
+    ``console`` reads keys again. All other signals have no effect. They are not forwarded, because any number of apps
+    may be running, and Lambda sends no such signals.
     """
     loop = asyncio.get_running_loop()
 
@@ -223,7 +224,7 @@ def _handle_signals(ending: asyncio.Future[int], suspend: Callable[[], None], co
 
 
 def _do_nothing(_number: int, _frame: object) -> None:
-    """Handle a signal that has no effect."""
+    """Do nothing. This is the handler of all signals that have no effect."""
 
 
 def _app_folder(config: Config) -> str:
@@ -231,7 +232,7 @@ def _app_folder(config: Config) -> str:
 
 
 async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> None:
-    """Replace the environments whenever a file in the app's ``folder`` changes, until cancelled."""
+    """Replace the environments after each change of a file in ``folder``, the app's folder. Runs until cancelled."""
 
     def on_change(name: str) -> None:
         terminal.notice(f"{name} has changed; the next request is a cold start")
@@ -241,7 +242,7 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
 
 
 def executables_in(folder: str | None) -> dict[str, Path]:
-    """Return the executable files in ``folder`` by name: the extensions. Empty if ``folder`` is None.
+    """Return the extensions: the executable files in ``folder``, by name. Empty if ``folder`` is None.
 
     Raises ConfigurationError if the folder cannot be read.
     """

@@ -44,13 +44,13 @@ _PAGES = 32
 
 @dataclass(slots=True, kw_only=True)
 class Emulation:
-    """The function and the settings that the endpoints serve, and the functions to which they report.
+    """The parts that the endpoints need: the Lambda function, the settings, and callbacks.
 
     ``notice`` is called with each line for the user, ``report`` with the record of each request that has ended.
     ``secret_values`` returns the texts that are masked in the inspector. ``other_mode`` returns the same function in
-    the other invoke mode; it raises ConfigurationError if the function cannot run twice. ``init_faults`` is the plan of
-    the faults of inits. ``on_finished`` is called with the record of each invocation that is over for its client and
-    its environment.
+    the other invoke mode; it raises ConfigurationError if both modes cannot run at once. ``init_faults`` is the plan of
+    the faults for the init phase. ``on_finished`` is called with the record of each invocation that is over for its
+    client and its environment.
     """
 
     settings: UrlSettings
@@ -66,7 +66,7 @@ class Emulation:
 class Endpoints:
     """The open endpoints: ``ring`` has the records of their requests, ``sender`` sends requests again.
 
-    Tasks that belong to them run in ``group``.
+    The tasks of the endpoints run in ``group``.
     """
 
     def __init__(self, emulation: Emulation, recorder: Recorder | None, group: asyncio.TaskGroup) -> None:
@@ -92,7 +92,7 @@ class Endpoints:
 
     @property
     def sender(self) -> Sender:
-        """The sender of requests of the inspector and of keys."""
+        """The object that sends a request when the user asks for one in the inspector or with a key."""
         if self._sender is None:
             # Loaded when it is needed, since it would delay the start.
             from adapter.emulator.inspector.sender import Sender
@@ -101,13 +101,13 @@ class Endpoints:
         return self._sender
 
     async def inspect(self, exchange: Exchange) -> None:
-        """Serve a request to the inspector, which is loaded with the first one."""
+        """Serve a request to the inspector. The first request loads the inspector."""
         if self._inspector is None:
             self._inspector = self._new_inspector()
         await self._inspector.serve(exchange)
 
     def replace_faults(self, text: str) -> None:
-        """Replace all injected faults by those in ``text``. Raises ConfigurationError if it is not valid."""
+        """Replace all injected faults by those in ``text``. Raises ConfigurationError if ``text`` is not valid."""
         faults = parse_faults(text)
         self._fault_plan.replace(faults)
         self._emulation.init_faults.replace(faults)
@@ -152,7 +152,7 @@ class Endpoints:
         return InvocationPipeline(function, self.injector, self._recorder, self.ring, self._emulation.report)
 
     def _other_pipeline(self) -> InvocationPipeline:
-        """Return the pipeline to the function in the other invoke mode, which is started with the first call."""
+        """Return the pipeline to the function in the other invoke mode. The first call starts this function."""
         if self._other is None:
             if self._emulation.other_mode is None:
                 raise ConfigurationError(["this function cannot run in another mode"])
@@ -197,7 +197,7 @@ async def open_endpoints(emulation: Emulation) -> AsyncIterator[Endpoints]:
 
 @asynccontextmanager
 async def _inspecting(listener: socket | None, endpoints: Endpoints) -> AsyncIterator[None]:
-    """Serve the inspector on ``listener`` until the context is left. If it is None, there is no inspector."""
+    """Serve the inspector on ``listener`` until the context is left. If ``listener`` is None, serve nothing."""
     if listener is None:
         yield
         return
@@ -207,7 +207,7 @@ async def _inspecting(listener: socket | None, endpoints: Endpoints) -> AsyncIte
 
 
 def is_on_demand(config: Config) -> bool:
-    """Return whether AWS bills the function per GB-second of its invocations, and for nothing else."""
+    """Return whether AWS bills only invocations, and not provisioned concurrency, SnapStart or managed instances."""
     return config.concurrency == 1 and not config.provisioned and not config.snapstart
 
 

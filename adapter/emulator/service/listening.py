@@ -1,6 +1,7 @@
 """Opens the ports of the local Lambda, and serves them. Every port that cannot be opened is reported.
 
-``sam local`` has the same default ports: start-api 3000, start-lambda 3001. If it uses a port, the message names it.
+``sam local`` has the same default ports: start-api 3000, start-lambda 3001. If ``sam local`` uses a
+port, the message says so.
 """
 
 from __future__ import annotations
@@ -76,10 +77,11 @@ def open_listeners(settings: UrlSettings) -> list[socket]:
 
 
 def open_inspector(settings: UrlSettings, notice: Notice) -> socket | None:
-    """Open and return the socket of the inspector. Return None if it is not wanted, or if no port is free.
+    """Open and return the socket of the inspector. Return None if the inspector is off, or if no port is free.
 
-    Unless ``--inspector`` names a port, it is the first free one after those of all front doors and of the Invoke APIs.
-    If there is none, only a warning is logged. Raises ConfigurationError if the port that was named cannot be opened.
+    Without ``--inspector``, the port is the first free port after those of all front doors and of the Invoke APIs.
+    If no port is free, only a warning is logged. Raises ConfigurationError if the port in ``--inspector`` cannot be
+    opened.
     """
     config = settings.config
     if config.no_inspector:
@@ -102,7 +104,7 @@ def open_inspector(settings: UrlSettings, notice: Notice) -> socket | None:
             raise OSError(errno.EADDRINUSE, f"no port after {last} is free")
         return listen(_LOOPBACK, port)
     except OSError as error:
-        notice(f"there is no inspector: {error.strerror}; name a port with --inspector", level="warn")
+        notice(f"the inspector is off: {error.strerror}; name a port with --inspector", level="warn")
         return None
 
 

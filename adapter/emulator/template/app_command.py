@@ -1,4 +1,4 @@
-"""Finds the command that starts the app of a function in a template.
+"""Finds the command that starts the app of a template's function.
 
 The command of an image is in the image's configuration or its Dockerfile. The command of a zip package is its handler
 script.
@@ -30,9 +30,9 @@ class AppCommand:
 
 
 def app_command(document: Document, properties: dict[str, Any], metadata: Any) -> AppCommand:
-    """Return the command that starts the app of the function with ``properties``.
+    """Return the command that starts the app. ``properties`` and ``metadata`` are those of the function.
 
-    Paths in ``properties`` are relative to the template's folder.
+    Paths in ``properties`` and ``metadata`` are relative to the template's folder.
     """
     folder = Path(document.file).parent
     if properties.get("PackageType") == "Image" or "ImageUri" in properties:

@@ -1,4 +1,4 @@
-"""The CORS configuration of a template's function URL or HTTP API, as the value of ``--cors``."""
+"""The CORS configuration of a template's function URL or HTTP API, in the form of a ``--cors`` value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALL_ORIGINS = {"AllowOrigins": ["*"]}
 
 
 def cors_fields(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[Path_, str], None]) -> Any:
-    """Return the fields of ``value``, with the types that AWS's API has, or None if ``value`` has no fields.
+    """Return the fields of ``value``, with the types of AWS's API. Return None if ``value`` has no fields.
 
     A part that exists only in a deployed stack is left unset, and ``note`` is called with its place and the reason.
     """

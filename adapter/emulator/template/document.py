@@ -34,7 +34,7 @@ class Document:
         self._lines = lines
 
     def place(self, path: Path_) -> str:
-        """Return the place of the value at ``path`` for messages: the file, the line and the keys."""
+        """Return a text for messages that says where the value at ``path`` is: the file, the line and the keys."""
         while path and path not in self._lines:
             path = path[:-1]
         return f"{self.file}, line {self._lines.get(path, 1)}: {'.'.join(path) or 'the template'}"
@@ -61,7 +61,9 @@ def read_document(file: str) -> Document:
         reader = _Reader()
         content = reader.read(root, ()) if root is not None else None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigurationError([f"--template: {file!r} is not YAML or JSON: {_one_line(error)}"]) from error
+        raise ConfigurationError(
+            [f"--template: {file!r} cannot be read as YAML or JSON: {_one_line(error)}"]
+        ) from error
     if not isinstance(content, dict):
         raise ConfigurationError([f"--template: {file!r} is not a template: it is not a map with Resources"])
     return Document(file, content, reader.lines)
@@ -79,7 +81,7 @@ class _Reader:
         self._values = 0
 
     def read(self, node: yaml.Node, path: Path_) -> Any:
-        """Return the value of ``node``. Raises ValueError if the template is too large, too deep or not legal."""
+        """Return the value of ``node``. Raises ValueError if the template is too large, too nested or malformed."""
         import yaml
 
         self._values += 1
@@ -113,7 +115,7 @@ def _scalar(tag: str, text: str) -> str | None:
 
 
 def _expand_tag(tag: str, value: Any) -> Any:
-    """If ``tag`` is the short form of an intrinsic function, return the long form with ``value``, else ``value``."""
+    """If ``tag`` is an intrinsic function's short form, return the long form with ``value``, else ``value`` alone."""
     if not tag.startswith("!") or tag == "!":
         return value
     name = tag[1:]

@@ -1,4 +1,4 @@
-"""Resolves those intrinsic functions of CloudFormation whose values the template alone determines.
+"""Resolves CloudFormation's intrinsic functions, if their results depend on nothing but the template.
 
 Parameters have their default values. A value that exists only in a deployed stack (attributes of resources, exports,
 secrets) raises ``Unresolved`` with the reason.
@@ -69,7 +69,7 @@ class Intrinsics:
         name = function_name(value)
         if name is None:
             if isinstance(value, str) and "{{resolve:" in value:
-                raise Unresolved(f"{value} is a dynamic reference")
+                raise Unresolved(f"{value} is a dynamic reference, which can be resolved only in a deployed stack")
             return value
         function = self._functions.get(name)
         if function is None:

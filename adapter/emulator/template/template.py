@@ -30,7 +30,7 @@ _NOT_SIMULATED = {
     "Layers": "layers",
     "FileSystemConfigs": "file systems",
     "DurableConfig": "durable functions",
-    "ReservedConcurrentExecutions": "reserved concurrency limits (use --environments)",
+    "ReservedConcurrentExecutions": "reserved concurrency limits (set a limit with --environments)",
 }
 
 
@@ -111,13 +111,13 @@ class _Reader:
             properties = self._resources[name].get("Properties")
             if function == name or (isinstance(properties, dict) and properties.get("FunctionName") == function):
                 return name
-        hint = nearest(function, found) or f"; it has {', '.join(found)}"
+        hint = nearest(function, found) or f"; its functions are {', '.join(found)}"
         raise ConfigurationError(
             [f"--template-function: {function!r} is not a function of {self._document.file!r}{hint}"]
         )
 
     def _with_globals(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the properties in SAM's Globals, overridden by the function's own properties."""
+        """Return ``properties``, the function's own, completed with the properties in SAM's Globals."""
         shared = self._document.content.get("Globals")
         function = shared.get("Function") if isinstance(shared, dict) else None
         if not isinstance(function, dict):
@@ -167,7 +167,7 @@ class _Reader:
         place: Path_ = (*path, "ProvisionedConcurrencyConfig", key)
         if text := self._text(place, provisioned):
             if not any("{port}" in word for word in self._template.command):
-                self._note(place, "one environment is started, since CMD has no {port}")
+                self._note(place, "only one environment is started, because CMD has no {port}")
                 text = "1"
             self._set("provisioned", text, place)
         snapstart = self._map((*path, "SnapStart"), properties)
@@ -224,7 +224,7 @@ class _Reader:
     def _read_rest_api(self, path: Path_, properties: dict[str, Any]) -> None:
         """Add notes about settings of the function's REST API that are not simulated.
 
-        This is the API that ``properties`` refer to, or SAM's implicit REST API.
+        The REST API is the one that ``properties`` refer to, or else SAM's implicit REST API.
         """
         for place, api in self._api_settings(properties.get("RestApiId"), "Api"):
             if "Cors" in api:
@@ -237,7 +237,7 @@ class _Reader:
             self._note((*path, "Auth"), "authorizers are not simulated; set their result with --authorizer-context")
 
     def _api_settings(self, reference: Any, kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
-        """Yield the properties of the API that ``reference`` names, then those in Globals for all APIs of this kind."""
+        """Yield the settings of the API that ``reference`` names, then those in Globals for all APIs of ``kind``."""
         name = reference.get("Ref") if isinstance(reference, dict) else None
         resource = self._resources.get(name) if isinstance(name, str) else None
         shared = self._document.content.get("Globals")
@@ -251,7 +251,7 @@ class _Reader:
                 yield place, found
 
     def _read_cors(self, door: str, path: Path_, properties: dict[str, Any]) -> None:
-        """Read the CORS configuration that ``path`` ends with."""
+        """Read the CORS configuration of the front door ``door`` from the property that ``path`` ends with."""
         fields = cors_fields(properties.get(path[-1]), path, self._intrinsics, self._note)
         if fields is None:
             return
@@ -298,7 +298,7 @@ class _Reader:
     # --- values ------------------------------------------------------------------------------------------------------
 
     def _plain(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the resolved properties that name the app's code and command, and the function's variables.
+        """Return the resolved properties that determine the app's command, together with the function's variables.
 
         A property that cannot be resolved is left out.
         """

@@ -48,7 +48,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
 
 
 def _invoke_command(settings: UrlSettings) -> str:
-    """Return a command that invokes the function with the AWS CLI, also if the user has set no keys and no region."""
+    """Return a command that invokes the function with the AWS CLI, even if the user has set no keys and no region."""
     url, name = local_url(settings.host, settings.invoke_port), settings.config.dev_function_name or FUNCTION_NAME
     return (
         f"adapter event {settings.doors[0].rules.name} | AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any "
@@ -62,7 +62,7 @@ def _start_text(settings: UrlSettings) -> str:
     config = settings.config
     if config.warm or config.provisioned:
         return "starts now"
-    return "starts with the first request (--warm: at once)"
+    return "starts with the first request; --warm starts it at once"
 
 
 def start_fields(settings: UrlSettings) -> dict[str, Any]:
@@ -100,7 +100,8 @@ def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
     if settings.config.domain is not None:
         rows.append(("domain", f"{settings.config.domain}, the Host that the app gets"))
     if settings.access.cors:
-        rows.append(("CORS", f"preflights and headers from {' and '.join(settings.access.cors)}, not from the app"))
+        doors = " and ".join(settings.access.cors)
+        rows.append(("CORS", f"preflight responses and CORS headers come from {doors}, not from the app"))
     if (key := settings.access.key) is not None:
         rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} of {key.file or 'this run'}"))
     return rows
@@ -116,7 +117,7 @@ def _signing(door: DoorSettings) -> str:
 
 
 def mismatches(settings: UrlSettings) -> list[str]:
-    """Return texts that explain each mismatch of the function's invoke mode and a front door, and what to do."""
+    """Return a text for each mismatch between the invoke modes of the function and a front door, with what to do."""
     return _by_doors(settings, lambda door: mismatch_text(settings.invoke_mode, door))
 
 
@@ -135,7 +136,7 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         outcome = "the function is buffered but the front door streams: every request fails"
     else:
         outcome = "the function is buffered but the front door streams: clients get the JSON payload undecoded"
-    return f"{outcome}; set both to the same mode (--invoke-mode, --url-invoke-mode)"
+    return f"{outcome}; set both to the same mode with --invoke-mode or --url-invoke-mode"
 
 
 def _differences(settings: UrlSettings) -> list[str]:
@@ -201,7 +202,7 @@ def _bandwidth_text(door: DoorSettings) -> str:
         return ""
     if cap is None:
         return "unlimited; Lambda has a cap"
-    source = _CAP_SOURCES.get(cap, "; Lambda's own: --bandwidth lambda")
+    source = _CAP_SOURCES.get(cap, "; --bandwidth lambda sets Lambda's own cap")
     return f"{size_text(cap.burst)} at once, then {size_text(cap.rate)}/s, for each response{source}"
 
 

@@ -1,7 +1,7 @@
-"""Keys of ``adapter dev`` on a terminal: each key press is an action, without Enter.
+"""Keys of ``adapter dev`` on a terminal: each key press triggers an action at once, without Enter.
 
-The terminal passes on keys one by one only while this process is in the foreground. It has its original mode again when
-this process ends, is stopped by Ctrl-Z or is in the background.
+The terminal delivers single keys only while this process is in the foreground. When this process ends, is stopped by
+Ctrl-Z or goes to the background, the terminal has its original mode again.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _LOCAL_MODES = 3
 
 
 class Keys:
-    """Calls the function that ``actions`` has for the pressed key. Other keys have no effect.
+    """Calls ``actions[key]`` for each key that is pressed. A key that is not in ``actions`` has no effect.
 
-    ``open`` and ``close`` can be called any number of times. Without a terminal on stdin, neither has an effect.
+    ``open`` and ``close`` can be called any number of times. If stdin is not a terminal, they have no effect.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, actions: Mapping[str, Callable[[], None]]) -> None:
@@ -47,7 +47,7 @@ class Keys:
         return self._before is not None
 
     def open(self) -> None:
-        """Read keys from now on, if stdin is a terminal and this process is in its foreground."""
+        """Read keys from now on, if stdin is a terminal and this process is in the terminal's foreground."""
         if self.is_open or not _is_in_foreground():
             return
         try:
@@ -81,7 +81,10 @@ class Keys:
                 return
 
     def _wait_for_signals(self) -> None:
-        """Read the keys after _SIGNAL_DELAY. Keys typed after a Ctrl-C or Ctrl-Z are meant for the shell."""
+        """Read the keys after a delay of _SIGNAL_DELAY, so that the signal of a Ctrl-C or Ctrl-Z arrives first.
+
+        Keys typed after a Ctrl-C or Ctrl-Z are meant for the shell.
+        """
         self._loop.remove_reader(_STDIN)
         self._timer = self._loop.call_later(_SIGNAL_DELAY, self._read)
 
@@ -108,7 +111,7 @@ class Keys:
 
 
 def _is_in_foreground() -> bool:
-    """Return whether stdin is a terminal, and this process is in its foreground."""
+    """Return whether stdin is a terminal and this process is in the terminal's foreground."""
     try:
         return os.tcgetpgrp(_STDIN) == os.getpgrp()
     except OSError:

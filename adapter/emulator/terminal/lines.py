@@ -1,4 +1,4 @@
-"""The lines of ``adapter dev``: one for each request, and one for each unusual event.
+"""The log lines of ``adapter dev``: one for each request, and one for each unusual event.
 
 The functions return texts and fields. ``Terminal`` writes them, as text or as one JSON object per line. It replaces
 control characters with visible escapes, since parts of the texts come from clients, the runtime and the app.
@@ -43,8 +43,9 @@ class Terminal:
 
     ``color`` is True if lines are coloured; None means that they are coloured if stderr is a terminal. If
     ``shows_requests`` is False, a request has a line only if the function or the emulator failed. If
-    ``cloudwatch_block`` is True, an invocation is shown as the block of lines that Lambda writes to CloudWatch, not as
-    the line of a request. If ``names_doors`` is True, the line of a request begins with the name of its front door.
+    ``cloudwatch_block`` is True, an invocation is shown as the block of lines that Lambda writes to CloudWatch. In
+    this case, only a failed invocation also has the line of its request. If ``names_doors`` is True, the line of a
+    request begins with the name of the request's front door.
     """
 
     prices: PriceTable
@@ -73,7 +74,7 @@ class Terminal:
         self.summary = Summary(self.prices, self.region)
 
     def log_start(self, settings: UrlSettings) -> None:
-        """Write the start message. If there are several front doors, later lines of requests name their front door."""
+        """Write the start message. If there are several front doors, make each request's line name the front door."""
         self.names_doors = len(settings.doors) > 1
         # For all other front doors, the start message explains the mismatch.
         self._unexplained = {
@@ -85,13 +86,13 @@ class Terminal:
             self._write("\n".join(_shown(line) for line in start_lines(settings)))
 
     def end(self) -> None:
-        """Hide the output of the processes from now on, if stderr is a terminal. Call this when the run ends."""
+        """From now on, hide the output of the processes if stderr is a terminal. Call this when the run ends."""
         self.is_ending = self.log is None and os.isatty(_STDERR)
 
     def log_summary(self) -> None:
         """Write the summary of the run."""
         if self.hidden_lines:
-            self.notice(f"lines of the environments' shutdown that are not shown: {self.hidden_lines}")
+            self.notice(f"hidden output lines from the shutdown of the environments: {self.hidden_lines}")
         if self.log is not None:
             if self.summary.requests:
                 self.log.info("summary", **self.summary.fields())
@@ -99,7 +100,7 @@ class Terminal:
             self._write("\n".join(map(_shown, lines)))
 
     def shows_output(self, piece: bytes) -> bool:
-        """Return whether ``piece`` of a process's output is to be shown. If so, erase the status line."""
+        """Return whether to show ``piece``, a part of a process's output. If so, erase the status line."""
         if self.is_ending:
             self.hidden_lines += piece.count(b"\n")
             return False
@@ -136,7 +137,7 @@ class Terminal:
         return any(_RUNTIME_ERROR in line and reason in " ".join(line.split()) for line in lines)
 
     def _explain_mismatch(self, name: str) -> None:
-        """Explain that the function does not run in the mode that is set for it. Do this once per front door."""
+        """Warn that the function does not run in the configured mode. Warn only once for each front door."""
         door = self._unexplained.pop(name, None)
         if door is not None:
             mode = "buffered" if door.streaming else "response_stream"
@@ -152,7 +153,8 @@ class Terminal:
     def notice(self, text: str, *, level: str = "info", reason: str = "") -> None:
         """Write a line about an unusual event or a slow operation. ``level`` is ``info``, ``warn`` or ``error``.
 
-        ``reason`` is added, unless the processes' last output contains it.
+        Append ``reason`` to ``text``. But if lines are written as text, leave out a reason that the adapter's runtime
+        has just written.
         """
         if reason and (self.log is not None or not self._is_shown(reason)):
             text = f"{text}: {reason}"
@@ -170,7 +172,7 @@ class Terminal:
 
     @property
     def show_cloudwatch_line(self) -> Callable[[str], None] | None:
-        """The function that writes a line of an invocation's CloudWatch block, or None if there are no blocks."""
+        """The function that writes a line of an invocation's CloudWatch block, or None if no blocks are shown."""
         return self._log_cloudwatch_line if self.cloudwatch_block else None
 
     def _log_cloudwatch_line(self, text: str) -> None:
@@ -189,20 +191,21 @@ class Terminal:
 
 
 def _shown(text: str) -> str:
-    """Return ``text``, shortened to the limit of a field, with visible escapes for control characters."""
+    """Return ``text``, shortened to FIELD_LIMIT characters, with visible escapes for control characters."""
     if len(text) <= FIELD_LIMIT and text.isprintable():
         return text
     return visible(bounded(text, FIELD_LIMIT))
 
 
 def _loss_line(name: str, lost: int) -> bytes:
-    return f"adapter dev: lines lost because {name} could not be written: {lost}\n".encode()
+    return f"adapter dev: {name} could not be written to; lines lost: {lost}\n".encode()
 
 
 def request_level(record: RequestRecord) -> str:
-    """Return ``error`` if the function or the emulator failed.
+    """Return the log level of a request: ``error``, ``warn`` or ``info``.
 
-    Return ``warn`` if the request was refused, the client disconnected, or the response has a problem, else ``info``.
+    It is ``error`` if the function or the emulator failed. It is ``warn`` if the request was refused, if the client
+    disconnected, or if the response has a problem. Otherwise, it is ``info``.
     """
     if record.status >= 500 or record.broken_off:
         return "error"
@@ -256,7 +259,7 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 def details(record: RequestRecord, *, without_reason: bool = False) -> list[str]:
-    """Return the parts of a request's line after the status: size, durations and errors.
+    """Return the parts that follow the status in a request's line: size, durations, errors and ids.
 
     If ``without_reason`` is True, the reason of a failure is left out.
     """
@@ -265,7 +268,7 @@ def details(record: RequestRecord, *, without_reason: bool = False) -> list[str]
         "total": record.duration,
         "cold start, init": record.init,
         "restored,": record.restore,
-        "held back by the cap": record.held or None,
+        "held back by the bandwidth cap": record.held or None,
     }
     parts = [size_text(record.sent)]
     for name, seconds in durations.items():
@@ -303,5 +306,5 @@ def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
     billed = size_text(billed_bytes(streamed))
     cost = prices.cost(streamed, region)
     if cost is None:
-        return [f"{billed} beyond the free 6 MB; no price is known for {region} (--price-table)"]
+        return [f"{billed} beyond the free 6 MB; no price is known for {region}; --price-table adds prices"]
     return [f"{billed} beyond the free 6 MB: {cost_text(cost)} {prices.currency} ({region}, prices of {prices.dated})"]

@@ -1,4 +1,4 @@
-"""The prices of an invocation, by region. The price table is built in, or is the file that ``--price-table`` names.
+"""The prices of an invocation, by region. The price table is built in, or is the file given with ``--price-table``.
 
 If the table does not contain a price, each cost that includes this price is unknown. Nothing is estimated.
 """
@@ -28,8 +28,8 @@ _BUILT_IN = Path(__file__).with_name("prices.json")
 class PriceTable:
     """Prices by region: per streamed GB, per GB-second and per million requests.
 
-    ``dated`` is the day of the price of streamed bytes; the first 6 MB of each response are free. ``sources`` are the
-    dated sources of the prices, by the names of the attributes.
+    The first 6 MB of each response are free. ``dated`` is the date of the prices in ``per_gb``. ``sources`` has the
+    source of each kind of price, with a date. Its keys are the names of the attributes, for example ``per_gb``.
     """
 
     dated: str
@@ -40,11 +40,11 @@ class PriceTable:
     sources: dict[str, str] = field(default_factory=dict)
 
     def for_billing(self, *, on_demand: bool) -> PriceTable:
-        """Return the table, without the price of a GB-second for functions that are not billed on demand."""
+        """Return this table if ``on_demand`` is True, else a copy without the on-demand prices of GB-seconds."""
         return self if on_demand else replace(self, per_gb_second={})
 
     def invocation_cost(self, region: str, *, billed_ms: float, memory_mb: float, streamed: int) -> InvocationCost:
-        """Return the cost of one invocation with ``streamed`` bytes. ``streamed`` is 0 for a buffered response."""
+        """Return the cost of one invocation. ``streamed`` is the number of bytes in a streamed response, else 0."""
         gb_seconds = billed_ms / 1000 * memory_mb / 1024
         return InvocationCost(
             duration=_product(gb_seconds, self.per_gb_second.get(region)),
@@ -64,7 +64,7 @@ class PriceTable:
         return list(dict.fromkeys(found))
 
     def cost(self, streamed: int, region: str) -> float | None:
-        """Return the cost of a response of ``streamed`` bytes, or None if the table does not contain the region."""
+        """Return the cost of streaming a response of ``streamed`` bytes, or None if the price is unknown."""
         if region not in self.per_gb:
             return None
         return billed_bytes(streamed) / _GB * self.per_gb[region]
@@ -72,7 +72,7 @@ class PriceTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationCost:
-    """The parts of a cost, in the table's currency. A part is None if its price is unknown."""
+    """The parts of an invocation's cost, in the price table's currency. A part is None if its price is unknown."""
 
     duration: float | None
     request: float | None
@@ -80,14 +80,14 @@ class InvocationCost:
 
     @property
     def total(self) -> float | None:
-        """The sum, or None if a part is unknown."""
+        """The sum of the parts, or None if a part is unknown."""
         if self.duration is None or self.request is None or self.streaming is None:
             return None
         return self.duration + self.request + self.streaming
 
 
 def record_cost(record: RequestRecord, prices: PriceTable, region: str) -> InvocationCost:
-    """Return the cost of the invocation in ``record``. Requires that an environment has concluded it."""
+    """Return the cost of the invocation in ``record``. The environment must have finished the invocation."""
     report = record.report
     return prices.invocation_cost(
         region,
@@ -102,7 +102,7 @@ def _product(amount: float, price: float | None) -> float | None:
 
 
 def billed_bytes(streamed: int) -> int:
-    """Return the number of billed bytes of a response with ``streamed`` bytes."""
+    """Return how many of the ``streamed`` bytes of a response are billed."""
     return max(0, streamed - FREE_STREAM_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""A line at the bottom of the terminal about the request that has been running the longest, updated in place.
+"""A line at the bottom of the terminal, updated in place, about the request that has been running the longest.
 
 It is shown only on a terminal. It is erased before anything else is written.
 """
@@ -21,9 +21,9 @@ _ERASE = "\r\x1b[2K"
 
 
 class StatusLine:
-    """Shows the requests of ``ring`` that take long.
+    """Shows the request of ``ring`` that has been running the longest, and how many other requests take long.
 
-    ``write`` writes to the terminal, ``width`` returns the number of its columns.
+    ``write`` writes to the terminal. ``width`` returns the number of columns of the terminal.
     """
 
     def __init__(self, ring: RecordRing, write: Callable[[str], None], width: Callable[[], int]) -> None:
@@ -66,7 +66,7 @@ class StatusLine:
         return " | ".join(filter(None, parts))
 
     def _progress(self, record: RequestRecord) -> str:
-        """Return the sent bytes and their rate since the last update. If nothing was sent, return the reason."""
+        """Return the sent bytes and their rate since the last update. If nothing was sent yet, return why."""
         now, sent = record.now(), record.curve.sent
         number, before, at = self._last
         self._last = (record.number, sent, now)

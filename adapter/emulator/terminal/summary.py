@@ -74,7 +74,7 @@ class Summary:
             self.first_bytes.add(record.first_byte)
 
     def add_invocation(self, record: RequestRecord) -> None:
-        """Add an invocation. Call this when its request has ended and its environment has concluded it."""
+        """Add the invocation of a request. Call this when the request has ended and the environment has finished."""
         report = record.report
         self.invocations += 1
         if record.number in self._unfinished:
@@ -124,13 +124,14 @@ class Summary:
         invocations = _count(self.invocations + len(self._unfinished), "invocation")
         rows = [("requests", f"{self.requests}, {invocations}, {_count(self.cold_starts, 'cold start')}")]
         if self._unfinished:
-            rows.append(("unfinished", f"{len(self._unfinished)} when this run ended; not in the cost"))
+            unfinished = _count(len(self._unfinished), "invocation")
+            rows.append(("unfinished", f"{unfinished} when this run ended; not included in the cost"))
         rows += [("error", f"{name}: {count}") for name, count in self.errors.most_common()]
         for name, durations in (("first byte", self.first_bytes), ("total", self.totals)):
             half, most = durations.quantile(0.5), durations.quantile(0.99)
             if half is not None and most is not None:
                 rows.append((name, f"p50 {duration_text(half)}, p99 {duration_text(most)}"))
-        held = f", held back by the cap for {duration_text(self.held)}" if self.held else ""
+        held = f", held back by the bandwidth cap for {duration_text(self.held)}" if self.held else ""
         rows.append(("bytes", f"{size_text(self.sent)}{held}"))
         if self.invocations:
             rows += self._cost_rows()
@@ -147,7 +148,7 @@ class Summary:
         total = f"{_amount(self.total)} {self._prices.currency}" if self.total is not None else "unknown"
         rows = [("cost", f"{total} for Lambda in {self._region}, without free tiers: {', '.join(texts)}")]
         if self.total is None:
-            rows.append(("prices", f"not all are known for {self._region} and this function (--price-table, --region)"))
+            rows.append(("prices", f"some are unknown for this function in {self._region}; see --price-table"))
         return rows + [("prices", source) for source in self._prices.sources_for(self._region)]
 
 

@@ -27,9 +27,10 @@ class ChunkScanner:
         self._tail = b""
 
     def possible_end(self, data: bytes, position: int) -> int:
-        """Return a position in ``data`` that is at the end of the body or before it.
+        """Return an index in ``data`` such that the body ends at this index or later.
 
-        The chunked body continues at ``position``. The caller parses ``data`` up to the result, then asks again.
+        ``position`` is the index at which the body continues in ``data``. The caller parses the bytes before the
+        returned index. Then, if the body is still incomplete, the caller calls this method again.
         """
         end = len(data)
         tail = self._tail
@@ -54,7 +55,7 @@ class ChunkScanner:
         return end
 
     def _skip_chunks(self, data: bytes, position: int) -> int:
-        """Skip chunks from ``position`` on, while their lengths are easy to read. Return the position after them."""
+        """Skip chunks from ``position`` on, while their lengths are easy to read. Return the index after the chunks."""
         end = len(data)
         line = self._line
         position += self._skip

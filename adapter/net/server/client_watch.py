@@ -28,7 +28,7 @@ async def wait_for_progress(waiter: asyncio.Future[None], progress: Callable[[],
     while not (await asyncio.wait((waiter,), timeout=limit))[0]:
         now = progress()
         if now == before:
-            raise ClientStalledError(f"the client made no progress for {limit:g} s (--client-timeout)")
+            raise ClientStalledError(f"the client made no progress for {limit:g} s; --client-timeout sets this limit")
         before = now
 
 

@@ -278,7 +278,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._abandon()
 
     def _is_worth_serving(self) -> bool:
-        """Return whether to continue serving the current request, although its client may have disconnected."""
+        """Return whether to finish the current request after its client has disconnected or closed its sending side."""
         exchange = self._exchanges[0]
         if not self._server.cancels or exchange.ended or self._is_between_requests:
             return True
@@ -357,7 +357,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._resume_reading()
 
     def end_postponement(self) -> None:
-        """Receive again, unless reading must be paused for another reason. Called by ``ReceiveTurns``."""
+        """Start receiving again, unless reading must be paused for another reason. Called by ``ReceiveTurns``."""
         self._is_postponed = False
         self.adjust_flow()
 
@@ -391,7 +391,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- for the server ------------------------------------------------------------------------------------------
 
     def wind_down(self) -> None:
-        """Close the connection after the current response, unless its head already promises to keep it open."""
+        """Close the connection after the current response, unless that response's head has promised to keep it open."""
         for exchange in self._exchanges:
             if not exchange.begun:
                 exchange.keep_alive = False
@@ -399,8 +399,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def close_when_answered(self) -> None:
         """Close the connection now if it is idle, else after the current response.
 
-        A new connection whose request has not arrived yet may still send it, within ``late_request_timeout``: a client
-        does not expect that an accepted connection is closed before its first request.
+        A new client may still send its first request, within ``late_request_timeout``, since clients do not expect
+        that the server closes an accepted connection before the first request.
         """
         for exchange in self._exchanges:
             exchange.keep_alive = False

@@ -12,7 +12,7 @@ The state defines what the next bytes from the client mean:
     ended             the client has closed its side, so no more bytes arrive; responses are outstanding
     refused           the client broke the protocol or a limit; the bytes are ignored, and the refusal is sent once all
                       earlier requests are answered
-    draining          the last response is sent; the rest of its request's body is discarded
+    draining          the last response is sent; the rest of the request body is discarded
     lingering         the refusal is sent; the bytes are discarded until the client closes its side
     closing           no more bytes are read; data that is already written is still sent
     closed            the connection has ended

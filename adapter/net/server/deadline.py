@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """Calls ``on_timeout`` once when the deadline is reached. ``when`` is the event loop's time of the deadline.
+    """Calls ``on_timeout`` once when the deadline is reached. ``when`` is the deadline, as a time of the event loop.
 
     To remove the deadline, set ``when`` to None.
     Every request sets deadlines, and almost none is ever reached. So setting a later deadline does not restart the

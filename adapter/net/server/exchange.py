@@ -80,8 +80,9 @@ class ClientConnection(Protocol):
 class RequestBody:
     """A request body that is still arriving. Only one task may read it.
 
-    When the body ends, complete or ``truncated``, the connection sets ``ended``, and ``trailers``. If the body is
-    truncated because the client broke the protocol or a limit, ``refusal`` is the reason, else None.
+    When the body ends, the connection sets ``ended`` to True. If the body is incomplete, ``truncated`` is also True;
+    otherwise, ``trailers`` contains the trailers. ``refusal`` is the reason if the client broke the protocol or a
+    limit, else None.
     """
 
     __slots__ = ("_connection", "_discarded", "_pieces", "ended", "refusal", "trailers", "truncated", "unread_bytes")

@@ -18,20 +18,20 @@ class Holder(Protocol):
 
 
 class HeldBytes:
-    """The sum of the bytes that each connection holds beyond ``FREE_BYTES``.
+    """Counts the bytes that connections hold, except the first ``FREE_BYTES`` of each connection.
 
-    While the sum exceeds ``limit``, ``release_held`` is called for the connection that has exceeded ``FREE_BYTES`` for
-    the longest time.
+    While the count exceeds ``limit``, ``release_held`` is called for the connection that has exceeded ``FREE_BYTES``
+    for the longest time.
     """
 
     def __init__(self, limit: int = HELD_LIMIT) -> None:
         self._limit: Final = limit
         self._total = 0
-        # In the order in which the connections have exceeded ``FREE_BYTES``.
+        # The counted bytes of each connection, in the order in which the connections exceeded ``FREE_BYTES``.
         self._shares: dict[Holder, int] = {}
 
     def update(self, holder: Holder, held: int) -> None:
-        """Record that ``holder`` now holds ``held`` bytes. Release connections if the sum exceeds the limit."""
+        """Record that ``holder`` now holds ``held`` bytes. Call ``release_held`` while the count exceeds the limit."""
         share = max(0, held - FREE_BYTES)
         self._total += share - self._shares.get(holder, 0)
         if share:

@@ -1,4 +1,4 @@
-"""Decides how many bytes a connection receives at once. Connections with input that is costly to parse take turns."""
+"""Decides how many bytes a connection receives at once. Connections take turns if their input is costly to parse."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class ReceiveTurns:
     """The receive buffer that all connections share, and the queue of connections that wait for their turn to receive.
 
     One buffer is enough, because each connection copies the received bytes before another connection receives. A
-    connection passes a part of the buffer to the event loop, and receives at most that many bytes at once:
+    connection passes a part of the buffer to the event loop. It receives at most as many bytes at once as this part
+    has. The part is:
 
     - ``costly_part`` if the client's last bytes were costly to parse;
-    - otherwise ``buffer``, all of it, if the next bytes continue a body;
+    - otherwise the whole ``buffer`` if the next bytes continue a body;
     - otherwise ``head_part``.
     """
 
@@ -35,7 +36,7 @@ class ReceiveTurns:
         self.head_part = self.costly_part
 
     def postpone(self, connection: Receiver) -> None:
-        """Add ``connection`` to the queue. Call its ``end_postponement`` when its turn comes."""
+        """Add ``connection`` to the queue. When its turn comes, its ``end_postponement`` is called."""
         if not self.postponed:
             # While costly bodies wait for their turn, a new request may be the beginning of another costly body.
             self.head_part = self.buffer[:RECEIVE_BUSY]

@@ -8,7 +8,7 @@ A client decides how many bytes arrive at once. These rules limit how much memor
 - A head is parsed only once it has arrived completely. Until then its bytes are kept unparsed, since parsed fields take
   up to 60 times as much memory. A second llhttp parser, without callbacks, checks these bytes, so a mistake is reported
   immediately.
-- No more requests are parsed than the caller has room for. The bytes after these requests are kept unparsed.
+- Only as many requests are parsed as the caller has room for. The bytes after these requests are kept unparsed.
 - If many pieces of a body arrive at once, for example chunks of one byte, they are joined.
 - The number of fields and the size of heads and trailers are limited.
 """
@@ -96,12 +96,15 @@ _NO_ITEMS: Final[list[Received]] = []
 class RequestParser:
     """Parses the bytes of one client, fed in pieces of any size. httptools calls the methods named ``on_…``.
 
-    ``in_head`` is True while a head has begun but is not complete. ``is_paused`` is True after a request that offers an
-    upgrade: the bytes after it may not be HTTP, so they are stored in ``kept`` until ``resume`` or ``take_kept`` is
-    called. ``kept`` also stores the bytes of requests for which the caller has no room; the next ``feed`` parses them.
-    After a refusal, all further bytes are ignored. ``is_costly`` is True if the last pieces of a body were tiny.
-    ``held_bytes`` is the memory that unfinished input takes after a ``feed``, in bytes: an incomplete head or trailers,
-    and kept requests.
+    After a refusal, all further bytes are ignored.
+
+    - ``in_head`` is True from the beginning of a head until the head is complete.
+    - ``is_paused`` is True after a request that offers an upgrade. The bytes after that request might not be HTTP. So
+      they are stored in ``kept`` until ``resume`` or ``take_kept`` is called.
+    - ``kept`` also stores the bytes of requests for which the caller has no room. The next ``feed`` parses them.
+    - ``is_costly`` is True if the last pieces of a body were tiny.
+    - ``held_bytes`` is the memory of all unfinished input after the last ``feed``, in bytes. Unfinished input is an
+      incomplete head, incomplete trailers, and kept requests.
     """
 
     def __init__(self, head_bytes: int, decode: Callable[[bytes], str] = header_text) -> None:
@@ -118,7 +121,7 @@ class RequestParser:
         self._parser = HttpRequestParser(self)
         self._received = _NO_ITEMS
         self._is_refused = False
-        # The bytes of an incomplete head, the number of its lines, and the parser that checks them.
+        # The bytes of an incomplete head, the number of its lines, and the parser that checks these bytes.
         self._pending = bytearray()
         self._lines = 0
         self._checker: HttpRequestParser | None = None
@@ -186,7 +189,7 @@ class RequestParser:
         self._fields = []
 
     def _is_one_request(self, data: bytes) -> bool:
-        """Return whether ``data`` is one small head and a part or all of its body, as is nearly always the case."""
+        """Return whether ``data`` is one small head, and perhaps bytes of its body. Nearly always, this is True."""
         if self._in_body or self._pending or self.kept or self._is_refused or not 0 < len(data) <= _SMALL_HEAD:
             return False
         found = data.find(_END)
@@ -220,7 +223,7 @@ class RequestParser:
                 room -= 1
 
     def _feed_head(self, data: bytes, position: int) -> int:
-        """Parse the head at ``position``, or keep an incomplete head. Return the position behind it."""
+        """Parse the head at ``position``, or keep the head if it is incomplete. Return the position after its bytes."""
         pending = self._pending
         if not pending:
             if data[position] <= 13:
@@ -244,7 +247,7 @@ class RequestParser:
         return position + end - before
 
     def _check_incomplete_head(self, fragment: bytes) -> None:
-        """Refuse the incomplete head if it cannot become valid. ``fragment`` is the part not checked yet."""
+        """Refuse the incomplete head if it cannot become valid. ``fragment`` is the part that has not been checked."""
         self.in_head = True
         self._lines += fragment.count(b"\n")
         if self._checker is None:
@@ -268,7 +271,7 @@ class RequestParser:
             self._parse(head)
 
     def _flush(self) -> None:
-        """Add the arrived pieces of the body to the received items. If there are many, join them to one item."""
+        """Add the arrived pieces of the body to the received items. If there are many, join them into one item."""
         pieces = self._pieces
         self._pieces = []
         if len(pieces) > _MAX_PIECES:
@@ -399,7 +402,7 @@ class RequestParser:
 
 
 def _part(data: bytes, start: int, end: int) -> bytes:
-    """Return ``data[start:end]`` without copying if that is all of ``data``. A slice in compiled code always copies."""
+    """Return ``data[start:end]``. If this is all of ``data``, do not copy it. (Compiled code copies every slice.)"""
     return data if start == 0 and end == len(data) else data[start:end]
 
 
@@ -410,9 +413,9 @@ def _too_many_fields() -> Refusal:
 def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
     """Check ``head`` and set its ``expects_continue``.
 
-    Return two texts: the framing of the body and the Host. The framing is ``chunked``, the Content-Length, or empty if
-    there is no body. ``legal_host`` is a Host that needs no check. Raises Refusal if a proxy must refuse
-    the request.
+    Return two texts: the framing of the body, and the Host. The framing is either ``chunked`` or the Content-Length. It
+    is empty if there is no body. ``legal_host`` is a Host that is known to be legal. Raises Refusal if a proxy must
+    refuse the request.
     """
     hosts = 0
     host = framing = ""
@@ -424,23 +427,23 @@ def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
         elif lower == "transfer-encoding":
             if value.lower() != "chunked" or head.version == "1.0":
                 raise Refusal(
-                    400, f"Transfer-Encoding {excerpt(value)} is not supported: only chunked is, and only in HTTP/1.1"
+                    400, f"the Transfer-Encoding header is {excerpt(value)}; only chunked in HTTP/1.1 is supported"
                 )
             framing = _CHUNKED
         elif lower == "content-length" and value.strip("0"):
             framing = value
         elif lower == "expect":
             if value.lower() != "100-continue":
-                raise Refusal(417, f"Expect {excerpt(value)} is not supported: only 100-continue is")
+                raise Refusal(417, f"the Expect header is {excerpt(value)}; only 100-continue is supported")
             head.expects_continue = head.version == "1.1"
         if len(value) > MAX_FIELDS and lower in _LISTS and value.count(",") >= MAX_FIELDS:
             raise Refusal(431, f"the {lower} header has more than {MAX_FIELDS} elements")
     if "#" in head.target:
-        raise Refusal(400, "a request target must not have a fragment")
+        raise Refusal(400, "the request target has a fragment, which HTTP does not allow")
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):
         raise Refusal(400, f"the request has {hosts} Host headers instead of one")
     if host != legal_host and not is_host(host):
-        raise Refusal(400, "the Host header is not a host with an optional port")
+        raise Refusal(400, "the Host header is neither HOST nor HOST:PORT")
     if not head.target.startswith("/"):
         _use_authority(head)
     if head.version not in ("1.0", "1.1"):

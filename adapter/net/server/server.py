@@ -28,16 +28,17 @@ ACCEPTED_AT_ONCE = 16
 # The maximum number of rejected connections that stay open for a while, so that their clients receive the response. If
 # there is one more, the oldest of them is closed immediately.
 MAX_REJECTED = 16
-# The turns of the event loop between asyncio's accept() and ``connection_made``: one makes the transport.
+# The number of turns of the event loop from asyncio's accept() to ``connection_made``. The first one makes the
+# transport.
 _TURNS_OF_ACCEPT = 2
 
 
 class HttpServer:
     """Serves every request with ``serve``. The tasks of the connections run in ``group``.
 
-    ``held_bytes`` is the memory budget for unfinished requests. If ``cancels`` is True, requests are
-    cancelled when their client disconnects. ``decode`` decodes header values. If ``serve`` raises an exception, the
-    connection is closed and the exception is passed to the loop's exception handler.
+    ``held_bytes`` is the memory budget for unfinished requests. If ``cancels`` is True, a request is cancelled when its
+    client disconnects. ``decode`` decodes header values. If ``serve`` raises an exception, the connection is closed and
+    the exception is passed to the loop's exception handler.
     """
 
     def __init__(
@@ -83,18 +84,19 @@ class HttpServer:
     def wind_down(self) -> None:
         """Make each response the last one of its connection, but still accept connections.
 
-        So no client has an idle connection, on which its next request could be lost, when the server stops.
+        So clients have no idle connections when the server stops. A request that is sent on an idle connection at that
+        moment could be lost.
         """
         self.is_winding_down = True
         for connection in self._connections:
             connection.wind_down()
 
     async def close_gently(self) -> None:
-        """Like ``close``, but also serve the connections that the system has already accepted for this server."""
+        """Do the same as ``close``, but also serve the connections that the system has already accepted."""
         loop = asyncio.get_running_loop()
         accepted: list[socket] = []
         if self._listener is not None and not self._is_closing:
-            # When its server is closed, asyncio drops the connections that it is still accepting.
+            # When a server is closed, asyncio drops the connections that are still being accepted.
             loop.remove_reader(self._listener)
             for _ in range(_TURNS_OF_ACCEPT):
                 await asyncio.sleep(0)

@@ -73,9 +73,9 @@ class Codec(ABC):
 class SingleValueResponseCodec(Codec):
     """A format whose responses have a status description and one value for each header.
 
-    Repeated headers are joined with a comma. Only the last cookie is sent, unless ``all_cookies`` of the rules is
-    True. Then all cookies are sent, as headers whose names differ in case. Load balancers forward such headers [seen:
-    Mangum]. Whether VPC Lattice forwards them is not known [unsure].
+    Repeated headers are joined with a comma. If ``rules.all_cookies`` is True, all cookies are sent, in headers whose
+    names differ in case. Otherwise, only the last cookie is sent. Load balancers forward headers whose names differ in
+    case [seen: Mangum]. It is not known whether VPC Lattice does, too [unsure].
     """
 
     sends_one_cookie = True

@@ -87,7 +87,7 @@ class HttpApi(Codec):
         """Return the response. As on AWS, JSON without a ``statusCode`` becomes the body of a 200 response.
 
         If the JSON is a string, the body is the text of the string. Otherwise, the body is the JSON without white space
-        between its tokens. Function URLs remove this white space; whether HTTP APIs do is not known [unsure].
+        between its tokens. Function URLs remove this white space; it is not known whether HTTP APIs do [unsure].
         """
         response = parse_json(payload)
         if not isinstance(response, dict) or "statusCode" not in response:
@@ -104,8 +104,8 @@ class FunctionUrl(HttpApi):
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
         """Return the event of a function URL without authentication. Empty fields are omitted.
 
-        The event does not contain the Connection header [capture]. The headers that Connection lists are omitted, too:
-        without Connection, the runtime would forward them.
+        The event does not contain the Connection header [capture]. The headers that Connection lists are omitted, too.
+        Otherwise the runtime would forward them, because it does not get the Connection header.
         """
         event = _event(request, without_connection(request.headers), arrival, percent_decode)
         event["requestContext"]["accountId"] = "anonymous"
@@ -120,14 +120,17 @@ def _gateway_path(path: str) -> str:
     """
     once = percent_decode(path).partition("?")[0]
     if encode_lone_percents(once) != once:
-        raise RefusedRequest("an HTTP API decodes paths twice, and the first result has a malformed escape")
+        raise RefusedRequest(
+            "an HTTP API decodes paths twice and refuses this one: after the first time, an escape is malformed"
+        )
     return percent_decode(once)
 
 
 def _event(request: Request, headers: Headers, arrival: Arrival, decode_path: Callable[[str], str]) -> dict[str, Any]:
-    """Return an event of ``request`` with ``headers``: the fields that HTTP APIs and function URLs share.
+    """Return an event for ``request``, with the fields that HTTP APIs and function URLs share.
 
-    ``rawPath`` is still encoded; ``decode_path`` decodes it for the request context.
+    ``headers`` replace the headers of ``request``. ``rawPath`` is still encoded. The path in the request context is
+    decoded by ``decode_path``.
     """
     path, query = split_target(request.target)
     decoded_path = decode_path(path)

@@ -29,7 +29,7 @@ _JSON = [("content-type", "application/json")]
 
 
 def read_app_status(value: str) -> tuple[int, str]:
-    """Return the status and the path from the ``value`` of an APP_STATUS header, or (0, "") if it is malformed."""
+    """Return the status and the path in ``value``, an APP_STATUS header. Return (0, "") if it is malformed."""
     status, _, path = value.partition(" ")
     number = whole_number(status, 999)
     return (number, path) if number is not None else (0, "")
@@ -52,17 +52,18 @@ class PassThrough(Codec):
         return Request(method="POST", target=path, headers=[*_JSON], body=raw)
 
     def decode_request(self, event: Any) -> Request:
-        """Return a request with ``event`` encoded again. Only `request_of` keeps the original bytes."""
+        """Return a request whose body is ``event``, encoded again. Only `request_of` keeps the original bytes."""
         return self.request_of(orjson.dumps(event), PASS_THROUGH_PATH)
 
     def lost_event_text(self, status: int, path: str) -> str:
-        """Return a warning if ``status`` shows that the app did not handle an event at ``path``, else an empty text."""
+        """Return a warning if the app's ``status`` for an event at ``path`` is at least 300, else an empty text."""
         if status < 300:
             return ""
         return (
-            f"the app answered {status} to POST {path}, an event that is not an HTTP request, but Lambda counts the "
-            "event as handled: set the app's path for events with --pass-through-path (AWS_LWA_PASS_THROUGH_PATH), or "
-            f"make the invocation fail with --error-statuses {status} (AWS_LWA_ERROR_STATUS_CODES)"
+            f"the app answered {status} to POST {path}, which is for events that are not HTTP requests; Lambda still "
+            "counts the event as handled. Set the app's path for such events with --pass-through-path "
+            "(AWS_LWA_PASS_THROUGH_PATH), or make the invocation fail with "
+            f"--error-statuses {status} (AWS_LWA_ERROR_STATUS_CODES)"
         )
 
     def encode_response(self, head: ResponseHead, body: bytes | bytearray, rules: BodyRules) -> list[bytes]:

@@ -130,12 +130,12 @@ class RestApi(Codec):
         response = parse_object(payload)
         if unknown := sorted(response.keys() - _RESPONSE_KEYS):
             allowed = ", ".join(sorted(_RESPONSE_KEYS))
-            raise InvalidFunctionResponse(f"the response has the key {unknown[0]!r}; a REST API accepts {allowed}")
+            raise InvalidFunctionResponse(f"the response has the key {unknown[0]!r}; a REST API accepts only {allowed}")
         multi = response.get("multiValueHeaders")
         for name, values in multi.items() if isinstance(multi, dict) else ():
             if not isinstance(values, list):
                 raise InvalidFunctionResponse(
-                    f"multiValueHeaders has a value of type {type(values).__name__} for {excerpt(name)}, not a list"
+                    f"the value of {excerpt(name)} in multiValueHeaders is of type {type(values).__name__}, not a list"
                 )
         if response.get("statusCode") is None:
             response["statusCode"] = 200
@@ -143,10 +143,10 @@ class RestApi(Codec):
 
 
 def _event_headers(headers: Headers) -> dict[str, list[str]]:
-    """Return the ``multiValueHeaders`` of an event. If a name occurs in several spellings, use the first [unsure].
+    """Return the ``multiValueHeaders`` of an event. If a name has several spellings, use the first spelling [unsure].
 
-    The event does not contain the Connection header [capture]. The headers that Connection lists are omitted, too:
-    without Connection, the runtime would forward them.
+    The event does not contain the Connection header [capture]. The headers that Connection lists are omitted, too.
+    Otherwise the runtime would forward them, because it does not get the Connection header.
     """
     spellings = dict(_SPELLINGS)
     lists: dict[str, list[str]] = {}

@@ -71,13 +71,14 @@ def test_a_key_file_has_the_json_of_a_credential_process(tmp_path: Path) -> None
     [
         ('{"AccessKeyId": "a", "SecretAccessKey": "hidden"', "is not JSON: unexpected end of data at character 48"),
         ('["hidden"]', "is not a JSON object"),
-        ('{"AccessKeyId": "hidden"}', "needs the texts AccessKeyId and SecretAccessKey"),
-        ('{"AccessKeyId": "hidden", "SecretAccessKey": 1}', "needs the texts AccessKeyId and SecretAccessKey"),
+        ('{"AccessKeyId": "hidden"}', "must contain AccessKeyId and SecretAccessKey as texts"),
+        ('{"AccessKeyId": "hidden", "SecretAccessKey": 1}', "must contain AccessKeyId and SecretAccessKey as texts"),
         (
             '{"AccessKeyId": "a", "SecretAccessKey": "hidden", "SessionToken": "t"}',
-            "has a SessionToken, so it seems to be real; make a key pair only for the emulator",
+            "has a SessionToken, so its key pair seems to belong to a real account; make a key pair that only the "
+            "emulator uses",
         ),
-        ('"' + "hidden" * 11000 + '"', "has more than 65536 bytes"),
+        ('"' + "hidden" * 11000 + '"', "has more than 65536 bytes, the maximum"),
     ],
 )
 def test_a_bad_key_file_is_refused_without_a_word_of_its_content(tmp_path: Path, content: str, message: str) -> None:
@@ -88,14 +89,14 @@ def test_a_bad_key_file_is_refused_without_a_word_of_its_content(tmp_path: Path,
 
 def test_options_without_effect_and_files_that_are_absent_are_mistakes() -> None:
     assert mistakes(["alb"], auth="aws-iam", cors='{"AllowOrigins": ["*"]}', authorizer_context="none.json") == [
-        "--auth: 'aws-iam' is for a function URL; add --front-door function-url",
+        "--auth: 'aws-iam' has no effect without a function URL; add --front-door function-url",
         "--cors: has no effect, since none of the front doors is function-url or http-api",
         "--authorizer-context: has no effect, since none of the front doors is http-api or rest-api",
         "--authorizer-context: 'none.json' cannot be read: No such file or directory; name a file with a JSON object",
     ]
     assert mistakes(auth_key_file="none.json") == ["--auth-key-file: has no effect without --auth aws-iam"]
     assert mistakes(auth="aws-iam", log_format="json") == [
-        "--auth: 'aws-iam' needs --auth-key-file, because a JSON log shows no generated key pair"
+        "--auth: 'aws-iam' with a JSON log needs --auth-key-file, because a JSON log does not show a generated key pair"
     ]
 
 
@@ -108,7 +109,9 @@ def test_an_authorizers_context_is_for_all_apis_or_for_each_its_own(tmp_path: Pa
     own = {"http-api": {"lambda": {"a": 1}}, "rest-api": {"principalId": "p"}}
     assert settings(authorizer_context=str(file)).authorizers == own
     file.write_text('{"http-api": 1}')
-    assert mistakes(authorizer_context=str(file)) == ["--authorizer-context: http-api is not a JSON object"]
+    assert mistakes(authorizer_context=str(file)) == [
+        "--authorizer-context: the value of 'http-api' is not a JSON object"
+    ]
 
 
 def test_a_cors_configuration_is_json_or_a_file_and_for_all_or_for_each_its_own(tmp_path: Path) -> None:
@@ -130,8 +133,10 @@ def test_a_cors_configuration_is_json_or_a_file_and_for_all_or_for_each_its_own(
             ["function-url"],
             {"AllowMethods": ["OPTIONS", "get"]},
             [
-                "AllowMethods: 'OPTIONS' is not a method of function-url; use GET, PUT, HEAD, POST, PATCH, DELETE, *",
-                "AllowMethods: 'get' is not a method of function-url; use GET, PUT, HEAD, POST, PATCH, DELETE, *",
+                "AllowMethods: 'OPTIONS' is not a method that function-url accepts; use GET, PUT, HEAD, POST, PATCH, "
+                "DELETE, *",
+                "AllowMethods: 'get' is not a method that function-url accepts; use GET, PUT, HEAD, POST, PATCH, "
+                "DELETE, *",
             ],
             id="a-function-url-has-no-options",
         ),
@@ -167,13 +172,13 @@ def test_a_cors_configuration_is_json_or_a_file_and_for_all_or_for_each_its_own(
             ["function-url"],
             {"AllowHeaders": ["x"] * 101, "ExposeHeaders": ["a b"], "AllowOrigins": 5},
             [
-                "AllowHeaders: has 101 items; AWS accepts 100",
+                "AllowHeaders: has 101 items; AWS accepts at most 100",
                 "ExposeHeaders: 'a b' is not a header name",
                 "AllowOrigins: 5 is not a list of texts",
             ],
             id="bounds",
         ),
-        pytest.param(["http-api"], {"http-api": []}, ["http-api is not a JSON object"], id="part"),
+        pytest.param(["http-api"], {"http-api": []}, ["the value of 'http-api' is not a JSON object"], id="part"),
     ],
 )
 def test_what_aws_refuses_is_a_mistake(doors: list[str], cors: dict[str, object], problems: list[str]) -> None:

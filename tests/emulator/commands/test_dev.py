@@ -273,7 +273,7 @@ def test_a_stream_has_lambdas_bandwidth() -> None:
         # 6 MiB at once, then 256 KiB every 125 ms. On a busy machine it may take longer.
         assert took > 1.8
         line = running.line("GET /download")
-        assert "held back by the cap" in line
+        assert "held back by the bandwidth cap" in line
         assert "4 MB beyond the free 6 MB: 0.000031 USD" in line
 
 
@@ -375,8 +375,8 @@ def test_a_slip_in_an_env_file_is_told_with_the_file_and_one_elsewhere_without(
         assert running.process.stderr is not None
         assert running.process.stderr.read().splitlines() == [
             f"adapter: {file}: ADAPTER_TIMEOUT: 'x' is not a duration; use seconds, for example 2 or 0.5",
-            f"adapter: {file}: ADAPTER_BANDWITH: is not an option; did you mean ADAPTER_BANDWIDTH?",
-            "adapter: ADAPTER_MEMROY: is not an option; did you mean ADAPTER_MEMORY?",
+            f"adapter: {file}: ADAPTER_BANDWITH: no option has this name; did you mean ADAPTER_BANDWIDTH?",
+            "adapter: ADAPTER_MEMROY: no option has this name; did you mean ADAPTER_MEMORY?",
         ]
         assert running.process.wait() == 2
 

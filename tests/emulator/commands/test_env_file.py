@@ -62,9 +62,9 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        pytest.param("ADAPTER_X: is not an option", ".env: ADAPTER_X: is not an option", id="mistake"),
+        pytest.param("ADAPTER_X: no option has this name", ".env: ADAPTER_X: no option has this name", id="mistake"),
         pytest.param("AWS_LWA_X is not known", ".env: AWS_LWA_X is not known", id="warning"),
-        pytest.param("ADAPTER_XY: is not an option", "ADAPTER_XY: is not an option", id="longer-name"),
+        pytest.param("ADAPTER_XY: no option has this name", "ADAPTER_XY: no option has this name", id="longer-name"),
         pytest.param("--memory: '1' is not memory", "--memory: '1' is not memory", id="flag"),
     ],
 )

@@ -251,7 +251,7 @@ async def test_files_that_cannot_be_read_are_told_at_once_before_anything_is_inv
     assert (done.code, done.out) == (2, b"")
     assert done.err.splitlines() == [
         f"adapter: EVENT: '{tmp_path}/none' cannot be read: No such file or directory",
-        f"adapter: EVENT: '{tmp_path}/empty' contains no .json file; name an event or a recording",
+        f"adapter: EVENT: the folder '{tmp_path}/empty' contains no .json file, so neither events nor recordings",
         f"adapter: EVENT: '{tmp_path}/none-either' cannot be read: No such file or directory",
     ]
 
@@ -400,9 +400,10 @@ async def test_recordings_are_asked_again_and_compared(tmp_path: Path) -> None:
         await local.visit()
         file = only_file(tmp_path)
         once, again = [await invoke(local, str(file)) for _ in range(2)]
-        assert once.err == f"adapter: {file}: the answer is the recorded one\n"
+        assert once.err == f"adapter: {file}: the answer equals the recorded one\n"
         assert again.err == (
-            f"adapter: {file}: the answer differs from the recorded one: the body at byte 0 (5 bytes instead of 4)\n"
+            f"adapter: {file}: the answer differs from the recorded one: "
+            "the body from byte 0 on (length: 5 bytes instead of 4)\n"
         )
         assert (once.code, again.code) == (0, 1)
         assert once.out == prelude() + b"same"
@@ -444,7 +445,7 @@ async def test_read_together_the_payload_and_what_is_said_of_it_are_two_lines(tm
             stderr=asyncio.subprocess.STDOUT,
         )
         out, _ = await process.communicate()
-    assert out.decode().splitlines() == ["{}", f"adapter: {tmp_path / '1.json'}: the answer is the recorded one"]
+    assert out.decode().splitlines() == ["{}", f"adapter: {tmp_path / '1.json'}: the answer equals the recorded one"]
 
 
 async def test_without_a_reader_it_ends_silently_as_any_filter() -> None:

@@ -50,7 +50,7 @@ def test_a_fault_is_written_as_kind_amount_rate_and_header(text: str, expected: 
         ],
         pytest.param("kill:101%", "a percentage, for example 0.1 or 10%", id="too-often"),
         pytest.param("kill@", "has no header after", id="no-header"),
-        pytest.param("init@x-fault", "'init@x-fault' has a header, but an init serves no", id="init-by-header"),
+        pytest.param("init@x-fault", "'init@x-fault' has a header, but an init has no request", id="init-by-header"),
     ],
 )
 def test_what_is_no_fault_is_a_mistake_that_names_the_option(text: str, why: str) -> None:

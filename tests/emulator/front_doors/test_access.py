@@ -316,7 +316,7 @@ BROWSER = {
 async def test_a_websocket_is_explained_once_for_each_path_and_is_a_plain_get_or_400(door: str) -> None:
     flags: dict[str, Any] = {"front_doors": door, "invoke_mode": "buffered"}
     async with local_lambda(buffered(PAYLOADS[door]), **flags) as local:
-        outcome, status = ("answered with 400", 400) if door.startswith("alb") else ("is a plain GET", 201)
+        outcome, status = ("answers with 400", 400) if door.startswith("alb") else ("as a plain GET", 201)
         for path in ("/ws", "/ws?room=1", "/ws", "/chat"):
             answer = await local.request("GET", path, headers=BROWSER)
             assert (answer.status, answer.header("upgrade")) == (status, None)

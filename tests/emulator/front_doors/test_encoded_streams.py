@@ -103,7 +103,7 @@ async def test_the_limit_counts_the_bytes_before_decoding() -> None:
 @pytest.mark.parametrize(
     ("body", "received", "why"),
     [
-        pytest.param(b"plain text", b"", "has another coding than its Content-Encoding", id="not-encoded"),
+        pytest.param(b"plain text", b"", "is not encoded as its Content-Encoding says", id="not-encoded"),
         pytest.param(gzip.compress(PLAIN)[:-4], PLAIN, "before the encoded data was complete", id="truncated"),
     ],
 )

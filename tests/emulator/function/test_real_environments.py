@@ -272,7 +272,7 @@ def test_a_server_that_is_not_adapter_dev_ends_no_wait(body: bytes) -> None:
     with ScriptedApp(default=response(body)) as app:
         done = subprocess.run([*wait, str(app.port)], check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
-    assert "does not answer with a status, so it is not adapter dev" in done.stderr
+    assert "does not answer with adapter dev's status, so it is another program" in done.stderr
 
 
 def test_a_short_wait_is_not_reported() -> None:

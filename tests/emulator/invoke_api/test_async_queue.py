@@ -70,8 +70,8 @@ async def test_an_event_that_fails_is_tried_twice_more_with_the_same_request_id(
             if request_id in notice:
                 reasons.append(notice.partition("failed: ")[2])
         assert reasons == [
-            "Function.Broken: it broke; the next attempt is in 0.05 s (--retry-delay)",
-            "Function.Broken: it broke; the next attempt is in 0.1 s (--retry-delay)",
+            "Function.Broken: it broke; the next attempt is in 0.05 s (see --retry-delay)",
+            "Function.Broken: it broke; the next attempt is in 0.1 s (see --retry-delay)",
             "Function.Broken: it broke; on Lambda the event would go to the on-failure destination now",
         ]
 

@@ -154,12 +154,17 @@ def response(date: str, body: str, status: int = 200) -> bytes:
     ("recorded", "received", "difference"),
     [
         pytest.param(b"raw", b"raw", "", id="bytes"),
-        pytest.param(b"raw", b"row", "the body at byte 1 (3 bytes instead of 3)", id="other-bytes"),
-        pytest.param(b"raw", b"ra", "the body at byte 2 (2 bytes instead of 3)", id="less"),
-        pytest.param(b'{"a": 1}', b'{"a":1}', "the body at byte 5 (7 bytes instead of 8)", id="no-response"),
+        pytest.param(b"raw", b"row", "the body from byte 1 on (length: 3 bytes instead of 3)", id="other-bytes"),
+        pytest.param(b"raw", b"ra", "the body from byte 2 on (length: 2 bytes instead of 3)", id="less"),
+        pytest.param(
+            b'{"a": 1}', b'{"a":1}', "the body from byte 5 on (length: 7 bytes instead of 8)", id="no-response"
+        ),
         pytest.param(response("then", "x"), response("now", "x"), "", id="other-header-values"),
         pytest.param(
-            response("then", "x"), response("now", "y"), "the body at byte 0 (1 bytes instead of 1)", id="other-body"
+            response("then", "x"),
+            response("now", "y"),
+            "the body from byte 0 on (length: 1 bytes instead of 1)",
+            id="other-body",
         ),
         pytest.param(response("then", "x"), response("now", "x", 201), "status 201 instead of 200", id="other-status"),
         pytest.param(
@@ -172,7 +177,10 @@ def response(date: str, body: str, status: int = 200) -> bytes:
             id="other-header-names-streamed",
         ),
         pytest.param(
-            prelude() + b"x", prelude() + b"y", "the body at byte 0 (1 bytes instead of 1)", id="other-body-streamed"
+            prelude() + b"x",
+            prelude() + b"y",
+            "the body from byte 0 on (length: 1 bytes instead of 1)",
+            id="other-body-streamed",
         ),
     ],
 )
@@ -186,7 +194,7 @@ def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
 
 
 def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"EVENT: '.*' contains no \.json file"):
+    with pytest.raises(ConfigurationError, match=r"EVENT: the folder '.*' contains no \.json file"):
         inputs(tmp_path)
 
 

@@ -195,7 +195,7 @@ def test_without_a_free_port_there_is_a_warning_and_no_inspector() -> None:
             stack.enter_context(socket.create_server(("127.0.0.1", 65535)))
         port, warnings = inspector_port({}, invoke_port=65534)
     assert port is None
-    assert warnings == ["warn: there is no inspector: no port after 65534 is free; name a port with --inspector"]
+    assert warnings == ["warn: the inspector is off: no port after 65534 is free; name a port with --inspector"]
 
 
 def test_only_a_port_that_was_asked_for_must_be_free() -> None:

@@ -142,7 +142,7 @@ def test_variables_have_the_texts_of_cloudformation_and_what_only_a_stack_knows_
         f"{variables.format(23)}.TABLE: Orders is a resource, which can be resolved only in a deployed stack, "
         "so the value is left unset",
         f"{variables.format(26)}.PASSWORD: {{{{resolve:secretsmanager:shop:SecretString:password}}}} is a dynamic "
-        "reference, so the value is left unset",
+        "reference, which can be resolved only in a deployed stack, so the value is left unset",
         f"{file}, line 30: Resources.Api.Properties.Events.Jobs: SQS events are not simulated; send one with: "
         "adapter event KIND | adapter invoke -",
     ]
@@ -212,7 +212,8 @@ def test_a_cors_configuration_that_aws_refuses_is_a_mistake_with_its_place(tmp_p
         load_template(str(file), None, "us-east-1", [])
     place = f"--template: {file}, line 8: Resources.Web.Properties.FunctionUrlConfig.Cors"
     assert caught.value.mistakes == [
-        f"{place}: AllowMethods: 'OPTIONS' is not a method of function-url; use GET, PUT, HEAD, POST, PATCH, DELETE, *",
+        f"{place}: AllowMethods: 'OPTIONS' is not a method that function-url accepts; use GET, PUT, HEAD, POST, PATCH, "
+        "DELETE, *",
         f"{place}: MaxAge: 'soon' is not a number of seconds from 0 to 86400",
     ]
 
@@ -270,7 +271,7 @@ def test_the_command_of_a_package_with_a_layer_is_its_handler_script(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "function", "mistake"),
     [
-        ("a: [", None, "is not YAML or JSON: while parsing a flow node"),
+        ("a: [", None, "cannot be read as YAML or JSON: while parsing a flow node"),
         ("- 1", None, "it is not a map with Resources"),
         ("", None, "it is not a map with Resources"),
         ("a: 1\na: 2", None, "line 2: the key 'a' occurs twice"),

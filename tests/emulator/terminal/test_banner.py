@@ -30,7 +30,7 @@ def test_the_start_says_how_to_deploy_the_same_and_what_to_try() -> None:
         "  bandwidth  6 MB at once, then 2 MB/s, for each response, as on Lambda",
         "  limit      200 MB for a streamed response",
         "  timeout    900 s",
-        "  app        starts with the first request (--warm: at once)",
+        "  app        starts with the first request; --warm starts it at once",
         "  differs    from Lambda's defaults: mode response_stream (buffered), timeout 900 s (3 s), "
         "memory 1024 MB (128 MB)",
         INVOKE,
@@ -75,7 +75,7 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
     lines = start_lines(settings(bandwidth="unlimited", stream_limit="none"))
     assert "  bandwidth  unlimited; Lambda has a cap" in lines
     assert "  limit      none for a streamed response; Lambda has a limit" in lines
-    assert "; Lambda's own: --bandwidth lambda" in "\n".join(start_lines(settings(bandwidth="64KB+64KB")))
+    assert "; --bandwidth lambda sets Lambda's own cap" in "\n".join(start_lines(settings(bandwidth="64KB+64KB")))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
             {"url_invoke_mode": "buffered"},
             [
                 "the function streams but the front door is buffered: clients wait for the whole response; "
-                "set both to the same mode (--invoke-mode, --url-invoke-mode)"
+                "set both to the same mode with --invoke-mode or --url-invoke-mode"
             ],
             id="the-url-is-buffered",
         ),
@@ -96,9 +96,9 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
             {"invoke_mode": "buffered", "url_invoke_mode": "response_stream", "front_doors": "function-url,rest-api"},
             [
                 "the function is buffered but the front door streams: clients get the JSON payload undecoded; "
-                "set both to the same mode (--invoke-mode, --url-invoke-mode) (function-url)",
+                "set both to the same mode with --invoke-mode or --url-invoke-mode (function-url)",
                 "the function is buffered but the front door streams: every request fails; "
-                "set both to the same mode (--invoke-mode, --url-invoke-mode) (rest-api)",
+                "set both to the same mode with --invoke-mode or --url-invoke-mode (rest-api)",
             ],
             id="the-function-is-buffered",
         ),
@@ -219,7 +219,7 @@ def test_the_start_shows_a_key_pair_that_was_made_for_this_run_and_how_to_use_it
     user = f"{key.access_key_id}:{key.secret_access_key}"
     assert [line for line in start_lines(chosen) if line.startswith(("  domain", "  CORS", "  auth", "  try"))] == [
         "  domain     shop.example, the Host that the app gets",
-        "  CORS       preflights and headers from function-url, not from the app",
+        "  CORS       preflight responses and CORS headers come from function-url, not from the app",
         f"  auth       AWS_IAM with the key pair {key.access_key_id} of this run",
         f"  try        curl -N --aws-sigv4 aws:amz:us-east-1:lambda --user {user} http://127.0.0.1:3000/",
     ]

@@ -90,7 +90,7 @@ def test_a_slow_request_is_shown_in_place_and_a_shutdown_is_quiet() -> None:
         terminal.wait_for(r"\r\x1b\[2K")
         slow.close()
         terminal.type(CTRL_C)
-        shown = terminal.wait_for(r"(?s).*lines of the environments' shutdown that are not shown: (\d+).*same 42")
+        shown = terminal.wait_for(r"(?s).*hidden output lines from the shutdown of the environments: (\d+).*same 42")
         assert int(shown[1]) >= 50
         assert "step 49" not in shown[0]
         assert re.search("code=130", shown[0])

@@ -36,7 +36,7 @@ def show_cloudwatch_line(terminal: Terminal, line: str) -> None:
         ),
         pytest.param({"init": 0.64}, ["0 B", "total 0 ms", "cold start, init 640 ms"], id="cold"),
         pytest.param({"restore": 0.012}, ["0 B", "total 0 ms", "restored, 12 ms"], id="restored"),
-        pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the cap 1.98 s"], id="held"),
+        pytest.param({"held": 1.98}, ["0 B", "total 0 ms", "held back by the bandwidth cap 1.98 s"], id="held"),
         pytest.param({"client_left": True}, ["0 B", "total 0 ms", "client left"], id="left"),
         pytest.param({"mismatch": True}, ["0 B", "total 0 ms", "mismatch"], id="mismatch"),
         pytest.param({"app_status": 404, "app_path": "/events"}, ["0 B", "total 0 ms", "POST /events 404"], id="event"),
@@ -70,7 +70,7 @@ def test_a_line_says_what_happened_and_nothing_else(fields: dict[str, Any], expe
         pytest.param(
             7 * MIB,
             "mars-1",
-            ["1 MB beyond the free 6 MB; no price is known for mars-1 (--price-table)"],
+            ["1 MB beyond the free 6 MB; no price is known for mars-1; --price-table adds prices"],
             id="unknown-region",
         ),
     ],

@@ -77,7 +77,7 @@ def test_a_summary_has_requests_errors_and_times() -> None:
     assert fields["totalP99Ms"] == pytest.approx(2000, rel=0.011)
     text = "\n".join(summary.lines())
     assert "Function.X: 2" in text
-    assert "1 MB, held back by the cap for 1.00 s" in text
+    assert "1 MB, held back by the bandwidth cap for 1.00 s" in text
 
 
 def test_an_invocation_that_the_end_of_the_run_cuts_off_is_counted_without_a_cost() -> None:
@@ -86,7 +86,7 @@ def test_an_invocation_that_the_end_of_the_run_cuts_off_is_counted_without_a_cos
     summary.add(record)
     assert summary.lines()[1:3] == [
         "  requests   1, 1 invocation, 1 cold start",
-        "  unfinished 1 when this run ended; not in the cost",
+        "  unfinished 1 invocation when this run ended; not included in the cost",
     ]
     assert (summary.fields()["invocations"], summary.fields()["unfinishedInvocations"]) == (0, 1)
     record.report = {"billedDurationMs": 1000, "memorySizeMB": 1024}

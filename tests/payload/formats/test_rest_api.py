@@ -154,7 +154,7 @@ def test_a_response_without_a_status_is_a_200(payload: dict[str, object]) -> Non
         pytest.param(b'{"statusCode":"test"}', "statusCode is 'test'", id="status"),
         pytest.param(
             b'{"statusCode":200,"multiValueHeaders":{"a":"1"}}',
-            "of type str for 'a', not a list",
+            "'a' in multiValueHeaders is of type str, not a list",
             id="string-for-a-list",
         ),
         pytest.param(b'{"statusCode":200,"cookies":[]}', "has the key 'cookies'", id="unknown-key"),
