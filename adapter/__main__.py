@@ -46,7 +46,7 @@ def _command_of_run(arguments: list[str]) -> list[str] | None:
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null for each standard stream that is closed. Otherwise a socket could get the stream's number."""
+    """Open /dev/null for each standard stream that is closed. Otherwise a socket could get descriptor 0, 1 or 2."""
     while (descriptor := _open_null()) <= _STDERR:
         posix.set_inheritable(descriptor, True)
     posix.close(descriptor)

@@ -8,7 +8,7 @@
     │   └── HookFailed          a SnapStart hook of the app failed
     ├── InvocationError         one invocation failed: posted to /error, the runtime continues
     │   ├── InvalidEvent        the event cannot become an HTTP request
-    │   ├── AppUnreachable      connecting to the app failed, or the app closed the connection before the response head
+    │   ├── AppUnreachable      connecting to the app failed, or the app closed the connection before responding
     │   ├── AppTimeout          the app did not respond before the deadline
     │   ├── InvalidAppResponse  the app's response is not HTTP
     │   ├── TruncatedResponse   the app ended its response before the body was complete
@@ -46,10 +46,10 @@ def bounded(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 class AdapterError(Exception):
-    """The base class. ``str(error)`` states the cause, the invalid value and a remedy.
+    """The base class of these errors. ``str(error)`` is the message: the cause, the invalid value and a remedy.
 
-    The first line of the text is a complete message. Clients and callers of the function can influence the text, so
-    its length is bounded.
+    The first line of the message can be understood alone. HTTP clients and callers of the Lambda function can influence
+    the message, so its length is bounded.
     """
 
     name = "Adapter.Error"
@@ -119,7 +119,7 @@ class InvalidEvent(InvocationError):
 
 
 class AppUnreachable(InvocationError):
-    """Connecting to the app failed, or the app closed the connection before the response head.
+    """Connecting to the app failed, or the app closed the connection before responding.
 
     ``waited`` is how long the adapter waited for a restart of the app, in seconds. ``connect_error`` is the
     error of the failed attempt to connect, or None if the app closed the connection. The error is kept in an
@@ -165,7 +165,7 @@ class AppErrorStatus(InvocationError):
 
 
 class ResponseTooLarge(InvocationError):
-    """The response exceeds a size limit. ``lambda_type`` is the type that Lambda itself reports in this case."""
+    """The response exceeds a size limit. ``lambda_type`` is the error type that Lambda itself uses in this case."""
 
     name = "Adapter.ResponseTooLarge"
     lambda_type = "Function.ResponseSizeTooLarge"

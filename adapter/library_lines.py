@@ -23,7 +23,10 @@ _PART_LIMIT = 8192
 
 
 def report_errors(report: Callable[[str], object]) -> None:
-    """Call ``report`` for each exception that ends the process or a thread, or that the interpreter ignores."""
+    """From now on, call ``report`` for each exception that ends the process or a thread.
+
+    Also call ``report`` for each exception that the interpreter ignores, for example in ``__del__``.
+    """
 
     def on_exception(
         kind: type[BaseException], error: BaseException | None, trace: TracebackType | None, where: str = ""
@@ -57,7 +60,7 @@ def report_loop_errors(loop: asyncio.AbstractEventLoop, report: Callable[[str], 
 
 
 def log_stderr_as_json(log: Log) -> None:
-    """Replace ``sys.stderr`` by a file that writes each text as a line of ``log``. ``log`` must write JSON."""
+    """Replace ``sys.stderr`` by a file that passes each line to ``log``, which must write JSON."""
     import faulthandler
 
     sys.stderr = _LoggedText(log)

@@ -58,7 +58,7 @@ class Log:
         self._write("warn", message, fields)
 
     def warning_once(self, message: str) -> None:
-        """Log a warning, unless this process has already logged the same text."""
+        """Log a warning, but only the first time that this method is called with ``message``."""
         if message not in self._once:
             self._once.add(message)
             self.warning(message)
@@ -68,9 +68,10 @@ class Log:
         self._write("error", message, fields)
 
     def log_invocation(self, fields: dict[str, object], level: str = "info") -> None:
-        """Log an invocation. If the access log is off, log it only if ``level`` is ``error``.
+        """Log an invocation. If the access log is off, only invocations with the level ``error`` are logged.
 
-        Pass the level ``error`` if the app, the adapter or the function failed, ``warn`` if the client made a mistake.
+        The caller passes the level ``error`` if the app, the adapter or the Lambda function failed, and ``warn`` if the
+        client made a mistake.
         """
         if level == "error" or self._access_log:
             self._write(level, "invocation", fields)
@@ -83,8 +84,8 @@ class Log:
     ) -> None:
         """Log a request to the proxy. ``level`` has the same meaning as in ``log_invocation``.
 
-        ``call_soon`` is the event loop's method. If it is given, the line is not written now, but soon, together with
-        the lines of other requests.
+        ``call_soon`` is the event loop's method with this name. If it is given, the line is not written now, but a
+        moment later, together with the lines of other requests.
         """
         if (level == "error" or self._access_log) and _LEVELS[level] >= self._threshold:
             line = self._line(level, "request", fields)
@@ -141,7 +142,10 @@ def visible(text: str) -> str:
 
 
 def write_error(text: str, *, format: str = "text") -> None:
-    """Write ``text``, the error that ended a command, to stderr: as ``adapter: TEXT``, or as a JSON object."""
+    """Write ``text``, the error that ended a command, to stderr.
+
+    The format ``text`` writes the line ``adapter: TEXT``; the format ``json`` writes a JSON object.
+    """
     if format == "json":
         Log(format=format).error(text)
     else:
@@ -154,7 +158,7 @@ def tenths_of_ms(seconds: float) -> float:
 
 
 def trace_of(value: str) -> str:
-    """Return the trace id in ``value``, or an empty text if there is none.
+    """Return the trace id in ``value``, or an empty string if there is none.
 
     ``value`` is the value of a header, X-Amzn-Trace-Id or traceparent (W3C). A trace id has only hexadecimal digits and
     hyphens, so no other text of a client gets into the log.
@@ -171,7 +175,7 @@ def utc_timestamp(now: float) -> str:
 
 
 def _bounded_values(message: str, fields: dict[str, object], share: int) -> dict[str, object]:
-    """Return the message and the fields for a JSON line. Cut texts that exceed their limit divided by ``share``."""
+    """Return the message and the fields for a JSON line. Cut each string to its limit divided by ``share``."""
     values: dict[str, object] = {"message": bounded(message, TEXT_LIMIT // share)}
     for name, value in fields.items():
         values[name] = bounded(value, FIELD_LIMIT // share) if isinstance(value, str) else value

@@ -1,7 +1,7 @@
-"""Numbers in texts from outside the program: headers, variables, flags, files.
+"""Parses numbers in strings from outside the program: headers, variables, flags, files.
 
-Python's int() and float() accept too much for such texts: signs, spaces, underscores, digits of every script, infinity
-and NaN. int() also raises an error of its own for more than 4,300 digits.
+Python's int() and float() accept too much for such strings: signs, spaces, underscores, digits of every script,
+infinity and NaN. int() also raises an error of its own for more than 4,300 digits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def whole_number(text: str, most: int) -> int | None:
 
 
 def decimal(text: str) -> float | None:
-    """Return the number in ``text``, for example ``2``, ``0.5`` or ``1e-6``. Return None for any other text."""
+    """Return the number in ``text``, for example ``2``, ``0.5`` or ``1e-6``. Return None for any other string."""
     if not text.isascii() or "_" in text or text[:1] not in "0123456789." or text != text.rstrip():
         return None
     try:

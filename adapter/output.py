@@ -4,7 +4,7 @@ The reader may pause (a pager, Ctrl-S) or end. The stream may be closed, or the 
 written is dropped, and its lines are counted. Once the stream accepts data again, one line on stderr reports the number
 of lost lines.
 
-Our lines and the app's output may share a file. A line of ours always begins on a new line: if the app's last output
+Our lines and the app's output may share a file. A line of ours always begins on a new line: if the app's latest output
 does not end with a newline, we add one. If the app's next output then begins with a newline, we drop that newline,
 because we have already written it.
 """
@@ -37,8 +37,8 @@ _has_ended_line_for_app = False
 class Output:
     """An output stream: its ``descriptor``, and its ``name`` for messages.
 
-    Lost lines are reported on the stream ``log``; None means this stream. ``loss_line`` takes the name of the stream
-    and the number of lost lines, and returns the line that reports them.
+    Lost lines are reported on the stream ``log``, or on this stream if ``log`` is None. ``loss_line`` is a function: it
+    takes the name of the stream and the number of lost lines, and returns the line that reports the loss.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class Output:
         self._poller.register(self._unblocking, POLLOUT)
 
     def is_free(self, seconds: float = 0.0) -> bool:
-        """Wait up to ``seconds`` for the stream. Return whether it accepts PIPE_BUF bytes without blocking."""
+        """Wait up to ``seconds`` until the stream accepts PIPE_BUF bytes without blocking. Return whether it does."""
         # The result is also True if the stream is closed: writing to it does not block.
         return bool(self._poller.poll(seconds * 1000))
 
@@ -93,7 +93,10 @@ class Output:
         return len(self._kept) == 1
 
     def flush(self) -> None:
-        """Write all kept lines, as many as possible at once. Call this before ``is_free``, and before a copy."""
+        """Write all kept lines in as few calls as possible.
+
+        Call this before ``is_free``, ``copy`` and ``copy_whole``.
+        """
         kept, self._kept = self._kept, []
         batch = b""
         for line in kept:
@@ -148,7 +151,7 @@ class Output:
             self._lost = lost
 
     def _write(self, data: bytes) -> bool:
-        """Write ``data`` in pieces of up to PIPE_BUF bytes. If a part is lost, count its lines and return False."""
+        """Write ``data`` in pieces of up to PIPE_BUF bytes. Return True, or count the lost lines and return False."""
         added = b"\n" if self._is_cut and not data.startswith(b"\n") else b""
         data = added + data
         position, size = 0, len(data)
@@ -186,7 +189,7 @@ def _without_written_newline(descriptor: int, data: bytes) -> bytes:
 
 
 def _note_output(descriptor: int, *, is_within_line: bool) -> None:
-    """Record whether the app's last output ends within a line. Ignore output to files other than stderr's."""
+    """Record whether the app's latest output ends within a line. Ignore output to files other than stderr's."""
     global _file_within_line
     if _is_stderr(descriptor):
         _file_within_line = _file(_STDERR) if is_within_line else None
@@ -222,8 +225,8 @@ def _loss_line(name: str, lost: int) -> bytes:
 def _nonblocking(descriptor: int) -> int:
     """If ``descriptor`` is a terminal, return a new descriptor that never blocks. Otherwise, return ``descriptor``.
 
-    A write to a ready terminal may still block, if the terminal has no room for the whole piece. ``descriptor`` itself
-    must not be made non-blocking, because the shell shares the open file.
+    It is not enough to wait until a terminal is ready: a write blocks if the terminal has no room for the whole piece.
+    ``descriptor`` itself must not be made non-blocking, because the shell shares the open file.
     """
     try:
         if posix.isatty(descriptor):

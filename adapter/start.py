@@ -96,7 +96,7 @@ def run(command: list[str], flags: Mapping[str, str] | None = None) -> int:
 
 
 def _serve_invocations(config: Config, port: int, process: AppProcess | None, log: Log) -> int:
-    """Run as the function's runtime, and return the exit code."""
+    """Run as the Lambda function's runtime, and return the exit code."""
     from adapter.output import STDERR
     from adapter.runtime.lean_imports import WithoutImportlib, load_parsers
 
@@ -113,7 +113,7 @@ def _serve_invocations(config: Config, port: int, process: AppProcess | None, lo
 
 
 def _prepare_for_proxy() -> int:
-    """Make this process adopt orphans. Return the limit of open files for the app."""
+    """Make this process adopt the app's orphans. Return the app's limit of open files."""
     import resource  # the runtime does not need it
 
     adopt_orphans()
@@ -122,7 +122,10 @@ def _prepare_for_proxy() -> int:
 
 
 def _located(command: list[str], folder: str | None) -> list[str]:
-    """Return ``command``, with an absolute path if its program's relative path exists here, but not in ``folder``."""
+    """Return ``command`` in a form that can be started in ``folder``.
+
+    If the program has a relative path that exists in the current folder, but not in ``folder``, make the path absolute.
+    """
     name = command[0] if command else ""
     if folder is None or "/" not in name or name.startswith("/") or _exists(f"{folder}/{name}") or not _exists(name):
         return command
@@ -140,8 +143,8 @@ def _exists(path: str) -> bool:
 def _check_command(command: list[str], environ: Mapping[str, str], config: Config, *, port: int | None) -> None:
     """Raise ConfigurationError if ``command`` cannot be started, or if another process listens on ``port``.
 
-    ``port`` is None if the app needs no fixed port. To save time, this is not called on Lambda. There, a wrong command
-    is reported when the start fails, and no other process uses the port.
+    ``port`` is None if the app needs no fixed port. To save time, this function is not called on Lambda. There, a
+    wrong command is reported when the start fails, and no other process uses the port.
     """
     from adapter.app.command import command_mistakes, port_mistake
 

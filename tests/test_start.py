@@ -50,10 +50,14 @@ def test_a_start_for_which_no_descriptor_is_left_says_so() -> None:
 @pytest.mark.parametrize(
     ("script", "mode", "message"),
     [
-        pytest.param(b"#!/bin/sh\r\nexec true\r\n", 0o755, "its lines end with CR LF, as on Windows", id="CR-LF"),
+        pytest.param(
+            b"#!/bin/sh\r\nexec true\r\n", 0o755, "the script's lines end with CR LF, as on Windows", id="CR-LF"
+        ),
         pytest.param(b"#!/bin/sh\nexec true\n", 0o644, "is not executable); make it executable", id="no-run-bit"),
-        pytest.param(b"#!/no/sh\nexec true\n", 0o755, "/no/sh, the interpreter in its first line", id="interpreter"),
-        pytest.param(b"exec true\n", 0o755, "it is neither a script that begins with #!", id="no-script"),
+        pytest.param(
+            b"#!/no/sh\nexec true\n", 0o755, "/no/sh, the interpreter in the script's first line", id="interpreter"
+        ),
+        pytest.param(b"exec true\n", 0o755, "the file is neither a script that begins with #!", id="no-script"),
         # The kernel can start env, which then looks for a program called "sh\r".
         pytest.param(b"#!/usr/bin/env sh\r\n", 0o755, "a script with the line ends of Windows; conv", id="env-CR-LF"),
         pytest.param(b"#!/bin/sh\nexec no-such\r\n", 0o755, "a script with the line ends of Windows", id="one-CR-LF"),

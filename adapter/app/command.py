@@ -61,7 +61,7 @@ def command_mistakes(
 def _argument_mistake(command: Sequence[str], directory: str | None) -> str | None:
     """Return a message if CMD starts an interpreter whose script does not exist, else None.
 
-    Only the first argument is checked. If it is an option, the script cannot be recognized.
+    Only the interpreter's first argument is checked. If this is an option, return None.
     """
     name = command[1] if len(command) > 1 else ""
     ends = _SCRIPTS.get(basename(command[0]).rstrip("0123456789."), ())
@@ -84,10 +84,13 @@ def _script_mistake(path: str) -> str | None:
     if not line.startswith(b"#!") or not words:
         return None
     if line.endswith(b"\r\n"):
-        return f"its lines end with CR LF, as on Windows; {CONVERT_LINES}"
+        return f"the script's lines end with CR LF, as on Windows; {CONVERT_LINES}"
     interpreter = os.fsdecode(words[0])
     if interpreter.startswith("/") and not exists(interpreter):
-        return f"{interpreter}, the interpreter in its first line, does not exist here; name an interpreter that exists"
+        return (
+            f"{interpreter}, the interpreter in the script's first line, does not exist here; name an interpreter that "
+            "exists"
+        )
     return None
 
 
@@ -104,8 +107,8 @@ def _hint(name: str, reason: str) -> str:
 def _candidates(name: str, environ: Mapping[str, str], folder: str) -> Iterator[str]:
     """Yield the paths at which the program ``name`` is looked for.
 
-    Relative paths, also those on PATH, start in ``folder``. If ``name`` contains a slash, it is then looked for in the
-    current folder as well (``start.py`` makes such a path absolute).
+    Relative paths, also those on PATH, start in ``folder``. A ``name`` with a slash is looked for in ``folder``, then
+    in the current folder (``start.py`` makes such a path absolute).
     """
     if "/" in name:
         yield join(folder, name)
@@ -120,7 +123,7 @@ def _is_executable(path: str) -> bool:
 
 
 def _reason(name: str, directory: str | None) -> str:
-    """Return why no program is at the path ``name``. A relative path starts in ``directory`` or the current folder."""
+    """Return why ``name`` is not a program. A relative path is tried in ``directory``, then in the current folder."""
     tried = [name] if directory is None or isabs(name) else [join(directory, name), name]
     for path in tried:
         if exists(path):

@@ -45,7 +45,7 @@ _REPORT = re.compile(r"\b(error|fatal|critical|panic)\b", re.IGNORECASE)
 
 
 def exit_text(code: int) -> str:
-    """Return an exit code as text, with the name of the signal that it stands for: ``exit code 139 (SIGSEGV)``."""
+    """Return ``exit code 1``, for example, or ``exit code 139 (SIGSEGV)`` if the code stands for a signal."""
     number = code - _SIGNALLED
     name = signal.Signals(number).name if number in set(signal.Signals) else ""
     return f"exit code {code} ({name})" if name else f"exit code {code}"
@@ -54,7 +54,7 @@ def exit_text(code: int) -> str:
 def failed_start_text(code: int, stderr: str, command: Sequence[str]) -> str:
     """Return the message that ``command`` has ended before the app was ready.
 
-    It contains the exit code, a hint, and the line of ``stderr`` that states the cause.
+    The message contains the exit code, a hint, and the line of ``stderr`` that states the cause.
     """
     cause = cause_line(stderr)
     hint = exit_hint(code, stderr, command)
@@ -62,14 +62,14 @@ def failed_start_text(code: int, stderr: str, command: Sequence[str]) -> str:
 
 
 def exit_hint(code: int, stderr: str, command: Sequence[str], *, was_ready: bool = False) -> str:
-    """Return a hint about the reason why ``command`` has ended with ``code``, or an empty text.
+    """Return a hint about the reason why ``command`` has ended with ``code``, or an empty string if there is none.
 
-    ``stderr`` contains the last lines of the app's stderr.
+    ``stderr`` contains the last lines of the app's stderr. ``was_ready`` is True if the app had been ready.
     """
     if _NEEDS_NODE_RUNTIME in stderr:
         return " (awslambda exists only in AWS's Node runtime; docs/plain-handlers.md shows how to run such a handler)"
     if code in _SHELL_FAILURES and "\r" in stderr.replace("\r\n", "\n").replace("\\r", "\r"):
-        return f" (it reads a script with the line ends of Windows; {CONVERT_LINES})"
+        return f" (CMD reads a script with the line ends of Windows; {CONVERT_LINES})"
     if _HAS_PID_FILE in stderr:
         return " (each environment needs a pid file of its own; for Rails, add to CMD: -P tmp/pids/{port}.pid)"
     if not was_ready and (missing := _MISSING.search(cause_line(stderr))):
@@ -86,10 +86,10 @@ def _missing_hint(missing: re.Match[str], command: Sequence[str]) -> str:
     """Return what to do about a module that was not found."""
     if module := missing["node"]:
         is_file = module.startswith(("/", "."))
-        return f"correct the path {module!r}" if is_file else f"in the app's folder: npm install {module}"
+        return f"correct the path {module!r}" if is_file else f"in the app's folder, run: npm install {module}"
     name = missing["python"] or missing["named"] or missing["loaded"]
     if any(name in word for word in command):
-        return f"correct {name!r} in CMD, install it, or start CMD in the folder that has it: --app-dir FOLDER"
+        return f"correct {name!r} in CMD, install this module, or set --app-dir to the folder that contains it"
     return f"the Python that CMD starts does not find the module {name!r}; install the package that contains it"
 
 

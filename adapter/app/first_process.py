@@ -19,8 +19,8 @@ def first_process(leader: int, number: int) -> int | None:
     """Return the pid of the process that should get signal ``number``: ``leader``, unless ``leader`` is a shell.
 
     Instead of a shell, its only child gets the signal; the same rule applies to a child that is a shell. A shell gets
-    the signal itself if it has a trap for the signal, or if it has no child. Return None if a shell has several
-    children.
+    the signal itself if it has a trap for the signal, or if it has no child. Return None if a shell without
+    such a trap has several children.
     """
     pid = leader
     while _is_shell(pid) and not _handles(pid, number):

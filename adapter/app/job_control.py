@@ -1,9 +1,9 @@
-"""Job control: stops the app and the adapter on Ctrl-Z, and gives the adapter's terminal to the app.
+"""Job control: suspends the app and the adapter on Ctrl-Z, and gives the adapter's terminal to the app.
 
 Only one process group at a time, the foreground job, can read the terminal or change its settings. The app has its own
-process group, which starts as a background job. If the app reads the terminal or changes the settings, the kernel stops
-it (SIGTTIN, SIGTTOU). The adapter then makes the app the foreground job until the app ends or is stopped. The adapter
-cannot do this if it is a background job itself, or if its stdin is not a terminal.
+process group, which starts as a background job. If the app reads the terminal or changes the terminal's settings, the
+kernel suspends the app (SIGTTIN, SIGTTOU). The adapter then makes the app the foreground job until the app ends or is
+suspended again. The adapter cannot do this if it is a background job itself, or if its stdin is not a terminal.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class JobControl:
         self._warn = warn
 
     def lend(self, process: AppProcess) -> bool:
-        """Make the app the foreground job. Return False if this process is not in the foreground itself."""
+        """Make the app the foreground job. Return False if that fails, for example in a background job."""
         if not give_terminal(process.pid):
             return False
         self.is_lent = True
         return True
 
     def take_back(self, process: AppProcess) -> None:
-        """Make this process's group the foreground job again, if the app has the terminal."""
+        """If the app has the terminal, make this process's group the foreground job again."""
         if not self.is_lent:
             return
         self.is_lent = False
@@ -57,7 +57,7 @@ class JobControl:
                 return
 
     def handle_stop(self, process: AppProcess, number: int) -> None:
-        """Act on the signal ``number``, which has stopped the app."""
+        """Act on the signal ``number``, which has suspended the app."""
         if number not in _NEEDS_TERMINAL:
             # If the app does not have the terminal, another process sent the signal, and has to continue the app.
             if self.is_lent:
@@ -71,16 +71,16 @@ class JobControl:
         else:
             name = signal.Signals(number).name
             self._warn(
-                f"the app is stopped ({name}), since it uses a terminal that the adapter cannot pass on; start the "
+                f"the app is suspended ({name}), since it uses a terminal that the adapter cannot pass on; start the "
                 "adapter with this terminal as stdin, or start the app with </dev/null"
             )
 
     def follow_stops(self, process: AppProcess) -> None:
-        """Act on the signal that has stopped the app, and on signals that stop the app again at once.
+        """Act on the signal that has suspended the app, and on signals that suspend the app again at once.
 
-        Called after SIGCHLD. In the background, a continued app stops again if it reads the terminal. The SIGCHLD of
-        this second stop may arrive just before a system call begins, and then does not interrupt the call. So this
-        method itself waits for this SIGCHLD for a moment.
+        Call this after SIGCHLD. If a shell continues this job in the background, the kernel suspends the app again as
+        soon as the app reads the terminal. The second SIGCHLD may arrive just before a system call begins, and then
+        does not interrupt the call. So this method waits a moment for the second SIGCHLD.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         until = 0.0
@@ -99,9 +99,9 @@ class JobControl:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
 
     def suspend(self, process: AppProcess | None) -> None:
-        """Stop the app and this process until a shell continues this job.
+        """Suspend the app and this process until a shell continues this job.
 
-        If this process cannot be stopped (it is PID 1, or no shell could continue it), the app continues at once.
+        If this process cannot be suspended (it is PID 1, or no shell could continue it), the app continues at once.
         """
         was_lent = self.is_lent
         if process is not None:
@@ -114,13 +114,14 @@ class JobControl:
             process.signal(signal.SIGCONT)
 
     def stop_with(self, group: int) -> None:
-        """Stop this process until a shell continues this job. Then continue the process group ``group``.
+        """Suspend this process until a shell continues this job. Then continue the process group ``group``.
 
-        In ``adapter dev``, a runtime and its group have stopped after Ctrl-Z has stopped the app with the terminal.
+        ``adapter dev`` calls this when Ctrl-Z has suspended an app that has the terminal. ``group`` is the group of the
+        app's runtime, which has suspended itself.
         """
         foreground = _foreground_group()
         if foreground is None:
-            self._warn(f"the process group {group} is stopped; this continues it: kill -CONT -{group}")
+            self._warn(f"the process group {group} is suspended; to continue it, run: kill -CONT -{group}")
             return
         # In the background, the terminal is the shell's.
         if foreground == group:
@@ -132,10 +133,10 @@ class JobControl:
 
 
 def stopped_by(child: int) -> int | None:
-    """Return the signal that has stopped the process ``child`` since the last call, or None if no signal has.
+    """Return the signal that has suspended the process ``child`` since the last call, or None if no signal has.
 
-    Return None for SIGSTOP as well, since the sender of SIGSTOP also continues the process. Does not reap the child.
-    On macOS, always return None before Python 3.13.
+    Return None after SIGSTOP as well, since the sender of SIGSTOP also continues the process. Do not reap the child.
+    On macOS before Python 3.13, always return None.
     """
     if not hasattr(os, "waitid"):
         return None
@@ -161,14 +162,14 @@ def give_terminal(group: int) -> bool:
 
 
 def _stop_self(number: int, process: AppProcess | None = None, *, with_group: bool = False) -> bool:
-    """Stop the app (``process``), then this process, with the signal ``number``. Return True after SIGCONT.
+    """Suspend the app (``process``), then this process, with the signal ``number``. Return True after SIGCONT.
 
-    If ``with_group`` is True, stop the whole group of this process. Return False if the signal has not stopped this
-    process. The kernel discards such a signal if no process in the session could continue this group (setpgid(2),
+    If ``with_group`` is True, suspend the whole group of this process. Return False if the signal has not suspended
+    this process. The kernel discards such a signal if no process in the session could continue this group (setpgid(2),
     "orphaned").
 
-    The handler of SIGCONT is not called, since the caller resumes the app. If both resumed the app, the second SIGCONT
-    could undo the next Ctrl-Z.
+    The handler of SIGCONT is not called, since the caller continues the app. If the handler continued the app as
+    well, the second SIGCONT could undo the next Ctrl-Z.
     """
     handler = signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})

@@ -1,9 +1,9 @@
-"""Finds the addresses on which the app listens, and checks that the app itself answers on its port.
+"""Finds the addresses on which the app listens, and checks that the app itself answers on the app's port.
 
 This works on Linux only, because it reads /proc. A process belongs to the app if it is in the app's process group, or
 if it descends from the app or from this process, which adopts the app's orphans (``adopt_orphans``). In ``adapter dev``
-another process adopts them. There, a process also belongs to the app if its variable AWS_LAMBDA_LOG_STREAM_NAME has
-the same value as the app's.
+another process adopts the orphans. There, a process also belongs to the app if its variable
+AWS_LAMBDA_LOG_STREAM_NAME has the same value as the app's.
 
 The runtime of ``adapter dev`` imports this module during a cold start, so it imports only built-in modules.
 """
@@ -42,7 +42,7 @@ def foreign_owner(address: Address, app: int, marker: str) -> tuple[int, str] | 
     """Return the pid and the command of the process that listens on ``address`` and does not belong to the app.
 
     Return None if the app itself listens there, or if no such process is found. ``app`` is the app's pid. ``marker`` is
-    a variable that all processes of the app have, as ``NAME=VALUE``. It is empty if there is no such variable.
+    an environment variable of all the app's processes, as ``NAME=VALUE``, or an empty string.
     """
     sockets = [each for each in listening_sockets() if each.port == address.port]
     exact = [each for each in sockets if each.host == address.host]
@@ -57,7 +57,7 @@ def foreign_owner(address: Address, app: int, marker: str) -> tuple[int, str] | 
 
 
 def _is_of_app(pid: int, app: int, marker: str, parents: dict[int, tuple[int, int]]) -> bool:
-    """Return whether a process belongs to the app, has ended, or listens on behalf of containers."""
+    """Return True if the process belongs to the app, and also if it has ended or listens on behalf of containers."""
     if pid not in parents or parents[pid][1] == app or _has_variable(pid, marker):
         return True
     try:
@@ -90,7 +90,7 @@ def _members(app: int) -> set[int]:
 
 
 def _parents() -> dict[int, tuple[int, int]]:
-    """Return the parent and the process group of each process, by pid."""
+    """Return a dict from the pid of each process to its parent's pid and its process group."""
     found: dict[int, tuple[int, int]] = {}
     for pid in processes():
         try:

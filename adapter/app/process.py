@@ -117,12 +117,12 @@ def release_signals() -> None:
 
 
 class Lifeline:
-    """Makes the kernel kill the app's group when the adapter ends, however it ends. Does nothing except on Linux.
+    """Makes the kernel kill the app's group when the adapter ends for any reason. Does nothing except on Linux.
 
-    It is a pipe without data. The app inherits ``descriptor``, the reading end. Only the adapter has the writing end.
-    When the adapter ends, the writing end is closed, and the kernel sends SIGKILL to the group that owns the reading
-    end (F_SETSIG and F_SETOWN, fcntl(2)). The usual PR_SET_PDEATHSIG of prctl(2) covers only one process of the group,
-    and only a forked child can set it.
+    The lifeline is a pipe without data. The app inherits ``descriptor``, the reading end. Only the adapter has the
+    writing end. When the adapter ends, the writing end is closed, and the kernel sends SIGKILL to the group that owns
+    the reading end (F_SETSIG and F_SETOWN, fcntl(2)). The usual PR_SET_PDEATHSIG of prctl(2) covers only one process of
+    the group, and can be set only by a forked child.
 
     The app is not protected during the half millisecond between its start and ``tie``. An app that closes inherited
     descriptors may not be protected at all.
@@ -206,8 +206,8 @@ class AppProcess:
     def read_stderr(self, write: Callable[[bytes], None], size: int = 65536) -> bool:
         """Pass the next data of the app's stderr to ``write``, up to ``size`` bytes, and return True.
 
-        At the end of stderr, close it and return False. Blocks until data arrives; if ``stderr`` is non-blocking,
-        raises BlockingIOError instead.
+        At the end of stderr, close it and return False. Block until data arrives. If the descriptor ``self.stderr`` is
+        non-blocking, raise BlockingIOError instead.
         """
         piece = posix.read(self.stderr, size)
         if not piece:
@@ -232,7 +232,10 @@ class AppProcess:
             self._draining.release()
 
     def exit_code(self) -> int | None:
-        """Return the app's exit code (128 + n for signal n), or None while it runs. Reaps the app. Not thread-safe."""
+        """Return the app's exit code (128 + n for signal n), or None if the app is still running.
+
+        If the app has ended, reap it. Not thread-safe.
+        """
         if self._exit_code is None:
             pid, status = posix.waitpid(self.pid, posix.WNOHANG)
             if pid:
@@ -249,7 +252,7 @@ class AppProcess:
                 self._note_exit(status)
 
     def stop_signal(self) -> int | None:
-        """Return the signal that has stopped the app since the last call, or None. Reaps the app if it has ended."""
+        """Return the signal that has suspended the app since the last call, or None. If the app has ended, reap it."""
         if self._exit_code is not None:
             return None
         pid, status = posix.waitpid(self.pid, posix.WNOHANG | posix.WUNTRACED)
@@ -270,10 +273,10 @@ class AppProcess:
             _ignore_os_error(lambda: posix.killpg(self.pid, number))
 
     def pass_on(self, number: int, warn: Callable[[str], None]) -> None:
-        """Send a signal to the app's first process or to its whole group, according to ACTIONS.
+        """Send a signal to the app's first process or to the app's whole group, according to ACTIONS.
 
-        If the first process is a shell with several children, the whole group gets the signal instead. ``warn`` logs a
-        line about the first such signal.
+        If the first process is a shell with several children, the whole group gets the signal instead. The first time,
+        ``warn`` logs a line about this.
         """
         if ACTIONS.get(number, FIRST) == FIRST and self._exit_code is None:
             from adapter.app.first_process import first_process, shell_warning  # only such a signal needs it
@@ -292,15 +295,16 @@ class AppProcess:
         self.signal(_signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill the app's whole group, including processes that are left in it after the app has ended."""
+        """Kill the app's whole group, including processes that remain in the group after the app's end."""
         self.signal(_signal.SIGKILL)
         self._group_is_gone = self._exit_code is not None
 
     def stop(self, grace: float, wait: Callable[[float], None]) -> int:
         """Wait up to ``grace`` seconds for the app to end, then kill its group. Return the app's exit code.
 
-        Before you call this, send the app a signal that ends it. When this returns, the app's stderr has been
-        forwarded, unless a process outside of the group keeps it open. ``wait(seconds)`` may return early.
+        Before you call this, send the app a signal that ends it. If ``forward_stderr`` was called, this also waits for
+        the end of stderr, up to _STDERR_TIMEOUT seconds: a process outside of the group may keep stderr open.
+        ``wait(seconds)`` may return early.
         """
         give_up = monotonic() + grace
         while (code := self.exit_code()) is None and monotonic() < give_up:
@@ -322,7 +326,7 @@ def adopt_orphans() -> None:
 
 
 def ended_children() -> Iterator[tuple[int, int]]:
-    """Reap each child that has ended. Yield its pid and its status, as returned by ``os.waitpid``."""
+    """Reap each child that has ended. Yield the child's pid and status, as returned by ``os.waitpid``."""
     while True:
         try:
             pid, status = posix.waitpid(-1, posix.WNOHANG)
@@ -364,7 +368,7 @@ def _kill(pid: int) -> bool:
 
 
 def _spawn(command: list[str], environ: Mapping[str, str], *, stderr: int) -> int:
-    """Start ``command`` with the descriptor ``stderr`` as its stderr, and return its pid. Raises OSError."""
+    """Start ``command`` with the descriptor ``stderr`` as its stderr. Return its pid. Raises OSError if that fails."""
     held_back = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
     return posix.posix_spawnp(
         command[0],
@@ -422,7 +426,7 @@ def _start_mistakes(command: list[str], environ: Mapping[str, str], directory: s
     mistakes = list(command_mistakes(command, environ, directory))
     reason = error.strerror
     if error.errno == errno.ENOEXEC:
-        reason = "it is neither a script that begins with #! nor a program for this kind of machine"
+        reason = "the file is neither a script that begins with #! nor a program for this kind of machine"
     return mistakes or [f"CMD: {command[0]!r} cannot be started: {reason}"]
 
 

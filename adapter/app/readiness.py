@@ -54,7 +54,7 @@ _REFUSED = (errno.ECONNREFUSED, errno.ENOENT)
 
 
 def is_refused(error: BaseException | None) -> bool:
-    """Return whether ``error``, raised by an attempt to connect, means that the app does not listen."""
+    """Return whether ``error``, raised by an attempt to connect, means that the app is not listening."""
     return isinstance(error, OSError) and error.errno in _REFUSED
 
 
@@ -101,7 +101,7 @@ class ReadinessCheck:
         self.is_local: Final = not config.on_lambda or config.is_in_dev
 
     def watch(self, pid: int, command: Sequence[str]) -> None:
-        """Record the pid of the app, which ``command`` has started. The app is then looked for at other ports too."""
+        """Record the app's pid and ``command``, so that other ports on which the app listens are found as well."""
         self._app = pid
         self._names_port = any(str(self.address.current.port) in word for word in command)
 
@@ -124,8 +124,8 @@ class ReadinessCheck:
     def foreign_answer(self) -> str | None:
         """Return the problem if the process that has answered does not belong to the app.
 
-        Return None if it belongs to the app, if this is not known, or on Lambda. Call this once a probe has found no
-        problem.
+        Return None if the process belongs to the app, if that cannot be determined, or on Lambda. Call this after a
+        probe that has found no problem.
         """
         address = self.address.current
         if self._app is None or not self.is_local or address.path is not None:
@@ -153,18 +153,20 @@ class ReadinessCheck:
                 "a port, or set --app-port (AWS_LWA_PORT)"
             )
         if not problem.startswith(_NO_CONNECTION):
-            return f"{problem}. The app must answer there with HTTP; --readiness-protocol tcp needs only a connection"
+            return (
+                f"{problem}. The app must answer there with HTTP; with --readiness-protocol tcp, a connection is enough"
+            )
         if elsewhere := self.listener_text() or self._hint_of_listener():
             return f"{problem}. {elsewhere}"
         must = f"The app must listen on {self.address}"
         if not self._has_command:
-            return f"{problem}. {must}; start it there, or set the app's port with --app-port (AWS_LWA_PORT)"
+            return f"{problem}. {must}; start the app there, or set its port with --app-port (AWS_LWA_PORT)"
         if self._names_port:
-            return f"{problem}. {must}, the port in CMD, but does not listen on any port yet"
+            return f"{problem}. {must}, since CMD names this port; the app does not listen on any port yet"
         if self._has_free_port:
             return (
-                f"{problem}. {must}, the port in its variable PORT; "
-                f"if it does not read PORT, write {PLACEHOLDER} in CMD"
+                f"{problem}. {must}, since its variable PORT names this port; if the app does not read PORT, write "
+                f"{PLACEHOLDER} in CMD"
             )
         return (
             f"{problem}. {must}; write {PLACEHOLDER} in CMD instead of a port, or set the app's port with --app-port "
@@ -172,9 +174,9 @@ class ReadinessCheck:
         )
 
     def listener_text(self) -> str:
-        """Return a text that names the other port on which the app listens, and the option that sets this port.
+        """If the app listens on a different port than expected, return a hint with this port and ``--app-port``.
 
-        Return an empty text if the app does not listen on another port.
+        Otherwise return an empty string.
         """
         address = self.address.current
         found = self._app_addresses()
@@ -185,15 +187,15 @@ class ReadinessCheck:
         listens = f"The app listens on {' and '.join((first, *others))}"
         if self._names_port:
             return (
-                f"{listens}, although CMD names {address.port}: in CMD, correct the option that sets the port, or "
-                f"set --app-port {first} (AWS_LWA_PORT)"
+                f"{listens}, but CMD names {address.port}; correct the option in CMD that sets the port, or set "
+                f"--app-port {first} (AWS_LWA_PORT)"
             )
         return f"{listens}; set --app-port {first} (AWS_LWA_PORT)"
 
     def follow(self) -> bool:
-        """Set ``address`` to the port on which the app listens (``--app-port auto``).
+        """If the app listens on exactly one port, set ``address`` to this port (``--app-port auto``), and return True.
 
-        Return False if the app does not listen on exactly one port.
+        Otherwise change nothing and return False.
         """
         found = self._app_addresses()
         if len(found) != 1:
@@ -209,7 +211,7 @@ class ReadinessCheck:
         return addresses_of(self._app)
 
     def _hint_of_listener(self) -> str:
-        """Return a hint if a process listens on the app's port, but at another host. Else return an empty text."""
+        """Return a hint if a process listens on the app's port, but at another host, else an empty string."""
         address = self.address.current
         if address.path is not None:
             return ""
@@ -241,7 +243,8 @@ class ReadinessWait:
 
     Call ``begin_probe`` before each probe, and ``end_probe`` after each probe that finds a problem. Times are seconds
     of a monotonic clock. ``limit`` is the longest wait; None means no limit. After ``end_probe``, ``warning`` is a line
-    to log, or empty. After ``begin_probe``, ``tries_other`` is True if this probe tries both of the app's addresses.
+    to log, or an empty string. After ``begin_probe``, ``tries_other`` is True if this probe tries both of the app's
+    addresses.
     """
 
     __slots__ = (
@@ -317,7 +320,7 @@ class ReadinessWait:
     def _warning(self, waited: float, now: float, *, is_answer: bool) -> str:
         """Return a line to log about a new wrong answer, an app that listens elsewhere, or a long wait.
 
-        Return an empty text if there is nothing new to log.
+        Return an empty string if there is nothing new to log.
         """
         # An app that ends breaks its connections, so only the second broken connection is a wrong answer.
         was_broken, self._was_broken = self._was_broken, _NO_HTTP in self._problem
@@ -334,7 +337,7 @@ class ReadinessWait:
         return f"the app is not ready after {WARN_AFTER:g} s{end}: {self._check.unready_text(self._problem)}"
 
     def _look(self, now: float) -> str:
-        """Look for the app at other ports, and return a line about what was found, or an empty text."""
+        """Look for the app at other ports. Return a line to log if the app was found, else an empty string."""
         # The search is repeated until the app is found, but not on Lambda, where it costs too much.
         self._look_at = now + self._check.look_after if self._check.is_local else None
         if self._check.follows:

@@ -60,12 +60,12 @@ class BaseImage:
 
     @property
     def is_known(self) -> bool:
-        """Whether the Dockerfile can install the app's packages in this image. If not, the user must set BASE."""
+        """Whether the Dockerfile can install the app's packages in this image. If not, the user must set ARG BASE."""
         return self.name in (PYTHON, NODE)
 
     @property
     def installation(self) -> str:
-        """The Dockerfile's lines that install the app's packages, or no lines."""
+        """The Dockerfile's lines that install the app's packages, or an empty string."""
         if self.name == PYTHON and self._has("requirements.txt"):
             return "COPY requirements.txt ./\nRUN pip install --no-cache-dir --requirement requirements.txt\n"
         if self.name == NODE and self._has("package.json"):
@@ -87,7 +87,7 @@ class BaseImage:
         package = self._python_package()
         if self._has("requirements.txt"):
             if package is not None and not self._requires(package):
-                yield f"Warning: requirements.txt does not list {package}, which CMD starts; add it before the build"
+                yield f"Warning: requirements.txt does not list {package}, which CMD starts; add {package} to this file"
         elif package is not None or self._has("pyproject.toml"):
             lack = "no package of pyproject.toml" if package is None else f"no {package}"
             yield (

@@ -51,8 +51,8 @@ class Setting:
 class Report:
     """The findings. ``summary`` states what ``adapter run`` would do; it is None if mistakes prevent the start.
 
-    ``mistakes`` are invalid settings, ``problems`` are temporary, ``warnings`` do not prevent the start. ``app`` states
-    whether the app listens. It is None if that is unknown, or if ``problems`` already reports it.
+    ``mistakes`` are invalid settings, ``problems`` are temporary, ``warnings`` do not prevent the start. ``app`` is a
+    sentence about the state of the app. It is None if this state is unknown, or one of the ``problems``.
     """
 
     def __init__(self, config: Config, *, settings: list[Setting], mistakes: list[str]) -> None:
@@ -66,7 +66,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """2 for mistakes, 1 for problems, else 0."""
+        """The exit code of ``adapter check``: 2 for mistakes, 1 for problems, else 0."""
         if self.mistakes:
             return EXIT_USAGE
         return EXIT_FAILURE if self.problems else EXIT_OK
@@ -152,8 +152,8 @@ def examine(
 def _inspect(report: Report, config: Config, command: list[str]) -> dict[str, tuple[str, str]]:
     """Add the findings about this machine to ``report``. Return the options whose values depend on other settings.
 
-    The result maps an option's name to its value and to the source of the value. Raises ConfigurationError if the
-    settings of the ports contradict each other.
+    The returned dict maps an option's name to its value and to the source of the value. Raises ConfigurationError if
+    the settings of the ports contradict each other.
     """
     port, _ = resolve_app_port(config, command)
     is_any_port = has_any_port(config, command)
@@ -190,7 +190,7 @@ def _derived_app_port(config: Config, port: int, *, is_any_port: bool) -> tuple[
 
 
 def _taken_ports(config: Config, address: Address) -> Iterator[str]:
-    """Try to listen on the proxy's addresses. Yield a line for each address that fails."""
+    """Try to listen on the proxy's addresses. Yield a line for each address at which that fails."""
     addresses = {"listen": address}
     if config.admin is not None:
         addresses["admin"] = config.admin

@@ -41,7 +41,7 @@ _FIRST_OF_DEV = (
 
 _NO_EMULATOR = (
     "this installation is for production and does not contain the local Lambda (adapter dev, invoke and event); "
-    "to install it on your machine: pip install web-adapter"
+    "to install the local Lambda on your machine, run: pip install web-adapter"
 )
 
 
@@ -60,7 +60,7 @@ def cli() -> None:
     adapter run -- uvicorn main:app --port {port}    the custom runtime, on Lambda
     adapter event sqs --body hello | adapter invoke -
 
-    {port} stands for a free port; the app also gets it as PORT.
+    {port} stands for a free port; the app also gets this port in the variable PORT.
     """
 
 
@@ -75,9 +75,9 @@ def cli() -> None:
 def run(command: list[str], flags: dict[str, str]) -> int:
     """Start CMD as the app and serve it. Without CMD, serve an app that is already running.
 
-    If AWS_LAMBDA_RUNTIME_API is set, adapter run is the function's custom runtime, configured by variables; Lambda can
-    also start it from /opt/extensions. Without this variable, adapter run is a proxy in front of the app, for plain
-    HTTP on --listen.
+    If AWS_LAMBDA_RUNTIME_API is set, adapter run is the custom runtime of the Lambda function, and is configured by
+    environment variables. Lambda can also start it from /opt/extensions. If AWS_LAMBDA_RUNTIME_API is not set, adapter
+    run is a proxy in front of the app. The proxy serves plain HTTP on the address in --listen.
 
     \b
     adapter run -- uvicorn main:app --port {port}
@@ -98,7 +98,7 @@ def run(command: list[str], flags: dict[str, str]) -> int:
 @click.option(
     "--wait",
     is_flag=True,
-    help="Start nothing. Wait until the adapter dev on these ports is ready, with its app if --warm starts it.",
+    help="Start nothing. Wait for the adapter dev on these ports and, if it was started with --warm, for its app.",
 )
 @with_options("app", "readiness", "requests", "responses", "streams", "dev", "logs")
 def dev(command: list[str], flags: dict[str, str]) -> int:
@@ -112,7 +112,7 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
     adapter dev -- uvicorn main:app --port {port}
     adapter dev --invoke-mode buffered -- gunicorn main:app --bind 127.0.0.1:{port}
     adapter dev --invoke-mode buffered --runtime 'python -m awslambdaric main.handler'
-    adapter dev --wait    exit with 0 as soon as adapter dev answers, with 1 after a timeout
+    adapter dev --wait    exit with 0 when adapter dev is ready, with 1 after a timeout
     """
     is_waiting = flags.pop("wait") == "true"
     # The modules are never freed, so the garbage collector need not search them.
@@ -140,8 +140,9 @@ def dev(command: list[str], flags: dict[str, str]) -> int:
 def check(command: list[str], flags: dict[str, str]) -> int:
     """Show what adapter run would do here: settings and their sources, mistakes, taken ports, the state of the app.
 
-    It accepts the flags and CMD of adapter run, but starts nothing. Without CMD, it checks whether a running app is
-    ready. The last line is the verdict. The exit code is 2 for a mistake in the settings, 1 for a temporary problem.
+    adapter check accepts the flags and CMD of adapter run, but starts nothing. Without CMD, it checks whether a running
+    app is ready. The last line is the verdict. The exit code is 2 for a mistake in the settings, 1 for a temporary
+    problem.
 
     \b
     adapter check --format json
@@ -167,7 +168,8 @@ def check(command: list[str], flags: dict[str, str]) -> int:
 def health(**given: str | None) -> int:
     """Exit with 0 if the proxy on this machine is healthy. Otherwise write the reason to stderr, and exit with 1.
 
-    With an admin address, /readyz must answer that the app is ready; without one, a connection to the proxy is enough.
+    With an admin address, /readyz must answer that the app is ready. Without an admin address, a connection to the
+    proxy is enough.
     A HEALTHCHECK with this command does not need curl.
 
     \b
@@ -181,24 +183,30 @@ def health(**given: str | None) -> int:
 @cli.command("invoke", short_help="Invoke the function in adapter dev.", epilog="Guide: docs/dev.md")
 @click.argument("events", nargs=-1, required=True, metavar="EVENT...")
 @click.option("--stream", is_flag=True, help="Request a streamed response, and write it as it arrives.")
-@click.option("--function", metavar="NAME", help="The function's name or ARN. [default: local]")
-@click.option("--endpoint", metavar="URL", help="The URL of the Invoke APIs. [default: adapter dev here]")
+@click.option("--function", metavar="NAME", help="The name or ARN of the function. [default: local]")
+@click.option("--endpoint", metavar="URL", help="The URL of the Invoke APIs. [default: adapter dev on this machine]")
 @click.option(
     "--type",
     "invocation_type",
     default="RequestResponse",
     type=click.Choice(["RequestResponse", "Event", "DryRun"]),
-    help="Wait for the response, queue the event, or only check the request. [default: RequestResponse]",
+    help=(
+        "RequestResponse waits for the response, Event queues the event, and DryRun only checks the request. "
+        "[default: RequestResponse]"
+    ),
 )
-@click.option("--qualifier", default="", metavar="VERSION", help="A version or an alias.")
+@click.option("--qualifier", default="", metavar="VERSION", help="The version or alias of the function to invoke.")
 @click.option("--client-context", default="", metavar="JSON", help="The client context for the function.")
 @click.option("--tenant-id", default="", metavar="ID", help="The tenant of the invocation.")
-@click.option("--body", is_flag=True, help="Write only the decoded body of a payload that is an HTTP response.")
+@click.option("--body", is_flag=True, help="If the payload is an HTTP response, write only its decoded body.")
 @click.option("--log", is_flag=True, help="Show the last 4 KB of the invocation's log on stderr.")
 @click.option(
     "--fail-on-status",
     is_flag=True,
-    help="Exit with 1 also if the app answers an HTTP request with 400 or higher, or another event with 300 or higher.",
+    help=(
+        "Also exit with 1 if the app answers an HTTP request with status 400 or higher, or another event with status "
+        "300 or higher."
+    ),
 )
 def invoke(events: tuple[str, ...], **options: Any) -> int:
     """Invoke the function in adapter dev, and write the response payload to stdout.
@@ -222,7 +230,9 @@ def invoke(events: tuple[str, ...], **options: Any) -> int:
 @click.option("--method", help="The method of an HTTP request. [default: GET]")
 @click.option("--path", help="The path of a request, with or without a query. [default: /]")
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of a request.")
-@click.option("--body", metavar="TEXT|@FILE", help="The body of an HTTP request, or an event's message, key or item.")
+@click.option(
+    "--body", metavar="TEXT|@FILE", help="The body of an HTTP request, or the message, key or item of another event."
+)
 @click.option("--name", help="The name of the queue, topic, bucket, table or stream.")
 @click.option("--stage", help="The stage of a REST API. [default: prod]")
 @click.option("--resource", help="The resource of a REST API. [default: /{proxy+}]")
@@ -259,12 +269,12 @@ def error(name: str | None) -> int:
     short_help="Let a shell complete commands, options and their values.",
     help=(
         "Write the script with which SHELL completes commands, options, their values and kinds of events.\n\n"
-        f"To set up a shell, add its line to the file beside the line:\n\n\b\n{SET_UP}"
+        f"To set up a shell, add the line on the left to the file on the right:\n\n\b\n{SET_UP}"
     ),
 )
 @click.argument("shell", required=False, metavar="bash|zsh|fish", shell_complete=complete_shell)
 def completion(shell: str | None) -> int:
-    """Write the script for a shell."""
+    """Write the completion script for a shell."""
     from adapter.cli.completion import run
 
     return run(cli, shell)
@@ -296,8 +306,8 @@ def version() -> int:
 def init(kind: str, command: tuple[str, ...]) -> None:
     """Write the files that deploy the app of this folder. CMD is the command that starts the app.
 
-    docker writes a Dockerfile for Lambda and containers. sam also writes a template with a streaming function URL. helm
-    writes a chart with the adapter as a sidecar. Existing files are not overwritten.
+    docker writes a Dockerfile for Lambda and containers. sam writes the Dockerfile and a template with a streaming
+    function URL. helm writes a chart with the adapter as a sidecar. Existing files are not overwritten.
 
     \b
     adapter init docker -- gunicorn main:app --bind 127.0.0.1:{port}
@@ -346,7 +356,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _format(arguments: list[str]) -> str:
-    """Return the format of log lines, even if click cannot parse ``arguments``."""
+    """Return the format of log lines. This works even if click cannot parse ``arguments``."""
     flag = str(Config.options["log_format"].flag)
     flags: dict[str, str] = {}
     words = iter(arguments)

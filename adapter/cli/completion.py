@@ -34,10 +34,10 @@ def run(cli: click.Group, shell: str | None) -> int:
     if shell not in _SHELLS:
         mistake = "is missing" if shell is None else f"{shell!r} is not supported"
         lines = SET_UP.replace("\n", "\n  ")
-        hint = "To set up a shell, add its line to the file beside the line:"
+        hint = "To set up a shell, add the line on the left to the file on the right:"
         raise click.UsageError(f"SHELL: {mistake}; use one of {', '.join(_SHELLS)}. {hint}\n\n  {lines}")
     found = get_completion_class(shell)
-    assert found is not None, "click knows the shells in _SHELLS"
+    assert found is not None, "click must know all shells in _SHELLS"
     click.echo(found(cli, {}, "adapter", _VARIABLE).source())
     return EXIT_OK
 
@@ -71,26 +71,26 @@ def complete_file(ctx: Context, parameter: Parameter, incomplete: str) -> list[C
 
 
 def complete_kind(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete a kind of event."""
+    """Return the kinds of events that begin with ``incomplete``."""
     from adapter.emulator.commands.event import KINDS
 
     return _matching(KINDS, incomplete)
 
 
 def complete_error(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of an error."""
+    """Return the names of errors that begin with ``incomplete``."""
     from adapter.cli.error_names import ERROR_GROUPS
 
     return _matching([name for names in ERROR_GROUPS.values() for name in names], incomplete)
 
 
 def complete_shell(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of a shell."""
+    """Return the names of shells that begin with ``incomplete``."""
     return _matching(_SHELLS, incomplete)
 
 
 def complete_command(ctx: Context, parameter: Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of a command."""
+    """Return the names of commands that begin with ``incomplete``."""
     root = ctx.find_root().command
     return _matching(root.commands if isinstance(root, click.Group) else (), incomplete)
 

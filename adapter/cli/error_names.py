@@ -24,7 +24,7 @@ _TEXTS = {name: texts for names in ERROR_GROUPS.values() for name, texts in name
 
 
 def own_errors(base: type[AdapterError] = AdapterError) -> Iterator[type[AdapterError]]:
-    """Yield the classes of all errors that the adapter itself raises."""
+    """Yield ``base`` and all its subclasses: by default, all errors that the adapter itself raises."""
     yield base
     for each in base.__subclasses__():
         yield from own_errors(each)
@@ -44,17 +44,18 @@ def run(name: str | None) -> int:
 
 
 def _names(text: str) -> list[str]:
-    """Return the names that ``text`` stands for. The part before the dot may be missing, and case does not matter.
+    """Return the full names of the errors that ``text`` stands for. Upper and lower case do not matter.
 
-    A Lambda type stands for all errors that the adapter reports as this type.
+    ``text`` is a full name such as ``Adapter.AppNotReady``, its part after the dot, or a Lambda error type. The type
+    stands for all errors that the adapter reports as this type. Raises ConfigurationError if no error is found.
     """
     wanted = text.strip().rstrip(":").lower()
     found = [name for name in _TEXTS if wanted in (name.lower(), name.lower().rpartition(".")[2])]
     found += [error.name for error in own_errors() if wanted == error.lambda_type.lower() and error.name not in found]
     if not found:
         names = {name.rpartition(".")[2]: name for name in _TEXTS} | {name: name for name in _TEXTS}
-        hint = nearest(text, names, names) or "; adapter error lists all names"
-        raise ConfigurationError([f"NAME: {text!r} is not an error of the adapter{hint}"])
+        hint = nearest(text, names, names) or "; to list all names, run: adapter error"
+        raise ConfigurationError([f"NAME: {text!r} is not the name of a known error{hint}"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Commands with flags from the option table: their help, parsing, and errors."""
+"""Commands whose flags come from the option table: help, parsing, and errors."""
 
 from __future__ import annotations
 
@@ -72,20 +72,21 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def no_such_command(self, name: str, *arguments: str) -> str:
-        """Return the error for the unknown command ``name``.
+        """Return the error message for the unknown command ``name``.
 
-        If ``name`` is a program, the error shows how to run it as the app. Otherwise it names similar commands.
+        If ``name`` is a program, the message shows how to run this program as the app. Otherwise the message names a
+        similar command, or all commands if none is similar.
         """
         text = f"No such command {name!r}"
         if name in _MEANT:
             return f"{text}; did you mean {_MEANT[name]}?"
         if "/" in name or name in _SERVERS or shutil.which(name) is not None:
-            return f"{text}; to run it as the app: adapter dev -- {shlex.join((name, *arguments))}"
+            return f"{text}; to run {name!r} as the app: adapter dev -- {shlex.join((name, *arguments))}"
         return text + (parsers.nearest(name, self.commands) or f"; the commands are {', '.join(sorted(self.commands))}")
 
 
 def help_of(command: click.Command, name: str, ctx: click.Context, *, with_all: bool = False) -> str:
-    """Return the help of the program's command ``name``, with all of its options if ``with_all`` is True."""
+    """Return the help text of ``command``, called ``name``. If ``with_all`` is True, the text shows all options."""
     root = ctx.find_root()
     inner = click.Context(command, info_name=name, parent=root, **root.command.context_settings)
     inner.meta[_WITH_ALL] = with_all
@@ -115,7 +116,7 @@ def help_all_option() -> click.Option:
 
 
 class GroupedCommand(click.Command):
-    """A command with many flags. ``--help`` shows the options in ``first``; ``--help-all`` shows all options by group.
+    """A command with many flags. ``--help`` shows the options named in ``first``; ``--help-all`` shows all, by group.
 
     All flags must precede CMD. An error about unknown flags lists every unknown flag.
     """
@@ -140,7 +141,7 @@ class GroupedCommand(click.Command):
         return {flag: option for option in options for flag in (*option.opts, *option.secondary_opts)}
 
     def _unknown(self, ctx: click.Context, arguments: list[str]) -> Iterator[str]:
-        """Yield the unknown flags before CMD. A word after an unknown flag counts as the flag's value."""
+        """Yield each unknown flag that precedes CMD. A word after an unknown flag counts as the flag's value."""
         flags = self._flags(ctx)
         words = iter(arguments)
         was_unknown = False
@@ -180,7 +181,7 @@ class GroupedCommand(click.Command):
 
 
 def _short_record(option: Option[Any]) -> tuple[str, str]:
-    """Return the option's row in the short help: the flag, and the first clause of its description with the default."""
+    """Return the option's row in the short help: the flag, and the description's first clause with the default."""
     metavar = "" if option.parse is parsers.boolean else option.parse.metavar
     clause = option.description.partition(". ")[0].partition("; ")[0].rstrip(".").replace("`", "")
     default = option.default_as_text
@@ -189,7 +190,11 @@ def _short_record(option: Option[Any]) -> tuple[str, str]:
 
 
 def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
-    """Return the error for an unknown flag, with the commands that have this flag, or else with a similar flag."""
+    """Return the error message for the unknown flag ``flag``.
+
+    The message names the other commands that have this flag. If no command has it, the message names a similar flag in
+    ``known``.
+    """
     root = ctx.find_root().command
     commands = root.commands if isinstance(root, click.Group) else {}
     others = [
@@ -205,9 +210,9 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
 
 
 def with_options(*groups: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Return a decorator that adds the flags of ``groups``, then CMD, to a command.
+    """Return a decorator that adds the flags of the option groups ``groups``, then CMD, to a command.
 
-    The command gets CMD as a list, and the given flags as a mapping of option names to texts.
+    The command's function gets CMD as a list of words, and a mapping of option names to the strings that the user gave.
     """
 
     def decorate(function: Callable[..., int]) -> Callable[..., int]:

@@ -1,6 +1,6 @@
-"""``adapter health``: check whether the proxy on this machine is healthy. A HEALTHCHECK then does not need curl.
+"""``adapter health``: check whether the proxy on this machine is healthy, for a HEALTHCHECK without curl.
 
-With an admin listener, ``/readyz`` answers whether the app is ready; without one, a connection to the proxy is enough.
+If the proxy has an admin listener, ``/readyz`` must answer 200. Otherwise, a connection to the proxy is enough.
 Containers run this every few seconds, so this module imports nothing slow.
 """
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 # The time that the listener has to answer, in seconds. A HEALTHCHECK should have a longer timeout.
 TIMEOUT = 3.0
-# The maximum number of bytes that are read of the reason, the body of a /readyz response.
+# The maximum number of bytes that are read from the body of a /readyz response, which contains the reason.
 _REASON_SIZE = 500
 
 
 def run(flags: Mapping[str, str] | None = None) -> int:
-    """Check the proxy. Return exit code 0 if it is healthy, else write the reason to stderr and return 1.
+    """Check the proxy. If it is healthy, return exit code 0. Otherwise write the reason to stderr and return 1.
 
     Return 1 for a mistake in the settings as well, since Docker reserves exit code 2.
     """
@@ -41,7 +41,10 @@ def run(flags: Mapping[str, str] | None = None) -> int:
 
 
 def find_problem(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str | None:
-    """Check the proxy that has these settings. Return None if it is healthy, else the reason in one line."""
+    """Check the proxy that has the settings in ``environ`` and ``flags``.
+
+    Return None if the proxy is healthy, else one line with the reason why it is not.
+    """
     try:
         config = load(environ, flags)
         if config.admin is not None:
@@ -65,9 +68,14 @@ def _listen_address(config: Config) -> Address:
 
 
 def _known(address: Address, variable: str) -> Address:
-    """Return ``address`` in the form that clients on this machine use. Raises ConfigurationError for port 0."""
+    """Return the address at which clients on this machine reach ``address``.
+
+    Raises ConfigurationError if the port is 0. ``variable`` names the setting in the message.
+    """
     if address.port == 0:
-        raise ConfigurationError([f"{variable}: port 0 means any free port, which is not known here; set a port"])
+        raise ConfigurationError(
+            [f"{variable}: port 0 means any free port, and adapter health cannot know which; set a fixed port"]
+        )
     return address.local
 
 

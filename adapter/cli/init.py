@@ -1,6 +1,7 @@
 """``adapter init``: writes the files that deploy the app of the current folder.
 
-They are copies of files in ``deploy/`` and ``examples/``, with the app's own values. The wheel contains the originals.
+The written files are copies of files in ``deploy/`` and ``examples/``, with the app's own values. The wheel contains
+the originals.
 """
 
 from __future__ import annotations
@@ -49,16 +50,17 @@ _NEXT = {
     ),
     "helm": (
         "docker build -t web-adapter .",
-        "helm install {name} ./chart    chart/values.yaml names its images: app.image and adapter.image",
+        "helm install {name} ./chart    images: app.image and adapter.image in chart/values.yaml",
     ),
 }
 KINDS = tuple(_NEXT)
 
 
 def run(kind: str, command: list[str]) -> list[str]:
-    """Write the files of ``kind`` into the current folder. ``command`` starts the app. Return lines to print.
+    """Write the files of ``kind`` into the current folder. ``command`` starts the app. Return the lines to print.
 
-    Raises ConfigurationError, and writes nothing, if there is no command or a file would be overwritten.
+    Raises ConfigurationError and writes nothing if ``command`` is empty or a file would be overwritten. Also raises
+    ConfigurationError if a file cannot be written.
     """
     if not command:
         raise ConfigurationError([f"CMD is missing; give the app's command: adapter init {kind} -- CMD"])
@@ -78,7 +80,7 @@ def run(kind: str, command: list[str]) -> list[str]:
 
 
 def _is_there(path: Path, text: str) -> bool:
-    """Return whether the file need not be written: it already contains ``text``, or is an existing .dockerignore."""
+    """Return True if the file exists and is to be kept: it contains exactly ``text``, or is a .dockerignore."""
     try:
         return path.read_text("utf-8") == text or path.name == ".dockerignore"
     except (OSError, UnicodeDecodeError):
@@ -142,7 +144,7 @@ def _helm(folder: Path, name: str, command: list[str]) -> dict[str, str]:
 
 
 def _root() -> Path:
-    """Return the folder that has ``deploy`` and ``examples``, in the installed package or in the clone."""
+    """Return the folder that contains ``deploy`` and ``examples``: in the installed package, or the clone's root."""
     package = Path(adapter.__file__).parent
     shipped = package / "shipped"
     return shipped if shipped.is_dir() else package.parent
@@ -153,7 +155,7 @@ def _read(name: str) -> str:
 
 
 def _filled_in(name: str, text: str, changes: Mapping[str, str | Callable[[re.Match[str]], str]]) -> str:
-    """Return ``text``, the content of the file ``name``, with each pattern of ``changes`` replaced.
+    """Return ``text`` with each pattern of ``changes`` replaced. ``text`` is the content of the file ``name``.
 
     Raises LookupError if a pattern does not occur exactly once.
     """

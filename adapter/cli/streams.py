@@ -1,7 +1,7 @@
 """The standard streams of the command line. Each may be a terminal, a pipe, a file, or closed.
 
-Writing to stderr never fails and never waits long, even if a library writes (``output.py``). A failed write to stdout
-raises OutputFailed, since a command cannot do its work without stdout.
+A write to stderr never fails and never waits long (``output.py``); this includes the writes of libraries. A failed
+write to stdout raises OutputFailed, since a command cannot do its work without stdout.
 """
 
 from __future__ import annotations
@@ -73,5 +73,5 @@ def guard_streams() -> None:
 
 
 def discard_stdout() -> None:
-    """Connect stdout to /dev/null. Otherwise Python would fail again when it writes its buffered data at exit."""
+    """Connect stdout to /dev/null after a write has failed. Otherwise Python's flush at exit would fail as well."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)

@@ -2,9 +2,9 @@
 
 Flags, variables, ``--help`` and the tables in the docs are derived from ``Config.options``. An option takes its value
 from the first of these that sets it: its flag, its variables in their order, the template of ``adapter dev``. An empty
-variable counts as not set. If nothing sets the option, it has its default. All texts are parsed before mistakes are
-reported, so that one run shows every mistake. An invalid value is an error; the process does not continue with the
-default. This is the only module that reads the environment.
+variable counts as not set. If nothing sets the option, it has its default. All values are parsed before the first
+mistake is reported, so that one run shows every mistake. An invalid value is an error; the process does not continue
+with the default. This is the only module that reads the environment.
 
 On Lambda this module is imported before the app starts, so it must be fast to import: no regular expressions, no enums.
 """
@@ -57,7 +57,7 @@ class Config(
     """The settings of one process, read once.
 
     ``values``, ``sources`` and ``texts`` are keyed by option name. A source is a flag, a variable, ``--template`` or
-    ``default``. ``texts`` contains the unparsed texts of the options that are set, to pass them to another process.
+    ``default``. ``texts`` contains the unparsed values of the options that are set, to pass them to another process.
     ``warnings`` are lines for the log.
     """
 
@@ -81,15 +81,15 @@ class Config(
 
     @property
     def reserved_paths(self) -> tuple[str | None, ...]:
-        """The paths of the app that no client may request. Contains None for each option that is not set."""
+        """The paths of the app that no client may request. A path is None if the option for it is not set."""
         guarded = self.pass_through_path if self.guard_pass_through else None
         return self.before_checkpoint_path, self.after_restore_path, guarded
 
 
 def load(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
-    """Return the settings from ``flags`` (texts by option name) and ``environ``. A flag overrides its variables.
+    """Return the settings. ``flags`` maps option names to strings. A flag overrides the variables of its option.
 
-    Raises ConfigurationError, which contains all mistakes.
+    Raises ConfigurationError with all mistakes if there is at least one.
     """
     config, mistakes = read(environ, flags)
     if mistakes:
@@ -104,8 +104,8 @@ def read(
 ) -> tuple[Config, list[str]]:
     """Return the settings and all mistakes. In the settings, an option with an invalid value has its default.
 
-    ``template`` maps option names to texts from a template, each with its place in the template. These texts are used
-    for options that have neither a flag nor a variable.
+    ``template`` maps option names to values from a template, each a string and its place in the template. Such a value
+    is used if neither a flag nor a variable sets the option.
     """
     flags = flags or {}
     template = template or {}
@@ -145,7 +145,7 @@ def read(
 
 
 def log_format(environ: Mapping[str, str], flags: Mapping[str, str] | None = None) -> str:
-    """Return the format of log lines, ``text`` or ``json``. This works even if other settings have mistakes."""
+    """Return the format of log lines, ``text`` or ``json``. If the set format is invalid, return the default."""
     option = Config.options["log_format"]
     _, text = _source(option, environ, flags or {})
     try:
@@ -175,7 +175,7 @@ def environment() -> dict[str, str]:
 
 
 def _source(option: Option[Any], environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return the flag or variable that sets the option, and its text. Return "default" and None if it is not set."""
+    """Return the name and the value of the flag or variable that sets ``option``, or else "default" and None."""
     if option.name in flags:
         return str(option.flag), flags[option.name]
     for variable in option.env + option.deprecated:
@@ -205,7 +205,7 @@ def _repair(option: Option[Any], source: str, text: str) -> str | None:
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    """Yield a mistake for each combination of values that is not possible."""
+    """Yield a message for each combination of values that is not possible."""
     if config.way_in == "runtime" and config.runtime_api is None:
         yield (
             f"{config.sources['way_in']}: 'runtime' needs AWS_LAMBDA_RUNTIME_API, which Lambda sets; "
@@ -244,7 +244,7 @@ def _known_variables(prefix: str) -> frozenset[str]:
 
 
 def _did_you_mean(name: str, known: frozenset[str]) -> str:
-    """Return a hint with the variable in ``known`` that resembles ``name`` most, or an empty text if none does."""
+    """Return a hint with the variable in ``known`` that is most similar to ``name``, or "" if none is similar."""
     # The common prefix is not compared, since it would make any two names similar.
     prefix = OWN_PREFIX if name.startswith(OWN_PREFIX) else RUST_ADAPTER_PREFIX
     variables = {variable.removeprefix(prefix): variable for variable in known}

@@ -17,12 +17,12 @@ _PARSERS: dict[type, Parser[Any]] = {bool: boolean, int: positive_integer, str: 
 
 
 class Option(Generic[T]):
-    """One option. Reading it from a ``Config`` returns its value.
+    """One option. It is an attribute of ``Config``; reading this attribute returns the option's value.
 
     If ``parse`` is not given, the type of the default selects the parser: a boolean, a whole number of at least 1, or
-    any text. ``env`` are the option's environment variables; the first variable that is set is used. ``deprecated``
-    variables still work, with a warning. A variable or flag that is not given gets its name from the class attribute to
-    which the option is assigned. If ``flag`` is None, the option has no flag. ``default_text`` describes the default as
+    any string. ``env`` are the option's environment variables; the first variable that is set is used. ``deprecated``
+    variables still work, with a warning. If ``env`` or ``flag`` is not given, the name of the variable or the flag is
+    derived from the attribute. If ``flag`` is None, the option has no flag. ``default_text`` describes the default as
     Markdown, if the default value alone is not clear. A ``repeatable`` flag can be given several times; in the variable
     of such an option, commas separate the values.
     """
@@ -85,7 +85,7 @@ class OptionTable:
     """A group of options, for ``--help`` and the docs. Each option is added to ``options``, which all groups share.
 
     If the name of a variable is derived from an attribute, the name begins with ``prefix``. ``has_flags`` is False if
-    only the platform sets the options. Each instance sets ``values``, which maps option names to values.
+    only a platform sets the group's options. Each instance sets ``values``, which maps option names to values.
     """
 
     group: ClassVar[str]

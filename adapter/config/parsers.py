@@ -1,7 +1,7 @@
-"""The parsers of option values. Each parser converts the text of an option to the option's value, and has a metavar.
+"""The parsers of option values. Each parser converts the string that a user gives to the option's value.
 
-A parser raises ValueError if the text is not usable. The error's message completes the sentence ``NAME: 'text' …``. The
-whole sentence shows the option, the text and valid values.
+A parser raises ValueError if the string is not valid. The error's message completes the sentence ``NAME: 'string' …``.
+The whole sentence shows the option, the string and valid values.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ _STREAM_LIMIT_PRESETS = {"20mb": STREAM_LIMIT_UNTIL_2025, "200mb": STREAM_LIMIT,
 
 
 class Parser(Generic[T_co]):
-    """Turns the text of an option into the option's value.
+    """Turns the string that a user gives for an option into the option's value.
 
-    In ``--help`` and the docs, ``metavar`` stands for the text. ``repair`` gets a text that only the Rust adapter
-    accepts, and returns a similar text that this parser accepts.
+    In ``--help`` and the docs, ``metavar`` stands for the string. ``repair`` gets a string that only the Rust adapter
+    accepts, and returns a similar string that this parser accepts.
     """
 
     def __init__(self, parse: Callable[[str], T_co], metavar: str, repair: Callable[[str], str] | None = None) -> None:
@@ -78,7 +78,7 @@ class Parser(Generic[T_co]):
         self.repair = repair
 
     def __call__(self, text: str) -> T_co:
-        """Return the value. Raises ValueError if the text is not usable."""
+        """Return the value that ``text`` means. Raises ValueError if ``text`` is not valid."""
         return self._parse(text)
 
 
@@ -90,7 +90,7 @@ def parser(metavar: str, repair: Callable[[str], str] | None = None) -> Callable
 def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None = None) -> str:
     """Return a hint with the name in ``known`` that is most similar to ``text``, or "" if no name is similar.
 
-    ``shown_as`` maps names in ``known`` to the texts that the hint shows instead of these names.
+    ``shown_as`` maps names in ``known`` to the names that the hint shows instead.
     """
     from difflib import get_close_matches  # only a mistake needs it
 
@@ -99,13 +99,13 @@ def nearest(text: str, known: Iterable[str], shown_as: Mapping[str, str] | None 
 
 
 def nearest_door(text: str, known: Iterable[str]) -> str:
-    """Return a hint with the front doors that are also called ``text``; if there are none, the hint of ``nearest``."""
+    """Return a hint with the front doors that are also called ``text``, or else with the most similar name."""
     called = _CALLED.get("".join(filter(str.isalnum, text.lower())))
     return f"; did you mean {called}?" if called else nearest(text, known)
 
 
 def text(metavar: str) -> Parser[str]:
-    """Return a parser that accepts any text."""
+    """Return a parser that accepts any string."""
     return Parser(str, metavar)
 
 
@@ -121,7 +121,7 @@ def choice(*choices: str) -> Parser[str]:
 
 
 def _whole_number(metavar: str, low: int, high: int, refusal: str) -> Parser[int]:
-    """Return a parser of whole numbers from ``low`` to ``high``. ``refusal`` is the message for any other text."""
+    """Return a parser of whole numbers from ``low`` to ``high``. ``refusal`` is the message for any other string."""
 
     def parse(value: str) -> int:
         number = whole_number(value, high)
@@ -190,7 +190,7 @@ def _duration(*, above_zero: bool, limit: float = LONGEST_WAIT) -> Parser[float]
         if duration == 0 and above_zero:
             raise ValueError("is not a duration above 0; use seconds, for example 2 or 0.5")
         if duration > limit:
-            raise ValueError(f"is not a function's timeout; use seconds up to {limit:g}")
+            raise ValueError(f"is more than the maximum timeout of a function; use at most {limit:g} seconds")
         return duration
 
     return Parser(parse, "SECONDS")
@@ -366,7 +366,7 @@ def domain(value: str) -> str:
     """Parse a domain name, and return it in lower case."""
     labels = value.split(".")
     if len(value) > 253 or not value.isascii() or not all(_is_label(label) for label in labels):
-        raise ValueError("is not a domain name (no scheme, no port); use one such as abc.lambda-url.us-east-1.on.aws")
+        raise ValueError("is not a domain name; use one without scheme and port, e.g. abc.lambda-url.us-east-1.on.aws")
     return value.lower()
 
 

@@ -1,4 +1,4 @@
-"""The app's port and the proxy's address. They are decided before the app starts, since CMD may contain the port."""
+"""The app's port and the proxy's address. Both are chosen before the app starts, since CMD may contain the port."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def resolve_app_port(config: Config, command: list[str]) -> tuple[int, list[str]
 
     - the port in ``--app-port``
     - a free port, if ``--app-port`` is 0 or ``auto``, or if ``command`` contains ``{port}``
-    - PORT
+    - the port in the variable PORT
     - 8080
 
     Raises ConfigurationError if ``--app-port`` is ``auto`` outside of ``adapter dev``, or 0 without a command.
@@ -73,7 +73,7 @@ def needs_port(config: Config, command: list[str]) -> bool:
 def has_any_port(config: Config, command: list[str]) -> bool:
     """Return whether the app gets a free port.
 
-    It does if ``--app-port`` is 0 or ``auto``, or if the option is not set and ``command`` contains ``{port}``.
+    This is so if ``--app-port`` is 0 or ``auto``, or if ``--app-port`` is not set and ``command`` contains ``{port}``.
     """
     return config.app_port in (ANY_PORT, FOLLOWED_PORT) or (config.app_port is None and has_placeholder(command))
 
@@ -108,9 +108,9 @@ def placeholder_warnings(command: list[str]) -> Iterator[str]:
 
 
 def bypass_warnings(config: Config, command: list[str]) -> Iterator[str]:
-    """Yield a warning if the app gets the port in PORT and the proxy listens on its default address.
+    """Yield a warning if the app listens on the port in PORT and the proxy listens on the proxy's default address.
 
-    On a platform that sends requests to the port in PORT, these requests would reach the app without the proxy.
+    On a platform that sends requests to the port in PORT, these requests would bypass the proxy.
     """
     is_default = config.listen is None and config.app_port is None and config.app_socket is None
     if is_default and command and config.container_port and not config.on_lambda and not has_placeholder(command):

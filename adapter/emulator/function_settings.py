@@ -76,7 +76,7 @@ class FunctionSettings:
         return PROVISIONED if provisioned else ON_DEMAND
 
     def init_limit_for(self, initialization_type: str) -> float:
-        """Return the time limit of the init phase, in seconds."""
+        """Return the time limit of init for an environment of this initialization type, in seconds."""
         if initialization_type == ON_DEMAND:
             return self.init_limit
         return max(UNHURRIED_INIT_LIMIT, self.timeout)
@@ -113,18 +113,19 @@ def _only_one_because(config: Config, command: list[str]) -> str:
     if config.runtime is not None:
         return ""
     if config.app_socket is not None:
-        return "all environments would use one Unix socket"
+        return "all environments would use the same Unix socket"
     if has_placeholder(command) and config.app_port in (None, ANY_PORT, FOLLOWED_PORT):
         return ""
     if config.app_port == ANY_PORT:
         return ""
     if config.app_port == FOLLOWED_PORT:
-        return f"{config.sources['app_port']} is 'auto' and CMD has no {{port}}, so all environments might use one port"
+        source = config.sources["app_port"]
+        return f"{source} is 'auto' and CMD has no {{port}}, so all environments might use the same port"
     if config.app_port is not None:
-        return f"{config.sources['app_port']} makes all environments use one port"
+        return f"{config.sources['app_port']} makes all environments use the same port"
     return (
-        "CMD has no {port}, so all environments would use one port; with --app-port 0, each environment gets its own "
-        "port in the variable PORT"
+        "CMD has no {port}, so all environments would use the same port; with --app-port 0, each environment gets its "
+        "own port in the variable PORT"
     )
 
 
@@ -150,7 +151,7 @@ def _contradictions(config: Config, command: list[str]) -> Iterator[str]:
         pair = f"{name('freeze')} and {name('concurrency')}"
         yield f"{pair}: a concurrency above 1 means Managed Instances, which are never frozen; remove one of the two"
     if config.freeze and sys.platform != "linux":
-        yield f"{name('freeze')}: is possible only on Linux, where the emulator can find all processes"
+        yield f"{name('freeze')}: is possible only on Linux; elsewhere the emulator cannot find all processes"
     if config.snapstart and config.provisioned:
         yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two"
     if config.snapstart and config.concurrency > 1:

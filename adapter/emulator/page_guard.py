@@ -2,7 +2,8 @@
 
 These APIs have no passwords, and a page in a browser on this machine can reach them on loopback. Browsers send the
 page's origin with such requests (Origin, Sec-Fetch-Site). A page can also use a domain name of its own that resolves to
-this machine (DNS rebinding). The Host header then contains that name. Other programs do not use it for this machine.
+this machine (DNS rebinding). The Host header of such a request contains the domain name. Programs other than browsers
+do not use such a name for this machine.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def page_refusal(headers: Headers) -> str:
-    """Return the reason to refuse a request with ``headers``, or an empty string.
+    """Return why a request with ``headers`` is refused, or an empty string if it is allowed.
 
     A request is refused if a web page might have sent it.
     """
@@ -29,7 +30,7 @@ def page_refusal(headers: Headers) -> str:
         field = name.lower()
         # Sec-Fetch-Site is "none" if the user typed the URL. Clients other than browsers do not send this header.
         if (field == "origin" and value) or (field == "sec-fetch-site" and value.lower() not in ("", "none")):
-            return "web pages may not use this API, and this request comes from one (Origin or Sec-Fetch-Site header)"
+            return "a web page sent this request (Origin or Sec-Fetch-Site header); web pages may not use this API"
         if field == "host" and value and not _is_own_name(value):
             return f"the Host header {excerpt(value)} is not a name of this machine; use localhost or an IP address"
     return ""

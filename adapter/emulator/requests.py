@@ -1,6 +1,6 @@
 """The requests of clients to front doors and Invoke APIs, and the pipeline that their invocations pass through.
 
-The pipeline injects faults and records answers in files, so front doors and Invoke APIs need not handle them.
+The pipeline injects faults and records answers in files, so front doors and Invoke APIs do neither.
 Lambda does not inform a function when the client disconnects. So writing to a client that has disconnected is not an
 error here: the invocation continues, and ``RequestRecord.client_left`` is set.
 """
@@ -180,8 +180,8 @@ class ClientRequest:
     async def write(self, piece: bytes | memoryview, *, payload: bytes | memoryview | None = None) -> None:
         """Send a piece of the body, then wait until the client accepts more data.
 
-        If ``piece`` contains framing, ``payload`` is the piece without it. Does nothing if the client has disconnected,
-        or if the response must not have a body.
+        If ``piece`` contains framing, ``payload`` is the piece without the framing. Do nothing if the client has
+        disconnected, or if the response must not have a body.
         """
         if self._bodiless or self.record.client_left:
             return

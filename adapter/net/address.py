@@ -87,8 +87,8 @@ class AppAddress:
     """The app's address: ``current``, or ``other`` if ``current`` refuses a connection.
 
     By default an app may listen on either loopback address, since some servers bind only the first address of
-    ``localhost``. ``current`` is the address that accepted the last connection, so only the first connection may need
-    a second attempt. ``other`` is None if there is only one address.
+    ``localhost``. ``current`` is the address that accepted the latest connection, so only the first connection may
+    need a second attempt. ``other`` is None if there is only one address.
     """
 
     __slots__ = ("current", "other")
@@ -106,7 +106,10 @@ class AppAddress:
         return self.current.host_header
 
     def connect(self, connect: Callable[[Address], T]) -> T:
-        """Return ``connect(address)`` for the first address that accepts a connection. Raises OSError."""
+        """Return ``connect(address)`` for the first address that accepts a connection.
+
+        Raises OSError if no address accepts one.
+        """
         current, other = self.current, self.other
         try:
             return connect(current)
@@ -138,7 +141,10 @@ class AppAddress:
 
 
 def listen(host: str, port: int) -> socket:
-    """Return a socket that listens on ``host`` and ``port``; port 0 selects any free port. Raises OSError."""
+    """Return a socket that listens on ``host`` and ``port``; port 0 selects any free port.
+
+    Raises OSError if listening fails.
+    """
     import socket
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -146,9 +152,9 @@ def listen(host: str, port: int) -> socket:
 
 
 def reserve(host: str, port: int) -> socket:
-    """Return a socket that is bound to ``host`` and ``port``. It refuses connections until its ``listen`` is called.
+    """Return a socket that is bound to ``host`` and ``port``. Until its ``listen`` is called, it refuses connections.
 
-    Raises OSError, also if another socket listens there.
+    Raises OSError if binding fails, for example because another socket is listening on the same port.
     """
     import socket
 
@@ -172,11 +178,12 @@ def address_of(listener: socket) -> Address:
 
 
 def free_port(*hosts: str) -> int:
-    """Return a port that is currently free on all ``hosts``. Raises OSError.
+    """Return a port that is currently free on all ``hosts``.
 
     If possible, the port is outside the range that the system assigns to connections. So the port is probably still
     free when the app listens on it.
     The first host must be an address of this machine. Other hosts that this machine does not have are ignored.
+    Raises OSError if listening on the first host fails for another reason than a port in use, or if no port is free.
     """
     unassigned = _unassigned_ports()
     while True:
@@ -213,7 +220,7 @@ def next_free_port(address: Address, taken: frozenset[int]) -> int:
 def _try_to_listen(host: str, port: int) -> int:
     """Listen on ``host`` and ``port`` for a moment. Return the port; if ``port`` is 0, the system chooses it.
 
-    Raises OSError.
+    Raises OSError if listening fails.
     """
     # Not `socket`: the app waits for its port, and that import takes longer than finding it.
     import _socket

@@ -1,7 +1,8 @@
-"""Response compression: which responses are compressed, the choice of the coding, and the compressors. No I/O.
+"""Compression of responses: the choice of the responses and of the coding, and the compressors. No I/O.
 
-A response is not compressed if it has a Content-Encoding, is a range, is an event stream or is marked no-transform. The
-coding gzip is always available. br and zstd are available if their packages are installed.
+This module does not compress a response that already has a Content-Encoding, contains only a range, is an event stream
+or is marked no-transform. The coding gzip is always available. br and zstd are available if their packages are
+installed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         """The compressor of one body."""
 
         def compress(self, data: bytes | bytearray | memoryview) -> bytes:
-            """Compress a part of the body. Return the output that is ready, perhaps empty."""
+            """Compress a part of the body. Return the output that is ready, which may be empty."""
 
         def flush(self) -> bytes:
             """Return all pending output, so that the client can decode everything compressed so far."""
@@ -57,7 +58,7 @@ _GZIP_WINDOW = 31
 
 
 class _StreamCompressor:
-    """A zlib or zstandard compressor. ``flush_mode`` makes the library's ``flush`` keep the stream open."""
+    """A zlib or zstandard compressor. With ``flush_mode``, the ``flush`` of the library keeps the stream open."""
 
     def __init__(self, stream: Any, flush_mode: int) -> None:
         self._stream = stream
@@ -190,7 +191,7 @@ def _with_vary(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _weak(name: str, value: str) -> str:
-    """Return ``value``. If the header is an ETag, make it weak: a strong ETag identifies the uncompressed bytes."""
+    """Return the header's ``value``. Make an ETag weak, because a strong ETag identifies the uncompressed bytes."""
     if name.lower() == "etag" and not value.startswith("W/"):
         return f"W/{value}"
     return value

@@ -3,8 +3,8 @@
 gzip and deflate are always available, br and zstd if their packages are installed.
 
 A small body may decode to a huge one. So the decoders yield pieces of at most 64 KB, and decode the next piece only
-when the caller asks for it. The package zstandard cannot limit its output. So it gets its input in parts of a few
-bytes. Such a part can complete only a few of zstd's blocks, and a block decodes to at most 128 KB.
+when the caller asks for it. The package zstandard cannot limit its output. So zstandard gets only a few bytes of input
+at once. These bytes can complete only a few of zstd's blocks, and a block decodes to at most 128 KB.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Decoder(Protocol):
     def is_complete(self) -> bool: ...
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decoded bytes of ``data``, the next part of the body. Raises the library's error on failure."""
+        """Yield the decoded bytes of ``data``, the next part of the body. Raises the library's error if this fails."""
 
 
 class _Gzip:
@@ -156,9 +156,9 @@ def codings_of(headers: Headers) -> list[str]:
 
 
 class BodyDecoder:
-    """Decodes a body. ``codings`` are the codings in its Content-Encoding, in the header's order and in lower case.
+    """Decodes a body. ``codings`` are the codings in Content-Encoding, in the header's order and in lower case.
 
-    Raises UnknownCodingError if a coding cannot be decoded.
+    The constructor raises UnknownCodingError if a coding cannot be decoded.
     """
 
     def __init__(self, codings: list[str]) -> None:
@@ -168,7 +168,7 @@ class BodyDecoder:
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Yield the decoded bytes in pieces of at most 64 KB. ``data`` is the next part of the encoded body.
 
-        Raises InvalidFunctionResponse if the body is not encoded with these codings.
+        Raises InvalidFunctionResponse if the body is not encoded with ``codings``.
         """
         self._is_empty = self._is_empty and not data
         try:
@@ -196,4 +196,4 @@ def _decoder(coding: str) -> Decoder:
     try:
         return make()
     except ImportError:
-        raise UnknownCodingError(f"{coding!r} needs the extra {coding!r}, which is not installed") from None
+        raise UnknownCodingError(f"the coding {coding!r} needs the extra {coding!r}, which is not installed") from None

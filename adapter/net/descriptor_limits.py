@@ -32,6 +32,6 @@ def soft_limit() -> int:
 
 
 def connection_cap(descriptors: int, wanted: int | None) -> int:
-    """Return how many clients a limit of ``descriptors`` allows, but at most ``wanted`` if it is not None."""
+    """Return how many clients a limit of ``descriptors`` allows, but at most ``wanted``. None means no maximum."""
     possible = max(1, (descriptors - RESERVED) // PER_CLIENT)
     return possible if wanted is None else min(wanted, possible)

@@ -46,8 +46,8 @@ _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELET
 _REPEATABLE_BODY: Final = 64 * 1024
 
 # The lines of heads that llhttp has accepted: status lines with their meaning, and header lines with the pair that
-# `_Head` made of each. Most lines of a head are the same as in the last one, and finding them here takes a fifth of the
-# time of parsing them. The dictionaries are cleared if they have more entries than this; longer lines are not kept.
+# `_Head` made of each. Most lines of a head are the same as in the previous head. Finding a line here takes a fifth of
+# the time of parsing it. The dictionaries are cleared if they have more entries than this; longer lines are not kept.
 _known_starts: Final[dict[bytes, tuple[str, int, bytes]]] = {}
 _known_lines: Final[dict[bytes, tuple[str, str]]] = {}
 _MAX_KNOWN_LINES: Final = 1024
@@ -121,14 +121,14 @@ class ResponseReader:
     """Parses one response. The caller passes the response's bytes to ``feed``, in pieces of any size.
 
     - ``head`` is the final response head, or None until the head is complete.
-    - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final. Bytes after it are the body.
+    - ``interim`` contains the heads of interim (1xx) responses. A 101 counts as final. Bytes after a 101 are the body.
     - ``complete`` is True once the response has ended.
     - ``reusable`` is True if another request may be sent on the connection after the complete response. It is False
       after a 5xx status, since many servers then close the connection without announcing it.
     - ``trailers`` contains the trailers of a chunked body.
 
-    ``decode`` decodes header values: `header_text` or `lossless_text`. ``knows_lines`` is True if most lines of the
-    head are probably the same as in other recent heads.
+    ``decode`` is the function that decodes header values: `header_text` or `lossless_text`. ``knows_lines`` is True if
+    most lines of the head are probably the same as in other recent heads.
     """
 
     __slots__ = (
@@ -174,7 +174,7 @@ class ResponseReader:
 
     @property
     def remaining(self) -> int:
-        """The number of missing body bytes if the response has a Content-Length, else 0."""
+        """The number of body bytes that have not arrived yet if the response has a Content-Length, else 0."""
         return self._remaining if self._framing == _LENGTH else 0
 
     def feed(self, data: memoryview) -> list[memoryview]:
@@ -198,7 +198,7 @@ class ResponseReader:
         return [data] if data else []
 
     def skip(self, count: int) -> None:
-        """Record that the caller has received ``count`` body bytes without ``feed``."""
+        """Count ``count`` body bytes that the caller has received and does not pass to ``feed``."""
         self._remaining -= count
         self.complete = self._remaining == 0
 
@@ -232,7 +232,7 @@ class ResponseReader:
         while True:
             if pending[start : start + 5] != b"HTTP/"[: len(pending) - start]:
                 beginning = pending[start : start + _GLIMPSE]
-                raise InvalidAppResponse(f"not an HTTP response: it starts with {beginning!r}")
+                raise InvalidAppResponse(f"the response is not HTTP: it starts with {beginning!r}")
             end = pending.find(_HEAD_END, start, start + HEAD_LIMIT) + len(_HEAD_END)
             if end < len(_HEAD_END):
                 self._incomplete_head = bytearray(pending[start:])
@@ -395,11 +395,11 @@ class _Head:
         self.message: ResponseHead
 
     def on_status(self, reason: bytes) -> None:
-        """Set the reason phrase. llhttp does not call this for an empty phrase, and does not check the characters."""
+        """Set the reason phrase, whose characters llhttp has not checked. llhttp does not report an empty phrase."""
         self._reason = reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add a header. Strip the white space after the value; llhttp has stripped only the white space before it."""
+        """Add a header. Strip the white space after the value; llhttp strips only the white space before the value."""
         text_name = name.decode("latin-1")
         value = value.rstrip(b" \t")
         text = value.decode() if value.isascii() else self._decode(value)
@@ -422,7 +422,10 @@ class _Head:
             self._transfer_encoding = header[1] if others is None else f"{others}, {header[1]}"
 
     def take_known(self, lines: list[bytes]) -> bool:
-        """Parse the head without llhttp, if llhttp has accepted all ``lines`` before. Return whether this succeeded."""
+        """If llhttp has accepted all ``lines`` in earlier heads, parse the head without llhttp and return True.
+
+        Otherwise, return False.
+        """
         start = _known_starts.get(lines[0])
         if start is None:
             return False
@@ -455,10 +458,10 @@ class _Head:
                 _known_lines[line] = self.headers[number - 1]
 
     def begin(self, status: int, version: str) -> None:
-        """Set the status and ``keep_alive`` (RFC 9112, section 9.3). llhttp's own result is wrong for empty bodies.
+        """Set the status and ``keep_alive`` (RFC 9112, section 9.3). llhttp's ``keep_alive`` is wrong for empty bodies.
 
-        Raises InvalidAppResponse if the version, the status or the reason phrase is not valid in HTTP/1. Also raises it
-        if an HTTP/1.0 response has a Transfer-Encoding (RFC 9112, section 6.1), or if Connection has too many elements.
+        Raises InvalidAppResponse in three cases. The version, the status or the reason phrase is not valid in HTTP/1.
+        An HTTP/1.0 response has a Transfer-Encoding (RFC 9112, section 6.1). Connection has too many elements.
         """
         if version not in ("1.0", "1.1"):
             raise InvalidAppResponse(f"the response head is not HTTP/1: its version is {version}")
@@ -537,7 +540,7 @@ def _parse_head(data: bytes, decode: Callable[[bytes], str], knows_lines: bool) 
 
 
 def _check_unfinished_head(head: bytearray, checked: int) -> None:
-    """Raise InvalidAppResponse if no further bytes can make ``head``, which is incomplete, a valid head.
+    """Raise InvalidAppResponse if the incomplete ``head`` cannot become a valid head, whatever bytes follow.
 
     ``checked`` is the number of bytes at the beginning of ``head`` that an earlier call has checked.
     """
@@ -551,5 +554,5 @@ def _chunk_size(line: bytes) -> int:
     size = line.partition(b";")[0].rstrip(b" \t")
     # int() alone would accept signs, underscores and "0x".
     if not size or len(size) > 16 or size.strip(_HEX_DIGITS):
-        raise InvalidAppResponse(f"not a chunk size: {line[:_GLIMPSE]!r}")
+        raise InvalidAppResponse(f"{line[:_GLIMPSE]!r} is not a chunk size")
     return int(size, 16)

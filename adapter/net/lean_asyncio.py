@@ -1,4 +1,4 @@
-"""Imports asyncio without TLS. Neither the proxy nor ``adapter dev`` uses TLS, and OpenSSL takes 5 MB and 10 ms.
+"""Imports asyncio without TLS. The proxy and ``adapter dev`` do not use TLS, and loading OpenSSL takes 5 MB and 10 ms.
 
 asyncio itself supports an interpreter that has no ``ssl``. Other modules that import ``ssl`` later get the real module.
 """

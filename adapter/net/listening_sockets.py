@@ -21,7 +21,7 @@ _IPV4_SIZE = 4
 
 
 class ListeningSocket:
-    """A socket that listens on ``host`` and ``port``. Each link to it in /proc/PID/fd has the target ``link``."""
+    """A socket that listens on ``host`` and ``port``. ``link`` is the target of its links in /proc/PID/fd."""
 
     __slots__ = ("host", "link", "port")
 
@@ -80,7 +80,7 @@ def processes() -> list[int]:
 
 
 def command_of(pid: int) -> str:
-    """Return the words of a process's command, joined by spaces, or an empty text if the process has ended."""
+    """Return the words of a process's command, joined by spaces, or an empty string if the process has ended."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             return file.read().decode("utf-8", "replace").replace("\0", " ").strip()

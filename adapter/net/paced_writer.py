@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PacedWriter:
-    """Sends pieces with ``write``, which waits while the client does not keep up.
+    """Sends pieces with the function ``write``, which waits while the client is not keeping up.
 
     - ``bandwidth`` caps this stream. ``shared`` is a token bucket that several streams share.
     - ``limit`` is the maximum number of bytes in the stream, ``piece_limit`` the maximum in one call of ``write``.
@@ -51,8 +51,8 @@ class PacedWriter:
     async def begin(self, piece: Piece, begin: Callable[[Piece], None]) -> bool:
         """Do the same as ``send``, but pass the first part of ``piece`` to the function ``begin``, not to ``write``.
 
-        The function is always called, perhaps with no bytes. So it can send the response head and the first bytes in
-        one write.
+        The function ``begin`` is always called, perhaps with no bytes. So this function can send the response head and
+        the first bytes in one write.
         """
         size = self._within_limit(len(piece))
         granted = await self.grant(size) if size else 0
@@ -61,7 +61,7 @@ class PacedWriter:
         return granted == len(piece) or await self.send(memoryview(piece)[granted:])
 
     async def send(self, piece: Piece) -> bool:
-        """Send ``piece`` no faster than the caps allow. Return False if the size limit prevented sending all of it."""
+        """Send ``piece`` no faster than the caps allow. Return False if the size limit allowed only a part."""
         size = self._within_limit(len(piece))
         view = memoryview(piece)
         position = 0

@@ -25,7 +25,7 @@ def listen_problem(error: OSError, port: int) -> str:
 
 
 def port_owner(port: int) -> str | None:
-    """Return the process that listens on ``port`` as ``pid 123 (python3 server.py)``, or None if it is not found."""
+    """Return the process that listens on ``port`` as ``pid 123 (python3 server.py)``, or None if none is found."""
     found = listening_process(port)
     return None if found is None else process_text(*found)
 
@@ -36,7 +36,7 @@ def process_text(pid: int, command: str) -> str:
 
 
 def listening_process(port: int) -> tuple[int, str] | None:
-    """Return the pid and the command of the process that listens on ``port``, or None if it is not found."""
+    """Return the pid and the command of the process that listens on ``port``, or None if no process is found."""
     links = {each.link for each in listening_sockets() if each.port == port}
     return next(((pid, command_of(pid)) for pid in processes() if holds_one(pid, links)), None) if links else None
 

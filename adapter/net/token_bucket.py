@@ -21,8 +21,8 @@ REFILL_INTERVAL = 0.125
 class TokenBucket:
     """A token bucket; one token allows one byte. The bucket starts full: it has ``bandwidth.burst`` tokens.
 
-    The schedule of refills starts with the first ``take``. (Lambda's schedule starts with the first write.) ``now`` is
-    in seconds on any monotonic clock.
+    The schedule of refills starts with the first ``take``. (Lambda's schedule starts with the first write.) The
+    argument ``now`` of the methods is the time in seconds, on any monotonic clock.
     """
 
     __slots__ = ("_burst", "_refill", "_refills", "_start", "_tokens")
@@ -54,7 +54,7 @@ class TokenBucket:
         self._tokens = min(self._burst, self._tokens + unused)
 
     def next_refill(self) -> float:
-        """Return the time of the next refill, on the clock of ``take``. ``take`` must have been called before."""
+        """Return the time of the next refill, on the same clock as ``now``. Call this only after the first ``take``."""
         assert self._start is not None, "take() must be called first"
         return self._start + (self._refills + 1) * REFILL_INTERVAL
 

@@ -31,7 +31,7 @@ _SIOCOUTQ, _SIOCOUTQNSD = termios.TIOCOUTQ, 0x894B
 
 @lru_cache(maxsize=8)
 def resolve_number(host: str, port: int) -> Resolved:
-    """Return the socket addresses for ``host``: one if ``host`` is an IP address, else none. Does not block."""
+    """Return a list with one socket address if ``host`` is an IP address, else an empty list. Does not block."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:

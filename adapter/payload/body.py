@@ -90,7 +90,7 @@ class BodyRules:
         self._kinds: Final[dict[str, int]] = {}
 
     def kind_of(self, content_type: str) -> int:
-        """Return TEXT, BINARY or TEXT_UNLESS_ENCODED. The last means text unless the body has a Content-Encoding."""
+        """Return TEXT, BINARY or TEXT_UNLESS_ENCODED (binary if the body has a Content-Encoding, else text)."""
         kind = self._kinds.get(content_type)
         if kind is None:
             kind = self._examine(_media_type(content_type))
@@ -123,7 +123,7 @@ def _pattern(types: tuple[str, ...]) -> Pattern[str] | None:
 
 
 def media_type_of(headers: Headers) -> str:
-    """Return the media type in lower case, without its parameters. It is empty if Content-Type is missing."""
+    """Return the media type in lower case, without its parameters, or an empty string if there is no Content-Type."""
     return _media_type(first(headers, "content-type"))
 
 
@@ -142,7 +142,7 @@ def is_content_encoded(headers: Headers) -> bool:
 
 
 def text_of(headers: Headers, body: bytes | bytearray, rules: BodyRules) -> str | None:
-    """Return the body as text, or None if it must be encoded as base64."""
+    """Return the body as a string, or None if the body must be encoded as base64."""
     return _utf8(body) if _may_be_text(headers, rules) else None
 
 
@@ -175,8 +175,8 @@ def response_parts(
 ) -> list[bytes]:
     """Return the JSON of ``response`` with the fields ``body`` and ``isBase64Encoded`` added, as a list of parts.
 
-    A large body is not copied into a larger string, but has parts of its own. They are base64, which needs no escaping,
-    or escaped text.
+    A large body is not copied into a larger string, but has parts of its own. These parts are either base64, which
+    needs no escaping, or escaped text.
     """
     is_large = len(body) > _LARGE_BODY
     text = None if is_large else text_of(headers, body, rules)
@@ -228,7 +228,8 @@ def decode_body(body: Any, is_base64: Any, failure: type[AdapterError]) -> bytes
 def event_body(headers: Headers, body: bytes | bytearray) -> tuple[str, bool]:
     """Return the text that a front door writes into an event for a request body, and whether the text is base64.
 
-    Only the types on AWS's list stay plain text; forms are not on the list. A body that is not UTF-8 becomes base64.
+    Only ``text/*`` and the types in ``_FRONT_DOOR_TEXT`` stay plain text; forms do not. A body that is not UTF-8, or
+    that has a Content-Encoding, becomes base64.
     """
     if not body:
         return "", False

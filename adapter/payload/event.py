@@ -4,9 +4,9 @@ Events do not name their format. Each codec recognizes its own events by their k
 an event that matches none is passed through.
 
 orjson is fast, but silently accepts a repeated key. Front doors write JSON as orjson does. So if orjson writes an event
-exactly as the event arrived, the event has no repeated key. For any other event, the number of key-value pairs in the
-text is compared with their number in the parsed values. If the numbers differ, or if the pairs in the text cannot be
-counted, a slower parser checks the keys.
+exactly as the event arrived, the event has no repeated key. For any other event, the number of key-value pairs in its
+text is compared with the number of pairs in the parsed event. If the numbers differ, or if the pairs in the text cannot
+be counted, a slower parser checks the keys.
 
 Most of a large event is its body. So the rest of the event is parsed without the body, and the body is decoded
 separately (``json_text.py``). If the body is base64, its text stays in the receive buffer.
@@ -82,7 +82,8 @@ def read_event(raw: bytes | bytearray) -> tuple[Codec, Any]:
 def _read_around_body(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
     """Parse an HTTP event without its body, and decode the body alone. Return None if that is not possible.
 
-    This is possible only if the body is more than half of the event. Raises InvalidEvent as ``read_event`` does.
+    This is possible only if the body is more than half of the event. Raises InvalidEvent if the event has a
+    repeated key or is nested too deep.
     """
     start = 0
     for _ in range(_MOST_PLACES):
@@ -104,9 +105,10 @@ def _read_around_body(raw: bytes | bytearray) -> tuple[Codec, Any] | None:
 
 
 def _next_body(raw: bytes | bytearray, position: int) -> int:
-    """Find the next key ``body`` whose value is a string. Return the place after the opening quote, or -1.
+    """Find the next key ``body`` whose value is a string. Return the place after the value's opening quote, or -1.
 
-    This is a guess: the key may belong to a nested object, or be a part of a string.
+    The search begins at ``position``. The result is a guess: the key may belong to a nested object, or be a part of a
+    string.
     """
     while (position := raw.find(_BODY_KEY, position)) >= 0:
         position = _skip_white_space(raw, position + len(_BODY_KEY))
@@ -224,7 +226,7 @@ def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parse_leniently(raw: bytes | bytearray, error: orjson.JSONDecodeError) -> Any:
     """Parse the event with the standard library, which accepts NaN, numbers of any size and lone surrogates.
 
-    The result is used only to detect the format. ``parse_int`` avoids the library's limit on the digits of an integer.
+    The result is used only to detect the format. Integers are parsed as floats, since the library limits their digits.
     Raises InvalidEvent with the message of ``error`` if the standard library also rejects the event.
     """
     import json  # imported here, since only JSON that orjson rejects needs it

@@ -1,8 +1,8 @@
-"""Parses a function's response as front doors do: a buffered payload, or a metadata prelude followed by a stream.
+"""Parses a Lambda function's response as front doors do: a buffered payload, or a stream after a metadata prelude.
 
-A front door expects a status, headers and a body from the function. If it cannot parse them, it answers 502. Each codec
-selects the fields that its front door allows; this module parses them. It raises `InvalidFunctionResponse` in the cases
-that AWS answers with 502.
+A front door expects a status, headers and a body from the function. A front door that cannot parse them answers 502.
+Each codec selects the fields that its front door allows; this module parses them. It raises `InvalidFunctionResponse`
+in the cases that AWS answers with 502.
 
 A metadata prelude is a JSON head followed by 8 NUL bytes. The body follows the prelude. Preludes are the same for all
 front doors that stream (function URLs and API Gateway REST APIs): they contain ``statusCode``, ``headers`` (with
@@ -128,7 +128,7 @@ def set_cookies_of(response: dict[str, Any]) -> Headers:
         return []
     if not isinstance(cookies, list):
         raise InvalidFunctionResponse(
-            f"the value of cookies is of type {type(cookies).__name__}, not a list of strings"
+            f"the response's cookies are of type {type(cookies).__name__}, not a list of strings"
         )
     return headers_of(None, {"set-cookie": cookies})
 
@@ -174,7 +174,7 @@ class PreludeDecoder:
             return None, b""
         delimiter = buffer[end : end + len(DELIMITER)]
         if not DELIMITER.startswith(delimiter):
-            raise InvalidFunctionResponse("the metadata prelude is not followed by 8 NUL bytes")
+            raise InvalidFunctionResponse("the JSON of the metadata prelude is not followed by 8 NUL bytes")
         if len(delimiter) < len(DELIMITER):
             return None, b""
         return self._head(end), bytes(buffer[end + len(DELIMITER) :])

@@ -242,7 +242,10 @@ def _without_nominated(headers: Headers, connection: list[str]) -> Headers:
 
 
 def _without_twins(headers: Headers) -> Headers:
-    """Return ``headers`` without twins. A twin has the name of another header, with another character for a ``-``."""
+    """Return ``headers`` without twins.
+
+    A twin has the same name as another header, except that another character replaces a ``-``.
+    """
     names = {name.lower() for name, _ in headers}
     return [header for header in headers if not _has_twin(header[0].lower(), names)]
 
@@ -253,7 +256,11 @@ def _has_twin(name: str, names: set[str]) -> bool:
 
 
 def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError] | None) -> Headers:
-    """Return ``headers`` with one line for each header whose code is in ``repeated``, in place of the first line."""
+    """Return ``headers`` with all lines of a repeated header merged into the first of these lines.
+
+    The bit mask ``repeated`` contains the codes of the repeated headers. Raises ``failure`` if a header that may
+    have only one value has different values.
+    """
     lines: dict[str, list[str]] = {}
     once: Headers = []
     for name, value in headers:
@@ -272,7 +279,7 @@ def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError
 
 
 def _joined(name: str, values: list[str]) -> str:
-    """Return a single value for the header ``name`` (lower case) that has the meaning of all ``values``."""
+    """Return one value with the meaning of all ``values`` of the header ``name`` (lower case)."""
     if name not in _JOINED:
         return values[0]
     separator = _JOINED[name][1]
@@ -282,8 +289,8 @@ def _joined(name: str, values: list[str]) -> str:
 def with_authorization(headers: Headers, source: str) -> Headers:
     """Return ``headers`` with the first value of the header ``source`` (lower case) as Authorization.
 
-    The ``source`` header is removed, and so is an Authorization header from the client. If the ``source`` header is
-    missing, ``headers`` are returned unchanged.
+    The ``source`` header is removed, and so is an Authorization header from the client. If there is no
+    ``source`` header, ``headers`` are returned unchanged.
     """
     values = [value for name, value in headers if name.lower() == source]
     if not values:
@@ -293,7 +300,7 @@ def with_authorization(headers: Headers, source: str) -> Headers:
 
 
 def first(headers: Headers, name: str) -> str:
-    """Return the first value of the header ``name`` (lower case), or the empty string if it is missing."""
+    """Return the first value of the header ``name`` (lower case), or an empty string if there is no such header."""
     for field, value in headers:
         # Comparing the lengths first takes a tenth of the time of `lower`.
         if len(field) == len(name) and field.lower() == name:
@@ -307,7 +314,7 @@ def first_values(headers: Headers) -> dict[str, str]:
 
 
 def check_headers(names: Collection[Any], values: Collection[Any], failure: type[AdapterError]) -> None:
-    """Raise ``failure`` unless every name is a token and every value is legal text."""
+    """Raise ``failure`` if a name is not a token, or if a value is not a legal string."""
     try:
         # Clients send the same few names again and again.
         legal = _legal_names.issuperset(names) or _are_tokens(names)
@@ -319,7 +326,7 @@ def check_headers(names: Collection[Any], values: Collection[Any], failure: type
 
 
 def _are_tokens(names: Collection[str]) -> bool:
-    """Return whether every name is a token, and remember legal names."""
+    """Return whether every name is a token. If so, remember the names."""
     if "" in names or "".join(names).encode().translate(None, _TOKEN):
         return False
     if len(_legal_names) < _MAX_KNOWN_NAMES:
@@ -394,7 +401,7 @@ def from_map(values: Any, failure: type[AdapterError]) -> Headers:
     if values is None:
         return []
     if not isinstance(values, dict):
-        raise failure(f"headers are of type {type(values).__name__}, not an object")
+        raise failure(f"the headers are of type {type(values).__name__}, not a JSON object")
     check_headers(values, values.values(), failure)
     return list(values.items())
 
@@ -407,7 +414,7 @@ def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
     if values is None:
         return []
     if not isinstance(values, dict):
-        raise failure(f"multi-value headers are of type {type(values).__name__}, not an object")
+        raise failure(f"the multi-value headers are of type {type(values).__name__}, not a JSON object")
     headers: list[Any] = []
     for name, items in values.items():
         if isinstance(items, list):
@@ -419,7 +426,7 @@ def from_lists(values: Any, failure: type[AdapterError]) -> Headers:
 
 
 def from_both(single: Any, multi: Any, failure: type[AdapterError]) -> Headers:
-    """Return the pairs of both maps. If a name is in both, ignoring case, its values are those in ``multi``.
+    """Return the pairs of both maps. If a name is in both (ignoring case), only its values in ``multi`` are returned.
 
     Raises ``failure`` if either map is malformed.
     """
@@ -485,10 +492,10 @@ def group_by_name(headers: Headers) -> dict[str, list[str]]:
 
 
 def single_values(headers: Headers, *, all_cookies: bool) -> dict[str, str]:
-    """Return a response's headers as a single-value map with lower-case names. Of the cookies, keep only the last.
+    """Return a response's headers as a single-value map with lower-case names.
 
-    If ``all_cookies`` is True, the map has every cookie, under names that differ in case: ``set-cookie``,
-    ``Set-cookie``, ``sEt-cookie`` … There are 512 such names, so only the last 512 cookies are kept.
+    If ``all_cookies`` is False, the map contains only the last cookie. Otherwise, it contains the last 512 cookies,
+    each under one of the 512 spellings of the name: ``set-cookie``, ``Set-cookie``, ``sEt-cookie`` …
     """
     single, cookies = join_repeats(headers)
     if not all_cookies:

@@ -1,8 +1,8 @@
 """Converts large JSON strings to UTF-8 and back, without a Python string for the whole text.
 
-A Python string beyond ASCII has two or four bytes for each character, and converting it from and to UTF-8 takes most
-of the time for a large body. So a text is converted in pieces, which stay in the processor's cache. No piece ends
-within a character or an escape.
+A Python string with characters beyond Latin-1 has two or four bytes for each character. Converting such a string from
+and to UTF-8 takes most of the time for a large body. So a text is converted in pieces, which stay in the processor's
+cache. No piece ends within a character or an escape.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BACKSLASH = 0x5C
 
 
 def decode_text(raw: bytes | bytearray, start: int) -> tuple[bytearray, int] | None:
-    """Return the text of a JSON string in UTF-8, and the place of its closing quote. The text begins at ``start``.
+    """Decode the JSON string whose text begins at ``start``. Return its text in UTF-8, and where its closing quote is.
 
     Return None if the string is not valid JSON, or if it contains a lone surrogate, which has no UTF-8 form.
     """
@@ -56,7 +56,7 @@ def decode_text(raw: bytes | bytearray, start: int) -> tuple[bytearray, int] | N
 
 
 def _furthest_end(raw: bytes | bytearray, start: int) -> int:
-    """Return the furthest place where the string that begins at ``start`` may end, or -1.
+    """Return the furthest place where the string that begins at ``start`` may end, or -1 if there is no quote.
 
     It is the place of a quote. Usually this quote ends the string, because front doors write the body last, or before a
     flag.

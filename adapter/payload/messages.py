@@ -24,7 +24,7 @@ class Invocation:
     """An invocation as the Runtime API delivers it: the event and Lambda's metadata.
 
     ``event`` is the unparsed payload: an event that is passed through must not change, and no JSON parser preserves
-    every byte. ``deadline_ms`` is in milliseconds since the epoch. Metadata that Lambda omits is empty.
+    every byte. ``deadline_ms`` is in milliseconds since the epoch. Metadata that Lambda omits is an empty string.
     """
 
     __slots__ = (

@@ -44,8 +44,8 @@ class RequestRules:
     - ``pass_through_path`` is the path for events that are not HTTP requests.
     - ``authorization_source`` is the name of a header that is sent to the app as Authorization.
     - ``strip_forwarded`` is True if headers about the origin of a request (X-Forwarded-For …) are removed.
-    - ``env_config`` describes the function in the Lambda context: function_name, memory (MiB), version, log_group and
-      log_stream.
+    - ``env_config`` is the part of the Lambda context that describes the Lambda function: function_name, memory (MiB),
+      version, log_group and log_stream.
 
     An empty ``base_path`` or ``authorization_source`` has no effect.
     """
@@ -82,7 +82,8 @@ class RequestRules:
 def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Request]:
     """Return the codec that will encode the app's response, and the request for the app.
 
-    If the request has no Host header, `encode_request_head` adds one. Raises InvalidEvent if a value is malformed.
+    If the request has no Host header, `encode_request_head` adds one. Raises InvalidEvent if the event or
+    other data of ``invocation`` is malformed.
     """
     codec, event = read_event(invocation.event)
     if codec is PASS_THROUGH:
@@ -102,9 +103,9 @@ def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Req
 def context_headers(request_context: Any, invocation: Invocation, env_config: dict[str, str | int]) -> Headers:
     """Return the headers that the adapter adds.
 
-    ``request_context`` is the parsed request context of the event, in which integers beyond 64 bits are already floats.
-    If ``request_context`` is None, its header is omitted. Raises InvalidEvent if a value cannot be written as a header,
-    or if the client context or the Cognito identity is not JSON.
+    ``request_context`` is the event's request context, parsed from JSON, with integers beyond 64 bits as floats. If
+    ``request_context`` is None, the header for it is omitted. Raises InvalidEvent if the client context or the Cognito
+    identity of ``invocation`` is not JSON, or if `ascii_json` cannot write one of the values.
     """
     headers = [(LAMBDA_CONTEXT, ascii_json(_lambda_context(invocation, env_config)))]
     if request_context is not None:
@@ -119,7 +120,7 @@ def context_headers(request_context: Any, invocation: Invocation, env_config: di
 def ascii_json(value: Any) -> str:
     """Return ``value`` as ASCII JSON that is legal as a header value.
 
-    Raises InvalidEvent if ``value`` has more than 254 levels. orjson reads more levels, but does not write them.
+    Raises InvalidEvent if ``value`` is nested more than 254 levels deep, which orjson can read but not write.
     """
     try:
         text = orjson.dumps(value).decode()

@@ -27,7 +27,7 @@ _ABSOLUTE_FORM: Final = r"https?://(?P<authority>[^/?#@]+)(?P<path>([/?][^#]*)?)
 
 
 def method_of(method: Any) -> str:
-    """Return ``method``. Raises InvalidEvent if it is not a token, or if it is CONNECT, which needs a tunnel."""
+    """Return ``method``. Raises InvalidEvent if ``method`` is not a token, or is CONNECT, which needs a tunnel."""
     if isinstance(method, str) and (method in _COMMON_METHODS or (is_token(method) and method.upper() != "CONNECT")):
         return method
     raise InvalidEvent(f"the event's method is {excerpt(method)}, which is not an HTTP method that an app can receive")
@@ -36,9 +36,10 @@ def method_of(method: Any) -> str:
 def request_target(path: Any, query: Any = "", *, is_encoded: bool = False) -> str:
     """Return the target with ``path`` and ``query``, in origin form. None counts as empty.
 
-    ``path`` has no query of its own. ``query`` is still encoded. If ``is_encoded`` is True, ``path`` is as the client
-    sent it. Otherwise a front door may have decoded it, so a "%" is encoded unless two hexadecimal digits follow. Two
-    slashes at the start of ``path`` are kept. Raises InvalidEvent if ``path`` or ``query`` is not text.
+    ``path`` has no query of its own. ``query`` is percent-encoded. If ``is_encoded`` is True, ``path`` is as the client
+    sent it. Otherwise a front door may have decoded ``path``, so this encodes each "%" that is not followed by two
+    hexadecimal digits. Two slashes at the start of ``path`` are kept. Raises InvalidEvent if ``path`` or ``query`` is
+    neither a string nor None.
     """
     encoded = percent_encode(_text("path", path), _LEGAL_IN_PATH)
     if "%" in encoded and not is_encoded:
@@ -78,7 +79,7 @@ def query_pairs(single: Any, multi: Any = None) -> Pairs:
 
 
 def query_lists(pairs: Pairs) -> dict[str, list[str]]:
-    """Return the pairs as a multi-value map."""
+    """Return ``pairs`` as a multi-value map: each name with a list of its values."""
     lists: dict[str, list[str]] = {}
     for name, value in pairs:
         lists.setdefault(name, []).append(value)
@@ -109,7 +110,7 @@ def origin_form(target: str) -> tuple[str, str] | None:
 
 
 def path_alone(target: str) -> str:
-    """Return ``target`` for a log, without its query and credentials, which may be secret."""
+    """Return the part of ``target`` that a log may show: the path, or an authority without credentials."""
     path = target.partition("?")[0]
     if path.startswith("/"):
         return path
@@ -171,7 +172,7 @@ def percent_encode(text: str, legal: bytes = _UNRESERVED) -> str:
 
 
 def encode_lone_percents(text: str) -> str:
-    """Replace each "%" in ``text`` by ``%25``, unless two hexadecimal digits follow. Return the result."""
+    """Return ``text`` with ``%25`` for each "%" that is not followed by two hexadecimal digits."""
     parts = text.split("%")
     for index in range(1, len(parts)):
         part = parts[index]
@@ -181,7 +182,7 @@ def encode_lone_percents(text: str) -> str:
 
 
 def percent_decode(text: str) -> str:
-    """Percent-decode ``text`` once. Bytes that are not UTF-8 become U+FFFD, as in API Gateway's maps [unsure]."""
+    """Percent-decode ``text`` once. Bytes that are not UTF-8 become U+FFFD, as in API Gateway's events [unsure]."""
     if "%" not in text:
         return text
     parts = text.encode().split(b"%")

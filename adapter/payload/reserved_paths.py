@@ -4,7 +4,7 @@ The app's router decides what a path leads to, and the adapter does not know the
 forms in which lenient routers may read it. A target is refused if one of these forms is reserved. Lenient routers do
 some or all of the following:
 
-- They ignore case, slashes and path parameters.
+- They ignore case, extra slashes and path parameters.
 - They decode the path more than once.
 - They resolve dot segments. Some of them remove empty segments first, others do so afterwards.
 """

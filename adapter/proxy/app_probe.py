@@ -24,8 +24,8 @@ _VALIDITY = 1.0
 class Readiness:
     """Probes the app at the readiness port if that is set, else at ``port``.
 
-    ``has_command`` is True if CMD starts the app. ``last_problem`` is the last result of ``wait`` or
-    ``recent_problem``: a problem, or None if the app was ready.
+    ``has_command`` is True if CMD starts the app. ``last_problem`` is the result of the latest probe of ``wait`` or
+    ``recent_problem``: a problem, or None if the app was ready. Before the first result it is None.
     """
 
     def __init__(self, config: Config, port: int, *, has_command: bool) -> None:
@@ -40,7 +40,7 @@ class Readiness:
         self._check.watch(process.pid, process.command)
 
     async def problem(self, seconds: float = PROBE_TIMEOUT) -> str | None:
-        """Probe the app once, for at most ``seconds``. Return None if it is ready, else the problem."""
+        """Probe the app once, for at most ``seconds``. Return None if the app is ready, else the problem."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._probe()

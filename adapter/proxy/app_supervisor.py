@@ -80,8 +80,9 @@ class AppSupervisor:
         self._stderr_ended = asyncio.Event()
 
     async def run(self) -> int:
-        """Run the app until it ends and is not restarted. Return its exit code: not 0 if the app was never ready.
+        """Run the app until it ends and is not restarted. Return its exit code.
 
+        The exit code is not 0 if the app was never ready.
         If the adapter did not start the app, wait until this task is cancelled.
         """
         if self._process is None:
@@ -96,7 +97,7 @@ class AppSupervisor:
             self.is_restarting = False
 
     async def _run_again_and_again(self, process: AppProcess) -> int:
-        """Run the app, and start it again according to ``--restart``. Return its last exit code."""
+        """Run the app, and start it again according to ``--restart``. Return the exit code of the final run."""
         backoff = _FIRST_BACKOFF
         while True:
             started_at = monotonic()
@@ -185,7 +186,10 @@ class AppSupervisor:
                 return process, backoff
 
     async def stop(self, number: int, grace: float) -> int:
-        """Send signal ``number``. Kill the app if it still runs after ``grace`` seconds. Return its exit code."""
+        """Send signal ``number`` to the app, and kill it if it still runs after ``grace`` seconds.
+
+        Return the app's exit code, or 0 if the adapter did not start the app.
+        """
         self.ready = False
         if self._process is None:
             return 0
@@ -205,14 +209,14 @@ class AppSupervisor:
         return code
 
     def signal(self, number: int) -> None:
-        """Handle signal ``number``, which does not end the proxy. ``ACTIONS`` in app/process.py defines how."""
+        """Handle signal ``number``, which does not end the proxy, as ``ACTIONS`` in app/process.py defines."""
         if number == signal.SIGTSTP:
             self._job_control.suspend(self._process)
         elif self._process is not None:
             self._process.pass_on(number, self._log.warning)
 
     def kill(self) -> None:
-        """Kill the app and its group at once."""
+        """Kill the app and its process group at once."""
         if self._process is not None:
             self._process.kill()
             self._job_control.take_back(self._process)
@@ -247,7 +251,7 @@ class AppSupervisor:
     # --- stderr --------------------------------------------------------------------------------------------------
 
     async def _wait_for_stderr(self) -> None:
-        """After the app's end, wait until its stderr is copied, but at most _STDERR_END_TIMEOUT seconds."""
+        """After the app's end, wait until all of its stderr is copied, but at most _STDERR_END_TIMEOUT seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STDERR_END_TIMEOUT):
                 await self._stderr_ended.wait()
@@ -256,7 +260,10 @@ class AppSupervisor:
         asyncio.get_running_loop().add_reader(process.stderr, self._forward_stderr, process, ended)
 
     def _forward_stderr(self, process: AppProcess, ended: asyncio.Event) -> None:
-        """Copy the app's stderr to the adapter's. While the adapter's stderr is full, only the app blocks."""
+        """Copy the app's stderr to the adapter's stderr, and set ``ended`` at the end of the app's stderr.
+
+        While the adapter's stderr is full, the app may block, but the proxy does not.
+        """
         loop = asyncio.get_running_loop()
         descriptor = process.stderr
         STDERR.flush()

@@ -1,4 +1,4 @@
-"""Converts a client's request to the request for the app: headers, target, and data about the client. No I/O."""
+"""Converts a client's request to the request for the app: headers, target and data about the client. Does no I/O."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class ForwardedRequest:
     """A request for the app: the bytes of its head, and the properties of its body.
 
     ``chunked`` is True if the body is sent in chunks. ``offers_upgrade`` is True if the head offers an upgrade.
-    ``repeatable`` is True if the request may be sent a second time (``is_repeatable``).
+    ``repeatable`` is True if the request may be sent a second time (see ``is_repeatable``).
     """
 
     __slots__ = ("chunked", "has_body", "head", "offers_upgrade", "repeatable")
@@ -200,7 +200,7 @@ def with_origin(headers: Headers, *, client: str, host: str, trusted: bool) -> H
 
 
 def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
-    """Return the ``trailers`` that may be forwarded to the app or the client. ``headers`` has the message's headers."""
+    """Return the ``trailers`` that may be forwarded. ``headers`` are the headers of the message with these trailers."""
     if not trailers:
         return trailers
     # Names in the message's Connection header are not forwarded as trailers either.
@@ -209,7 +209,7 @@ def forwarded_trailers(trailers: Headers, headers: Headers) -> Headers:
 
 
 def announced_trailers(headers: Headers) -> str:
-    """Return the value of the Trailer header to forward: those announced names that may be forwarded. May be empty."""
+    """Return the value for the forwarded Trailer header: the announced names that may be forwarded, or ""."""
     names = [name.strip() for field, value in headers if field.lower() == "trailer" for name in value.split(",")]
     kept = forwarded_trailers([(name, "") for name in names if is_token(name)], headers)
     return ", ".join([name for name, _ in kept])
@@ -235,7 +235,10 @@ def _offered(upgrade: str) -> str:
 
 
 def _target_of(exchange: Exchange) -> str:
-    """Return the target's path with its query. Raises RefusedRequest."""
+    """Return the path of the request target with its query, or ``*`` for ``OPTIONS *``.
+
+    Raises RefusedRequest if the method is CONNECT, or if the target is neither a path nor a valid http or https URL.
+    """
     target = exchange.target
     if exchange.method == "CONNECT":
         raise RefusedRequest(

@@ -63,7 +63,7 @@ class Metrics:
 
         requests = CounterMetricFamily(
             "adapter_requests",
-            "Requests that have ended, by method and status class; 0xx: without a response.",
+            "Requests that have ended, by method and status class; 0xx counts requests without a response.",
             labels=["method", "status"],
         )
         for labels, count in self.requests.items():
@@ -73,7 +73,7 @@ class Metrics:
         yield CounterMetricFamily("adapter_request_bytes", "Body bytes received from clients.", self.request_bytes)
         yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", self.response_bytes)
         yield CounterMetricFamily(
-            "adapter_throttled_seconds", "Total delay of responses by bandwidth caps.", self.throttled_seconds
+            "adapter_throttled_seconds", "Total time by which bandwidth caps delayed responses.", self.throttled_seconds
         )
         yield CounterMetricFamily("adapter_app_starts", "Number of starts of the app.", self.app_starts)
         errors = CounterMetricFamily(
@@ -82,7 +82,9 @@ class Metrics:
         for name, count in self.upstream_errors.items():
             errors.add_metric([name], count)
         yield errors
-        first_byte = HistogramMetricFamily("adapter_time_to_first_byte_seconds", "Time from request to response head.")
+        first_byte = HistogramMetricFamily(
+            "adapter_time_to_first_byte_seconds", "Time from the request to the app's response head."
+        )
         bounds = (*map(str, FIRST_BYTE_BOUNDS), "+Inf")
         first_byte.add_metric(
             [], list(zip(bounds, accumulate(self.first_byte_counts), strict=True)), self.first_byte_sum

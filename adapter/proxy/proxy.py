@@ -9,7 +9,7 @@ After the first SIGTERM or SIGINT, the proxy ends in these steps. Another signal
    next response.
 2. The drain: the proxy accepts no new connections, and open requests may finish within the grace period. Requests that
    take longer are cut off.
-3. The app gets the first signal. If it does not end in time, it is killed.
+3. The app gets the first signal. If the app does not end in time, it is killed.
 
 If the app ends by itself, the responses that it has sent are still delivered. The proxy reaps orphans even if it is not
 PID 1.
@@ -94,7 +94,10 @@ class Proxy:
         self._has_lost_address = False
 
     def run(self) -> int:
-        """Serve until a signal arrives or the app ends. Return the exit code. Raises ConfigurationError."""
+        """Serve until a signal arrives or the app ends. Return the exit code.
+
+        Raises ConfigurationError if a listener cannot be opened.
+        """
         try:
             listener, admin_listener = self._open_listeners()
             with asyncio.Runner() as runner:
@@ -216,7 +219,10 @@ class Proxy:
         return problem if problem or self._supervisor.ready else "the app is not ready"
 
     def _open_listeners(self) -> tuple[socket, socket | None]:
-        """Open the listener for requests and the admin listener (None if it is off). Raises ConfigurationError."""
+        """Open and return the listener for requests and the admin listener. The latter is None if it is off.
+
+        Raises ConfigurationError if a listener cannot be opened.
+        """
         addresses = {"listen": self._listen}
         if self._config.admin is not None:
             addresses["admin"] = self._config.admin

@@ -103,7 +103,8 @@ class RequestRelay:
     async def connect(self, *, reuse: bool, arrived_at: float) -> UpstreamConnection:
         """Return a connection to the app for a request that arrived at ``arrived_at``, a time of the monotonic clock.
 
-        If the app is restarting, wait for it. Raises AppNotServing (the app is not ready) and AppUnreachable.
+        If the app is restarting or refuses the connection, wait for the app. Raises AppNotServing if the app is not
+        ready, and AppUnreachable if it accepts no connection.
         """
         problem: AppUnreachable | AppNotServing
         if self.supervisor.ready:
@@ -280,7 +281,7 @@ class ProxiedRequest:
             await self._buffer()
 
     async def _final_head(self) -> ResponseHead:
-        """Return the final response head. Forward the interim heads before it to the client."""
+        """Forward each interim head to the client, except 100 (Continue), and return the final response head."""
         exchange, timeout = self._exchange, self._relay.request_timeout
         connection, since = self._connection, self._arrived_at
         while (head := await connection.next_head(timeout, since)).status < 200 and head.status != 101:
@@ -364,7 +365,7 @@ class ProxiedRequest:
         return self._exchange.write((piece,))
 
     def _compress(self, pieces: list[memoryview]) -> list[bytes]:
-        """Return ``pieces`` compressed and flushed, so that the client can decode all bytes that it has received."""
+        """Compress and flush ``pieces``, so that the client can decode them at once. Return the compressed pieces."""
         if self._compressor is None or not pieces:
             return []
         compressed_pieces = [self._compressor.compress(piece) for piece in pieces]
@@ -424,7 +425,7 @@ class ProxiedRequest:
         self._is_clients_fault = not is_ours
 
     def _log(self) -> None:
-        """Log the request. If it succeeded, its fields are collected only if the access log is on."""
+        """Log the request. A request that succeeded is logged only if the access log is on."""
         log, level = self._relay.log, self._level()
         if log.has_access_log or level != "info":
             # If other requests are in progress, some may end in the same turn of the event loop. Their lines are then

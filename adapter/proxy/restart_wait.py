@@ -33,8 +33,8 @@ class RestartWait:
         """Wait up to RESTART_WAIT seconds until the app accepts a connection, and return the connection.
 
         ``limit`` is None, or a time of the monotonic clock that ends the wait earlier. ``problem`` is the error that
-        caused the wait. If the app accepts no connection in time, raise an error of the class of ``problem``. Its
-        message says how long the request has waited.
+        caused the wait. If the app accepts no connection in time, raise a new error of the class of ``problem``, with a
+        message that says how long the request has waited.
         """
         began = monotonic()
         end = began + RESTART_WAIT

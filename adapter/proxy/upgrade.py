@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adapter.payload.messages import ResponseHead
     from adapter.proxy.upstream import UpstreamConnection
 
-# The time for which one direction may be silent after the other has ended, in seconds.
+# After one side has stopped sending, the time for which the other side may send nothing, in seconds.
 HALF_CLOSED_TIMEOUT = 60.0
 
 
@@ -37,7 +37,10 @@ async def exchange_bytes(exchange: Exchange, head: ResponseHead, connection: Ups
 
 
 class _TunnelRelay:
-    """Copies bytes in both directions. ``timeout`` limits the silence of one direction after the other has ended."""
+    """Copies bytes in both directions.
+
+    After one side has stopped sending, ``timeout`` limits the time for which the other side may send nothing.
+    """
 
     def __init__(self, tunnel: Tunnel, connection: UpstreamConnection, timeout: asyncio.Timeout) -> None:
         self._tunnel = tunnel

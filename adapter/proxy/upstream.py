@@ -44,7 +44,7 @@ _RECEIVED: Final = memoryview(bytearray(READ_HIGH_WATER))
 
 
 class Upstream:
-    """The app at ``address``."""
+    """The app at ``address``, and the pool of idle connections to it."""
 
     def __init__(self, config: Config, address: AppAddress) -> None:
         self.address = address
@@ -223,8 +223,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def next_head(self, within: float | None = None, since: float = 0.0) -> ResponseHead:
         """Return the next response head, interim or final.
 
-        Raises AppTimeout if no head arrives ``within`` seconds after ``since``, a time of the monotonic clock. Also
-        raises AppUnreachable and InvalidAppResponse.
+        Raises AppTimeout if no head arrives in the ``within`` seconds after ``since``, a time of the monotonic clock.
+        Raises AppUnreachable if the connection ends before a head arrives, and InvalidAppResponse if the head is
+        malformed.
         """
         reader = self._current
         while not reader.interim and reader.head is None:
@@ -237,8 +238,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def read(self, within: float | None = None) -> list[memoryview]:
         """Wait for the next pieces of the body, and return them. Return an empty list at the end of the body.
 
-        Raises AppTimeout if nothing arrives for ``within`` seconds. Also raises TruncatedResponse and
-        InvalidAppResponse.
+        Raises AppTimeout if nothing arrives for ``within`` seconds, TruncatedResponse if the connection ends before the
+        body does, and InvalidAppResponse if the body is malformed.
         """
         began = 0.0 if within is None else monotonic()
         while not self._pieces:
@@ -251,16 +252,19 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def limit_read_ahead(self, room: int, *, was_held: bool) -> None:
         """Let at most ``room`` bytes of the response wait for the client.
 
-        The limit is at least READ_LOW_WATER and at most READ_HIGH_WATER bytes. If it is below READ_HIGH_WATER, only
-        ``read`` reads from the socket, since the event loop would read ahead. ``was_held`` is True if the caller has
-        waited since the last call. If it is True, the next ``read`` may receive data at once. If it is False, other
-        tasks run first.
+        A ``room`` below READ_LOW_WATER or above READ_HIGH_WATER is replaced by that bound. If the limit is below
+        READ_HIGH_WATER, only ``read`` reads from the socket, since the event loop would read ahead. ``was_held`` is
+        True if the caller has waited since it last called this method, so that other tasks have already run. In this
+        case the next ``read`` may receive data at once. If ``was_held`` is False, other tasks run first.
         """
         self._read_size = min(max(room, READ_LOW_WATER), READ_HIGH_WATER)
         self._may_receive_now = was_held
 
     def read_available(self) -> list[memoryview]:
-        """Return the pieces of the body that have arrived, perhaps none. Without a read-ahead limit, resume reading."""
+        """Return the pieces of the body that have arrived, perhaps none.
+
+        If there is no read-ahead limit, resume reading.
+        """
         pieces = self._pieces
         if pieces:
             self._pieces = []
@@ -270,7 +274,10 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return pieces
 
     def _receive_now(self) -> bool:
-        """Receive from the paused socket. If that is not possible now, resume reading and return False."""
+        """Receive from the paused socket, and return True.
+
+        If that is not possible now, resume reading and return False.
+        """
         if self._may_receive_now and self._failure is None and self._transport is not None:
             self._may_receive_now = False
             try:
@@ -349,14 +356,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return not self._poll.poll(0)
 
     def finish(self, timeout: float) -> None:
-        """Close after all written data has been sent to the app. Abort if that takes more than ``timeout`` seconds."""
+        """Close the connection after all written data is sent. Abort it if that takes over ``timeout`` seconds."""
         if self._transport is not None:
             self._is_finishing = True
             self._transport.close()
             self._loop.call_later(timeout, self._transport.abort)
 
     def close(self) -> None:
-        """Close at once, and cancel an open exchange. Does nothing after ``finish``."""
+        """Close the connection at once, even during an exchange. After a call of ``finish``, this has no effect."""
         if self._transport is None or self._is_finishing:
             return
         # An idle connection has no unsent data.
@@ -373,7 +380,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def _wait_for_data(self, since: float, within: float | None, awaited: str) -> None:
         """Wait until data arrives. Raises AppTimeout if none has arrived ``within`` seconds after ``since``.
 
-        If the connection has already failed, raise that error at once. ``awaited`` completes the message of AppTimeout.
+        If the connection has already failed, raise the error of that failure at once. ``awaited`` is the part of
+        AppTimeout's message that follows "the app did not".
         """
         if self._failure is not None:
             raise self._failure

@@ -3,7 +3,8 @@
 Each invocation that ``next`` returns must be ended once: with ``send_response``, ``send_error``, or a
 ``ResponseStream``.
 
-In this module, a refusal is a text: the status and the body of the answer with which Lambda refused a request.
+In this module, a refusal is a string: the status and the body of the answer with which Lambda refused a request. The
+string is empty if Lambda accepted the request.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ _NEXT_BACKOFF: tuple[float | None, ...] = (0.01, 0.05, 0.2, 0.5, 1.0, None)
 
 
 class RuntimeApiClient:
-    """Calls the Runtime API at ``address`` over one connection. Each slot has a client.
+    """Calls the Runtime API at ``address`` over one connection. Each slot has its own client.
 
-    ``wake_up`` is a descriptor or None. If it becomes readable while the client waits for an invocation,
-    ``should_stop`` is called. ``connect`` creates the connection.
+    ``wake_up`` is a descriptor or None. If it becomes readable while the client is waiting for an invocation, the
+    client calls the function ``should_stop`` that was passed to ``next``. ``connect`` creates the connection.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class RuntimeApiClient:
         self._connection: Connection | None = None
 
     def close(self) -> None:
-        """Close the connection; the next call opens a new one."""
+        """Close the connection; the next request opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -86,8 +87,8 @@ class RuntimeApiClient:
     def _get(self, request: bytes, should_stop: Callable[[], bool]) -> tuple[ResponseHead, bytearray] | None:
         """Send a GET whose answer may take hours, and return the answer.
 
-        Call ``should_stop()`` whenever the descriptor ``self._wake_up`` becomes readable. Return None if the result is
-        True. Raises RuntimeApiError if the status is not 200.
+        Whenever the descriptor ``self._wake_up`` becomes readable, call ``should_stop()``, and return None if it
+        returns True. Raises RuntimeApiError if the status is not 200.
         """
         # To save time, this does not check whether the connection is open. If it is closed, ``next`` tries again.
         connection = self._connection or self.connect()
@@ -109,7 +110,7 @@ class RuntimeApiClient:
     def send_response(
         self, invocation: Invocation, parts: Sequence[bytes], content_type: str, extra_line: str = ""
     ) -> str:
-        """Send a whole payload as the response. Return Lambda's refusal, or an empty text.
+        """Send a whole payload as the response. Return Lambda's refusal, or an empty string.
 
         If the payload is too large, Lambda refuses it with 413. ``extra_line`` is empty, or a further header line that
         ends with CR LF.
@@ -122,17 +123,20 @@ class RuntimeApiClient:
         return ResponseStream(self, invocation, content_type, extra_line)
 
     def send_error(self, invocation: Invocation, error: AdapterError) -> str:
-        """End the invocation with ``error``. Return Lambda's refusal, or an empty text."""
+        """End the invocation with ``error``. Return Lambda's refusal, or an empty string."""
         return self._post_error(f"/invocation/{invocation.request_id}/error", error)
 
     def send_init_error(self, error: AdapterError) -> None:
-        """Report that the init phase failed. The process must end after that. Raises RuntimeApiError."""
+        """Report that the init phase failed with ``error``. The process must end after that.
+
+        Raises RuntimeApiError if no answer arrives.
+        """
         self._post_error("/init/error", error)
 
     def restore_next(self, should_stop: Callable[[], bool]) -> None:
         """Report that Lambda can take the snapshot. Return after a restore, or if ``should_stop()`` returns True.
 
-        Raises RuntimeApiError.
+        Raises RuntimeApiError if the Runtime API does not answer, or answers with an error.
         """
         try:
             self._get(f"GET {_RUNTIME}/restore/next HTTP/1.1\r\n".encode() + self.host_line + b"\r\n", should_stop)
@@ -144,7 +148,10 @@ class RuntimeApiClient:
             self.close()
 
     def send_restore_error(self, error: AdapterError) -> None:
-        """Report that the restore failed. The process must end after that. Raises RuntimeApiError."""
+        """Report that the restore failed with ``error``. The process must end after that.
+
+        Raises RuntimeApiError if no answer arrives.
+        """
         self._post_error("/restore/error", error)
 
     def _post_error(self, resource: str, error: AdapterError) -> str:
@@ -152,7 +159,7 @@ class RuntimeApiClient:
         return self._post(_RUNTIME + resource, (_error_body(error),), headers)
 
     def _post(self, path: str, parts: Sequence[bytes], headers: str) -> str:
-        """POST a body. Return Lambda's refusal, or an empty text. Raises RuntimeApiError if no answer arrives."""
+        """POST ``parts``. Return Lambda's refusal, or an empty string. Raises RuntimeApiError if no answer arrives."""
         length = size_of(parts)
         head = f"POST {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n".encode() + self.host_line + b"\r\n"
         try:
@@ -179,7 +186,8 @@ class RuntimeApiClient:
 class ResponseStream:
     """A streamed response. Call ``write`` any number of times, then ``finish`` or ``fail`` once.
 
-    The head is sent with the first write. It declares the error trailers, since undeclared trailers are lost.
+    The request head is sent with the first write. The head declares the error trailers, since undeclared trailers are
+    lost.
     """
 
     def __init__(self, api: RuntimeApiClient, invocation: Invocation, content_type: str, extra_line: str = "") -> None:
@@ -211,11 +219,11 @@ class ResponseStream:
         return self._send(self._chunk(pieces))
 
     def finish(self, pieces: Sequence[Piece]) -> str:
-        """Send the last ``pieces`` and end the response. Return Lambda's refusal, or an empty text."""
+        """Send the final ``pieces`` and end the response. Return Lambda's refusal, or an empty string."""
         return self._end([*self._chunk(pieces), b"0\r\n\r\n"])
 
     def fail(self, error: AdapterError) -> str:
-        """End an incomplete response with ``error`` in its trailers. Return Lambda's refusal, or an empty text."""
+        """End an incomplete response with ``error`` in its trailers. Return Lambda's refusal, or an empty string."""
         import pybase64  # few streams fail
 
         trailers = (
@@ -225,7 +233,7 @@ class ResponseStream:
         return self._end([trailers.encode()])
 
     def _chunk(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """Return ``pieces`` as one chunk. Without data, return an empty list: an empty chunk would end the body."""
+        """Return ``pieces`` as one chunk, or an empty list if they are empty: an empty chunk would end the body."""
         size = size_of(pieces)
         self.bytes += size
         return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
@@ -275,7 +283,7 @@ def _invocation(head: ResponseHead, event: bytearray) -> Invocation:
 
 
 def _problem_of(response: Response) -> str:
-    """Read the answer to a POST. Return an empty text if Lambda accepted the POST, else Lambda's refusal."""
+    """Read the rest of ``response``, Lambda's answer to a POST. Return the refusal, or an empty string."""
     is_accepted = response.head.status < 300
     if is_accepted and response.complete:
         return ""

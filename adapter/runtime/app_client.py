@@ -66,8 +66,9 @@ class AppClient:
         """Send ``request`` and wait for the response head. After use, pass the response to ``release``.
 
         ``deadline`` and ``restart_limit`` are times of the monotonic clock. If the app refuses connections, try again
-        until ``restart_limit``, but for at most RESTART_WAIT seconds. Raises AppUnreachable, InvalidAppResponse,
-        AppTimeout.
+        until ``restart_limit``, but for at most RESTART_WAIT seconds. Raises AppTimeout after ``deadline``,
+        AppUnreachable if the app accepts no connection or closes it without an answer, and InvalidAppResponse if the
+        answer is malformed or switches protocols.
         """
         head = encode_request_head(request, self._host_header)
         parts: tuple[Piece, ...] = (head, request.body) if request.body else (head,)
@@ -137,7 +138,10 @@ class AppClient:
             raise
 
     def _open(self, restart_limit: float | None) -> Connection:
-        """Return a new connection. If the app refuses it, wait until the app listens again. Raises AppUnreachable."""
+        """Return a new connection. If the app refuses it, wait until the app listens again, or until ``restart_limit``.
+
+        Raises AppUnreachable if no connection could be opened.
+        """
         began = monotonic()
         give_up = began + RESTART_WAIT if restart_limit is None else min(began + RESTART_WAIT, restart_limit)
         while True:
@@ -200,7 +204,10 @@ def _probe(check: ReadinessCheck, wait: ReadinessWait, connect: Callable[[Addres
 
 
 def call_hook(app: AppClient, path: str, timeout: float) -> None:
-    """POST to ``path``, a SnapStart hook of the app. Raises HookFailed without a 2xx answer in ``timeout`` seconds."""
+    """POST to ``path``, a SnapStart hook of the app.
+
+    Raises HookFailed if the app does not answer with a status 2xx within ``timeout`` seconds.
+    """
     request = Request(method="POST", target=path, headers=[("connection", "close")])
     try:
         response = app.send(request, monotonic() + timeout)

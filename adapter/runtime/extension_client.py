@@ -17,7 +17,8 @@ def register_extension(address: Address, name: str) -> Connection:
     """Register this process as the extension ``name``, so that Lambda sends SIGTERM before it ends the environment.
 
     Register for no events, but request ``/event/next``: Lambda's init lasts until every extension has requested it.
-    Return the connection of this request. It must stay open, but the response is never read. Raises RuntimeApiError.
+    Return the connection with this request. The connection must stay open, but the response is never read. Raises
+    RuntimeApiError if the connection fails or Lambda refuses the registration.
     """
     try:
         connection = Connection(address)

@@ -1,7 +1,7 @@
 """Relays one invocation: event → request → app → response → Lambda. The response is one payload or a stream.
 
-Every invocation ends exactly once. If it fails before the first byte of the response, it ends as an error. If it fails
-later, its stream ends with error trailers, since sent bytes cannot be withdrawn.
+Every invocation ends exactly once. If it fails before the first byte of its response is sent to Lambda, it ends as an
+error. If it fails later, its stream ends with error trailers, since sent bytes cannot be withdrawn.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class _RelayedInvocation:
         self._log(self._relay.api.send_error(self._invocation, error))
 
     def _relay_request(self, codec: Codec, request: Request) -> str:
-        """Send ``request`` to the app, and the response to Lambda. Return Lambda's refusal, or an empty text."""
+        """Send ``request`` to the app, and the response to Lambda. Return Lambda's refusal, or an empty string."""
         relay = self._relay
         if relay.reserved and codec is not PASS_THROUGH and request.target in relay.reserved:
             return self._refuse_reserved(codec)
@@ -196,9 +196,10 @@ class _RelayedInvocation:
             relay.app.release(response)
 
     def _note_event_status(self, path: str) -> None:
-        """Report the app's status for a non-HTTP event, since Lambda drops the status of such an event.
+        """Make the app's status for a non-HTTP event visible, since Lambda itself drops this status.
 
-        Log a warning if the status means that the event is lost. Under ``adapter dev``, report the status to it.
+        Log a warning if the status means that the event is lost. Under ``adapter dev``, send the status to Lambda's
+        emulator.
         """
         relay = self._relay
         if warning := PASS_THROUGH.lost_event_text(self._status, path):
@@ -207,7 +208,7 @@ class _RelayedInvocation:
             self._extra_line = f"{APP_STATUS}: {self._status} {path}\r\n"
 
     def _refuse_reserved(self, codec: Codec) -> str:
-        """Answer an HTTP event for a reserved path with 403. Return Lambda's refusal, or an empty text."""
+        """Answer an HTTP event for a reserved path with 403. Return Lambda's refusal, or an empty string."""
         head = ResponseHead(status=403, headers=[("content-type", _JSON)])
         self._status = head.status
         self._is_refused = True
@@ -218,7 +219,7 @@ class _RelayedInvocation:
         return stream.finish([encode_prelude(head), _FORBIDDEN])
 
     def _relay_response(self, codec: Codec, request: Request, response: Response) -> str:
-        """Send ``response`` to Lambda. Return Lambda's refusal, or an empty text."""
+        """Send ``response`` to Lambda. Return Lambda's refusal, or an empty string."""
         head = ResponseHead(status=response.head.status, headers=forwardable(response.head.headers))
         body: Response | _CompressedBody = response
         if self._relay.codings and codec.has_prelude:
@@ -270,11 +271,14 @@ class _RelayedInvocation:
         return problem
 
     def _log(self, problem: str) -> None:
-        """Log the invocation. Also log ``problem``, Lambda's refusal of the response, unless it is empty."""
+        """Log the invocation. An invocation that succeeded is logged only if the access log is on.
+
+        ``problem`` is Lambda's refusal of the response, or empty. A refusal is logged in a line of its own.
+        """
         log, request_id = self._relay.log, self._invocation.request_id
         if problem:
             is_late = "InvalidRequestID" in problem
-            what = "the answer came too late" if is_late else "Lambda refused the response"
+            what = "the answer to this invocation came too late" if is_late else "Lambda refused the response"
             if is_late and has_timed_out(self._invocation):
                 what = "the invocation timed out, and its answer came too late"
             log.error(f"{what}: {problem}", requestId=request_id)
@@ -313,7 +317,10 @@ def has_timed_out(invocation: Invocation) -> bool:
 
 
 def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
-    """Return ``error``, or an AppTimeout if Lambda's deadline has passed and may have caused ``error``."""
+    """Return an AppTimeout if the timeout of the Lambda function may have caused ``error``, else ``error`` itself.
+
+    The timeout may be the cause if Lambda's deadline has passed and ``error`` is of a class in _CAUSED_BY_TIMEOUT.
+    """
     if not isinstance(error, _CAUSED_BY_TIMEOUT) or not has_timed_out(invocation):
         return error
     return AppTimeout(
@@ -323,7 +330,10 @@ def _or_timeout(error: AdapterError, invocation: Invocation) -> AdapterError:
 
 
 class _CompressedBody:
-    """The body of ``response``, compressed. It has the attributes and methods of ``Response`` that concern the body."""
+    """Compresses the body of ``response`` while it is read.
+
+    This class has the attributes and methods of ``Response`` that concern the body.
+    """
 
     def __init__(self, response: Response, compressor: Compressor) -> None:
         self._response = response
@@ -332,15 +342,21 @@ class _CompressedBody:
 
     @property
     def pieces(self) -> list[bytes]:
-        """The pieces that arrived with the head, compressed. Read this only once: each read compresses them again."""
+        """The compressed form of the pieces that arrived with the head.
+
+        Read this attribute only once: each time it is read, the pieces pass through the compressor.
+        """
         return self._compress(self._response.pieces)
 
     def receive(self) -> list[bytes]:
-        """Receive once, and return the received pieces, compressed. Raises as ``Response.receive`` does."""
+        """Receive once, compress the received pieces, and return the result. Raises as ``Response.receive`` does."""
         return self._compress(self._response.receive())
 
     def read(self, limit: int) -> bytes | bytearray | None:
-        """Return the whole compressed body, or None if it exceeds ``limit`` bytes before the app's body is complete."""
+        """Receive and compress the whole body, and return the result.
+
+        Return None if the compressed data exceeds ``limit`` bytes before the whole body has arrived from the app.
+        """
         body = bytearray()
         pieces = self._response.pieces
         while True:

@@ -1,4 +1,4 @@
-"""Imports httptools, orjson and compiled modules. Skips slow modules that these import and the runtime never uses.
+"""Imports httptools, orjson and compiled modules, but not the slow modules that these import without need.
 
 httptools imports ``typing`` for two names in annotations, and a parser for URLs. orjson imports the modules of further
 types that it can encode: enumerations, UUIDs, dataclasses, dates. Importing these modules would take a third of the CPU
@@ -9,8 +9,8 @@ Compiled modules need one name from ``importlib.machinery``. Importing that modu
 So stand-ins replace these modules while httptools and orjson are imported. Each stand-in has only the needed
 attributes. If code reads another attribute, the real module is imported and its attribute is returned.
 
-In such a process, orjson behaves differently: it refuses enumerations and UUIDs, and does not encode the fields of
-dataclasses with slots. Its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.
+In a process that uses these stand-ins, orjson behaves differently: it refuses enumerations and UUIDs, and does not
+encode the fields of dataclasses with slots. Its JSONDecodeError is a ValueError, but not a json.JSONDecodeError.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ class _Annotation:
 
 
 class _NoType:
-    """Stands in for a type that no value has. This class must never be freed, since orjson keeps its address."""
+    """Stands in for a type that orjson compares values with, such as UUID. This class has no instances.
+
+    orjson keeps the address of this class, so the class must never be freed.
+    """
 
 
 class _JSONDecodeError(ValueError):
@@ -59,7 +62,10 @@ _STAND_INS: dict[str, dict[str, object]] = {
 
 
 class WithoutImportlib:
-    """A context manager in which compiled modules do not import ``importlib``. Import only compiled modules in it."""
+    """A context manager for imports of compiled modules: within it, they do not import ``importlib``.
+
+    Import only compiled modules within it.
+    """
 
     def __enter__(self) -> None:
         # `importlib` itself gives the frozen module this name.

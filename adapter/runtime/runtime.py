@@ -1,7 +1,7 @@
-"""The life of the runtime: init, invocations until it has to end, shutdown.
+"""The life of the runtime: init, then invocations, then shutdown.
 
-Each slot handles one invocation after another, and has its own connections to the Runtime API and to the app. A single
-slot blocks in the kernel while it waits; several slots (Managed Instances) share a thread instead (``slots.py``).
+Each slot handles one invocation after another, and has its own connections to the Runtime API and to the app. If there
+is only one slot, it waits in blocking system calls. Several slots (on Managed Instances) share a thread (``slots.py``).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _UNBOUNDED_INIT = frozenset({"snap-start", "provisioned-concurrency", "lambda-ma
 
 
 class Runtime:
-    """The custom runtime in front of the app at ``port``. ``process`` is None if something else started the app."""
+    """The custom runtime in front of the app at ``port``. ``process`` is None if the adapter did not start the app."""
 
     def __init__(self, config: Config, *, port: int, process: AppProcess | None, log: Log) -> None:
         self._config = config
@@ -117,11 +117,12 @@ class Runtime:
             self._extension = register_extension(_required(self._config.runtime_api), self._config.extension_name)
         except (RuntimeApiError, OSError) as error:
             self._log.warning(
-                f"the runtime is not registered as an extension, so Lambda ends it without SIGTERM: {error}"
+                f"the runtime is not registered as an extension ({error}), so Lambda will end the runtime without "
+                "SIGTERM"
             )
 
     def _start(self) -> None:
-        """Run the init phase: wait until the app is ready. With SnapStart, then wait for the restore.
+        """Run the init phase: wait until the app is ready and, with SnapStart, until the restore is complete.
 
         With AWS_LWA_ASYNC_INIT, this may return before the app is ready.
         """
@@ -129,7 +130,7 @@ class Runtime:
         if self._config.async_init and initialization_type in _UNBOUNDED_INIT:
             self._log.warning(
                 f"AWS_LWA_ASYNC_INIT has no effect with the initialization type {initialization_type}, since Lambda "
-                "allows more than 10 s for its init"
+                "allows more than 10 s for this type of init"
             )
         if self._config.async_init and initialization_type not in _UNBOUNDED_INIT:
             try:
@@ -156,13 +157,13 @@ class Runtime:
         self._ready = True
 
     def _warn_of_slow_start(self, line: str) -> None:
-        """Log ``line``, but only once: with AWS_LWA_ASYNC_INIT several slots may wait for the app and log it."""
+        """Log ``line`` if it has not been logged yet. With AWS_LWA_ASYNC_INIT, several slots may pass the same line."""
         if line not in self._start_warnings:
             self._start_warnings.add(line)
             self._log.warning(line)
 
     def _checkpoint_and_restore(self) -> None:
-        """Let SnapStart take its snapshot, and return after a restore."""
+        """Let SnapStart take its snapshot. Return after the restore, or early if the runtime has to end."""
         if self._config.before_checkpoint_path is not None:
             call_hook(self._app, self._config.before_checkpoint_path, CHECKPOINT_TIMEOUT)
         # No connection may be open in the snapshot: the other end will not exist after a restore.
@@ -250,7 +251,7 @@ class Runtime:
         return self._is_over()
 
     def _is_over(self) -> bool:
-        """Return whether an ending signal has arrived, the runtime has failed, or the app has ended."""
+        """Return whether the runtime has to end: after a signal in ENDING, its own failure, or the end of the app."""
         return self._signals.received is not None or self._failure is not None or self._exit_code() is not None
 
     def _wait_for_restart(self, seconds: float) -> bool:
@@ -259,7 +260,7 @@ class Runtime:
         return not self._is_over()
 
     def _has_ending_signal(self) -> bool:
-        """Return whether an ending signal has arrived. Soon after such a signal, Lambda kills this process."""
+        """Return whether a signal in ENDING has arrived. Soon after such a signal, Lambda kills this process."""
         return self._signals.received is not None
 
     def _exit_code(self) -> int | None:
@@ -274,9 +275,10 @@ class Runtime:
             self._process.pass_on(number, self._log.warning)
 
     def _follow_stop(self) -> None:
-        """If Ctrl-Z has stopped a debugged app, which has the terminal, stop this process as well.
+        """If Ctrl-Z has suspended the app, suspend this process as well.
 
-        ``adapter dev`` notices this and stops the whole job.
+        This is needed only with ``adapter dev --debug``, which gives the terminal to the app. ``adapter dev`` then
+        notices that this process is suspended, and suspends the whole job.
         """
         if self._job_control is not None and self._process is not None:
             self._job_control.follow_stops(self._process)
@@ -284,7 +286,7 @@ class Runtime:
             self._signals.wake()
 
     def _check_process(self) -> None:
-        """Raise AppExited if the app has ended, AppNotReady if this process has to end."""
+        """Raise AppExited if the app has ended, or AppNotReady if this process has to end."""
         code = self._exit_code()
         if code is not None and self._process is not None:
             from adapter.app.exit_report import failed_start_text  # only a failure needs it
@@ -304,7 +306,10 @@ class Runtime:
             self._log.error(str(failure))
 
     def _shut_down(self) -> int:
-        """End the app. Return the exit code of this process: the app's exit code, unless the runtime itself failed."""
+        """End the app. Return the exit code of this process.
+
+        This is EXIT_FAILURE if the runtime itself has failed, else the app's exit code.
+        """
         if self._process is None:
             return EXIT_OK if self._failure is None else EXIT_FAILURE
         if self._failure is None and self._signals.received is None:
@@ -328,7 +333,7 @@ def _keep_freed_memory() -> None:
     Otherwise glibc may return the memory of a large body to the system after each invocation. Getting the memory back
     would take as long as the rest of the invocation, because of a page fault for every 4 KiB. When glibc frees a mapped
     block, it raises the limit of the memory that it keeps to twice the block's size (mallopt(3), M_MMAP_THRESHOLD).
-    The block that is freed here was never written to, so it has no pages.
+    The block that this function frees takes no memory, since nothing was written to it.
     """
     bytes(_KEPT_MEMORY // 2)
 
@@ -339,5 +344,5 @@ def _runtime_api_address(config: Config) -> Address:
 
 
 def _required(address: Address | None) -> Address:
-    assert address is not None, "AWS_LAMBDA_RUNTIME_API is set on Lambda"
+    assert address is not None, "AWS_LAMBDA_RUNTIME_API must be set on Lambda"
     return address

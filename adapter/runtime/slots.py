@@ -1,9 +1,9 @@
 """Many invocation slots in one thread. Each slot is a greenlet that runs the same blocking code as a single slot.
 
 Threads would take twice the CPU time: every system call releases the interpreter's lock, and the threads compete for
-it. Here a slot runs until one of its connections has to wait, and the thread waits for all connections in one system
-call. A running slot is not interrupted. So long work, such as encoding or compressing megabytes, delays the other
-slots. A wait for room in a full stderr pipe delays them, too (``output.py`` limits this wait).
+this lock. Here a slot runs until one of its connections has to wait. When no slot can run, one system call waits for
+all connections. A running slot is not interrupted. So long work, such as encoding or compressing megabytes, delays the
+other slots. A wait for room in a full stderr pipe delays them, too (``output.py`` limits this wait).
 
 This module is imported only if there is more than one slot.
 """
@@ -50,8 +50,9 @@ class Slots:
     """Runs slots, each a greenlet that handles one invocation after another.
 
     When the descriptor ``wake_up`` becomes readable, ``should_stop()`` and then ``is_urgent()`` are called.
-    ``should_stop`` must reset the descriptor. ``is_urgent`` returns True if slots have little time left for their
-    invocations. Each wait of a slot has a key: the descriptor that the slot waits for, or the slot itself if it pauses.
+    ``should_stop`` must empty the pipe behind the descriptor, and returns True if the slots have to end. ``is_urgent``
+    returns True if slots have little time left for their invocations. Each wait of a slot has a key: the descriptor
+    that the slot waits for, or the slot itself if it pauses.
     """
 
     def __init__(self, *, wake_up: int, should_stop: Callable[[], bool], is_urgent: Callable[[], bool]) -> None:
@@ -78,11 +79,11 @@ class Slots:
         self.is_app_time_over = False
 
     def connect(self, address: Address) -> Connection:
-        """Return a connection to ``address``. While the connection waits, the other slots run. Raises OSError."""
+        """Connect to ``address``. While the connection waits, the other slots run. Raises OSError if that fails."""
         return SlotConnection(address, self, to_app=False)
 
     def connect_to_app(self, address: Address) -> Connection:
-        """Return a connection to the app. Its waits also end after ``app_grace``, an argument of ``run``."""
+        """Connect to the app. Each wait of the connection also ends when ``app_grace`` of ``run`` is over."""
         return SlotConnection(address, self, to_app=True)
 
     def run(self, serve: Callable[[], None], *, count: int, app_grace: float, report_grace: float) -> None:
@@ -118,9 +119,9 @@ class Slots:
     def wait(self, descriptor: int, events: int, deadline: float | None, group: set[object] | None) -> int:
         """Let other slots run until ``events`` of poll() occur at ``descriptor``. Return the events that occurred.
 
-        Return 0 after the deadline. ``group`` is ``self.wakeable``, ``self.waiting_for_app`` or None. If it is
-        ``wakeable``, also return 0 after a wake-up. If it is ``waiting_for_app``, also return 0 when ``app_grace``, an
-        argument of ``run``, is over.
+        Return 0 if ``deadline`` passes first. ``group`` is ``self.wakeable``, ``self.waiting_for_app`` or None. If it
+        is ``wakeable``, also return 0 after a wake-up. If it is ``waiting_for_app``, also return 0 when ``app_grace``,
+        an argument of ``run``, is over.
         """
         watched = self._watched.get(descriptor)
         if watched != events:
@@ -141,7 +142,7 @@ class Slots:
             self._poller.unregister(descriptor)
 
     def _switch_away(self, key: object, deadline: float | None, group: set[object] | None) -> int:
-        """Let other slots run until the wait with ``key`` ends. Return its events, or 0 as ``wait`` does."""
+        """Let other slots run until the wait with ``key`` ends. Return its events, or 0 (see ``wait``)."""
         self._waiting[key] = getcurrent()
         if deadline is not None:
             self._deadlines[key] = deadline
@@ -254,7 +255,7 @@ class SlotConnection(Connection):
         self._wait(POLLIN)
 
     def _wait_for(self, descriptor: int, events: int, deadline: float | None) -> int:
-        """Wait for ``events``, and return those that occurred. Return 0 if ``deadline`` or ``app_grace`` is over."""
+        """Wait for ``events``, and return those that occurred. Return 0 after ``deadline`` or after ``app_grace``."""
         if self._group is not None and self._slots.is_app_time_over:
             return 0
         return self._slots.wait(descriptor, events, deadline, self._group)

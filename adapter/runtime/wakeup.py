@@ -1,7 +1,7 @@
 """Wakes up a blocked runtime when a signal arrives or the app ends.
 
-Python retries a blocking read after a signal. So the main thread uses poll() to wait for both its socket and a pipe.
-The interpreter writes a byte into this pipe for every signal, including SIGCHLD.
+A signal does not end a blocking read, since Python retries the read. So the main thread uses poll() to wait for both
+its socket and a pipe. The interpreter writes a byte into this pipe for every signal, including SIGCHLD.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ else:
 
 
 def run_signal_handlers() -> None:
-    """Run the handlers of signals that have arrived. The interpreter does this whenever it enters a Python function.
+    """Run the handlers of signals that have arrived.
 
-    In compiled code this does not happen. So compiled code must call this function, which is not compiled, before it
-    waits in a system call: a signal that arrived before the system call does not interrupt it.
+    This function is empty and is not compiled. The interpreter runs the handlers whenever it enters a function that is
+    not compiled. So compiled code must call this function before it waits in a system call. Otherwise a signal that
+    arrived before the system call would not end the wait.
     """
 
 
 class Signals:
     """Handles signals. Create it once, in the main thread. ``received`` is the first signal in ENDING, or None.
 
-    ``forward`` is called at once with every signal in HANDLED, even during an invocation. If this process still runs
-    ``grace`` seconds after the first signal in ENDING, ``forward`` is called with SIGKILL. When the app ends, SIGCHLD
-    makes ``fileno()`` readable. ``on_child`` is called when the app ends, stops or continues.
+    ``forward`` is called at once with every signal in HANDLED, even during an invocation. If this process is still
+    running ``grace`` seconds after the first signal in ENDING, ``forward`` is called with SIGKILL. When the app ends,
+    SIGCHLD makes ``fileno()`` readable. ``on_child`` is called when the app has ended, or was suspended or continued.
     """
 
     def __init__(
@@ -68,7 +69,10 @@ class Signals:
             posix.read(self._read_end, 1024)
 
     def wait(self, seconds: float | None) -> None:
-        """Wait until a signal arrives or ``wake`` is called, but at most ``seconds``, rounded down to milliseconds."""
+        """Wait until a signal arrives or ``wake`` is called, but at most ``seconds``. None means no limit.
+
+        ``seconds`` is rounded down to whole milliseconds.
+        """
         # poll() would round up. That would delay every start of an app by half a millisecond.
         self._poller.poll(None if seconds is None else int(seconds * 1000))
         self.clear()
@@ -82,7 +86,7 @@ class Signals:
             return
 
     def cancel_alarm(self) -> None:
-        """Cancel the alarm that marks the end of ``grace``. It would kill this process while the interpreter exits."""
+        """Cancel the alarm at the end of ``grace``. Otherwise SIGALRM could kill this process during its exit."""
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _note_alarm(self, number: int, frame: FrameType | None) -> None:

@@ -74,9 +74,15 @@ def test_a_file_without_the_run_bit_is_named_with_the_command_that_sets_it(folde
         pytest.param(b"#!python\n", None, id="a-relative-interpreter"),
         pytest.param(b"#!\n", None, id="no-interpreter"),
         pytest.param(b"\x7fELF\r\n", None, id="no-script"),
-        pytest.param(b"#!/bin/sh\r\n", "its lines end with CR LF, as on Windows; convert them to LF: sed", id="CR-LF"),
-        pytest.param(b"#!/usr/bin/env node\r\n", "its lines end with CR LF, as on Windows; convert", id="env-CR-LF"),
-        pytest.param(b"#! /no/bash -e\n", "/no/bash, the interpreter in its first line, does not", id="interpreter"),
+        pytest.param(
+            b"#!/bin/sh\r\n", "the script's lines end with CR LF, as on Windows; convert them to LF: sed", id="CR-LF"
+        ),
+        pytest.param(
+            b"#!/usr/bin/env node\r\n", "the script's lines end with CR LF, as on Windows; convert", id="env-CR-LF"
+        ),
+        pytest.param(
+            b"#! /no/bash -e\n", "/no/bash, the interpreter in the script's first line, does not", id="interpreter"
+        ),
     ],
 )
 def test_a_script_that_the_kernel_cannot_start_is_explained(

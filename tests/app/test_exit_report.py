@@ -72,7 +72,7 @@ def test_the_line_with_the_exception_is_the_cause(stderr: str, cause: str) -> No
     assert cause_line(stderr) == cause
 
 
-IN_CMD = "correct 'missing' in CMD, install it, or start CMD in the folder that has it: --app-dir FOLDER"
+IN_CMD = "correct 'missing' in CMD, install this module, or set --app-dir to the folder that contains it"
 NOT_FOUND = [
     pytest.param("ModuleNotFoundError: No module named 'missing'", IN_CMD, id="gunicorn"),
     pytest.param('ERROR:    Error loading ASGI app. Could not import module "missing".', IN_CMD, id="uvicorn"),
@@ -88,7 +88,7 @@ NOT_FOUND = [
         "the Python that CMD starts does not find the module 'boto3'; install the package that contains it",
         id="imported-by-the-app",
     ),
-    pytest.param("Error: Cannot find module 'express'", "in the app's folder: npm install express", id="node"),
+    pytest.param("Error: Cannot find module 'express'", "in the app's folder, run: npm install express", id="node"),
     pytest.param("Error: Cannot find module '/app/lib/db'", "correct the path '/app/lib/db'", id="a-file-of-node"),
 ]
 

@@ -70,7 +70,7 @@ WAYS_OUT = [
     pytest.param(
         False,
         "no connection",
-        "The app must listen on 127.0.0.1:8080 or [::1]:8080; start it there, or set",
+        "The app must listen on 127.0.0.1:8080 or [::1]:8080; start the app there, or set",
         id="no-cmd",
     ),
 ]
@@ -235,7 +235,7 @@ def test_an_app_that_listens_on_another_port_is_found_there(through: tuple[str, 
         assert text_of(check) == f"The app listens on {port}; set --app-port {port} (AWS_LWA_PORT)"
         check.watch(pid, ["serve", "--port", "8080"])
         assert text_of(check) == (
-            f"The app listens on {port}, although CMD names 8080: in CMD, correct the option that sets the port, or "
+            f"The app listens on {port}, but CMD names 8080; correct the option in CMD that sets the port, or "
             f"set --app-port {port} (AWS_LWA_PORT)"
         )
 
@@ -254,14 +254,17 @@ def test_a_command_that_names_its_port_is_not_advised_to_name_it() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         check.watch(process.pid, ["serve", "--bind=127.0.0.1:8080"])
         assert text_of(check).endswith(
-            "must listen on 127.0.0.1:8080 or [::1]:8080, the port in CMD, but does not listen on any port yet"
+            "must listen on 127.0.0.1:8080 or [::1]:8080, since CMD names this port; the app does not listen on any "
+            "port yet"
         )
         process.kill()
 
 
 def test_an_app_that_gets_a_free_port_is_advised_to_read_it() -> None:
     check = check_of({"app_port": "0"}, has_command=True)
-    assert text_of(check).endswith("the port in its variable PORT; if it does not read PORT, write {port} in CMD")
+    assert text_of(check).endswith(
+        "since its variable PORT names this port; if the app does not read PORT, write {port} in CMD"
+    )
 
 
 @on_linux

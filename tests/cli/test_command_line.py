@@ -136,10 +136,10 @@ WRONG = [
     pytest.param(["invok", "x"], "No such command 'invok'; did you mean invoke?", id="misspelt-command"),
     pytest.param(
         ["uvicorn", "main:app", "--port", "{port}"],
-        "No such command 'uvicorn'; to run it as the app: adapter dev -- uvicorn main:app --port '{port}'",
+        "No such command 'uvicorn'; to run 'uvicorn' as the app: adapter dev -- uvicorn main:app --port '{port}'",
         id="a-server-as-the-command",
     ),
-    pytest.param(["./run.sh"], "to run it as the app: adapter dev -- ./run.sh", id="a-script-as-the-command"),
+    pytest.param(["./run.sh"], "to run './run.sh' as the app: adapter dev -- ./run.sh", id="a-script-as-the-command"),
     pytest.param(["help", "dve"], "No such command 'dve'; did you mean dev?", id="help-of-no-command"),
     pytest.param(["--port", "3000"], "No such option --port; it is an option of adapter dev", id="before-the-command"),
     pytest.param(["error", "AppNotRedy"], "did you mean Adapter.AppNotReady?", id="no-such-error"),
@@ -153,7 +153,8 @@ WRONG = [
     pytest.param(["dev", "--nope"], "No such option --nope\n", id="a-flag-that-resembles-no-queue"),
     pytest.param(
         ["completion"],
-        "SHELL: is missing; use one of bash, zsh, fish. To set up a shell, add its line to the file beside the line:",
+        "SHELL: is missing; use one of bash, zsh, fish. To set up a shell, add the line on the left to the file on the "
+        "right:",
         id="no-shell",
     ),
     pytest.param(["completion", "ksh"], 'eval "$(adapter completion zsh)"       ~/.zshrc\n', id="other-shell"),

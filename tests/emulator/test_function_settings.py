@@ -32,8 +32,8 @@ def test_managed_instances_have_a_longer_timeout() -> None:
     ("flags", "command", "reason"),
     [
         pytest.param({}, ["serve"], "CMD has no {port}", id="no-port-in-cmd"),
-        pytest.param({"app_port": "8000"}, APP, "--app-port makes all environments use one port", id="one-port"),
-        pytest.param({"app_socket": "/tmp/s"}, APP, "one Unix socket", id="one-socket"),
+        pytest.param({"app_port": "8000"}, APP, "--app-port makes all environments use the same port", id="one-port"),
+        pytest.param({"app_socket": "/tmp/s"}, APP, "the same Unix socket", id="one-socket"),
     ],
 )
 def test_apps_that_would_use_the_same_address_have_one_environment(

@@ -134,5 +134,5 @@ def test_a_coding_without_its_package_names_the_extra(
     coding: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UnknownCodingError, match=f"'{coding}' needs the extra '{coding}'"):
+    with pytest.raises(UnknownCodingError, match=f"the coding '{coding}' needs the extra '{coding}'"):
         BodyDecoder([coding])

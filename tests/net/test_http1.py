@@ -255,9 +255,9 @@ def test_bytes_beyond_the_response_are_not_body_and_end_the_connection(method: s
 
 
 REFUSED = [
-    pytest.param(b"SSH-2.0-OpenSSH\r\n", "not an HTTP response: it starts with b'S", id="ssh"),
-    pytest.param(b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "not an HTTP response", id="line-end-first"),
-    pytest.param(b"http/1.1 200 OK\r\n\r\n", "not an HTTP response", id="lower-case-name"),
+    pytest.param(b"SSH-2.0-OpenSSH\r\n", "the response is not HTTP: it starts with b'S", id="ssh"),
+    pytest.param(b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "the response is not HTTP", id="line-end-first"),
+    pytest.param(b"http/1.1 200 OK\r\n\r\n", "the response is not HTTP", id="lower-case-name"),
     pytest.param(b"HTTP/2.0 200 OK\r\n\r\n", "its version is 2.0", id="version-2"),
     pytest.param(b"HTTP/0.9 200 OK\r\n\r\n", "its version is 0.9", id="version-0.9"),
     pytest.param(b"HTTP/1.1 099 X\r\n\r\n", "099 is not a status", id="status-below-100"),
@@ -292,7 +292,7 @@ REFUSED = [
     pytest.param(
         head("200 OK", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), "only chunked", id="chunked-twice"
     ),
-    pytest.param(CHUNKED + b"\r\n", "not a chunk size: b''", id="size-empty"),
+    pytest.param(CHUNKED + b"\r\n", "b'' is not a chunk size", id="size-empty"),
     pytest.param(CHUNKED + b";ext\r\n", "not a chunk size", id="size-only-extension"),
     pytest.param(CHUNKED + b"+1\r\nx\r\n", "not a chunk size", id="size-plus"),
     pytest.param(CHUNKED + b"-1\r\nx\r\n", "not a chunk size", id="size-minus"),

@@ -127,7 +127,7 @@ def test_a_repeated_header_may_be_a_list_as_the_rust_runtime_writes_it() -> None
         pytest.param(b"[]" + NULS, "not a JSON object", id="list"),
         pytest.param(b'{"statusCode":99}' + NULS, "statusCode is 99", id="status"),
         pytest.param(b'{"headers":{"a":"b\\n"}}' + NULS, "control character", id="header"),
-        pytest.param(b'{"cookies":"a=1"}' + NULS, "cookies is of type str", id="cookies"),
+        pytest.param(b'{"cookies":"a=1"}' + NULS, "cookies are of type str", id="cookies"),
         pytest.param(b" " * MAX_PRELUDE_BYTES + b"{}" + NULS, "exceeds 1048576 bytes", id="too-long"),
         pytest.param(b" " * (MAX_PRELUDE_BYTES + 1), "the metadata prelude does not end", id="endless"),
     ],

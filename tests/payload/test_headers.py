@@ -110,8 +110,8 @@ def test_headers_with_similar_names_stay() -> None:
         pytest.param({"a": "\udc80"}, "lone surrogate", id="surrogate"),
         pytest.param({"a": 1}, "a header value is of type int", id="number"),
         pytest.param({"a": None}, "a header value is of type NoneType", id="null"),
-        pytest.param([("a", "x")], "not an object", id="list"),
-        pytest.param("a", "not an object", id="text"),
+        pytest.param([("a", "x")], "not a JSON object", id="list"),
+        pytest.param("a", "not a JSON object", id="text"),
     ],
 )
 def test_illegal_headers_are_rejected_in_either_map(headers: Any, reason: str) -> None:
@@ -161,7 +161,7 @@ def test_the_multi_value_map_wins_if_both_have_a_name(single: Any, multi: Any, e
 
 
 def test_a_malformed_single_value_map_is_rejected_beside_a_good_multi_value_map() -> None:
-    with pytest.raises(InvalidEvent, match="not an object"):
+    with pytest.raises(InvalidEvent, match="not a JSON object"):
         rules.from_both(["a"], {"a": ["1"]}, InvalidEvent)
 
 

@@ -46,7 +46,7 @@ async def test_what_the_app_answers_decides(reply: bytes, settings: dict[str, st
 
 async def test_what_is_not_an_answer_is_a_problem() -> None:
     with ScriptedApp(default=b"nonsense") as app:
-        assert "not an HTTP response" in str(await readiness(app.port).problem())
+        assert "the response is not HTTP" in str(await readiness(app.port).problem())
     problem = str(await readiness(app.port).problem())
     assert problem.startswith("no connection to ")
     # Only the system's own text: that the app cannot be reached is said already.

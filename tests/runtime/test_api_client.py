@@ -150,7 +150,7 @@ BAD_ANSWERS = [
     ),
     pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "3 bytes too early", id="truncated"),
     pytest.param(b"", "closed before", id="hung-up"),
-    pytest.param(b"what?\r\n", "not an HTTP response", id="not-http"),
+    pytest.param(b"what?\r\n", "the response is not HTTP", id="not-http"),
 ]
 
 

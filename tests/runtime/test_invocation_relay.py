@@ -783,7 +783,7 @@ def test_an_answer_that_came_too_late_is_called_so(bench: Bench, capfd: pytest.C
     bench.api.answers["/response"] = (400, b'{"errorType":"InvalidRequestID"}')
     bench.relay(function_url(), JSON_LOG)
     refusal, _ = lines(capfd)
-    assert refusal["message"].startswith("the answer came too late: status 400")
+    assert refusal["message"].startswith("the answer to this invocation came too late: status 400")
 
 
 # --- cookies that a load balancer loses ---------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def test_a_killed_adapter_leaves_the_terminal_to_the_shell(terminal: Terminal) -
 
 def test_without_the_terminal_as_stdin_a_stopped_app_is_reported(terminal: Terminal) -> None:
     terminal.run("--tty", end=" </dev/null")
-    terminal.wait_for(r"the app is stopped \(SIGTTIN\), since it uses a terminal that the adapter cannot pass on")
+    terminal.wait_for(r"the app is suspended \(SIGTTIN\), since it uses a terminal that the adapter cannot pass on")
     terminal.type(CTRL_C)
     terminal.wait_for("SIGINT: accepting no new connections")
     terminal.wait_for_prompt()

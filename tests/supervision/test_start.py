@@ -25,7 +25,7 @@ def test_an_app_that_is_never_ready_ends_the_proxy_with_the_reason(
         assert supervisor.exit_code() == code
         running.wait_until_gone()
         assert "Adapter.AppNotReady (docs/errors.md): the app was not ready after 0.2 s: " in supervisor.log()
-        assert ", the port in CMD, but does not listen on any port yet" in supervisor.log()
+        assert ", since CMD names this port; the app does not listen on any port yet" in supervisor.log()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_an_app_that_needs_another_runtime_is_told_the_page_about_it() -> None:
 def test_an_app_that_is_not_there_is_reported_after_some_seconds() -> None:
     with Supervisor("--app-port", "1", command=[]) as supervisor:
         line = supervisor.wait_for_line("the app is not ready after 4 s")
-        assert "The app must listen on 127.0.0.1:1 or [::1]:1; start it there, or set the app's port with" in line
+        assert "The app must listen on 127.0.0.1:1 or [::1]:1; start the app there, or set its port with" in line
         supervisor.signal(signal.SIGTERM)
         assert supervisor.exit_code() == 0
 

@@ -142,14 +142,14 @@ class ResponseOptions(OptionTable):
         env=("AWS_LWA_INVOKE_MODE",),
     )
     compression = Option(
-        "Compress responses with gzip, or with br or zstd if they are installed. Lambda's function URLs decompress "
-        "compressed streams.",
+        "Compress responses with gzip, or with br or zstd if the package for it is installed. Lambda's function URLs "
+        "undo the compression of streams.",
         default=False,
         env=("AWS_LWA_ENABLE_COMPRESSION",),
     )
     alb_cookies = Option(
-        "For load balancers without multi-value headers: send only the last cookie, or all cookies (in the headers "
-        "set-cookie, Set-cookie …).",
+        "For load balancers without multi-value headers: send only the last cookie, or all cookies (in headers with "
+        "different spellings: set-cookie, Set-cookie …).",
         parse=parsers.choice("last", "all"),
         default="last",
     )

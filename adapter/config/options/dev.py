@@ -39,7 +39,7 @@ class DevOptions(OptionTable):
         default_text="as `--invoke-mode`",
     )
     decode_streams = Option(
-        "Decode compressed streams of a function URL, as Lambda does according to field reports.",
+        "Undo the compression of a function URL's streams, as Lambda does according to field reports.",
         default=True,
     )
     timeout = Option(
@@ -86,12 +86,12 @@ class DevOptions(OptionTable):
         default="/{proxy+}",
     )
     rest_idle_timeout = Option(
-        "Cut off a stream of a REST API if it sends nothing for this many seconds; use 30 for edge-optimised APIs.",
+        "Cut off a REST API's stream if the app sends nothing for this many seconds; use 30 for edge-optimised APIs.",
         parse=parsers.positive_seconds,
         default=300.0,
     )
     domain = optional(
-        "The domain of the front doors. The app gets it in the Host header, as behind a real front door.",
+        "The domain of the front doors. The app gets this domain in the Host header, as behind a real front door.",
         parse=parsers.domain,
         default_text="the client's Host",
     )
@@ -115,7 +115,7 @@ class DevOptions(OptionTable):
         parse=parsers.text("FILE"),
     )
     region = Option(
-        "The region of the function, for its prices and ARNs.",
+        "The function's region, which determines prices and ARNs.",
         parse=parsers.text("REGION"),
         default="us-east-1",
         env=("AWS_REGION", "AWS_DEFAULT_REGION"),
@@ -192,11 +192,11 @@ class DevOptions(OptionTable):
         default_text="never",
     )
     freeze = Option(
-        "Stop every process of an environment between invocations, as Lambda does; Linux only.",
+        "Suspend every process of an environment between invocations, as Lambda does; Linux only.",
         default=False,
     )
     snapstart = Option(
-        "SnapStart: initialise environments, keep them as snapshots, and restore one when an invocation needs it.",
+        "SnapStart: initialise environments, keep them as snapshots, and restore a snapshot for an invocation.",
         default=False,
     )
     memory = Option(

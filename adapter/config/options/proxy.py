@@ -23,14 +23,14 @@ class StreamOptions(OptionTable):
         default_text="`lambda`",
     )
     stream_limit = optional(
-        "The maximum size of a streamed body: 20mb (Lambda until July 2025), 200mb, none, or any size.",
+        "The maximum size of a streamed body: 20mb (Lambda's limit until July 2025), 200mb, none, or any size.",
         parse=parsers.stream_limit,
         default_text="`200mb` in dev, `none` in the proxy",
     )
 
 
 class ProxyOptions(OptionTable):
-    """Options that have an effect in the proxy only."""
+    """Options of the proxy. ``adapter dev --debug`` sets ``foreground`` as well; the others have no effect there."""
 
     group = "proxy"
 
@@ -76,8 +76,7 @@ class ProxyOptions(OptionTable):
         default_text="no limit",
     )
     client_timeout = Option(
-        "Disconnect a client that makes no progress for this many seconds, while the proxy waits for the client to "
-        "send or to read.",
+        "Disconnect a client if the proxy has been waiting this many seconds for the client to send or read any data.",
         parse=parsers.positive_seconds,
         default=60.0,
     )
@@ -92,8 +91,8 @@ class ProxyOptions(OptionTable):
         default=8.0,
     )
     foreground = Option(
-        "Give the terminal to the app when the app starts, not only when the app first reads the terminal or changes "
-        "its settings.",
+        "Give the terminal to the app as soon as the app starts. Without this option, the app gets the terminal when "
+        "the app first reads from the terminal or changes the terminal's settings.",
         default=False,
     )
     restart = Option(

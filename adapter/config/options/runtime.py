@@ -55,7 +55,11 @@ class PlatformOptions(OptionTable):
     has_flags = False
 
     runtime_api = optional("The address of Lambda's Runtime API.", parse=parsers.host_and_port)
-    max_concurrency = Option("Managed Instances: the number of concurrent invocations.", parse=parsers.slots, default=1)
+    max_concurrency = Option(
+        "Managed Instances: the maximum number of concurrent invocations of this environment.",
+        parse=parsers.slots,
+        default=1,
+    )
     initialization_type = Option(
         "Why this environment was created: on-demand, provisioned-concurrency, snap-start …",
         default="on-demand",
@@ -70,8 +74,8 @@ class PlatformOptions(OptionTable):
     log_group = Option("The log group of the function.", default="", env=("AWS_LAMBDA_LOG_GROUP_NAME",))
     log_stream = Option("The log stream of this environment.", default="", env=("AWS_LAMBDA_LOG_STREAM_NAME",))
     sends_app_status = Option(
-        "Report the path and the status of the app's response to each event that is not an HTTP request; adapter dev "
-        "sets this variable.",
+        "For each event that is not an HTTP request, send adapter dev the path of the app's request and the status of "
+        "the app's response; adapter dev sets this variable.",
         default=False,
         env=("ADAPTER_DEV_APP_STATUS",),
     )

@@ -25,8 +25,9 @@ _AUTHORIZER_DOORS = ("http-api", "rest-api")
 class AccessSettings:
     """The access settings of all front doors.
 
-    If ``key`` is None, a function URL accepts requests without a signature. ``cors`` maps names of front doors to CORS
-    configurations, and ``authorizers`` maps names of front doors to the authorizers' contexts.
+    ``key`` is the key pair with which requests to a function URL must be signed; None if no signature is needed.
+    ``cors`` maps names of front doors to CORS configurations, and ``authorizers`` maps names of front doors to the
+    authorizers' contexts.
     """
 
     key: KeyPair | None = None
@@ -35,7 +36,10 @@ class AccessSettings:
 
 
 def access_settings(config: Config, doors: Sequence[str]) -> AccessSettings:
-    """Return the settings for the front doors named in ``doors``. Raises ConfigurationError with all mistakes."""
+    """Return the access settings of the front doors named in ``doors``.
+
+    Raises ConfigurationError with all mistakes if there is at least one.
+    """
     settings = AccessSettings()
     mistakes = list(_contradictions(config, doors))
     for read in (_read_key, _read_cors, _read_authorizers):
@@ -73,7 +77,7 @@ def _read_authorizers(settings: AccessSettings, config: Config, doors: Sequence[
 def _contradictions(config: Config, doors: Sequence[str]) -> Iterator[str]:
     """Yield a message for each option without an effect, and for a generated key pair that the log would not show.
 
-    Options from a template are not checked, because flags may choose other front doors than the template.
+    An option from a template may have no effect, because flags may choose other front doors than the template.
     """
     sources = config.sources
     is_iam = config.auth == AWS_IAM and FUNCTION_URL in doors

@@ -3,8 +3,8 @@
 AWS documents that a preflight never reaches the function, and that CORS headers of the function are ignored (API
 Gateway, "Configure CORS for HTTP APIs"; Lambda, "Cross-origin resource sharing"). If a request is not from an allowed
 origin, or if the front door answers with an error, the response has no CORS headers. AWS does not document the status
-with which a function URL answers a preflight. Nor does it document whether a function URL with AllowCredentials sends
-the origin ``*`` unchanged, which browsers refuse [unsure].
+with which a function URL answers a preflight, nor whether a function URL with AllowCredentials sends the origin ``*``
+unchanged [unsure]. Browsers refuse ``*`` together with credentials.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Cors:
         return _PREFLIGHT_STATUS[self.door], answer, b""
 
     def replace(self, request: Headers, response: Headers) -> Headers:
-        """Return the function's headers ``response``, with AWS's CORS headers in place of the function's CORS headers.
+        """Return ``response`` with the function's CORS headers replaced by AWS's CORS headers.
 
-        ``request`` contains the headers of the request.
+        ``request`` contains the headers of the request, and ``response`` the headers of the function's response.
         """
         kept = [header for header in response if not header[0].lower().startswith("access-control-")]
         answer = self._allowed(request)
@@ -92,11 +92,11 @@ class Cors:
 
 
 def read_cors(value: str, source: str, doors: Sequence[str]) -> dict[str, Cors]:
-    """Return the CORS configurations in ``value``, by front door. ``value`` is a JSON object, or names a file.
+    """Return the CORS configurations in ``value``, by front door. ``value`` is a JSON object, or the name of a file.
 
     The JSON object is either one configuration for all front doors in ``doors`` that have CORS, or it maps names of
     front doors to configurations. A field's name may begin with a small letter, as in API Gateway's API. ``source``
-    names the option in messages. Raises ConfigurationError with all mistakes.
+    names the option in messages. Raises ConfigurationError with all mistakes if there is at least one.
     """
     content = read_json_object(value, source)
     found, mistakes = {}, []
@@ -130,7 +130,7 @@ def _parsed(door: str, fields: dict[str, Any]) -> Cors:
 
 
 def _mistakes(door: str, fields: dict[str, Any]) -> Iterator[str]:
-    """Yield a message for each mistake in a configuration that AWS would reject."""
+    """Yield a message for each mistake in ``fields`` for which AWS would reject the configuration."""
     for name, value in fields.items():
         if name not in _FIELDS:
             yield f"{name!r} is not a field{nearest(name, _FIELDS)}; use {', '.join(_FIELDS)}"
@@ -147,7 +147,7 @@ def _mistakes(door: str, fields: dict[str, Any]) -> Iterator[str]:
 
 def _list_mistakes(door: str, name: str, value: Any) -> Iterator[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        yield f"{name}: {value!r} is not a list of texts"
+        yield f"{name}: {value!r} is not a list of strings"
         return
     if len(value) > _MOST_ITEMS:
         yield f"{name}: has {len(value)} items; AWS accepts at most {_MOST_ITEMS}"

@@ -29,8 +29,8 @@ def by_door(content: dict[str, Any], doors: Sequence[str], known: Sequence[str])
 def read_json_object(value: str, source: str, *, shows_text: bool = True) -> dict[str, Any]:
     """Return the JSON object in ``value``. If ``value`` does not begin with a brace, it is the name of a file to read.
 
-    ``source`` names the option in messages. Raises ConfigurationError if the file cannot be read or the text is not a
-    JSON object. If ``shows_text`` is True, the message may quote the JSON.
+    ``source`` names the option in messages. Raises ConfigurationError if the file cannot be read or is too large, or if
+    the content is not a JSON object. If ``shows_text`` is True, the message may quote the JSON.
     """
     if value.lstrip().startswith("{"):
         where, text = "the value" if not shows_text else repr(value), value.encode()

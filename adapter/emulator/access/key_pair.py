@@ -1,8 +1,8 @@
-"""The key pair of ``--auth aws-iam``: generated at each start, or read from a file.
+"""The key pair for signing requests (``--auth aws-iam``): generated at each start, or read from a file.
 
 Key pairs in the user's environment variables or home folder are never used, because they belong to a real account. The
-secret is never written to a log, a recording or a variable of the function. The banner shows the secret, but only if
-the key pair was generated.
+secret is never written to a log, a recording or an environment variable of the function. The banner shows the secret,
+but only if the key pair was generated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _USER_ID = "AIDALOCALUSEREXAMPLE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPair:
-    """An AWS key pair. ``repr`` does not show the secret. ``file`` is empty if the pair was generated."""
+    """An AWS key pair. ``repr`` does not show the secret.
+
+    ``file`` is the file from which the pair was read; it is empty if the pair was generated.
+    """
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -48,13 +51,13 @@ def make_key_pair() -> KeyPair:
 def read_key_pair(file: str, source: str) -> KeyPair:
     """Return the key pair in ``file``, which must have the output format of ``credential_process`` (AWS CLI).
 
-    ``source`` names the option in messages. Raises ConfigurationError if the file cannot be used. The message never
-    quotes the content of the file.
+    ``source`` is the name of the option, for messages. Raises ConfigurationError if the file cannot be used. The
+    message never quotes the content of the file.
     """
     content = read_json_object(file, source, shows_text=False)
     texts = {name: content.get(name) for name in ("AccessKeyId", "SecretAccessKey")}
     if not all(isinstance(text, str) and text for text in texts.values()):
-        raise ConfigurationError([f"{source}: {file!r} must contain AccessKeyId and SecretAccessKey as texts"])
+        raise ConfigurationError([f"{source}: {file!r} must contain AccessKeyId and SecretAccessKey as strings"])
     if content.get("SessionToken"):
         raise ConfigurationError(
             [

@@ -1,11 +1,12 @@
 """Verifies the AWS Signature Version 4 in the Authorization header or the query of a request.
 
-The steps are from "Create a signed AWS API request" (IAM): canonical request, string to sign, key, signature. The path,
-already encoded in the request, is encoded once more, as for every service except S3. The hash of the body is always
-computed, since Lambda does not support unsigned payloads (CloudFront, "Restrict access to a Lambda function URL
-origin").
+The steps are from AWS's IAM guide, "Create a signed AWS API request": canonical request, string to sign, key and
+signature. The path, already encoded in the request, is encoded once more, as for every service except S3. The hash of
+the body is always computed, since Lambda does not support unsigned payloads (AWS's CloudFront guide, "Restrict access
+to a Lambda function URL origin").
 
-Error types and texts are from "Troubleshoot Signature Version 4" (IAM), and from AWS's answers in public reports.
+Error types and messages are from AWS's IAM guide, "Troubleshoot Signature Version 4", and from answers of AWS that
+users have published.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ _QUERY_SIGNATURE = "X-Amz-Signature"
 
 
 class RefusedSignatureError(Exception):
-    """A request that AWS refuses with status 403. The message is AWS's text; it never contains a secret.
+    """A request that AWS refuses with status 403. The error's message is AWS's own and never contains a secret.
 
-    ``key`` is the key of the message in AWS's JSON.
+    ``key`` is the name of the JSON field in which AWS sends the message.
     """
 
     def __init__(self, error_type: str, message: str, *, key: str = "message") -> None:
@@ -69,7 +70,10 @@ class Scope:
 
 @dataclass(slots=True, kw_only=True)
 class _Claim:
-    """A signature and its parameters, not verified yet. ``expires`` is None if the signature is in a header."""
+    """A signature and its parameters, not verified yet.
+
+    ``expires`` is the validity of a signature in the query, in seconds. It is None if the signature is in a header.
+    """
 
     credential: list[str]
     signed: list[str]

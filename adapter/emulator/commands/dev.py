@@ -110,7 +110,7 @@ def _read_settings(
 
 
 def _template_settings(template: Template) -> Config | None:
-    """Return the settings that the template alone would set, so that they can be compared with the actual settings.
+    """Return the settings from the template alone, so that they can be compared with the actual settings.
 
     Returns None if the template sets no options or if its settings have mistakes.
     """
@@ -123,7 +123,7 @@ def _template_settings(template: Template) -> Config | None:
 def _command_mistakes(config: Config, environ: Mapping[str, str], command: list[str]) -> Iterator[str]:
     """Yield a message for each mistake in the command and in the app's port.
 
-    If ``--runtime`` is set, only its command is checked; otherwise CMD and the app's port are checked.
+    If ``--runtime`` is set, only the command in ``--runtime`` is checked; otherwise CMD and the app's port are checked.
     """
     if config.runtime is None:
         if not command:
@@ -147,7 +147,7 @@ def wait_for_dev(config: Config) -> int:
     """Wait until an ``adapter dev`` is ready, and return 0. Return 1 if none is ready within ``--readiness-timeout``.
 
     After one second, log the address to which the requests are sent. After the timeout, log why no ``adapter dev`` is
-    ready. Raises ConfigurationError if the options do not contain the port.
+    ready. Raises ConfigurationError if the port of the Invoke APIs is set to 0, which means any free port.
     """
     settings = UrlSettings(config, with_access=False)
     if not settings.invoke_port:
@@ -161,8 +161,8 @@ def wait_for_dev(config: Config) -> int:
     while problem := _problem(address):
         waited = time.monotonic() - begun
         if waited >= timeout:
-            advice = "start adapter dev, or name its --invoke-port"
-            _log(f"gave up after {timeout:g} s: {address}: {problem}; {advice}", config)
+            advice = "start adapter dev, or set --invoke-port to the port of its Invoke APIs"
+            _log(f"no adapter dev is ready on {address} after {timeout:g} s: {problem}; {advice}", config)
             return 1
         if not is_logged and waited >= _WAIT_SILENCE:
             is_logged = True
@@ -180,9 +180,9 @@ def _log(text: str, config: Config) -> None:
 
 
 def _problem(address: Address) -> str:
-    """Send a request to ``address``. Return why ``adapter dev`` is not ready there, or "" if it is.
+    """Send a request to ``address``. Return why ``adapter dev`` is not ready there, or an empty string if it is ready.
 
-    ``adapter dev`` is not ready while an app starts, for example with ``--warm``.
+    ``adapter dev`` is not ready while an app is starting, for example with ``--warm``.
     """
     import http.client  # only --wait needs it
     import json
@@ -196,11 +196,11 @@ def _problem(address: Address) -> str:
     except ConnectionRefusedError:
         return "nothing listens there"
     except (KeyError, TypeError, ValueError):
-        return "does not answer with adapter dev's status, so it is another program"
+        return "the answer is not adapter dev's status report, so another program listens there"
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
     finally:
         connection.close()
     if response.status != 200:
-        return f"answers with {response.status}, so it is not adapter dev"
-    return "an app starts" if is_starting else ""
+        return f"the answer has status {response.status}, so another program listens there"
+    return "an app is still starting" if is_starting else ""

@@ -6,7 +6,7 @@
     PLAIN='a \\n b'    no escapes within single quotes
     export KEY=value   the same as KEY=value, for files that a shell reads as well
 
-Variables in values are not expanded, as on Lambda. Values are often secrets, and a line that cannot be read may be a
+Variables in values are not expanded, as on Lambda. Values are often secrets, and a line that is not valid may be a
 part of a secret. So a message about a mistake never quotes a line or a value, only the number of the line and the name
 of the variable.
 """
@@ -32,7 +32,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "$": "$"}
 def read_env_file(name: str) -> dict[str, str]:
     """Return the variables in the file ``name``. If a variable occurs more than once, its last value is used.
 
-    Raises ConfigurationError, which contains every mistake.
+    Raises ConfigurationError, with every mistake, if the file cannot be read or a line is not valid.
     """
     try:
         # Editors on Windows write a byte order mark at the start.

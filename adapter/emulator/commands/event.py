@@ -1,8 +1,8 @@
 """``adapter event``: writes a sample event to stdout.
 
 The codecs of the front doors make HTTP events. All other events come from the templates in ``sample_events.json``.
-Each template is an event with one record, in the shape that AWS documents (Lambda, "Using … with Lambda"). Ids and
-times are invented. They are the same in every run, so that two events can be compared.
+Each template is an event with one record, in the shape that AWS documents (AWS's Lambda guide, "Using … with
+Lambda"). Ids and times are invented. They are the same in every run, so that two events can be compared.
 
 A template can contain these placeholders:
 
@@ -11,7 +11,7 @@ A template can contain these placeholders:
 - ``{md5}``: the MD5 hash of the message
 - ``{name}``: the name of the queue, topic, bucket, table or stream
 - ``{region}``, ``{account}``: the region and the account in ARNs
-- ``{"$gzip": VALUE}``: VALUE as JSON, compressed and in base64
+- ``{"$gzip": VALUE}``: VALUE as JSON, compressed with gzip, in base64
 - ``{"$json": TEXT}``: TEXT as a JSON object
 """
 
@@ -96,7 +96,8 @@ def run(
 def _refuse_unused(kind: str, given: set[str]) -> None:
     """Raise ConfigurationError if ``given`` contains options that an event of ``kind`` does not use."""
     used = options_of(kind)
-    hint = f"an event of {kind} does not use this flag; it uses {', '.join(sorted(map(_flag, used))) or 'none'}"
+    flags = ", ".join(sorted(map(_flag, used))) or "none"
+    hint = f"an event of {kind} does not use this flag; such an event uses {flags}"
     mistakes = [f"{_flag(name)}: {hint}" for name in sorted(given - used)]
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -163,7 +164,7 @@ def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
 
 
 def _completed(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return ``headers`` and, if they are missing there, the usual headers of clients and front doors."""
+    """Return ``headers`` and those usual headers of clients and front doors that ``headers`` does not contain."""
     named = {name.lower() for name, _ in headers}
     added = [
         ("host", "localhost"),

@@ -1,4 +1,4 @@
-"""``adapter invoke``: invokes the function with events, writes the answers, and compares them with recorded ones.
+"""``adapter invoke``: invokes the function with events, writes the answers, and compares them with recorded answers.
 
 The command is a client of the Invoke APIs. It sends one request for each event and writes each answer as it arrives.
 """
@@ -77,7 +77,7 @@ class Outcome:
 
     @property
     def lost_event(self) -> str:
-        """A warning if the app answered a pass-through event with status 300 or higher; else an empty text."""
+        """A warning if the app answered a pass-through event with status 300 or higher; otherwise an empty string."""
         return PASS_THROUGH.lost_event_text(*read_app_status(self.app_status))
 
 
@@ -167,7 +167,7 @@ def _invoke_one(event: InvokeInput, options: InvokeOptions, *, only_body: bool) 
 
 
 def _bad_status(outcome: Outcome, payload: bytearray) -> str:
-    """Return a description of the app's status if the status reports an error, else an empty text."""
+    """Return a description of the app's status if the status reports an error, else an empty string."""
     if outcome.app_status:
         return outcome.lost_event
     status = answer_status(bytes(payload))
@@ -191,7 +191,8 @@ def _result_lines(
 ) -> Iterator[str]:
     """Yield the lines to write after an answer.
 
-    ``difference`` is None if the answer was not compared, and empty if it equals the recorded answer.
+    ``difference`` describes how the answer differs from the recorded answer. It is empty if the two are equal, and None
+    if they were not compared.
     """
     if outcome.log:
         yield outcome.log.rstrip("\n")
@@ -218,13 +219,14 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
     try:
         return asyncio.run(_invoke(url, event, options, write))
     except aiohttp.ClientConnectorError as error:
-        why = "its host is not known" if isinstance(error, aiohttp.ClientConnectorDNSError) else "nothing listens there"
+        is_unknown = isinstance(error, aiohttp.ClientConnectorDNSError)
+        why = "the host name is not known" if is_unknown else "nothing listens there"
         endpoint = options.shown_endpoint
         raise InvokeFailed(
             f"no answer from {endpoint} ({why}); start adapter dev, or set --endpoint to the address of its Invoke APIs"
         ) from error
     except (OSError, aiohttp.ClientError) as error:
-        return Outcome(failure=f"the answer broke off: {error}")
+        return Outcome(failure=f"the connection failed before the answer was complete: {error}")
 
 
 async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], None]) -> Outcome:
@@ -239,8 +241,7 @@ async def _invoke(url: URL, event: InvokeInput, options: InvokeOptions, write: C
             if "x-amzn-ErrorType" not in response.headers:
                 raise InvokeFailed(
                     f"{options.shown_endpoint} is not an Invoke API: it answers {response.status}. The Invoke APIs "
-                    "have a port of their own, separate from the front door's; adapter dev shows that port when it "
-                    "starts"
+                    "have a different port than the front door; adapter dev shows both ports when it starts"
                 )
             return Outcome(status=response.status, failure=await _refusal(response))
         if response.content_type == CONTENT_TYPE:

@@ -1,7 +1,8 @@
 """Shows the payloads of ``adapter invoke``. The head and the body of an HTTP response are shown separately.
 
 A streamed response begins with a metadata prelude: JSON, then 8 NUL bytes. A payload that begins with a brace may have
-a prelude, so it is held back until the prelude is complete or ruled out. Any other payload is written at once.
+a prelude, so this payload is held back until its prelude is complete or found invalid. Any other payload is written at
+once.
 """
 
 from __future__ import annotations

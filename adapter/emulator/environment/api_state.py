@@ -40,8 +40,8 @@ class ApiState:
     of invocations that the runtime has received but not answered. ``exit_code`` is the runtime's exit code: negative
     for a signal, None while the runtime runs. ``failure`` is any other reason to end the environment: an init or
     restore error, a process that could not be started, or an extension that failed or ended. ``has_ended`` is True once
-    ``exit_code`` or ``failure`` is set. ``disconnected_at`` is the event loop's time when the runtime or an extension
-    last closed a connection on which it was waiting for its next invocation or event.
+    ``exit_code`` or ``failure`` is set. ``disconnected_at`` is the event loop's time of the latest disconnection: the
+    runtime or an extension closed the connection on which it was waiting for an invocation or event.
     """
 
     def __init__(self, *, slots: int = 1, external: Iterable[str] = ()) -> None:
@@ -66,12 +66,12 @@ class ApiState:
 
     @property
     def waiting_slots(self) -> int:
-        """The number of the runtime's slots that wait for an invocation."""
+        """The number of the runtime's slots that are waiting for an invocation."""
         return len(self._polls)
 
     @property
     def is_ready(self) -> bool:
-        """Whether the runtime and every extension that registered for INVOKE events wait for an invocation."""
+        """Whether the runtime and all extensions that registered for INVOKE events are waiting for an invocation."""
         if not self._polls or self.has_ended or self.runtime is not RuntimeState.SERVING:
             return False
         return all(extension.state is ExtensionState.READY for extension in self.extensions.invoked)
@@ -83,7 +83,7 @@ class ApiState:
         return runtime_is and self.extensions.are_initialized
 
     def invoke(self, invocation: LocalInvocation) -> None:
-        """Hand an invocation to the runtime and send INVOKE events to the extensions. Requires ``is_ready``."""
+        """Hand an invocation to the runtime and send INVOKE events to the extensions. ``is_ready`` must be True."""
         invocation.state = INVOCATION[invocation.state, InvocationEvent.INVOKED]
         self.unanswered += 1
         self._invocations[invocation.request_id] = invocation
@@ -94,7 +94,7 @@ class ApiState:
     def is_done_with(self, invocation: LocalInvocation) -> bool:
         """Return whether the invocation has ended.
 
-        If there is one slot, an invocation ends only when the runtime and the extensions wait for the next invocation.
+        If there is one slot, an invocation ends only when the runtime and the extensions are waiting for the next one.
         """
         is_known = invocation.request_id in self._invocations
         if self.slots > 1:
@@ -102,7 +102,7 @@ class ApiState:
         return not is_known and self.is_ready
 
     def forget(self, invocation: LocalInvocation) -> None:
-        """Remove an invocation that has ended or timed out. Later reports about it are refused."""
+        """Remove an invocation that has ended or timed out. If the runtime still answers it, the answer is refused."""
         if (
             self._invocations.pop(invocation.request_id, None) is not None
             and invocation.state is not InvocationState.ANSWERED
@@ -136,9 +136,9 @@ class ApiState:
     # --- for the Runtime API ---------------------------------------------------------------------------------------
 
     def next(self) -> asyncio.Future[LocalInvocation | None] | None:
-        """Record that the runtime asks for an invocation for a free slot. Return a future of the invocation.
+        """Record that the runtime asks for an invocation for a free slot. Return a future of this invocation.
 
-        The future's result is None after ``disconnect``. Returns None, and changes nothing, if the request is illegal.
+        After ``disconnect``, the future's result is None. If the request is illegal, return None and change nothing.
         """
         if (self.runtime, RuntimeEvent.NEXT) not in RUNTIME or len(self._polls) + self.unanswered >= self.slots:
             return None
@@ -156,7 +156,7 @@ class ApiState:
         return poll
 
     def disconnect(self, poll: asyncio.Future[LocalInvocation | None]) -> None:
-        """Remove ``poll``, a future that ``next`` returned, because the runtime has closed the request's connection.
+        """Remove ``poll``, which ``next`` returned, because the runtime has closed the connection on which it waited.
 
         No effect if ``poll`` has received an invocation.
         """
@@ -191,11 +191,11 @@ class ApiState:
         return True
 
     def find(self, request_id: str) -> LocalInvocation | None:
-        """Return the invocation with ``request_id``, or None if the runtime may not report about this invocation."""
+        """Return the invocation with ``request_id``, or None if the id is unknown, for example after ``forget``."""
         return self._invocations.get(request_id)
 
     def may_report(self, invocation: LocalInvocation, event: InvocationEvent) -> bool:
-        """Return whether the runtime may report ``event`` about ``invocation`` now."""
+        """Return whether ``event``, which the runtime reports, is legal for ``invocation`` now."""
         return invocation.request_id in self._invocations and (invocation.state, event) in INVOCATION
 
     def advance_invocation(self, invocation: LocalInvocation, event: InvocationEvent) -> None:
@@ -246,7 +246,7 @@ class ApiState:
     # --- for the sandbox -------------------------------------------------------------------------------------------
 
     def note_exit(self, exit_code: int) -> None:
-        """Record that the runtime's process has ended. Call this only after all its requests are served."""
+        """Record that the runtime's process has ended. Call this only after serving all requests of the process."""
         self.exit_code = exit_code
         self.has_ended = True
         self._changed()

@@ -1,7 +1,7 @@
 """The state of the extensions of one environment. No I/O.
 
 External extensions are programs that the emulator starts; their names are known before they register. Internal
-extensions are part of the runtime's process; they become known when they register, during the init phase.
+extensions are part of the runtime's process; their names become known when they register, during the init phase.
 
 A request for which the EXTENSION table has no transition is refused as on Lambda. The error types are from the official
 emulator's source (rapi/handler).
@@ -34,7 +34,7 @@ _GOALS = {
 
 
 class RefusedExtension(Exception):
-    """A request of an extension is refused with status 403. ``error_type`` is one of AWS's error types."""
+    """An extension sent a request that is refused with status 403. ``error_type`` is one of AWS's error types."""
 
     def __init__(self, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -44,8 +44,8 @@ class RefusedExtension(Exception):
 class Extension:
     """One extension.
 
-    ``events`` are the types of the events for which it registered. ``poll`` is the future of its next event, as JSON;
-    it is None before the extension first asks for an event.
+    ``events`` are the types of the events for which the extension registered. ``poll`` is the future of the extension's
+    next event, as JSON; ``poll`` is None before the extension first asks for an event.
     """
 
     def __init__(self, name: str, *, external: bool) -> None:
@@ -70,7 +70,7 @@ class Extension:
         self.state = EXTENSION[self.state, event]
 
     def send(self, event: bytes) -> None:
-        """Send an event to the extension. Raises IllegalTransitionError if the extension does not wait for an event."""
+        """Send an event to the extension. Raises IllegalTransitionError if the extension is not waiting for one."""
         self.state = EXTENSION[self.state, ExtensionEvent.EVENT]
         if self.poll is not None and not self.poll.done():
             self.poll.set_result(event)
@@ -86,7 +86,7 @@ class Extensions:
 
     ``external`` are the names of the extensions that the emulator starts. ``with_invoke`` is False under Managed
     Instances, which have no INVOKE events. ``invoked`` are the extensions that registered for INVOKE events.
-    ``is_closed`` is True after the init phase. If it is True, new internal extensions are refused.
+    ``is_closed`` is True after the init phase; from then on, new internal extensions are refused.
     """
 
     def __init__(self, external: Iterable[str] = (), *, with_invoke: bool = True) -> None:

@@ -59,11 +59,11 @@ class LocalInvocation:
 
     ``is_streaming`` is True if the caller reads the response as a stream.
 
-    ``log`` is only the last part of the invocation's log. That log contains Lambda's own lines, and the output of the
-    processes during the invocation. ``log`` is complete only after ``finished`` has returned, later than the answer.
+    ``log`` is the end of the invocation's log, which consists of Lambda's own lines and the output of the processes
+    during the invocation. More lines may be added after the answer, until ``finished`` returns.
 
-    ``kill_app`` is a function that kills the app. If the runtime has not started an app, the function kills the
-    runtime. ``kill_app`` is None unless an environment runs the invocation.
+    ``kill_app`` kills the app or, if the runtime has not started an app, the runtime. ``kill_app`` is None while no
+    environment is running the invocation.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ class Failure:
     def message(self) -> str:
         """The first line of the body's ``errorMessage``; empty if the body has no ``errorMessage``.
 
-        The other lines are omitted: in an init error they are the app's last output, which the terminal already shows.
+        The other lines are omitted: in an init error, they are output of the app that the terminal already shows.
         """
         try:
             parsed = orjson.loads(self.body)
@@ -79,12 +79,12 @@ def too_large(limit: int = BUFFERED_RESPONSE_LIMIT, whose: str = "") -> Failure:
     ``whose`` names the front door that has this limit. An empty ``whose`` means that the limit is Lambda's own.
     """
     message = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
-    return failure(RESPONSE_TOO_LARGE, f"{message} It is the limit of {whose}." if whose else message)
+    return failure(RESPONSE_TOO_LARGE, f"{message} This is the limit of {whose}." if whose else message)
 
 
 def truncated() -> Failure:
     """Return the failure for a response that ended before the runtime had sent all of it."""
-    return failure(TRUNCATED_RESPONSE, "The runtime ended its response before it was complete.")
+    return failure(TRUNCATED_RESPONSE, "The runtime ended its response before the response was complete.")
 
 
 class Payload:
@@ -101,8 +101,8 @@ class Payload:
 class Stream:
     """A streamed response, which arrives in the body of ``upload``.
 
-    ``ended`` is a future that is done when the response has ended. ``is_announced`` is True if the runtime has sent
-    the header RESPONSE_MODE.
+    ``ended`` is a future that is done when the response has ended. ``is_announced`` is True if the runtime has
+    announced the stream with the header whose name is RESPONSE_MODE.
 
     ``failure`` is the reason why the stream ended early. It is None if the stream is complete or has not ended.
     ``is_buffered`` is True if the runtime seems not to stream: it announces no stream, and the content type is missing
@@ -122,7 +122,7 @@ class Stream:
         self._upload = upload
 
     async def read(self) -> bytes:
-        """Return the next piece, or ``b""`` at the end. ``failure`` then shows whether the response is complete."""
+        """Return the next piece, or ``b""`` at the end. ``failure`` is then None if the response is complete."""
         if self.ended.done():
             return b""
         try:

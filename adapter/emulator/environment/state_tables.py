@@ -48,7 +48,7 @@ Event = TypeVar("Event", bound=_Word)
 
 
 class Table(dict[tuple[State, Event], State], Generic[State, Event]):
-    """Maps pairs of a state and an event to the next state. Raises IllegalTransitionError for a missing pair."""
+    """Maps pairs of a state and an event to the next state. Looking up any other pair raises IllegalTransitionError."""
 
     def __missing__(self, pair: tuple[State, Event]) -> NoReturn:
         state, event = pair
@@ -58,25 +58,25 @@ class Table(dict[tuple[State, Event], State], Generic[State, Event]):
 class EnvironmentState(_Word):
     """The state of an execution environment.
 
-    ``/_adapter/status`` returns these values, with two exceptions. It returns ``busy`` for RETIRING, and for IDLE while
-    the runtime does not wait for an invocation.
+    ``/_adapter/status`` returns these values, with two exceptions. For RETIRING, it returns ``busy``. For IDLE, it
+    returns ``busy`` if the runtime is not waiting for an invocation.
     """
 
-    #: The processes start; the runtime and the extensions initialize.
+    #: The processes are starting; the runtime and the extensions are initializing.
     STARTING = "starting"
     #: Initialized under SnapStart; waits until an invocation needs it.
     SNAPSHOT = "snapshot"
-    #: The runtime runs its hooks after the restore.
+    #: The runtime is running its hooks after the restore.
     RESTORING = "restoring"
     #: Accepts invocations; none is running.
     IDLE = "idle"
     #: At least one invocation is running; accepts more if a slot is free.
     BUSY = "busy"
-    #: Finishes the running invocations and accepts no more.
+    #: The running invocations continue; no more are accepted.
     RETIRING = "retiring"
-    #: The emulator ends its processes.
+    #: The emulator is ending the environment's processes.
     CLOSING = "closing"
-    #: All its processes have ended.
+    #: All processes of the environment have ended.
     CLOSED = "closed"
 
 
@@ -87,17 +87,17 @@ class EnvironmentEvent(_Word):
     SNAPSHOT_TAKEN = "init has succeeded under SnapStart"
     RESTORE = "an invocation needs the environment"
     INVOKED = "the runtime receives an invocation"
-    ALL_CONCLUDED = "the last running invocation has ended"
+    ALL_CONCLUDED = "all running invocations have ended"
     TIMED_OUT = "init, the restore, or the only running invocation took too long"
     FAILED = "the runtime or an extension ended, reported an error, or could not be started"
     RETIRED = "the function is restarted with new environments"
     RECLAIMED = "the environment was idle for too long, or its runtime did not ask for an invocation in time"
-    STOPPED = "the function is stopped, or the emulator has an internal error"
-    ENDED = "the last process of the environment has ended"
+    STOPPED = "the emulator ends the function, or has an internal error"
+    ENDED = "all processes of the environment have ended"
 
 
 class RuntimeState(_Word):
-    """The state of a runtime. When a request is refused, the message contains the state's value.
+    """The state of a runtime. If a request is refused, the error message contains the value of the state.
 
     The values are those of the official emulator (core/runtime_state_names).
     """
@@ -122,7 +122,7 @@ class RuntimeEvent(_Word):
 
 
 class ExtensionState(_Word):
-    """The state of an extension. When a request is refused, the message contains the state's value.
+    """The state of an extension. If a request is refused, the error message contains the value of the state.
 
     The values are those of the official emulator.
     """

@@ -1,7 +1,7 @@
 """Injects the faults of a plan into invocations and their answers.
 
-A fault of a streamed response (truncate, kill or fill) is implemented as an asynchronous generator. It reads the pieces
-of the original stream and yields the pieces that the client receives.
+A fault of a streamed response (truncate, kill or fill) is implemented as an asynchronous generator. The generator reads
+the pieces of the original stream and yields the pieces that the client receives.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Pieces: TypeAlias = AsyncGenerator[bytes, None]
 class FaultInjector:
     """Injects the faults of ``plan``.
 
-    Call ``stop`` when the emulator stops. Otherwise delays and filler would continue.
+    Call ``stop`` when the emulator stops, so that delays and filler end.
     """
 
     def __init__(self, plan: FaultPlan) -> None:
@@ -55,7 +55,8 @@ class FaultInjector:
     def draw(self, invocation: LocalInvocation, headers: Headers) -> InvocationFaults | None:
         """Draw random numbers, and return the faults for ``invocation``, or None if it has no fault.
 
-        ``headers`` are the headers of its request. Call this once for each invocation, in the order of arrival.
+        ``headers`` are the headers of the invocation's request. Call this once for each invocation, in the order of
+        arrival.
         """
         if not self._plan.has_faults:
             return None
@@ -69,7 +70,7 @@ class FaultInjector:
             stream.fail(failure(STOPPED, "adapter dev was stopped"))
 
     def watch(self, stream: FaultStream) -> Stream:
-        """Register ``stream`` and return it. ``stop`` ends all registered streams."""
+        """Register ``stream`` and return it. ``stop`` fails all registered streams."""
         self._streams.add(stream)
         return stream
 
@@ -160,7 +161,7 @@ class FaultStream(Stream):
         return piece
 
     def fail(self, why: Failure) -> None:
-        """End the stream with a failure, even while it sends filler after the end of the original stream."""
+        """End the stream with a failure. This works even if the original stream has ended and filler is being sent."""
         if not self._over:
             self._over = True
             self.failure = why
@@ -194,7 +195,7 @@ class _PreludeScanner:
 async def cut_after(original: Stream, limit: int, then: Callable[[], None]) -> Pieces:
     """Yield the pieces of ``original`` up to ``limit`` bytes of its body. If the body is longer, call ``then``.
 
-    After this call, yield the rest of the stream, unless ``then`` has failed the stream.
+    Then yield the rest of the stream. If ``then`` has failed the stream, yield nothing more.
     """
     scanner = _PreludeScanner(original)
     room = limit

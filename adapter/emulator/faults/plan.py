@@ -3,7 +3,8 @@
     KIND[=AMOUNT][:RATE][@HEADER[=VALUE]]        delay=2:10%    kill=1MB@x-fault    throttle@x-fault=busy
 
 Every fault has its own random number generator and draws one number for each invocation that it applies to. So with the
-same seed and the same sequence of invocations, a fault hits the same invocations, whatever other faults there are.
+same seed and the same sequence of invocations, the fault at a given position in the list hits the same invocations,
+whatever the other faults are.
 """
 
 from __future__ import annotations
@@ -76,7 +77,10 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
 
 
 def _parse_fault(text: str) -> Fault:
-    """Return the fault in ``text``. Raises ValueError. Its message continues a sentence that begins with ``text``."""
+    """Return the fault in ``text``. Raises ValueError if it is not valid.
+
+    The error's message continues a sentence that begins with ``text``.
+    """
     what, at, condition = text.partition("@")
     what, _, rate = what.partition(":")
     name, equals, amount = what.partition("=")
@@ -113,7 +117,7 @@ def _parse_rate(text: str) -> float:
 class FaultPlan:
     """Draws the faults of each invocation and each init phase. The same ``seed`` leads to the same faults.
 
-    ``has_faults`` is False if there is nothing to draw.
+    ``has_faults`` is False if the plan is empty.
     """
 
     def __init__(self, faults: Sequence[Fault] = (), seed: int = 0) -> None:
@@ -128,7 +132,7 @@ class FaultPlan:
     def for_invocation(self, headers: Headers) -> dict[Kind, Fault]:
         """Draw and return the faults of the next invocation, at most one of each kind.
 
-        ``headers`` are the headers of its request.
+        ``headers`` are the headers of the invocation's request.
         """
         return {
             fault.kind: fault

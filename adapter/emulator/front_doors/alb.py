@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def error_body(status: int, _message: str) -> tuple[Headers, bytes]:
-    """Return the headers and the HTML page of a load balancer's error response, as observed by others [seen]."""
+    """Return the headers and the HTML page of a load balancer's error response, as others have published it [seen]."""
     line = "413 Request Entity Too Large" if status == 413 else status_line(status)
     lines = (
         "<html>",

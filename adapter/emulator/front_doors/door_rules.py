@@ -67,17 +67,17 @@ class DoorRules:
     without a prelude is an error.
     ``add_resource`` is a function that adds the front door's resource to an event, like ``rest_api.add_resource``. It
     is None if the front door has neither resources nor stages.
-    ``default_type`` is the content type of responses for which the function sets none. ``stream_type`` is the same for
-    streamed responses; if it is empty, ``default_type`` applies.
+    ``default_type`` is the content type of responses for which the function sets none. ``stream_type`` is the
+    content type of such responses if they are streamed; if it is empty, ``default_type`` applies.
     ``forwarded`` are the request headers, in lower case, that the front door sets. They replace the client's headers of
     the same names. If ``extends_forwarded_for`` is True, the client's address is appended to the X-Forwarded-For that
     the client has sent.
     ``request_id_headers`` are the response headers that contain the request id.
     ``remapped`` are the response headers, in lower case, that are sent as ``x-amzn-Remapped-NAME``.
-    ``stream_remapped`` is the same for streamed responses.
+    ``stream_remapped`` replaces ``remapped`` for streamed responses.
     ``undoes_encoding`` is True if the front door decodes streamed responses that have a Content-Encoding.
-    ``errors`` are the statuses and messages that differ from the common ones. ``error_body`` returns the headers and
-    the body of the error response for a status and a message.
+    ``errors`` are the statuses and messages that differ from those of most front doors. ``error_body`` returns the
+    headers and the body of the error response for a status and a message.
     """
 
     name: str

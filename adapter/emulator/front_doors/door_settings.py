@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class DoorSettings:
     """The settings of one front door.
 
-    ``port`` is the port to listen on. 0 means any free port; it is replaced by the actual port once that port is open.
+    ``port`` is the port to listen on. 0 means any free port; once a port is open, its number replaces the 0.
     ``streaming`` is True if the front door streams responses. ``decodes`` is True if it decodes streamed responses that
     have a Content-Encoding. ``idle_timeout`` is the longest pause within a streamed response, in seconds; None means
     unlimited. ``stage`` and ``resource`` apply to a REST API. ``region`` is the region in the ARNs of events and in the
@@ -59,8 +59,8 @@ class UrlSettings:
     ``invoke_mode`` is the invoke mode of the function. ``url_invoke_mode`` is the mode of the front doors that can
     stream. ``stream_limit`` is the largest streamed response in bytes; None means unlimited. ``doors`` are the settings
     of each front door, in the order of the ``--front-door`` options. ``inspector_url`` is the address of the
-    inspector's page once its port is open; it is empty without an inspector. ``template`` contains the settings from
-    the ``--template`` alone, without flags and variables.
+    inspector's page, or empty while no inspector is running. ``template`` contains the settings from the file of
+    ``--template`` alone, without flags and variables; it is None if that file sets no options.
 
     If ``with_access`` is True, the options for signatures, CORS and authorizers are read, and also the files that these
     options name. Raises ConfigurationError if one of these options or files is not usable.

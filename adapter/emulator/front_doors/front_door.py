@@ -3,9 +3,9 @@
 ``DoorRules`` contains the differences between front doors. If a client disconnects, its invocation still runs to the
 end, because Lambda does not inform the function of the disconnection.
 
-A front door that streams sends the metadata prelude as the head. It sends each piece of the body as soon as the piece
-arrives and the bandwidth cap allows it. It treats every answer as a stream, even if the runtime does not announce a
-stream. So a function URL sends a buffered payload undecoded.
+A front door that streams sends the metadata prelude as the response's head. It sends each piece of the body as soon as
+the piece arrives and the bandwidth cap allows it. It treats every answer as a stream, even if the runtime does not
+announce a stream. So a function URL that streams sends a buffered payload without decoding it.
 
 A front door that does not stream collects the whole payload and decodes it. If the function sends a metadata prelude to
 such a front door, the prelude is decoded [unsure: AWS does not document this case].
@@ -14,7 +14,7 @@ If a front door decodes the Content-Encoding of a stream, the bandwidth cap and 
 bytes.
 
 AWS does not document how a streamed response ends if it fails after its head has been sent. Here every failure
-(truncation, timeout, size limit, idle timeout, error trailers) closes the connection without a last chunk, so that
+(truncation, timeout, size limit, idle timeout, error trailers) closes the connection without the final chunk, so that
 clients never mistake a partial body for a complete one.
 """
 
@@ -74,7 +74,7 @@ _REASONS = {THROTTLED: Reason.THROTTLED, GATEWAY_TIMEOUT: Reason.TIMED_OUT}
 
 @dataclass(slots=True)
 class FrontDoor:
-    """Serves one front door. ``notice`` is called with each line for the user about an unusual event."""
+    """Serves one front door. ``notice`` shows a line of text to the user."""
 
     pipeline: InvocationPipeline
     door: DoorSettings
@@ -87,7 +87,7 @@ class FrontDoor:
         await self.answer(self.accept(exchange))
 
     def accept(self, exchange: Exchange) -> ClientRequest:
-        """Return a ClientRequest for ``exchange``, with a new record. The caller must pass it to ``answer``."""
+        """Return a ClientRequest with a new record for ``exchange``. The caller must pass this object to ``answer``."""
         rules = self.door.rules
         return ClientRequest(exchange, self.pipeline, door=rules.name, id_headers=rules.request_id_headers)
 
@@ -262,10 +262,11 @@ class FrontDoor:
             client.break_off()
 
     def _decoding_write(self, client: ClientRequest, head: ResponseHead) -> Callable[[Piece], Awaitable[None]] | None:
-        """Return a function that decodes and sends the pieces of a body. Remove Content-Encoding from ``head``.
+        """Return a coroutine function that decodes and sends a piece of a body. Delete Content-Encoding in ``head``.
 
-        Return None, and do not change ``head``, if ``head`` has no Content-Encoding or if the coding is not known. At
-        the end of the body, call the function with an empty piece. The function raises InvalidFunctionResponse if the
+        Return None, and do not change ``head``, if ``head`` has no Content-Encoding or if the coding is not supported.
+
+        After the last piece, call the coroutine function with an empty piece. It raises InvalidFunctionResponse if the
         body is not encoded as the header says.
         """
         codings = codings_of(head.headers)
@@ -274,7 +275,7 @@ class FrontDoor:
         try:
             decoder = BodyDecoder(codings)
         except UnknownCodingError as error:
-            client.record.warning = f"Content-Encoding is passed on: {error}"
+            client.record.warning = f"the body is not decoded: {error}"
             return None
         head.headers[:] = [header for header in head.headers if header[0].lower() != "content-encoding"]
         client.record.decoded = ", ".join(codings)
@@ -335,9 +336,9 @@ async def _read_rest(stream: Stream) -> None:
 async def _read_head(stream: Stream, rules: DoorRules) -> tuple[ResponseHead | None, bytes]:
     """Return the head of a stream and the body bytes that arrived with it.
 
-    The head is None if the stream fails before its head is complete. A stream without a prelude has a head with status
-    200, unless the front door needs a prelude. Raises InvalidFunctionResponse if the prelude is missing, too large or
-    not valid.
+    The head is None if the stream fails before its head is complete. If the front door needs no prelude and the stream
+    has none, the head has status 200. Raises InvalidFunctionResponse if a needed prelude is missing, or if the prelude
+    is too large or not valid.
     """
     if stream.is_buffered and rules.needs_prelude:
         raise InvalidFunctionResponse(

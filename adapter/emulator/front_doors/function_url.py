@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def error_body(status: int, message: str) -> tuple[Headers, bytes]:
     """Return the headers and the body of an error response.
 
-    The body is plain text for function errors, as observed by others [seen]. It is JSON for all other errors, which is
-    not confirmed [unsure].
+    For function errors, the body is plain text: others have observed this on AWS and published it [seen]. For all other
+    errors, the body is JSON: this is not confirmed [unsure].
     """
     return [JSON], message.encode() if status == 502 else orjson.dumps({"Message": message})
 

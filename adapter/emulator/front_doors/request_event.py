@@ -1,4 +1,4 @@
-"""Converts a request to a front door into the event for the function, or refuses the request."""
+"""Turns a request that a front door received into the event for the function, or refuses the request."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _FIELD_FRAMING = 4
 class RefusedError(Exception):
     """A request that the front door refuses. The message is shown in the terminal and not sent to the client.
 
-    ``response`` is the response to a request whose signature is missing or wrong. For any other request it is None; the
-    front door then sends its error response for ``reason``.
+    ``response`` is the response to a request whose signature is missing or wrong. For any other request,
+    ``response`` is None, and the front door sends its error response for ``reason``.
     """
 
     def __init__(self, reason: Reason, why: str, response: tuple[int, Headers, bytes] | None = None) -> None:
@@ -45,8 +45,8 @@ class RefusedError(Exception):
 async def request_event(exchange: Exchange, door: DoorSettings, *, request_id: str, trace_id: str) -> bytes:
     """Read the request in ``exchange`` and return its event as JSON.
 
-    Raises RefusedError if the front door refuses the request, and BodyTruncatedError if the client leaves before the
-    body is complete.
+    Raises RefusedError if the front door refuses the request, and BodyTruncatedError if the client disconnects before
+    the body is complete.
     """
     rules = door.rules
     _check_head(exchange, rules)
@@ -156,8 +156,8 @@ def _domain(exchange: Exchange) -> str:
 def _forwarded(received: Headers, door: DoorSettings, arrival: Arrival, trace_id: str) -> Headers:
     """Return the headers that ``door`` adds to a request that arrived with the headers ``received``.
 
-    AWS sends the protocol https and the port 443. Here the headers have the local values, so that the app can build
-    working URLs from them.
+    AWS sends the protocol https and the port 443. Here the headers contain http and the local port, so that the app can
+    build working URLs from them.
     """
     hops = [value for name, value in received if name.lower() == _FORWARDED_FOR and door.rules.extends_forwarded_for]
     headers = [

@@ -1,4 +1,4 @@
-"""The front door of an API Gateway REST API, and the matching of paths with its resource."""
+"""The front door of an API Gateway REST API, and the matching of a request's path with a resource of the API."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def add_resource(event: dict[str, Any], resource: str) -> bool:
     Returns False, and changes nothing, if the event's path does not match the resource.
 
     ``{name}`` matches one segment of the path; ``{name+}`` at the end matches one or more. ``/{proxy+}`` also matches
-    the path ``/``, because templates with this resource always add the resource ``/`` as well. The parameters are
-    encoded like the path. Slashes at the end of the path are ignored, as observed by others
-    [seen].
+    the path ``/``, because a template that declares this resource always declares the resource ``/`` as well. The
+    values of the parameters are encoded like the path. Slashes at the end of the path are ignored [seen].
     """
     path = event["path"].rstrip("/") or "/"
     if path == "/" and resource == "/{proxy+}":

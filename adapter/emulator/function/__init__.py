@@ -1,1 +1,1 @@
-"""The function: its queue and its execution environments."""
+"""The local Lambda function: its queue and its execution environments."""

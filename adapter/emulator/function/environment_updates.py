@@ -23,7 +23,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StartFailed:
-    """``phase`` (init or restore) has failed. ``failure(request_id)`` returns the failure for an invocation."""
+    """``phase`` (init or restore) has failed. ``failure(request_id)`` returns the failure for this request."""
 
     phase: str
     failure: Callable[[str], Failure]

@@ -1,9 +1,9 @@
 """One execution environment of the function: its start, its restore, the invocations in it, and its end.
 
 ``live`` runs all phases in their order. ``state`` follows the ENVIRONMENT table in ``environment.state_tables``.
-``begin`` starts an invocation. The invocation is concluded when it has ended or timed out. After every change of the
-ApiState, the environment checks which invocations have ended. An environment that has failed or timed out is never used
-again.
+``begin`` starts an invocation. After every change of the ApiState, the environment checks which invocations have ended.
+An invocation that has ended or timed out is concluded: its end is logged, and its slot becomes free. An environment
+that has failed or timed out is never used again.
 
 The environment reports each ``Update`` to the scheduler. It has no access to the queue or to other environments.
 """
@@ -62,15 +62,15 @@ _ENDS = (EnvironmentState.RETIRING, EnvironmentState.CLOSING)
 class ExecutionEnvironment:
     """An execution environment, from the start of its first process to the end of its last.
 
-    ``number`` identifies the environment within one run of the emulator. ``changes`` contains its latest states, each
-    with the event loop's time at which the state began; None stands for frozen processes. ``memory`` is its peak memory
-    in bytes, or None if unknown.
+    ``number`` identifies the environment within one run of the emulator. ``changes`` contains the environment's
+    latest states, each with the event loop's time at which the state began; the state None means that the processes are
+    frozen. ``memory`` is the environment's peak memory in bytes, or None if unknown.
 
-    If ``provisioned`` is True, the environment is started without an invocation and is never reclaimed.
-    ``within_invocation`` is True if init repeats an earlier init that timed out. The duration of the repeated init
+    If ``provisioned`` is True, the environment is started without an invocation and is never reclaimed. If
+    ``within_invocation`` is True, init repeats an earlier init that timed out, and the duration of the repeated init
     counts towards the timeout of the first invocation.
 
-    ``emit`` is called with each update, ``notice`` with each line for the user, and ``show`` with each line of the
+    ``emit`` is called with each ``Update``, ``notice`` with each line for the user, and ``show`` with each line of the
     CloudWatch log. ``idle_since`` is the event loop's time when the environment last became idle.
     """
 
@@ -140,16 +140,18 @@ class ExecutionEnvironment:
         )
 
     def coming_slots(self, now: float) -> int:
-        """Return how many slots will soon be free: all of them while the environment starts, else ``asking_slots()``.
+        """Return how many slots of the environment will soon be free.
 
-        ``now`` is the event loop's time.
+        While the environment is starting or being restored, these are all its slots. Otherwise, this is the number
+        from ``asking_slots``. ``now`` is the event loop's time.
         """
         return self._settings.max_concurrency if self.state in _STARTS else self.asking_slots(now)
 
     def asking_slots(self, now: float) -> int:
         """Return how many of the runtime's slots have answered and will probably ask for the next invocation soon.
 
-        The first call after an answer starts a period of ASKING_GRACE seconds. After this period, the result is 0.
+        The first call of this method after an answer starts a period of ASKING_GRACE seconds. After this period, the
+        method returns 0. ``now`` is the event loop's time.
         """
         if self.state not in _TAKES_INVOCATIONS:
             return 0
@@ -161,7 +163,7 @@ class ExecutionEnvironment:
 
     @property
     def is_serving(self) -> bool:
-        """Whether the environment is warm: it serves an invocation, or can serve one."""
+        """Whether the environment is warm: it is serving an invocation, or can serve one."""
         return self.state in _TAKES_INVOCATIONS
 
     @property
@@ -176,7 +178,7 @@ class ExecutionEnvironment:
 
     @property
     def restarts_init(self) -> bool:
-        """Whether init timed out at its first attempt. A new environment then repeats init within an invocation."""
+        """Whether init timed out at its first attempt. If so, a new environment repeats init within an invocation."""
         timed_out_in = self._ended_in if self._ended_by is EnvironmentEvent.TIMED_OUT else None
         return timed_out_in is EnvironmentState.STARTING and self._phase == "init"
 
@@ -197,14 +199,14 @@ class ExecutionEnvironment:
         }
 
     def request_restore(self) -> None:
-        """Start to restore the snapshot. Raises IllegalTransitionError if the environment is not a snapshot."""
+        """Start to restore the snapshot. Raises IllegalTransitionError if the environment's state is not SNAPSHOT."""
         self._advance(EnvironmentEvent.RESTORE)
         self._apis.condition.notify()
 
     def retire(self) -> None:
         """Accept no more invocations, and end once all running invocations have ended.
 
-        No effect if the environment is already ending.
+        This has no effect if the environment is already ending.
         """
         if (self.state, EnvironmentEvent.RETIRED) in ENVIRONMENT:
             self._advance(EnvironmentEvent.RETIRED)
@@ -216,7 +218,7 @@ class ExecutionEnvironment:
         self._rest()
 
     def begin(self, invocation: LocalInvocation) -> None:
-        """Start ``invocation``. Requires ``is_free``.
+        """Start ``invocation``. ``is_free`` must be True.
 
         Raises IllegalTransitionError if the environment's state does not allow an invocation.
         """
@@ -237,7 +239,7 @@ class ExecutionEnvironment:
     def break_off(self, fault: IllegalTransitionError) -> None:
         """End the environment because of ``fault``, an internal error of the emulator.
 
-        ``live`` then raises an ExceptionGroup that contains ``fault``.
+        As a consequence, ``live`` raises an ExceptionGroup that contains ``fault``.
         """
         if not self._closing.done():
             self._closing.set_exception(fault)
@@ -245,9 +247,9 @@ class ExecutionEnvironment:
     # --- life cycle ------------------------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """Start the environment, serve invocations, and end its processes.
+        """Start the environment, serve invocations, and end the processes.
 
-        Raises an ExceptionGroup that contains IllegalTransitionError after an internal error of the emulator.
+        If the emulator has an internal error, raises an ExceptionGroup that contains an IllegalTransitionError.
         """
         async with self._sandbox.open():
             try:
@@ -272,7 +274,7 @@ class ExecutionEnvironment:
         if self.restarts_init:
             names = apis.extensions.uninitialized
             hint = f" (waiting for {', '.join(names)})" if names else ""
-            text = f"init takes more than {limit:g} s{hint}; it is repeated within the first invocation"
+            text = f"init takes more than {limit:g} s{hint}; init is repeated within the first invocation"
             self._notice(text, level="error")
         elif has_failed:
             await self._report_failed_start("init")
@@ -304,10 +306,11 @@ class ExecutionEnvironment:
             self._open((None, took), f"the environment is restored, after {took:.2f} s")
 
     async def _complete(self, seconds: float, condition: Callable[[], bool]) -> float | None:
-        """Wait until init or the restore has ended. Return its duration in seconds, or None if ``retire`` was called.
+        """Wait until the phase (init or restore) has ended. Return the duration in seconds.
 
-        The phase succeeds when ``condition()`` becomes true. It fails if a process ends or reports an error, and times
-        out after ``seconds``. After a failure or a timeout, this method changes the environment's state.
+        Returns None if ``retire`` was called during the phase. The phase succeeds when ``condition()`` becomes true.
+        The phase fails if a process ends or reports an error, and times out after ``seconds``. After a failure or a
+        timeout, this method changes the environment's state.
         """
         apis, began = self._apis, time.monotonic()
         with contextlib.suppress(TimeoutError):
@@ -392,7 +395,10 @@ class ExecutionEnvironment:
         self._rest()
 
     def _conclude(self, over: list[LocalInvocation], event: EnvironmentEvent) -> None:
-        """Conclude the invocations in ``over``. Then, if no invocation is running, change the state by ``event``."""
+        """Conclude the invocations in ``over``: log the end of each, and free its slot.
+
+        If no invocation is running after this, apply ``event`` to the environment's state.
+        """
         now = self._loop.time()
         for invocation in over:
             took = time.monotonic() - self._release(invocation)
@@ -408,7 +414,7 @@ class ExecutionEnvironment:
             self._emit(InvocationConcluded(invocation))
 
     def _release(self, invocation: LocalInvocation) -> float:
-        """Remove a running invocation and cancel its timeout. Return its start time (``time.monotonic()``)."""
+        """Remove a running invocation and cancel its timer. Return the invocation's start (``time.monotonic()``)."""
         began, timer = self._running.pop(invocation)
         timer.cancel()
         invocation.kill_app = None
@@ -431,7 +437,7 @@ class ExecutionEnvironment:
     # --- without running invocations -------------------------------------------------------------------------------
 
     def _rest(self) -> None:
-        """If no invocation is running, freeze the processes (if ``--freeze`` is set) and set the idle timer."""
+        """If no invocation is running, set the idle timer and, with ``--freeze``, freeze the processes."""
         if self._running:
             return
         if self._settings.freeze and (self.state is EnvironmentState.SNAPSHOT or self.is_free):
@@ -449,9 +455,9 @@ class ExecutionEnvironment:
 
     @property
     def _idle_deadline(self) -> float:
-        """The event loop's time at which the environment ends if no invocation starts; infinity means never."""
+        """If no invocation starts, the environment ends at this time of the event loop. Infinity means never."""
         if not self._apis.is_ready:
-            # The runtime does not wait for an invocation now, but may still ask for one on a new connection.
+            # The runtime is not waiting for an invocation, but may still ask for one on a new connection.
             return max(self._unused_since, self._apis.disconnected_at) + self._settings.timeout
         if self._settings.idle_reclaim is None or self.provisioned:
             return math.inf
@@ -460,7 +466,9 @@ class ExecutionEnvironment:
     def _end_if_idle(self) -> None:
         self._idle_until, self._idle_timer = math.inf, None
         if self.state is EnvironmentState.IDLE and self._idle_deadline <= self._loop.time():
-            why = "was idle and is reclaimed" if self._apis.is_ready else "has not asked for an invocation and ends now"
+            why = (
+                "was idle and is reclaimed" if self._apis.is_ready else "did not ask for an invocation in time and ends"
+            )
             self._notice(f"an environment {why}; the next request may be a cold start")
             self._advance(EnvironmentEvent.RECLAIMED)
         else:
@@ -471,7 +479,7 @@ class ExecutionEnvironment:
     def _why_ended(self, request_id: str) -> Failure:
         """Return the failure that ended the invocation with ``request_id``.
 
-        If ``request_id`` is empty, return the failure that ended the start of the environment.
+        If ``request_id`` is empty, return the failure that ended init or the restore.
         """
         apis = self._apis
         if apis.failure is not None:

@@ -23,6 +23,6 @@ _NAMES = {
 
 
 def lane(changes: Iterable[tuple[float, EnvironmentState | None]]) -> list[tuple[float, str]]:
-    """Return ``changes`` with the inspector's names of the states. Leave out a change if the name stays the same."""
+    """Return ``changes`` with the inspector's names for the states. Leave out changes that do not change the name."""
     named = [(at, _NAMES[state]) for at, state in changes]
     return [next(same) for _, same in groupby(named, key=itemgetter(1))]

@@ -19,7 +19,7 @@ class QueueNotices:
     """Shows lines about queued invocations.
 
     ``announced`` contains the queued invocations that have been passed to ``announce``: those that were shown, and
-    those that were only counted because the limit of lines was reached.
+    those that were only counted because the maximum number of lines had been shown.
     """
 
     def __init__(self, settings: FunctionSettings, notice: Notice) -> None:
@@ -32,15 +32,16 @@ class QueueNotices:
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
-        """Show that ``invocation`` waits in the queue. At the limit of lines, only count this invocation.
+        """Show a line about ``invocation``, which is waiting in the queue.
 
+        If the maximum number of lines per period has been shown, show nothing and only count the invocation.
         ``ahead`` is the number of other invocations that are running or that were queued earlier.
         """
         self.announced.add(invocation)
         now = asyncio.get_running_loop().time()
         if now - self._period_began >= _PERIOD:
             if self._left_out:
-                self._notice(f"{self._left_out} more invocations had to wait")
+                self._notice(f"{self._left_out} more invocations had to wait in the queue")
             self._period_began, self._lines, self._left_out = now, 0, 0
         if self._lines < _LINES:
             self._lines += 1
@@ -51,7 +52,7 @@ class QueueNotices:
     def _text(self, invocation: LocalInvocation, ahead: int) -> str:
         most = self._settings.environments
         where = "the only environment" if most == 1 else f"one of {most} environments"
-        text = f"{invocation.label} waits for {where}; invocations ahead of it: {ahead}"
+        text = f"{invocation.label} waits for {where}; invocations ahead: {ahead}"
         if self._settings.only_one_because and not self._reason_is_given:
             self._reason_is_given = True
             text += f" (more environments are not possible: {self._settings.only_one_because})"

@@ -2,9 +2,9 @@
 
 As on Lambda, if no environment is free for an invocation, a new environment is started (a cold start). If the maximum
 number of environments exists, invocations wait in a queue or, with ``--no-queue``, are throttled. An invocation is also
-throttled if the number of running and waiting invocations has reached the concurrency limit of an account. The first
-environment that becomes free serves the first invocation of the queue. (On Lambda, an invocation sometimes waits for
-the environment that was started for it, even if another environment becomes free earlier.)
+throttled if the number of running and waiting invocations has reached the concurrency limit of a new AWS account. The
+first environment that becomes free serves the first invocation of the queue. (On Lambda, an invocation sometimes waits
+for its own new environment, even if another environment becomes free earlier.)
 
 If init fails, the first invocation of the queue fails at once. Lambda would first try a second init.
 """
@@ -45,7 +45,7 @@ START_DELAY = 0.1
 
 
 class LocalFunction:
-    """The function. ``notice`` is called with lines for the user, ``show`` with the lines of the CloudWatch log.
+    """The local function. ``notice`` is called with lines for the user, ``show`` with lines of the CloudWatch log.
 
     The iterator ``numbers`` yields the number of each new environment.
     """
@@ -83,7 +83,7 @@ class LocalFunction:
     # --- for callers -----------------------------------------------------------------------------------------------
 
     def submit(self, invocation: LocalInvocation) -> None:
-        """Queue ``invocation``; its ``reply`` receives the answer. If the function has stopped, fail the invocation."""
+        """Queue ``invocation``; its ``reply`` receives the answer. If ``run`` was cancelled, fail the invocation."""
         if self._has_stopped:
             self._stop(invocation)
             return
@@ -120,7 +120,7 @@ class LocalFunction:
             environment.age(seconds)
 
     def status(self) -> dict[str, Any]:
-        """Return the settings, the environments and the counts, ready to encode as JSON."""
+        """Return the function's settings, environments and counters, ready to encode as JSON."""
         now = asyncio.get_running_loop().time()
         return {
             "function": {
@@ -166,7 +166,7 @@ class LocalFunction:
             _fail(invocation, why(invocation.request_id))
         else:
             error = why("")
-            text = f"{phase} failed, so the next request tries again ({error.error_type})"
+            text = f"{phase} failed, so the next request starts a new environment ({error.error_type})"
             self.notice(text, level="error", reason=error.message)
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:
@@ -192,9 +192,9 @@ class LocalFunction:
         self.dispatch()
 
     async def _is_still_needed(self, environment: ExecutionEnvironment) -> bool:
-        """Wait START_DELAY seconds. Then return whether more invocations wait than other environments can soon serve.
+        """Wait START_DELAY seconds. Return True if more invocations are queued than other environments can soon serve.
 
-        The requests of a web page arrive together, and a warm environment has often served them all after that time.
+        The requests of a web page arrive together. Often, a warm environment serves them all within this time.
         """
         await asyncio.sleep(START_DELAY)
         self._undecided.discard(environment)
@@ -234,7 +234,7 @@ class LocalFunction:
     def _is_settled(self) -> bool:
         """Whether ``_scale_out`` has nothing to do.
 
-        Then no environment can be added, and all queued invocations are announced.
+        This is the case if no environment can be added and all queued invocations are announced.
         """
         is_full = len(self._environments) >= self.settings.environments and not self.settings.snapstart
         return is_full and len(self._queue_notices.announced) == len(self._queue)
@@ -277,9 +277,9 @@ class LocalFunction:
         self._group.create_task(self._run_environment(environment))
 
     def _let_wait(self, missing: int) -> None:
-        """Show the user which invocations must wait: those at the end of the queue. ``missing`` is their number.
+        """Show the user which queued invocations must wait. Throttle those that are not allowed to wait.
 
-        Throttle the invocations that are not allowed to wait.
+        ``missing`` is the number of missing slots. The same number of invocations must wait: the newest in the queue.
         """
         new = []
         # From the end of the queue: the invocations that are not yet announced are the newest.

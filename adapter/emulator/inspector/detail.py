@@ -27,7 +27,7 @@ _BASE64_KEYS = ("isBase64Encoded", "is_base64_encoded")
 
 
 def masker_for(record: RequestRecord, secrets: Iterable[str], *, reveals: bool) -> Masker:
-    """Return a masker for the texts of ``record``. It masks ``secrets`` and the secrets in the record's own headers."""
+    """Return a masker for ``record``. It masks ``secrets`` and the secrets in the record's headers and query."""
     own = [*header_secrets(record.client_headers), *header_secrets(record.response_headers)]
     if record.head is not None:
         own += header_secrets(record.head.headers)
@@ -36,7 +36,7 @@ def masker_for(record: RequestRecord, secrets: Iterable[str], *, reveals: bool) 
 
 
 class DetailView:
-    """Makes the details of records. ``rules`` are the runtime's rules for converting an event to the app's request.
+    """Encodes the details of records. ``rules`` are the runtime's rules for converting an event to the app's request.
 
     If the runtime is not the adapter, ``rules`` is None, and the app's request is unknown. If ``shows_bodies`` is
     False, bodies are left out.
@@ -97,10 +97,10 @@ class DetailView:
 
 
 def client_request(record: RequestRecord) -> Request | None:
-    """Return the client's request with its body, or None if the ring has dropped the request's data.
+    """Return the client's request with its body, or None if the request's data was dropped to free memory.
 
-    The body is read from the event, because front doors do not change the body. A refused request has no event,
-    so its body is empty.
+    The body is read from the event, because front doors do not change the body. If a front door refused the request,
+    the record has no event, and the body is empty.
     """
     if not record.is_stored:
         return None
@@ -120,11 +120,11 @@ def _body_in(event: bytes) -> bytes | bytearray:
 
 
 def masked_event(event: bytes, masker: Masker) -> Any:
-    """Return the event as JSON with masked secrets. Secrets in a base64 body are masked too."""
+    """Return ``event`` as a JSON value with masked secrets. Secrets in a base64 body are masked too."""
     try:
         parsed = orjson.loads(event)
     except orjson.JSONDecodeError:
-        # Python's own parser accepts some JSON that orjson does not, such as large integers.
+        # orjson refuses some JSON that Python's own parser accepts, such as large integers.
         return masker.text(event.decode("utf-8", "replace"))
     masked = masker.value(parsed)
     if isinstance(masked, dict) and not masker.reveals and True in (masked.get(key) for key in _BASE64_KEYS):
@@ -168,7 +168,7 @@ def _response(record: RequestRecord, masker: Masker, *, with_body: bool) -> dict
 
 
 def _body_fields(body: bytes, size: int, masker: Masker, *, with_body: bool, as_text: bool) -> dict[str, Any]:
-    """Return the fields that the page shows for a body of ``size`` bytes. ``body`` is its recorded part."""
+    """Return the fields that the page shows for a body of ``size`` bytes. ``body`` is the part that was recorded."""
     shown = masker.data(body[:SHOWN_BODY]) if with_body else b""
     fields: dict[str, Any] = {"bodyBytes": size, "cut": size > len(body[:SHOWN_BODY]), "bodyText": None}
     if as_text:

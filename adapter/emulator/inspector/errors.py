@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RefusedAction(Exception):
-    """The page requested something impossible. ``status`` is the answer's status; the page shows the message."""
+    """A request of the page is refused. ``status`` is the HTTP status of the answer; the page shows the message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

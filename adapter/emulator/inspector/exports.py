@@ -62,7 +62,7 @@ class Exports:
         if not record.is_stored:
             raise ValueError("the data of this invocation was dropped to free memory (see --inspector-memory)")
         if kind in ("invoke", "boto3", "event", "recording") and not record.event:
-            raise ValueError("this request did not invoke the function, so there is no event")
+            raise ValueError("this request did not invoke the function, so it has no event to export")
         return self._kinds[kind](record, masker)
 
     def har(self, records: list[tuple[RequestRecord, Masker]]) -> Export:
@@ -71,7 +71,7 @@ class Exports:
         return Export(content_type=_JSON, content=orjson.dumps(har(entries)), suffix=".har")
 
     def _url(self, record: RequestRecord) -> str:
-        """Return the URL of the front door or of the Invoke APIs to which the client sent its request."""
+        """Return the URL, without a path, of the front door or Invoke API that received the client's request."""
         ports = {door.rules.name: door.port for door in self._settings.doors}
         return f"http://127.0.0.1:{ports.get(record.door, self._settings.invoke_port)}"
 

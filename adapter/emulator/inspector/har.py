@@ -112,7 +112,7 @@ def _cookies(masker: Masker, headers: list[tuple[str, str]], name: str) -> list[
 
 
 def _text(body: bytes) -> tuple[str, str]:
-    """Return ``body`` as text, and the encoding of the text: ``base64``, or an empty string if there is none."""
+    """Return ``body`` as a string, and the string's encoding: ``base64``, or empty if the string is plain text."""
     try:
         return body.decode(), ""
     except UnicodeDecodeError:

@@ -56,10 +56,11 @@ class InspectorParts:
     """The parts of the emulator that the inspector uses.
 
     ``token`` is the secret part of the inspector's URL. ``started`` is a pair: the time of the emulator's start in
-    seconds since the epoch, and the same time on the event loop's clock. ``lanes`` returns the environments
-    (``LocalFunction.lanes``). ``age`` adds seconds to their idle time. ``replace_faults`` replaces the injected faults
-    by the faults in a text, or raises ConfigurationError. ``secret_values`` are masked everywhere on the page.
-    ``rules`` are the runtime's rules for converting an event to the app's request, or None if they are not known.
+    seconds since the epoch, and the same time on the event loop's clock. ``lanes`` returns the states of
+    each environment over time (``LocalFunction.lanes``). ``age`` adds seconds to the idle time of all environments.
+    ``replace_faults`` replaces the injected faults by those in a string, and raises ConfigurationError if the string is
+    not valid. ``secret_values`` are masked everywhere on the page. ``rules`` are the runtime's rules for converting an
+    event to the app's request, or None if the rules are not known.
     """
 
     token: str
@@ -98,7 +99,7 @@ class Inspector:
         self._stopped.set()
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request. The answer to a request without the token does not reveal that this is the inspector."""
+        """Answer one request. The answer to a request without the token does not reveal what the server is."""
         rest = path_after_token(exchange.target, self._parts.token)
         if rest is None or not is_allowed(exchange):
             exchange.keep_alive = False
@@ -113,11 +114,11 @@ class Inspector:
             exchange.keep_alive = False
 
     async def _route(self, exchange: Exchange, path: str, query: Query) -> None:
-        """Answer the request for ``path``, the part of the URL behind the token. Raises RefusedAction."""
+        """Answer the request for ``path``, the path after the token. Raises RefusedAction if the request is refused."""
         if exchange.method == "POST":
             _respond_json(exchange, self._act(path, await _json_body(exchange)))
         elif exchange.method != "GET":
-            raise RefusedAction(405, f"{exchange.method} is not possible; use GET or POST")
+            raise RefusedAction(405, f"the method {exchange.method} is not possible; use GET or POST")
         elif path == "events":
             events = LiveEvents(self._ring, self._hello, self._environments, self._summary)
             await events.serve(exchange, self._stopped, SAFETY_HEADERS)
@@ -146,7 +147,10 @@ class Inspector:
         return {**detail, "cap": self._cap(record), "cost": self._cost(record), "verdicts": verdicts}
 
     def _export(self, exchange: Exchange, record: RequestRecord | None, query: Query) -> None:
-        """Send an export of ``record``. If it is None, send the HTTP archive of all records. Raises RefusedAction."""
+        """Send an export of ``record``. If ``record`` is None, send the HTTP archive of all records.
+
+        Raises RefusedAction if the record or the list cannot be exported in the requested format.
+        """
         kind = query.get("as", [""])[0]
         try:
             if record is not None:
@@ -175,7 +179,7 @@ class Inspector:
     # --- actions ---------------------------------------------------------------------------------------------------
 
     def _act(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """Perform the action that the page requests, and return the answer. Raises RefusedAction."""
+        """Perform an action for the page, and return the answer. Raises RefusedAction if the action is refused."""
         if path.startswith("records/") and path.endswith("/replay"):
             record = self._find(path.removeprefix("records/").removesuffix("/replay"))
             return {"id": self._parts.sender.replay(record, fields.get("mode"))}
@@ -290,10 +294,10 @@ def _page_files() -> dict[str, Traversable]:
 
 
 async def _json_body(exchange: Exchange) -> dict[str, Any]:
-    """Read and return the JSON object in the request. Raises RefusedAction if the request does not contain one."""
+    """Read and return the JSON object in the request. Raises RefusedAction if there is no such object."""
     content_type = first_values(exchange.headers).get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise RefusedAction(415, "the request needs Content-Type: application/json")
+        raise RefusedAction(415, "the request needs the header Content-Type: application/json")
     body = await exchange.read_body(2 * BUFFERED_RESPONSE_LIMIT)
     if body is None:
         raise RefusedAction(413, "the request is larger than the largest possible event")

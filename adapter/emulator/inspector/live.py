@@ -24,9 +24,9 @@ _EVENT_STREAM = ("content-type", "text/event-stream")
 
 
 class LiveEvents:
-    """One page's event stream. ``hello`` returns its first event, ``environments`` the state of all environments.
+    """The event stream of one page. ``hello`` returns the first event, ``environments`` the state of all environments.
 
-    ``summary`` returns the row for a record in the page's list.
+    ``summary(record)`` returns the record's row in the page's list.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LiveEvents:
             self._changed[record] = None
 
     def _due_events(self, *, with_environments: bool) -> list[bytes]:
-        """Return the encoded events for the changes of records since the last call.
+        """Return the encoded events for the changes of records since the previous call.
 
         If ``with_environments`` is True, include an event for each environment that has changed since its last event.
         """

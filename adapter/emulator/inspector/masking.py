@@ -56,7 +56,8 @@ def environment_secrets(variables: Mapping[str, str], chosen: Iterable[str] = ()
     """Return the values of ``variables`` that are secrets.
 
     ``chosen`` are the names of the variables that the user has set for this function only, for example in an env file.
-    Their values are secrets unless they are short.
+    The value of such a variable is a secret if it has at least 12 characters. The values of a few harmless variables,
+    such as PWD, are never secrets.
     """
     secrets = set()
     own = frozenset(chosen)
@@ -107,7 +108,7 @@ def query_secrets(target: str) -> Iterator[str]:
 
 
 class Masker:
-    """Replaces ``secrets`` in texts and bytes, and the values of secret headers in lists of headers.
+    """Replaces ``secrets`` in strings and bytes, and the values of secret headers in lists of headers.
 
     If ``reveals`` is True, nothing is replaced.
     """

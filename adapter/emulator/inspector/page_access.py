@@ -1,7 +1,7 @@
-"""Decides who may use the inspector: its own page and programs. Both need this run's token and a loopback name.
+"""Decides who may use the inspector: the inspector's own page, and programs that are not browsers.
 
 The inspector shows all requests and sends new ones. So other users of this machine and pages of other sites must not
-reach it. Each URL contains a random token, which is new at each start. As in ``page_guard``, the Host header must be a
+reach it. Each URL contains a random token, which is new at each start of the emulator. The Host header must be a
 loopback name. This refuses pages that use a domain of their own for this machine (DNS rebinding).
 """
 
@@ -34,9 +34,9 @@ SAFETY_HEADERS = [
 
 
 def is_allowed(exchange: Exchange) -> bool:
-    """Return whether the headers show that the inspector's own page or a program sent the request.
+    """Return True if the request comes from the inspector's own page or from a program that is not a browser.
 
-    Return False if another page sent it.
+    Return False if another page sent the request, or if its Host header is not a loopback name.
     """
     hosts = [value for name, value in exchange.headers if name.lower() == "host"]
     if len(hosts) != 1 or _LOOPBACK_HOST.fullmatch(hosts[0].lower()) is None:

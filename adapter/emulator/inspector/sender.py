@@ -58,24 +58,24 @@ class Sender:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def replay(self, record: RequestRecord, mode: str | None) -> int:
-        """Send the request of ``record`` again, and return the number of the new record. Raises RefusedAction.
+        """Send the request of ``record`` again, and return the number of the new record.
 
         ``mode`` (``buffered`` or ``streaming``) replaces the invoke mode of the function and the mode of the front door
-        or API. None replaces nothing.
+        or API. If ``mode`` is None, both stay the same. Raises RefusedAction if the request cannot be sent.
         """
         request = client_request(record)
         if request is None or not request.method:
-            why = "its data was dropped to free memory, or it is an asynchronous attempt without a request of its own"
-            raise RefusedAction(409, f"this invocation cannot be sent again: {why}")
+            why = "its data was dropped to free memory, or the queue of asynchronous events started or retried it"
+            raise RefusedAction(409, f"this invocation cannot be sent again, because {why}")
         if mode is not None and mode not in _MODES:
             raise RefusedAction(400, f"mode: {mode!r} is not a mode; use {' or '.join(_MODES)}")
         return self._send(record.door, request, record.number, mode)
 
     def send(self, fields: dict[str, Any], based_on: RequestRecord | None, masker: Masker) -> int:
-        """Send the request or the event in ``fields``, and return the number of the new record. Raises RefusedAction.
+        """Send the request or the event in ``fields``, and return the number of the new record.
 
-        ``based_on`` is the record that the user has edited, and ``masker`` is the masker of that record. The masks in
-        ``fields`` are replaced by the original values.
+        ``based_on`` is the record that the user has edited, or None. ``masker`` is the masker of that record. The masks
+        in ``fields`` are replaced by the original values. Raises RefusedAction if the request cannot be sent.
         """
         number = based_on.number if based_on is not None else 0
         if "event" in fields:
@@ -140,7 +140,10 @@ class Sender:
 
 
 def _edited_request(fields: dict[str, Any], based_on: RequestRecord | None, masker: Masker) -> Request:
-    """Return the request in ``fields``. Masked values in it are replaced by the real values from ``based_on``."""
+    """Return the request in ``fields``, with each masked value replaced by the real value from ``based_on``.
+
+    Raises RefusedAction if the request is not valid or a mask remains.
+    """
     original = client_request(based_on) if based_on is not None else None
     method, target = fields.get("method", "GET"), fields.get("target", "/")
     if not isinstance(method, str) or not is_token(method):
@@ -176,9 +179,9 @@ def _edited_headers(given: Any, original: Request | None, masker: Masker) -> Hea
     for name, value in given:
         value = known.get((name.lower(), value), value)
         if MASK in value:
-            raise RefusedAction(400, f"header {name}: contains a mask; replace it by the real value")
+            raise RefusedAction(400, f"header {name}: contains a mask; replace the mask by the real value")
         if not is_token(name) or not is_value(value):
-            raise RefusedAction(400, f"header {name!r}: is not a header that HTTP allows")
+            raise RefusedAction(400, f"header {name!r}: HTTP does not allow this name or this value")
         if name.lower() not in ("content-length", "transfer-encoding", "expect"):
             headers.append((name, value))
     return headers
@@ -197,16 +200,16 @@ def _edited_body(fields: dict[str, Any], original: Request | None, masker: Maske
     if original is not None and body == masker.data(bytes(original.body)):
         return bytes(original.body)
     if MASK.encode() in body:
-        raise RefusedAction(400, "the body contains a mask; replace it by the real value")
+        raise RefusedAction(400, "the body contains a mask; replace the mask by the real value")
     return body
 
 
 def restored(edited: Any, masked: Any, original: Any) -> Any:
-    """Return the JSON value ``edited`` with original values in place of its masks.
+    """Return the JSON value ``edited``, with each mask replaced by the original value.
 
-    ``masked`` is ``original`` with masks, and ``edited`` is ``masked`` after the user's changes. Each part of
-    ``edited`` that the user has not changed is replaced by the corresponding part of ``original``. Raises RefusedAction
-    if a mask remains.
+    ``masked`` is ``original`` with masks, and ``edited`` is ``masked`` with the user's changes. Each part of ``edited``
+    that the user has not changed is replaced by the corresponding part of ``original``. Raises RefusedAction if a mask
+    remains.
     """
     if edited == masked and masked is not None:
         return original
@@ -223,5 +226,5 @@ def restored(edited: Any, masked: Any, original: Any) -> Any:
             for value in edited
         ]
     if isinstance(edited, str) and MASK in edited:
-        raise RefusedAction(400, "the event contains a mask; replace it by the real value")
+        raise RefusedAction(400, "the event contains a mask; replace the mask by the real value")
     return edited

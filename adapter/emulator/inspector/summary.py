@@ -71,7 +71,11 @@ def queued_ms(record: RequestRecord) -> float | None:
 
 
 def environment(number: int, memory: int | None, changes: list[tuple[float, str]], started: float) -> dict[str, Any]:
-    """Return the page's lane for an environment. All times count from ``started``, a time of the event loop's clock."""
+    """Return the page's lane for an environment. ``changes`` are pairs of the event loop's time and a state.
+
+    ``memory`` is in bytes. ``started`` is the event loop's time at the emulator's start. All returned times count from
+    ``started``.
+    """
     since, state = changes[-1]
     return {
         "id": number,

@@ -1,8 +1,8 @@
 """Computes whether a recorded invocation would work behind another front door, without invoking the function.
 
 The request passes through the other front door's own code (``request_event``). The response is encoded as the runtime
-would encode it, and decoded as the other front door would decode it. To compute the times, the pauses that the
-bandwidth cap caused in the recorded stream are removed, and the bandwidth cap of the other front door is applied.
+would encode it, and decoded as the other front door would decode it. The times are computed without the pauses that the
+bandwidth cap caused in the recorded stream, but with the bandwidth cap of the other front door.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Verdicts:
     async def of(self, record: RequestRecord) -> list[dict[str, Any]]:
         """Return a verdict for each front door and mode.
 
-        The list is empty for requests to the Invoke APIs, for requests in progress or without stored data, and for
-        requests that the emulator itself answered. ``fits`` in a verdict is None if the record lacks data for it.
+        The list is empty if the client called an Invoke API, if the request is still in progress, if the request's data
+        was dropped, or if the emulator itself answered. In a verdict, ``fits`` is True, False, or None if unknown.
         """
         request = client_request(record)
         if not record.door or request is None or not record.is_over or record.answered_by:
@@ -92,7 +92,7 @@ class Verdicts:
         }
 
     def _buffered_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return two lists: reasons why a buffered response would fail, and reasons why this is not known."""
+        """Return two lists: reasons why a buffered response would fail, and reasons why this is unknown."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -123,7 +123,7 @@ class Verdicts:
         return breaks, unknown
 
     def _stream_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return two lists: reasons why a streamed response would fail, and reasons why this is not known."""
+        """Return two lists: reasons why a streamed response would fail, and reasons why this is unknown."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -145,7 +145,7 @@ class Verdicts:
         return breaks, unknown
 
     def _cost(self, record: RequestRecord, total: float, whole: float | None, *, streaming: bool) -> float | None:
-        """Return the cost of one invocation at this front door, or None if a price or the duration is unknown.
+        """Return the cost of one invocation in the given mode, or None if a price or the duration is unknown.
 
         A streamed invocation lasts until its last byte is sent (``total``). A buffered invocation lasts until its
         response is complete (``whole``).
@@ -164,7 +164,7 @@ class Verdicts:
 
 
 async def _request_problems(request: Request, door: DoorSettings) -> list[str]:
-    """Return the reason why the front door would refuse the request, in a list. Empty if there is no reason."""
+    """Return a list with the reason why ``door`` would refuse ``request``, or an empty list."""
     try:
         await request_event(exchange_for(request), door, request_id="", trace_id="")
     except RefusedError as refusal:
@@ -173,7 +173,7 @@ async def _request_problems(request: Request, door: DoorSettings) -> list[str]:
 
 
 def _response_problems(record: RequestRecord) -> tuple[list[str], list[str]]:
-    """Return two lists: reasons why the response fails at every front door, and reasons why it is not known."""
+    """Return two lists: reasons why the response fails at every front door, and reasons why this is unknown."""
     error = record.error_type
     if record.head is None or error:
         if error in _UNKNOWN_RESPONSE:
@@ -187,7 +187,7 @@ def _response_problems(record: RequestRecord) -> tuple[list[str], list[str]]:
 
 
 def _app_body(record: RequestRecord) -> bytes | bytearray | None:
-    """Return the app's body or another body whose encoded size is the same. None if that size is not known."""
+    """Return the app's body, or a body with the same encoded size. Return None if this size is not known."""
     arrived = record.curve.arrived
     if record.decoded and arrived <= BUFFERED_RESPONSE_LIMIT:
         # The front door has decoded this body. The runtime sends every body that has a Content-Encoding as base64.
@@ -200,7 +200,7 @@ def _body_size(record: RequestRecord) -> int:
 
 
 def _notes(record: RequestRecord, door: DoorSettings, *, streaming: bool) -> list[str]:
-    """Return a text for each change that the front door would make to the response."""
+    """Return a message for each change that the front door would make to the response."""
     head: ResponseHead | None = record.head
     if head is None or streaming or not door.rules.codec.sends_one_cookie:
         return []

@@ -1,8 +1,8 @@
 """Asynchronous invocations: a queue in memory, two retries, and a notice instead of an on-failure destination.
 
 If an invocation fails, its event is retried after a delay, and again after twice the delay (one and two minutes on
-Lambda). A throttled invocation does not count as an attempt; it is repeated after a pause. Events that are still in the
-queue when the emulator stops are lost.
+Lambda). A throttled invocation is repeated after a pause, and does not count as an attempt. Events that are still in
+the queue when the emulator stops are lost.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class AsyncQueue:
                 return
             name = f"{invocation.label} ({invocation.request_id})"
             if why.error_type == STOPPED:
-                self.notice(f"{name} was in progress and is lost", level="warn")
+                self.notice(f"{name} was in progress when adapter dev was stopped, and is lost", level="warn")
                 return
             reason = f"{why.error_type}: {why.message}" if why.message else why.error_type
             text = f"{name}: attempt {attempt} of {ATTEMPTS} failed: {reason}"
@@ -75,7 +75,7 @@ class AsyncQueue:
     async def _try(
         self, make_invocation: Callable[[], LocalInvocation], headers: Headers
     ) -> tuple[LocalInvocation, Failure | None]:
-        """Make one attempt, and repeat it while it is throttled.
+        """Make one attempt. Repeat the invocation while it is throttled.
 
         Return the invocation and its failure. The failure is None if the invocation succeeded.
         """

@@ -74,7 +74,7 @@ class Decoder:
     def feed(self, data: bytes) -> list[Message]:
         """Add the next bytes; return the messages that are complete now.
 
-        Raises InvalidEventStreamError if the bytes are not valid. Do not call ``feed`` again after that.
+        Raises InvalidEventStreamError if the bytes are not valid. After this error, do not call ``feed`` again.
         """
         self._buffer += data
         return list(iter(self._next, None))
@@ -94,7 +94,7 @@ class Decoder:
         payload_length = total - headers_length - _FRAMING
         if headers_length > MAX_HEADERS or not 0 <= payload_length <= MAX_PAYLOAD:
             raise InvalidEventStreamError(
-                f"a message of {total} bytes with {headers_length} bytes of headers is too short or too long"
+                f"a message of {total} bytes with {headers_length} bytes of headers is too small or too large"
             )
         if len(buffer) < total:
             return None

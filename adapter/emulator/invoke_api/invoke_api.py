@@ -3,7 +3,7 @@
 ``Invoke`` answers with the complete payload. It collects a streamed response and sends it unchanged, including the
 metadata prelude. (AWS does not document this. In screenshots, Lambda's console shows the prelude.)
 ``InvokeWithResponseStream`` sends each piece in a ``PayloadChunk`` as soon as the piece has arrived and the bandwidth
-cap allows it. At the end it always sends ``InvokeComplete``, even after a failure.
+cap allows it. After the last piece, ``InvokeComplete`` is always sent, even after a failure.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class InvokeApi:
         await self.answer(self.accept(exchange))
 
     def accept(self, exchange: Exchange) -> ClientRequest:
-        """Return the request in ``exchange``, with its new record. The caller must call ``answer``."""
+        """Return a ClientRequest for ``exchange``, with a new record. Pass this ClientRequest to ``answer``."""
         return ClientRequest(exchange, self.pipeline, id_headers=("x-amzn-RequestId",))
 
     async def answer(self, client: ClientRequest) -> None:
-        """Answer the request of ``client``."""
+        """Answer ``client``, which ``accept`` has returned."""
         with client:
             record = client.record
             try:
@@ -196,7 +196,7 @@ def _invocation(
 
 
 def _app_status(invocation: LocalInvocation) -> Headers:
-    """Return the header that reports the app's status and path to ``adapter invoke``. Empty if they are not known."""
+    """Return the header with the app's status and path, for ``adapter invoke``. Empty if the status is not known."""
     record = invocation.record
     return [(APP_STATUS, f"{record.app_status} {record.app_path}")] if record.app_status else []
 
@@ -211,7 +211,7 @@ def _accepted(answer: Answer) -> Answer:
 
 
 async def _log_tail(invocation: LocalInvocation) -> str:
-    """Wait until the environment has finished the invocation; return the last 4 KB of its log in base64."""
+    """Wait until ``invocation`` is finished. Return the last 4 KB of the invocation's log in base64."""
     await invocation.finished()
     return pybase64.b64encode(bytes(invocation.log)).decode("ascii")
 

@@ -1,7 +1,7 @@
 """Reads requests to the Invoke APIs, and refuses the requests that Lambda refuses.
 
-If ``--function-name`` is set, only this name is accepted. Otherwise every name is accepted. Every qualifier is
-accepted. Signatures are not checked.
+If ``--function-name`` is set, only this name is accepted. Otherwise every valid name is accepted. Every valid qualifier
+is accepted. Signatures are not checked.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def read_invoke(
     """Read and return an Invoke request. ``path_name`` is the function's name or ARN in the request's path.
 
     ``types`` are the invocation types that the action allows. ``only`` is the one function name to accept, or None to
-    accept any name. ``region`` is used if the request does not contain a region. Raises RefusedInvokeError if the
+    accept any name. ``region`` is used if the request contains no region. Raises RefusedInvokeError if the
     request is not valid, and BodyTruncatedError if the client disconnects before the body is complete.
     """
     function, qualifier, arn = _function(path_name, exchange.target, region)
@@ -183,7 +183,7 @@ def _no_constant(name: str) -> float:
 
 
 def _client_context(encoded: str) -> str:
-    """Return the decoded client context as one line of JSON. Raises RefusedInvokeError if it is not valid."""
+    """Return the decoded client context as one line of JSON. Raises RefusedInvokeError if ``encoded`` is not valid."""
     if not encoded:
         return ""
     try:

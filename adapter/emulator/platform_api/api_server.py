@@ -49,7 +49,7 @@ _LAST_REQUESTS_TIMEOUT = 1.0
 
 
 def accept(exchange: Exchange) -> None:
-    """Respond with status 202, which means that the report of the runtime or the extension is accepted."""
+    """Respond with status 202: the request of the runtime or of the extension is accepted."""
     exchange.respond(202, [JSON], b'{"status":"OK"}\n')
 
 
@@ -78,7 +78,7 @@ class ApiServer:
         await self._server.start(self._listener)
 
     async def serve(self, exchange: Exchange) -> None:
-        """Answer one request. If no resource matches it, answer with an error."""
+        """Answer one request. If no resource matches the request, answer with an error."""
         methods = self._resources.get(_resource(exchange.target))
         if forbidden := page_refusal(exchange.headers):
             refuse(exchange, (403, "ForbiddenException", forbidden))
@@ -115,7 +115,7 @@ class ApiServer:
 
 
 def _resource(target: str) -> str:
-    """Return the key of ``target`` in Resources: its path, with ``*`` in place of a request id."""
+    """Return the key in Resources for ``target``: the path, with the request id (if any) replaced by ``*``."""
     path = target.partition("?")[0]
     rest = path.removeprefix(INVOCATION_PATH)
     request_id, slash, action = rest.partition("/")

@@ -94,8 +94,10 @@ class ExtensionsApi:
         body = await exchange.read_body(BUFFERED_RESPONSE_LIMIT) or b""
         if self._telemetry.is_closed:
             raise RefusedExtension(api.closed_error, f"{api.name.capitalize()} API subscription is closed")
-        if self._telemetry.api_of(extension.name) not in ("", api.name):
-            refuse(exchange, (400, api.validation_error, "the extension has already subscribed through the other API"))
+        other = self._telemetry.api_of(extension.name)
+        if other not in ("", api.name):
+            message = f"the extension has already subscribed through the {other.capitalize()} API"
+            refuse(exchange, (400, api.validation_error, message))
             return
         try:
             subscription = parse_subscription(api, body)
@@ -110,7 +112,7 @@ class ExtensionsApi:
 
 
 def _events(body: bytes) -> list[Any]:
-    """Return the events in the body of a registration. Raises RefusedExtension if the body is malformed."""
+    """Return the events that the body of a registration requests. Raises RefusedExtension if the body is not valid."""
     try:
         registration = orjson.loads(body)
     except orjson.JSONDecodeError as error:

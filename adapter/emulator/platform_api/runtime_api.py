@@ -152,9 +152,9 @@ class RuntimeApi:
             self._refuse_in_this_state(exchange, "InvocationErrorResponse")
 
     def _dismiss(self, exchange: Exchange) -> None:
-        """Answer a report about an unknown request id."""
+        """Refuse a response or an error for an unknown request id. During the shutdown, accept it."""
         if self._state.runtime is RuntimeState.SHUTDOWN:
-            # The invocation has already failed, usually by a timeout. If the report were refused, the runtime would
+            # The invocation has already failed, usually by a timeout. If this request were refused, the runtime would
             # log a second failure.
             accept(exchange)
         else:

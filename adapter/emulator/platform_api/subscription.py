@@ -69,7 +69,7 @@ LOGS = Api(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """One extension's subscription. ``path`` is empty for TCP; ``timeout`` is in seconds, ``max_bytes`` in bytes."""
+    """One extension's subscription. TCP does not use ``path``. ``timeout`` is in seconds, ``max_bytes`` in bytes."""
 
     api: Api
     version: str
@@ -94,7 +94,7 @@ class Subscription:
 
 
 def parse_subscription(api: Api, body: bytes) -> Subscription:
-    """Return the subscription that ``body`` requests. Raises ValueError with all mistakes in one line."""
+    """Return the subscription that ``body`` requests. Raises ValueError with all mistakes if ``body`` is not valid."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:

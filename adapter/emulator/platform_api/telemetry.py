@@ -2,8 +2,8 @@
 
 Extensions can subscribe until the init phase ends. Until then all records are kept, so that a late subscriber receives
 the earlier records too. Each subscriber has its own buffer and one task, ``deliver``. The task sends the buffer when
-the buffer is full, or when its first record has waited as long as the subscription's timeout. If a subscriber is too
-slow, records are dropped. A later record reports the number of dropped records.
+the buffer is full, or when the first record in the buffer has waited as long as the subscription's timeout. If a
+subscriber is too slow, records are dropped. A later record reports the number of dropped records.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _SLOW = "Consumer seems to have fallen behind as it has not acknowledged receipt
 class Telemetry:
     """Distributes records to the subscribed extensions of one environment. Call ``start`` before ``subscribe``.
 
-    ``is_closed`` is True once extensions can no longer subscribe. At that time, ``is_wanted`` becomes False if no
-    extension has subscribed. Records are then ignored.
+    ``is_closed`` is True once extensions can no longer subscribe. If no extension has subscribed by that time,
+    ``is_wanted`` becomes False, and all later records are ignored.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Telemetry:
         self.emit(f"platform.{kind}", "platform", record)
 
     def api_of(self, name: str) -> str:
-        """Return the name of the API through which the extension ``name`` has subscribed, or an empty string."""
+        """Return the name of the API through which extension ``name`` has subscribed. Return "" if it has not."""
         subscriber = self._subscribers.get(name)
         return "" if subscriber is None else subscriber.subscription.api.name
 
@@ -98,7 +98,7 @@ class Telemetry:
 class Subscriber:
     """The buffer of one subscriber, and its delivery.
 
-    ``_dropped`` contains the number of dropped records and their total size in bytes.
+    ``_dropped`` has the number and the total size in bytes of the dropped records that have not been reported yet.
     """
 
     def __init__(self, subscription: Subscription) -> None:
@@ -112,7 +112,7 @@ class Subscriber:
         self._condition = Condition()
 
     def add(self, type_: str, category: str, record: bytes) -> None:
-        """Append a record if the subscriber wants it. Drop the record if the buffer is full."""
+        """Append a record to the buffer if the subscription includes it. If the buffer is full, drop the record."""
         if not self.subscription.wants(type_, category):
             return
         if self._size + len(record) > _WAITING_LIMIT * self.subscription.max_bytes:

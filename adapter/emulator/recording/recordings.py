@@ -1,7 +1,7 @@
 """Recordings: one file for each invocation, with the event and the answer. ``adapter invoke FILE`` replays the file.
 
 A file contains the event and up to 1 MB of the answer. Nothing is masked: cookies, authorization headers and bodies are
-included. So only the owner may read the files and the folder. A file appears under its name only when it is complete.
+included. So only the owner may read the files and the folder. Until a file is complete, its name ends in ``.part``.
 This module also reads the input of ``adapter invoke``, which is a recording or a plain event.
 """
 
@@ -71,7 +71,7 @@ class Recorder:
         """Record an invocation, and return the answer that the caller must use instead of ``answer``.
 
         A stream is recorded when it has ended, any other answer immediately. A request with REPLAY_HEADER repeats a
-        recorded invocation. It is not recorded again if the folder contains the recording of that invocation.
+        recorded invocation. Such a request is not recorded if the folder contains the recording of that invocation.
         """
         replayed_id = first(headers, REPLAY_HEADER)
         if replayed_id and self._has_recording(replayed_id):
@@ -100,7 +100,7 @@ class Recorder:
         try:
             _write_whole(path, text)
         except OSError as error:
-            self._notice(f"{path} cannot be written: {error.strerror}", level="error")
+            self._notice(f"the recording {path} cannot be written: {error.strerror}", level="error")
 
 
 class RecordedInvocation(Protocol):
@@ -133,7 +133,7 @@ def recording_text(
 
 
 def _write_whole(path: Path, text: bytes) -> None:
-    """Write a file that only the owner can read. If this raises OSError, no part of the file is left."""
+    """Write a file that only the owner can read. Raises OSError if this fails, and leaves no part of the file."""
     unfinished = path.with_name(f"{path.name}{UNFINISHED}")
     try:
         with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -147,7 +147,7 @@ def _write_whole(path: Path, text: bytes) -> None:
 def _make_private(folder: Path) -> str:
     """Deny other users access to ``folder`` if it contains only recordings.
 
-    Return a warning if other users can still access the folder, else an empty text.
+    Return a warning if other users can still access the folder, else an empty string.
     """
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
@@ -185,7 +185,7 @@ class RecordedStream(Stream):
         self._size = 0
 
     async def read(self) -> bytes:
-        """Return the next piece; empty at the end."""
+        """Return the next piece, or ``b""`` at the end of the stream."""
         piece = await self._original.read()
         if piece:
             self._size += len(piece)
@@ -246,9 +246,10 @@ class InvokeInput:
         self.recorded: bytes | None = body if recording is not None and len(body) == answer.get("bytes") else None
 
     def difference(self, payload: bytes) -> str:
-        """Return how ``payload`` differs from ``self.recorded``, which must not be None. Empty if the two are equal.
+        """Return how ``payload`` differs from ``self.recorded``, or an empty string if the two are equal.
 
-        The header values of HTTP responses are not compared, because they contain dates and ids.
+        ``self.recorded`` must not be None. The header values of HTTP responses are not compared, because they contain
+        dates and ids.
         """
         assert self.recorded is not None, "a comparison needs a recorded answer"
         return "; ".join(_differences(self.recorded, payload))
@@ -316,7 +317,7 @@ def event_files(paths: tuple[str, ...]) -> list[str]:
             mistakes.append(f"EVENT: {path!r} cannot be read: {error.strerror}{hint}")
         else:
             if not found:
-                mistakes.append(f"EVENT: the folder {path!r} contains no .json file, so neither events nor recordings")
+                mistakes.append(f"EVENT: the folder {path!r} has no .json file, so it contains no events or recordings")
             files += found
     if mistakes:
         raise ConfigurationError(mistakes)
@@ -334,7 +335,7 @@ def _files(path: str) -> list[str]:
 
 
 def read_input(name: str) -> InvokeInput:
-    """Return the event or recording in the file ``name``. Raises ConfigurationError if it cannot be read."""
+    """Return the event or recording in the file ``name``. Raises ConfigurationError if the file cannot be used."""
     try:
         text = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
     except OSError as error:

@@ -1,8 +1,8 @@
 """The record of one request to the emulator, with its invocation and its response.
 
-Front doors, Invoke APIs, the function and its environments write to it while the request is served. The terminal, the
-inspector and the summary at the exit read it. If possible, a record refers to the request's data instead of copying the
-data, so writing a record is cheap. ``RecordRing`` bounds the memory of all records together.
+Front doors, Invoke APIs, the Lambda function and its environments write to the record while the request is served. The
+terminal, the inspector and the summary at the exit read the record. If possible, a record refers to the request's data
+instead of copying the data, so writing a record is cheap. ``RecordRing`` bounds the memory of all records together.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ReportedFailure(Protocol):
 
     @property
     def message(self) -> str:
-        """The reason as a text; it may be empty."""
+        """The message that describes the failure. It may be an empty string."""
 
     @property
     def is_throttling(self) -> bool:
@@ -58,8 +58,8 @@ class ReportedFailure(Protocol):
 class Curve:
     """The curve of a stream: the bytes that have arrived from the app and the bytes sent to the client, over time.
 
-    Times are in seconds since the invocation began. The curve of a long stream is thinned: of two neighbouring points,
-    the one at which the curve bends less is dropped. So corners, such as the end of the burst, keep their exact place.
+    Times are in seconds since the request arrived. The curve of a long stream is thinned: of two neighbouring points,
+    the one at which the curve bends less is dropped. So corners, such as the end of a burst, keep their exact place.
     """
 
     __slots__ = ("_arrivals", "_sent", "_times", "arrived", "sent")
@@ -92,7 +92,7 @@ class Curve:
             self._thin()
 
     def restart(self, arrived: int) -> None:
-        """Subtract the metadata prelude: of all bytes from the app so far, only the last ``arrived`` are the body."""
+        """Subtract the metadata prelude: only ``arrived`` of the bytes that the app has sent belong to the body."""
         excess, self.arrived = self.arrived - arrived, arrived
         for index, total in enumerate(self._arrivals):
             self._arrivals[index] = max(0, total - excess)
@@ -117,7 +117,11 @@ class Curve:
         self._sent = array("q", [self._sent[index] for index in kept])
 
     def _bend(self, index: int) -> float:
-        """Return how much both curves bend at a point: twice the area of its triangles with the neighbouring points."""
+        """Return how much the curves of the arrived and of the sent bytes bend at a point.
+
+        The bend of a curve is twice the area of the triangle that the point and its two neighbours form. The bends of
+        both curves are added.
+        """
         before, at, after = self._times[index - 1], self._times[index], self._times[index + 1]
         return sum(
             abs((at - before) * (ys[index + 1] - ys[index - 1]) - (after - before) * (ys[index] - ys[index - 1]))
@@ -137,38 +141,38 @@ class RequestRecord:
     seconds since the epoch. ``number`` identifies the record within the run; several attempts to process an
     asynchronous event have the same request id.
 
-    ``method`` and ``target`` are for log lines: the target has no query, and the emulator may replace both by its own
-    words. ``client_method``, ``client_target`` and ``client_headers`` are the client's own. ``mode`` is ``streaming``
-    if the front door or the API reads the response as a stream, else ``buffered``.
+    ``method`` and ``target`` are for log lines. ``target`` has no query. For an Invoke API, they are the names of the
+    action and of the function. ``client_method``, ``client_target`` and ``client_headers`` are the client's own.
+    ``mode`` is ``streaming`` if the front door or the API reads the response as a stream, else ``buffered``.
 
     ``status`` is the status sent to the client, ``sent`` the number of body bytes sent. ``streamed`` is the number of
     body bytes in a streamed response; they are billed even if the client has disconnected. ``init`` and ``restore`` are
     the durations of the init and the restore that delayed the invocation, or None if there was no delay. ``held`` is
-    how long the bandwidth cap has delayed the response so far, ``pauses`` has the times of these delays.
-    ``door`` is the name of the front door, empty for the Invoke APIs. ``refused`` is True if the request was refused
-    and the function did not run. ``broken_off`` is True if the emulator closed the connection in the middle of the
+    how long the bandwidth cap has delayed the response so far, ``pauses`` has the start and end of each delay. ``door``
+    is the name of the front door, empty for the Invoke APIs. ``refused`` is True if the request was refused and the
+    Lambda function did not run. ``broken_off`` is True if the emulator closed the connection in the middle of the
     response. ``mismatch`` is True if the invoke modes of the function and the front door differ. ``decoded`` is the
     Content-Encoding that the front door has decoded. ``warning`` is a problem of the response that does not make the
     invocation fail. For an event that is not an HTTP request, ``app_path`` is the path that the app received, and
     ``app_status`` is the app's status. ``answered_by`` names the part of the emulator that answered instead of the
-    function. It is empty if the function was invoked, and if the request was refused.
+    function. It is empty if the function was invoked or the request was refused.
 
-    ``event`` is the event, ``deadline_ms`` its deadline in milliseconds since the epoch; ``client_context``,
-    ``tenant_id`` and ``function_arn`` are the other data of the invocation. ``environment`` is the number of the
-    execution environment, 0 if none has run the invocation. ``queued``, ``begun`` and ``answered`` are the times when
-    the invocation entered the queue, when an environment began it, and when its answer began. ``concluded`` is the time
-    when the environment had finished the invocation. ``report`` has the figures of the invocation's REPORT line.
-    ``is_over`` is True once the client has its response.
+    ``event`` is the event of the invocation, ``deadline_ms`` the deadline in milliseconds since the epoch.
+    ``client_context``, ``tenant_id`` and ``function_arn`` are the invocation's other data. ``environment`` is the
+    number of the execution environment, 0 if none has run the invocation. ``queued``, ``begun`` and ``answered`` are
+    the times when the invocation entered the queue, when an environment began it, and when the answer began.
+    ``concluded`` is the time when the environment had finished the invocation. ``report`` has the figures of the
+    invocation's REPORT line. ``is_over`` is True once the client has its response.
 
-    ``head`` is the response head as the function sent it, ``prelude_size`` the size of its metadata prelude.
+    ``head`` is the response head as the function sent it, ``prelude_size`` the size of the metadata prelude.
     ``response_headers`` are the headers sent to the client. ``body`` is the beginning of the body, and ``body_size``
     is the size of the whole body. ``longest_pause`` is the longest time without a piece from the app.
 
-    ``is_counted`` is True once the ring has called ``on_finished`` for this record.
+    ``is_counted`` is True once the ``RecordRing`` has called ``on_finished`` for this record.
 
     ``replay_of`` is the number of the record that this request repeats, 0 if it repeats none. ``is_stored`` is False
     once the ring has dropped the data of the record. ``memory`` is the record's approximate size in bytes, and
-    ``counted_memory`` is the part of it that the ring has counted. ``watches`` has one function for each open
+    ``counted_memory`` is the part of ``memory`` that the ring has counted. ``watches`` has one function for each open
     page of the inspector. The ring calls these functions after each change.
     """
 
@@ -254,9 +258,10 @@ class RequestRecord:
         return self.held + (self.now() - self.held_since if self.held_since is not None else 0.0)
 
     def changed(self, grown: int = 0) -> None:
-        """Report to the ring that the record has changed and that it takes ``grown`` more bytes of memory.
+        """Note that the record has changed and that it takes ``grown`` more bytes of memory.
 
-        The report is sent immediately only if a page is open, or if much memory has not been counted yet.
+        Inform the ring if a page of the inspector is open, or if the record's memory has changed by more than 4 KB
+        since the ring counted it. Otherwise a later call informs the ring.
         """
         self.memory += grown
         if self.watches or abs(self.memory - self.counted_memory) > _UNCOUNTED:
@@ -293,7 +298,7 @@ class RequestRecord:
         self.on_change(self)
 
     def add_output(self, line: bytes, stream: str) -> None:
-        """Add a line that a process wrote to ``stream`` during the invocation. Cut or drop it beyond OUTPUT_LIMIT."""
+        """Add a line that a process wrote to ``stream`` during the invocation. Drop the output beyond OUTPUT_LIMIT."""
         if self.is_stored and self._output_size < OUTPUT_LIMIT:
             line = line[: OUTPUT_LIMIT - self._output_size]
             self._output_size += len(line) + 64
@@ -311,7 +316,7 @@ class RequestRecord:
         self._add_point(now, size, 0)
 
     def add_head(self, head: ResponseHead, prelude_size: int, body_size: int) -> None:
-        """Record the function's response head and its prelude's size. ``body_size`` bytes arrived after the prelude."""
+        """Record the response head, and the size of its prelude. ``body_size`` bytes have arrived after the prelude."""
         self.prelude_size = prelude_size
         self.curve.restart(body_size)
         if self.is_stored:
@@ -366,6 +371,6 @@ class RequestRecord:
         self.client_target = self.client_target[:_BASE_SIZE]
 
     def leave(self, on_change: Callable[[RequestRecord], None]) -> None:
-        """Drop the data, because the ring has removed the record. Later changes are reported to ``on_change``."""
+        """Drop the record's data after the ring has removed the record. Report later changes to ``on_change``."""
         self.drop()
         self.on_change = on_change

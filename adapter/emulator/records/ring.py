@@ -1,4 +1,4 @@
-"""The records of the last invocations. Their number and their memory have limits."""
+"""The records of the newest requests. The number and the memory of the records have limits."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ Watch: TypeAlias = "Callable[[RequestRecord | None], None]"
 class RecordRing:
     """Holds the records of the newest requests: up to ``most`` records, with up to ``memory`` bytes of data.
 
-    If the data takes more memory, the data of the oldest records is dropped first. If that is not enough, the oldest
-    records are removed. This also applies to requests in progress. ``keeps_bodies`` is False if no bodies are stored.
-    ``running`` contains the records of the requests in progress, from the oldest to the newest. Each function in
-    ``watches`` is called after a change.
+    If the data exceeds ``memory``, the data of the oldest records is dropped first. If that is not enough, the oldest
+    records are removed. This also applies to the records of requests in progress. ``keeps_bodies`` is False if no
+    bodies are stored. ``running`` contains the records of the requests in progress, from the oldest to the newest. Each
+    function in ``watches`` is called after a change.
     """
 
     def __init__(self, most: int = RECORDS, memory: int = MEMORY, *, keeps_bodies: bool = True) -> None:
         self.running: dict[RequestRecord, None] = {}
         self.watches: list[Watch] = []
-        #: Called once for each invocation that is over for its client and for its environment.
+        #: Called once for each invocation, when its client has the response and its environment has finished it.
         self.on_finished: Callable[[RequestRecord], None] | None = None
         self.memory = 0
         self._most = most
@@ -105,7 +105,7 @@ class RecordRing:
         record.counted_memory = record.memory
 
     def _note_removed(self, record: RequestRecord) -> None:
-        """Handle a change of a record that the ring may have removed."""
+        """Call ``on_finished`` once the record's invocation is over. The ring may already have removed the record."""
         if record.concluded is not None and record.is_over and not record.is_counted:
             self._finish(record)
 

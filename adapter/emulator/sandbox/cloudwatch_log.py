@@ -1,10 +1,10 @@
 """The log of one execution environment.
 
-It goes to three places. ``show`` receives the lines that Lambda writes to CloudWatch (INIT_START, START, END, REPORT).
-``LocalInvocation.log`` keeps the end of each invocation's log: Lambda's lines and the output of the processes.
-Extensions receive telemetry records, as in AWS's "Telemetry API Event schema reference" (2022-07-01 and later). The
-records contain neither spans nor the X-Ray segment id: these fields are optional, and the emulator has no values for
-them.
+The log goes to three places. ``show`` receives the lines that Lambda writes to CloudWatch (INIT_START, START, END,
+REPORT). ``LocalInvocation.log`` keeps the last 4 KB of each invocation's log: Lambda's lines and the output of the
+processes. Extensions receive telemetry records, as in AWS's "Telemetry API Event schema reference" (2022-07-01 and
+later). The records contain neither spans nor the X-Ray segment id: these fields are optional, and the emulator has no
+values for them.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class CloudWatchLog:
             invocation.record.log_lines.append(line)
 
     def _write_failure(self, line: str, failure: Failure | None) -> None:
-        """Write ``line`` (an INIT_REPORT or RESTORE_REPORT). Without a failure, write nothing, as on Lambda."""
+        """After a failure, write ``line`` (an INIT_REPORT or RESTORE_REPORT). Otherwise write nothing, as on Lambda."""
         if failure is not None:
             status = _status(failure)["status"]
             error = f"\tError Type: {failure.error_type}" if status == "error" else ""
@@ -152,11 +152,11 @@ class CloudWatchLog:
 def _status(failure: Failure | None) -> dict[str, str]:
     """Return the ``status`` field of a telemetry record and, after a failure, its ``errorType`` field.
 
-    The values of ``status`` ("Telemetry API": Status):
+    The values of ``status`` (AWS's "Telemetry API Event schema reference", section "Status"):
 
     - ``success``: there was no failure.
     - ``timeout``: the timeout was exceeded.
-    - ``failure``: the runtime ended.
+    - ``failure``: the runtime process ended unexpectedly.
     - ``error``: there was another failure.
     """
     if failure is None:
@@ -194,5 +194,5 @@ def _report_line(request_id: str, metrics: dict[str, float], failure: Failure | 
 
 
 def _without_id(message: str) -> str:
-    """Return a failure's message without its request id: the log line already begins with the id."""
+    """Return a failure's message without the request id: the log line already begins with the id."""
     return message.partition(" Error: ")[2] or message

@@ -1,4 +1,4 @@
-"""Copies the output of an environment's processes: at once to our own output, and line by line to the log.
+"""Copies the output of an environment's processes: at once to the emulator's own output, and line by line to the log.
 
 As on Lambda, a function writes its output to a pipe, not to a terminal. When a process ends, only the data that is
 already in its pipe is read. The end of file may never come, because other processes may have inherited the pipe.
@@ -60,7 +60,7 @@ class OutputPipe:
             self._split(piece)
 
     def close(self) -> None:
-        """Stop reading. Logs the last line if it has no newline. No effect if the pipe is already closed."""
+        """Stop reading, and log the rest after the last newline. No effect if the pipe is already closed."""
         if self._is_open:
             self._is_open = False
             self._loop.remove_reader(self._read_end)

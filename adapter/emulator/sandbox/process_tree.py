@@ -1,4 +1,4 @@
-"""Finds, stops and kills all processes of one environment.
+"""Finds, suspends and kills all processes of one environment.
 
 The search reads two things in /proc: the parent of each process, and an environment variable (the marker) whose value
 is unique to the execution environment. Every process of the execution environment inherits the marker, so processes
@@ -19,7 +19,7 @@ from pathlib import Path
 from adapter.app.first_process import children_of
 
 # The maximum number of searches for processes. One search may miss the child of a process that forks while it is being
-# killed or stopped.
+# killed or suspended.
 _ROUNDS = 10
 _KIB = 1024
 
@@ -56,7 +56,7 @@ def descendants(roots: Iterable[int]) -> set[int]:
 
 
 def stop(roots: Iterable[int], marker: bytes) -> set[int]:
-    """Stop (SIGSTOP) all processes that ``members`` finds, also those that start meanwhile. Return the stopped pids."""
+    """Suspend (SIGSTOP) all processes that ``members`` finds, also those that start meanwhile. Return their pids."""
     roots = list(roots)
     seen: set[int] = set()
     stopped: set[int] = set()
@@ -70,7 +70,7 @@ def stop(roots: Iterable[int], marker: bytes) -> set[int]:
 
 
 def resume(pids: Iterable[int]) -> None:
-    """Resume stopped processes (SIGCONT)."""
+    """Resume suspended processes (SIGCONT)."""
     for pid in pids:
         _signal(pid, signal.SIGCONT)
 

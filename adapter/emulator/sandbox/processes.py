@@ -1,12 +1,12 @@
 """The processes of an execution environment: the runtime (usually a real ``adapter run``) and external extensions.
 
-Each of these processes leads its own session.
+Each of these processes leads its own session. Exception: with ``--debug``, the runtime stays in the emulator's session.
 
 On Linux, the kernel sends SIGTERM to each of these processes if the emulator ends. The emulator is a subreaper: it
 becomes the parent of every descendant that loses its parent, so ``process_tree`` can find and end all of them.
 
-On other systems, only the process groups of these processes are killed. When the runtime receives SIGTERM, it ends the
-app.
+On other systems, the emulator kills only the process groups of these processes. When the runtime receives SIGTERM, the
+runtime ends the app, which has a process group of its own.
 
 asyncio waits for the end of the runtime and the extensions. ``process_tree`` waits for each orphan by its pid, because
 ``waitpid(-1)`` would take exit codes away from asyncio.
@@ -114,21 +114,21 @@ class ProcessTree:
         return child
 
     def stopped_runtime(self) -> int | None:
-        """Return the pid of the runtime if the terminal has stopped it since the last call, else None.
+        """Return the pid of the runtime if Ctrl-Z has suspended the runtime since the previous call, else None.
 
-        When Ctrl-Z stops a debugged app, the runtime stops as well.
+        When Ctrl-Z suspends a debugged app, the runtime suspends itself as well.
         """
         running = [child.pid for child in self._children[-1:] if child.is_running]
         return next((pid for pid in running if stopped_by(pid) is not None), None)
 
     def freeze(self) -> None:
-        """Stop all processes until ``thaw`` is called. No effect if they are already frozen."""
+        """Suspend all processes until ``thaw`` is called. No effect if they are already suspended."""
         if not self.is_frozen:
             self.is_frozen = True
             self._stopped = process_tree.stop(self._roots(), self._marker)
 
     def thaw(self) -> None:
-        """Resume all processes that ``freeze`` stopped."""
+        """Resume all processes that ``freeze`` suspended."""
         process_tree.resume(self._stopped)
         self.is_frozen, self._stopped = False, set()
 
@@ -139,7 +139,7 @@ class ProcessTree:
         process_tree.kill(started or {runtime.pid})
 
     def peak_memory(self) -> int | None:
-        """Return the peak memory of the processes and their descendants, in bytes. Return None if not on Linux."""
+        """Return the peak memory of the processes and their descendants in bytes; on systems other than Linux, None."""
         return process_tree.peak_memory(process_tree.descendants(self._roots())) if _LINUX else None
 
     def snapshot_members(self) -> None:
@@ -204,7 +204,7 @@ class ChildProcess:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """Wait until the process has ended, and read its last output. Return the exit code, negative for a signal.
+        """Wait for the end of the process, and read all of its output. Return the exit code, negative for a signal.
 
         If ``kill`` finds that the process cannot be killed, return -SIGKILL without waiting for its end.
         """
@@ -251,11 +251,11 @@ async def start_process(
     shows: Callable[[bytes], bool] | None = None,
     gets_terminal: bool = False,
 ) -> ChildProcess:
-    """Start ``command`` with empty standard input. Raises OSError if it cannot be started.
+    """Start ``command``. Raises OSError if it cannot be started.
 
     If ``gets_terminal`` is True, the process has the emulator's standard input, and stays in the emulator's session.
-    The output of the process is copied to the emulator's own output if ``shows`` allows it. ``on_line`` receives each
-    line of the output, and the name of the line's stream.
+    Otherwise its standard input is empty. The output is copied to the emulator's own output, except pieces for which
+    ``shows`` returns False. ``on_line`` receives each line of the output, and the name of the line's stream.
     """
     pipes = [
         OutputPipe(STDOUT, lambda line: on_line(line, "stdout"), shows),
@@ -284,7 +284,7 @@ async def start_process(
 
 
 def exit_text(exit_code: int) -> str:
-    """Return the text for an exit code in Lambda's Runtime.ExitError. A negative exit code means a signal."""
+    """Return the description of an exit code in Lambda's Runtime.ExitError. A negative exit code means a signal."""
     if exit_code >= 0:
         return f"exit status {exit_code}"
     return f"signal: {signal.strsignal(-exit_code) or -exit_code}".lower()

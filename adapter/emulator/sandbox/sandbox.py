@@ -1,7 +1,7 @@
 """The API servers and the processes of one execution environment: their start and their shutdown.
 
 ``Sandbox.open`` starts the external extensions, waits until they have registered, and then starts the runtime. At the
-end it shuts all processes down as Lambda does ("Shutdown phase", and the official emulator's source, rapid/shutdown):
+end it shuts all processes down as Lambda does (AWS, "Shutdown phase"; the official emulator's source, rapid/shutdown):
 
 - Without extensions, all processes are killed at once.
 - With only internal extensions (``adapter run`` registers one), the runtime receives SIGTERM and has 0.5 s to end.

@@ -32,7 +32,7 @@ _STDERR = 2
 
 
 class Console:
-    """Acts on keys and shows requests in progress. ``quit`` ends the run.
+    """Acts on keys and shows requests in progress. ``quit`` is called to end ``adapter dev``.
 
     The variables in ``environ`` show whether there is a desktop on which a browser can be opened.
     """
@@ -81,7 +81,7 @@ class Console:
                 self._timer.cancel()
 
     def suspend(self) -> None:
-        """Give the terminal back, for example before Ctrl-Z stops this process."""
+        """Restore the terminal's mode and stop reading keys, for example before Ctrl-Z suspends this process."""
         self.keys.close()
         if self._terminal.status is not None:
             self._terminal.status.erase()
@@ -103,7 +103,7 @@ class Console:
 
     def _help(self) -> None:
         self._terminal.notice(
-            "h help | o open the inspector | r replay the last request | c compare it in both modes | "
+            "h help | o open the inspector | r replay the last request | c compare the last request in both modes | "
             "i age idle environments by an hour | f next fault | x clear the inspector | q quit"
         )
 
@@ -121,7 +121,7 @@ class Console:
             self._endpoints.group.create_task(_run(command, url))
 
     def _last(self) -> RequestRecord | None:
-        """Return the last request of a client. Write a notice and return None if the ring has none."""
+        """Return the newest record of a client's request. If there is none, write a notice and return None."""
         found = [record for record in self._endpoints.ring if record.is_over and record.client_method]
         if not found:
             self._terminal.notice("there is no request to repeat yet")
@@ -178,7 +178,7 @@ def _opener(environ: Mapping[str, str]) -> str | None:
 
 
 async def _run(command: str, url: str) -> None:
-    """Run ``command`` with ``url``, but without access to our terminal."""
+    """Run ``command`` with ``url``, but without access to the emulator's terminal."""
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         command, url, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True

@@ -1,6 +1,6 @@
 """The control API of the emulator, on the port of the Invoke APIs: it returns the state and adds idle time.
 
-    GET  /_adapter/status              return the environments, their states, and counts
+    GET  /_adapter/status              return the environments, their states, and counters (invocations, errors, …)
     POST /_adapter/idle?seconds=3600   add 3600 seconds to the idle time of each idle environment
 
 The second path simulates hours without a request: with ``--idle-reclaim`` the environments end, and the next request is

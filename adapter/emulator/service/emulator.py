@@ -104,7 +104,7 @@ def serve(
         return LocalFunction(partial(launch, programs), function_settings, terminal.notice, show, numbers=numbers)
 
     def suspend() -> None:
-        """Stop the processes of all environments and this process until SIGCONT arrives. Called after Ctrl-Z."""
+        """Suspend the processes of all environments and this process until SIGCONT arrives. Called after Ctrl-Z."""
         running = [tree for tree in trees if not tree.is_frozen]
         for tree in running:
             tree.freeze()
@@ -113,7 +113,7 @@ def serve(
             tree.thaw()
 
     def follow_stop() -> None:
-        """If Ctrl-Z has stopped a debugged app and its runtime, stop this process as well until SIGCONT arrives."""
+        """If Ctrl-Z has suspended a debugged app and its runtime, suspend this process too until SIGCONT arrives."""
         stopped = [pid for tree in trees if (pid := tree.stopped_runtime()) is not None]
         if stopped:
             JobControl(terminal.notice).stop_with(stopped[0])
@@ -151,7 +151,7 @@ def _in_other_mode(
     function_settings: FunctionSettings,
     function_in: Callable[[str, FunctionSettings], LocalFunction],
 ) -> LocalFunction:
-    """Return the function in the other invoke mode. Raises ConfigurationError if both modes cannot run at once."""
+    """Return the function in the other invoke mode. Raises ConfigurationError if only one mode can run at a time."""
     if reason := function_settings.only_one_because:
         raise ConfigurationError([f"the function cannot run in both modes at the same time: {reason}"])
     mode = "buffered" if settings.invoke_mode == "response_stream" else "response_stream"
@@ -188,11 +188,11 @@ def _end(ending: asyncio.Future[int], number: int) -> None:
 
 
 def _handle_signals(ending: asyncio.Future[int], suspend: Callable[[], None], console: Console) -> None:
-    """Handle all signals. The first signal that must end this process sets the result of ``ending`` to its number.
+    """Handle all signals. The number of the first signal that must end this process is the result of ``ending``.
 
-    SIGTSTP calls ``suspend``; while this process is stopped, ``console`` gives the terminal back. After SIGCONT,
-    ``console`` reads keys again. All other signals have no effect. They are not forwarded, because any number of apps
-    may be running, and Lambda sends no such signals.
+    After SIGTSTP, ``console`` stops reading keys, and ``suspend`` is called. After SIGCONT, ``console`` reads keys
+    again. All other signals have no effect. They are not forwarded, because several apps may be running, and Lambda
+    sends no such signals.
     """
     loop = asyncio.get_running_loop()
 
@@ -242,7 +242,7 @@ async def _reload(folder: str, function: LocalFunction, terminal: Terminal) -> N
 
 
 def executables_in(folder: str | None) -> dict[str, Path]:
-    """Return the extensions: the executable files in ``folder``, by name. Empty if ``folder`` is None.
+    """Return the extensions: the executable files in ``folder``, by name. Return an empty dict if ``folder`` is None.
 
     Raises ConfigurationError if the folder cannot be read.
     """

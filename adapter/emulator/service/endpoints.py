@@ -47,10 +47,10 @@ class Emulation:
     """The parts that the endpoints need: the Lambda function, the settings, and callbacks.
 
     ``notice`` is called with each line for the user, ``report`` with the record of each request that has ended.
-    ``secret_values`` returns the texts that are masked in the inspector. ``other_mode`` returns the same function in
-    the other invoke mode; it raises ConfigurationError if both modes cannot run at once. ``init_faults`` is the plan of
-    the faults for the init phase. ``on_finished`` is called with the record of each invocation that is over for its
-    client and its environment.
+    ``secret_values`` returns the strings that are masked in the inspector. ``other_mode`` returns the same function in
+    the other invoke mode; it raises ConfigurationError if both modes cannot run at the same time. ``init_faults`` is
+    the plan of the faults for the init phase. ``on_finished`` is called with the record of each invocation, when the
+    client has the response and the environment has finished the invocation.
     """
 
     settings: UrlSettings
@@ -138,7 +138,7 @@ class Endpoints:
         )
 
     def stop(self) -> None:
-        """Drop queued events, and end all delays, faulty streams and requests of the inspector."""
+        """Drop queued events. End all injected delays, streams with injected faults, and requests of the inspector."""
         self.queue.cancel()
         self.injector.stop()
         if self._sender is not None:
@@ -152,10 +152,10 @@ class Endpoints:
         return InvocationPipeline(function, self.injector, self._recorder, self.ring, self._emulation.report)
 
     def _other_pipeline(self) -> InvocationPipeline:
-        """Return the pipeline to the function in the other invoke mode. The first call starts this function."""
+        """Return the pipeline that invokes the function in the other mode. The first call starts that function."""
         if self._other is None:
             if self._emulation.other_mode is None:
-                raise ConfigurationError(["this function cannot run in another mode"])
+                raise ConfigurationError(["this function cannot run in the other invoke mode"])
             function = self._emulation.other_mode()
             self._other = (function, self.group.create_task(function.run(warm=False)), self._pipeline_to(function))
         return self._other[2]
@@ -167,10 +167,10 @@ class Endpoints:
 
 @asynccontextmanager
 async def open_endpoints(emulation: Emulation) -> AsyncIterator[Endpoints]:
-    """Open the ports, write their numbers into the settings, and serve until the context is left.
+    """Open the ports, write the port numbers into the settings, and serve until the context is left.
 
-    Then queued events are dropped, and the front doors close after the responses in progress. Raises
-    ConfigurationError if a port or the folder of recordings cannot be used.
+    When the context is left, queued events are dropped, and the front doors close after the responses in progress.
+    Raises ConfigurationError if a port or the folder of recordings cannot be used.
     """
     settings, notice = emulation.settings, emulation.notice
     recorder = Recorder(settings.config.record, notice) if settings.config.record is not None else None
@@ -207,7 +207,7 @@ async def _inspecting(listener: socket | None, endpoints: Endpoints) -> AsyncIte
 
 
 def is_on_demand(config: Config) -> bool:
-    """Return whether AWS bills only invocations, and not provisioned concurrency, SnapStart or managed instances."""
+    """Return True if AWS bills only invocations: without provisioned concurrency, SnapStart and managed instances."""
     return config.concurrency == 1 and not config.provisioned and not config.snapstart
 
 

@@ -41,16 +41,17 @@ Serve: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 def open_listeners(settings: UrlSettings) -> list[socket]:
-    """Open and return a socket for each front door and, as the last one, for the Invoke APIs.
+    """Open a socket for each front door, then one for the Invoke APIs. Return the sockets in this order.
 
-    The port numbers are written into ``settings``. Raises ConfigurationError with every port that cannot be opened.
+    The port numbers are written into ``settings``. If ports cannot be opened, raises ConfigurationError with all of
+    them.
     """
     config = settings.config
     conflicts = list(_given_twice(settings))
     if config.dev_port == LAST_PORT and config.invoke_port is None:
         conflicts.append(
-            f"{_source(config, '--port')}: '{LAST_PORT}' is the last port, so the Invoke APIs cannot use the next one; "
-            "name their port with --invoke-port"
+            f"{_source(config, '--port')}: '{LAST_PORT}' is the highest port, so the Invoke APIs cannot use the next "
+            "port; set the port of the Invoke APIs with --invoke-port"
         )
     if conflicts:
         raise ConfigurationError(conflicts)
@@ -171,12 +172,12 @@ def _open_mistake(config: Config, error: OSError, port: int, hint: str) -> str:
         process = listening_process(port)
         owner = ", which is sam local" if process is not None and _SAM_LOCAL.search(process[1]) else ""
         problem = f"{listen_problem(error, port)}{owner}"
-        return f"{source}: '{port}' {problem}; use another one, for example {hint}{free or 3000}"
+        return f"{source}: '{port}' {problem}; use another port, for example {hint}{free or 3000}"
     if error.errno == errno.EACCES:
         return f"{_source(config, hint)}: '{port}' needs more rights than this user has; use {hint}3000 or above"
     source = config.sources["dev_host"] if config.sources["dev_host"] != "default" else "--host"
     reason = "is not an address of this machine" if error.errno == errno.EADDRNOTAVAIL else "cannot be listened on"
-    return f"{source}: {config.dev_host!r} {reason}; use another one, for example --host 127.0.0.1"
+    return f"{source}: {config.dev_host!r} {reason}; use another address, for example --host 127.0.0.1"
 
 
 def _source(config: Config, hint: str) -> str:

@@ -1,6 +1,7 @@
 """Watches the app's folder for ``--reload``.
 
-Files that apps write while they serve are ignored. Otherwise each request could cause a cold start of the next request.
+Files that an app writes while it serves, such as logs, are ignored. If they were not ignored, each request could cause
+a cold start for the next request.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""SAM and CloudFormation templates: the settings of a function that ``adapter dev --template`` runs."""
+"""SAM and CloudFormation templates: the settings of the Lambda function that ``adapter dev --template`` runs."""

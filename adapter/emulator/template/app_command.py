@@ -1,6 +1,6 @@
 """Finds the command that starts the app of a template's function.
 
-The command of an image is in the image's configuration or its Dockerfile. The command of a zip package is its handler
+The command of an image is in the property ImageConfig or in the Dockerfile. The command of a zip package is its handler
 script.
 """
 
@@ -20,7 +20,7 @@ _ADAPTER = "adapter"
 
 @dataclass(slots=True, kw_only=True)
 class AppCommand:
-    """The command that starts the app. ``words`` is empty if the template does not contain a command.
+    """The command that starts the app. ``words`` is empty if no command has been found.
 
     ``directory`` is the folder in which the command must be started, or None for the current folder.
     """
@@ -52,7 +52,7 @@ def _of_image(folder: Path, properties: dict[str, Any], metadata: dict[str, Any]
 
 
 def _of_dockerfile(file: Path) -> tuple[list[str], list[str]]:
-    """Return the words of the last ENTRYPOINT and of the last CMD in ``file``; empty lists if it cannot be read."""
+    """Return the words of ENTRYPOINT and CMD in the last stage of a Dockerfile; empty lists if it cannot be read."""
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
@@ -72,7 +72,7 @@ def _of_dockerfile(file: Path) -> tuple[list[str], list[str]]:
 
 
 def _parse_instruction(text: str) -> list[str]:
-    """Return the command in a Dockerfile instruction, which has the exec form (a JSON list) or the shell form."""
+    """Return the command in ``text``, which is in the exec form (a JSON list) or the shell form of a Dockerfile."""
     try:
         words = _words(json.loads(text))
     except json.JSONDecodeError:
@@ -89,7 +89,7 @@ def _without_adapter(words: list[str]) -> list[str]:
 
 
 def _of_package(folder: Path, properties: dict[str, Any]) -> AppCommand:
-    """Return the command of a zip package: its handler script, if AWS_LAMBDA_EXEC_WRAPPER is set."""
+    """Return the command of a zip package: its handler script if AWS_LAMBDA_EXEC_WRAPPER is set, else no command."""
     handler, code = properties.get("Handler"), properties.get("CodeUri", properties.get("Code", "."))
     is_wrapped = "AWS_LAMBDA_EXEC_WRAPPER" in properties["Variables"]
     if not is_wrapped or not isinstance(handler, str) or not isinstance(code, str):

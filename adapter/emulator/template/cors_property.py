@@ -13,7 +13,7 @@ _ALL_ORIGINS = {"AllowOrigins": ["*"]}
 
 
 def cors_fields(value: Any, path: Path_, intrinsics: Intrinsics, note: Callable[[Path_, str], None]) -> Any:
-    """Return the fields of ``value``, with the types of AWS's API. Return None if ``value`` has no fields.
+    """Return the fields of ``value``, with the types of AWS's API. Return None if ``value`` is absent or false.
 
     A part that exists only in a deployed stack is left unset, and ``note`` is called with its place and the reason.
     """

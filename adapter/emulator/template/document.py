@@ -34,7 +34,7 @@ class Document:
         self._lines = lines
 
     def place(self, path: Path_) -> str:
-        """Return a text for messages that says where the value at ``path`` is: the file, the line and the keys."""
+        """Return the place of the value at ``path``, for messages: the file, the line and the keys."""
         while path and path not in self._lines:
             path = path[:-1]
         return f"{self.file}, line {self._lines.get(path, 1)}: {'.'.join(path) or 'the template'}"
@@ -81,12 +81,12 @@ class _Reader:
         self._values = 0
 
     def read(self, node: yaml.Node, path: Path_) -> Any:
-        """Return the value of ``node``. Raises ValueError if the template is too large, too nested or malformed."""
+        """Return the value of ``node``. Raises ValueError if the template is too large, too deep or malformed."""
         import yaml
 
         self._values += 1
         if self._values > _MAX_VALUES or len(path) > _MAX_DEPTH:
-            raise ValueError(f"it has more than {_MAX_VALUES} values or {_MAX_DEPTH} levels")
+            raise ValueError(f"the template has more than {_MAX_VALUES} values or {_MAX_DEPTH} levels")
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
         value: Any
@@ -115,7 +115,7 @@ def _scalar(tag: str, text: str) -> str | None:
 
 
 def _expand_tag(tag: str, value: Any) -> Any:
-    """If ``tag`` is an intrinsic function's short form, return the long form with ``value``, else ``value`` alone."""
+    """If ``tag`` is the short form of an intrinsic function, return the long form with ``value``, else ``value``."""
     if not tag.startswith("!") or tag == "!":
         return value
     name = tag[1:]

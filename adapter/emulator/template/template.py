@@ -1,7 +1,7 @@
 """The settings that ``adapter dev --template`` reads from a template: options, variables and the app's command.
 
-Function URLs and APIs in the template become front doors. A note for the user names each property that the emulator
-does not simulate, and each value that exists only in a deployed stack. Such a value is left unset.
+Function URLs and APIs in the template become front doors. Notes for the user name the properties that the emulator does
+not simulate, and the values that exist only in a deployed stack. These values are left unset.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ _NOT_SIMULATED = {
 
 @dataclass(slots=True, kw_only=True)
 class Template:
-    """The settings in a template. ``options`` maps the name of each option to its text and to its place in the file.
+    """The settings in a template.
 
-    ``variables`` are the function's environment variables. ``command`` starts the app; it is empty if the template
-    contains no command. ``notes`` are lines for the user.
+    - ``options`` maps the name of each option to the option's value, as text, and the value's place in the file.
+    - ``variables`` are the Lambda function's environment variables.
+    - ``command`` is the command that starts the app. It is empty if no command is known.
+    - ``notes`` are lines for the user.
     """
 
     options: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -49,10 +51,11 @@ class Template:
 
 
 def load_template(file: str, function: str | None, region: str, command: list[str]) -> Template:
-    """Return the settings of ``function`` (logical id or name) in the template ``file``.
+    """Return the settings of one Lambda function in the template ``file``.
 
-    ``function`` can be None if the template contains only one function. A ``command`` that is not empty replaces the
-    command in the template. Raises ConfigurationError with every mistake.
+    ``function`` is the logical id or the name of the Lambda function, or None if the template contains only one. A
+    ``command`` that is not empty replaces the command in the template. Raises ConfigurationError, with all mistakes, if
+    the template or ``function`` is not valid.
     """
     document = read_document(file)
     return _Reader(document, Intrinsics(document.content, region), command).read(function)
@@ -97,27 +100,34 @@ class _Reader:
     # --- the function ------------------------------------------------------------------------------------------------
 
     def _choose(self, function: str | None) -> str:
-        """Return the logical id of the function. Raises ConfigurationError if ``function`` does not identify one."""
+        """Return the logical id of the Lambda function with the logical id or name ``function``.
+
+        If ``function`` is None, return the id of the only Lambda function. Raises ConfigurationError if there is no
+        such function, or if ``function`` is None and there are several.
+        """
         found = [name for name, each in self._resources.items() if _type(each) in _FUNCTION_TYPES]
         if not found:
-            raise ConfigurationError([f"--template: {self._document.file!r} has no function"])
+            raise ConfigurationError([f"--template: {self._document.file!r} contains no Lambda function"])
         if function is None:
             if len(found) == 1:
                 return found[0]
             raise ConfigurationError(
-                [f"--template-function: is missing; {self._document.file!r} has the functions {', '.join(found)}"]
+                [f"--template-function: is missing; {self._document.file!r} contains the functions {', '.join(found)}"]
             )
         for name in found:
             properties = self._resources[name].get("Properties")
             if function == name or (isinstance(properties, dict) and properties.get("FunctionName") == function):
                 return name
-        hint = nearest(function, found) or f"; its functions are {', '.join(found)}"
+        hint = nearest(function, found) or f"; the functions are {', '.join(found)}"
         raise ConfigurationError(
-            [f"--template-function: {function!r} is not a function of {self._document.file!r}{hint}"]
+            [f"--template-function: {function!r} is not a function in {self._document.file!r}{hint}"]
         )
 
     def _with_globals(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return ``properties``, the function's own, completed with the properties in SAM's Globals."""
+        """Return the Lambda function's own ``properties``, together with the properties in SAM's Globals.
+
+        If a property is in both, the function's own value is returned.
+        """
         shared = self._document.content.get("Globals")
         function = shared.get("Function") if isinstance(shared, dict) else None
         if not isinstance(function, dict):
@@ -167,7 +177,7 @@ class _Reader:
         place: Path_ = (*path, "ProvisionedConcurrencyConfig", key)
         if text := self._text(place, provisioned):
             if not any("{port}" in word for word in self._template.command):
-                self._note(place, "only one environment is started, because CMD has no {port}")
+                self._note(place, "only one environment is started, because the app's command does not contain {port}")
                 text = "1"
             self._set("provisioned", text, place)
         snapstart = self._map((*path, "SnapStart"), properties)
@@ -185,7 +195,7 @@ class _Reader:
     # --- front doors -------------------------------------------------------------------------------------------------
 
     def _doors_of_function(self, path: Path_, properties: dict[str, Any]) -> Iterator[str]:
-        """Yield the front doors that the function's own SAM properties describe."""
+        """Yield the names of the front doors that the SAM properties of the Lambda function describe."""
         if url := self._map((*path, "FunctionUrlConfig"), properties):
             self._read_url((*path, "FunctionUrlConfig"), url)
             yield "function-url"
@@ -204,7 +214,7 @@ class _Reader:
                     place, f"{kind} events are not simulated; send one with: adapter event KIND | adapter invoke -"
                 )
             else:
-                self._mistake(place, "is not an event with a Type")
+                self._mistake(place, "has no Type, which every event needs")
 
     def _read_url(self, path: Path_, url: dict[str, Any]) -> None:
         mode = self._text((*path, "InvokeMode"), url) or "buffered"
@@ -214,7 +224,10 @@ class _Reader:
         self._read_cors("function-url", (*path, "Cors"), url)
 
     def _read_http_api(self, path: Path_, properties: dict[str, Any]) -> None:
-        """Read the HTTP API that ``properties`` refer to, or else SAM's implicit HTTP API."""
+        """Read the CORS configuration of the function's HTTP API. Add a note about an authorizer.
+
+        The configuration is in the API that ``properties`` refer to, or else in SAM's Globals.
+        """
         for place, api in self._api_settings(properties.get("ApiId"), "HttpApi"):
             if "CorsConfiguration" in api:
                 self._read_cors("http-api", (*place, "CorsConfiguration"), api)
@@ -224,17 +237,19 @@ class _Reader:
     def _read_rest_api(self, path: Path_, properties: dict[str, Any]) -> None:
         """Add notes about settings of the function's REST API that are not simulated.
 
-        The REST API is the one that ``properties`` refer to, or else SAM's implicit REST API.
+        The settings are in the API that ``properties`` refer to, or else in SAM's Globals.
         """
         for place, api in self._api_settings(properties.get("RestApiId"), "Api"):
             if "Cors" in api:
-                self._note((*place, "Cors"), "CORS of a REST API is not simulated: preflights reach the app")
+                self._note((*place, "Cors"), "CORS of a REST API is not simulated, so preflight requests reach the app")
                 break
         self._note_authorizer(path, properties)
 
     def _note_authorizer(self, path: Path_, properties: dict[str, Any]) -> None:
         if "Auth" in properties:
-            self._note((*path, "Auth"), "authorizers are not simulated; set their result with --authorizer-context")
+            self._note(
+                (*path, "Auth"), "authorizers are not simulated; set the authorizer's context with --authorizer-context"
+            )
 
     def _api_settings(self, reference: Any, kind: str) -> Iterator[tuple[Path_, dict[str, Any]]]:
         """Yield the settings of the API that ``reference`` names, then those in Globals for all APIs of ``kind``."""
@@ -269,7 +284,7 @@ class _Reader:
             self._set("url_invoke_mode", "response_stream", path)
 
     def _doors_of_resources(self, function: str) -> Iterator[str]:
-        """Yield the front doors of the CloudFormation resources that refer to the function."""
+        """Yield the names of the front doors for the CloudFormation resources that refer to the Lambda function."""
         for name, resource in self._resources.items():
             properties = resource.get("Properties") if isinstance(resource, dict) else None
             if not isinstance(properties, dict) or not _refers_to(properties, function):
@@ -298,7 +313,7 @@ class _Reader:
     # --- values ------------------------------------------------------------------------------------------------------
 
     def _plain(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the resolved properties that determine the app's command, together with the function's variables.
+        """Return the resolved properties that determine the app's command, together with the environment variables.
 
         A property that cannot be resolved is left out.
         """
@@ -314,7 +329,10 @@ class _Reader:
         return found
 
     def _text(self, path: Path_, properties: dict[str, Any]) -> str | None:
-        """Return the text of the property that ``path`` ends with, or None if it is absent or cannot be resolved."""
+        """Return the value of the property that ``path`` ends with, as a string.
+
+        Return None if the property is absent, cannot be resolved, or has a value of another type, which is a mistake.
+        """
         value = properties.get(path[-1])
         try:
             value = self._intrinsics.resolve(value)
@@ -324,12 +342,15 @@ class _Reader:
         if value is None or value is NO_VALUE:
             return None
         if not isinstance(value, str):
-            self._mistake(path, "is not a string or a number")
+            self._mistake(path, "is neither a string nor a number")
             return None
         return value
 
     def _map(self, path: Path_, properties: dict[str, Any]) -> dict[str, Any]:
-        """Return the map in the property that ``path`` ends with; empty if it is absent or cannot be resolved."""
+        """Return the value of the property that ``path`` ends with, which must be a map.
+
+        Return an empty map if the property is absent, cannot be resolved, or has a value of another type.
+        """
         value = properties.get(path[-1])
         try:
             value = self._intrinsics.resolve(value)
@@ -358,7 +379,7 @@ def _type(resource: Any) -> str:
 
 
 def _refers_to(value: Any, function: str) -> bool:
-    """Return whether an intrinsic function in ``value`` refers to the function with the logical id ``function``."""
+    """Return whether ``value`` refers to the Lambda function with the logical id ``function``, for example by Ref."""
     if isinstance(value, list):
         return any(_refers_to(each, function) for each in value)
     if not isinstance(value, dict):

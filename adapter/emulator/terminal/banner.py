@@ -20,7 +20,7 @@ _CAP_SOURCES = {LAMBDA_BANDWIDTH: ", as on Lambda", REST_BANDWIDTH: ", as on a R
 
 
 def start_lines(settings: UrlSettings) -> list[str]:
-    """Return the lines of the start message. A row that applies only to some front doors ends with their names."""
+    """Return the lines of the start message: the URL of each front door, then the rows about the settings."""
     first, *others = settings.doors
     url = local_url(settings.host, first.port)
     lines = [f"Lambda on this machine: {first.rules.title} at {url}"]
@@ -38,7 +38,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
     if settings.config.faults:
         rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
     if settings.config.record is not None:
-        rows.append(("record", f"every invocation, secrets included, in {settings.config.record}"))
+        rows.append(("record", f"every invocation, including its secrets, is written to {settings.config.record}"))
     rows.append(("invoke", _invoke_command(settings)))
     if settings.inspector_url:
         rows.append(("inspect", settings.inspector_url))
@@ -48,7 +48,10 @@ def start_lines(settings: UrlSettings) -> list[str]:
 
 
 def _invoke_command(settings: UrlSettings) -> str:
-    """Return a command that invokes the function with the AWS CLI, even if the user has set no keys and no region."""
+    """Return a command that invokes the Lambda function with the AWS CLI.
+
+    The command contains a region and any keys, because the user may not have configured the AWS CLI.
+    """
     url, name = local_url(settings.host, settings.invoke_port), settings.config.dev_function_name or FUNCTION_NAME
     return (
         f"adapter event {settings.doors[0].rules.name} | AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any "
@@ -58,15 +61,15 @@ def _invoke_command(settings: UrlSettings) -> str:
 
 
 def _start_text(settings: UrlSettings) -> str:
-    """Return when the app starts."""
+    """Return the text that says when the app starts."""
     config = settings.config
     if config.warm or config.provisioned:
         return "starts now"
-    return "starts with the first request; --warm starts it at once"
+    return "starts with the first request; --warm starts the app at once"
 
 
 def start_fields(settings: UrlSettings) -> dict[str, Any]:
-    """Return the start message as the fields of a JSON object. Sizes are in bytes; None means unlimited."""
+    """Return the start message as the fields of a JSON object. Limits are in bytes; a limit of None means unlimited."""
     return {
         "doors": [
             {
@@ -103,12 +106,13 @@ def _access_rows(settings: UrlSettings) -> list[tuple[str, str]]:
         doors = " and ".join(settings.access.cors)
         rows.append(("CORS", f"preflight responses and CORS headers come from {doors}, not from the app"))
     if (key := settings.access.key) is not None:
-        rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} of {key.file or 'this run'}"))
+        source = f"from {key.file}" if key.file else "generated for this run"
+        rows.append(("auth", f"AWS_IAM with the key pair {key.access_key_id} {source}"))
     return rows
 
 
 def _signing(door: DoorSettings) -> str:
-    """Return the flags with which curl signs a request to the front door, or an empty text if none is needed."""
+    """Return the curl options that sign a request to the front door, or an empty string if no signature is needed."""
     if door.key is None:
         return ""
     # A secret is shown only if it was generated for this run.
@@ -117,12 +121,15 @@ def _signing(door: DoorSettings) -> str:
 
 
 def mismatches(settings: UrlSettings) -> list[str]:
-    """Return a text for each mismatch between the invoke modes of the function and a front door, with what to do."""
+    """Return the messages about front doors whose invoke mode does not match the function's, without duplicates."""
     return _by_doors(settings, lambda door: mismatch_text(settings.invoke_mode, door))
 
 
 def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
-    """Return what happens if the function runs in ``invoke_mode`` behind ``door``. Empty if the modes match."""
+    """Return a message if the function's ``invoke_mode`` does not match the mode of ``door``, else an empty string.
+
+    The message says how this affects clients, and what to do.
+    """
     if (invoke_mode == "response_stream") is door.streaming:
         return ""
     if not door.rules.streams:
@@ -140,9 +147,9 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
 
 
 def _differences(settings: UrlSettings) -> list[str]:
-    """Return a list with one text: the modes, timeout and memory that differ from the template's values.
+    """Return a list with one string: the modes, timeout and memory size that differ from the template's values.
 
-    The list is empty if none differs. Without a template, the settings are compared with Lambda's defaults.
+    The list is empty if nothing differs. Without a template, the settings are compared with Lambda's defaults.
     """
     config, template = settings.config, settings.template
     modes: list[tuple[str, str, str]] = []
@@ -183,9 +190,9 @@ def _deployment(settings: UrlSettings) -> str:
 
 
 def _by_doors(settings: UrlSettings, describe: Callable[[DoorSettings], str]) -> list[str]:
-    """Return the distinct texts that ``describe`` returns for the front doors. Empty texts are left out.
+    """Return the distinct strings that ``describe`` returns for the front doors. Empty strings are left out.
 
-    If there are several front doors, each text is followed by the names of the front doors to which it applies.
+    If there are several front doors, each string ends with the names of the front doors that it is about.
     """
     names: dict[str, list[str]] = {}
     for door in settings.doors:

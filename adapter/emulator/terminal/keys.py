@@ -1,7 +1,7 @@
 """Keys of ``adapter dev`` on a terminal: each key press triggers an action at once, without Enter.
 
-The terminal delivers single keys only while this process is in the foreground. When this process ends, is stopped by
-Ctrl-Z or goes to the background, the terminal has its original mode again.
+The terminal delivers single keys only while this process is in the foreground. When this process ends, is suspended
+with Ctrl-Z or goes to the background, the original mode of the terminal is restored.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Keys:
 
     @property
     def is_open(self) -> bool:
-        """Whether keys are read now."""
+        """Whether keys are being read."""
         return self._before is not None
 
     def open(self) -> None:
@@ -81,9 +81,9 @@ class Keys:
                 return
 
     def _wait_for_signals(self) -> None:
-        """Read the keys after a delay of _SIGNAL_DELAY, so that the signal of a Ctrl-C or Ctrl-Z arrives first.
+        """Read the keys only after _SIGNAL_DELAY seconds: the signal of an earlier Ctrl-C or Ctrl-Z may arrive late.
 
-        Keys typed after a Ctrl-C or Ctrl-Z are meant for the shell.
+        Keys typed after Ctrl-C or Ctrl-Z are not read, because they are meant for the shell.
         """
         self._loop.remove_reader(_STDIN)
         self._timer = self._loop.call_later(_SIGNAL_DELAY, self._read)

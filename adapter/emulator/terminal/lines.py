@@ -1,7 +1,8 @@
 """The log lines of ``adapter dev``: one for each request, and one for each unusual event.
 
-The functions return texts and fields. ``Terminal`` writes them, as text or as one JSON object per line. It replaces
-control characters with visible escapes, since parts of the texts come from clients, the runtime and the app.
+The functions return strings and JSON fields. ``Terminal`` writes these, as text or as one JSON object per line. In
+text, ``Terminal`` replaces control characters with visible escapes, since parts of the text come from clients, the
+runtime and the app.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ _COLOURS = {2: "green", 3: "cyan", 4: "yellow", 5: "red"}
 class Terminal:
     """Writes lines as text to stderr or, if ``log`` is not None, as JSON to ``log``.
 
-    ``color`` is True if lines are coloured; None means that they are coloured if stderr is a terminal. If
-    ``shows_requests`` is False, a request has a line only if the function or the emulator failed. If
-    ``cloudwatch_block`` is True, an invocation is shown as the block of lines that Lambda writes to CloudWatch. In
-    this case, only a failed invocation also has the line of its request. If ``names_doors`` is True, the line of a
-    request begins with the name of the request's front door.
+    - ``color`` is True if lines are coloured. None means that lines are coloured if stderr is a terminal.
+    - If ``shows_requests`` is False, a request has a line only if the function or the emulator failed.
+    - If ``cloudwatch_block`` is True, an invocation is shown as the block of lines that Lambda writes to CloudWatch.
+      Only a failed invocation then also has the line of its request.
+    - If ``names_doors`` is True, the line of a request begins with the name of the request's front door.
     """
 
     prices: PriceTable
@@ -60,7 +61,7 @@ class Terminal:
     # True once the run is ending on a terminal. The lines that processes then write are counted, but not shown.
     is_ending: bool = False
     hidden_lines: int = 0
-    # The last output of the processes.
+    # The most recent output of the processes.
     _shown_output: bytes = b""
     summary: Summary = field(init=False)
     # The front doors, by name, for which no line has explained a mismatch of modes yet.
@@ -74,7 +75,10 @@ class Terminal:
         self.summary = Summary(self.prices, self.region)
 
     def log_start(self, settings: UrlSettings) -> None:
-        """Write the start message. If there are several front doors, make each request's line name the front door."""
+        """Write the start message.
+
+        If there are several front doors, the line of each request then begins with the front door's name.
+        """
         self.names_doors = len(settings.doors) > 1
         # For all other front doors, the start message explains the mismatch.
         self._unexplained = {
@@ -86,7 +90,7 @@ class Terminal:
             self._write("\n".join(_shown(line) for line in start_lines(settings)))
 
     def end(self) -> None:
-        """From now on, hide the output of the processes if stderr is a terminal. Call this when the run ends."""
+        """From now on, hide the output of the processes if stderr is a terminal. Call this when the shutdown begins."""
         self.is_ending = self.log is None and os.isatty(_STDERR)
 
     def log_summary(self) -> None:
@@ -114,7 +118,7 @@ class Terminal:
         STDERR.write(text.encode("utf-8", "backslashreplace"))
 
     def log_request(self, record: RequestRecord) -> None:
-        """Write the line of a request that has ended, unless the settings hide it."""
+        """Add a request that has ended to the summary. Write the request's line, if the settings do not hide it."""
         self.summary.add(record)
         if record.mismatch:
             self._explain_mismatch(record.door)
@@ -137,7 +141,7 @@ class Terminal:
         return any(_RUNTIME_ERROR in line and reason in " ".join(line.split()) for line in lines)
 
     def _explain_mismatch(self, name: str) -> None:
-        """Warn that the function does not run in the configured mode. Warn only once for each front door."""
+        """Warn that the function does not run in the configured invoke mode, but only once for each front door."""
         door = self._unexplained.pop(name, None)
         if door is not None:
             mode = "buffered" if door.streaming else "response_stream"
@@ -297,7 +301,7 @@ def details(record: RequestRecord, *, without_reason: bool = False) -> list[str]
 
 
 def streaming_cost(streamed: int, prices: PriceTable, region: str) -> list[str]:
-    """Return a list with one text: the billed bytes of a streamed response and their cost.
+    """Return a list with one string: the billed bytes of a streamed response and the cost of these bytes.
 
     The list is empty if all bytes are free.
     """

@@ -28,8 +28,8 @@ _BUILT_IN = Path(__file__).with_name("prices.json")
 class PriceTable:
     """Prices by region: per streamed GB, per GB-second and per million requests.
 
-    The first 6 MB of each response are free. ``dated`` is the date of the prices in ``per_gb``. ``sources`` has the
-    source of each kind of price, with a date. Its keys are the names of the attributes, for example ``per_gb``.
+    The first 6 MB of each response are free. ``dated`` is the date of the prices in ``per_gb``. ``sources`` maps the
+    name of an attribute, for example ``per_gb``, to the source of its prices, with a date.
     """
 
     dated: str
@@ -44,7 +44,7 @@ class PriceTable:
         return self if on_demand else replace(self, per_gb_second={})
 
     def invocation_cost(self, region: str, *, billed_ms: float, memory_mb: float, streamed: int) -> InvocationCost:
-        """Return the cost of one invocation. ``streamed`` is the number of bytes in a streamed response, else 0."""
+        """Return the cost of one invocation. ``streamed`` is the number of streamed bytes, or 0 if buffered."""
         gb_seconds = billed_ms / 1000 * memory_mb / 1024
         return InvocationCost(
             duration=_product(gb_seconds, self.per_gb_second.get(region)),

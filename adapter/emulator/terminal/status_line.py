@@ -1,6 +1,7 @@
 """A line at the bottom of the terminal, updated in place, about the request that has been running the longest.
 
-It is shown only on a terminal. It is erased before anything else is written.
+The line is shown only if stderr is a terminal, and is erased before anything else is written. A request is slow if it
+has been running for SHOWN_AFTER seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _ERASE = "\r\x1b[2K"
 
 
 class StatusLine:
-    """Shows the request of ``ring`` that has been running the longest, and how many other requests take long.
+    """Shows the request of ``ring`` that has been running the longest, and the number of other slow requests.
 
     ``write`` writes to the terminal. ``width`` returns the number of columns of the terminal.
     """
@@ -31,11 +32,11 @@ class StatusLine:
         self._write = write
         self._width = width
         self._is_shown = False
-        # The number and the bytes of the shown record at the last update, and the time of that update.
+        # The number and the bytes of the shown record at the previous update, and the time of that update.
         self._last = (0, 0, 0.0)
 
     def update(self) -> None:
-        """Write the line with the current values, or erase it if no request takes long."""
+        """Write the line with the current values. If no request is slow, only erase the line."""
         text = self.text()
         self.erase()
         if text:
@@ -49,7 +50,7 @@ class StatusLine:
             self._write(_ERASE)
 
     def text(self) -> str:
-        """Return the line, or an empty text if no request takes long."""
+        """Return the line, or an empty string if no request is slow."""
         slow = [record for record in self._ring.running if record.now() >= SHOWN_AFTER]
         if not slow:
             return ""
@@ -66,7 +67,10 @@ class StatusLine:
         return " | ".join(filter(None, parts))
 
     def _progress(self, record: RequestRecord) -> str:
-        """Return the sent bytes and their rate since the last update. If nothing was sent yet, return why."""
+        """Return the number of sent bytes, and the rate since the previous update.
+
+        If nothing has been sent yet, return what the request is waiting for.
+        """
         now, sent = record.now(), record.curve.sent
         number, before, at = self._last
         self._last = (record.number, sent, now)

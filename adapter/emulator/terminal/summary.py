@@ -29,7 +29,10 @@ class Durations:
         self._size += 1
 
     def quantile(self, share: float) -> float | None:
-        """Return the quantile for ``share`` (0.5 is the median), exact to one percent. None if nothing was counted."""
+        """Return the quantile for ``share`` (0.5 is the median), exact to one percent.
+
+        Return None if no duration has been counted.
+        """
         rank = math.ceil(share * self._size)
         for step in sorted(self._counts):
             rank -= self._counts[step]
@@ -125,7 +128,7 @@ class Summary:
         rows = [("requests", f"{self.requests}, {invocations}, {_count(self.cold_starts, 'cold start')}")]
         if self._unfinished:
             unfinished = _count(len(self._unfinished), "invocation")
-            rows.append(("unfinished", f"{unfinished} when this run ended; not included in the cost"))
+            rows.append(("unfinished", f"{unfinished} still running when this run ended; not included in the cost"))
         rows += [("error", f"{name}: {count}") for name, count in self.errors.most_common()]
         for name, durations in (("first byte", self.first_bytes), ("total", self.totals)):
             half, most = durations.quantile(0.5), durations.quantile(0.99)
@@ -148,7 +151,9 @@ class Summary:
         total = f"{_amount(self.total)} {self._prices.currency}" if self.total is not None else "unknown"
         rows = [("cost", f"{total} for Lambda in {self._region}, without free tiers: {', '.join(texts)}")]
         if self.total is None:
-            rows.append(("prices", f"some are unknown for this function in {self._region}; see --price-table"))
+            rows.append(
+                ("prices", f"some prices are unknown for this function in {self._region}; --price-table adds prices")
+            )
         return rows + [("prices", source) for source in self._prices.sources_for(self._region)]
 
 

@@ -64,7 +64,10 @@ class DisconnectWatcher:
         return descriptor
 
     def stop(self, descriptor: int) -> None:
-        """Stop checking a client. Call this when its socket is read again, and before the socket is closed."""
+        """Stop checking the client for which ``watch`` returned ``descriptor``.
+
+        Call this before the client's socket is read again or closed.
+        """
         del self._clients[descriptor]
         self._poll.unregister(descriptor)
 

@@ -1,7 +1,7 @@
 """One client's connection. Its callbacks turn bytes into requests, and its task serves the requests in order.
 
-``connection_state`` contains the table of states, their rules and their time limits. This module contains the actions
-for entering a state (``HttpConnection._advance``).
+``connection_state`` contains the table of states, their rules and their time limits. ``HttpConnection._advance``
+changes the state of a connection and does what the new state requires.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ConnectionOwner(Protocol):
     """The part of the server that a connection uses.
 
     If ``cancels`` is True, requests are cancelled when their client disconnects. ``decode`` decodes header values.
-    If ``is_winding_down`` is True, each response is the last one of its connection.
+    If ``is_winding_down`` is True, each response is the final one of its connection.
     ``waiting`` contains the connections on which no request is being served, the longest-waiting one first.
     ``timeouts`` contains the time limit of each state in seconds. States without an entry have no time limit.
     """
@@ -80,7 +80,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._parser = RequestParser(limits.head_bytes, server.decode)
         # The requests that are not answered yet, MAX_PIPELINED + 1 at most. The first one is being served.
         self._exchanges: list[Exchange] = []
-        # The body of the last request while it is incomplete, or the bytes that arrive through the tunnel.
+        # The body of the latest request until that body is complete, or the bytes that arrive through the tunnel.
         self._arriving: RequestBody | None = None
         self._refusal: Refusal | None = None
         # The return value of ``DisconnectWatcher.watch``, or -1 while the watcher does not check this connection.
@@ -93,7 +93,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._bytes_written = 0
         self._has_ended_sending = False
         # ``_arrived`` is done once data has arrived, ``_writable`` once the client accepts more data, and
-        # ``disconnected`` once the client has closed its side.
+        # ``disconnected`` once the client has closed its sending side.
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self.disconnected: asyncio.Future[None] = self._loop.create_future()
@@ -172,7 +172,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- the state -----------------------------------------------------------------------------------------------
 
     def _advance(self, event: ConnectionEvent) -> None:
-        """Enter the state that follows ``event``. Raises IllegalTransition if ``event`` is not allowed now."""
+        """Enter the state that follows ``event``. Raises IllegalTransition if the state does not allow ``event``."""
         state = TRANSITIONS[self._state].get(event)
         if state is None:
             raise IllegalTransition(self._state, event)
@@ -236,7 +236,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._server.held_bytes.update(self, held)
 
     def release_held(self) -> None:
-        """Refuse the unfinished request to free its memory. If no refusal can be sent, close the connection.
+        """Free the memory of the unfinished request: refuse the request, or close the connection if that is impossible.
 
         Called by ``HeldBytes``.
         """
@@ -267,8 +267,8 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _end_input(self) -> None:
         """Handle the end of the client's input.
 
-        If the connection is a tunnel, or if the current request is worth serving, continue. Otherwise, cancel the
-        requests and close the connection.
+        If the connection is a tunnel, or if the current request is worth finishing, continue to serve. Otherwise,
+        cancel the requests and close the connection.
         """
         self._end_body(truncated=True)
         self.stop_waiting()
@@ -357,7 +357,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._resume_reading()
 
     def end_postponement(self) -> None:
-        """Start receiving again, unless reading must be paused for another reason. Called by ``ReceiveTurns``."""
+        """Start receiving again if no other reason requires a pause. Called by ``ReceiveTurns``."""
         self._is_postponed = False
         self.adjust_flow()
 
@@ -370,7 +370,10 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._watch = self._server.disconnect_watcher.watch(self, self._transport)
 
     def end_unread_input(self) -> None:
-        """Handle the end of the client's input while the socket is not read. Called by ``DisconnectWatcher``."""
+        """Cancel the requests and close the connection, if there is no current request that is worth finishing.
+
+        Called by ``DisconnectWatcher`` if the client has closed its sending side while the socket is not being read.
+        """
         if not self._exchanges or not self._is_worth_serving():
             self._abandon()
 
@@ -391,7 +394,11 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- for the server ------------------------------------------------------------------------------------------
 
     def wind_down(self) -> None:
-        """Close the connection after the current response, unless that response's head has promised to keep it open."""
+        """Close the connection after the current response.
+
+        If the head of this response has already promised to keep the connection open, the connection is closed after
+        the next response.
+        """
         for exchange in self._exchanges:
             if not exchange.begun:
                 exchange.keep_alive = False

@@ -2,18 +2,18 @@
 
 The state defines what the next bytes from the client mean:
 
-    idle              no bytes have arrived since the last response; the next byte begins a request head
+    idle              no byte of the next request has arrived; the next byte begins a request head
     head              a request head has begun
     body              the head is complete, and the body is arriving
-    done              the last request is complete, and responses are outstanding; a pipelined request may arrive
-    upgrade offered   like done, but the last request offers to switch protocols; the bytes after that request are kept
-                      until the response shows whether they are HTTP
+    done              the latest request has arrived, and responses are outstanding; a pipelined request may follow
+    upgrade offered   like done, but the latest request offers to switch protocols; the bytes after that request are
+                      kept until the response shows whether they are HTTP
     tunnel            the connection has switched protocols, so the bytes are not HTTP
-    ended             the client has closed its side, so no more bytes arrive; responses are outstanding
+    ended             the client has closed its sending side, so no more bytes arrive; responses are outstanding
     refused           the client broke the protocol or a limit; the bytes are ignored, and the refusal is sent once all
                       earlier requests are answered
-    draining          the last response is sent; the rest of the request body is discarded
-    lingering         the refusal is sent; the bytes are discarded until the client closes its side
+    draining          the final response is sent; the rest of the request body is discarded
+    lingering         the refusal is sent; the bytes are discarded until the client closes its sending side
     closing           no more bytes are read; data that is already written is still sent
     closed            the connection has ended
 
@@ -26,12 +26,12 @@ Rules:
   refusal is sent, and no upgrade is declined. Only the last request of the queue can offer an upgrade, since the bytes
   after an offer are not parsed.
 - ``LAST_ANSWERED`` is the end of a response after which the connection must not be used again. If the server closed the
-  connection while the client still sends, the connection would be reset, and the client could lose the response. So
-  the server waits for the client in ``DRAINING`` and ``LINGERING``, for a limited time.
+  connection while the client is still sending, the connection would be reset, and the client could lose the response.
+  So the server waits for the client in ``DRAINING`` and ``LINGERING``, for a limited time.
 - ``CLOSE`` and ``LOST`` may happen in every state except ``CLOSED``.
 
-Some states have a time limit (``state_timeouts``). If an event is missing in a state's row, that event is an internal
-error of the server and raises ``IllegalTransition``, which ends the connection. The table is modeled on h11's
+Some states have a time limit (``state_timeouts``). An event that is not in the row of the current state is an internal
+error of the server. It raises ``IllegalTransition``, which ends the connection. The table is modeled on h11's
 ``_state.py``.
 """
 
@@ -48,7 +48,7 @@ ConnectionEvent = NewType("ConnectionEvent", str)
 
 
 class IllegalTransition(Exception):
-    """An event that is not allowed in the current state. It is an internal error of the server, never of a client."""
+    """An event that is not allowed in the current state. The cause is always a bug of the server, never the client."""
 
     def __init__(self, state: ConnectionState, event: ConnectionEvent) -> None:
         super().__init__(f"the event {event!r} is not allowed in the state {state!r}")
@@ -72,10 +72,10 @@ HEAD_COMPLETE: Final = ConnectionEvent("a request head is complete")
 BODY_COMPLETE: Final = ConnectionEvent("a request is complete")
 OFFER: Final = ConnectionEvent("the request offers an upgrade")
 SWITCH: Final = ConnectionEvent("the response accepts the upgrade")
-EOF: Final = ConnectionEvent("the client has closed its side")
+EOF: Final = ConnectionEvent("the client has closed its sending side")
 REFUSE: Final = ConnectionEvent("the client broke the protocol or a limit")
 ALL_ANSWERED: Final = ConnectionEvent("all requests that have arrived are answered")
-LAST_ANSWERED: Final = ConnectionEvent("the last response is complete")
+LAST_ANSWERED: Final = ConnectionEvent("the final response of the connection is complete")
 CLOSE: Final = ConnectionEvent("the server closes the connection")
 LOST: Final = ConnectionEvent("the connection is lost")
 

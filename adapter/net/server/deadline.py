@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """Calls ``on_timeout`` once when the deadline is reached. ``when`` is the deadline, as a time of the event loop.
+    """Calls ``on_timeout`` once when the deadline is reached.
 
-    To remove the deadline, set ``when`` to None.
+    ``when`` is the deadline on the clock of the event loop, in seconds. To remove the deadline, set ``when`` to None.
+
     Every request sets deadlines, and almost none is ever reached. So setting a later deadline does not restart the
     timer. When the timer fires, it checks whether the deadline has been moved.
     """

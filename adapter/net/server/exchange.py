@@ -43,7 +43,7 @@ def encode_refusal(refusal: Refusal) -> bytes:
 
 
 class ClientConnection(Protocol):
-    """The methods and attributes of a client's connection that its exchanges use."""
+    """The part of a client's connection that exchanges use."""
 
     client: str
     disconnected: asyncio.Future[None]
@@ -59,7 +59,7 @@ class ClientConnection(Protocol):
         """Close the sending side of the connection."""
 
     def cut(self, *, reset: bool = False) -> None:
-        """Close the connection without completing the response, with a reset if ``reset`` is True."""
+        """Close the connection without completing the response. If ``reset`` is True, reset the connection."""
 
     def wait_for_bytes(self) -> Awaitable[None]:
         """Return an awaitable that is done when bytes arrive or ``stop_waiting`` is called.
@@ -71,18 +71,18 @@ class ClientConnection(Protocol):
         """Pause or resume reading from the client, depending on how much received data is still unread."""
 
     def stop_waiting(self) -> None:
-        """Make ``wait_for_bytes`` return if a task is waiting in it."""
+        """Wake the task that awaits ``wait_for_bytes()``, if there is one."""
 
     def switch_protocols(self) -> RequestBody:
-        """Stop parsing HTTP. Return a body with all further bytes from the client."""
+        """Stop parsing HTTP. Return a ``RequestBody`` that receives all further bytes from the client."""
 
 
 class RequestBody:
     """A request body that is still arriving. Only one task may read it.
 
     When the body ends, the connection sets ``ended`` to True. If the body is incomplete, ``truncated`` is also True;
-    otherwise, ``trailers`` contains the trailers. ``refusal`` is the reason if the client broke the protocol or a
-    limit, else None.
+    otherwise, ``trailers`` contains the trailers. If the client broke the protocol or a limit, ``refusal`` is the
+    response to send, else None.
     """
 
     __slots__ = ("_connection", "_discarded", "_pieces", "ended", "refusal", "trailers", "truncated", "unread_bytes")
@@ -137,15 +137,15 @@ class RequestBody:
 class Exchange:
     """A request whose head has arrived. To answer it, call ``begin``, ``write`` any number of times, then ``end``.
 
-    - ``headers`` are in the order in which the client sent them, including repeated ones.
-    - ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or empty
-      if there is no offer.
-    - ``client`` is the client's address without the port, or empty for a Unix socket.
+    - ``headers`` contains all headers, repeated ones too, in the order in which the client sent them.
+    - ``upgrade`` is the protocol that the client offers to switch to (RFC 9110, section 7.8), in lower case, or an
+      empty string if there is no offer.
+    - ``client`` is the client's address without the port, or an empty string for a Unix socket.
     - ``disconnected`` is a future that is done once the client has closed its sending side or has disconnected.
     - ``keep_alive`` is True if the connection may be used again after this exchange.
     - ``is_response_at_hand`` is a function that returns True if the rest of the response can be sent without waiting.
       The server calls it when the client closes its sending side. If it returns True, the response is delivered, else
-      serving is cancelled. If ``is_response_at_hand`` is None, only a response that has ended is delivered.
+      serving is cancelled. If ``is_response_at_hand`` is None, only a response that is already complete is delivered.
     """
 
     __slots__ = (
@@ -207,7 +207,7 @@ class Exchange:
         return bytes(body)
 
     def send_interim(self, status: int, headers: Headers, reason: str | None = None) -> None:
-        """Send a 1xx response. Do nothing for an HTTP/1.0 client, which does not understand it."""
+        """Send a 1xx response. Send nothing to an HTTP/1.0 client, which does not understand 1xx responses."""
         if self.version == "1.1":
             self._connection.write(encode_head(status, headers, reason))
 
@@ -259,7 +259,7 @@ class Exchange:
         await self._connection.drain()
 
     def end(self, trailers: Headers | None = None) -> None:
-        """Complete the response. ``trailers`` are sent only if the body is chunked."""
+        """Finish the response. ``trailers`` are sent only if the body is chunked."""
         self.ended = True
         if self._chunked and trailers:
             lines = "".join([f"{name}: {value}\r\n" for name, value in trailers])
@@ -274,7 +274,7 @@ class Exchange:
         self.ended = True
 
     def cut(self) -> None:
-        """Close the connection without completing the body, so that the client detects an incomplete body."""
+        """Close the connection without completing the body, so that the client detects that the body is incomplete."""
         self.keep_alive = False
         self._connection.cut(reset=self._until_eof)
 
@@ -306,7 +306,7 @@ class Tunnel:
         self._received = connection.switch_protocols()
 
     async def read(self) -> bytes:
-        """Wait for bytes from the client and return them. Return ``b""`` if the client has closed its side."""
+        """Wait for bytes from the client and return them. Return ``b""`` if the client has closed its sending side."""
         try:
             return await self._received.read()
         except BodyTruncatedError:

@@ -20,10 +20,10 @@ class ReceiveTurns:
     """The receive buffer that all connections share, and the queue of connections that wait for their turn to receive.
 
     One buffer is enough, because each connection copies the received bytes before another connection receives. A
-    connection passes a part of the buffer to the event loop. It receives at most as many bytes at once as this part
-    has. The part is:
+    connection passes a part of the buffer to the event loop. The size of this part limits how many bytes the connection
+    receives at once. The part is:
 
-    - ``costly_part`` if the client's last bytes were costly to parse;
+    - ``costly_part`` if the client's most recent bytes were costly to parse;
     - otherwise the whole ``buffer`` if the next bytes continue a body;
     - otherwise ``head_part``.
     """

@@ -6,8 +6,8 @@ llhttp accepts but a proxy must refuse (RFC 9112, sections 3.2 and 6.1).
 A client decides how many bytes arrive at once. These rules limit how much memory the bytes take:
 
 - A head is parsed only once it has arrived completely. Until then its bytes are kept unparsed, since parsed fields take
-  up to 60 times as much memory. A second llhttp parser, without callbacks, checks these bytes, so a mistake is reported
-  immediately.
+  up to 60 times as much memory. A second llhttp parser, without callbacks, checks these bytes, so an illegal head is
+  refused immediately.
 - Only as many requests are parsed as the caller has room for. The bytes after these requests are kept unparsed.
 - If many pieces of a body arrive at once, for example chunks of one byte, they are joined.
 - The number of fields and the size of heads and trailers are limited.
@@ -102,7 +102,7 @@ class RequestParser:
     - ``is_paused`` is True after a request that offers an upgrade. The bytes after that request might not be HTTP. So
       they are stored in ``kept`` until ``resume`` or ``take_kept`` is called.
     - ``kept`` also stores the bytes of requests for which the caller has no room. The next ``feed`` parses them.
-    - ``is_costly`` is True if the last pieces of a body were tiny.
+    - ``is_costly`` is True if the most recent pieces of a body were tiny.
     - ``held_bytes`` is the memory of all unfinished input after the last ``feed``, in bytes. Unfinished input is an
       incomplete head, incomplete trailers, and kept requests.
     """
@@ -115,7 +115,7 @@ class RequestParser:
         self.kept = b""
         self._head_bytes: Final = head_bytes
         self._decode: Final = decode
-        # The Host of the last request, already checked. Nearly all requests of a client have the same Host.
+        # The Host of the previous request, already checked. Nearly all requests of a client have the same Host.
         self._host = ""
         self._trailer_bytes: Final = min(head_bytes, MAX_TRAILER_BYTES)
         self._parser = HttpRequestParser(self)
@@ -189,7 +189,7 @@ class RequestParser:
         self._fields = []
 
     def _is_one_request(self, data: bytes) -> bool:
-        """Return whether ``data`` is one small head, and perhaps bytes of its body. Nearly always, this is True."""
+        """Return whether ``data`` is one small head, perhaps followed by bytes of its body. Nearly always it is."""
         if self._in_body or self._pending or self.kept or self._is_refused or not 0 < len(data) <= _SMALL_HEAD:
             return False
         found = data.find(_END)
@@ -223,7 +223,7 @@ class RequestParser:
                 room -= 1
 
     def _feed_head(self, data: bytes, position: int) -> int:
-        """Parse the head at ``position``, or keep the head if it is incomplete. Return the position after its bytes."""
+        """Parse the head at ``position``, or keep the head if it is incomplete. Return the position after the head."""
         pending = self._pending
         if not pending:
             if data[position] <= 13:
@@ -247,7 +247,7 @@ class RequestParser:
         return position + end - before
 
     def _check_incomplete_head(self, fragment: bytes) -> None:
-        """Refuse the incomplete head if it cannot become valid. ``fragment`` is the part that has not been checked."""
+        """Refuse the incomplete head if it cannot become valid. ``fragment`` is the part that is not checked yet."""
         self.in_head = True
         self._lines += fragment.count(b"\n")
         if self._checker is None:
@@ -271,7 +271,7 @@ class RequestParser:
             self._parse(head)
 
     def _flush(self) -> None:
-        """Add the arrived pieces of the body to the received items. If there are many, join them into one item."""
+        """Move ``self._pieces`` of a body to ``self._received``. If there are many pieces, join them into one item."""
         pieces = self._pieces
         self._pieces = []
         if len(pieces) > _MAX_PIECES:
@@ -413,8 +413,8 @@ def _too_many_fields() -> Refusal:
 def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
     """Check ``head`` and set its ``expects_continue``.
 
-    Return two texts: the framing of the body, and the Host. The framing is either ``chunked`` or the Content-Length. It
-    is empty if there is no body. ``legal_host`` is a Host that is known to be legal. Raises Refusal if a proxy must
+    Return two strings: the framing of the body, and the Host. The framing is ``chunked``, or the Content-Length, or
+    empty if there is no body. ``legal_host`` is a Host that is known to be legal. Raises Refusal if a proxy must
     refuse the request.
     """
     hosts = 0
@@ -427,7 +427,9 @@ def _check_head(head: RequestHead, legal_host: str) -> tuple[str, str]:
         elif lower == "transfer-encoding":
             if value.lower() != "chunked" or head.version == "1.0":
                 raise Refusal(
-                    400, f"the Transfer-Encoding header is {excerpt(value)}; only chunked in HTTP/1.1 is supported"
+                    400,
+                    f"the Transfer-Encoding header is {excerpt(value)}; "
+                    "only chunked is supported, and only in HTTP/1.1",
                 )
             framing = _CHUNKED
         elif lower == "content-length" and value.strip("0"):

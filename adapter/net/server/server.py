@@ -82,7 +82,7 @@ class HttpServer:
         self._listener = listener
 
     def wind_down(self) -> None:
-        """Make each response the last one of its connection, but still accept connections.
+        """Make each response the final one of its connection, but still accept connections.
 
         So clients have no idle connections when the server stops. A request that is sent on an idle connection at that
         moment could be lost.
@@ -155,7 +155,7 @@ class HttpServer:
     def _has_room(self) -> bool:
         """Return whether one more connection is allowed.
 
-        At the limit, make room by closing the connection that has waited longest for a request.
+        If the maximum number of connections is open, close the one that has waited longest for a request.
         """
         if self.limits.connections is None or len(self._connections) < self.limits.connections:
             return True

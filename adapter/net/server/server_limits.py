@@ -28,16 +28,16 @@ MAX_TRAILER_BYTES: Final = 64 * 1024
 class Limits:
     """The limits for each client, and for the number of connections. Times are in seconds. None means no limit.
 
-    - ``head_bytes``: the maximum size of the request line and headers, in bytes. The default is Lambda's quota,
-      "request line + headers: 1 MB in all".
+    - ``head_bytes``: the maximum size of the request line and headers, in bytes. The default is Lambda's quota of
+      1 MB for the request line and headers together.
     - ``head_timeout``: the maximum time for a request head to arrive, and for a new client to begin its first head.
     - ``keep_alive_timeout``: the maximum time that a connection may be idle between two requests.
-    - ``linger_timeout``: the maximum time that a client may continue to send after the last response. Then it is
-      disconnected.
+    - ``linger_timeout``: the maximum time that a client may continue to send after the final response. Then the
+      client is disconnected.
     - ``late_request_timeout``: the maximum time for a new client to send its request head after the server has stopped
       accepting connections.
-    - ``flush_timeout``: the maximum time for a client to receive the last data after the server begins to close the
-      connection.
+    - ``flush_timeout``: the maximum time for a client to receive the remaining data after the server begins to close
+      the connection.
     - ``client_timeout``: the maximum time that the server waits for a client to make progress in sending or receiving.
     - ``connections``: the maximum number of open connections.
     """

@@ -5,8 +5,8 @@ the load balancer reads. So a response must contain the same kind of map as its 
 still percent-encoded.
 
 With multi-value headers off, an event contains only the last value of each header and of each query parameter (Elastic
-Load Balancing, "Lambda functions as targets"). Only the last cookie of a response is sent, unless the user's settings
-require all cookies.
+Load Balancing, "Lambda functions as targets"). Of the cookies in the app's response, only the last is sent. But
+if the user's settings require all cookies, all are sent, in headers whose names differ in case.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class SingleValueResponseCodec(Codec):
 
     Repeated headers are joined with a comma. If ``rules.all_cookies`` is True, all cookies are sent, in headers whose
     names differ in case. Otherwise, only the last cookie is sent. Load balancers forward headers whose names differ in
-    case [seen: Mangum]. It is not known whether VPC Lattice does, too [unsure].
+    case [seen: Mangum]. It is not known whether VPC Lattice forwards them, too [unsure].
     """
 
     sends_one_cookie = True

@@ -2,9 +2,9 @@
 
 Header names are lower case. Repeated headers and query parameters are joined with a comma. Events and responses contain
 cookies in a separate list. ``rawQueryString`` is encoded as the client sent it. HTTP APIs decode ``rawPath``, but
-function URLs leave it encoded. The runtime handles both in the same way: ``request_target`` encodes the characters that
-a path must not contain, and leaves encoded characters unchanged. ``rawPath`` begins with the stage, unless the stage is
-``$default``. The base path option removes the stage.
+function URLs leave it encoded. The runtime handles both paths in the same way: ``request_target`` encodes the
+characters that a path must not contain, and leaves encoded characters unchanged. If the stage is not ``$default``,
+``rawPath`` begins with the stage. The base path option removes the stage.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _gateway_path(path: str) -> str:
     once = percent_decode(path).partition("?")[0]
     if encode_lone_percents(once) != once:
         raise RefusedRequest(
-            "an HTTP API decodes paths twice and refuses this one: after the first time, an escape is malformed"
+            "an HTTP API decodes paths twice and refuses this path: an escape is malformed after the first decoding"
         )
     return percent_decode(once)
 

@@ -29,7 +29,7 @@ _JSON = [("content-type", "application/json")]
 
 
 def read_app_status(value: str) -> tuple[int, str]:
-    """Return the status and the path in ``value``, an APP_STATUS header. Return (0, "") if it is malformed."""
+    """Return the status and the path in ``value``, the value of an APP_STATUS header, or (0, "") if it is malformed."""
     status, _, path = value.partition(" ")
     number = whole_number(status, 999)
     return (number, path) if number is not None else (0, "")
@@ -56,7 +56,7 @@ class PassThrough(Codec):
         return self.request_of(orjson.dumps(event), PASS_THROUGH_PATH)
 
     def lost_event_text(self, status: int, path: str) -> str:
-        """Return a warning if the app's ``status`` for an event at ``path`` is at least 300, else an empty text."""
+        """Return a warning if the app's ``status`` for an event at ``path`` is at least 300, else an empty string."""
         if status < 300:
             return ""
         return (

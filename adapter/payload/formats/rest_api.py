@@ -2,7 +2,7 @@
 
 An event contains every header and every query parameter twice, in a single-value map and in a multi-value map. The
 query parameters are decoded. A response has only ``multiValueHeaders``: API Gateway merges both maps, so it would send
-a header twice if both maps contained it.
+a header twice if both maps contained the header.
 
 ``path`` does not contain the stage; ``requestContext.path`` does. REST APIs leave ``path`` and the path parameters
 encoded [capture]; HTTP APIs decode them [field]. Only the events of HTTP APIs contain a ``version``.
@@ -95,7 +95,7 @@ class RestApi(Codec):
         return response_parts(response, head.headers, body, rules)
 
     def encode_event(self, request: Request, arrival: Arrival) -> dict[str, Any]:
-        """Return the event of the resource ``/{proxy+}``. The binary types are the same as for other front doors.
+        """Return the event of the resource ``/{proxy+}``. Bodies become base64 as for other front doors.
 
         In ``path``, repeated slashes at the start are replaced by one slash. ``requestContext.path`` keeps them. The
         path parameter ``proxy`` has no slashes at its start or end [capture].
@@ -123,7 +123,7 @@ class RestApi(Codec):
         }
 
     def decode_response(self, payload: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the response. As on API Gateway, a missing status means 200.
+        """Return the HTTP response. As on API Gateway, the status is 200 if ``payload`` contains none.
 
         Raises InvalidFunctionResponse if a key is unknown, or if a value in ``multiValueHeaders`` is not a list.
         """

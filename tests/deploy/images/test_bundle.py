@@ -162,7 +162,7 @@ def test_the_local_lambda_is_elsewhere(opt: Path, command: list[str]) -> None:
     result = run([adapter(opt), *command], PATH="/bin")
 
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert "on your machine: pip install web-adapter" in result.stderr
+    assert "on your machine, run: pip install web-adapter" in result.stderr
 
 
 def test_every_module_of_it_can_be_imported_and_comes_from_it(opt: Path) -> None:

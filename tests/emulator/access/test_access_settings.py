@@ -71,8 +71,8 @@ def test_a_key_file_has_the_json_of_a_credential_process(tmp_path: Path) -> None
     [
         ('{"AccessKeyId": "a", "SecretAccessKey": "hidden"', "is not JSON: unexpected end of data at character 48"),
         ('["hidden"]', "is not a JSON object"),
-        ('{"AccessKeyId": "hidden"}', "must contain AccessKeyId and SecretAccessKey as texts"),
-        ('{"AccessKeyId": "hidden", "SecretAccessKey": 1}', "must contain AccessKeyId and SecretAccessKey as texts"),
+        ('{"AccessKeyId": "hidden"}', "must contain AccessKeyId and SecretAccessKey as strings"),
+        ('{"AccessKeyId": "hidden", "SecretAccessKey": 1}', "must contain AccessKeyId and SecretAccessKey as strings"),
         (
             '{"AccessKeyId": "a", "SecretAccessKey": "hidden", "SessionToken": "t"}',
             "has a SessionToken, so its key pair seems to belong to a real account; make a key pair that only the "
@@ -163,8 +163,8 @@ def test_a_cors_configuration_is_json_or_a_file_and_for_all_or_for_each_its_own(
             [
                 "AllowOrigins: 'example.com' is not an origin; use one such as https://www.example.com",
                 "AllowOrigins: 'https://a\\r\\nx: 1' is not an origin; use one such as https://www.example.com",
-                "AllowHeaders: 'x' is not a list of texts",
-                "ExposeHeaders: ['a b', 1] is not a list of texts",
+                "AllowHeaders: 'x' is not a list of strings",
+                "ExposeHeaders: ['a b', 1] is not a list of strings",
             ],
             id="lists",
         ),
@@ -174,7 +174,7 @@ def test_a_cors_configuration_is_json_or_a_file_and_for_all_or_for_each_its_own(
             [
                 "AllowHeaders: has 101 items; AWS accepts at most 100",
                 "ExposeHeaders: 'a b' is not a header name",
-                "AllowOrigins: 5 is not a list of texts",
+                "AllowOrigins: 5 is not a list of strings",
             ],
             id="bounds",
         ),

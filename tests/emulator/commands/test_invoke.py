@@ -206,8 +206,10 @@ async def test_of_several_events_each_failure_is_told_with_its_file_and_all_othe
     ("fault", "flags", "why"),
     [
         pytest.param("throttle", [], "429 TooManyRequestsException: Rate Exceeded.", id="refused"),
-        pytest.param("drop", [], "the answer broke off: ", id="whole-answer-broken-off"),
-        pytest.param("drop", ["--stream"], "the answer broke off: ", id="stream-broken-off"),
+        pytest.param("drop", [], "the connection failed before the answer was complete: ", id="whole-broken-off"),
+        pytest.param(
+            "drop", ["--stream"], "the connection failed before the answer was complete: ", id="stream-broken-off"
+        ),
     ],
 )
 async def test_the_next_event_may_fare_better_than_one_that_failed(
@@ -251,7 +253,7 @@ async def test_files_that_cannot_be_read_are_told_at_once_before_anything_is_inv
     assert (done.code, done.out) == (2, b"")
     assert done.err.splitlines() == [
         f"adapter: EVENT: '{tmp_path}/none' cannot be read: No such file or directory",
-        f"adapter: EVENT: the folder '{tmp_path}/empty' contains no .json file, so neither events nor recordings",
+        f"adapter: EVENT: the folder '{tmp_path}/empty' has no .json file, so it contains no events or recordings",
         f"adapter: EVENT: '{tmp_path}/none-either' cannot be read: No such file or directory",
     ]
 
@@ -285,7 +287,7 @@ async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() 
     # One query is enough if no name server answers.
     done = await adapter("invoke", "--endpoint", endpoint, "-", given=b"{}", RES_OPTIONS="timeout:1 attempts:1")
     assert done.code == 1
-    assert done.err.startswith(f"adapter: no answer from {endpoint} (its host is not known); ")
+    assert done.err.startswith(f"adapter: no answer from {endpoint} (the host name is not known); ")
 
 
 @pytest.mark.parametrize(
@@ -302,12 +304,12 @@ async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() 
         pytest.param(["event", "alb", "--header", "x"], "--header: 'x' is not a header", id="header"),
         pytest.param(
             ["event", "sqs", "--method", "GET"],
-            "--method: an event of sqs does not use this flag; it uses --body, --name",
+            "--method: an event of sqs does not use this flag; such an event uses --body, --name",
             id="not-http",
         ),
         pytest.param(
             ["event", "alb", "--name", "x"],
-            "--name: an event of alb does not use this flag; it uses --body, --header, --method, --path",
+            "--name: an event of alb does not use this flag; such an event uses --body, --header, --method, --path",
             id="not-a-queue",
         ),
         pytest.param(

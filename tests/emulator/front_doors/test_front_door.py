@@ -360,7 +360,7 @@ async def test_a_payload_over_a_lower_limit_names_the_front_door_that_has_it() -
     async with local_lambda(payload, front_doors="alb", invoke_mode="buffered") as local:
         assert (await local.request("GET", "/")).status == 502
         message = (await local.visit()).error_message
-        assert message.endswith("payload size (1048576 bytes). It is the limit of a load balancer.")
+        assert message.endswith("payload size (1048576 bytes). This is the limit of a load balancer.")
 
 
 @pytest.mark.parametrize(

@@ -247,8 +247,8 @@ def test_scripts_can_wait_until_it_answers(app: Path) -> None:
     assert done.stderr.splitlines() == [
         "adapter dev --wait: waiting up to 1.2 s (--readiness-timeout) for the Invoke APIs on "
         f"127.0.0.1:{port}: nothing listens there",
-        f"adapter dev --wait: gave up after 1.2 s: 127.0.0.1:{port}: nothing listens there; "
-        "start adapter dev, or name its --invoke-port",
+        f"adapter dev --wait: no adapter dev is ready on 127.0.0.1:{port} after 1.2 s: nothing listens there; "
+        "start adapter dev, or set --invoke-port to the port of its Invoke APIs",
     ]
 
 
@@ -259,7 +259,7 @@ def test_scripts_wait_for_an_app_that_is_started_ahead(app: Path) -> None:
     with local_lambda("python", "late.py", *COMMAND, directory=app, flags=("--warm",)) as local:
         with subprocess.Popen([*wait, str(local.invoke_port)], stderr=subprocess.PIPE, text=True) as waiting:
             assert waiting.stderr is not None
-            assert "an app starts" in waiting.stderr.readline()
+            assert "an app is still starting" in waiting.stderr.readline()
             assert waiting.poll() is None
             (app / "gate").write_text("")
             assert waiting.wait(PATIENCE) == 0
@@ -272,7 +272,7 @@ def test_a_server_that_is_not_adapter_dev_ends_no_wait(body: bytes) -> None:
     with ScriptedApp(default=response(body)) as app:
         done = subprocess.run([*wait, str(app.port)], check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
-    assert "does not answer with adapter dev's status, so it is another program" in done.stderr
+    assert "the answer is not adapter dev's status report, so another program listens there" in done.stderr
 
 
 def test_a_short_wait_is_not_reported() -> None:
@@ -280,7 +280,7 @@ def test_a_short_wait_is_not_reported() -> None:
     port = str(unused_port())
     done = subprocess.run([*wait, "--invoke-port", port], check=False, capture_output=True, text=True, timeout=PATIENCE)
     (line,) = done.stderr.splitlines()
-    assert line.startswith("adapter dev --wait: gave up after 0.2 s")
+    assert line.startswith(f"adapter dev --wait: no adapter dev is ready on 127.0.0.1:{port} after 0.2 s")
 
 
 def test_in_a_thousand_invocations_of_twenty_clients_none_is_lost_and_none_is_mixed_up() -> None:

@@ -110,7 +110,7 @@ async def test_requests_beyond_the_most_environments_wait_in_their_order() -> No
         assert {await gate.arrived.get() for _ in range(2)} == {"/0", "/1"}
         for number in range(2, 5):
             clients += await ask(local, f"/{number}")
-            text = f"GET /{number} waits for one of 2 environments; invocations ahead of it: {number}"
+            text = f"GET /{number} waits for one of 2 environments; invocations ahead: {number}"
             assert await local.notices.get() == text
         gate.open.set()
         assert await answers(clients) == [(200, f"/{number}".encode()) for number in range(5)]
@@ -333,7 +333,7 @@ async def test_a_runtime_that_disconnected_and_never_asks_again_is_given_up() ->
 
     async with local_lambda(script, warm="true", timeout="0.1") as local:
         assert (await local.notices.get()).startswith("the environment is warm")
-        assert "has not asked for an invocation" in await local.notices.get()
+        assert "did not ask for an invocation in time" in await local.notices.get()
 
 
 async def test_a_restart_lets_invocations_finish_and_later_ones_get_new_environments() -> None:

@@ -62,7 +62,7 @@ async def test_requests_beyond_the_one_environment_wait_in_order_and_are_announc
             await clients[number].send(head("GET", f"/{number}", {}))
             # Only now is it in the line, and the next one comes after it.
             notice = await local.notices.get()
-            assert notice.startswith(f"GET /{number} waits for the only environment; invocations ahead of it: {number}")
+            assert notice.startswith(f"GET /{number} waits for the only environment; invocations ahead: {number}")
             # The reason why there is no second one is given once.
             assert ("CMD has no {port}" in notice) is (number == 1)
         go_on.set()
@@ -209,7 +209,7 @@ async def test_an_init_error_without_a_request_is_a_notice_and_the_next_request_
     async with local_lambda(script, warm="true") as local:
         await failed.wait()
         notice = await local.notices.get()
-        assert notice.startswith("init failed, so the next request tries again (Runtime.ExitError")
+        assert notice.startswith("init failed, so the next request starts a new environment (Runtime.ExitError")
         assert (await local.request("GET", "/x")).body == b"/x"
 
 
@@ -248,7 +248,7 @@ async def test_a_slow_init_starts_again_within_the_first_invocation() -> None:
     async with local_lambda(script, init_limit=0.05) as local:
         client = await RawClient.connect(local.port)
         await client.send(head("GET", "/x", {}))
-        assert await local.notices.get() == "init takes more than 0.05 s; it is repeated within the first invocation"
+        assert await local.notices.get() == "init takes more than 0.05 s; init is repeated within the first invocation"
         assert (await client.answer()).body == b"/x"
         assert local.starts == 2
         await client.close()

@@ -128,7 +128,7 @@ async def test_an_event_that_is_under_way_when_it_ends_is_told_of() -> None:
         request_id = await send_event(local.invoke_port)
         await taken.wait()
     notices = [local.notices.get_nowait() for _ in range(local.notices.qsize())]
-    assert f"Event any ({request_id}) was in progress and is lost" in notices
+    assert f"Event any ({request_id}) was in progress when adapter dev was stopped, and is lost" in notices
 
 
 async def test_events_that_wait_for_their_next_attempt_when_it_ends_are_counted() -> None:

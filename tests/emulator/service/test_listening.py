@@ -94,8 +94,8 @@ def test_a_port_that_is_given_twice_is_no_other_processs_fault(flags: dict[str, 
 
 def test_the_last_port_of_all_leaves_none_for_the_invoke_apis() -> None:
     assert refusal({"dev_port": "65535"}) == [
-        "--port: '65535' is the last port, so the Invoke APIs cannot use the next one; "
-        "name their port with --invoke-port"
+        "--port: '65535' is the highest port, so the Invoke APIs cannot use the next port; "
+        "set the port of the Invoke APIs with --invoke-port"
     ]
 
 

@@ -225,9 +225,9 @@ def test_cors_and_authorizers_of_a_rest_api_are_named(tmp_path: Path) -> None:
         "Image, Events: {E: {Type: Api, Properties: {Auth: {Authorizer: AWS_IAM}}}}}}}\n"
     )
     assert load_template(str(file), None, "us-east-1", []).notes == [
-        f"{file}, line 1: Globals.Api.Cors: CORS of a REST API is not simulated: preflights reach the app",
+        f"{file}, line 1: Globals.Api.Cors: CORS of a REST API is not simulated, so preflight requests reach the app",
         f"{file}, line 2: Resources.Web.Properties.Events.E.Properties.Auth: authorizers are not simulated; "
-        "set their result with --authorizer-context",
+        "set the authorizer's context with --authorizer-context",
     ]
 
 
@@ -276,14 +276,14 @@ def test_the_command_of_a_package_with_a_layer_is_its_handler_script(tmp_path: P
         ("", None, "it is not a map with Resources"),
         ("a: 1\na: 2", None, "line 2: the key 'a' occurs twice"),
         ("? [a]\n: 1", None, "line 1: a key is not a string"),
-        ("Resources: {}", None, "has no function"),
-        ("Resources: 5", None, "has no function"),
+        ("Resources: {}", None, "contains no Lambda function"),
+        ("Resources: 5", None, "contains no Lambda function"),
         ("Resources: {A: {Type: AWS::Lambda::Function}, B: {Type: AWS::Lambda::Function}}", None, "the functions A, B"),
         ("Resources: {Web: {Type: AWS::Lambda::Function}}", "Wep", "did you mean Web?"),
         (
             "Resources: {Web: {Type: AWS::Lambda::Function, Properties: {Timeout: [1]}}}",
             None,
-            "line 1: Resources.Web.Properties.Timeout: is not a string or a number",
+            "line 1: Resources.Web.Properties.Timeout: is neither a string nor a number",
         ),
         (
             "Resources: {Web: {Type: AWS::Lambda::Function, Properties: {Environment: 1}}}",
@@ -296,7 +296,7 @@ def test_the_command_of_a_package_with_a_layer_is_its_handler_script(tmp_path: P
         ), None, "it has more than 100000 values"),
         ("a: &a [*a]", None, "levels"),
         ("a: " + "[" * 200 + "]" * 200, None, "levels"),
-        ("a: !!python/object/apply:os.system ['true']", None, "has no function"),
+        ("a: !!python/object/apply:os.system ['true']", None, "contains no Lambda function"),
     ],
 )  # fmt: skip
 def test_a_bad_template_is_refused_with_its_place(

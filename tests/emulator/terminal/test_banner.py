@@ -30,7 +30,7 @@ def test_the_start_says_how_to_deploy_the_same_and_what_to_try() -> None:
         "  bandwidth  6 MB at once, then 2 MB/s, for each response, as on Lambda",
         "  limit      200 MB for a streamed response",
         "  timeout    900 s",
-        "  app        starts with the first request; --warm starts it at once",
+        "  app        starts with the first request; --warm starts the app at once",
         "  differs    from Lambda's defaults: mode response_stream (buffered), timeout 900 s (3 s), "
         "memory 1024 MB (128 MB)",
         INVOKE,
@@ -165,7 +165,7 @@ def test_the_start_says_what_differs_from_what_is_deployed(
 def test_what_is_done_on_purpose_and_what_is_written_is_said_at_the_start() -> None:
     lines = start_lines(settings(faults="throttle:50%", record="recordings"))
     assert "  faults     throttle:50%, on purpose (--fault)" in lines
-    assert "  record     every invocation, secrets included, in recordings" in lines
+    assert "  record     every invocation, including its secrets, is written to recordings" in lines
     fields = start_fields(settings(faults="throttle:50%", record="recordings"))
     assert (fields["faults"], fields["record"]) == ("throttle:50%", "recordings")
     assert not any(line.startswith(("  faults", "  record")) for line in start_lines(settings()))
@@ -220,7 +220,7 @@ def test_the_start_shows_a_key_pair_that_was_made_for_this_run_and_how_to_use_it
     assert [line for line in start_lines(chosen) if line.startswith(("  domain", "  CORS", "  auth", "  try"))] == [
         "  domain     shop.example, the Host that the app gets",
         "  CORS       preflight responses and CORS headers come from function-url, not from the app",
-        f"  auth       AWS_IAM with the key pair {key.access_key_id} of this run",
+        f"  auth       AWS_IAM with the key pair {key.access_key_id} generated for this run",
         f"  try        curl -N --aws-sigv4 aws:amz:us-east-1:lambda --user {user} http://127.0.0.1:3000/",
     ]
 

@@ -86,7 +86,7 @@ def test_an_invocation_that_the_end_of_the_run_cuts_off_is_counted_without_a_cos
     summary.add(record)
     assert summary.lines()[1:3] == [
         "  requests   1, 1 invocation, 1 cold start",
-        "  unfinished 1 invocation when this run ended; not included in the cost",
+        "  unfinished 1 invocation still running when this run ended; not included in the cost",
     ]
     assert (summary.fields()["invocations"], summary.fields()["unfinishedInvocations"]) == (0, 1)
     record.report = {"billedDurationMs": 1000, "memorySizeMB": 1024}

@@ -159,7 +159,7 @@ def test_a_response_without_a_status_is_a_200(payload: dict[str, object]) -> Non
         ),
         pytest.param(b'{"statusCode":200,"cookies":[]}', "has the key 'cookies'", id="unknown-key"),
         pytest.param(b'{"statusCode":200,"body":7}', "body is of type int", id="body"),
-        pytest.param(b'{"statusCode":200,"headers":[]}', "not an object", id="headers-are-an-empty-list"),
+        pytest.param(b'{"statusCode":200,"headers":[]}', "not a JSON object", id="headers-are-an-empty-list"),
         pytest.param(
             b'{"statusCode":200,"headers":{"a":["b"]}}', "value is of type list", id="list-in-single-value-map"
         ),
