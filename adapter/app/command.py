@@ -67,9 +67,12 @@ def _argument_mistake(command: Sequence[str], directory: str | None) -> str | No
     ends = _SCRIPTS.get(basename(command[0]).rstrip("0123456789."), ())
     if name.startswith("-") or not name.endswith(ends) or exists(join(directory or ".", name)):
         return None
-    where = f"in {abspath(directory or '.')}{'' if directory is None else ' (--app-dir)'}"
-    way_out = "correct the file's name" if directory is None else "give the file's path relative to this folder"
-    return f"{command[0]!r} cannot run {name!r}: the file does not exist {where}; {way_out}"
+    where, way_out = "", "correct the file's name"
+    if not isabs(name):
+        where = f" in {abspath(directory or '.')}"
+        if directory is not None:
+            where, way_out = f"{where} (--app-dir)", "give the file's path relative to this folder"
+    return f"{command[0]!r} cannot run {name!r}: the file does not exist{where}; {way_out}"
 
 
 def _script_mistake(path: str) -> str | None:

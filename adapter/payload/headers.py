@@ -273,8 +273,8 @@ def _without_repeats(headers: Headers, repeated: int, failure: type[AdapterError
             lines[lower] = [value]
             once.append((lower, ""))
     for lower, values in lines.items():
-        if lower in _ONLY_ONCE and failure is not None and len(set(values)) > 1:
-            raise failure(f"the request has {len(values)} different {lower} headers instead of one")
+        if lower in _ONLY_ONCE and failure is not None and (different := len(set(values))) > 1:
+            raise failure(f"the request has {different} different {lower} headers instead of one")
     return [(name, _joined(name, lines[name]) if name in lines else value) for name, value in once]
 
 

@@ -139,6 +139,12 @@ def test_a_script_that_does_not_exist_is_found_before_the_start(folder: Path, co
     )
 
 
+def test_an_absolute_path_of_a_script_is_named_without_a_folder(folder: Path) -> None:
+    (folder / "bin" / "node").touch(mode=0o755)
+    [mistake] = command_mistakes(["node", "/none.js"], {"PATH": str(folder / "bin")}, str(folder))
+    assert mistake == "CMD: 'node' cannot run '/none.js': the file does not exist; correct the file's name"
+
+
 def test_a_script_is_looked_for_in_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     (folder / "bin" / "node").touch(mode=0o755)

@@ -391,7 +391,7 @@ def test_lines_that_servers_read_differently_become_one(lines: rules.Headers, jo
 def test_two_values_of_a_header_that_has_one_are_an_error(name: str) -> None:
     chosen = rules.app_filter(origin=True, identity=True, failure=InvalidEvent)
     with pytest.raises(InvalidEvent, match=f"2 different {name.lower()} headers instead of one"):
-        rules.forwardable([(name, "a"), (name.lower(), "b")], chosen)
+        rules.forwardable([(name, "a"), (name.lower(), "b"), (name, "a")], chosen)
 
 
 def test_lines_of_a_response_stay() -> None:

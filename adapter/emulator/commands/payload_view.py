@@ -10,16 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from adapter.errors import InvalidFunctionResponse
 from adapter.logs import visible
 from adapter.payload.event import FORMATS
 from adapter.payload.function_response import PreludeDecoder, parse_object
 from adapter.payload.status_line import status_line
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(slots=True)

@@ -85,7 +85,7 @@ class Verdicts:
             "mode": "streaming" if streaming else "buffered",
             "fits": False if breaks else None if unknown else True,
             "breaks": breaks or unknown,
-            "notes": _notes(record, door, streaming=streaming),
+            "notes": [] if streaming or self._body_rules.all_cookies else _cookie_notes(record, door),
             "firstByteMs": milliseconds(first_byte),
             "totalMs": milliseconds(total),
             "cost": None if breaks or total is None else self._cost(record, total, whole, streaming=streaming),
@@ -199,10 +199,10 @@ def _body_size(record: RequestRecord) -> int:
     return max(record.body_size, record.streamed)
 
 
-def _notes(record: RequestRecord, door: DoorSettings, *, streaming: bool) -> list[str]:
-    """Return a message for each change that the front door would make to the response."""
+def _cookie_notes(record: RequestRecord, door: DoorSettings) -> list[str]:
+    """Return a note if only the last of the response's cookies would be sent through the front door, else no note."""
     head: ResponseHead | None = record.head
-    if head is None or streaming or not door.rules.codec.sends_one_cookie:
+    if head is None or not door.rules.codec.sends_one_cookie:
         return []
     cookies = sum(name.lower() == "set-cookie" for name, _ in head.headers)
     text = f"only the last of {cookies} cookies is sent; ADAPTER_ALB_COOKIES=all sends all of them"

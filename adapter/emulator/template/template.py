@@ -136,11 +136,9 @@ class _Reader:
         for key in ("Environment", "FunctionUrlConfig"):
             if isinstance(function.get(key), dict) and isinstance(properties.get(key), dict):
                 merged[key] = {**function[key], **properties[key]}
-        if "Environment" in function and "Environment" in properties:
-            both = [each.get("Variables") for each in (function["Environment"], properties["Environment"])]
-            merged["Environment"] = {
-                "Variables": {k: v for each in both if isinstance(each, dict) for k, v in each.items()}
-            }
+                both = [each[key].get("Variables") for each in (function, properties)]
+                if all(isinstance(each, dict) for each in both):
+                    merged[key]["Variables"] = {**both[0], **both[1]}
         return merged
 
     def _read_limits(self, path: Path_, properties: dict[str, Any]) -> None:

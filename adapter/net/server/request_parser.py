@@ -258,13 +258,13 @@ class RequestParser:
             self._refuse(Refusal(400, f"not HTTP/1.1: {error}"))
             return
         if len(self._pending) > self._head_bytes:
-            self._refuse(self._head_too_large(self._head_bytes))
+            self._refuse(self._head_too_large())
         elif self._lines > MAX_FIELDS + 1:
             self._refuse(_too_many_fields())
 
     def _parse_head(self, head: bytes) -> None:
         if len(head) > self._head_bytes:
-            self._refuse(self._head_too_large(self._head_bytes))
+            self._refuse(self._head_too_large())
         elif len(head) > _SMALL_HEAD and head.count(b"\n") > MAX_FIELDS + 2:
             self._refuse(_too_many_fields())
         else:
@@ -287,7 +287,7 @@ class RequestParser:
         try:
             self._parser.feed_data(data)
             if self._unfinished > self._trailer_bytes:
-                raise self._head_too_large(self._trailer_bytes)
+                raise Refusal(431, f"the trailers or chunk extensions exceed {self._trailer_bytes} bytes")
         except HttpParserUpgrade as upgrade:
             rest = data[upgrade.args[0] :]
             if self._body_head:
@@ -321,8 +321,8 @@ class RequestParser:
             self.ignore()
             self._received.append(refusal)
 
-    def _head_too_large(self, limit: int) -> Refusal:
-        return Refusal(431, f"the request line and headers exceed {limit} bytes")
+    def _head_too_large(self) -> Refusal:
+        return Refusal(431, f"the request line and headers exceed {self._head_bytes} bytes")
 
     def on_message_begin(self) -> None:
         if self._body_head:

@@ -14,7 +14,7 @@ import pytest
 from adapter.aws.limits import MIB
 from tests import raw_client
 from tests.emulator.scripted import Handed, LocalLambda, Script, ScriptedRuntime, local_lambda, prelude
-from tests.emulator.scripts import each
+from tests.emulator.scripts import buffered, each
 from tests.raw_client import RawClient
 
 BUFFERED_DOORS = ("function-url", "rest-api", "http-api", "alb", "lattice")
@@ -127,3 +127,18 @@ async def test_the_verdicts_agree_with_what_really_happens(case: Case, monkeypat
         for door, port in zip(BUFFERED_DOORS, local.door_ports, strict=True):
             outcomes[door, "buffered"] = await is_delivered(port, case)
     assert verdicts == outcomes
+
+
+@pytest.mark.parametrize(
+    ("option", "notes"),
+    [("last", ["only the last of 2 cookies is sent; ADAPTER_ALB_COOKIES=all sends all of them"]), ("all", [])],
+)
+async def test_a_note_names_the_cookies_that_a_load_balancer_loses(option: str, notes: list[str]) -> None:
+    answer = buffered({"statusCode": 200, "cookies": ["a=1", "b=2"]})
+    async with local_lambda(answer, invoke_mode="buffered", alb_cookies=option) as local:
+        client = await RawClient.connect(local.door_ports[0])
+        assert (await client.request("GET", "/")).status == 200
+        await client.close()
+        await local.visit()
+        detail = (await local.inspect("records/1")).json()
+    assert [each["notes"] for each in detail["verdicts"] if each["door"] == "alb"] == [notes]

@@ -218,6 +218,26 @@ def test_a_cors_configuration_that_aws_refuses_is_a_mistake_with_its_place(tmp_p
     ]
 
 
+@pytest.mark.parametrize(
+    ("shared", "own", "variables"),
+    [
+        ("{Variables: {A: 1, B: 1}}", "{Variables: {B: 2}}", {"A": "1", "B": "2"}),
+        ("{Variables: {A: 1}}", "{}", {"A": "1"}),
+        ("{}", "{Variables: {B: 2}}", {"B": "2"}),
+        ("none", "{Variables: {B: 2}}", {"B": "2"}),
+    ],
+)
+def test_a_function_has_the_variables_of_globals_and_its_own(
+    tmp_path: Path, shared: str, own: str, variables: dict[str, str]
+) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        f"Globals: {{Function: {{Environment: {shared}}}}}\nResources: {{Web: {{Type: AWS::Serverless::Function, "
+        f"Properties: {{Environment: {own}}}}}}}\n"
+    )
+    assert load_template(str(file), None, "us-east-1", []).variables == variables
+
+
 def test_cors_and_authorizers_of_a_rest_api_are_named(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text(

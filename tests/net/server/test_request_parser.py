@@ -149,19 +149,23 @@ def test_a_request_without_room_is_kept_although_the_body_before_it_looks_like_a
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "part"),
     [
-        pytest.param(b"GET /" + b"x" * HEAD_BYTES, id="target"),
-        pytest.param(GET[:-2] + b"X: y\r\n" * 1200 + b"\r\n", id="headers"),
-        pytest.param(GET[:-2] + b"X: " + b"y" * HEAD_BYTES, id="endless-header"),
-        pytest.param(CHUNKED_POST + b"0\r\n" + b"X: y\r\n" * 1200 + b"\r\n", id="trailers"),
-        pytest.param(CHUNKED_POST + b"1;" + b"x" * 2 * HEAD_BYTES, id="chunk-extension"),
+        pytest.param(b"GET /" + b"x" * HEAD_BYTES, "request line and headers", id="target"),
+        pytest.param(GET[:-2] + b"X: y\r\n" * 1200 + b"\r\n", "request line and headers", id="headers"),
+        pytest.param(GET[:-2] + b"X: " + b"y" * HEAD_BYTES, "request line and headers", id="endless-header"),
+        pytest.param(
+            CHUNKED_POST + b"0\r\n" + b"X: y\r\n" * 1200 + b"\r\n", "trailers or chunk extensions", id="trailers"
+        ),
+        pytest.param(
+            CHUNKED_POST + b"1;" + b"x" * 2 * HEAD_BYTES, "trailers or chunk extensions", id="chunk-extension"
+        ),
     ],
 )
-def test_what_surrounds_a_body_is_limited(raw: bytes) -> None:
+def test_what_surrounds_a_body_is_limited(raw: bytes, part: str) -> None:
     for size in (1, 7, 100, 1000):
         items = parse([raw[start : start + size] for start in range(0, len(raw), size)])
-        assert items[-1] == (431, f"the request line and headers exceed {HEAD_BYTES} bytes"), size
+        assert items[-1] == (431, f"the {part} exceed {HEAD_BYTES} bytes"), size
 
 
 def test_a_head_that_has_begun_is_told_from_a_complete_one() -> None:
