@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 import os
 import re
@@ -219,8 +220,11 @@ def invoke(event: InvokeInput, options: InvokeOptions, write: Callable[[bytes], 
     try:
         return asyncio.run(_invoke(url, event, options, write))
     except aiohttp.ClientConnectorError as error:
-        is_unknown = isinstance(error, aiohttp.ClientConnectorDNSError)
-        why = "the host name is not known" if is_unknown else "nothing listens there"
+        why = error.os_error.strerror or str(error.os_error)
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            why = "the host name is not known"
+        elif error.os_error.errno == errno.ECONNREFUSED:
+            why = "nothing listens there"
         endpoint = options.shown_endpoint
         raise InvokeFailed(
             f"no answer from {endpoint} ({why}); start adapter dev, or set --endpoint to the address of its Invoke APIs"

@@ -26,9 +26,8 @@ class QueueNotices:
         self.announced: set[LocalInvocation] = set()
         self._settings = settings
         self._notice = notice
-        self._period_began = 0.0
-        self._lines = 0
-        self._left_out = 0
+        # The number of invocations announced in the current period.
+        self._waiting = 0
         self._reason_is_given = False
 
     def announce(self, invocation: LocalInvocation, ahead: int) -> None:
@@ -38,16 +37,16 @@ class QueueNotices:
         ``ahead`` is the number of other invocations that are running or that were queued earlier.
         """
         self.announced.add(invocation)
-        now = asyncio.get_running_loop().time()
-        if now - self._period_began >= _PERIOD:
-            if self._left_out:
-                self._notice(f"{self._left_out} more invocations had to wait in the queue")
-            self._period_began, self._lines, self._left_out = now, 0, 0
-        if self._lines < _LINES:
-            self._lines += 1
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_PERIOD, self._end_period)
+        self._waiting += 1
+        if self._waiting <= _LINES:
             self._notice(self._text(invocation, ahead))
-        else:
-            self._left_out += 1
+
+    def _end_period(self) -> None:
+        left_out, self._waiting = self._waiting - _LINES, 0
+        if left_out > 0:
+            self._notice(f"{left_out} more invocations had to wait in the queue")
 
     def _text(self, invocation: LocalInvocation, ahead: int) -> str:
         most = self._settings.environments

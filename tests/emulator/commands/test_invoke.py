@@ -282,6 +282,12 @@ async def test_nobody_there_is_one_line_with_the_way_out() -> None:
     assert "start adapter dev" in done.err
 
 
+async def test_an_address_that_cannot_be_reached_is_told_from_one_where_nobody_listens() -> None:
+    done = await adapter("invoke", "--endpoint", "http://255.255.255.255:3001", "-", given=b"{}")
+    assert done.code == 1
+    assert done.err.startswith("adapter: no answer from http://255.255.255.255:3001 (Network is unreachable); ")
+
+
 async def test_a_host_that_is_not_known_is_told_from_one_where_nobody_listens() -> None:
     endpoint = "http://no-such-host.invalid:3001"
     # One query is enough if no name server answers.
