@@ -11,7 +11,7 @@
     │   ├── AppUnreachable      connecting to the app failed, or the app closed the connection before responding
     │   ├── AppTimeout          the app did not respond before the deadline
     │   ├── InvalidAppResponse  the app's response is not HTTP
-    │   ├── TruncatedResponse   the app ended its response before the body was complete
+    │   ├── TruncatedResponse   the app broke off its response within the body
     │   ├── AppErrorStatus      the app responded with a status in AWS_LWA_ERROR_STATUS_CODES
     │   └── ResponseTooLarge    the response exceeds a size limit
     ├── RefusedRequest          a client's request is not forwarded (proxy, emulator)
@@ -151,7 +151,7 @@ class InvalidAppResponse(InvocationError):
 
 
 class TruncatedResponse(InvocationError):
-    """The app ended its response before the body was complete."""
+    """The app broke off its response within the body."""
 
     name = "Adapter.TruncatedResponse"
     lambda_type = "Function.TruncatedResponse"

@@ -151,7 +151,10 @@ class Output:
             self._lost = lost
 
     def _write(self, data: bytes) -> bool:
-        """Write ``data`` in pieces of up to PIPE_BUF bytes. Return True, or count the lost lines and return False."""
+        """Write ``data`` in pieces of up to PIPE_BUF bytes. Return True if all of ``data`` was written.
+
+        Otherwise count the lost lines and return False.
+        """
         added = b"\n" if self._is_cut and not data.startswith(b"\n") else b""
         data = added + data
         position, size = 0, len(data)

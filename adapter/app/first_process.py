@@ -34,7 +34,7 @@ def first_process(leader: int, number: int) -> int | None:
 
 
 def shell_warning(number: int) -> str:
-    """Return the warning that all processes of the app got signal ``number``, since a shell has several children."""
+    """Return a warning: all processes of the app got signal ``number``, since CMD is a shell with several children."""
     # Real-time signals have no name.
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     return (

@@ -290,7 +290,7 @@ class ReadinessWait:
     def end_probe(self, problem: str, now: float) -> float:
         """Record that the probe found ``problem``. Return the pause before the next probe, in seconds.
 
-        Raises AppNotReady if the limit does not allow another probe.
+        Raises AppNotReady if the time limit would be over before the next probe.
         """
         waited = now - self._begun
         is_answer = not problem.startswith(_NO_CONNECTION)

@@ -77,7 +77,7 @@ class Report:
         if self.mistakes:
             return f"{_count(self.mistakes, 'mistake')}: adapter run would refuse to start."
         if self.problems:
-            return f"{_count(self.problems, 'problem')} at the moment: adapter run would not serve the app."
+            return f"{_count(self.problems, 'problem')} at the moment, so adapter run would not serve the app."
         return "No mistakes: adapter run can start."
 
     def as_json(self) -> str:

@@ -1,6 +1,7 @@
 """``adapter completion``: the script for a shell, and the functions that return the completions.
 
-The shell runs the adapter again for each completion. Then click calls the functions of this module.
+For each completion, the shell runs the adapter again. In this run, click calls the functions of this module to get the
+completions.
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ class OptionTable:
     """A group of options, for ``--help`` and the docs. Each option is added to ``options``, which all groups share.
 
     If the name of a variable is derived from an attribute, the name begins with ``prefix``. ``has_flags`` is False if
-    only a platform sets the group's options. Each instance sets ``values``, which maps option names to values.
+    the group's options have no flags, because only a platform sets them. Each instance has its own ``values``, a dict
+    from option names to values.
     """
 
     group: ClassVar[str]

@@ -341,7 +341,7 @@ def size(value: str) -> int:
 
 @parser("SIZE")
 def stream_limit(value: str) -> int:
-    """Parse the maximum number of bytes in a stream: ``20mb``, ``200mb``, ``none`` (NO_LIMIT) or any size."""
+    """Parse the maximum number of bytes in a stream: a size such as ``20mb``, or ``none``, which means NO_LIMIT."""
     preset = value.lower()
     return _STREAM_LIMIT_PRESETS[preset] if preset in _STREAM_LIMIT_PRESETS else size(value)
 

@@ -66,7 +66,7 @@ def _app_hosts(config: Config) -> tuple[str, ...]:
 
 
 def needs_port(config: Config, command: list[str]) -> bool:
-    """Return whether ``command`` starts an app on a fixed port, which another process could already use."""
+    """Return whether ``command`` starts an app on a fixed port, which may already be in use by another process."""
     return bool(command) and config.app_socket is None and not has_any_port(config, command)
 
 
@@ -116,9 +116,10 @@ def bypass_warnings(config: Config, command: list[str]) -> Iterator[str]:
     if is_default and command and config.container_port and not config.on_lambda and not has_placeholder(command):
         port = config.container_port
         yield (
-            f"PORT: the app gets {port} as its port, and the proxy listens on {DEFAULT_LISTEN}, so requests to port "
-            f"{port} bypass the proxy; to send them through the proxy, use {PLACEHOLDER} in CMD or --app-port 0 "
-            "(AWS_LWA_PORT); to allow the bypass, set --listen (ADAPTER_LISTEN)"
+            f"PORT: requests to port {port} bypass the proxy, since the app gets this port and the proxy listens on "
+            f"{DEFAULT_LISTEN}; to give the port to the proxy, use {PLACEHOLDER} in CMD or --app-port 0 "
+            f"(AWS_LWA_PORT=0); to keep the bypass without this warning, set --listen {DEFAULT_LISTEN} "
+            "(ADAPTER_LISTEN)"
         )
 
 
@@ -128,7 +129,7 @@ def resolve_listen(config: Config, app_port: int) -> Address:
     The address is the first of these that applies:
 
     - the address in ``--listen``
-    - the port in PORT on all addresses, if this port is not the app's port
+    - 0.0.0.0 with the port in PORT, if the app has another port
     - 127.0.0.1:9000
 
     Cloud Run, Knative and others set PORT to the port that requests will arrive on. Raises ConfigurationError if two of

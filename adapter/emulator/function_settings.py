@@ -149,15 +149,18 @@ def _contradictions(config: Config, command: list[str]) -> Iterator[str]:
         )
     if config.freeze and config.concurrency > 1:
         pair = f"{name('freeze')} and {name('concurrency')}"
-        yield f"{pair}: a concurrency above 1 means Managed Instances, which are never frozen; remove one of the two"
+        yield (
+            f"{pair}: a concurrency above 1 means Managed Instances, which are never frozen; "
+            "remove one of the two options"
+        )
     if config.freeze and sys.platform != "linux":
         yield f"{name('freeze')}: is possible only on Linux; elsewhere the emulator cannot find all processes"
     if config.snapstart and config.provisioned:
-        yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine them; remove one of the two"
+        yield f"{name('snapstart')} and {name('provisioned')}: Lambda cannot combine these options; remove one of them"
     if config.snapstart and config.concurrency > 1:
-        yield f"{name('snapstart')} and {name('concurrency')}: Lambda cannot combine them; remove one of the two"
+        yield f"{name('snapstart')} and {name('concurrency')}: Lambda cannot combine these options; remove one of them"
     if config.runtime is not None and command:
-        yield f"{name('runtime')} and CMD: only one of them can receive the invocations; remove one of the two"
+        yield f"{name('runtime')} and CMD: only one of them can receive the invocations; remove the other"
     if config.runtime is not None and not _words(config.runtime):
         yield f"{name('runtime')}: {config.runtime!r} is not a command; quote it as in a shell"
 

@@ -296,7 +296,10 @@ class ResponseReader:
         return pieces
 
     def _take_whole_chunks(self, data: memoryview, pieces: list[memoryview]) -> int:
-        """Append the complete chunks at the start of ``data`` to ``pieces``. Return the number of bytes used."""
+        """Take the complete chunks from the start of ``data``, and append their contents to ``pieces``.
+
+        Return the number of bytes used.
+        """
         if self._chunk_state != _SIZE or self._pending:
             return 0
         used = 0

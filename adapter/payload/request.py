@@ -80,7 +80,7 @@ class RequestRules:
 
 
 def app_request(invocation: Invocation, rules: RequestRules) -> tuple[Codec, Request]:
-    """Return the codec that will encode the app's response, and the request for the app.
+    """Return two values: the event's codec, which will also encode the app's response, and the request for the app.
 
     If the request has no Host header, `encode_request_head` adds one. Raises InvalidEvent if the event or
     other data of ``invocation`` is malformed.

@@ -63,11 +63,11 @@ def join_query(pairs: Pairs) -> str:
 def query_pairs(single: Any, multi: Any = None) -> Pairs:
     """Return the pairs of the multi-value map if it is not empty, else the pairs of the single-value map.
 
-    Raises InvalidEvent if the map that is used is not an object, or if a value in it is not a string.
+    Raises InvalidEvent if the map that is used is not a JSON object, or if a value in it is not a string.
     """
     source = multi or single or {}
     if not isinstance(source, dict):
-        raise InvalidEvent(f"the query parameters are of type {type(source).__name__}, not an object")
+        raise InvalidEvent(f"the query parameters are of type {type(source).__name__}, not a JSON object")
     pairs: Pairs = []
     for name, values in source.items():
         for value in values if isinstance(values, list) else [values]:

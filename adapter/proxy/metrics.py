@@ -73,11 +73,13 @@ class Metrics:
         yield CounterMetricFamily("adapter_request_bytes", "Body bytes received from clients.", self.request_bytes)
         yield CounterMetricFamily("adapter_response_bytes", "Body bytes sent to clients.", self.response_bytes)
         yield CounterMetricFamily(
-            "adapter_throttled_seconds", "Total time by which bandwidth caps delayed responses.", self.throttled_seconds
+            "adapter_throttled_seconds", "Total delay that bandwidth caps added to responses.", self.throttled_seconds
         )
         yield CounterMetricFamily("adapter_app_starts", "Number of starts of the app.", self.app_starts)
         errors = CounterMetricFamily(
-            "adapter_upstream_errors", "Requests that failed because of the app, by error.", labels=["error"]
+            "adapter_upstream_errors",
+            "Requests that failed because of the app or an internal error of the adapter, by error.",
+            labels=["error"],
         )
         for name, count in self.upstream_errors.items():
             errors.add_metric([name], count)

@@ -206,7 +206,7 @@ class Proxy:
         return is_hurried
 
     def _cut_off(self) -> None:
-        """Close all connections at once, which ends the requests on them."""
+        """Close all connections immediately, which ends the requests on them."""
         self._relay.is_cutting_off = True
         self._server.abort()
 

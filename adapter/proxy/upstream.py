@@ -263,7 +263,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def read_available(self) -> list[memoryview]:
         """Return the pieces of the body that have arrived, perhaps none.
 
-        If there is no read-ahead limit, resume reading.
+        If there is no read-ahead limit, let the event loop resume reading.
         """
         pieces = self._pieces
         if pieces:
@@ -274,9 +274,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return pieces
 
     def _receive_now(self) -> bool:
-        """Receive from the paused socket, and return True.
+        """Read directly from the socket, while the event loop is not reading from it. Return True if data arrived.
 
-        If that is not possible now, resume reading and return False.
+        If no data can be read now, let the event loop resume reading, and return False.
         """
         if self._may_receive_now and self._failure is None and self._transport is not None:
             self._may_receive_now = False

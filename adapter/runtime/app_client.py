@@ -206,7 +206,7 @@ def _probe(check: ReadinessCheck, wait: ReadinessWait, connect: Callable[[Addres
 def call_hook(app: AppClient, path: str, timeout: float) -> None:
     """POST to ``path``, a SnapStart hook of the app.
 
-    Raises HookFailed if the app does not answer with a status 2xx within ``timeout`` seconds.
+    Raises HookFailed if the app does not answer with a 2xx status within ``timeout`` seconds.
     """
     request = Request(method="POST", target=path, headers=[("connection", "close")])
     try:

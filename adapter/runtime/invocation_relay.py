@@ -196,7 +196,7 @@ class _RelayedInvocation:
             relay.app.release(response)
 
     def _note_event_status(self, path: str) -> None:
-        """Make the app's status for a non-HTTP event visible, since Lambda itself drops this status.
+        """Report the app's status for a non-HTTP event, since Lambda itself drops this status.
 
         Log a warning if the status means that the event is lost. Under ``adapter dev``, send the status to Lambda's
         emulator.

@@ -27,7 +27,7 @@ else:
 
 
 class _Annotation:
-    """Stands in for a name that is used only in annotations, or as a base class for the type checker."""
+    """Stands in for a name that the code needs only in annotations, or as a base class that only type checkers need."""
 
     def __class_getitem__(cls, parameters: object) -> type[_Annotation]:
         return cls

@@ -328,12 +328,13 @@ class Runtime:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep up to _KEPT_MEMORY bytes of freed memory for the next allocations.
+    """Allocate a large block and free it, so that glibc keeps up to _KEPT_MEMORY bytes of freed memory from then on.
 
-    Otherwise glibc may return the memory of a large body to the system after each invocation. Getting the memory back
-    would take as long as the rest of the invocation, because of a page fault for every 4 KiB. When glibc frees a mapped
-    block, it raises the limit of the memory that it keeps to twice the block's size (mallopt(3), M_MMAP_THRESHOLD).
-    The block that this function frees takes no memory, since nothing was written to it.
+    When glibc frees a mapped block, it raises the limit of the memory that it keeps to twice the block's size
+    (mallopt(3), M_MMAP_THRESHOLD). This block takes no memory, since nothing is written to it.
+
+    With a lower limit, glibc may return the memory of a large body to the system after each invocation. Getting the
+    memory back would take as long as the rest of the invocation, because of a page fault for every 4 KiB.
     """
     bytes(_KEPT_MEMORY // 2)
 

@@ -50,7 +50,7 @@ class Slots:
     """Runs slots, each a greenlet that handles one invocation after another.
 
     When the descriptor ``wake_up`` becomes readable, ``should_stop()`` and then ``is_urgent()`` are called.
-    ``should_stop`` must empty the pipe behind the descriptor, and returns True if the slots have to end. ``is_urgent``
+    ``should_stop`` must empty the pipe behind the descriptor, and returns True if the slots must end. ``is_urgent``
     returns True if slots have little time left for their invocations. Each wait of a slot has a key: the descriptor
     that the slot waits for, or the slot itself if it pauses.
     """
@@ -83,7 +83,10 @@ class Slots:
         return SlotConnection(address, self, to_app=False)
 
     def connect_to_app(self, address: Address) -> Connection:
-        """Connect to the app. Each wait of the connection also ends when ``app_grace`` of ``run`` is over."""
+        """Connect to the app. Return the connection.
+
+        When the app's time to answer is over (``app_grace`` of ``run``), the connection stops waiting for the app.
+        """
         return SlotConnection(address, self, to_app=True)
 
     def run(self, serve: Callable[[], None], *, count: int, app_grace: float, report_grace: float) -> None:

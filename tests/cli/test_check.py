@@ -232,7 +232,7 @@ def test_what_is_set_comes_first_and_defaults_only_on_demand() -> None:
     ("flags", "code", "verdict"),
     [
         pytest.param({}, 0, "No mistakes: adapter run can start.", id="well"),
-        pytest.param({"listen": "192.0.2.1:1"}, 1, "1 problem at the moment: adapter run would", id="problem"),
+        pytest.param({"listen": "192.0.2.1:1"}, 1, "1 problem at the moment, so adapter run would", id="problem"),
         pytest.param({"grace": "x", "app_port": "y"}, 2, "2 mistakes: adapter run would refuse", id="mistakes"),
     ],
 )

@@ -92,7 +92,7 @@ def test_query_maps_become_pairs(single: Any, multi: Any, pairs: request_line.Pa
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
-        pytest.param("a=1", "are of type str, not an object", id="text"),
+        pytest.param("a=1", "are of type str, not a JSON object", id="text"),
         pytest.param({"a": 1}, "'a' is of type int", id="number"),
         pytest.param({"a": [None]}, "'a' is of type NoneType", id="null-in-list"),
     ],

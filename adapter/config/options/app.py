@@ -23,8 +23,8 @@ class AppOptions(OptionTable):
     group = "app"
 
     app_host = Option(
-        "The host that the app listens on. If the option is not set, the adapter tries 127.0.0.1, then ::1. (The "
-        "variable HOST has an effect on Lambda only.)",
+        "The host that the app listens on. If the option is not set, the adapter tries 127.0.0.1, then ::1. The "
+        "variable HOST is read only on Lambda.",
         parse=parsers.host,
         default="127.0.0.1",
         env=("AWS_LWA_HOST",),

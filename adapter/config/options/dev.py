@@ -122,7 +122,7 @@ class DevOptions(OptionTable):
         flag="--region",
     )
     retry_delay = Option(
-        "The seconds before the first retry of an asynchronous invocation; before the second retry, twice as many.",
+        "The delay in seconds before the first retry of an asynchronous invocation. The second delay is twice as long.",
         parse=parsers.seconds,
         default=60.0,
     )

@@ -75,7 +75,8 @@ def read_key_pair(file: str, source: str) -> KeyPair:
 def add_iam(event: dict[str, Any], key: KeyPair, arrival: Arrival) -> None:
     """Add the caller's identity to the event of a function URL, as AWS does after verifying a signature.
 
-    Also remove the Authorization header from the event. The fields are from an event that was captured on AWS in 2024.
+    Also remove the Authorization header from the event. The added fields are those of an event that was captured on AWS
+    in 2024.
     """
     context = event["requestContext"]
     context["accountId"] = arrival.account_id

@@ -152,7 +152,7 @@ def wait_for_dev(config: Config) -> int:
     settings = UrlSettings(config, with_access=False)
     if not settings.invoke_port:
         raise ConfigurationError(
-            ["--wait: needs the port of the other adapter dev; name it with --port or --invoke-port"]
+            ["--wait: port 0 means any free port; set --port or --invoke-port to the port of the other adapter dev"]
         )
     address = Address(host=settings.host, port=settings.invoke_port).local
     timeout = config.readiness_timeout

@@ -157,7 +157,7 @@ def _http_event(kind: str, options: EventOptions) -> dict[str, Any]:
     try:
         event = rules.codec.encode_event(request, arrival)
     except RefusedRequest as error:
-        raise ConfigurationError([f"--path: {options.path!r} is not possible: {error}"]) from error
+        raise ConfigurationError([f"--path: {options.path!r} cannot be used: {error}"]) from error
     if rules.add_resource and not rules.add_resource(event, options.resource):
         raise ConfigurationError([f"--path: {options.path!r} does not match the resource {options.resource}"])
     return event

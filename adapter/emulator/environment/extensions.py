@@ -57,7 +57,7 @@ class Extension:
         self.poll: asyncio.Future[bytes] | None = None
 
     def request(self, event: ExtensionEvent) -> None:
-        """Change the extension's state by ``event``, a request of the extension.
+        """Apply ``event``, which is a request of the extension, to the extension's state.
 
         Raises RefusedExtension if Lambda would refuse the request.
         """

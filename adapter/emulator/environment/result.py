@@ -84,7 +84,7 @@ def too_large(limit: int = BUFFERED_RESPONSE_LIMIT, whose: str = "") -> Failure:
 
 def truncated() -> Failure:
     """Return the failure for a response that ended before the runtime had sent all of it."""
-    return failure(TRUNCATED_RESPONSE, "The runtime ended its response before the response was complete.")
+    return failure(TRUNCATED_RESPONSE, "The runtime broke off its response.")
 
 
 class Payload:

@@ -64,13 +64,13 @@ class FaultInjector:
         return InvocationFaults(self, faults, invocation) if faults else None
 
     def stop(self) -> None:
-        """End all delays and fail all faulty streams. Later calls of ``sleep`` return at once."""
+        """End all delays, and make all faulty streams fail. Later calls of ``sleep`` return at once."""
         self._stopped.set()
         for stream in tuple(self._streams):
             stream.fail(failure(STOPPED, "adapter dev was stopped"))
 
     def watch(self, stream: FaultStream) -> Stream:
-        """Register ``stream`` and return it. ``stop`` fails all registered streams."""
+        """Register ``stream`` and return it. ``stop`` makes all registered streams fail."""
         self._streams.add(stream)
         return stream
 

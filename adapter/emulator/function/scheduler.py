@@ -170,7 +170,10 @@ class LocalFunction:
             self.notice(text, level="error", reason=error.message)
 
     async def _run_environment(self, environment: ExecutionEnvironment) -> None:
-        """Run an environment to its end. Replace it if it was provisioned and did not fail to start."""
+        """Run an environment to its end.
+
+        If the environment belonged to the provisioned concurrency and did not fail to start, start a replacement.
+        """
         try:
             if environment in self._undecided and not await self._is_still_needed(environment):
                 return

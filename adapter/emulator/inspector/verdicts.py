@@ -92,7 +92,7 @@ class Verdicts:
         }
 
     def _buffered_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return two lists: reasons why a buffered response would fail, and reasons why this is unknown."""
+        """Return two lists of reasons: why a buffered response would fail, and why it is unknown whether it would."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -123,7 +123,7 @@ class Verdicts:
         return breaks, unknown
 
     def _stream_problems(self, record: RequestRecord, door: DoorSettings) -> tuple[list[str], list[str]]:
-        """Return two lists: reasons why a streamed response would fail, and reasons why this is unknown."""
+        """Return two lists of reasons: why a streamed response would fail, and why it is unknown whether it would."""
         known, unknown = _response_problems(record)
         if known or unknown:
             return known, unknown
@@ -226,13 +226,19 @@ def _arrivals(record: RequestRecord) -> list[tuple[float, int]]:
 
 
 def _time_of_whole(record: RequestRecord) -> float | None:
-    """Return when the whole response would have arrived without a bandwidth cap, or None if there is no response."""
+    """Return the time at which the whole response would have arrived without a bandwidth cap.
+
+    Return None if there is no response.
+    """
     arrivals = _arrivals(record)
     return next((at for at, arrived in arrivals if arrived == record.curve.arrived), None)
 
 
 def _paced_total(record: RequestRecord, bandwidth: Bandwidth | None) -> float | None:
-    """Return when the last byte would have passed the bandwidth cap ``bandwidth``, or None if there is no response."""
+    """Return the time at which the last byte would have passed the bandwidth cap ``bandwidth``.
+
+    Return None if there is no response.
+    """
     whole = _time_of_whole(record)
     if whole is None or bandwidth is None:
         return whole

@@ -112,7 +112,10 @@ class ExtensionsApi:
 
 
 def _events(body: bytes) -> list[Any]:
-    """Return the events that the body of a registration requests. Raises RefusedExtension if the body is not valid."""
+    """Return the list of events in ``body``, the body of an extension's registration.
+
+    Raises RefusedExtension if the body is not valid.
+    """
     try:
         registration = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -92,7 +92,7 @@ class Curve:
             self._thin()
 
     def restart(self, arrived: int) -> None:
-        """Subtract the metadata prelude: only ``arrived`` of the bytes that the app has sent belong to the body."""
+        """Subtract the metadata prelude from the counts, so that they count only the body: ``arrived`` bytes so far."""
         excess, self.arrived = self.arrived - arrived, arrived
         for index, total in enumerate(self._arrivals):
             self._arrivals[index] = max(0, total - excess)
@@ -249,7 +249,7 @@ class RequestRecord:
         self._started = self.clock()
 
     def now(self) -> float:
-        """Return the time since the arrival of the request."""
+        """Return the time since the arrival of the request, in seconds."""
         return self.clock() - self._started
 
     @property

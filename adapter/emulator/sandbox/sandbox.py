@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 # The reasons for the end of an environment (Lambda, "Extensions API": shutdownReason).
 SPINDOWN, TIMED_OUT, FAILED = "spindown", "timeout", "failure"
 
-# The time that the processes have to end, in seconds: with only internal extensions, and with external extensions
-# (Lambda, "Shutdown phase").
+# The time that the processes get for their shutdown, in seconds: with only internal extensions, and with external
+# extensions (Lambda, "Shutdown phase").
 INTERNAL_GRACE = 0.5
 EXTERNAL_GRACE = 2.0
 # The runtime's share of EXTERNAL_GRACE (the official emulator's source, rapid/shutdown).
@@ -169,8 +169,8 @@ class Sandbox:
     async def _flush_telemetry(self) -> None:
         """Deliver all telemetry records before the SHUTDOWN event.
 
-        This takes at most 0.7 s: half of the time that the extensions have to end. Records that are still undelivered
-        after that may be discarded.
+        This takes at most 0.7 s: half of the 1.4 s that external extensions get for their shutdown. Records that are
+        still undelivered after that may be discarded.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EXTERNAL_GRACE * (1 - RUNTIME_SHARE) / 2):

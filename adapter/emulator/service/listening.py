@@ -32,7 +32,7 @@ _HEAD_BYTES = MIB
 _MAX_CONNECTIONS = 1000
 # The inspector is for this machine only, unless a host is named.
 _LOOPBACK = "127.0.0.1"
-# The time that the responses in progress have to end after the environments have ended, in seconds.
+# How long responses in progress may continue after the environments have ended, in seconds.
 _CLOSE_GRACE = 0.5
 
 _SAM_LOCAL = re.compile(r"\bsam(?:\.exe)? local\b")
@@ -43,8 +43,8 @@ Serve: TypeAlias = Callable[[Exchange], Awaitable[None]]
 def open_listeners(settings: UrlSettings) -> list[socket]:
     """Open a socket for each front door, then one for the Invoke APIs. Return the sockets in this order.
 
-    The port numbers are written into ``settings``. If ports cannot be opened, raises ConfigurationError with all of
-    them.
+    The port numbers are written into ``settings``. Raises ConfigurationError if ports conflict or cannot be opened. The
+    error contains a message for each of these ports.
     """
     config = settings.config
     conflicts = list(_given_twice(settings))

@@ -102,7 +102,7 @@ class Intrinsics:
         if default is None:
             raise Unresolved(f"the parameter {name} has no default")
         if kind.startswith("AWS::SSM::"):
-            raise Unresolved(f"the parameter {name} is read from Systems Manager when a stack is deployed")
+            raise Unresolved(f"the parameter {name} is in Systems Manager; its value is known only in a deployed stack")
         if kind == "CommaDelimitedList" or kind.startswith("List<"):
             return [each.strip() for each in str(default).split(",")]
         return self.resolve(default)

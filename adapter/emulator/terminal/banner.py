@@ -143,7 +143,7 @@ def mismatch_text(invoke_mode: str, door: DoorSettings) -> str:
         outcome = "the function is buffered but the front door streams: every request fails"
     else:
         outcome = "the function is buffered but the front door streams: clients get the JSON payload undecoded"
-    return f"{outcome}; set both to the same mode with --invoke-mode or --url-invoke-mode"
+    return f"{outcome}; make the modes match: change --invoke-mode or --url-invoke-mode"
 
 
 def _differences(settings: UrlSettings) -> list[str]:
@@ -178,7 +178,7 @@ def local_url(host: str, port: int) -> str:
 
 
 def _deployment(settings: UrlSettings) -> str:
-    """Return the settings that make the deployed function behave as the local function does."""
+    """Return a text that says how to configure the deployed function so that it behaves as the local function does."""
     # Only the adapter reads this variable. With --runtime, another command replaces the adapter.
     parts = [f"AWS_LWA_INVOKE_MODE={settings.invoke_mode}"] if settings.config.runtime is None else []
     for door in settings.doors:
@@ -208,7 +208,7 @@ def _bandwidth_text(door: DoorSettings) -> str:
     if not door.streaming:
         return ""
     if cap is None:
-        return "unlimited; Lambda has a cap"
+        return "unlimited here, but capped on Lambda"
     source = _CAP_SOURCES.get(cap, "; --bandwidth lambda sets Lambda's own cap")
     return f"{size_text(cap.burst)} at once, then {size_text(cap.rate)}/s, for each response{source}"
 
@@ -222,5 +222,5 @@ def _limit_text(settings: UrlSettings, door: DoorSettings) -> str:
     if not door.streaming:
         return f"{size_text(door.rules.response_limit)} for the whole encoded response"
     if settings.stream_limit is None:
-        return "none for a streamed response; Lambda has a limit"
+        return "none here for a streamed response, but Lambda has one"
     return f"{size_text(settings.stream_limit)} for a streamed response"

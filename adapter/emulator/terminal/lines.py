@@ -45,7 +45,7 @@ class Terminal:
     - ``color`` is True if lines are coloured. None means that lines are coloured if stderr is a terminal.
     - If ``shows_requests`` is False, a request has a line only if the function or the emulator failed.
     - If ``cloudwatch_block`` is True, an invocation is shown as the block of lines that Lambda writes to CloudWatch.
-      Only a failed invocation then also has the line of its request.
+      If the invocation failed, the line of its request is written as well.
     - If ``names_doors`` is True, the line of a request begins with the name of the request's front door.
     """
 

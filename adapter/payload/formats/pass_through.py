@@ -29,7 +29,7 @@ _JSON = [("content-type", "application/json")]
 
 
 def read_app_status(value: str) -> tuple[int, str]:
-    """Return the status and the path in ``value``, the value of an APP_STATUS header, or (0, "") if it is malformed."""
+    """Read the APP_STATUS header ``value``. Return its status and path, or (0, "") if ``value`` is malformed."""
     status, _, path = value.partition(" ")
     number = whole_number(status, 999)
     return (number, path) if number is not None else (0, "")

@@ -118,7 +118,7 @@ def test_the_outline_is_that_of_awss_own_sample(kind: str, sample: str) -> None:
     ("kind", "options", "why"),
     [
         pytest.param("sqs", EventOptions(body=b"\xff"), "--body: is not UTF-8", id="bytes-for-a-text"),
-        pytest.param("http-api", EventOptions(path="/100%"), "--path: '/100%' is not possible", id="path"),
+        pytest.param("http-api", EventOptions(path="/100%"), "--path: '/100%' cannot be used", id="path"),
         pytest.param(
             "rest-api", EventOptions(path="/x", resource="/y"), "does not match the resource /y", id="resource"
         ),

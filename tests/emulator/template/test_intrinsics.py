@@ -55,7 +55,7 @@ def test_a_value_that_the_template_determines(value: Any, expected: Any) -> None
     [
         ({"Ref": "Table"}, "Table is a resource, which can be resolved only in a deployed stack"),
         ({"Ref": "Empty"}, "the parameter Empty has no default"),
-        ({"Ref": "Stored"}, "the parameter Stored is read from Systems Manager when a stack is deployed"),
+        ({"Ref": "Stored"}, "the parameter Stored is in Systems Manager; its value is known only in a deployed stack"),
         ({"Ref": ["x"]}, "Ref is malformed"),
         ({"Fn::GetAtt": ["Table", "Arn"]}, "Fn::GetAtt can be resolved only in a deployed stack"),
         ({"Fn::ImportValue": "x"}, "Fn::ImportValue can be resolved only in a deployed stack"),

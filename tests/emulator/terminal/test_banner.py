@@ -73,8 +73,8 @@ def test_where_there_are_several_front_doors_each_row_says_which_it_is_about() -
 
 def test_what_was_lifted_is_said_to_be_lambdas() -> None:
     lines = start_lines(settings(bandwidth="unlimited", stream_limit="none"))
-    assert "  bandwidth  unlimited; Lambda has a cap" in lines
-    assert "  limit      none for a streamed response; Lambda has a limit" in lines
+    assert "  bandwidth  unlimited here, but capped on Lambda" in lines
+    assert "  limit      none here for a streamed response, but Lambda has one" in lines
     assert "; --bandwidth lambda sets Lambda's own cap" in "\n".join(start_lines(settings(bandwidth="64KB+64KB")))
 
 
@@ -88,7 +88,7 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
             {"url_invoke_mode": "buffered"},
             [
                 "the function streams but the front door is buffered: clients wait for the whole response; "
-                "set both to the same mode with --invoke-mode or --url-invoke-mode"
+                "make the modes match: change --invoke-mode or --url-invoke-mode"
             ],
             id="the-url-is-buffered",
         ),
@@ -96,9 +96,9 @@ def test_what_was_lifted_is_said_to_be_lambdas() -> None:
             {"invoke_mode": "buffered", "url_invoke_mode": "response_stream", "front_doors": "function-url,rest-api"},
             [
                 "the function is buffered but the front door streams: clients get the JSON payload undecoded; "
-                "set both to the same mode with --invoke-mode or --url-invoke-mode (function-url)",
+                "make the modes match: change --invoke-mode or --url-invoke-mode (function-url)",
                 "the function is buffered but the front door streams: every request fails; "
-                "set both to the same mode with --invoke-mode or --url-invoke-mode (rest-api)",
+                "make the modes match: change --invoke-mode or --url-invoke-mode (rest-api)",
             ],
             id="the-function-is-buffered",
         ),
