@@ -129,8 +129,8 @@ class Proxy:
                 await self._signals.wait(app)
                 return await self._shut_down(app)
             finally:
-                # The loop is about to remove its handlers. A signal must not end the process before its cleanup is
-                # done.
+                # The signal handlers need the loop, which is about to close. Signals that arrive now must not end the
+                # process before its cleanup is done.
                 hold_signals()
                 for server in (self._server, admin_server):
                     server.close()
@@ -288,9 +288,14 @@ class _ShutdownSignals:
     def install(self, supervisor: AppSupervisor) -> None:
         """Install the signal handlers. Then deliver blocked signals, and reap children that have already ended."""
         loop = asyncio.get_running_loop()
+
+        def on_signal(number: int, _frame: object) -> None:
+            loop.call_soon_threadsafe(self._handle if number in ENDING else supervisor.signal, number)
+
         for number in HANDLED:
-            handle = self._handle if number in ENDING else supervisor.signal
-            loop.add_signal_handler(number, handle, int(number))
+            # Handlers of the event loop would take milliseconds for all these signals.
+            signal.signal(number, on_signal)
+            signal.siginterrupt(number, False)
         loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
         supervisor.reap()
         release_signals()

@@ -45,7 +45,7 @@ http {{
 _HAPROXY_CONFIG = """
 global
     nbthread 1
-    maxconn {connections}
+    maxconn {clients}
 defaults
     mode http
     timeout connect 5s
@@ -60,7 +60,6 @@ _CADDY_CONFIG = """
 {{
     admin off
     auto_https off
-    persist_config off
 }}
 http://127.0.0.1:{listen} {{
     bind 127.0.0.1
@@ -89,6 +88,8 @@ class Ports:
             app=self.app,
             folder=self.folder,
             connections=self.connections,
+            # HAProxy counts only the connections of clients.
+            clients=self.connections // 2,
             most_files=most_files,
         )
 
