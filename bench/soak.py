@@ -28,8 +28,9 @@ from soak_traffic import MIX, Outcomes, Traffic
 
 MIB = 1024 * 1024
 PATIENCE = 30.0
-# The maximum growth of the resident memory between the warm-up and the end, in bytes.
-MEMORY_DRIFT = 5 * MIB
+# The maximum growth of the resident memory between the warm-up and the end, in bytes. The records of `adapter dev` come
+# and go in all sizes, which scatters their memory: the number of allocated blocks is constant meanwhile.
+MEMORY_DRIFT = {"proxy": 5 * MIB, "dev": 10 * MIB}
 # The time in which pools, caches and allocators reach their size before the measurement, in seconds.
 WARM_UP = 30.0
 # The number of samples, one a second, that are averaged: a single sample depends on the requests in progress.
@@ -144,7 +145,7 @@ def problems(way: str, adapter: Adapter, gauge: Gauge, outcomes: Outcomes, execu
         yield f"lost: {len(outcomes.lost)}, for example {outcomes.lost[:3]}"
     if twice := [identifier for identifier, times in executed.items() if times > 1]:
         yield f"executed twice: {twice[:3]}"
-    if gauge.drift > MEMORY_DRIFT:
+    if gauge.drift > MEMORY_DRIFT[way]:
         yield f"memory: {gauge.drift / MIB:.1f} MB more in the last seconds than in the first"
     if gauge.descriptors[-1] > gauge.descriptors[0]:
         yield f"descriptors: {gauge.descriptors[0]} before, {gauge.descriptors[-1]} after"

@@ -128,7 +128,7 @@ def test_an_app_on_the_port_of_a_platform_causes_a_warning_with_both_ports_and_t
     [warning] = bypass_warnings(load({"PORT": "8123"}), ["node", "server.js"])
 
     for part in (
-        "the app gets 8123",
+        "the app gets this port",
         "127.0.0.1:9000",
         "port 8123 bypass",
         "{port} in CMD",

@@ -67,8 +67,12 @@ def test_an_init_that_no_invocation_waits_for_may_take_longer(flags: dict[str, s
         pytest.param({"provisioned": "3", "environments": "2"}, APP, "--environments allows 2", id="provisioned"),
         pytest.param({"provisioned": "2"}, ["serve"], "CMD has no {port}", id="provisioned-without-port"),
         pytest.param({"freeze": "true", "concurrency": "2"}, APP, "never frozen", id="freeze-instances"),
-        pytest.param({"snapstart": "true", "provisioned": "1"}, APP, "cannot combine them", id="snapstart-provisioned"),
-        pytest.param({"snapstart": "true", "concurrency": "2"}, APP, "cannot combine them", id="snapstart-instances"),
+        pytest.param(
+            {"snapstart": "true", "provisioned": "1"}, APP, "cannot combine these options", id="snapstart-provisioned"
+        ),
+        pytest.param(
+            {"snapstart": "true", "concurrency": "2"}, APP, "cannot combine these options", id="snapstart-instances"
+        ),
         pytest.param({"runtime": "boot"}, APP, "--runtime and CMD", id="runtime-and-cmd"),
         pytest.param({"runtime": "boot 'x"}, [], "is not a command", id="runtime-quotes"),
     ],

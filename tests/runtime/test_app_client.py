@@ -569,7 +569,7 @@ def test_a_long_wait_is_logged_once_with_the_address_and_the_variable(monkeypatc
         wait_until_ready(check, 0.5, pause=lambda seconds: None, warn=lines.append)
     [line] = lines
     assert line.startswith("the app is not ready after 0 s (the limit is 0.5 s): no connection to 127.0.0.1")
-    assert line.endswith("or set the app's port with --app-port (AWS_LWA_PORT)")
+    assert line.endswith("or set its port with --app-port (AWS_LWA_PORT)")
 
 
 @pytest.mark.parametrize("protocol", ["http", "tcp"])

@@ -242,7 +242,7 @@ def test_an_app_that_is_not_there_is_reported_after_some_seconds(api: ScriptedRu
     with RuntimeProcess(api, environ={"AWS_LWA_PORT": "1"}) as runtime:
         line = runtime.wait_for_line("the app is not ready after 4 s")
         assert line.startswith("adapter WARN ")
-        assert line.endswith("or set the app's port with --app-port (AWS_LWA_PORT)")
+        assert line.endswith("or set its port with --app-port (AWS_LWA_PORT)")
         runtime.terminate()
 
 

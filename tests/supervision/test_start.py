@@ -112,4 +112,4 @@ def test_an_app_on_the_port_of_a_platform_is_a_warning() -> None:
         check=False,
     )
 
-    assert "WARN PORT: the app gets " in done.stderr
+    assert "WARN PORT: requests to port " in done.stderr

@@ -122,7 +122,7 @@ async def test_an_action_needs_json() -> None:
 async def test_the_other_mode_is_refused_with_the_reason_if_the_function_cannot_run_twice() -> None:
     async with local_lambda(each(echo)) as local:
         await local.request("GET", "/")
-        assert "another mode" in (await act(local, "records/1/replay", status=409, mode="buffered"))["error"]
+        assert "other invoke mode" in (await act(local, "records/1/replay", status=409, mode="buffered"))["error"]
 
 
 async def test_faults_are_replaced_while_it_runs() -> None:

@@ -194,7 +194,7 @@ def test_status_names_of_headers_and_body_make_an_answer_the_recorded_one(
 
 
 def test_a_folder_without_events_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"EVENT: the folder '.*' contains no \.json file"):
+    with pytest.raises(ConfigurationError, match=r"EVENT: the folder '.*' has no \.json file"):
         inputs(tmp_path)
 
 

@@ -313,7 +313,7 @@ def test_the_command_of_a_package_with_a_layer_is_its_handler_script(tmp_path: P
         ("a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n" + "".join(
             f"c{i}: &c{i} [{','.join([f'*{previous}'] * 10)}]\n"
             for i, previous in enumerate(["b", "c0", "c1", "c2", "c3"])
-        ), None, "it has more than 100000 values"),
+        ), None, "the template has more than 100000 values"),
         ("a: &a [*a]", None, "levels"),
         ("a: " + "[" * 200 + "]" * 200, None, "levels"),
         ("a: !!python/object/apply:os.system ['true']", None, "contains no Lambda function"),

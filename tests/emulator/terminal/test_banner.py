@@ -230,7 +230,7 @@ def test_a_secret_from_a_file_is_neither_in_the_start_message_nor_in_the_log(tmp
     file.write_text('{"AccessKeyId": "AKIAFILE", "SecretAccessKey": "hidden"}')
     chosen = settings(auth="aws-iam", auth_key_file=str(file), log_format="json")
     lines, fields = "\n".join(start_lines(chosen)), start_fields(chosen)
-    assert f"AKIAFILE of {file}" in lines
+    assert f"AKIAFILE from {file}" in lines
     assert "--user AKIAFILE:$AWS_SECRET_ACCESS_KEY" in lines
     assert fields["accessKeyId"] == "AKIAFILE"
     assert "hidden" not in lines + str(fields)
