@@ -92,8 +92,8 @@ _LIMITS = """\
   event loop and transports), and 12 % the compiled code's (perf). uvloop instead of asyncio saves 14 % with 32
   clients and 13 % with 256, and leaves p99 unchanged. With wrk as the load, 256 clients have a p99 of 3.1 times
   nginx's.
-- **adapter dev.** 125 ms of its start are imports: 343 modules, of which click takes 25 ms, and asyncio 18 ms.
-  Nothing else of it takes more than 15 ms.
+- **adapter dev.** 125 ms of its start are imports: 343 modules. click takes 25 ms, asyncio 18 ms.
+  Nothing else takes more than 15 ms.
 """
 _RUST_VERSIONS = """
 "Rust adapter" is version {rust} of the AWS Lambda Web Adapter, and "Rust adapter, pre-release" is its version
