@@ -42,6 +42,8 @@ _SHORT = 24
 _SERVERS = frozenset(
     {"bun", "deno", "fastapi", "flask", "gunicorn", "hypercorn", "node", "npm", "npx", "python", "python3", "uvicorn"}
 )
+# Flags of some commands, and the flags of others that set the same.
+_COUNTERPARTS = {"--port": "--listen", "--listen": "--port"}
 # Names that people try, and the commands that they mean.
 _MEANT = {
     "serve": "adapter run, or adapter dev for Lambda on this machine",
@@ -54,8 +56,8 @@ _MEANT = {
 }
 
 
-class Commands(click.Group):
-    """The group of all commands. The error for an unknown command names the command that was probably meant."""
+class PlainCommand(click.Command):
+    """A command whose error for an unknown flag names a similar flag, or the command that has the flag."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -63,6 +65,12 @@ class Commands(click.Group):
         except click.NoSuchOption as error:
             known = [flag for parameter in self.params for flag in parameter.opts]
             raise click.UsageError(_no_such_option(error.option_name, known, ctx), ctx) from error
+
+
+class Commands(PlainCommand, click.Group):
+    """The group of all commands. The error for an unknown command names the command that was probably meant."""
+
+    command_class = PlainCommand
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -203,7 +211,10 @@ def _no_such_option(flag: str, known: Iterable[str], ctx: click.Context) -> str:
         if command is not ctx.command and any(flag in parameter.opts for parameter in command.params)
     ]
     if others:
-        return f"No such option {flag}; it is an option of {' and '.join(others)}"
+        own = _COUNTERPARTS.get(flag, "")
+        hint = f"; {ctx.command_path} has {own}" if own in known else ""
+        listed = " and ".join([*filter(None, [", ".join(others[:-1])]), others[-1]])
+        return f"No such option {flag}; it is an option of {listed}{hint}"
     # All flags begin with dashes, which would make any two flags similar.
     names = {each.lstrip("-"): each for each in known}
     return f"No such option {flag}{parsers.nearest(flag.lstrip('-'), names, names)}"

@@ -16,7 +16,7 @@ from adapter.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _PLACEHOLDER = "{port}"
 # The port of an app that runs in a container of its own, as deploy/helm/values.yaml has it.
@@ -73,10 +73,20 @@ def run(kind: str, command: list[str]) -> list[str]:
     return [
         *(f"{path} is written" if path in missing else f"{path} is kept" for path in files),
         *(BaseImage(folder, command).advice() if "Dockerfile" in missing else ()),
+        *_port_advice(kind, command),
         f"Once, in the adapter's repository: {image}",
         f"Next: {command_here.format(name=name)}",
         "Guide: docs/deploy/init.md",
     ]
+
+
+def _port_advice(kind: str, command: list[str]) -> Iterator[str]:
+    if not any(_PLACEHOLDER in word for word in command):
+        yield (
+            f"Warning: CMD does not contain {_PLACEHOLDER}, so the app must listen on port {_SIDECAR_PORT}, which its "
+            f"variable PORT has; or give it the port, as in: adapter init {kind} -- uvicorn main:app --port "
+            f"'{_PLACEHOLDER}'"
+        )
 
 
 def _is_there(path: Path, text: str) -> bool:

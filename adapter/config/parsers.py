@@ -350,14 +350,18 @@ def stream_limit(value: str) -> int:
 def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
     """Parse front doors, each ``NAME`` or ``NAME:PORT``, separated by commas."""
     found = []
-    refusal = f"is not a list of front doors; use one or more of {', '.join(FRONT_DOORS)}"
+    known = f"use one or more of {', '.join(FRONT_DOORS)}"
     for part in _listed(value):
         name, colon, number = part.partition(":")
         if name not in FRONT_DOORS:
-            raise ValueError(refusal + nearest_door(name, FRONT_DOORS))
-        found.append((name, listen_port(number) if colon else None))
+            what = "a front door" if name == value else f"a list of front doors, because of {name!r}"
+            raise ValueError(f"is not {what}; {known}{nearest_door(name, FRONT_DOORS)}")
+        try:
+            found.append((name, listen_port(number) if colon else None))
+        except ValueError as error:
+            raise ValueError(f"is not a front door with a port; {str(error).partition('; ')[2]}") from error
     if not found:
-        raise ValueError(refusal)
+        raise ValueError(f"is not a front door; {known}")
     return tuple(found)
 
 

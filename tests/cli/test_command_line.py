@@ -151,6 +151,8 @@ WRONG = [
     pytest.param(["run", "--app-port", "0"], "--app-port: '0' works only with CMD", id="a-free-port-without-a-command"),
     pytest.param(["run", "--prot", "1"], "No such option", id="no-such-option"),
     pytest.param(["dev", "--nope"], "No such option --nope\n", id="a-flag-that-resembles-no-queue"),
+    pytest.param(["run", "--port", "1"], "; adapter run has --listen\n", id="the-flag-of-another-command"),
+    pytest.param(["event", "sqs", "--nme", "x"], "No such option --nme; did you mean --name?\n", id="of-event"),
     pytest.param(
         ["completion"],
         "SHELL: is missing; use one of bash, zsh, fish. To set up a shell, add the line on the left to the file on the "

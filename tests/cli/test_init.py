@@ -125,12 +125,23 @@ def test_a_server_that_the_image_lacks_is_a_warning(
         # PowerShell writes this encoding.
         (tmp_path / "requirements.txt").write_text(requirements, "utf-16")
 
-    done = init(tmp_path, "docker", "--", *command.split())
+    done = init(tmp_path, "docker", "--", *command.split(), "{port}")
 
     assert done.returncode == 0, done.stderr
     [*found] = [line for line in done.stdout.splitlines() if line.startswith("Warning: ")]
     assert len(found) == (warning is not None)
     assert warning is None or warning in found[0]
+
+
+@pytest.mark.parametrize("kind", ["docker", "sam", "helm"])
+def test_a_command_without_the_port_is_a_warning_with_the_port_on_which_the_app_must_listen(
+    kind: str, tmp_path: Path
+) -> None:
+    done = init(tmp_path, kind, "--", "node", "server.js")
+
+    assert done.returncode == 0, done.stderr
+    assert "Warning: CMD does not contain {port}, so the app must listen on port 8080, " in done.stdout
+    assert f"adapter init {kind} -- uvicorn main:app --port '{{port}}'" in done.stdout
 
 
 def test_sam_writes_a_template_that_adapter_dev_reads(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class DevOptions(OptionTable):
         default="/{proxy+}",
     )
     rest_idle_timeout = Option(
-        "Cut off a REST API's stream if the app sends nothing for this many seconds; use 30 for edge-optimised APIs.",
+        "Cut off a REST API's stream if the app sends nothing for this many seconds; use 30 for edge-optimized APIs.",
         parse=parsers.positive_seconds,
         default=300.0,
     )
@@ -196,7 +196,7 @@ class DevOptions(OptionTable):
         default=False,
     )
     snapstart = Option(
-        "SnapStart: initialise environments, keep them as snapshots, and restore a snapshot for an invocation.",
+        "SnapStart: initialize environments, keep them as snapshots, and restore a snapshot for an invocation.",
         default=False,
     )
     memory = Option(

@@ -36,7 +36,7 @@ def start_lines(settings: UrlSettings) -> list[str]:
     rows += [("differs", text) for text in _differences(settings)]
     rows += _access_rows(settings)
     if settings.config.faults:
-        rows.append(("faults", f"{settings.config.faults}, on purpose (--fault)"))
+        rows.append(("faults", f"{', '.join(settings.config.faults.split(','))} (injected by --fault)"))
     if settings.config.record is not None:
         rows.append(("record", f"every invocation, including its secrets, is written to {settings.config.record}"))
     rows.append(("invoke", _invoke_command(settings)))

@@ -164,7 +164,7 @@ def test_the_start_says_what_differs_from_what_is_deployed(
 
 def test_what_is_done_on_purpose_and_what_is_written_is_said_at_the_start() -> None:
     lines = start_lines(settings(faults="throttle:50%", record="recordings"))
-    assert "  faults     throttle:50%, on purpose (--fault)" in lines
+    assert "  faults     throttle:50% (injected by --fault)" in lines
     assert "  record     every invocation, including its secrets, is written to recordings" in lines
     fields = start_fields(settings(faults="throttle:50%", record="recordings"))
     assert (fields["faults"], fields["record"]) == ("throttle:50%", "recordings")
