@@ -213,11 +213,14 @@ def _inspect_app(report: Report, config: Config, app: AppAddress, *, has_command
         report.problems.append(problem or f"{app} is taken by another process, so CMD cannot listen there")
         return
     check = ReadinessCheck(config, app.current.port, has_command=has_command)
+    warnings: list[str] = []
     try:
-        wait_until_ready(check, PROBE_SECONDS, pause=sleep, warn=report.warnings.append)
+        wait_until_ready(check, PROBE_SECONDS, pause=sleep, warn=warnings.append)
     except AppNotReady as error:
+        # The error repeats the warnings.
         report.problems.append(str(error))
     else:
+        report.warnings += warnings
         report.app = f"The app on {app.current} is ready."
 
 

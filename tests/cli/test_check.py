@@ -184,7 +184,9 @@ def test_an_app_that_is_not_ready_is_a_problem(app: ScriptedApp, monkeypatch: py
     report = examined({"AWS_LWA_PORT": str(app.port)})
 
     assert report.exit_code == 1
-    assert "answered 503" in report.problems[0]
+    [problem] = report.problems
+    assert "answered 503" in problem
+    assert report.warnings == [], "the problem is not said twice"
 
 
 def test_a_port_that_cmd_could_not_have_is_a_problem(app: ScriptedApp) -> None:
