@@ -359,7 +359,7 @@ def front_doors(value: str) -> tuple[tuple[str, int | None], ...]:
         try:
             found.append((name, listen_port(number) if colon else None))
         except ValueError as error:
-            raise ValueError(f"is not a front door with a port; {str(error).partition('; ')[2]}") from error
+            raise ValueError(f"is not a front door with a port: {number!r} {error}") from error
     if not found:
         raise ValueError(f"is not a front door; {known}")
     return tuple(found)

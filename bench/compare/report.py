@@ -79,21 +79,20 @@ How the cost grows with the bytes of a response, its headers, the clients of the
 _LIMITS = """\
 ## What limits the figures
 
-- **Small requests.** Where an idle core wakes up slowly, as in many virtual machines, each of the four system calls
-  of an invocation waits for the other core. Compare the CPU of the 1 KB rows on one core and on two: the difference
-  is the kernel's. All candidates pay it alike, so it brings the ratios to the Rust adapter closer to 1. The adapter
-  itself takes 288,700 instructions for an invocation of 1 KB (callgrind, compiled).
-- **Cold start.** Python alone takes 28 million instructions until its first line, the adapter 71 million until its
-  imports are done (callgrind). No function takes more than 7 % of them. Splitting the compiled library so that the
-  runtime does not load the proxy's part saves 0.9 % of them.
-- **Memory of the runtime.** Of 14.8 MB, the interpreter and the C library have 8.8 MB before the first import, the
-  compiled library has 2.1 MB, Python objects have 1.4 MB. Splitting the library saves 0.7 MB.
-- **Proxy.** Under 32 clients 37 % of the CPU time is the kernel's, 45 % the interpreter's (half of it asyncio's
-  event loop and transports), and 12 % the compiled code's (perf). uvloop instead of asyncio saves 14 % with 32
-  clients and 13 % with 256, and leaves p99 unchanged. With wrk as the load, 256 clients have a p99 of 3.1 times
-  nginx's.
-- **adapter dev.** 125 ms of its start are imports: 343 modules. click takes 25 ms, asyncio 18 ms.
-  Nothing else takes more than 15 ms.
+- **Small requests.** An invocation waits twice for another process: for the app's answer and for the next event. Where
+  an idle core wakes up slowly, as in many virtual machines, this costs more than the work. With a spinner that kept
+  both cores awake, 1 KB on two cores took 205 µs instead of 252, and 2.4 times the C relay's CPU instead of 5.4. The
+  adapter itself takes 288,700 instructions for an invocation of 1 KB (callgrind, compiled).
+- **Cold start.** Python alone takes 28 million instructions from start to end, the adapter 71 million until its imports
+  are done (callgrind). No function takes more than 7 % of them. Splitting the compiled library so that the runtime does
+  not load the proxy's part saves 0.9 % of them.
+- **Memory of the runtime.** In a virtual environment it has 14.8 MB. The interpreter alone has 8.8 MB of them, the
+  compiled library 2.1 MB, Python objects 1.4 MB. Splitting the library saves 0.7 MB.
+- **Proxy.** Under 32 clients 37 % of the CPU time is the kernel's, 45 % the interpreter's and 12 % the compiled code's
+  (perf). uvloop instead of asyncio saves 14 % with 32 clients and 13 % with 256, and leaves p99 unchanged. With wrk as
+  the load, 256 clients have a p99 of 3.1 times nginx's.
+- **adapter dev.** 125 ms of its start are imports: 343 modules. click takes 25 ms, asyncio 18 ms. No module of the
+  adapter takes more than about 3 ms.
 """
 _RUST_VERSIONS = """
 "Rust adapter" is version {rust} of the AWS Lambda Web Adapter, and "Rust adapter, pre-release" is its version
